@@ -1,0 +1,345 @@
+use std::{io::Write, mem, ops::Range};
+
+use bytes::BufMut;
+
+/// Encodes one value, which `write` describes, into a new vector.
+///
+/// ```
+/// let answer = bencode::encode(|answer| {
+///     answer.dict(|answer| {
+///         answer.int("interval", 900);
+///         answer.bytes("peers", [127, 0, 0, 1, 0x1a, 0xe1]);
+///         answer.int("complete", 1); // sorted to the front
+///     });
+/// })?;
+/// assert_eq!(answer, b"d8:completei1e8:intervali900e5:peers6:\x7f\0\0\x01\x1a\xe1e");
+/// # Ok::<(), bencode::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`EncodeError`]; but never [`BufferFull`](EncodeError::BufferFull).
+pub fn encode(write: impl FnOnce(ValueEncoder<'_>)) -> Result<Vec<u8>, EncodeError> {
+    let mut encoder = Encoder::new();
+    encoder.encode(write)?;
+    Ok(encoder.out)
+}
+
+/// Encodes one value, which `write` describes, to the end of `out`. When there is an error, `out` is as it was.
+///
+/// Who encodes again and again keeps an [`Encoder`] instead, which keeps its memory.
+///
+/// # Errors
+///
+/// [`EncodeError`].
+pub fn encode_to(
+    out: &mut impl BufMut,
+    write: impl FnOnce(ValueEncoder<'_>),
+) -> Result<(), EncodeError> {
+    Encoder::new().encode_to(out, write)
+}
+
+/// Why nothing was encoded. Each is a mistake of the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A dict was given the same key twice.
+    #[error("the dict key \"{}\" is given twice", .key.escape_ascii())]
+    DuplicateKey {
+        /// The key.
+        key: Vec<u8>,
+    },
+
+    /// An integer is neither an [`i64`] nor a [`u64`], so that no decoder would take it.
+    #[error("the integer {value} does not fit into 64 bits")]
+    IntegerOverflow {
+        /// The integer.
+        value: i128,
+    },
+
+    /// The closure dropped its [`ValueEncoder`] and wrote nothing.
+    #[error("no value was written")]
+    NoValue,
+
+    /// The buffer has a fixed size which the value exceeds.
+    #[error("the value takes {needed} bytes, the buffer has room for {remaining}")]
+    BufferFull {
+        /// The bytes the value takes.
+        needed: usize,
+        /// The bytes the buffer has left.
+        remaining: usize,
+    },
+}
+
+/// An encoder that keeps its memory from one value to the next, so that encoding values of the same size over and over
+/// allocates nothing.
+///
+/// ```
+/// let mut encoder = bencode::Encoder::new();
+/// for interval in [60, 900] {
+///     let answer = encoder.encode(|answer| answer.dict(|answer| answer.int("interval", interval)))?;
+///     assert!(answer.starts_with(b"d8:intervali"));
+/// }
+/// # Ok::<(), bencode::EncodeError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Encoder {
+    out: Vec<u8>,
+    /// The entries of the dicts that are being written, those of an inner dict above those of the outer one.
+    entries: Vec<Entry>,
+    /// Where an unsorted dict is put into order.
+    scratch: Vec<u8>,
+    /// The first error. What is written after it is thrown away.
+    error: Option<EncodeError>,
+}
+
+/// An entry of a dict, by where it stands in `out`.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Of the key with its length before it, and of its value when the dict is complete.
+    span: Range<usize>,
+    /// The bytes of the key alone.
+    key: Range<usize>,
+}
+
+impl Encoder {
+    /// An encoder without any memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Encodes one value, which `write` describes. The result stands until the next one is encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`]; but never [`BufferFull`](EncodeError::BufferFull).
+    pub fn encode(&mut self, write: impl FnOnce(ValueEncoder<'_>)) -> Result<&[u8], EncodeError> {
+        self.out.clear();
+        self.entries.clear();
+        self.error = None;
+        write(ValueEncoder { encoder: self });
+
+        match self.error.take() {
+            Some(error) => Err(error),
+            None if self.out.is_empty() => Err(EncodeError::NoValue),
+            None => Ok(&self.out),
+        }
+    }
+
+    /// Encodes one value, which `write` describes, to the end of `out`. When there is an error, `out` is as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`].
+    pub fn encode_to(
+        &mut self,
+        out: &mut impl BufMut,
+        write: impl FnOnce(ValueEncoder<'_>),
+    ) -> Result<(), EncodeError> {
+        let encoded = self.encode(write)?;
+        let (needed, remaining) = (encoded.len(), out.remaining_mut());
+        if needed > remaining {
+            return Err(EncodeError::BufferFull { needed, remaining });
+        }
+        out.put_slice(encoded);
+        Ok(())
+    }
+
+    fn fail(&mut self, error: EncodeError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn put(&mut self, args: std::fmt::Arguments<'_>) {
+        self.out
+            .write_fmt(args)
+            .expect("a vector takes all that is written");
+    }
+
+    /// Writes a string and tells where its content is.
+    fn put_bytes(&mut self, bytes: &[u8]) -> Range<usize> {
+        self.put(format_args!("{}:", bytes.len()));
+        let start = self.out.len();
+        self.out.extend_from_slice(bytes);
+        start..self.out.len()
+    }
+
+    /// Puts the entries from `base` on, a complete dict, into the order of their keys.
+    fn sort_entries(&mut self, base: usize) {
+        let end = self.out.len();
+        let entries = &mut self.entries[base..];
+        let Some(first) = entries.first() else { return };
+        let body = first.span.start..end;
+
+        let mut next = end;
+        for entry in entries.iter_mut().rev() {
+            entry.span.end = mem::replace(&mut next, entry.span.start);
+        }
+        let out = &self.out;
+        entries.sort_unstable_by(|a, b| out[a.key.clone()].cmp(&out[b.key.clone()]));
+
+        let duplicate = entries
+            .windows(2)
+            .find(|pair| out[pair[0].key.clone()] == out[pair[1].key.clone()])
+            .map(|pair| out[pair[0].key.clone()].to_vec());
+
+        self.scratch.clear();
+        for entry in entries {
+            self.scratch.extend_from_slice(&out[entry.span.clone()]);
+        }
+        self.out[body].copy_from_slice(&self.scratch);
+        if let Some(key) = duplicate {
+            self.fail(EncodeError::DuplicateKey { key });
+        }
+    }
+}
+
+/// The place for one value. Writing the value uses it up.
+#[derive(Debug)]
+#[must_use = "a value has to be written"]
+pub struct ValueEncoder<'e> {
+    encoder: &'e mut Encoder,
+}
+
+impl ValueEncoder<'_> {
+    /// Writes an integer: any from [`i64::MIN`] to [`u64::MAX`]; others are an
+    /// [`IntegerOverflow`](EncodeError::IntegerOverflow).
+    pub fn int(self, value: impl Into<i128>) {
+        let value = value.into();
+        if value < i128::from(i64::MIN) || value > i128::from(u64::MAX) {
+            self.encoder.fail(EncodeError::IntegerOverflow { value });
+        }
+        self.encoder.put(format_args!("i{value}e"));
+    }
+
+    /// Writes a string.
+    pub fn bytes(self, bytes: impl AsRef<[u8]>) {
+        self.encoder.put_bytes(bytes.as_ref());
+    }
+
+    /// Writes a value that is encoded already, as it stands: [`Value::raw`](crate::Value::raw) of another document, such as
+    /// the info dict whose info-hash must stay what it is. That it is one value, and canonical where that matters, is the
+    /// caller's word.
+    pub fn raw(self, encoded: &[u8]) {
+        self.encoder.out.extend_from_slice(encoded);
+    }
+
+    /// Writes a list of what `write` appends to it.
+    pub fn list(self, write: impl FnOnce(&mut ListEncoder<'_>)) {
+        let encoder = self.encoder;
+        encoder.out.push(b'l');
+        write(&mut ListEncoder { encoder });
+        encoder.out.push(b'e');
+    }
+
+    /// Writes a dict of the entries that `write` gives, in whatever order.
+    ///
+    /// They come out sorted by the raw bytes of their keys. When they were given in that order nothing is moved.
+    pub fn dict(self, write: impl FnOnce(&mut DictEncoder<'_>)) {
+        let encoder = self.encoder;
+        let base = encoder.entries.len();
+        encoder.out.push(b'd');
+        let mut dict = DictEncoder {
+            encoder,
+            base,
+            ascending: true,
+        };
+        write(&mut dict);
+        let DictEncoder {
+            encoder, ascending, ..
+        } = dict;
+        if !ascending {
+            encoder.sort_entries(base);
+        }
+        encoder.entries.truncate(base);
+        encoder.out.push(b'e');
+    }
+}
+
+/// Appends elements to a list.
+#[derive(Debug)]
+pub struct ListEncoder<'e> {
+    encoder: &'e mut Encoder,
+}
+
+impl ListEncoder<'_> {
+    /// Appends an integer; see [`ValueEncoder::int`].
+    pub fn int(&mut self, value: impl Into<i128>) {
+        self.element().int(value);
+    }
+
+    /// Appends a string.
+    pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) {
+        self.element().bytes(bytes);
+    }
+
+    /// Appends a value that is encoded already; see [`ValueEncoder::raw`].
+    pub fn raw(&mut self, encoded: &[u8]) {
+        self.element().raw(encoded);
+    }
+
+    /// Appends a list.
+    pub fn list(&mut self, write: impl FnOnce(&mut ListEncoder<'_>)) {
+        self.element().list(write);
+    }
+
+    /// Appends a dict; see [`ValueEncoder::dict`].
+    pub fn dict(&mut self, write: impl FnOnce(&mut DictEncoder<'_>)) {
+        self.element().dict(write);
+    }
+
+    fn element(&mut self) -> ValueEncoder<'_> {
+        ValueEncoder {
+            encoder: self.encoder,
+        }
+    }
+}
+
+/// Adds entries to a dict, in any order. A key given twice makes the whole encoding an
+/// [`EncodeError::DuplicateKey`].
+#[derive(Debug)]
+pub struct DictEncoder<'e> {
+    encoder: &'e mut Encoder,
+    /// The first of its entries.
+    base: usize,
+    /// Whether each key up to now is greater than the one before.
+    ascending: bool,
+}
+
+impl DictEncoder<'_> {
+    /// Adds an integer; see [`ValueEncoder::int`].
+    pub fn int(&mut self, key: impl AsRef<[u8]>, value: impl Into<i128>) {
+        self.entry(key.as_ref()).int(value);
+    }
+
+    /// Adds a string.
+    pub fn bytes(&mut self, key: impl AsRef<[u8]>, bytes: impl AsRef<[u8]>) {
+        self.entry(key.as_ref()).bytes(bytes);
+    }
+
+    /// Adds a value that is encoded already; see [`ValueEncoder::raw`].
+    pub fn raw(&mut self, key: impl AsRef<[u8]>, encoded: &[u8]) {
+        self.entry(key.as_ref()).raw(encoded);
+    }
+
+    /// Adds a list.
+    pub fn list(&mut self, key: impl AsRef<[u8]>, write: impl FnOnce(&mut ListEncoder<'_>)) {
+        self.entry(key.as_ref()).list(write);
+    }
+
+    /// Adds a dict; see [`ValueEncoder::dict`].
+    pub fn dict(&mut self, key: impl AsRef<[u8]>, write: impl FnOnce(&mut DictEncoder<'_>)) {
+        self.entry(key.as_ref()).dict(write);
+    }
+
+    fn entry(&mut self, key: &[u8]) -> ValueEncoder<'_> {
+        let encoder = &mut *self.encoder;
+        if let Some(latest) = encoder.entries[self.base..].last() {
+            self.ascending &= encoder.out[latest.key.clone()] < *key;
+        }
+        let start = encoder.out.len();
+        let key = encoder.put_bytes(key);
+        let span = start..key.end;
+        encoder.entries.push(Entry { span, key });
+        ValueEncoder { encoder }
+    }
+}

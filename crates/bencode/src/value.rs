@@ -1,0 +1,275 @@
+use std::{fmt, iter::FusedIterator, ops::Range};
+
+use crate::{Document, leaf};
+
+/// A value of a [`Document`]: a handle of two words, free to copy.
+#[derive(Clone, Copy)]
+pub struct Value<'a, 'd> {
+    document: &'d Document<'a>,
+    index: u32,
+}
+
+/// The four kinds of value of [BEP 3](https://www.bittorrent.org/beps/bep_0003.html).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `i42e`
+    Integer,
+    /// `3:abc`: bytes, not necessarily text
+    Bytes,
+    /// `l…e`
+    List,
+    /// `d…e`
+    Dict,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Integer => "integer",
+            Self::Bytes => "string",
+            Self::List => "list",
+            Self::Dict => "dict",
+        })
+    }
+}
+
+impl<'a, 'd> Value<'a, 'd> {
+    pub(crate) const fn new(document: &'d Document<'a>, index: u32) -> Self {
+        Self { document, index }
+    }
+
+    /// Which kind of value it is.
+    pub fn kind(self) -> Kind {
+        match self.document.input()[self.span().start] {
+            b'i' => Kind::Integer,
+            b'l' => Kind::List,
+            b'd' => Kind::Dict,
+            _ => Kind::Bytes,
+        }
+    }
+
+    /// Where it stands in the input, from its first byte (`i`, `l`, `d` or a digit) to behind its last one.
+    pub fn span(self) -> Range<usize> {
+        self.document.span(self.index)
+    }
+
+    /// Its bytes as they stood in the input: what an info-hash is taken over.
+    pub fn raw(self) -> &'a [u8] {
+        &self.document.input()[self.span()]
+    }
+
+    /// The content of a string.
+    pub fn as_bytes(self) -> Option<&'a [u8]> {
+        (self.kind() == Kind::Bytes).then(|| self.document.content(self.index))
+    }
+
+    /// The content of a string that is valid UTF-8.
+    pub fn as_str(self) -> Option<&'a str> {
+        str::from_utf8(self.as_bytes()?).ok()
+    }
+
+    /// An integer from −2⁶³ to 2⁶³−1.
+    pub fn as_i64(self) -> Option<i64> {
+        i64::try_from(self.as_i128()?).ok()
+    }
+
+    /// An integer from 0 to 2⁶⁴−1.
+    pub fn as_u64(self) -> Option<u64> {
+        u64::try_from(self.as_i128()?).ok()
+    }
+
+    /// A list.
+    pub fn as_list(self) -> Option<List<'a, 'd>> {
+        let Self { document, index } = self;
+        (self.kind() == Kind::List).then_some(List { document, index })
+    }
+
+    /// A dict.
+    pub fn as_dict(self) -> Option<Dict<'a, 'd>> {
+        let Self { document, index } = self;
+        (self.kind() == Kind::Dict).then_some(Dict { document, index })
+    }
+
+    fn as_i128(self) -> Option<i128> {
+        if self.kind() != Kind::Integer {
+            return None;
+        }
+        let magnitude = i128::from(leaf::magnitude(self.document.digits(self.index))?);
+        let negative = self.raw().starts_with(b"i-");
+        Some(if negative { -magnitude } else { magnitude })
+    }
+}
+
+impl fmt::Debug for Value<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value")
+            .field("kind", &self.kind())
+            .field("span", &self.span())
+            .finish()
+    }
+}
+
+/// The elements of a list, in their order.
+#[derive(Clone, Copy)]
+pub struct List<'a, 'd> {
+    document: &'d Document<'a>,
+    index: u32,
+}
+
+impl<'a, 'd> List<'a, 'd> {
+    /// The elements one after the other, each in constant time whatever it holds.
+    pub fn iter(self) -> ListIter<'a, 'd> {
+        ListIter {
+            document: self.document,
+            next: self.index + 1,
+            remaining: self.len(),
+        }
+    }
+
+    /// How many elements there are, in constant time.
+    pub fn len(self) -> usize {
+        self.document.entries(self.index)
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a, 'd> IntoIterator for List<'a, 'd> {
+    type Item = Value<'a, 'd>;
+    type IntoIter = ListIter<'a, 'd>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for List<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(*self).finish()
+    }
+}
+
+/// The entries of a dict, in the order of the input: sorted by key, unless the document
+/// [deviates](crate::DeviationKind::UnsortedKeys).
+#[derive(Clone, Copy)]
+pub struct Dict<'a, 'd> {
+    document: &'d Document<'a>,
+    index: u32,
+}
+
+impl<'a, 'd> Dict<'a, 'd> {
+    /// The value of `key`; of its first occurrence, should it stand there twice. It looks at the keys one after the other.
+    pub fn get(self, key: impl AsRef<[u8]>) -> Option<Value<'a, 'd>> {
+        let key = key.as_ref();
+        self.iter()
+            .find_map(|(candidate, value)| (candidate == key).then_some(value))
+    }
+
+    /// Keys with their values, each in constant time whatever it holds.
+    pub fn iter(self) -> DictIter<'a, 'd> {
+        DictIter {
+            document: self.document,
+            next: self.index + 1,
+            remaining: self.len(),
+        }
+    }
+
+    /// How many entries there are, duplicates included, in constant time.
+    pub fn len(self) -> usize {
+        self.document.entries(self.index)
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first key, in the order of the input, that the dict has already.
+    ///
+    /// Readers disagree on which of the two values counts, so that a format whose meaning matters should refuse it. Takes a
+    /// look at each key, and O(n log n) comparisons when they are not in order.
+    pub fn duplicate_key(self) -> Option<&'a [u8]> {
+        let keys = self.iter().map(|(key, _)| key);
+        if keys.is_sorted_by(|a, b| a < b) {
+            return None;
+        }
+        let repeated = self.document.repeated_keys(self.index);
+        repeated.first().map(|&key| self.document.content(key))
+    }
+}
+
+impl<'a, 'd> IntoIterator for Dict<'a, 'd> {
+    type Item = (&'a [u8], Value<'a, 'd>);
+    type IntoIter = DictIter<'a, 'd>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Dict<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.iter().map(|(key, value)| (key.escape_ascii(), value));
+        let mut map = f.debug_map();
+        for (key, value) in entries {
+            map.entry(&format_args!("\"{key}\""), &value);
+        }
+        map.finish()
+    }
+}
+
+/// Iterates over a [`List`].
+#[derive(Debug, Clone)]
+pub struct ListIter<'a, 'd> {
+    document: &'d Document<'a>,
+    next: u32,
+    remaining: usize,
+}
+
+impl<'a, 'd> Iterator for ListIter<'a, 'd> {
+    type Item = Value<'a, 'd>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        let value = Value::new(self.document, self.next);
+        self.next = self.document.after(self.next);
+        Some(value)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining, Some(self.remaining))
+    }
+}
+
+impl ExactSizeIterator for ListIter<'_, '_> {}
+impl FusedIterator for ListIter<'_, '_> {}
+
+/// Iterates over a [`Dict`].
+#[derive(Debug, Clone)]
+pub struct DictIter<'a, 'd> {
+    document: &'d Document<'a>,
+    next: u32,
+    remaining: usize,
+}
+
+impl<'a, 'd> Iterator for DictIter<'a, 'd> {
+    type Item = (&'a [u8], Value<'a, 'd>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        let key = self.document.content(self.next);
+        let value = Value::new(self.document, self.next + 1);
+        self.next = self.document.after(self.next + 1);
+        Some((key, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining, Some(self.remaining))
+    }
+}
+
+impl ExactSizeIterator for DictIter<'_, '_> {}
+impl FusedIterator for DictIter<'_, '_> {}
