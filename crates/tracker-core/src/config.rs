@@ -1,0 +1,245 @@
+//! What can be set, and its limits.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::{Access, TorrentPolicy};
+
+/// Everything that can be set about a [`Tracker`](crate::Tracker).
+///
+/// The defaults suit a LAN of up to some thousand machines and need no change. Durations count in whole seconds.
+///
+/// ```
+/// use tracker_core::{Access, Config};
+///
+/// let config = Config { access: Access::All, max_numwant: 100, ..Config::default() };
+/// config.validate()?;
+/// # Ok::<(), tracker_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Announces per second the tracker asks for in all, at least 1. Defaults to 500. The interval is the number of peers
+    /// divided by this, within its floor and ceiling: short while the network is small, long under load.
+    pub announce_budget: u32,
+    /// Shortest `interval`. Defaults to 60 s: Transmission, aria2 and WebTorrent obey at once, so that a small network
+    /// repairs itself within a minute.
+    pub interval_floor: Duration,
+    /// Longest `interval`. Defaults to 1800 s, the field's usual one. At most 1 day: libtorrent and Transmission compute
+    /// nonsense from very long ones.
+    pub interval_ceiling: Duration,
+    /// By how many percent an interval is longer or shorter than computed, at random, so that a room that was switched on
+    /// at once does not stay in step. Defaults to 10; at most 50.
+    pub interval_jitter_percent: u32,
+    /// Shortest `min interval`, which otherwise is half the interval. Defaults to 30 s: aria2 and rqbit take it for the
+    /// interval.
+    pub min_interval_floor: Duration,
+    /// Silence after which a peer is dropped, at least. Defaults to 1260 s, because libtorrent announces every 300 s and
+    /// rTorrent every 600 s whatever interval they were given. A peer that was given a long interval is kept for two of
+    /// them and a minute.
+    pub peer_timeout: Duration,
+    /// How long a swarm without peers is remembered for its count of completed downloads. Defaults to 1 day. A swarm that
+    /// nobody completed goes with its last peer.
+    pub swarm_timeout: Duration,
+
+    /// Most swarms. Defaults to 1,048,576; one with a single peer takes about 400 bytes.
+    pub max_swarms: usize,
+    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 100 bytes.
+    pub max_peers: usize,
+    /// Most peers in one swarm. Defaults to 262,144; at most 2^30.
+    pub max_peers_per_swarm: usize,
+    /// Most peers that one address may have in one swarm. Defaults to 128: a class room behind one NAT, not a flood. One
+    /// more takes the place of the one of them that was silent for longest.
+    pub max_peers_per_address: usize,
+    /// Peers handed out to a client that does not say how many it wants. Defaults to 50.
+    pub default_numwant: u32,
+    /// Most peers handed out at once. Defaults to 200, which libtorrent asks for; at most 1,000.
+    pub max_numwant: u32,
+    /// Most info-hashes in one scrape. Defaults to 128; Transmission asks for up to 60.
+    pub max_scrape_hashes: usize,
+    /// Most events kept for [`Tracker::poll_event`](crate::Tracker::poll_event). Defaults to 0: nobody listens, and events
+    /// cost nothing. When the queue is full the oldest is dropped and counted.
+    pub max_pending_events: usize,
+
+    /// From which addresses announces and scrapes are taken.
+    pub access: Access,
+    /// Which info-hashes are served.
+    pub torrents: TorrentPolicy,
+    /// Networks whose clients may announce another address than their own (`ip=`). Loopback always may. Defaults to none,
+    /// since anybody could point a swarm at a victim otherwise.
+    pub trusted_networks: Vec<IpNet>,
+    /// The machine's own addresses on the LAN.
+    pub host_addresses: HostAddresses,
+    /// Whether peers in the asker's own subnet are handed out first. Defaults to `None`: all are equal.
+    pub prefer_subnet: Option<SubnetPreference>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            announce_budget: 500,
+            interval_floor: Duration::from_secs(60),
+            interval_ceiling: Duration::from_secs(1800),
+            interval_jitter_percent: 10,
+            min_interval_floor: Duration::from_secs(30),
+            peer_timeout: Duration::from_secs(1260),
+            swarm_timeout: Duration::from_secs(24 * 60 * 60),
+            max_swarms: 1 << 20,
+            max_peers: 1 << 22,
+            max_peers_per_swarm: 1 << 18,
+            max_peers_per_address: 128,
+            default_numwant: 50,
+            max_numwant: 200,
+            max_scrape_hashes: 128,
+            max_pending_events: 0,
+            access: Access::default(),
+            torrents: TorrentPolicy::default(),
+            trusted_networks: Vec::new(),
+            host_addresses: HostAddresses::default(),
+            prefer_subnet: None,
+        }
+    }
+}
+
+impl Config {
+    /// Checks that every value is within its bounds.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const DAY: u64 = 24 * 60 * 60;
+        // `peer_timeout` must exceed the interval a client may be following on its own.
+        let bounds: [(&'static str, u64, u64, u64); 12] = [
+            ("announce_budget", u64::from(self.announce_budget), 1, u64::from(u32::MAX)),
+            ("interval_floor", self.interval_floor.as_secs(), 1, DAY),
+            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), DAY),
+            ("interval_jitter_percent", u64::from(self.interval_jitter_percent), 0, 50),
+            ("min_interval_floor", self.min_interval_floor.as_secs(), 1, DAY),
+            ("peer_timeout", self.peer_timeout.as_secs(), 1, 30 * DAY),
+            ("swarm_timeout", self.swarm_timeout.as_secs(), 0, 365 * DAY),
+            ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1, 1 << 30),
+            ("max_peers_per_address", self.max_peers_per_address as u64, 1, 1 << 16),
+            ("max_numwant", u64::from(self.max_numwant), 1, 1000),
+            ("default_numwant", u64::from(self.default_numwant), 0, u64::from(self.max_numwant)),
+            ("max_scrape_hashes", self.max_scrape_hashes as u64, 1, 1 << 16),
+        ];
+        for (name, value, least, most) in bounds {
+            if value < least || value > most {
+                return Err(ConfigError::OutOfBounds { name, value, least, most });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an announced `ip=` is taken from this address.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.trusted_networks.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// A value of a [`Config`] that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number is too small or too large.
+    #[error("{name} is {value}, but must be from {least} to {most}")]
+    OutOfBounds {
+        /// The field.
+        name: &'static str,
+        /// What it is; a duration counts in seconds.
+        value: u64,
+        /// The smallest it may be.
+        least: u64,
+        /// The largest it may be.
+        most: u64,
+    },
+}
+
+/// The addresses by which other machines on the LAN reach this one.
+///
+/// A client on the tracker's own machine that announced over loopback is handed out under one of these where the asker's
+/// own way to the tracker does not tell: to another client on loopback (Transmission never dials 127.0.0.1) and to one
+/// that came through a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostAddresses {
+    /// The IPv4 address, where there is one.
+    pub v4: Option<Ipv4Addr>,
+    /// The IPv6 address, where there is one: unique local or global, since a link-local one means nothing without scope.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl HostAddresses {
+    /// The address of the same family as `like`, else the other.
+    pub(crate) fn prefer(&self, like: IpAddr) -> Option<IpAddr> {
+        let (v4, v6) = (self.v4.map(IpAddr::V4), self.v6.map(IpAddr::V6));
+        if like.is_ipv4() { v4.or(v6) } else { v6.or(v4) }
+    }
+}
+
+/// Hand out peers of the asker's own subnet first.
+///
+/// It matters only where there are more peers than the asker wants. The tracker then looks at up to eight times as many
+/// peers as wanted, drawn at random, and takes those in the asker's subnet before the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubnetPreference {
+    /// Length of an IPv4 subnet's prefix, 0 to 32.
+    pub v4_prefix: u8,
+    /// Length of an IPv6 subnet's prefix, 0 to 128.
+    pub v6_prefix: u8,
+}
+
+impl SubnetPreference {
+    /// Whether both are of one family and share the prefix.
+    pub(crate) fn same_subnet(&self, a: IpAddr, b: IpAddr) -> bool {
+        let prefix = if a.is_ipv4() { self.v4_prefix } else { self.v6_prefix };
+        IpNet::new(a, prefix).is_ok_and(|subnet| subnet.contains(&b))
+    }
+}
+
+/// A /24 of IPv4 and a /64 of IPv6, as most LANs are cut.
+impl Default for SubnetPreference {
+    fn default() -> Self {
+        Self { v4_prefix: 24, v6_prefix: 64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_bound_is_checked() {
+        let base = Config::default;
+        for (name, config) in [
+            ("announce_budget", Config { announce_budget: 0, ..base() }),
+            ("interval_floor", Config { interval_floor: Duration::ZERO, ..base() }),
+            ("interval_ceiling", Config { interval_ceiling: Duration::from_secs(59), ..base() }),
+            ("interval_jitter_percent", Config { interval_jitter_percent: 51, ..base() }),
+            ("max_peers_per_swarm", Config { max_peers_per_swarm: 0, ..base() }),
+            ("max_numwant", Config { max_numwant: 1001, ..base() }),
+            ("default_numwant", Config { default_numwant: 201, ..base() }),
+        ] {
+            match config.validate() {
+                Err(ConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
+                Ok(()) => panic!("{name} was not checked"),
+            }
+        }
+    }
+
+    #[test]
+    fn subnets_do_not_cross_families() {
+        let preference = SubnetPreference::default();
+        let same = |a: &str, b: &str| preference.same_subnet(a.parse().unwrap(), b.parse().unwrap());
+        assert!(same("10.0.0.1", "10.0.0.200"));
+        assert!(!same("10.0.0.1", "10.0.1.1"));
+        assert!(same("fd77::1", "fd77::ffff"));
+        assert!(!same("fd77::1", "10.0.0.1"));
+    }
+}

@@ -1,0 +1,78 @@
+//! What happens in the swarms, for those who want to know.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::{InfoHash, Instant, Peer};
+
+/// Something that happened in a swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// When.
+    pub at: Instant,
+    /// In which swarm.
+    pub info_hash: InfoHash,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The first peer of an unknown swarm announced.
+    SwarmCreated,
+    /// The swarm is forgotten.
+    SwarmDropped,
+    /// A peer announced that was not in the swarm.
+    PeerJoined(Peer),
+    /// A peer of the swarm announced again.
+    PeerUpdated {
+        /// The peer, as it is now.
+        peer: Peer,
+        /// Its address before, if that is another.
+        moved_from: Option<SocketAddr>,
+    },
+    /// A peer that was seen leeching has everything now. Comes after the update that brought it.
+    PeerCompleted(Peer),
+    /// A peer said that it leaves, or another client took its address or its place.
+    PeerLeft(Peer),
+    /// A peer was silent for too long.
+    PeerExpired(Peer),
+}
+
+/// A bounded queue of events.
+#[derive(Debug, Default)]
+pub(crate) struct EventQueue {
+    limit: usize,
+    pending: VecDeque<Event>,
+    dropped: u64,
+}
+
+impl EventQueue {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Queues what `kind` makes, which is not even asked when nobody listens.
+    pub(crate) fn push(&mut self, at: Instant, info_hash: InfoHash, kind: impl FnOnce() -> EventKind) {
+        if self.limit == 0 {
+            return;
+        }
+        if self.pending.len() == self.limit {
+            self.pending.pop_front();
+            self.dropped += 1;
+        }
+        self.pending.push_back(Event { at, info_hash, kind: kind() });
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.pending.pop_front()
+    }
+
+    /// Events dropped because nobody took them in time.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

@@ -1,0 +1,164 @@
+//! Which peers an asker gets.
+
+use std::net::{IpAddr, SocketAddr};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+use rand::{Rng, RngExt};
+
+use crate::address::Asker;
+use crate::peer::Entry;
+use crate::{Config, PeerEntry, PeerId, PeerState, Swarm};
+
+/// How many times as many peers as wanted are looked at where some are preferred to others, or cannot be handed out.
+const DRAWS_PER_WANTED: usize = 8;
+
+/// Who asks for peers of a swarm, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Want {
+    pub(crate) asker: Asker,
+    /// The address and port the asker is kept under.
+    pub(crate) address: (IpAddr, u16),
+    pub(crate) peer_id: PeerId,
+    pub(crate) state: PeerState,
+    pub(crate) numwant: u32,
+}
+
+/// Draws peers at random. Keeps its memory between draws, so that a draw allocates nothing.
+#[derive(Debug)]
+pub(crate) struct Selector {
+    sample: Sample,
+    /// Candidates outside of the preferred subnet, for when there are too few in it.
+    others: Vec<PeerEntry>,
+}
+
+impl Selector {
+    pub(crate) fn new(hasher: FixedState) -> Self {
+        Self { sample: Sample::new(hasher), others: Vec::new() }
+    }
+
+    /// Fills `peers`, which is empty, with a uniformly random choice of the peers that are of use to the asker: leechers for
+    /// everybody, and what holds data for leechers.
+    pub(crate) fn select(
+        &mut self,
+        config: &Config,
+        rng: &mut impl Rng,
+        swarm: &Swarm,
+        want: &Want,
+        peers: &mut Vec<PeerEntry>,
+    ) {
+        let wanted = want.numwant as usize;
+        if wanted == 0 {
+            return;
+        }
+        let (leeching, holding) = match want.state {
+            PeerState::Leecher => (swarm.leeching(), swarm.holding()),
+            PeerState::Seeder | PeerState::PartialSeed => (swarm.leeching(), &[][..]),
+        };
+        let candidates = leeching.len() + holding.len();
+        let preference = config.prefer_subnet.filter(|_| candidates > wanted);
+        self.others.clear();
+        let draws = candidates.min(wanted * DRAWS_PER_WANTED);
+        self.sample.start(candidates, draws);
+        for _ in 0..draws {
+            let drawn = self.sample.draw(rng);
+            let entry = leeching.get(drawn).unwrap_or_else(|| &holding[drawn - leeching.len()]);
+            let Some(peer) = offer(config, want, entry) else { continue };
+            if entry.ip.is_loopback() && (peers.contains(&peer) || self.others.contains(&peer)) {
+                // A client on this machine that announced over 127.0.0.1 and ::1 is one peer to the network.
+                continue;
+            }
+            match preference {
+                Some(preference) if !preference.same_subnet(want.address.0, peer.address.ip()) => {
+                    self.others.push(peer)
+                }
+                _ => peers.push(peer),
+            }
+            if peers.len() == wanted {
+                return;
+            }
+        }
+        let missing = wanted - peers.len();
+        peers.extend(self.others.iter().take(missing));
+    }
+}
+
+/// The peer as the asker can use it, if at all.
+fn offer(config: &Config, want: &Want, entry: &Entry) -> Option<PeerEntry> {
+    // One client on two addresses is two peers, and both are the asker.
+    if entry.peer_id == want.peer_id || (entry.ip, entry.port) == want.address {
+        return None;
+    }
+    let ip = want.asker.sees(entry.ip, &config.host_addresses)?;
+    Some(PeerEntry { address: SocketAddr::new(ip, entry.port), peer_id: entry.peer_id })
+}
+
+/// Draws numbers without repetition, each order of them equally likely.
+#[derive(Debug)]
+struct Sample {
+    /// The numbers are those below.
+    n: u32,
+    /// The numbers not drawn yet: where they are few.
+    rest: Vec<u32>,
+    /// The numbers drawn already: where most never will be.
+    drawn: HashSet<u32, FixedState>,
+}
+
+impl Sample {
+    fn new(hasher: FixedState) -> Self {
+        Self { n: 0, rest: Vec::new(), drawn: HashSet::with_hasher(hasher) }
+    }
+
+    /// Starts again with the numbers below `n`, of which at most `draws` will be drawn.
+    fn start(&mut self, n: usize, draws: usize) {
+        self.n = u32::try_from(n).expect("Config::validate bounds a swarm to 2^30 peers");
+        self.rest.clear();
+        self.drawn.clear();
+        if n <= 4 * draws {
+            self.rest.extend(0..self.n);
+        }
+    }
+
+    fn draw(&mut self, rng: &mut impl Rng) -> usize {
+        if !self.rest.is_empty() {
+            let position = rng.random_range(0..self.rest.len());
+            return self.rest.swap_remove(position) as usize;
+        }
+        // At most a quarter is ever drawn, so a new number comes soon.
+        loop {
+            let number = rng.random_range(0..self.n);
+            if self.drawn.insert(number) {
+                return number as usize;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_has_every_number_once() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut sample = Sample::new(FixedState::default());
+        sample.start(100, 100);
+        let mut drawn: Vec<usize> = (0..100).map(|_| sample.draw(&mut rng)).collect();
+        drawn.sort_unstable();
+        assert_eq!(drawn, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_sample_of_many_repeats_nothing() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut sample = Sample::new(FixedState::default());
+        sample.start(321, 80);
+        let drawn: Vec<usize> = (0..80).map(|_| sample.draw(&mut rng)).collect();
+        let distinct: std::collections::BTreeSet<_> = drawn.iter().collect();
+        assert_eq!(distinct.len(), 80);
+        assert!(drawn.iter().any(|&number| number > 160) && drawn.iter().any(|&number| number < 160));
+    }
+}

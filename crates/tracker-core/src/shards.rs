@@ -1,0 +1,172 @@
+//! One tracker for many threads.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rand::Rng;
+
+use crate::tracker::Elsewhere;
+use crate::{
+    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, PeerEntry,
+    ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Tracker,
+};
+
+/// The same state machine several times, each behind a lock of its own and responsible for its share of the info-hashes.
+///
+/// This is what adapters share: every method takes `&self`. It behaves as one [`Tracker`] with the same [`Config`]: limits
+/// and the announce budget hold for all shards together. No lock is held between calls, and none while another is taken.
+///
+/// Threads that announce in different torrents seldom meet; those in one torrent take turns. Use a few times as many shards
+/// as there are threads.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use tracker_core::{Config, Instant, Shards};
+///
+/// let mut rng = StdRng::seed_from_u64(1);
+/// let shards = Shards::new(Config::default(), NonZeroUsize::new(8).unwrap(), &mut rng)?;
+/// shards.expire(Instant::from_secs(60));
+/// assert_eq!(shards.totals().swarms, 0);
+/// # Ok::<(), tracker_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Shards {
+    shards: Box<[Mutex<Tracker>]>,
+    config: Config,
+    swarms: AtomicUsize,
+    peers: AtomicUsize,
+    scrapes: AtomicU64,
+}
+
+impl Shards {
+    /// As many trackers as `count`, without swarms. [`Config::max_pending_events`] is shared out among them.
+    ///
+    /// # Errors
+    ///
+    /// A value of `config` that cannot be used.
+    pub fn new(config: Config, count: NonZeroUsize, rng: &mut impl Rng) -> Result<Self, ConfigError> {
+        let of_each = Config { max_pending_events: config.max_pending_events.div_ceil(count.get()), ..config.clone() };
+        let shards =
+            (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
+        Ok(Self { shards, config, swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
+    }
+
+    /// See [`Tracker::announce`].
+    ///
+    /// # Errors
+    ///
+    /// Refused by policy or for want of room.
+    pub fn announce(
+        &self,
+        now: Instant,
+        rng: &mut impl Rng,
+        request: &AnnounceRequest,
+        peers: &mut Vec<PeerEntry>,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        self.change(self.shard_of(&request.info_hash), |tracker, elsewhere| {
+            tracker.announce_beside(elsewhere, now, rng, request, peers)
+        })
+    }
+
+    /// See [`Tracker::scrape`].
+    ///
+    /// # Errors
+    ///
+    /// Refused by policy, or too many at once.
+    pub fn scrape(
+        &self,
+        remote: IpAddr,
+        info_hashes: &[InfoHash],
+        counts: &mut Vec<SwarmCounts>,
+    ) -> Result<(), ScrapeError> {
+        counts.clear();
+        self.scrapes.fetch_add(1, Ordering::Relaxed);
+        self.config.admit_scrape(remote, info_hashes.len())?;
+        counts.extend(info_hashes.iter().map(|info_hash| lock(self.shard_of(info_hash)).counts(info_hash)));
+        Ok(())
+    }
+
+    /// See [`Tracker::expire`]: one shard after the other, and each only for a short while.
+    pub fn expire(&self, now: Instant) {
+        for shard in &self.shards {
+            self.change(shard, |tracker, _| tracker.expire(now));
+        }
+    }
+
+    /// See [`Tracker::next_expiry`].
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.shards.iter().filter_map(|shard| lock(shard).next_expiry()).min()
+    }
+
+    /// Appends all events that were not polled yet. Those of one swarm are in order.
+    pub fn poll_events(&self, events: &mut Vec<Event>) {
+        for shard in &self.shards {
+            let mut tracker = lock(shard);
+            events.extend(std::iter::from_fn(|| tracker.poll_event()));
+        }
+    }
+
+    /// See [`Tracker::set_torrents`].
+    pub fn set_torrents(&self, torrents: &TorrentPolicy) {
+        for shard in &self.shards {
+            self.change(shard, |tracker, _| tracker.set_torrents(torrents.clone()));
+        }
+    }
+
+    /// See [`Tracker::totals`].
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals { scrapes: self.scrapes.load(Ordering::Relaxed), ..Totals::default() };
+        for shard in &self.shards {
+            totals += lock(shard).totals();
+        }
+        totals
+    }
+
+    /// Looks at one swarm, if it is known. The shard is locked meanwhile: copy, and be quick.
+    pub fn with_swarm<T>(&self, info_hash: &InfoHash, look: impl FnOnce(&Swarm) -> T) -> Option<T> {
+        lock(self.shard_of(info_hash)).swarm(info_hash).map(look)
+    }
+
+    /// Looks at every swarm. A shard is locked while its swarms are looked at: copy, and be quick.
+    pub fn for_each_swarm(&self, mut look: impl FnMut(InfoHash, &Swarm)) {
+        for shard in &self.shards {
+            lock(shard).swarms().for_each(|(info_hash, swarm)| look(info_hash, swarm));
+        }
+    }
+
+    /// How it was set up. [`Config::torrents`] is as at the start.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn shard_of(&self, info_hash: &InfoHash) -> &Mutex<Tracker> {
+        let [a, b, c, d, ..] = *info_hash.as_bytes();
+        &self.shards[u32::from_le_bytes([a, b, c, d]) as usize % self.shards.len()]
+    }
+
+    /// Lets `change` at one shard, and keeps the count of what all of them hold.
+    fn change<T>(&self, shard: &Mutex<Tracker>, change: impl FnOnce(&mut Tracker, Elsewhere) -> T) -> T {
+        let mut tracker = lock(shard);
+        let (swarms, peers) = tracker.size();
+        let elsewhere = Elsewhere {
+            swarms: self.swarms.load(Ordering::Relaxed).saturating_sub(swarms),
+            peers: self.peers.load(Ordering::Relaxed).saturating_sub(peers),
+        };
+        let result = change(&mut tracker, elsewhere);
+        let (swarms_now, peers_now) = tracker.size();
+        // Wrapping, so that less is added as well as more.
+        self.swarms.fetch_add(swarms_now.wrapping_sub(swarms), Ordering::Relaxed);
+        self.peers.fetch_add(peers_now.wrapping_sub(peers), Ordering::Relaxed);
+        result
+    }
+}
+
+/// A shard whose thread panicked is used on: the core's methods leave nothing half-done that the next could trip over, and
+/// the other torrents' peers need their tracker.
+fn lock(shard: &Mutex<Tracker>) -> MutexGuard<'_, Tracker> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

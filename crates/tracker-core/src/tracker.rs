@@ -1,0 +1,447 @@
+//! The state machine.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use rand::{Rng, RngExt};
+
+use crate::address::{self, Asker};
+use crate::event::EventQueue;
+use crate::interval::Intervals;
+use crate::peer::Entry;
+use crate::select::{Selector, Want};
+use crate::{
+    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
+    Instant, PeerEntry, PeerState, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, access,
+};
+
+/// Peers looked at in one call of [`Tracker::expire`], about: a millisecond's work, so that announces do not wait.
+const EXPIRE_BATCH: usize = 10_000;
+
+/// A BitTorrent tracker as a pure state machine.
+///
+/// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: whoever embeds it brings the time and
+/// the generator, and carries requests and answers. There are four kinds of method:
+///
+/// - **Commands** take the time and change the swarms: [`announce`](Self::announce), [`expire`](Self::expire),
+///   [`set_torrents`](Self::set_torrents). An announce *returns* its answer; nothing is sent later.
+/// - **Questions** change no swarm: [`scrape`](Self::scrape), [`swarm`](Self::swarm), [`swarms`](Self::swarms),
+///   [`totals`](Self::totals), [`config`](Self::config).
+/// - **One deadline**: [`next_expiry`](Self::next_expiry) says when [`expire`](Self::expire) has work next. Sleep until then,
+///   or call `expire` every few seconds; answers between do not depend on it, except that a silent peer stays a little
+///   longer.
+/// - **Events**: [`poll_event`](Self::poll_event) tells what happened, when
+///   [`Config::max_pending_events`] is not 0. Poll it after commands, as often as you like; the queue is bounded.
+///
+/// Commands may come in any order. Time must not go back; where it does (two threads read the clock, and the later reading
+/// came in first) the latest time that was seen is used, and nothing breaks. No input makes it panic.
+///
+/// An announce in a swarm that exists allocates nothing, unless the swarm grows beyond what it ever was.
+///
+/// ```
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use tracker_core::{
+///     AnnounceEvent, AnnounceRequest, Config, Instant, InfoHash, PeerId, PeerKey, Tracker,
+/// };
+///
+/// let mut rng = StdRng::seed_from_u64(1);
+/// let mut tracker = Tracker::new(Config::default(), &mut rng)?;
+/// let mut peers = Vec::new();
+///
+/// let seed = AnnounceRequest {
+///     info_hash: InfoHash::new([7; 20]),
+///     peer_id: PeerId::new(*b"-XX0001-aaaaaaaaaaaa"),
+///     key: PeerKey::NONE,
+///     remote: [192, 168, 1, 20].into(),
+///     local: [192, 168, 1, 1].into(),
+///     claimed_ip: None,
+///     port: 6881,
+///     uploaded: 0,
+///     downloaded: 0,
+///     left: Some(0),
+///     event: Some(AnnounceEvent::Started),
+///     numwant: None,
+/// };
+/// let response = tracker.announce(Instant::ZERO, &mut rng, &seed, &mut peers)?;
+/// assert_eq!((response.seeders, response.leechers), (1, 0));
+///
+/// let leecher = AnnounceRequest {
+///     peer_id: PeerId::new(*b"-XX0001-bbbbbbbbbbbb"),
+///     remote: [192, 168, 1, 21].into(),
+///     left: Some(50_000_000),
+///     ..seed
+/// };
+/// tracker.announce(Instant::from_secs(5), &mut rng, &leecher, &mut peers)?;
+/// assert_eq!(peers[0].address, "192.168.1.20:6881".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Tracker {
+    config: Config,
+    /// The latest time that was seen.
+    now: Instant,
+    hasher: FixedState,
+    swarms: HashMap<InfoHash, Swarm, FixedState>,
+    /// Each swarm once, by its deadline.
+    deadlines: BTreeSet<(Instant, InfoHash)>,
+    totals: Totals,
+    events: EventQueue,
+    selector: Selector,
+}
+
+/// What other trackers of the same [`Shards`](crate::Shards) hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Elsewhere {
+    pub(crate) swarms: usize,
+    pub(crate) peers: usize,
+}
+
+impl Tracker {
+    /// A tracker without swarms. `rng` seeds its hash tables, so that nobody can choose addresses that collide.
+    ///
+    /// # Errors
+    ///
+    /// A value of `config` that cannot be used.
+    pub fn new(config: Config, rng: &mut impl Rng) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let hasher = FixedState::with_seed(rng.random());
+        Ok(Self {
+            now: Instant::ZERO,
+            swarms: HashMap::with_hasher(hasher.clone()),
+            deadlines: BTreeSet::new(),
+            totals: Totals::default(),
+            events: EventQueue::new(config.max_pending_events),
+            selector: Selector::new(hasher.clone()),
+            hasher,
+            config,
+        })
+    }
+
+    /// Takes an announce in, and fills `peers` (emptied first) with at most
+    /// [`Config::max_numwant`] peers of both families.
+    ///
+    /// Any order of events is legal. Whatever an unknown peer sends but `stopped` starts it; `stopped` from an unknown peer
+    /// gets a normal answer without peers. The counts of the answer include the asker.
+    ///
+    /// A peer is known by its address and port. The same client (peer id, key and address) on another port takes its own
+    /// old place; another client on the same address and port takes the place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// Refused by policy or for want of room; `peers` is empty then.
+    pub fn announce(
+        &mut self,
+        now: Instant,
+        rng: &mut impl Rng,
+        request: &AnnounceRequest,
+        peers: &mut Vec<PeerEntry>,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        self.announce_beside(Elsewhere::default(), now, rng, request, peers)
+    }
+
+    pub(crate) fn announce_beside(
+        &mut self,
+        elsewhere: Elsewhere,
+        now: Instant,
+        rng: &mut impl Rng,
+        request: &AnnounceRequest,
+        peers: &mut Vec<PeerEntry>,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        peers.clear();
+        self.advance(now);
+        self.totals.announces += 1;
+        let asker = Asker::of(request);
+        let answer = self.admit(&asker, &request.info_hash).and_then(|()| {
+            let ip = asker.announced_ip(request, &self.config);
+            let intervals = Intervals::draw(&self.config, elsewhere.peers + self.peers(), rng);
+            let counts = if request.event == Some(AnnounceEvent::Stopped) {
+                self.stop(ip, request)
+            } else {
+                self.update(elsewhere, ip, &intervals, request)?;
+                let swarm = &self.swarms[&request.info_hash];
+                let want = Want {
+                    asker,
+                    address: (ip, request.port),
+                    peer_id: request.peer_id,
+                    state: PeerState::announced(request.event, request.left),
+                    numwant: request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant),
+                };
+                self.selector.select(&self.config, rng, swarm, &want, peers);
+                swarm.counts()
+            };
+            Ok(AnnounceResponse {
+                interval: intervals.interval,
+                min_interval: intervals.min_interval,
+                seeders: counts.seeders,
+                leechers: counts.leechers,
+                completed: counts.completed,
+                warning: address::warning(ip),
+                external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
+            })
+        });
+        self.totals.refused_announces += u64::from(answer.is_err());
+        answer
+    }
+
+    /// Fills `counts` (emptied first) with what is known of each info-hash, in their order
+    /// ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)).
+    ///
+    /// # Errors
+    ///
+    /// Refused by policy, or too many at once; `counts` is empty then.
+    pub fn scrape(
+        &mut self,
+        remote: IpAddr,
+        info_hashes: &[InfoHash],
+        counts: &mut Vec<SwarmCounts>,
+    ) -> Result<(), ScrapeError> {
+        counts.clear();
+        self.totals.scrapes += 1;
+        self.config.admit_scrape(remote, info_hashes.len())?;
+        counts.extend(info_hashes.iter().map(|info_hash| self.counts(info_hash)));
+        Ok(())
+    }
+
+    /// Drops the peers that were silent for too long, and swarms that nothing is left of.
+    ///
+    /// It looks at some 10,000 peers in one call, so that an embedder that shares the tracker between threads never blocks
+    /// them for long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
+    pub fn expire(&mut self, now: Instant) {
+        self.advance(now);
+        let mut looked_at = 0;
+        while let Some(&(deadline, info_hash)) = self.deadlines.first() {
+            if deadline > self.now || looked_at >= EXPIRE_BATCH {
+                break;
+            }
+            let swarm = self.swarms.get_mut(&info_hash).expect("every deadline is that of a swarm");
+            looked_at += swarm.len().max(1);
+            let before = swarm.counts();
+            let due = swarm.is_empty();
+            let next = swarm.expire(&self.hasher, self.now, |entry| {
+                self.events.push(self.now, info_hash, || EventKind::PeerExpired(entry.peer()));
+            });
+            self.totals.swarm_changed(before, swarm.counts());
+            match next {
+                Some(next) => self.reschedule(info_hash, next),
+                None if due => self.drop_swarm(info_hash),
+                None => self.emptied(info_hash),
+            }
+        }
+    }
+
+    /// When [`expire`](Self::expire) has work next; `None` while there is no swarm.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// The oldest event that was not polled yet. Always `None` when [`Config::max_pending_events`] is 0.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Serves other torrents from now on. Swarms that are not served any more are dropped with their peers.
+    pub fn set_torrents(&mut self, torrents: TorrentPolicy) {
+        self.config.torrents = torrents;
+        let policy = &self.config.torrents;
+        let unserved: Vec<InfoHash> =
+            self.swarms.keys().filter(|info_hash| policy.verdict(info_hash) != Verdict::Served).copied().collect();
+        for info_hash in unserved {
+            self.drop_swarm(info_hash);
+        }
+    }
+
+    /// What it has and did in all.
+    pub fn totals(&self) -> Totals {
+        Totals { swarms: self.swarms.len() as u64, dropped_events: self.events.dropped(), ..self.totals }
+    }
+
+    /// The swarm of this info-hash, if it is known.
+    pub fn swarm(&self, info_hash: &InfoHash) -> Option<&Swarm> {
+        self.swarms.get(info_hash)
+    }
+
+    /// All swarms, in no particular order.
+    pub fn swarms(&self) -> impl Iterator<Item = (InfoHash, &Swarm)> {
+        self.swarms.iter().map(|(info_hash, swarm)| (*info_hash, swarm))
+    }
+
+    /// How it is set up.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn counts(&self, info_hash: &InfoHash) -> SwarmCounts {
+        self.swarms.get(info_hash).map(Swarm::counts).unwrap_or_default()
+    }
+
+    /// Number of swarms, and of peers in them.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.swarms.len(), self.peers())
+    }
+
+    fn peers(&self) -> usize {
+        usize::try_from(self.totals.peers()).unwrap_or(usize::MAX)
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn admit(&self, asker: &Asker, info_hash: &InfoHash) -> Result<(), AnnounceError> {
+        if !self.config.access.admits(asker.remote) {
+            return Err(AnnounceError::AddressNotAllowed { address: asker.remote });
+        }
+        match self.config.torrents.verdict(info_hash) {
+            Verdict::Served => Ok(()),
+            Verdict::NotListed => Err(AnnounceError::TorrentNotAllowed),
+            Verdict::Denied => Err(AnnounceError::TorrentDenied),
+        }
+    }
+
+    /// Takes a peer out that says it leaves. Returns the counts without it.
+    fn stop(&mut self, ip: IpAddr, request: &AnnounceRequest) -> SwarmCounts {
+        let info_hash = request.info_hash;
+        let Some(swarm) = self.swarms.get_mut(&info_hash) else { return SwarmCounts::default() };
+        let hasher = &self.hasher;
+        // Another client's place is not given up: a late `stopped` of the one that had it before changes nothing.
+        let own = swarm
+            .find(hasher, ip, request.port)
+            .filter(|&slot| swarm.entry(slot).peer_id == request.peer_id)
+            .or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key));
+        if let Some(slot) = own {
+            let before = swarm.counts();
+            let entry = swarm.remove(hasher, slot);
+            self.totals.swarm_changed(before, swarm.counts());
+            self.events.push(self.now, info_hash, || EventKind::PeerLeft(entry.peer()));
+            if swarm.is_empty() {
+                let counts = swarm.counts();
+                self.emptied(info_hash);
+                return counts;
+            }
+        }
+        self.counts(&info_hash)
+    }
+
+    /// Takes a peer in, or takes in what is new about it.
+    fn update(
+        &mut self,
+        elsewhere: Elsewhere,
+        ip: IpAddr,
+        intervals: &Intervals,
+        request: &AnnounceRequest,
+    ) -> Result<(), AnnounceError> {
+        let info_hash = request.info_hash;
+        let tracker_is_full = elsewhere.peers + self.peers() >= self.config.max_peers;
+        let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
+        let mut entry = Entry::new(ip, request, self.now, self.now + intervals.timeout);
+
+        if !self.swarms.contains_key(&info_hash) {
+            if elsewhere.swarms + self.swarms.len() >= self.config.max_swarms {
+                return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
+            }
+            if tracker_is_full {
+                return Err(too_many_peers);
+            }
+            self.deadlines.insert((entry.expires, info_hash));
+            self.swarms.insert(info_hash, Swarm::new(entry.expires));
+            self.events.push(self.now, info_hash, || EventKind::SwarmCreated);
+        }
+        let swarm = self.swarms.get_mut(&info_hash).expect("it is there or was just made");
+        let (hasher, events, now) = (&self.hasher, &mut self.events, self.now);
+        let before = swarm.counts();
+
+        // A port of 0 is no place, so that two clients that listen nowhere are two.
+        let mut own = None;
+        let mut place_is_free = false;
+        if request.port != 0
+            && let Some(slot) = swarm.find(hasher, ip, request.port)
+        {
+            if swarm.entry(slot).peer_id == request.peer_id {
+                own = Some(slot);
+            } else {
+                let other = swarm.remove(hasher, slot);
+                events.push(now, info_hash, || EventKind::PeerLeft(other.peer()));
+                place_is_free = true;
+            }
+        }
+        let own = own.or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key));
+
+        if let Some(slot) = own {
+            let earlier = swarm.entry(slot);
+            let moved_from = Some(earlier.address()).filter(|&address| address != entry.address());
+            let completed = entry.continue_from(earlier);
+            let slot = swarm.replace(hasher, slot, entry);
+            let peer = || swarm.entry(slot).peer();
+            events.push(now, info_hash, || EventKind::PeerUpdated { peer: peer(), moved_from });
+            if completed {
+                events.push(now, info_hash, || EventKind::PeerCompleted(peer()));
+                swarm.complete();
+                self.totals.completed += 1;
+            }
+        } else {
+            let (at_address, stalest) = swarm.at_address(hasher, ip);
+            if at_address >= self.config.max_peers_per_address
+                && let Some(slot) = stalest
+            {
+                let other = swarm.remove(hasher, slot);
+                events.push(now, info_hash, || EventKind::PeerLeft(other.peer()));
+                place_is_free = true;
+            }
+            if place_is_free {
+                // One left for the one that comes.
+            } else if swarm.len() >= self.config.max_peers_per_swarm {
+                return Err(AnnounceError::SwarmFull { limit: self.config.max_peers_per_swarm });
+            } else if tracker_is_full {
+                return Err(too_many_peers);
+            }
+            let slot = swarm.insert(hasher, entry);
+            events.push(now, info_hash, || EventKind::PeerJoined(swarm.entry(slot).peer()));
+        }
+        self.totals.swarm_changed(before, swarm.counts());
+        let due = self.now + intervals.timeout;
+        if due < swarm.deadline {
+            self.reschedule(info_hash, due);
+        }
+        Ok(())
+    }
+
+    /// A swarm lost its last peer: it is kept for a while for its completed downloads, if it has any.
+    fn emptied(&mut self, info_hash: InfoHash) {
+        if self.swarms[&info_hash].counts().completed == 0 {
+            self.drop_swarm(info_hash);
+        } else {
+            self.reschedule(info_hash, self.now + self.config.swarm_timeout);
+        }
+    }
+
+    fn reschedule(&mut self, info_hash: InfoHash, deadline: Instant) {
+        let swarm = self.swarms.get_mut(&info_hash).expect("only a swarm that exists is rescheduled");
+        self.deadlines.remove(&(swarm.deadline, info_hash));
+        self.deadlines.insert((deadline, info_hash));
+        swarm.deadline = deadline;
+    }
+
+    fn drop_swarm(&mut self, info_hash: InfoHash) {
+        if let Some(swarm) = self.swarms.remove(&info_hash) {
+            self.deadlines.remove(&(swarm.deadline, info_hash));
+            self.totals.swarm_changed(swarm.counts(), SwarmCounts::default());
+            self.events.push(self.now, info_hash, || EventKind::SwarmDropped);
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn admit_scrape(&self, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
+        if !self.access.admits(remote) {
+            return Err(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
+        }
+        if asked > self.max_scrape_hashes {
+            return Err(ScrapeError::TooManyHashes { limit: self.max_scrape_hashes, asked });
+        }
+        Ok(())
+    }
+}
