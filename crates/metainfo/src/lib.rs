@@ -1,0 +1,43 @@
+//! Reading, editing, creating and verifying .torrent files, and magnet links
+//!
+//! A .torrent file ("metainfo") names content by the hash of its `info` dictionary and says where
+//! to find peers. [`Metainfo::parse`] reads one:
+//!
+//! ```
+//! use metainfo::Metainfo;
+//!
+//! let torrent = b"d8:announce33:http://192.168.1.10:6969/announce4:infod6:lengthi5e\
+//!     4:name9:notes.txt12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+//! let metainfo = Metainfo::parse(torrent)?;
+//!
+//! assert_eq!(metainfo.trackers(), [["http://192.168.1.10:6969/announce"]]);
+//! assert_eq!(metainfo.info().files()[0].safe_path()?.to_str(), Some("notes.txt"));
+//! assert_eq!(
+//!     metainfo.info_hashes().v1.map(|hash| hash.to_string()).as_deref(),
+//!     Some("b0f3a4a9e2a8b1fb9a2d6ddbf6e5a4bd0ad3ac69"),
+//! );
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Parsing is pure: bytes in, data out. v1 torrents and the v1 side of hybrids are read; a v2-only
+//! torrent is reported as such ([`ParseError::V2Only`]).
+//!
+//! Whoever wrote a torrent chose the names in it. They are kept as they stand, and come out as a
+//! path that can be opened only through [`File::safe_path`], which refuses everything that could
+//! do harm, or [`Info::sanitized_paths`], which replaces it.
+
+mod file;
+mod info;
+mod info_hash;
+mod metainfo;
+mod parse;
+mod path;
+mod pieces;
+
+pub use file::{Attributes, File};
+pub use info::Info;
+pub use info_hash::{InfoHashV1, InfoHashV2, InfoHashes, ParseInfoHashError};
+pub use metainfo::{Metainfo, Warning};
+pub use parse::{ConflictingPaths, ParseError, ParseOptions};
+pub use path::{Hazard, UnsafePath};
+pub use pieces::Pieces;
