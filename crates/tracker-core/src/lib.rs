@@ -1,4 +1,96 @@
-//! A BitTorrent tracker without I/O.
+//! A BitTorrent tracker as a pure state machine.
+//!
+//! This crate decides everything a tracker decides: who is in which swarm, who is handed out to whom and under which
+//! address, when to announce again, who has gone. It does no I/O, reads no clock, draws no randomness of its own, spawns
+//! nothing and knows neither HTTP nor bencode. Adapters do that: `tracker-http` for one. Put it into a program of yours and
+//! you have a tracker; put it into a test and you have one that does the same thing every time.
+//!
+//! ```text
+//!    HTTP, UDP, …                    you                      tracker-core
+//!   ┌───────────┐  bytes      ┌──────────────────┐ AnnounceRequest ┌─────────┐
+//!   │  client   │ ──────────> │ parse            │ ──────────────> │ Tracker │
+//!   │           │ <────────── │ encode           │ <────────────── │   or    │
+//!   └───────────┘             │ clock, generator │ AnnounceResponse│ Shards  │
+//!                             └──────────────────┘ + peers, events └─────────┘
+//! ```
+//!
+//! # The contract
+//!
+//! [`Tracker`]'s documentation is the contract: the kinds of method, their order, and what happens when time goes back.
+//! [`Shards`] is the same tracker for many threads. [`Config`] has every limit, with its unit, its default and the reason.
+//!
+//! # Embedding it
+//!
+//! One thread that owns a tracker is a whole program's worth: it takes a request, answers it, and between requests lets
+//! silent peers go.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use rand::{SeedableRng, rngs::StdRng};
+//! use tracker_core::{
+//!     AnnounceEvent, AnnounceRequest, Config, EventKind, InfoHash, Instant, PeerId, PeerKey, Tracker,
+//! };
+//!
+//! // The embedder brings the generator: seeded by the system in production, by a number in a test …
+//! let mut rng = StdRng::seed_from_u64(42);
+//! let config = Config { max_pending_events: 1000, ..Config::default() };
+//! let mut tracker = Tracker::new(config, &mut rng)?;
+//!
+//! // … and the time: seconds since the program started, say.
+//! let now = Instant::ZERO;
+//!
+//! // An adapter makes this of "GET /announce?info_hash=…".
+//! let started = AnnounceRequest {
+//!     info_hash: "3500292f2881c52a3c672db7c77db1f60426c65f".parse()?,
+//!     peer_id: PeerId::new(*b"-qB4520-y1Cq1XLu0!h)"),
+//!     key: PeerKey::from_bytes(b"E0B55AB7"),
+//!     remote: "192.168.1.20".parse()?,   // the other end of the connection
+//!     local: "192.168.1.1".parse()?,     // this end: how others reach clients on this very machine
+//!     claimed_ip: None,
+//!     port: 6881,
+//!     uploaded: 0,
+//!     downloaded: 0,
+//!     left: Some(50_000_000),
+//!     event: Some(AnnounceEvent::Started),
+//!     numwant: Some(50),
+//! };
+//!
+//! // One buffer for all announces: the tracker empties and fills it.
+//! let mut peers = Vec::new();
+//! let response = tracker.announce(now, &mut rng, &started, &mut peers)?;
+//! assert_eq!((response.seeders, response.leechers, peers.len()), (0, 1, 0));
+//! assert!(response.interval >= Duration::from_secs(54));
+//!
+//! // What happened, for a log or a page.
+//! while let Some(event) = tracker.poll_event() {
+//!     if let EventKind::PeerJoined(peer) = &event.kind {
+//!         println!("{} joined {}", peer.address, event.info_hash);
+//!     }
+//! }
+//!
+//! // When the next silent peer is due. Sleep until then, and no request comes in between: it goes.
+//! let due = tracker.next_expiry().expect("there is a peer");
+//! tracker.expire(due);
+//! assert_eq!(tracker.totals().peers(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Right about addresses
+//!
+//! What sets a LAN apart is that the tracker's machine often takes part itself, and that 127.0.0.1 means another machine to
+//! each of them. Give the adapter's word for both ends of a connection, and the core hands out what works: a client that
+//! announced over loopback is handed out under the address by which the *asker* reached this machine. Addresses that the
+//! asker cannot dial (port 0, multicast, link-local, …) are counted, and never handed out.
+//!
+//! # What it does not do
+//!
+//! - No DHT, PEX or LSD: those work without a tracker. A torrent is made private in its metainfo, not here.
+//! - No persistence. After a restart the first announce of each client, whatever its event, brings it back.
+//! - No accounts, ratios or invitations. `uploaded` and `downloaded` are shown, and nothing hangs on them.
+//! - No check that a peer can be reached, since that takes a socket.
+//!
+//! Messages in errors and warnings are written for the user of a client, who sees them as `failure reason`.
 
 mod access;
 mod address;
