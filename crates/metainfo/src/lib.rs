@@ -26,18 +26,29 @@
 //! path that can be opened only through [`File::safe_path`], which refuses everything that could
 //! do harm, or [`Info::sanitized_paths`], which replaces it.
 
+mod create;
 mod file;
+mod hash;
 mod info;
 mod info_hash;
 mod metainfo;
+mod name;
 mod parse;
 mod path;
+mod piece_length;
 mod pieces;
+mod verify;
+mod walk;
 
+pub use create::{Create, CreateError, CreateWarning, Created, Plan};
 pub use file::{Attributes, File};
+pub use hash::Progress;
 pub use info::Info;
 pub use info_hash::{InfoHashV1, InfoHashV2, InfoHashes, ParseInfoHashError};
 pub use metainfo::{Metainfo, Warning};
 pub use parse::{ConflictingPaths, ParseError, ParseOptions};
 pub use path::{Hazard, UnsafePath};
+pub use piece_length::{PieceLength, PieceLengthError};
 pub use pieces::Pieces;
+pub use verify::{FileReport, FileStatus, Report, Verify, VerifyError};
+pub use walk::{PlannedFile, SkipReason, SkippedFile};

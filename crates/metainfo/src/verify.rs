@@ -1,0 +1,315 @@
+//! Comparing content with its torrent
+
+use std::fs;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use thiserror::Error;
+
+use crate::hash::{self, Content, Progress, ReadFailure, Source};
+use crate::name;
+use crate::path::Hazard;
+use crate::{File, Info, Metainfo};
+
+/// How many files of a torrent are looked for to find out which folder holds them
+const LOCATE_FILES: usize = 100;
+
+/// Content to compare with the torrent that describes it
+///
+/// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only, which do
+/// not lead out of the folder; where the operating system does not mind, also at names that are
+/// unsafe only because Windows cannot have them (`What?.mp4`).
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+/// use metainfo::{Create, FileStatus, Metainfo, Verify};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes.txt");
+/// std::fs::write(&path, [1; 50_000])?;
+/// let never = AtomicBool::new(false);
+/// let created = Create::new(&path).plan()?.hash(&never, |_| ())?;
+/// let metainfo = Metainfo::parse(created.bytes())?;
+/// assert!(Verify::new(&metainfo, &path).run(&never, |_| ())?.is_complete());
+///
+/// std::fs::write(&path, [[1; 25_000], [2; 25_000]].concat())?;
+/// let report = Verify::new(&metainfo, &path).run(&never, |_| ())?;
+/// assert_eq!(report.bad_pieces, [1, 2, 3]);
+/// assert_eq!(report.files[0].status, FileStatus::Bad);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Verify<'m> {
+    info: &'m Info,
+    path: PathBuf,
+    threads: NonZeroUsize,
+}
+
+impl<'m> Verify<'m> {
+    /// Compares what is at `path` with a torrent
+    ///
+    /// The path may be that of the content itself, or of the folder that holds it under the
+    /// torrent's name.
+    pub fn new(metainfo: &'m Metainfo, path: impl Into<PathBuf>) -> Self {
+        Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads() }
+    }
+
+    /// How many threads hash, at most 256; the default is one for each core
+    ///
+    /// See [`Create::threads`](crate::Create::threads).
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Reads and compares everything
+    ///
+    /// `progress` is called on this thread, about once for each MiB or piece, whichever is more.
+    /// When `cancel` becomes true hashing stops at once with [`VerifyError::Cancelled`].
+    ///
+    /// # Errors
+    /// When the path itself cannot be read. Whatever is wrong with a single file is in the
+    /// report.
+    pub fn run(&self, cancel: &AtomicBool, mut progress: impl FnMut(Progress)) -> Result<Report, VerifyError> {
+        let mut checks = self.look()?;
+        let content = Content::new(
+            u64::from(self.info.piece_length()),
+            checks.iter_mut().map(|check| (check.file.length, check.source())),
+        );
+        let mut report = Report { files: Vec::new(), bad_pieces: Vec::new(), unchecked_pieces: Vec::new() };
+        let total = self.info.total_length();
+        let mut hashed = 0;
+        let result: Result<(), std::convert::Infallible> = hash::hash_pieces(&content, self.threads, cancel, |run| {
+            for (number, outcome) in (run.first..).zip(run.outcomes) {
+                // At most 2^21 pieces are read.
+                let piece = number as u32;
+                match outcome {
+                    Ok(digest) if self.info.pieces().get(number) == Some(&digest) => {}
+                    Ok(_) => {
+                        report.bad_pieces.push(piece);
+                        self.touched(&mut checks, number).for_each(|check| check.bad_pieces.push(piece));
+                    }
+                    Err(failure) => {
+                        report.unchecked_pieces.push(piece);
+                        self.touched(&mut checks, number).for_each(|check| check.unchecked = true);
+                        checks[failure.file].failed(failure);
+                    }
+                }
+            }
+            hashed += run.bytes;
+            progress(Progress { hashed, total });
+            Ok(())
+        });
+        let Ok(()) = result;
+        if cancel.load(Ordering::Relaxed) {
+            return Err(VerifyError::Cancelled);
+        }
+        report.bad_pieces.sort_unstable();
+        report.unchecked_pieces.sort_unstable();
+        report.files = checks.into_iter().filter_map(Check::report).collect();
+        Ok(report)
+    }
+
+    /// Looks at every file without reading it
+    fn look(&self) -> Result<Vec<Check<'m>>, VerifyError> {
+        let metadata =
+            fs::metadata(&self.path).map_err(|source| VerifyError::Unreadable { path: self.path.clone(), source })?;
+        let files = self.info.files();
+        if self.info.is_single_file() && !metadata.is_dir() {
+            let file = &files[0];
+            return Ok(vec![Check::new(file, Ok(self.path.clone()))]);
+        }
+        let root = self.root();
+        Ok(files
+            .iter()
+            .map(|file| {
+                let place = name::local_path(file);
+                let place = place.map_err(|error| error.hazard).map(|path| root.join(path));
+                Check::new(file, place)
+            })
+            .collect())
+    }
+
+    /// The folder that the files' paths are relative to
+    fn root(&self) -> PathBuf {
+        if self.info.is_single_file() {
+            return self.path.clone();
+        }
+        let Ok(name) = self.info.safe_name() else {
+            return self.path.clone();
+        };
+        let inner = self.path.join(name);
+        let holds_files = (self.info.files().iter().take(LOCATE_FILES))
+            .filter_map(|file| name::local_path(file).ok())
+            .any(|path| self.path.join(path).exists());
+        if !holds_files && inner.is_dir() { inner } else { self.path.clone() }
+    }
+
+    /// The files that have bytes in a piece
+    fn touched<'a, 'f>(&self, checks: &'a mut [Check<'f>], piece: usize) -> impl Iterator<Item = &'a mut Check<'f>> {
+        let start = piece as u64 * u64::from(self.info.piece_length());
+        let end = start + u64::from(self.info.piece_length());
+        let first = checks.partition_point(|check| check.file.offset + check.file.length <= start);
+        checks[first..]
+            .iter_mut()
+            .take_while(move |check| check.file.offset < end)
+            .filter(|check| check.file.length > 0)
+    }
+}
+
+/// A file while it is being compared
+#[derive(Debug)]
+struct Check<'f> {
+    file: &'f File,
+    place: Option<PathBuf>,
+    status: FileStatus,
+    bad_pieces: Vec<u32>,
+    unchecked: bool,
+}
+
+impl<'f> Check<'f> {
+    fn new(file: &'f File, place: Result<PathBuf, Hazard>) -> Self {
+        let (place, status) = match place {
+            Ok(path) => {
+                let status = status_on_disk(&path, file.length);
+                (Some(path), status)
+            }
+            Err(hazard) => (None, FileStatus::Unsafe { hazard }),
+        };
+        Self { file, place, status, bad_pieces: Vec::new(), unchecked: false }
+    }
+
+    fn source(&self) -> Source {
+        if self.file.attributes.pad {
+            return Source::Zeros;
+        }
+        match (&self.status, &self.place) {
+            (FileStatus::Ok | FileStatus::WrongLength { .. }, Some(path)) => Source::Path(path.clone()),
+            _ => Source::Absent,
+        }
+    }
+
+    /// Notes why a piece of the file could not be read, where the look at it did not tell
+    fn failed(&mut self, failure: ReadFailure) {
+        if let (FileStatus::Ok, Some(error)) = (&self.status, failure.error) {
+            self.status = FileStatus::Unreadable { reason: error.to_string() };
+        }
+    }
+
+    /// `None` for what has no content of its own
+    fn report(self) -> Option<FileReport> {
+        if self.file.attributes.pad || self.file.attributes.symlink {
+            return None;
+        }
+        let status = match self.status {
+            FileStatus::Ok if !self.bad_pieces.is_empty() => FileStatus::Bad,
+            FileStatus::Ok if self.unchecked => FileStatus::Unchecked,
+            status => status,
+        };
+        let mut bad_pieces = self.bad_pieces;
+        bad_pieces.sort_unstable();
+        Some(FileReport { path: self.file.display_path(), length: self.file.length, status, bad_pieces })
+    }
+}
+
+/// What a look at the file tells
+fn status_on_disk(path: &Path, length: u64) -> FileStatus {
+    match fs::metadata(path) {
+        // Opening a pipe would wait for somebody to write to it.
+        Ok(metadata) if !metadata.is_file() => FileStatus::Unreadable { reason: "it is not a file".to_owned() },
+        Ok(metadata) if metadata.len() != length => FileStatus::WrongLength { found: metadata.len() },
+        Ok(_) => FileStatus::Ok,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileStatus::Missing,
+            _ => FileStatus::Unreadable { reason: error.to_string() },
+        },
+    }
+}
+
+/// How content compares with its torrent
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The files in the order of the torrent, without padding files and symlinks
+    pub files: Vec<FileReport>,
+    /// The pieces whose bytes are wrong, ascending
+    pub bad_pieces: Vec<u32>,
+    /// The pieces that could not be read in full, because a file they have bytes of is missing,
+    /// too short, unreadable or has no safe path; ascending
+    pub unchecked_pieces: Vec<u32>,
+}
+
+impl Report {
+    /// Whether everything is there, and as it should be
+    pub fn is_complete(&self) -> bool {
+        self.bad_pieces.is_empty()
+            && self.unchecked_pieces.is_empty()
+            && self.files.iter().all(|file| file.status == FileStatus::Ok)
+    }
+}
+
+/// How one file compares with its torrent
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileReport {
+    /// The path as [`File::display_path`] gives it
+    pub path: String,
+    /// The length it should have, in bytes
+    pub length: u64,
+    /// What was found
+    pub status: FileStatus,
+    /// The pieces whose bytes are wrong and that have bytes of this file, ascending
+    ///
+    /// A piece can have bytes of several files; which of them is wrong cannot be told.
+    pub bad_pieces: Vec<u32>,
+}
+
+/// What was found of a file
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileStatus {
+    /// It is as it should be
+    Ok,
+    /// It is not there
+    Missing,
+    /// It is longer or shorter than it should be
+    WrongLength {
+        /// The length it has, in bytes
+        found: u64,
+    },
+    /// It cannot be read
+    Unreadable {
+        /// What the operating system says
+        reason: String,
+    },
+    /// The torrent gives it a path that must not be used, so it was not looked for
+    Unsafe {
+        /// What is wrong with the path
+        hazard: Hazard,
+    },
+    /// It is there with the right length, and some of its pieces are wrong
+    Bad,
+    /// Nothing wrong was found, but it shares a piece with another file that is not all there, so
+    /// that this piece could not be compared
+    Unchecked,
+}
+
+/// Why content could not be compared with its torrent at all
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The path is not there, or may not be looked at
+    #[error("cannot read {path:?}: {source}")]
+    Unreadable {
+        /// The path as given
+        path: PathBuf,
+        /// What the operating system says
+        source: io::Error,
+    },
+    /// The flag to cancel was set
+    #[error("cancelled")]
+    Cancelled,
+}

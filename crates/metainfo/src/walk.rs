@@ -1,0 +1,213 @@
+//! Which files go into a torrent, and in which order
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::create::{CreateError, CreateWarning};
+use crate::name;
+
+/// Folders within folders, as deep as libtorrent reads them
+const MAX_DEPTH: usize = 100;
+
+/// The most files of one torrent
+///
+/// Their names alone make a .torrent of more than the 10 MB that libtorrent reads by default.
+const MAX_FILES: usize = 1_000_000;
+
+/// Names that operating systems leave behind and nobody wants to share, in lower case
+const JUNK: &[&str] = &[
+    "$recycle.bin",
+    ".appledouble",
+    ".ds_store",
+    ".fseventsd",
+    ".lsoverride",
+    ".spotlight-v100",
+    ".trashes",
+    "@eadir",
+    "__macosx",
+    "desktop.ini",
+    "ehthumbs.db",
+    "system volume information",
+    "thumbs.db",
+];
+
+/// What to take along
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WalkOptions {
+    pub(crate) include_hidden: bool,
+    pub(crate) include_junk: bool,
+    pub(crate) follow_symlinks: bool,
+}
+
+/// A file that goes into the torrent
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlannedFile {
+    /// Where it is
+    pub source: PathBuf,
+    /// Its path in the torrent, relative to the torrent's folder; its name alone for a single file
+    pub path: Vec<String>,
+    /// Length in bytes
+    pub length: u64,
+    /// When it was last changed, where the file system knows
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl PlannedFile {
+    pub(crate) fn new(source: PathBuf, path: Vec<String>, metadata: &Metadata) -> Self {
+        Self { source, path, length: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
+/// Something below the given folder that does not go into the torrent
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedFile {
+    /// Where it is; everything below it is left out too
+    pub source: PathBuf,
+    /// Why it is left out
+    pub reason: SkipReason,
+}
+
+/// Why a file does not go into a torrent
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// The name begins with a dot
+    Hidden,
+    /// A name that operating systems leave behind: `.DS_Store`, `Thumbs.db`, `desktop.ini` …
+    Junk,
+    /// A symbolic link, and links are not followed
+    Symlink,
+    /// A symbolic link to a folder that it is in itself
+    SymlinkLoop,
+    /// Neither a file nor a folder nor a link: a pipe, socket or device
+    Special,
+}
+
+/// What lies below a folder
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    /// In component-wise order of raw bytes, which is the order of a v2 file tree as well
+    pub(crate) files: Vec<PlannedFile>,
+    pub(crate) skipped: Vec<SkippedFile>,
+    pub(crate) warnings: Vec<CreateWarning>,
+}
+
+impl Walk {
+    /// Everything below `root`, which is a folder or a link to one
+    pub(crate) fn folder(root: &Path, options: &WalkOptions) -> Result<Self, CreateError> {
+        let mut walker = Walker { options, components: Vec::new(), ancestors: Vec::new(), found: Self::default() };
+        walker.folder(root)?;
+        Ok(walker.found)
+    }
+}
+
+struct Walker<'o> {
+    options: &'o WalkOptions,
+    /// The path in the torrent of the folder that is being read
+    components: Vec<String>,
+    /// The folders around it with links resolved; kept only where links are followed
+    ancestors: Vec<PathBuf>,
+    found: Walk,
+}
+
+impl Walker<'_> {
+    fn folder(&mut self, folder: &Path) -> Result<(), CreateError> {
+        if self.components.len() > MAX_DEPTH {
+            return Err(CreateError::TooDeep { path: folder.to_owned(), limit: MAX_DEPTH });
+        }
+        if self.options.follow_symlinks {
+            let real = fs::canonicalize(folder).map_err(CreateError::unreadable(folder))?;
+            if self.ancestors.contains(&real) {
+                self.skip(folder, SkipReason::SymlinkLoop);
+                return Ok(());
+            }
+            self.ancestors.push(real);
+        }
+        self.entries(folder)?;
+        self.ancestors.pop();
+        Ok(())
+    }
+
+    fn entries(&mut self, folder: &Path) -> Result<(), CreateError> {
+        let mut names: Vec<OsString> = fs::read_dir(folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+            .map_err(CreateError::unreadable(folder))?;
+        names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+
+        let mut folded: HashMap<String, String> = HashMap::new();
+        for name in names {
+            let source = folder.join(&name);
+            if let Some(reason) = self.unwanted(&name.to_string_lossy()) {
+                self.skip(&source, reason);
+                continue;
+            }
+            let metadata = match self.metadata(&source)? {
+                Ok(metadata) => metadata,
+                Err(reason) => {
+                    self.skip(&source, reason);
+                    continue;
+                }
+            };
+            let name = name.into_string().map_err(|_| CreateError::NotUtf8 { path: source.clone() })?;
+            name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: source.clone(), hazard })?;
+            (self.found.warnings).extend(CreateWarning::of_name(&name, &source));
+            if let Some(other) = folded.insert(name.to_lowercase(), name.clone()) {
+                self.found.warnings.push(CreateWarning::CaseConflict { path: source.clone(), other });
+            }
+            self.components.push(name);
+            if metadata.is_dir() {
+                self.folder(&source)?;
+            } else {
+                self.file(source, &metadata)?;
+            }
+            self.components.pop();
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, source: PathBuf, metadata: &Metadata) -> Result<(), CreateError> {
+        if self.found.files.len() == MAX_FILES {
+            return Err(CreateError::TooManyFiles { limit: MAX_FILES });
+        }
+        let file = PlannedFile::new(source, self.components.clone(), metadata);
+        self.found.files.push(file);
+        Ok(())
+    }
+
+    /// Judged by the name alone; junk is junk whether its name begins with a dot or not
+    fn unwanted(&self, name: &str) -> Option<SkipReason> {
+        if is_junk(name) {
+            (!self.options.include_junk).then_some(SkipReason::Junk)
+        } else if name.starts_with('.') {
+            (!self.options.include_hidden).then_some(SkipReason::Hidden)
+        } else {
+            None
+        }
+    }
+
+    /// Of the file or folder, through a link only where links are followed
+    fn metadata(&self, source: &Path) -> Result<Result<Metadata, SkipReason>, CreateError> {
+        let mut metadata = fs::symlink_metadata(source).map_err(CreateError::unreadable(source))?;
+        if metadata.is_symlink() {
+            if !self.options.follow_symlinks {
+                return Ok(Err(SkipReason::Symlink));
+            }
+            metadata = fs::metadata(source).map_err(CreateError::unreadable(source))?;
+        }
+        if metadata.is_file() || metadata.is_dir() { Ok(Ok(metadata)) } else { Ok(Err(SkipReason::Special)) }
+    }
+
+    fn skip(&mut self, source: &Path, reason: SkipReason) {
+        self.found.skipped.push(SkippedFile { source: source.to_owned(), reason });
+    }
+}
+
+fn is_junk(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    JUNK.contains(&name.as_str()) || name.starts_with("._")
+}
