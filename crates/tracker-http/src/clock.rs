@@ -1,0 +1,73 @@
+//! The one place that reads the clock.
+
+use std::time::{Duration, Instant as StdInstant};
+
+use tracker_core::Instant;
+
+/// Tells the time in the tracker's own [`Instant`]s.
+///
+/// Every adapter of one tracker must use copies of one clock: its start is the tracker's zero.
+///
+/// ```
+/// use std::time::Duration;
+/// use tracker_core::Instant;
+/// use tracker_http::Clock;
+///
+/// let clock = Clock::fixed(Instant::from_secs(40));
+/// assert_eq!(clock.now(), Instant::from_secs(40));
+/// assert_eq!(clock.until(Instant::from_secs(60)), Duration::from_secs(20));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Running { start: StdInstant },
+    Fixed { at: Instant },
+}
+
+impl Clock {
+    /// A clock that starts now, at [`Instant::ZERO`], and never goes back.
+    pub fn start() -> Self {
+        Self(Source::Running { start: StdInstant::now() })
+    }
+
+    /// A clock that stands still, for tests.
+    pub const fn fixed(at: Instant) -> Self {
+        Self(Source::Fixed { at })
+    }
+
+    /// The time, in whole seconds since the start.
+    pub fn now(&self) -> Instant {
+        match self.0 {
+            Source::Running { start } => {
+                Instant::from_secs(u32::try_from(start.elapsed().as_secs()).unwrap_or(u32::MAX))
+            }
+            Source::Fixed { at } => at,
+        }
+    }
+
+    /// The time left until `at`; zero when it has come.
+    pub fn until(&self, at: Instant) -> Duration {
+        match self.0 {
+            Source::Running { start } => {
+                Duration::from_secs(u64::from(at.as_secs())).saturating_sub(start.elapsed())
+            }
+            Source::Fixed { at: now } => at.since(now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_clock_starts_at_zero_and_counts_fractions() {
+        let clock = Clock::start();
+        assert!(clock.now() < Instant::from_secs(60));
+        let left = clock.until(Instant::from_secs(3600));
+        assert!(left <= Duration::from_secs(3600) && left > Duration::from_secs(3500), "{left:?}");
+        assert_eq!(clock.until(Instant::ZERO), Duration::ZERO);
+    }
+}

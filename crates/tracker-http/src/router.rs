@@ -1,0 +1,89 @@
+//! The routes.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::Adapter;
+use crate::forwarded::client_address;
+
+/// By which connection a request came. [`Server`](crate::Server) puts it into the extensions of each request; whoever
+/// serves the [`router`] in another way, or tests it, must do so too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Our end: the address by which the client reached this machine. Clients on this machine are handed out under it.
+    pub local: SocketAddr,
+}
+
+/// What the tracker answers over HTTP.
+///
+/// | path | answer |
+/// |---|---|
+/// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)) |
+/// | `/scrape`, `/scrape/…` | the same ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)) |
+/// | `/health` | 200 and `ok` while the server runs |
+/// | `/` | a line for whoever opens it in a browser |
+///
+/// What follows `/announce/` is ignored: some tracker URLs carry a key there. Other paths are 404, methods other than GET
+/// and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
+///
+/// ```
+/// # use std::{num::NonZeroUsize, sync::Arc};
+/// # use rand::{SeedableRng, rngs::StdRng};
+/// # use tracker_core::{Config, Shards};
+/// # use tracker_http::{Adapter, Clock, HttpConfig};
+/// use axum::{body::Body, http::{Request, StatusCode}};
+/// use tower::ServiceExt;
+///
+/// # let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1))?);
+/// # let adapter = Adapter::new(shards, Clock::start(), HttpConfig::default());
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let request = Request::get("/health").body(Body::empty())?;
+/// let response = tracker_http::router(adapter).oneshot(request).await?;
+/// assert_eq!(response.status(), StatusCode::OK);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn router(adapter: Adapter) -> Router {
+    // A wildcard does not match nothing, hence the paths with a slash at the end.
+    Router::new()
+        .route("/announce", get(announce))
+        .route("/announce/", get(announce))
+        .route("/announce/{*key}", get(announce))
+        .route("/scrape", get(scrape))
+        .route("/scrape/", get(scrape))
+        .route("/scrape/{*key}", get(scrape))
+        .route("/health", get(async || "ok\n"))
+        .route("/", get(async || "This is a BitTorrent tracker. Its announce path is /announce.\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .with_state(adapter)
+}
+
+async fn announce(State(adapter): State<Adapter>, request: Request) -> Response {
+    answer(&adapter, &request, |connection, query| {
+        adapter.announce(connection.remote.ip(), connection.local.ip(), query)
+    })
+}
+
+async fn scrape(State(adapter): State<Adapter>, request: Request) -> Response {
+    answer(&adapter, &request, |connection, query| adapter.scrape(connection.remote.ip(), query))
+}
+
+fn answer(adapter: &Adapter, request: &Request, answer: impl FnOnce(Connection, &[u8]) -> Vec<u8>) -> Response {
+    let Some(&(mut connection)) = request.extensions().get::<Connection>() else {
+        tracing::error!("a request came without its Connection");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let client = client_address(connection.remote.ip(), request.headers(), &adapter.config().trusted_proxies);
+    connection.remote.set_ip(client);
+    let body = answer(connection, request.uri().query().unwrap_or_default().as_bytes());
+    ([(CONTENT_TYPE, "text/plain")], body).into_response()
+}
