@@ -23,7 +23,7 @@ pub struct Event {
 pub enum EventKind {
     /// The first peer of an unknown swarm announced.
     SwarmCreated,
-    /// The swarm is forgotten.
+    /// The swarm is forgotten: nothing was left of it, or it is not served any more and goes with its peers.
     SwarmDropped,
     /// A peer announced that was not in the swarm.
     PeerJoined(Peer),

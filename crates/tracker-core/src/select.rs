@@ -58,14 +58,17 @@ impl Selector {
         let candidates = leeching.len() + holding.len();
         let preference = config.prefer_subnet.filter(|_| candidates > wanted);
         self.others.clear();
+        let mut translated = false;
         let draws = candidates.min(wanted * DRAWS_PER_WANTED);
         self.sample.start(candidates, draws);
         for _ in 0..draws {
             let drawn = self.sample.draw(rng);
             let entry = leeching.get(drawn).unwrap_or_else(|| &holding[drawn - leeching.len()]);
             let Some(peer) = offer(config, want, entry) else { continue };
-            if entry.ip.is_loopback() && (peers.contains(&peer) || self.others.contains(&peer)) {
-                // A client on this machine that announced over 127.0.0.1 and ::1 is one peer to the network.
+            // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
+            translated |= peer.address.ip() != entry.ip;
+            let same_place = |other: &PeerEntry| other.address == peer.address;
+            if translated && (peers.iter().any(same_place) || self.others.iter().any(same_place)) {
                 continue;
             }
             match preference {
