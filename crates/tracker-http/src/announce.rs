@@ -125,8 +125,7 @@ impl AnnounceQuery {
                 b"left" => left = saturating_number(&value).filter(|&left| i64::try_from(left).is_ok()),
                 b"event" => event = parse_event(&value),
                 b"numwant" => {
-                    numwant =
-                        saturating_number(&value).map(|numwant| u32::try_from(numwant).unwrap_or(u32::MAX));
+                    numwant = saturating_number(&value).map(|numwant| u32::try_from(numwant).unwrap_or(u32::MAX));
                 }
                 b"compact" => compact = *value != *b"0",
                 b"no_peer_id" => no_peer_id = *value == *b"1",

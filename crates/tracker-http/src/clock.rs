@@ -50,9 +50,7 @@ impl Clock {
     /// The time left until `at`; zero when it has come.
     pub fn until(&self, at: Instant) -> Duration {
         match self.0 {
-            Source::Running { start } => {
-                Duration::from_secs(u64::from(at.as_secs())).saturating_sub(start.elapsed())
-            }
+            Source::Running { start } => Duration::from_secs(u64::from(at.as_secs())).saturating_sub(start.elapsed()),
             Source::Fixed { at: now } => at.since(now),
         }
     }

@@ -1,0 +1,219 @@
+//! How long a connection is waited for.
+//!
+//! One alarm covers the three ways to keep a connection and give nothing: a head that never ends, silence between
+//! requests, and an answer that is never read. It looks at bytes only, so that it holds for whatever a client sends.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::HttpConfig;
+
+/// A stream that fails with [`io::ErrorKind::TimedOut`] when the other end takes too long.
+#[derive(Debug)]
+pub(crate) struct Patient<S> {
+    stream: S,
+    limits: Limits,
+    phase: Phase,
+    deadline: Instant,
+    /// Goes off at the deadline or before it: a deadline that moves back does not touch it.
+    alarm: Pin<Box<Sleep>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    head: Duration,
+    idle: Duration,
+    write: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A request is coming in. Further bytes do not extend the time.
+    Reading,
+    /// Nothing came since the last answer.
+    Idle,
+    /// The other end takes nothing of the answer.
+    Blocked,
+}
+
+impl Limits {
+    pub(crate) const fn new(config: &HttpConfig) -> Self {
+        Self { head: config.head_timeout, idle: config.idle_timeout, write: config.write_timeout }
+    }
+}
+
+impl<S> Patient<S> {
+    /// The first request's time begins now.
+    pub(crate) fn new(stream: S, limits: Limits) -> Self {
+        let deadline = Instant::now() + limits.head;
+        Self { stream, limits, phase: Phase::Reading, deadline, alarm: Box::pin(sleep_until(deadline)) }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let limit = match phase {
+            Phase::Reading => self.limits.head,
+            Phase::Idle => self.limits.idle,
+            Phase::Blocked => self.limits.write,
+        };
+        self.phase = phase;
+        self.deadline = Instant::now() + limit;
+        if self.deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(self.deadline);
+        }
+    }
+
+    /// Pending until the deadline.
+    fn poll_deadline<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            if self.alarm.deadline() >= self.deadline {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.alarm.as_mut().reset(self.deadline);
+        }
+    }
+
+    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if result.is_ready() {
+            self.enter(Phase::Idle);
+            return result;
+        }
+        if self.phase != Phase::Blocked {
+            self.enter(Phase::Blocked);
+        }
+        self.poll_deadline(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let filled = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if result.is_pending() {
+            return self.poll_deadline(cx);
+        }
+        if self.phase == Phase::Idle && buf.filled().len() > filled {
+            self.enter(Phase::Reading);
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { head: Duration::from_secs(10), idle: Duration::from_secs(30), write: Duration::from_secs(5) };
+
+    fn pair() -> (Patient<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = duplex(16);
+        (Patient::new(ours, LIMITS), theirs)
+    }
+
+    async fn seconds<T>(of: impl Future<Output = io::Result<T>>) -> (u64, io::ErrorKind) {
+        let start = Instant::now();
+        let error = of.await.err().expect("it must time out");
+        (start.elapsed().as_secs(), error.kind())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_has_the_time_of_a_head() {
+        let (mut ours, _theirs) = pair();
+        assert_eq!(seconds(ours.read_u8()).await, (10, io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dripping_bytes_do_not_extend_it() {
+        let (mut ours, mut theirs) = pair();
+        let drip = async {
+            while theirs.write_u8(b'x').await.is_ok() {
+                sleep(Duration::from_millis(900)).await;
+            }
+        };
+        let read = async {
+            let limit = seconds(async {
+                loop {
+                    ours.read_u8().await?;
+                }
+                #[expect(unreachable_code, reason = "gives the block its type")]
+                Ok(())
+            });
+            let limit = limit.await;
+            drop(ours);
+            limit
+        };
+        let (limit, ()) = tokio::join!(read, drip);
+        assert_eq!(limit, (10, io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_answer_it_may_idle_and_then_has_the_time_of_a_head() {
+        let (mut ours, mut theirs) = pair();
+        sleep(Duration::from_secs(9)).await;
+        ours.write_all(b"answer").await.unwrap();
+        let send_late = async {
+            sleep(Duration::from_secs(29)).await;
+            theirs.write_u8(b'x').await.unwrap();
+        };
+        let (byte, ()) = tokio::join!(ours.read_u8(), send_late);
+        assert_eq!(byte.unwrap(), b'x');
+        assert_eq!(seconds(ours.read_u8()).await, (10, io::ErrorKind::TimedOut));
+
+        let (mut ours, _theirs) = pair();
+        ours.write_all(b"answer").await.unwrap();
+        assert_eq!(seconds(ours.read_u8()).await, (30, io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_is_cut_off_and_who_reads_slowly_is_not() {
+        let (mut ours, _theirs) = pair();
+        assert_eq!(seconds(ours.write_all(&[0; 100])).await, (5, io::ErrorKind::TimedOut));
+
+        let (mut ours, mut theirs) = pair();
+        let read_slowly = async {
+            for _ in 0..100 {
+                sleep(Duration::from_secs(4)).await;
+                theirs.read_u8().await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(ours.write_all(&[0; 100]), read_slowly);
+        written.unwrap();
+    }
+}

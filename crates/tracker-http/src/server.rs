@@ -1,0 +1,240 @@
+//! The server.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tower::Service;
+
+use crate::listener::{self, BindError};
+use crate::patience::{Limits, Patient};
+use crate::slots::{Slot, Slots};
+use crate::{Adapter, Connection, HttpConfig, router};
+
+/// How long accepting pauses when the system has no more descriptors or memory for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.
+///
+/// One thread per core, each with a runtime and, on Linux, a listener of its own, so that a connection never changes
+/// threads. A client that is slow, sends garbage or does not read costs its own connection and nobody else's; the limits
+/// are those of [`HttpConfig`].
+///
+/// ```no_run
+/// use tracker_http::{Adapter, Server, all_addresses};
+///
+/// # async fn example(adapter: Adapter) -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::bind(&all_addresses(6969), adapter)?;
+/// println!("listening on {:?}", server.local_addrs());
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// server.run(async { _ = stopped.await }).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    /// For each worker its listeners.
+    listeners: Vec<Vec<StdTcpListener>>,
+    local_addrs: Vec<SocketAddr>,
+    router: Router,
+    config: HttpConfig,
+}
+
+impl Server {
+    /// Listens on all of these addresses. From now on connections queue up, until [`run`](Self::run) answers them.
+    ///
+    /// An IPv6 address takes IPv6 connections only. When all addresses of both families are asked for (as
+    /// [`all_addresses`](crate::all_addresses) does) and the machine has one family only, the other is left out. Port 0
+    /// takes a free port, one for each address.
+    ///
+    /// # Errors
+    ///
+    /// The first address that cannot be listened on. A port that any other program listens on is an error, even where the
+    /// system would share it.
+    pub fn bind(addresses: &[SocketAddr], adapter: Adapter) -> Result<Self, BindError> {
+        let config = adapter.config().clone();
+        Self::bind_router(addresses, router(adapter), config)
+    }
+
+    fn bind_router(addresses: &[SocketAddr], router: Router, config: HttpConfig) -> Result<Self, BindError> {
+        let listeners = listener::listen(addresses, config.threads)?;
+        let local_addrs = listeners[0].iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        Ok(Self { listeners, local_addrs, router, config })
+    }
+
+    /// The addresses it listens on, with their ports, in the order in which they were asked for.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Serves until `shutdown` is ready, and stops gracefully then: the ports are free at once, requests that have begun
+    /// are answered, and after [`HttpConfig::shutdown_timeout`] what is left is cut off. When the future is dropped
+    /// instead, the server stops likewise, in the background.
+    ///
+    /// # Errors
+    ///
+    /// When a thread or its event loop cannot be set up.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let shared = Arc::new(Shared::new(self.router, self.config));
+        let (stop, stopped) = watch::channel(());
+        let (done, mut finished) = mpsc::unbounded_channel();
+        for (number, listeners) in self.listeners.into_iter().enumerate() {
+            let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+            let worker = Worker { shared: Arc::clone(&shared), stopped: stopped.clone() };
+            let done = done.clone();
+            thread::Builder::new().name(format!("http-{number}")).spawn(move || {
+                // Nobody listens when `run` was dropped.
+                _ = done.send(worker.run(&runtime, listeners));
+            })?;
+        }
+        drop((done, stopped));
+
+        let mut result = Ok(());
+        tokio::select! {
+            () = shutdown => {}
+            Some(ended) = finished.recv() => result = ended,
+        }
+        drop(stop);
+        while let Some(ended) = finished.recv().await {
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+/// What all workers have in common.
+#[derive(Debug)]
+struct Shared {
+    router: Router,
+    http: http1::Builder,
+    limits: Limits,
+    slots: Arc<Slots>,
+    config: HttpConfig,
+}
+
+impl Shared {
+    fn new(router: Router, config: HttpConfig) -> Self {
+        let mut http = http1::Builder::new();
+        http.max_header_size(config.max_head_bytes)
+            // The buffer is what bounds a head that does not end; hyper takes no smaller one.
+            .max_buf_size(config.max_head_bytes.max(8 * 1024))
+            .max_headers(config.max_headers)
+            // A client that closes its sending half still gets its answer.
+            .half_close(true)
+            // Header names are case-insensitive, and old clients do not all know it.
+            .title_case_headers(true)
+            // `Patient` times heads as well as what hyper does not.
+            .header_read_timeout(None);
+        Self { router, http, limits: Limits::new(&config), slots: Arc::new(Slots::new(&config)), config }
+    }
+}
+
+/// One thread's part.
+#[derive(Debug)]
+struct Worker {
+    shared: Arc<Shared>,
+    /// Changes, or loses its sender, when the server is to stop.
+    stopped: watch::Receiver<()>,
+}
+
+impl Worker {
+    /// Serves until it is stopped and all its connections are closed, or cut off.
+    fn run(mut self, runtime: &Runtime, listeners: Vec<StdTcpListener>) -> io::Result<()> {
+        runtime.block_on(async {
+            // Every connection holds a receiver, which tells it to stop, and tells us when all are gone.
+            let (stop, stopped) = watch::channel(());
+            for listener in listeners {
+                let listener = TcpListener::from_std(listener)?;
+                tokio::spawn(accept(listener, Arc::clone(&self.shared), stopped.clone()));
+            }
+            drop(stopped);
+            // An error says that the sender is gone, which means the same.
+            _ = self.stopped.changed().await;
+            stop.send_replace(());
+            if timeout(self.shared.config.shutdown_timeout, stop.closed()).await.is_err() {
+                tracing::debug!(connections = stop.receiver_count(), "cut off at shutdown");
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Accepts connections until it is told to stop.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        match accepted.and_then(|(stream, remote)| {
+            Ok(Connection { remote, local: stream.local_addr()? }).map(|connection| (stream, connection))
+        }) {
+            Ok((stream, connection)) => match shared.slots.take(connection.remote.ip(), &shared.config) {
+                Some(slot) => {
+                    tokio::spawn(serve(stream, connection, slot, Arc::clone(&shared), stopped.clone()));
+                }
+                None => tracing::debug!(remote = %connection.remote, "refused: too many connections"),
+            },
+            // The client was gone before we came to it.
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected)
+}
+
+/// Serves one connection. A panic in a handler ends the connection's task, and nothing else.
+async fn serve(
+    stream: TcpStream,
+    connection: Connection,
+    slot: Slot,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let service = service_fn(|mut request| {
+        request.extensions_mut().insert(connection);
+        let answer = shared.router.clone().call(request);
+        let slots = &shared.slots;
+        async move {
+            let mut response = answer.await?;
+            if slots.are_scarce() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let stream = TokioIo::new(Patient::new(stream, shared.limits));
+    let mut served = pin!(shared.http.serve_connection(stream, service));
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        _ = stopped.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(remote = %connection.remote, %error, "connection ended");
+    }
+    drop(slot);
+}
