@@ -2,37 +2,37 @@ use std::path::PathBuf;
 
 use crate::path::{self, Hazard, UnsafePath};
 
-/// One file that a torrent describes
+/// One file that a torrent describes.
 ///
 /// Paths are kept as the torrent has them, which may be hostile: see [`File::safe_path`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Length in bytes; 0 for a symlink
+    /// Length in bytes; 0 for a symlink.
     pub length: u64,
-    /// Bytes of all files before this one: where it begins in the content that is cut into pieces
+    /// Bytes of all files before this one: where it begins in the content that is cut into pieces.
     pub offset: u64,
-    /// The components of the path as raw bytes, never split or joined
+    /// The components of the path as raw bytes, never split or joined.
     ///
     /// The torrent's name alone for a single-file torrent; relative to the torrent's own folder
     /// (so without its name) otherwise. Not safe to use: see [`File::safe_path`].
     pub path: Vec<Vec<u8>>,
-    /// What the `attr` key says
+    /// What the `attr` key says.
     pub attributes: Attributes,
-    /// Where a symlink points: raw path components relative to the torrent's own folder
+    /// Where a symlink points: raw path components relative to the torrent's own folder.
     pub symlink_target: Option<Vec<Vec<u8>>>,
-    /// When the file was last changed, in seconds since 1970, where the torrent says so
+    /// When the file was last changed, in seconds since 1970, where the torrent says so.
     pub mtime: Option<u64>,
-    /// SHA-1 of the whole file, where the torrent has it
+    /// SHA-1 of the whole file, where the torrent has it.
     pub sha1: Option<[u8; 20]>,
-    /// MD5 of the whole file as the torrent writes it (32 hexadecimal digits), where it has it
+    /// MD5 of the whole file as the torrent writes it (32 hexadecimal digits), where it has it.
     pub md5sum: Option<String>,
-    /// What makes the path unusable beside the other files, found by the parser
+    /// What makes the path unusable beside the other files, found by the parser.
     pub(crate) hazard: Option<Hazard>,
 }
 
 impl File {
     /// The path, relative and with one native component for each of the torrent's, if no part
-    /// of it can do harm on any operating system
+    /// of it can do harm on any operating system.
     ///
     /// All the paths of one torrent for which this succeeds are different from each other, none
     /// is the folder of another, and none leads out of the folder it is joined to. Padding files
@@ -50,7 +50,7 @@ impl File {
     }
 
     /// The path for the eyes of a person: components joined by `/`, bytes that are not UTF-8
-    /// replaced
+    /// replaced.
     ///
     /// May hold control characters. Never open it.
     pub fn display_path(&self) -> String {
@@ -58,21 +58,21 @@ impl File {
     }
 }
 
-/// The letters of a file's `attr` key
+/// The letters of a file's `attr` key.
 ///
 /// See [BEP 47](https://www.bittorrent.org/beps/bep_0047.html).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attributes {
-    /// `p`: zeros which only move the next file to the start of a piece
+    /// `p`: zeros which only move the next file to the start of a piece.
     ///
     /// Also set for files that BitComet marks by `_____padding_file_` in the path.
     pub pad: bool,
-    /// `l`: a symbolic link, without content
+    /// `l`: a symbolic link, without content.
     pub symlink: bool,
-    /// `x`: executable
+    /// `x`: executable.
     pub executable: bool,
-    /// `h`: hidden
+    /// `h`: hidden.
     pub hidden: bool,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use crate::path::{self, UnsafePath};
 use crate::{File, Pieces};
 
-/// The `info` dictionary: what is shared, as opposed to where and by whom
+/// The `info` dictionary: what is shared, as opposed to where and by whom.
 ///
 /// Everything in it goes into the info-hash.
 ///
@@ -22,7 +22,7 @@ pub struct Info {
     pub(crate) layout: Layout,
 }
 
-/// Whether the torrent has `length` or `files`
+/// Whether the torrent has `length` or `files`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     SingleFile,
@@ -30,19 +30,19 @@ pub(crate) enum Layout {
 }
 
 impl Info {
-    /// The suggested name of the file, or of the folder the files go into, for the eyes of a person
+    /// The suggested name of the file, or of the folder the files go into, for the eyes of a person.
     ///
     /// Bytes that are not UTF-8 are replaced. To use it on disk see [`Info::safe_name`].
     pub fn name(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.name)
     }
 
-    /// The name as the torrent has it
+    /// The name as the torrent has it.
     pub fn raw_name(&self) -> &[u8] {
         &self.name
     }
 
-    /// The name as one path component, if it can do no harm on any operating system
+    /// The name as one path component, if it can do no harm on any operating system.
     ///
     /// # Errors
     /// The first reason not to use it.
@@ -50,60 +50,60 @@ impl Info {
         path::safe(std::slice::from_ref(&self.name))
     }
 
-    /// The name with everything that could do harm replaced, as one path component
+    /// The name with everything that could do harm replaced, as one path component.
     pub fn sanitized_name(&self) -> PathBuf {
         path::sanitize_component(&self.name).into()
     }
 
-    /// Bytes in every piece but the last: 1 to 536,854,528
+    /// Bytes in every piece but the last: 1 to 536,854,528.
     ///
     /// Most torrents have a power of two, but none need to.
     pub fn piece_length(&self) -> u32 {
         self.piece_length
     }
 
-    /// The digest of each piece
+    /// The digest of each piece.
     pub fn pieces(&self) -> &Pieces {
         &self.pieces
     }
 
-    /// Whether clients may find peers through this torrent's trackers only
+    /// Whether clients may find peers through this torrent's trackers only.
     ///
     /// See [BEP 27](https://www.bittorrent.org/beps/bep_0027.html).
     pub fn private(&self) -> bool {
         self.private
     }
 
-    /// The `source` tag, which trackers use to make the info-hash their own
+    /// The `source` tag, which trackers use to make the info-hash their own.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// Where a newer torrent may be had
+    /// Where a newer torrent may be had.
     ///
     /// See [BEP 39](https://www.bittorrent.org/beps/bep_0039.html).
     pub fn update_url(&self) -> Option<&str> {
         self.update_url.as_deref()
     }
 
-    /// Bytes in all files together, padding included; never 0
+    /// Bytes in all files together, padding included; never 0.
     pub fn total_length(&self) -> u64 {
         self.total_length
     }
 
-    /// The files in the order in which the pieces hold their bytes; at least one
+    /// The files in the order in which the pieces hold their bytes; at least one.
     pub fn files(&self) -> &[File] {
         &self.files
     }
 
-    /// Whether this is one file by itself rather than a folder of files
+    /// Whether this is one file by itself rather than a folder of files.
     ///
     /// A folder with a single file in it is not.
     pub fn is_single_file(&self) -> bool {
         self.layout == Layout::SingleFile
     }
 
-    /// A usable path for every file, in the order of [`files`](Self::files)
+    /// A usable path for every file, in the order of [`files`](Self::files).
     ///
     /// What [`File::safe_path`] accepts stays as it is. In other paths, whatever could do harm is
     /// replaced by `_`, over-long names are cut, and a number is added where two files would meet.

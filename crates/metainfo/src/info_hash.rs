@@ -4,7 +4,7 @@ use std::str::FromStr;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
-/// The name of a v1 torrent: SHA-1 over the bencoded `info` dictionary as it stands in the file
+/// The name of a v1 torrent: SHA-1 over the bencoded `info` dictionary as it stands in the file.
 ///
 /// Written as 40 hexadecimal digits; either case is read.
 ///
@@ -22,12 +22,12 @@ use thiserror::Error;
 pub struct InfoHashV1([u8; 20]);
 
 impl InfoHashV1 {
-    /// Takes the hash of an encoded `info` dictionary
+    /// Takes the hash of an encoded `info` dictionary.
     pub fn of_info(info: &[u8]) -> Self {
         Self(Sha1::digest(info).into())
     }
 
-    /// The 20 bytes of the hash
+    /// The 20 bytes of the hash.
     pub const fn bytes(&self) -> &[u8; 20] {
         &self.0
     }
@@ -59,7 +59,7 @@ impl fmt::Debug for InfoHashV1 {
     }
 }
 
-/// The name of a v2 torrent: SHA-256 over the bencoded `info` dictionary
+/// The name of a v2 torrent: SHA-256 over the bencoded `info` dictionary.
 ///
 /// Written as 64 hexadecimal digits; either case is read.
 ///
@@ -68,12 +68,12 @@ impl fmt::Debug for InfoHashV1 {
 pub struct InfoHashV2([u8; 32]);
 
 impl InfoHashV2 {
-    /// The 32 bytes of the hash
+    /// The 32 bytes of the hash.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The first 20 bytes, which stand for the torrent in an announce
+    /// The first 20 bytes, which stand for the torrent in an announce.
     pub fn truncated(&self) -> [u8; 20] {
         let mut key = [0; 20];
         key.copy_from_slice(&self.0[..20]);
@@ -107,17 +107,17 @@ impl fmt::Debug for InfoHashV2 {
     }
 }
 
-/// The hashes that name a torrent: one for a v1 or v2 torrent, both for a hybrid
+/// The hashes that name a torrent: one for a v1 or v2 torrent, both for a hybrid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct InfoHashes {
-    /// SHA-1 name, absent from a v2-only torrent
+    /// SHA-1 name, absent from a v2-only torrent.
     pub v1: Option<InfoHashV1>,
-    /// SHA-256 name, absent from a v1-only torrent
+    /// SHA-256 name, absent from a v1-only torrent.
     pub v2: Option<InfoHashV2>,
 }
 
 impl InfoHashes {
-    /// The 20-byte keys under which a tracker knows the swarms of this torrent
+    /// The 20-byte keys under which a tracker knows the swarms of this torrent.
     ///
     /// The two halves of a hybrid are two swarms: clients announce both, the v2 hash cut to its
     /// first 20 bytes.
@@ -128,22 +128,22 @@ impl InfoHashes {
     }
 }
 
-/// Why a text is not an info-hash
+/// Why a text is not an info-hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseInfoHashError {
-    /// The text has another length
+    /// The text has another length.
     #[error("an info-hash has {expected} hexadecimal digits, this has {found} characters")]
     WrongLength {
-        /// Digits the hash must have
+        /// Digits the hash must have.
         expected: usize,
-        /// Characters found
+        /// Characters found.
         found: usize,
     },
-    /// A character is not a hexadecimal digit
+    /// A character is not a hexadecimal digit.
     #[error("character {} of the info-hash is not a hexadecimal digit", position + 1)]
     NotHex {
-        /// Characters before it
+        /// Characters before it.
         position: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Reading, editing, creating and verifying .torrent files, and magnet links
+//! Reading, editing, creating and verifying .torrent files, and magnet links.
 //!
 //! A .torrent file ("metainfo") names content by the hash of its `info` dictionary and says where
 //! to find peers. [`Metainfo::parse`] reads one:
@@ -14,7 +14,7 @@
 //! assert_eq!(metainfo.info().files()[0].safe_path()?.to_str(), Some("notes.txt"));
 //! assert_eq!(
 //!     metainfo.info_hashes().v1.map(|hash| hash.to_string()).as_deref(),
-//!     Some("b0f3a4a9e2a8b1fb9a2d6ddbf6e5a4bd0ad3ac69"),
+//!     Some("9997ad19d3094e74f6dc2bb79f5cb44fe766366f"),
 //! );
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
@@ -27,10 +27,12 @@
 //! do harm, or [`Info::sanitized_paths`], which replaces it.
 
 mod create;
+mod edit;
 mod file;
 mod hash;
 mod info;
 mod info_hash;
+mod magnet;
 mod metainfo;
 mod name;
 mod parse;
@@ -41,10 +43,12 @@ mod verify;
 mod walk;
 
 pub use create::{Create, CreateError, CreateWarning, Created, Plan};
+pub use edit::Edit;
 pub use file::{Attributes, File};
 pub use hash::Progress;
 pub use info::Info;
 pub use info_hash::{InfoHashV1, InfoHashV2, InfoHashes, ParseInfoHashError};
+pub use magnet::{Magnet, ParseMagnetError};
 pub use metainfo::{Metainfo, Warning};
 pub use parse::{ConflictingPaths, ParseError, ParseOptions};
 pub use path::{Hazard, UnsafePath};

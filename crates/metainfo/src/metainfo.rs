@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::parse::{self, ParseError, ParseOptions};
 use crate::{Info, InfoHashes};
 
-/// A .torrent file that has been read
+/// A .torrent file that has been read.
 ///
 /// Owns the bytes it came from, so that an edit can carry over what it does not touch.
 ///
@@ -33,7 +33,7 @@ pub struct Metainfo {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// A key of the top-level dictionary, and where its value stands in the file
+/// A key of the top-level dictionary, and where its value stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) key: Vec<u8>,
@@ -41,7 +41,7 @@ pub(crate) struct Entry {
 }
 
 impl Metainfo {
-    /// Reads a .torrent file with the default [`ParseOptions`]
+    /// Reads a .torrent file with the default [`ParseOptions`].
     ///
     /// # Errors
     /// See [`ParseError`].
@@ -49,7 +49,7 @@ impl Metainfo {
         Self::parse_with(bytes, &ParseOptions::default())
     }
 
-    /// Reads a .torrent file
+    /// Reads a .torrent file.
     ///
     /// Keys that are not needed and have the wrong type, such as a number for a comment, count as
     /// absent. Unknown keys are of no concern.
@@ -60,7 +60,7 @@ impl Metainfo {
         parse::parse(bytes, options)
     }
 
-    /// The hashes that name the torrent
+    /// The hashes that name the torrent.
     ///
     /// Taken over the `info` dictionary as it stands in the file. `v2` is not known yet, also for
     /// a hybrid; see [`is_hybrid`](Self::is_hybrid).
@@ -68,19 +68,19 @@ impl Metainfo {
         self.info_hashes
     }
 
-    /// Whether the torrent has a v2 side, which is not read
+    /// Whether the torrent has a v2 side, which is not read.
     ///
     /// See [BEP 52](https://www.bittorrent.org/beps/bep_0052.html).
     pub fn is_hybrid(&self) -> bool {
         self.hybrid
     }
 
-    /// What is shared
+    /// What is shared.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// The announce URLs in tiers, to be tried in order
+    /// The announce URLs in tiers, to be tried in order.
     ///
     /// `announce-list` where it holds a usable URL, else `announce`. URLs are trimmed; a URL that
     /// comes again and a tier without URLs are left out. A URL is not checked beyond being text.
@@ -90,7 +90,7 @@ impl Metainfo {
         &self.trackers
     }
 
-    /// The web seeds of `url-list`, each once
+    /// The web seeds of `url-list`, each once.
     ///
     /// For a multi-file torrent each is a folder, also where the final `/` is missing.
     ///
@@ -99,100 +99,100 @@ impl Metainfo {
         &self.web_seeds
     }
 
-    /// The scripted web seeds of `httpseeds`, each once
+    /// The scripted web seeds of `httpseeds`, each once.
     ///
     /// See [BEP 17](https://www.bittorrent.org/beps/bep_0017.html).
     pub fn http_seeds(&self) -> &[String] {
         &self.http_seeds
     }
 
-    /// Hosts and ports by which to enter the DHT; entries that make no sense are left out
+    /// Hosts and ports by which to enter the DHT; entries that make no sense are left out.
     ///
     /// See [BEP 5](https://www.bittorrent.org/beps/bep_0005.html).
     pub fn nodes(&self) -> &[(String, u16)] {
         &self.nodes
     }
 
-    /// A remark by whoever made the file
+    /// A remark by whoever made the file.
     pub fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }
 
-    /// The program that made the file
+    /// The program that made the file.
     pub fn created_by(&self) -> Option<&str> {
         self.created_by.as_deref()
     }
 
-    /// When the file was made, in seconds since 1970
+    /// When the file was made, in seconds since 1970.
     pub fn creation_date(&self) -> Option<u64> {
         self.creation_date
     }
 
-    /// What the file says its text is encoded in; only UTF-8 is read as text, whatever it says
+    /// What the file says its text is encoded in; only UTF-8 is read as text, whatever it says.
     pub fn encoding(&self) -> Option<&str> {
         self.encoding.as_deref()
     }
 
-    /// Who publishes the content
+    /// Who publishes the content.
     pub fn publisher(&self) -> Option<&str> {
         self.publisher.as_deref()
     }
 
-    /// Where the publisher is found
+    /// Where the publisher is found.
     pub fn publisher_url(&self) -> Option<&str> {
         self.publisher_url.as_deref()
     }
 
-    /// Info-hashes of torrents that likely share files with this one
+    /// Info-hashes of torrents that likely share files with this one.
     ///
     /// See [BEP 38](https://www.bittorrent.org/beps/bep_0038.html).
     pub fn similar(&self) -> &[[u8; 20]] {
         &self.similar
     }
 
-    /// Names of collections whose torrents likely share files with this one
+    /// Names of collections whose torrents likely share files with this one.
     ///
     /// See [BEP 38](https://www.bittorrent.org/beps/bep_0038.html).
     pub fn collections(&self) -> &[String] {
         &self.collections
     }
 
-    /// Where the file departs from canonical bencode
+    /// Where the file departs from canonical bencode.
     pub fn deviations(&self) -> &[bencode::Deviation] {
         &self.deviations
     }
 
-    /// What was accepted but may give trouble elsewhere
+    /// What was accepted but may give trouble elsewhere.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// The file as it was read
+    /// The file as it was read.
     pub fn to_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Something in a .torrent file that is accepted here and may give trouble elsewhere
+/// Something in a .torrent file that is accepted here and may give trouble elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// `info` has both `length` and `files`
+    /// `info` has both `length` and `files`.
     #[error("info has both `length` and `files`; `files` counts, other programs may differ")]
     LengthAndFiles,
-    /// `info` is not canonical bencode, so a program that writes it anew gets another info-hash
+    /// `info` is not canonical bencode, so a program that writes it anew gets another info-hash.
     #[error(
         "info is not canonical bencode (see byte {offset}): rTorrent refuses such torrents, and \
          aria2 takes another info-hash; make the torrent again to cure it"
     )]
     InfoNotCanonical {
-        /// Where in the file it first departs
+        /// Where in the file it first departs.
         offset: usize,
     },
-    /// Some bytes follow the torrent in its file
+    /// Some bytes follow the torrent in its file.
     #[error("{len} bytes follow the end of the torrent and are ignored")]
     TrailingBytes {
-        /// How many
+        /// How many.
         len: usize,
     },
 }

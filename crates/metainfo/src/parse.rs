@@ -1,4 +1,4 @@
-//! From the bytes of a .torrent file to [`Metainfo`]
+//! From the bytes of a .torrent file to [`Metainfo`].
 
 use std::collections::HashSet;
 
@@ -9,16 +9,16 @@ use crate::info::Layout;
 use crate::metainfo::{Entry, Metainfo, Warning};
 use crate::{Attributes, File, Hazard, Info, InfoHashV1, InfoHashes, Pieces, path};
 
-/// Bytes the longest file may have: 2^48 - 1, as in libtorrent
+/// Bytes the longest file may have: 2^48 - 1, as in libtorrent.
 const MAX_FILE_LENGTH: u64 = (1 << 48) - 1;
 
-/// Bytes the longest piece may have: 32767 blocks of 16 KiB, as in libtorrent
+/// Bytes the longest piece may have: 32767 blocks of 16 KiB, as in libtorrent.
 const MAX_PIECE_LENGTH: u32 = 32_767 * 16_384;
 
-/// What BitComet writes into the paths of its padding files
+/// What BitComet writes into the paths of its padding files.
 const BITCOMET_PAD: &[u8] = b"_____padding_file_";
 
-/// What a .torrent file may ask for, and what is forgiven
+/// What a .torrent file may ask for, and what is forgiven.
 ///
 /// ```
 /// use metainfo::{ConflictingPaths, Metainfo, ParseOptions};
@@ -33,17 +33,17 @@ const BITCOMET_PAD: &[u8] = b"_____padding_file_";
 #[derive(Debug, Clone, Copy)]
 pub struct ParseOptions {
     /// Size of the .torrent file, its nesting and its number of values; by default 100 MiB, 100
-    /// and 3,000,000
+    /// and 3,000,000.
     pub limits: Limits,
-    /// Most pieces; by default 2,097,152, as in libtorrent
+    /// Most pieces; by default 2,097,152, as in libtorrent.
     pub max_pieces: usize,
-    /// Most files; by default 1,000,000
+    /// Most files; by default 1,000,000.
     pub max_files: usize,
-    /// Most components in one path; by default 100, as in libtorrent
+    /// Most components in one path; by default 100, as in libtorrent.
     pub max_path_depth: usize,
-    /// Most bytes in one path, one for each separator included; by default 4096, what Linux takes
+    /// Most bytes in one path, one for each separator included; by default 4096, what Linux takes.
     pub max_path_len: usize,
-    /// What to do when two files want one place; by default an error
+    /// What to do when two files want one place; by default an error.
     pub conflicting_paths: ConflictingPaths,
 }
 
@@ -60,44 +60,44 @@ impl Default for ParseOptions {
     }
 }
 
-/// What to do with a torrent that has two files of one path, or a file where another's folder is
+/// What to do with a torrent that has two files of one path, or a file where another's folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictingPaths {
-    /// Refuse the torrent, as Transmission and rTorrent do
+    /// Refuse the torrent, as Transmission and rTorrent do.
     Reject,
-    /// Read it; [`File::safe_path`] then fails for all but one of the files in conflict
+    /// Read it; [`File::safe_path`] then fails for all but one of the files in conflict.
     Accept,
 }
 
-/// Why a .torrent file is not accepted
+/// Why a .torrent file is not accepted.
 ///
 /// Files are counted from 0 in the fields and from 1 in the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// The file is larger than [`ParseOptions::limits`] allows
+    /// The file is larger than [`ParseOptions::limits`] allows.
     #[error("the file has {len} bytes, more than the {limit} a .torrent file may have here")]
     TooLarge {
-        /// Bytes in the file
+        /// Bytes in the file.
         len: usize,
-        /// Bytes allowed
+        /// Bytes allowed.
         limit: usize,
     },
-    /// The file is not bencode
+    /// The file is not bencode.
     #[error("this is not a .torrent file, or a damaged one: {0}")]
     Bencode(#[from] bencode::DecodeError),
-    /// The file is bencode, but not a dictionary
+    /// The file is bencode, but not a dictionary.
     #[error("this is not a .torrent file: it does not hold a dictionary")]
     NotADict,
-    /// There is no `info` dictionary
+    /// There is no `info` dictionary.
     #[error("the file has no `info` dictionary, so it describes no content: fetch it again")]
     MissingInfo,
-    /// There is a magnet link in the place of the `info` dictionary
+    /// There is a magnet link in the place of the `info` dictionary.
     #[error(
         "the file is only a magnet link in disguise, without an `info` dictionary: let a client fetch the content description and export the torrent from there"
     )]
     MagnetStub,
-    /// A key stands twice in `info` or in a dictionary below it
+    /// A key stands twice in `info` or in a dictionary below it.
     ///
     /// Programs differ in which of the two they take, so the torrent means different things to
     /// different people.
@@ -105,159 +105,159 @@ pub enum ParseError {
         "{key:?} stands twice in the same dictionary of `info` (byte {offset}): the torrent is ambiguous, make it again"
     )]
     DuplicateKey {
-        /// The key
+        /// The key.
         key: String,
-        /// Where in the file the second one begins
+        /// Where in the file the second one begins.
         offset: usize,
     },
-    /// The torrent is of a later version of BitTorrent
+    /// The torrent is of a later version of BitTorrent.
     ///
     /// See [BEP 52](https://www.bittorrent.org/beps/bep_0052.html).
     #[error("the torrent is of version {version}, newer than any known here (1 and 2)")]
     NewerVersion {
-        /// What `meta version` says
+        /// What `meta version` says.
         version: u64,
     },
-    /// The torrent has a v2 side only
+    /// The torrent has a v2 side only.
     ///
     /// See [BEP 52](https://www.bittorrent.org/beps/bep_0052.html).
     #[error("this is a v2-only torrent, which is not supported yet: make it as v1 or hybrid")]
     V2Only,
-    /// There is a v2 `file tree`, but no `meta version` 2
+    /// There is a v2 `file tree`, but no `meta version` 2.
     #[error("`info` has a v2 `file tree`, but `meta version` is not 2: make the torrent again")]
     MissingMetaVersion,
-    /// `meta version` is 2, but there is no v2 `file tree`
+    /// `meta version` is 2, but there is no v2 `file tree`.
     #[error("`meta version` is 2, but `info` has no `file tree`: make the torrent again")]
     MissingFileTree,
-    /// The `info` dictionary of a hybrid is not canonical bencode, as v2 demands
+    /// The `info` dictionary of a hybrid is not canonical bencode, as v2 demands.
     #[error("`info` of this hybrid torrent is not canonical bencode (byte {offset}): make the torrent again")]
     NotCanonical {
-        /// Where in the file it first departs
+        /// Where in the file it first departs.
         offset: usize,
     },
-    /// A merkle torrent
+    /// A merkle torrent.
     ///
     /// See [BEP 30](https://www.bittorrent.org/beps/bep_0030.html).
     #[error("this is a merkle torrent (BEP 30), which no current client supports: make it as v1")]
     Merkle,
-    /// `piece length` is missing or not a number
+    /// `piece length` is missing or not a number.
     #[error("`info` has no `piece length`, or it is not a number")]
     MissingPieceLength,
-    /// `piece length` makes no sense
+    /// `piece length` makes no sense.
     #[error("a `piece length` of {value} is not possible: it goes from 1 to {MAX_PIECE_LENGTH} bytes")]
     InvalidPieceLength {
-        /// What the torrent says
+        /// What the torrent says.
         value: i128,
     },
-    /// `name` is missing, not a string, or empty for a single file
+    /// `name` is missing, not a string, or empty for a single file.
     #[error("`info` has no `name`, or it is empty")]
     MissingName,
-    /// There is neither `length` nor `files`
+    /// There is neither `length` nor `files`.
     #[error("`info` has neither `length` (one file) nor `files` (many)")]
     MissingLength,
-    /// `files` is not a list
+    /// `files` is not a list.
     #[error("`files` is not a list")]
     FilesNotAList,
-    /// `files` is empty
+    /// `files` is empty.
     #[error("`files` is empty: the torrent describes no file")]
     NoFiles,
-    /// There are more files than [`ParseOptions::max_files`]
+    /// There are more files than [`ParseOptions::max_files`].
     #[error("the torrent has {count} files, more than the {limit} allowed here")]
     TooManyFiles {
-        /// Files in the torrent
+        /// Files in the torrent.
         count: usize,
-        /// Files allowed
+        /// Files allowed.
         limit: usize,
     },
-    /// An entry of `files` is not a dictionary
+    /// An entry of `files` is not a dictionary.
     #[error("file {} is not described by a dictionary", file + 1)]
     FileNotADict {
-        /// Which entry
+        /// Which entry.
         file: usize,
     },
-    /// A `length` is missing, not a number, negative or huge
+    /// A `length` is missing, not a number, negative or huge.
     #[error("the `length` of file {} is missing or not a number from 0 to {MAX_FILE_LENGTH}", file + 1)]
     InvalidLength {
-        /// Which file
+        /// Which file.
         file: usize,
     },
-    /// The files together are longer than 2^64 - 1 bytes
+    /// The files together are longer than 2^64 - 1 bytes.
     #[error("the lengths of the files add up to more than 64 bits can hold")]
     TotalTooLarge,
-    /// All files are empty
+    /// All files are empty.
     #[error("the torrent has no content: all its files are empty")]
     NoContent,
-    /// A `path` is missing, not a list, or empty
+    /// A `path` is missing, not a list, or empty.
     #[error("the `path` of file {} is missing, empty or not a list", file + 1)]
     MissingPath {
-        /// Which file
+        /// Which file.
         file: usize,
     },
-    /// A component of a path is not a string
+    /// A component of a path is not a string.
     #[error("a component of the `path` or `symlink path` of file {} is not a string", file + 1)]
     InvalidPath {
-        /// Which file
+        /// Which file.
         file: usize,
     },
-    /// A path has more components than [`ParseOptions::max_path_depth`]
+    /// A path has more components than [`ParseOptions::max_path_depth`].
     #[error("file {} is {depth} folders deep, more than the {limit} allowed here", file + 1)]
     PathTooDeep {
-        /// Which file
+        /// Which file.
         file: usize,
-        /// Components of its path
+        /// Components of its path.
         depth: usize,
-        /// Components allowed
+        /// Components allowed.
         limit: usize,
     },
-    /// A path has more bytes than [`ParseOptions::max_path_len`]
+    /// A path has more bytes than [`ParseOptions::max_path_len`].
     #[error("the path of file {} has {len} bytes, more than the {limit} allowed here", file + 1)]
     PathTooLong {
-        /// Which file
+        /// Which file.
         file: usize,
-        /// Bytes of its path
+        /// Bytes of its path.
         len: usize,
-        /// Bytes allowed
+        /// Bytes allowed.
         limit: usize,
     },
-    /// Two files have the same path
+    /// Two files have the same path.
     #[error("file {} has the path of an earlier one, {path:?}: make the torrent again", file + 1)]
     DuplicatePath {
-        /// Which file
+        /// Which file.
         file: usize,
-        /// The path both have
+        /// The path both have.
         path: String,
     },
-    /// A file has the path of a folder that other files are in
+    /// A file has the path of a folder that other files are in.
     #[error("file {} stands where other files need a folder, {path:?}: make the torrent again", file + 1)]
     FileAndFolder {
-        /// Which file
+        /// Which file.
         file: usize,
-        /// The path of file and folder
+        /// The path of file and folder.
         path: String,
     },
-    /// `pieces` is missing or not a string
+    /// `pieces` is missing or not a string.
     #[error("`info` has no `pieces`, or it is not a string")]
     MissingPieces,
-    /// The length of `pieces` is not a multiple of 20
+    /// The length of `pieces` is not a multiple of 20.
     #[error("`pieces` has {len} bytes, which is not a number of 20-byte digests")]
     PartialDigest {
-        /// Bytes in `pieces`
+        /// Bytes in `pieces`.
         len: usize,
     },
-    /// There are more pieces than [`ParseOptions::max_pieces`]
+    /// There are more pieces than [`ParseOptions::max_pieces`].
     #[error("the torrent has {count} pieces, more than the {limit} allowed here: make it with a larger piece length")]
     TooManyPieces {
-        /// Pieces the torrent has
+        /// Pieces the torrent has.
         count: usize,
-        /// Pieces allowed
+        /// Pieces allowed.
         limit: usize,
     },
-    /// `pieces` does not fit the length of the content
+    /// `pieces` does not fit the length of the content.
     #[error("the content needs {expected} pieces, but `pieces` has {found}")]
     WrongPieceCount {
-        /// Total length by piece length
+        /// Total length by piece length.
         expected: u64,
-        /// Digests in `pieces`
+        /// Digests in `pieces`.
         found: usize,
     },
 }
@@ -318,7 +318,7 @@ fn without_info(root: Dict<'_, '_>) -> ParseError {
     if stub.iter().any(|key| root.get(key).is_some()) { ParseError::MagnetStub } else { ParseError::MissingInfo }
 }
 
-/// Where `info` first departs from canonical bencode, if it does; an error if a key stands twice
+/// Where `info` first departs from canonical bencode, if it does; an error if a key stands twice.
 fn info_deviation(info: Value<'_, '_>, limits: Limits) -> Result<Option<usize>, ParseError> {
     // The document lists a limited number of deviations, and those outside of `info` could push
     // the ones inside off the list. Alone, `info` has a list of its own with each kind in it.
@@ -334,7 +334,7 @@ fn info_deviation(info: Value<'_, '_>, limits: Limits) -> Result<Option<usize>, 
     Ok(alone.deviations().first().map(|first| start + first.offset))
 }
 
-/// The bencoded string that `rest` begins with
+/// The bencoded string that `rest` begins with.
 fn string_at(rest: &[u8]) -> String {
     let colon = rest.iter().position(|&byte| byte == b':');
     let (length, rest) = rest.split_at(colon.unwrap_or(0));
@@ -343,7 +343,7 @@ fn string_at(rest: &[u8]) -> String {
     String::from_utf8_lossy(string.unwrap_or_default()).into_owned()
 }
 
-/// Whether the torrent is a hybrid; an error unless it has a v1 side
+/// Whether the torrent is a hybrid; an error unless it has a v1 side.
 fn check_version(info: Dict<'_, '_>, deviation: Option<usize>) -> Result<bool, ParseError> {
     let version = info.get(b"meta version").and_then(Value::as_u64).unwrap_or(0);
     let has_file_tree = info.get(b"file tree").is_some();
@@ -461,7 +461,7 @@ fn parse_files(files: Value<'_, '_>, options: &ParseOptions) -> Result<Vec<File>
         .collect()
 }
 
-/// Reads what a file has in common whether it stands in `files` or in `info` itself
+/// Reads what a file has in common whether it stands in `files` or in `info` itself.
 fn parse_file(
     entry: Dict<'_, '_>,
     index: usize,
@@ -498,7 +498,7 @@ fn parse_file(
     })
 }
 
-/// The components of the first of the keys that holds a list, within the limits
+/// The components of the first of the keys that holds a list, within the limits.
 fn components<const N: usize>(
     entry: Dict<'_, '_>,
     keys: [&[u8]; N],
@@ -564,7 +564,7 @@ fn trackers(root: Dict<'_, '_>) -> Vec<Vec<String>> {
     announce.map(|url| vec![url.to_owned()]).into_iter().collect()
 }
 
-/// URLs from a string or a list of strings, each once
+/// URLs from a string or a list of strings, each once.
 fn urls(value: Option<Value<'_, '_>>) -> Vec<String> {
     let mut seen = HashSet::new();
     let single = value.and_then(url);
@@ -613,7 +613,7 @@ fn collections(dicts: [Dict<'_, '_>; 2]) -> Vec<String> {
         .collect()
 }
 
-/// The first of the keys that holds a string, as text
+/// The first of the keys that holds a string, as text.
 fn text<const N: usize>(dict: Dict<'_, '_>, keys: [&[u8]; N]) -> Option<String> {
     first_string(dict, keys).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }

@@ -1,4 +1,4 @@
-//! What makes a path of a torrent unsafe to use, and how to make a safe one of it
+//! What makes a path of a torrent unsafe to use, and how to make a safe one of it.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -8,26 +8,26 @@ use thiserror::Error;
 
 use crate::File;
 
-/// Bytes one component of a safe path may have: what common file systems allow
+/// Bytes one component of a safe path may have: what common file systems allow.
 const MAX_COMPONENT_LEN: usize = 255;
 
-/// Bytes a sanitised component is cut to, so that a number still fits in
+/// Bytes a sanitised component is cut to, so that a number still fits in.
 const CUT_COMPONENT_LEN: usize = 240;
 
-/// Bytes of a file's extension, its dot included, that are kept when the name is cut
+/// Bytes of a file's extension, its dot included, that are kept when the name is cut.
 const MAX_EXTENSION_LEN: usize = 10;
 
-/// Symlinks that may lead to each other before the chain counts as a loop
+/// Symlinks that may lead to each other before the chain counts as a loop.
 const MAX_LINKS: usize = 8;
 
-/// A path from a torrent that must not be used as it stands
+/// A path from a torrent that must not be used as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the path {path:?} is not safe to use: {hazard}")]
 #[non_exhaustive]
 pub struct UnsafePath {
-    /// The path as [`File::display_path`](crate::File::display_path) gives it
+    /// The path as [`File::display_path`](crate::File::display_path) gives it.
     pub path: String,
-    /// What is wrong with it
+    /// What is wrong with it.
     pub hazard: Hazard,
 }
 
@@ -37,99 +37,99 @@ impl UnsafePath {
     }
 }
 
-/// What makes a path unsafe
+/// What makes a path unsafe.
 ///
 /// Every rule holds on every operating system, so that a torrent which is safe on one is safe
 /// on all.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Hazard {
-    /// A component is empty, or there is none
+    /// A component is empty, or there is none.
     #[error("a component of it is empty")]
     Empty,
-    /// A component is `.` or `..`
+    /// A component is `.` or `..`.
     #[error("it has a component {component:?}, which leads to another folder")]
     Relative {
-        /// The component
+        /// The component.
         component: &'static str,
     },
-    /// A component is not UTF-8
+    /// A component is not UTF-8.
     #[error("it is not UTF-8 text")]
     NotUtf8,
-    /// A component holds `/` or `\`
+    /// A component holds `/` or `\`.
     #[error("a component of it holds the path separator {character:?}")]
     Separator {
-        /// The separator
+        /// The separator.
         character: char,
     },
-    /// A component holds NUL or another control character
+    /// A component holds NUL or another control character.
     #[error("it holds the control character {character:?}")]
     Control {
-        /// The character
+        /// The character.
         character: char,
     },
-    /// A component holds a character that Windows keeps for itself: one of `<>:"|?*`
+    /// A component holds a character that Windows keeps for itself: one of `<>:"|?*`.
     #[error("it holds the character {character:?}, which Windows does not allow")]
     Forbidden {
-        /// The character
+        /// The character.
         character: char,
     },
-    /// A component holds a character that cannot be seen or turns the text around
+    /// A component holds a character that cannot be seen or turns the text around.
     #[error("it holds the invisible character {character:?}, which can disguise a name")]
     Invisible {
-        /// The character
+        /// The character.
         character: char,
     },
-    /// A component names a device on Windows, whatever its extension
+    /// A component names a device on Windows, whatever its extension.
     #[error("{component:?} is the name of a device on Windows")]
     Device {
-        /// The component
+        /// The component.
         component: String,
     },
-    /// A component ends with a dot or a space, which Windows drops
+    /// A component ends with a dot or a space, which Windows drops.
     #[error("{component:?} ends with a dot or a space, which Windows drops")]
     TrailingDotOrSpace {
-        /// The component
+        /// The component.
         component: String,
     },
-    /// A component is longer than 255 bytes
+    /// A component is longer than 255 bytes.
     #[error("a component of it has {len} bytes, more than the {MAX_COMPONENT_LEN} a file name may have")]
     TooLong {
-        /// Bytes in the component
+        /// Bytes in the component.
         len: usize,
     },
-    /// An earlier file has the same path
+    /// An earlier file has the same path.
     #[error("an earlier file of the torrent has the same path")]
     Duplicate,
-    /// The path is that of a file and of a folder
+    /// The path is that of a file and of a folder.
     #[error("it is a file in one place of the torrent and a folder in another")]
     FileAndFolder,
-    /// A symlink does not say where it points
+    /// A symlink does not say where it points.
     #[error("it is a symlink without a target")]
     LinkWithoutTarget,
-    /// A symlink points to a path that is itself unsafe
+    /// A symlink points to a path that is itself unsafe.
     #[error("it is a symlink whose target is not safe: {0}")]
     UnsafeTarget(#[source] Box<Self>),
-    /// A symlink points to nothing in the torrent
+    /// A symlink points to nothing in the torrent.
     #[error("it is a symlink to something outside the torrent")]
     LinkOutside,
-    /// A symlink leads back to itself or to a folder it is in
+    /// A symlink leads back to itself or to a folder it is in.
     #[error("it is a symlink that leads back to itself")]
     LinkLoop,
 }
 
-/// Joins the components to a relative path if each of them is safe
+/// Joins the components to a relative path if each of them is safe.
 pub(crate) fn safe(path: &[Vec<u8>]) -> Result<PathBuf, UnsafePath> {
     check(path).map_err(|hazard| UnsafePath::new(path, hazard))
 }
 
-/// Joins the components by `/` for a person to read
+/// Joins the components by `/` for a person to read.
 pub(crate) fn display(path: &[Vec<u8>]) -> String {
     let components: Vec<_> = path.iter().map(|component| String::from_utf8_lossy(component)).collect();
     components.join("/")
 }
 
-/// Finds what each path suffers from the other paths of its torrent
+/// Finds what each path suffers from the other paths of its torrent.
 ///
 /// Files are given in the torrent's order. Padding files may share paths among themselves, since
 /// nobody writes them; every other path must be on its own.
@@ -162,7 +162,7 @@ pub(crate) fn mark_hazards(files: &mut [File]) {
     }
 }
 
-/// Gives every file a safe path of its own; see [`Info::sanitized_paths`](crate::Info::sanitized_paths)
+/// Gives every file a safe path of its own; see [`Info::sanitized_paths`](crate::Info::sanitized_paths).
 pub(crate) fn sanitize(files: &[File]) -> Vec<PathBuf> {
     let kept: Vec<_> = files.iter().map(|file| file.safe_path().ok().filter(|_| !file.attributes.pad)).collect();
 
@@ -173,7 +173,7 @@ pub(crate) fn sanitize(files: &[File]) -> Vec<PathBuf> {
     files.iter().zip(kept).map(|(file, kept)| kept.unwrap_or_else(|| tree.place(&file.path))).collect()
 }
 
-/// Replaces everything in a component that could do harm; the outcome is never empty
+/// Replaces everything in a component that could do harm; the outcome is never empty.
 pub(crate) fn sanitize_component(component: &[u8]) -> String {
     let replaced: String = String::from_utf8_lossy(component)
         .chars()
@@ -240,7 +240,7 @@ fn character_hazard(character: char) -> Option<Hazard> {
     }
 }
 
-/// Whether Windows takes a name for a device: it looks at what stands before the first dot
+/// Whether Windows takes a name for a device: it looks at what stands before the first dot.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
     let upper = stem.to_ascii_uppercase();
@@ -252,7 +252,7 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// Shortens an over-long name at a character boundary, keeping a short extension
+/// Shortens an over-long name at a character boundary, keeping a short extension.
 fn cut(mut name: String) -> String {
     if name.len() <= CUT_COMPONENT_LEN {
         return name;
@@ -264,7 +264,7 @@ fn cut(mut name: String) -> String {
     name + &extension
 }
 
-/// Cuts a name before its last dot, unless it begins there or what follows is long
+/// Cuts a name before its last dot, unless it begins there or what follows is long.
 fn split_extension(name: &str) -> (&str, &str) {
     match name.rfind('.') {
         Some(dot) if dot > 0 && name.len() - dot <= MAX_EXTENSION_LEN => name.split_at(dot),
@@ -272,7 +272,7 @@ fn split_extension(name: &str) -> (&str, &str) {
     }
 }
 
-/// Indices of all but the padding files, by path
+/// Indices of all but the padding files, by path.
 fn sorted(files: &[File]) -> Vec<usize> {
     let mut order: Vec<_> = (0..files.len()).filter(|&index| !files[index].attributes.pad).collect();
     order.sort_by(|&left, &right| files[left].path.cmp(&files[right].path));
@@ -327,13 +327,13 @@ fn link_hazard(files: &[File], order: &[usize], link: usize) -> Option<Hazard> {
     Some(Hazard::LinkLoop)
 }
 
-/// The names that are taken, folder by folder, without regard to case
+/// The names that are taken, folder by folder, without regard to case.
 #[derive(Default)]
 struct Tree {
     slots: HashMap<(u32, String), Slot>,
-    /// Where a folder went whose own name belongs to a file
+    /// Where a folder went whose own name belongs to a file.
     moved: HashMap<(u32, String), (u32, String)>,
-    /// The last number given to a name, so that a thousand equal names take a thousand steps
+    /// The last number given to a name, so that a thousand equal names take a thousand steps.
     numbers: HashMap<(u32, String), u32>,
     folders: u32,
 }
@@ -345,7 +345,7 @@ enum Slot {
 }
 
 impl Tree {
-    /// Takes a path as it is
+    /// Takes a path as it is.
     fn keep(&mut self, path: &[Vec<u8>]) {
         let mut folder = 0;
         let Some((name, parents)) = path.split_last() else {
@@ -363,7 +363,7 @@ impl Tree {
         self.slots.entry(key).or_insert(Slot::File);
     }
 
-    /// Finds a free place for a path that cannot be used as it is
+    /// Finds a free place for a path that cannot be used as it is.
     fn place(&mut self, path: &[Vec<u8>]) -> PathBuf {
         let mut folder = 0;
         let mut placed = PathBuf::new();
@@ -405,7 +405,7 @@ impl Tree {
         self.folders
     }
 
-    /// The name itself, or `name.1.ext`, `name.2.ext`, … whichever is free first
+    /// The name itself, or `name.1.ext`, `name.2.ext`, … whichever is free first.
     fn free_name(&mut self, folder: u32, name: String) -> String {
         let key = (folder, fold(&name));
         if !self.slots.contains_key(&key) {

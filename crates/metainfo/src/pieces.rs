@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// The SHA-1 digests of a torrent's pieces, in order
+/// The SHA-1 digests of a torrent's pieces, in order.
 ///
 /// All files stand end to end as one run of bytes, cut every
 /// [`piece_length`](crate::Info::piece_length) bytes; the last piece may be shorter.
@@ -12,22 +12,22 @@ impl Pieces {
         Self(digests.into())
     }
 
-    /// How many pieces there are; at least one in a torrent that was parsed
+    /// How many pieces there are; at least one in a torrent that was parsed.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no piece at all
+    /// Whether there is no piece at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The digest of piece `index`
+    /// The digest of piece `index`.
     pub fn get(&self, index: usize) -> Option<&[u8; 20]> {
         self.0.get(index)
     }
 
-    /// The digests in order
+    /// The digests in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8; 20]> {
         self.0.iter()
     }
