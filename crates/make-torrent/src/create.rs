@@ -1,0 +1,200 @@
+//! `make-torrent PATH`
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Result, bail};
+use clap::{CommandFactory, error::ErrorKind};
+use metainfo::{Create, Metainfo, Plan, SkipReason};
+use serde::Serialize;
+
+use crate::cli::{Cli, CreateArgs};
+use crate::output::Output;
+use crate::progress::{self, Bar};
+use crate::show::{self, Torrent};
+use crate::text;
+
+const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
+
+/// What libtorrent reads unless told otherwise
+const LARGE_TORRENT: usize = 10_000_000;
+
+pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
+    let path = args.path.clone().expect("clap demands it");
+    if path == Path::new("-") {
+        bail!("a torrent is made of a file or folder, not of standard input");
+    }
+    if args.json && args.output.as_deref() == Some(Path::new("-")) {
+        Cli::command().error(ErrorKind::ArgumentConflict, "--json and -o - both write to standard output").exit();
+    }
+    let (json, verbose) = (args.json, args.verbose);
+    let mut warnings = announce_warnings(&args);
+    let (wanted, force) = (args.output.clone(), args.force);
+
+    let plan = wishes(&path, args).plan()?;
+    let output = Output::new(wanted, &plan, force);
+    output.check(&path, &plan)?;
+    warnings.extend(plan.warnings().iter().map(ToString::to_string));
+
+    let cancel = progress::cancel_on_interrupt()?;
+    let bar = Bar::new(plan.total_length());
+    let created = plan.hash(&cancel, |progress| bar.show(progress))?;
+    drop(bar);
+    if created.bytes().len() > LARGE_TORRENT {
+        warnings.push(format!(
+            "the .torrent file has {} bytes, and many clients read no more than {LARGE_TORRENT}; \
+             share fewer files at once or choose larger pieces",
+            created.bytes().len(),
+        ));
+    }
+    output.write(created.bytes())?;
+
+    report(&plan, &warnings, verbose);
+    if let Output::File { path, .. } = output {
+        let mut out = io::stdout().lock();
+        if json {
+            let metainfo = Metainfo::parse(created.bytes())?;
+            show::print_json(&mut out, &CreatedJson::new(path, &metainfo, &plan, warnings))?;
+        } else {
+            let path = path.to_string_lossy();
+            writeln!(out, "{}  {}", created.info_hash(), text::one_line(&path))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wishes(path: &Path, args: CreateArgs) -> Create {
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
+    let date = args.date.or_else(|| now().map(|since| since.as_secs()));
+    let strings =
+        |urls: &[crate::url::Url]| -> Vec<String> { urls.iter().map(|url| url.as_str().to_owned()).collect() };
+
+    let mut create = Create::new(path)
+        .announce_tiers(args.announce.iter().map(|tier| strings(&tier.0)).collect())
+        .web_seeds(args.web_seed.iter().flat_map(|seeds| strings(&seeds.0)).collect())
+        .nodes(args.node.into_iter().map(|node| (node.host, node.port)).collect())
+        .private(args.private)
+        .created_by(PROGRAM)
+        .creation_date(date.filter(|_| !args.no_date))
+        .include_hidden(args.include_hidden)
+        .include_junk(args.include_junk)
+        .follow_symlinks(args.follow_symlinks);
+    if let Some(name) = args.name {
+        create = create.name(name);
+    }
+    if let Some(length) = args.piece_length {
+        create = create.piece_length(length);
+    }
+    if let Some(comment) = args.comment {
+        create = create.comment(comment);
+    }
+    if let Some(source) = args.source {
+        create = create.source(source);
+    }
+    if let Some(threads) = args.threads {
+        create = create.threads(threads);
+    }
+    create
+}
+
+fn announce_warnings(args: &CreateArgs) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if args.announce.is_empty() {
+        warnings.push(if args.private {
+            "without an announce URL (-a) nobody finds a private torrent's peers".to_owned()
+        } else {
+            "without an announce URL (-a) peers are found by DHT and local discovery only".to_owned()
+        });
+    }
+    for url in args.announce.iter().flat_map(|tier| &tier.0) {
+        if url.is_loopback() {
+            warnings.push(format!(
+                "{} leads every machine to itself: others need this machine's address on the network",
+                url.as_str(),
+            ));
+        }
+    }
+    warnings
+}
+
+/// Says on standard error what a person should know besides the outcome
+fn report(plan: &Plan, warnings: &[String], verbose: bool) {
+    if verbose {
+        for file in plan.files() {
+            eprintln!("{:>15}  {}", file.length, text::one_line(&file.path.join("/")));
+        }
+        let pieces = text::count(plan.piece_count() as usize, "piece", "pieces");
+        eprintln!("{} in {pieces} of {}", text::size(plan.total_length()), plan.piece_length());
+        for skipped in plan.skipped() {
+            let path = skipped.source.to_string_lossy();
+            eprintln!("left out {}: {}", text::one_line(&path), in_words(skipped.reason));
+        }
+    } else if !plan.skipped().is_empty() {
+        eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan));
+    }
+    for warning in warnings {
+        eprintln!("make-torrent: warning: {}", text::one_line(warning));
+    }
+}
+
+fn skipped_in_short(plan: &Plan) -> String {
+    let mut kinds: Vec<(SkipReason, usize)> = Vec::new();
+    for skipped in plan.skipped() {
+        match kinds.iter_mut().find(|(reason, _)| *reason == skipped.reason) {
+            Some((_, number)) => *number += 1,
+            None => kinds.push((skipped.reason, 1)),
+        }
+    }
+    let kinds: Vec<_> = kinds.into_iter().map(|(reason, number)| format!("{number} × {}", in_words(reason))).collect();
+    kinds.join(", ")
+}
+
+fn in_words(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Hidden => "hidden, --include-hidden takes it along",
+        SkipReason::Junk => "junk, --include-junk takes it along",
+        SkipReason::Symlink => "symbolic link, --follow-symlinks takes it along",
+        SkipReason::SymlinkLoop => "symbolic link to a folder around it",
+        _ => "neither file nor folder",
+    }
+}
+
+/// What scripts are told about a torrent that was made
+#[derive(Debug, Serialize)]
+struct CreatedJson {
+    output: String,
+    #[serde(flatten)]
+    torrent: Torrent,
+    skipped: Vec<SkippedJson>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SkippedJson {
+    path: String,
+    reason: &'static str,
+}
+
+impl CreatedJson {
+    fn new(output: PathBuf, metainfo: &Metainfo, plan: &Plan, warnings: Vec<String>) -> Self {
+        Self {
+            output: output.to_string_lossy().into_owned(),
+            torrent: Torrent::new(metainfo),
+            skipped: (plan.skipped().iter())
+                .map(|skipped| SkippedJson {
+                    path: skipped.source.to_string_lossy().into_owned(),
+                    reason: match skipped.reason {
+                        SkipReason::Hidden => "hidden",
+                        SkipReason::Junk => "junk",
+                        SkipReason::Symlink => "symlink",
+                        SkipReason::SymlinkLoop => "symlink_loop",
+                        _ => "special",
+                    },
+                })
+                .collect(),
+            warnings,
+        }
+    }
+}

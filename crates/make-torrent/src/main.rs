@@ -1,0 +1,48 @@
+//! `make-torrent`: makes, shows and verifies .torrent files
+
+mod cli;
+mod create;
+mod input;
+mod magnet;
+mod output;
+mod progress;
+mod show;
+mod text;
+mod url;
+mod verify;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("make-torrent: {}", text::one_line(&format!("{error:#}")));
+            ExitCode::from(progress::exit_code_of(&error))
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Some(Command::Show(args)) => show::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Magnet(args)) => magnet::run(&args),
+        None => create::run(cli.create),
+    }
+}
+
+/// Whether whoever read our output has stopped reading, which is theirs to decide
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

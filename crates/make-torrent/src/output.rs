@@ -1,0 +1,98 @@
+//! Writing the .torrent file: all of it or nothing, and never over something else
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use metainfo::Plan;
+use tempfile::NamedTempFile;
+
+/// Where the .torrent file goes
+#[derive(Debug)]
+pub(crate) enum Output {
+    Stdout,
+    File { path: PathBuf, force: bool },
+}
+
+impl Output {
+    pub(crate) fn new(wanted: Option<PathBuf>, plan: &Plan, force: bool) -> Self {
+        match wanted {
+            Some(path) if path == Path::new("-") => Self::Stdout,
+            Some(path) => Self::File { path, force },
+            None => Self::File { path: format!("{}.torrent", plan.name()).into(), force },
+        }
+    }
+
+    /// Finds out before the long work what would keep the outcome from being written
+    pub(crate) fn check(&self, content: &Path, plan: &Plan) -> Result<()> {
+        let Self::File { path, force } = self else {
+            return Ok(());
+        };
+        if let Ok(metadata) = fs::metadata(path) {
+            if !metadata.is_file() {
+                bail!("{path:?} is there and is not a file");
+            }
+            if !force {
+                bail!("{path:?} is there already; --force overwrites it");
+            }
+            if is_content(path, content, plan) {
+                bail!("{path:?} is part of what the torrent describes; write it elsewhere with -o");
+            }
+        }
+        // Gone as soon as it is made, and without a name on most systems.
+        tempfile::tempfile_in(folder(path)).map(drop).with_context(|| format!("cannot write into {:?}", folder(path)))
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()?;
+                Ok(())
+            }
+            Self::File { path, force } => {
+                write_file(path, bytes, *force).with_context(|| format!("cannot write {path:?}"))
+            }
+        }
+    }
+}
+
+/// The bytes go into another file first, which then takes the name, so that nobody ever sees half
+/// a torrent
+fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
+    let mut file = temporary_beside(path)?;
+    file.write_all(bytes)?;
+    if force {
+        file.persist(path)?;
+    } else {
+        file.persist_noclobber(path)?;
+    }
+    Ok(())
+}
+
+fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".make-torrent-");
+    // A torrent is no secret: readable as any new file, which the umask decides.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether writing to `path` would change the content that was hashed
+fn is_content(path: &Path, content: &Path, plan: &Plan) -> bool {
+    let (Ok(path), Ok(content)) = (fs::canonicalize(path), fs::canonicalize(content)) else {
+        return false;
+    };
+    path.starts_with(content)
+        && plan.files().iter().any(|file| fs::canonicalize(&file.source).is_ok_and(|source| source == path))
+}

@@ -1,0 +1,128 @@
+//! `make-torrent verify`
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use metainfo::{FileReport, FileStatus, Metainfo, Report, Verify};
+use serde::Serialize;
+
+use crate::cli::VerifyArgs;
+use crate::progress::{self, Bar};
+use crate::{input, show, text};
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let metainfo = input::read(&args.file)?;
+    let mut verify = Verify::new(&metainfo, &args.path);
+    if let Some(threads) = args.threads {
+        verify = verify.threads(threads);
+    }
+    let cancel = progress::cancel_on_interrupt()?;
+    let bar = Bar::new(metainfo.info().total_length());
+    let report = verify.run(&cancel, |progress| bar.show(progress))?;
+    drop(bar);
+
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if args.json {
+        show::print_json(&mut out, &ReportJson::new(&metainfo, &report))?;
+    } else {
+        print_text(&mut out, &metainfo, &report)?;
+    }
+    out.flush()?;
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_text(out: &mut impl Write, metainfo: &Metainfo, report: &Report) -> io::Result<()> {
+    for file in report.files.iter().filter(|file| file.status != FileStatus::Ok) {
+        let path = text::one_line(&file.path);
+        writeln!(out, "{path}: {}", text::one_line(&in_words(file)))?;
+    }
+    let files = text::count(report.files.len(), "file", "files");
+    let pieces = text::count(metainfo.info().pieces().len(), "piece", "pieces");
+    if report.is_complete() {
+        return writeln!(out, "whole: {files}, {pieces}");
+    }
+    let whole = report.files.iter().filter(|file| file.status == FileStatus::Ok).count();
+    writeln!(out, "not whole: {whole} of {files} are whole")?;
+    for (label, numbers) in [("wrong", &report.bad_pieces), ("could not be compared", &report.unchecked_pieces)] {
+        if !numbers.is_empty() {
+            let (number, list) = (numbers.len(), text::ranges(numbers));
+            writeln!(out, "{number} of {pieces} {label}: {list}")?;
+        }
+    }
+    Ok(())
+}
+
+fn in_words(file: &FileReport) -> String {
+    let what = match &file.status {
+        FileStatus::Missing => "missing".to_owned(),
+        FileStatus::WrongLength { found } => {
+            format!("has {found} bytes instead of {}", file.length)
+        }
+        FileStatus::Unreadable { reason } => format!("cannot be read: {reason}"),
+        FileStatus::Unsafe { hazard } => format!("not looked for, its path is unsafe: {hazard}"),
+        FileStatus::Unchecked => "shares a piece with a file that is not all there".to_owned(),
+        _ => String::new(),
+    };
+    match (what.as_str(), file.bad_pieces.as_slice()) {
+        (_, []) => what,
+        ("", pieces) => format!("wrong pieces {}", text::ranges(pieces)),
+        (what, pieces) => format!("{what}, wrong pieces {}", text::ranges(pieces)),
+    }
+}
+
+/// The outcome as scripts see it
+#[derive(Debug, Serialize)]
+struct ReportJson<'r> {
+    name: String,
+    info_hash: Option<String>,
+    complete: bool,
+    piece_count: usize,
+    bad_pieces: &'r [u32],
+    unchecked_pieces: &'r [u32],
+    files: Vec<FileJson<'r>>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileJson<'r> {
+    path: &'r str,
+    length: u64,
+    status: &'static str,
+    /// What is known besides, for people
+    detail: Option<String>,
+    bad_pieces: &'r [u32],
+}
+
+impl<'r> ReportJson<'r> {
+    fn new(metainfo: &Metainfo, report: &'r Report) -> Self {
+        Self {
+            name: metainfo.info().name().into_owned(),
+            info_hash: metainfo.info_hashes().v1.map(|hash| hash.to_string()),
+            complete: report.is_complete(),
+            piece_count: metainfo.info().pieces().len(),
+            bad_pieces: &report.bad_pieces,
+            unchecked_pieces: &report.unchecked_pieces,
+            files: report.files.iter().map(FileJson::new).collect(),
+        }
+    }
+}
+
+impl<'r> FileJson<'r> {
+    fn new(file: &'r FileReport) -> Self {
+        Self {
+            path: &file.path,
+            length: file.length,
+            status: match file.status {
+                FileStatus::Ok => "ok",
+                FileStatus::Missing => "missing",
+                FileStatus::WrongLength { .. } => "wrong_length",
+                FileStatus::Unsafe { .. } => "unsafe_path",
+                FileStatus::Bad => "bad",
+                FileStatus::Unchecked => "unchecked",
+                _ => "unreadable",
+            },
+            detail: (file.status != FileStatus::Ok).then(|| in_words(file)),
+            bad_pieces: &file.bad_pieces,
+        }
+    }
+}
