@@ -37,19 +37,13 @@ impl Decoder {
     /// bytes. Every value has then exactly one spelling.
     #[must_use]
     pub const fn strict() -> Self {
-        Self {
-            reading: Reading::Strict,
-            limits: Limits::DEFAULT,
-        }
+        Self { reading: Reading::Strict, limits: Limits::DEFAULT }
     }
 
     /// Accepts the five deviations of [`DeviationKind`] as well, and lists them in [`Document::deviations`].
     #[must_use]
     pub const fn lenient() -> Self {
-        Self {
-            reading: Reading::Lenient,
-            limits: Limits::DEFAULT,
-        }
+        Self { reading: Reading::Lenient, limits: Limits::DEFAULT }
     }
 
     /// The same decoder with other limits.
@@ -71,10 +65,7 @@ impl Decoder {
         let limit = self.limits.input_len.min(u32::MAX as usize);
         if input.len() > limit {
             let length = input.len();
-            return Err(DecodeError::new(
-                DecodeErrorKind::InputTooLong { length, limit },
-                limit,
-            ));
+            return Err(DecodeError::new(DecodeErrorKind::InputTooLong { length, limit }, limit));
         }
         Decoding {
             decoder: *self,
@@ -102,11 +93,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    const DEFAULT: Self = Self {
-        depth: 100,
-        tokens: 3_000_000,
-        input_len: 100 * 1024 * 1024,
-    };
+    const DEFAULT: Self = Self { depth: 100, tokens: 3_000_000, input_len: 100 * 1024 * 1024 };
 }
 
 impl Default for Limits {
@@ -224,11 +211,7 @@ impl<'a> Decoding<'a> {
             return Ok(());
         };
 
-        let order = match self
-            .document
-            .content(latest)
-            .cmp(self.document.content(index))
-        {
+        let order = match self.document.content(latest).cmp(self.document.content(index)) {
             Ordering::Less => return Ok(()),
             Ordering::Equal => KeyOrder::Repeating,
             Ordering::Greater => KeyOrder::Unsorted,
@@ -236,9 +219,7 @@ impl<'a> Decoding<'a> {
         let before = dict.order;
         dict.order = before.max(order);
         match order {
-            KeyOrder::Unsorted if before != KeyOrder::Unsorted => {
-                self.deviate(DeviationKind::UnsortedKeys, start)
-            }
+            KeyOrder::Unsorted if before != KeyOrder::Unsorted => self.deviate(DeviationKind::UnsortedKeys, start),
             // The lenient reading finds them all when the dict is complete.
             KeyOrder::Repeating if self.decoder.reading == Reading::Strict => {
                 self.deviate(DeviationKind::DuplicateKey, start)
@@ -255,20 +236,12 @@ impl<'a> Decoding<'a> {
         let start = self.offset;
         self.offset += 1;
         let index = self.push(start, 0)?;
-        self.open.push(Open {
-            index,
-            awaits,
-            latest_key: None,
-            order: KeyOrder::Ascending,
-        });
+        self.open.push(Open { index, awaits, latest_key: None, order: KeyOrder::Ascending });
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), DecodeError> {
-        let open = self
-            .open
-            .pop()
-            .expect("an `e` is taken inside a list or dict");
+        let open = self.open.pop().expect("an `e` is taken inside a list or dict");
         self.offset += 1;
         self.document.close(open.index, self.offset);
 
@@ -304,19 +277,14 @@ impl<'a> Decoding<'a> {
     /// Runs a nom parser at the offset and moves behind what it took.
     fn leaf<T>(&mut self, parser: fn(&'a [u8]) -> Leaf<'a, T>) -> Result<T, DecodeError> {
         let length = self.document.input().len();
-        let (rest, token) = parser(self.rest())
-            .finish()
-            .map_err(|fault| fault.into_error(length))?;
+        let (rest, token) = parser(self.rest()).finish().map_err(|fault| fault.into_error(length))?;
         self.offset = length - rest.len();
         Ok(token)
     }
 
     fn deviate(&mut self, kind: DeviationKind, offset: usize) -> Result<(), DecodeError> {
         match self.decoder.reading {
-            Reading::Strict => Err(DecodeError::new(
-                DecodeErrorKind::NotCanonical(kind),
-                offset,
-            )),
+            Reading::Strict => Err(DecodeError::new(DecodeErrorKind::NotCanonical(kind), offset)),
             Reading::Lenient => {
                 self.deviations.push(kind, offset);
                 Ok(())

@@ -51,21 +51,12 @@ impl<'a> Document<'a> {
     /// A document without a value, which is not shown to anybody before it has one.
     pub(crate) fn new(input: &'a [u8]) -> Self {
         debug_assert!(u32::try_from(input.len()).is_ok());
-        Self {
-            input,
-            tokens: Vec::new(),
-            deviations: Vec::new(),
-        }
+        Self { input, tokens: Vec::new(), deviations: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, span: Range<usize>, body: usize) -> u32 {
         let index = self.tokens.len() as u32;
-        self.tokens.push(Token {
-            start: span.start as u32,
-            end: span.end as u32,
-            next: index + 1,
-            body: body as u32,
-        });
+        self.tokens.push(Token { start: span.start as u32, end: span.end as u32, next: index + 1, body: body as u32 });
         index
     }
 
@@ -148,5 +139,31 @@ impl fmt::Debug for Document<'_> {
             .field("tokens", &self.tokens.len())
             .field("deviations", &self.deviations)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Decoder, Limits};
+
+    #[test]
+    fn the_table_takes_at_most_16_bytes_for_each_byte_of_input() {
+        let decoder =
+            Decoder::strict().with_limits(Limits { depth: usize::MAX, tokens: usize::MAX, input_len: usize::MAX });
+        // No value is shorter than two bytes, and the table has at most doubled in vain.
+        for count in [10, 4096, 4097, 100_000] {
+            for input in [
+                [&b"l"[..], &b"0:".repeat(count), b"e"].concat(),
+                [&b"l"[..], &b"le".repeat(count), b"e"].concat(),
+                [b"l".repeat(count), b"e".repeat(count)].concat(),
+            ] {
+                let document = decoder.decode(&input).expect("canonical");
+                assert!(document.len() <= input.len() / 2);
+                assert!(document.tokens.capacity() <= input.len());
+            }
+        }
+        let input = format!("4000000:{}", "x".repeat(4_000_000));
+        let document = decoder.decode(input.as_bytes()).expect("canonical");
+        assert!(document.tokens.capacity() < 10);
     }
 }

@@ -32,10 +32,7 @@ pub fn encode(write: impl FnOnce(ValueEncoder<'_>)) -> Result<Vec<u8>, EncodeErr
 /// # Errors
 ///
 /// [`EncodeError`].
-pub fn encode_to(
-    out: &mut impl BufMut,
-    write: impl FnOnce(ValueEncoder<'_>),
-) -> Result<(), EncodeError> {
+pub fn encode_to(out: &mut impl BufMut, write: impl FnOnce(ValueEncoder<'_>)) -> Result<(), EncodeError> {
     Encoder::new().encode_to(out, write)
 }
 
@@ -57,7 +54,7 @@ pub enum EncodeError {
         value: i128,
     },
 
-    /// The closure dropped its [`ValueEncoder`] and wrote nothing.
+    /// A closure dropped its [`ValueEncoder`] and wrote nothing.
     #[error("no value was written")]
     NoValue,
 
@@ -117,11 +114,10 @@ impl Encoder {
         self.out.clear();
         self.entries.clear();
         self.error = None;
-        write(ValueEncoder { encoder: self });
+        self.value(write);
 
         match self.error.take() {
             Some(error) => Err(error),
-            None if self.out.is_empty() => Err(EncodeError::NoValue),
             None => Ok(&self.out),
         }
     }
@@ -145,14 +141,21 @@ impl Encoder {
         Ok(())
     }
 
+    /// Has `write` write one value.
+    fn value(&mut self, write: impl FnOnce(ValueEncoder<'_>)) {
+        let start = self.out.len();
+        write(ValueEncoder { encoder: self });
+        if self.out.len() == start {
+            self.fail(EncodeError::NoValue);
+        }
+    }
+
     fn fail(&mut self, error: EncodeError) {
         self.error.get_or_insert(error);
     }
 
     fn put(&mut self, args: std::fmt::Arguments<'_>) {
-        self.out
-            .write_fmt(args)
-            .expect("a vector takes all that is written");
+        self.out.write_fmt(args).expect("a vector takes all that is written");
     }
 
     /// Writes a string and tells where its content is.
@@ -238,15 +241,9 @@ impl ValueEncoder<'_> {
         let encoder = self.encoder;
         let base = encoder.entries.len();
         encoder.out.push(b'd');
-        let mut dict = DictEncoder {
-            encoder,
-            base,
-            ascending: true,
-        };
+        let mut dict = DictEncoder { encoder, base, ascending: true };
         write(&mut dict);
-        let DictEncoder {
-            encoder, ascending, ..
-        } = dict;
+        let DictEncoder { encoder, ascending, .. } = dict;
         if !ascending {
             encoder.sort_entries(base);
         }
@@ -287,10 +284,13 @@ impl ListEncoder<'_> {
         self.element().dict(write);
     }
 
+    /// Appends the value that `write` writes, for when its kind is not known beforehand.
+    pub fn value(&mut self, write: impl FnOnce(ValueEncoder<'_>)) {
+        self.encoder.value(write);
+    }
+
     fn element(&mut self) -> ValueEncoder<'_> {
-        ValueEncoder {
-            encoder: self.encoder,
-        }
+        ValueEncoder { encoder: self.encoder }
     }
 }
 
@@ -329,6 +329,11 @@ impl DictEncoder<'_> {
     /// Adds a dict; see [`ValueEncoder::dict`].
     pub fn dict(&mut self, key: impl AsRef<[u8]>, write: impl FnOnce(&mut DictEncoder<'_>)) {
         self.entry(key.as_ref()).dict(write);
+    }
+
+    /// Adds the value that `write` writes, for when its kind is not known beforehand.
+    pub fn value(&mut self, key: impl AsRef<[u8]>, write: impl FnOnce(ValueEncoder<'_>)) {
+        self.entry(key.as_ref()).encoder.value(write);
     }
 
     fn entry(&mut self, key: &[u8]) -> ValueEncoder<'_> {

@@ -17,7 +17,7 @@ use crate::DeviationKind;
 /// let error = Decoder::lenient().decode(b"d4:name9:ubuntu").unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "the input is cut short: a string says it is 9 bytes long, and 6 bytes follow at byte 7"
+///     "the input is cut short: only 6 bytes follow where a string of 9 bytes begins at byte 7"
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,9 +70,7 @@ pub enum DecodeErrorKind {
     },
 
     /// A string announces more bytes than the input has left.
-    #[error(
-        "the input is cut short: a string says it is {length} bytes long, and {remaining} bytes follow"
-    )]
+    #[error("the input is cut short: only {remaining} bytes follow where a string of {length} bytes begins")]
     ShortString {
         /// The length the string announces, in bytes.
         length: u64,

@@ -35,18 +35,12 @@ pub(crate) fn integer(input: &[u8]) -> Leaf<'_, Integer<'_>> {
         Some(_) => (Expected::Digit, i64::MIN.unsigned_abs()),
         None => (Expected::SignOrDigit, u64::MAX),
     };
-    let (rest, digits) = terminated(
-        expecting(first, digit1),
-        expecting(Expected::EndOfInteger, char('e')),
-    )
-    .parse(rest)?;
+    let (rest, digits) =
+        terminated(expecting(first, digit1), expecting(Expected::EndOfInteger, char('e'))).parse(rest)?;
 
     if magnitude(digits).is_none_or(|magnitude| magnitude > most) {
         let digits = digits.len() - leading_zeros(digits);
-        return Err(Fault::at(
-            input,
-            DecodeErrorKind::IntegerOverflow { digits },
-        ));
+        return Err(Fault::at(input, DecodeErrorKind::IntegerOverflow { digits }));
     }
     let negative = sign.is_some();
     Ok((rest, Integer { negative, digits }))
@@ -54,8 +48,7 @@ pub(crate) fn integer(input: &[u8]) -> Leaf<'_, Integer<'_>> {
 
 /// A length in digits, `:`, that many bytes.
 pub(crate) fn byte_string(input: &[u8]) -> Leaf<'_, ByteString<'_>> {
-    let (rest, digits) =
-        terminated(digit1, expecting(Expected::EndOfLength, char(':'))).parse(input)?;
+    let (rest, digits) = terminated(digit1, expecting(Expected::EndOfLength, char(':'))).parse(input)?;
 
     let Some(length) = magnitude(digits) else {
         let digits = digits.len() - leading_zeros(digits);
@@ -63,10 +56,7 @@ pub(crate) fn byte_string(input: &[u8]) -> Leaf<'_, ByteString<'_>> {
     };
     let remaining = rest.len();
     if length > remaining as u64 {
-        return Err(Fault::at(
-            input,
-            DecodeErrorKind::ShortString { length, remaining },
-        ));
+        return Err(Fault::at(input, DecodeErrorKind::ShortString { length, remaining }));
     }
     let (rest, content) = take(length).parse(rest)?;
     let length = digits;
@@ -75,18 +65,12 @@ pub(crate) fn byte_string(input: &[u8]) -> Leaf<'_, ByteString<'_>> {
 
 /// The number that decimal digits stand for, if it fits.
 pub(crate) fn magnitude(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
+    digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
 /// How many zeros stand before the digits that count. The zero that is the whole number counts.
 pub(crate) fn leading_zeros(digits: &[u8]) -> usize {
-    digits
-        .iter()
-        .take(digits.len() - 1)
-        .take_while(|&&digit| digit == b'0')
-        .count()
+    digits.iter().take(digits.len() - 1).take_while(|&&digit| digit == b'0').count()
 }
 
 /// Where and why a leaf is not one. It knows the place by how much input is left there.
@@ -99,10 +83,7 @@ pub(crate) struct Fault {
 impl Fault {
     /// No other parser can make sense of `rest`.
     fn at(rest: &[u8], kind: DecodeErrorKind) -> Err<Self> {
-        Err::Failure(Self {
-            kind,
-            remaining: rest.len(),
-        })
+        Err::Failure(Self { kind, remaining: rest.len() })
     }
 
     /// The public error, for an input of `length` bytes.
@@ -113,10 +94,7 @@ impl Fault {
 
 impl ParseError<&[u8]> for Fault {
     fn from_error_kind(rest: &[u8], _: ErrorKind) -> Self {
-        Self {
-            kind: DecodeErrorKind::unexpected(rest, Expected::Value),
-            remaining: rest.len(),
-        }
+        Self { kind: DecodeErrorKind::unexpected(rest, Expected::Value), remaining: rest.len() }
     }
 
     fn append(_: &[u8], _: ErrorKind, other: Self) -> Self {

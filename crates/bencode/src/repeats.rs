@@ -5,11 +5,7 @@ pub(crate) fn repeats<K: Ord, P: Ord + Copy>(keys: impl Iterator<Item = (K, P)>)
     let mut keys: Vec<(K, P)> = keys.collect();
     keys.sort_unstable();
 
-    let mut repeats: Vec<P> = keys
-        .windows(2)
-        .filter(|pair| pair[0].0 == pair[1].0)
-        .map(|pair| pair[1].1)
-        .collect();
+    let mut repeats: Vec<P> = keys.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).collect();
     repeats.sort_unstable();
     repeats
 }
@@ -67,17 +63,10 @@ mod tests {
         ];
         for order in orders {
             let comparisons = Cell::new(0);
-            let keys = (0..n).map(|i| Counted {
-                key: order(i, n),
-                comparisons: &comparisons,
-            });
+            let keys = (0..n).map(|i| Counted { key: order(i, n), comparisons: &comparisons });
             repeats(keys.zip(0..n));
             // A comparison of pairs may ask twice, for equality and then for order.
-            assert!(
-                comparisons.get() < 2 * 2 * n * 17,
-                "{} comparisons",
-                comparisons.get()
-            );
+            assert!(comparisons.get() < 2 * 2 * n * 17, "{} comparisons", comparisons.get());
         }
     }
 }

@@ -102,10 +102,7 @@ impl<'a, 'd> Value<'a, 'd> {
 
 impl fmt::Debug for Value<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Value")
-            .field("kind", &self.kind())
-            .field("span", &self.span())
-            .finish()
+        f.debug_struct("Value").field("kind", &self.kind()).field("span", &self.span()).finish()
     }
 }
 
@@ -119,11 +116,7 @@ pub struct List<'a, 'd> {
 impl<'a, 'd> List<'a, 'd> {
     /// The elements one after the other, each in constant time whatever it holds.
     pub fn iter(self) -> ListIter<'a, 'd> {
-        ListIter {
-            document: self.document,
-            next: self.index + 1,
-            remaining: self.len(),
-        }
+        ListIter { document: self.document, next: self.index + 1, remaining: self.len() }
     }
 
     /// How many elements there are, in constant time.
@@ -164,17 +157,12 @@ impl<'a, 'd> Dict<'a, 'd> {
     /// The value of `key`; of its first occurrence, should it stand there twice. It looks at the keys one after the other.
     pub fn get(self, key: impl AsRef<[u8]>) -> Option<Value<'a, 'd>> {
         let key = key.as_ref();
-        self.iter()
-            .find_map(|(candidate, value)| (candidate == key).then_some(value))
+        self.iter().find_map(|(candidate, value)| (candidate == key).then_some(value))
     }
 
     /// Keys with their values, each in constant time whatever it holds.
     pub fn iter(self) -> DictIter<'a, 'd> {
-        DictIter {
-            document: self.document,
-            next: self.index + 1,
-            remaining: self.len(),
-        }
+        DictIter { document: self.document, next: self.index + 1, remaining: self.len() }
     }
 
     /// How many entries there are, duplicates included, in constant time.
