@@ -299,3 +299,433 @@ fn saturating_number(value: &[u8]) -> Option<u64> {
         Some(number.saturating_mul(10).saturating_add(u64::from(digit)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use tracker_core::Warning;
+
+    use super::*;
+
+    /// 3500292f2881c52a3c672db7c77db1f60426c65f: a NUL, and bytes that each client escapes in its own way.
+    const INFO_HASH: [u8; 20] = *b"5\x00)/(\x81\xc5*<g-\xb7\xc7}\xb1\xf6\x04&\xc6_";
+
+    fn query(peer_id: &[u8; 20], key: &[u8], port: u16, left: u64, numwant: Option<u32>) -> AnnounceQuery {
+        AnnounceQuery {
+            info_hash: InfoHash::new(INFO_HASH),
+            peer_id: PeerId::new(*peer_id),
+            key: PeerKey::from_bytes(key),
+            ip: None,
+            port,
+            uploaded: 0,
+            downloaded: 0,
+            left: Some(left),
+            event: Some(AnnounceEvent::Started),
+            numwant,
+            peer_format: PeerFormat::Compact,
+        }
+    }
+
+    #[test]
+    fn what_real_clients_send() {
+        let cases: &[(&str, AnnounceQuery)] = &[
+            (
+                // libtorrent 2.1.1; qBittorrent and Deluge send the same.
+                "info_hash=5%00)%2f(%81%c5*%3cg-%b7%c7%7d%b1%f6%04%26%c6_&peer_id=-LT2110-y1Cq1XLu0!h)&port=6881\
+                 &uploaded=0&downloaded=0&left=52428800&corrupt=0&key=E0B55AB7&event=started&numwant=200&compact=1\
+                 &no_peer_id=1&supportcrypto=1&redundant=0",
+                query(b"-LT2110-y1Cq1XLu0!h)", b"E0B55AB7", 6881, 52_428_800, Some(200)),
+            ),
+            (
+                // Transmission 3.00.
+                "info_hash=5%00%29%2f%28%81%c5%2a%3cg-%b7%c7%7d%b1%f6%04%26%c6_&peer_id=-TR3000-4kq0wz1n9xrd\
+                 &port=51413&uploaded=0&downloaded=0&left=52428800&numwant=80&key=7e0b977&compact=1&supportcrypto=1\
+                 &event=started",
+                query(b"-TR3000-4kq0wz1n9xrd", b"7e0b977", 51413, 52_428_800, Some(80)),
+            ),
+            (
+                // aria2 1.36.0: a peer id and a key of raw bytes.
+                "info_hash=5%00%29%2F%28%81%C5%2A%3Cg%2D%B7%C7%7D%B1%F6%04%26%C6%5F\
+                 &peer_id=A2-1-36-0-%0F%F4%00%FFabc%7E%26%3D&uploaded=0&downloaded=0&left=52428800&compact=1\
+                 &key=%B6%7D%E3O%00%91%AA%02&numwant=50&no_peer_id=1&port=6989&event=started&supportcrypto=1",
+                query(
+                    b"A2-1-36-0-\x0f\xf4\x00\xffabc~&=",
+                    b"\xb6\x7d\xe3O\x00\x91\xaa\x02",
+                    6989,
+                    52_428_800,
+                    Some(50),
+                ),
+            ),
+            (
+                // rTorrent 0.9.8: no numwant.
+                "info_hash=5%00%29%2F%28%81%C5%2A%3Cg%2D%B7%C7%7D%B1%F6%04%26%C6%5F\
+                 &peer_id=%2DlT0D80%2D%1F%00%8B%C3%A1%9D%EE%07%5B%0C%F0%11&key=4f1c2b0a&compact=1&port=6963\
+                 &uploaded=0&downloaded=0&left=52428800&event=started",
+                query(b"-lT0D80-\x1f\x00\x8b\xc3\xa1\x9d\xee\x07\x5b\x0c\xf0\x11", b"4f1c2b0a", 6963, 52_428_800, None),
+            ),
+            (
+                // WebTorrent 2.8.5: the info-hash late, no key.
+                "numwant=50&uploaded=0&downloaded=0&left=52428800&event=started&compact=1\
+                 &info_hash=5%00)%2F(%81%C5*%3Cg-%B7%C7%7D%B1%F6%04%26%C6_&peer_id=-WW0208-Kd92hfUe72jX&port=6881",
+                query(b"-WW0208-Kd92hfUe72jX", b"", 6881, 52_428_800, Some(50)),
+            ),
+            (
+                // bittorrent-tracker 11: an empty trackerid, and something left of a complete torrent.
+                "numwant=50&uploaded=0&downloaded=0&left=16384&event=completed&compact=1&trackerid=\
+                 &info_hash=5%00)%2F(%81%C5*%3Cg-%B7%C7%7D%B1%F6%04%26%C6_&peer_id=-WW0208-Kd92hfUe72jX&port=6881",
+                AnnounceQuery {
+                    event: Some(AnnounceEvent::Completed),
+                    ..query(b"-WW0208-Kd92hfUe72jX", b"", 6881, 16384, Some(50))
+                },
+            ),
+            (
+                // ctorrent dnh3.3.2.
+                "info_hash=5%00%29%2F%28%81%C5%2A%3Cg-%B7%C7%7D%B1%F6%04%26%C6_&peer_id=-CD0303-%D1%A2%03zK%9E%10Q%C7%5DX%2E\
+                 &port=2706&uploaded=0&downloaded=0&left=52428800&compact=1&event=started&numwant=100&key=E2T4DAX0",
+                query(b"-CD0303-\xd1\xa2\x03zK\x9e\x10Q\xc7]X.", b"E2T4DAX0", 2706, 52_428_800, Some(100)),
+            ),
+            (
+                // rqbit: a decimal key, no numwant.
+                "info_hash=5%00%29%2F%28%81%C5%2A%3Cg-%B7%C7%7D%B1%F6%04%26%C6_&peer_id=-rQ9010-abcdefghijkl\
+                 &event=started&port=4240&uploaded=0&downloaded=0&left=52428800&compact=1&no_peer_id=1&key=3735928559",
+                query(b"-rQ9010-abcdefghijkl", b"3735928559", 4240, 52_428_800, None),
+            ),
+        ];
+        for (sent, expected) in cases {
+            assert_eq!(AnnounceQuery::parse(sent.as_bytes()).as_ref(), Ok(expected), "{sent}");
+        }
+    }
+
+    const BARE: &str = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb";
+
+    fn parse(more: &str) -> AnnounceQuery {
+        AnnounceQuery::parse(format!("{BARE}&port=1{more}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_must_be_there() {
+        use AnnounceQueryError::*;
+        for (query, expected) in [
+            ("", MissingInfoHash),
+            ("port=1", MissingInfoHash),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&port=1", MissingPeerId),
+            (BARE, MissingPort),
+            ("INFO_HASH=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", MissingInfoHash),
+            ("info_hash=&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", InvalidInfoHash),
+            ("info_hash=aaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", InvalidInfoHash),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", InvalidInfoHash),
+            ("info_hash=3500292f2881c52a3c672db7c77db1f60426c65g&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", InvalidInfoHash),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbb&port=1", InvalidPeerId),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=&port=1", InvalidPeerId),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash=aaaaaaaaaaaaaaaaaaaa", RepeatedInfoHash),
+            ("info_hash=aaaaaaaaaaaaaaaaaaa%&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", Escape(EscapeError)),
+        ] {
+            assert_eq!(AnnounceQuery::parse(query.as_bytes()), Err(expected), "{query}");
+        }
+        for more in ["&x=%zz", "&%=1", "&key=%2"] {
+            let query = format!("{BARE}&port=1{more}");
+            assert_eq!(AnnounceQuery::parse(query.as_bytes()), Err(Escape(EscapeError)), "{query}");
+        }
+        for port in ["", "-1", "65536", "99999999999999999999999", "http", "6881.0", "+1", "0x50", " 1"] {
+            let query = format!("{BARE}&port={port}");
+            assert_eq!(AnnounceQuery::parse(query.as_bytes()), Err(InvalidPort), "{query}");
+        }
+    }
+
+    #[test]
+    fn an_info_hash_may_be_hexadecimal() {
+        for digits in ["3500292f2881c52a3c672db7c77db1f60426c65f", "3500292F2881C52A3C672DB7C77DB1F60426C65F"] {
+            let query = format!("info_hash={digits}&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1");
+            assert_eq!(AnnounceQuery::parse(query.as_bytes()).unwrap().info_hash, InfoHash::new(INFO_HASH));
+        }
+    }
+
+    #[test]
+    fn of_a_repeated_parameter_the_last_counts() {
+        let query = parse("&port=2&left=5&left=0&event=started&event=&peer_id=cccccccccccccccccccc");
+        assert_eq!((query.port, query.left, query.event), (2, Some(0), None));
+        assert_eq!(query.peer_id, PeerId::new([b'c'; 20]));
+    }
+
+    #[test]
+    fn a_second_question_mark_separates() {
+        let query = AnnounceQuery::parse(format!("passkey=1234?{BARE}&port=1").as_bytes()).unwrap();
+        assert_eq!(query.port, 1);
+    }
+
+    #[test]
+    fn a_port_of_zero_is_taken_and_a_cryptoport_instead() {
+        for (more, port) in [
+            ("&port=0", 0),
+            ("&port=0&hide=1", 0),
+            ("&port=0&cryptoport=7000&requirecrypto=1", 7000),
+            ("&cryptoport=7000&port=0", 7000),
+            ("&port=0&cryptoport=x", 0),
+            ("&port=6881&cryptoport=7000", 6881),
+            ("&port=0&event=stopped", 0),
+        ] {
+            assert_eq!(parse(more).port, port, "{more}");
+        }
+    }
+
+    #[test]
+    fn numbers_never_fail_an_announce() {
+        for (value, left, bytes, numwant) in [
+            ("0", Some(0), 0, Some(0)),
+            ("007", Some(7), 7, Some(7)),
+            // Where `left` is cut to 32 bits, this is a seed.
+            ("4294967296", Some(1 << 32), 1 << 32, Some(u32::MAX)),
+            ("9223372036854775807", Some(i64::MAX as u64), i64::MAX as u64, Some(u32::MAX)),
+            ("9223372036854775808", None, 1 << 63, Some(u32::MAX)),
+            ("18446744073709551615", None, u64::MAX, Some(u32::MAX)),
+            ("340282366920938463463374607431768211456", None, u64::MAX, Some(u32::MAX)),
+            ("-1", None, 0, None),
+            ("", None, 0, None),
+            ("many", None, 0, None),
+            ("1e9", None, 0, None),
+            ("%31%32", Some(12), 12, Some(12)),
+        ] {
+            let query = parse(&format!("&left={value}&uploaded={value}&downloaded={value}&numwant={value}"));
+            assert_eq!(query.left, left, "{value}");
+            assert_eq!((query.uploaded, query.downloaded), (bytes, bytes), "{value}");
+            assert_eq!(query.numwant, numwant, "{value}");
+        }
+        let query = parse("");
+        assert_eq!((query.left, query.uploaded, query.downloaded, query.numwant), (None, 0, 0, None));
+    }
+
+    #[test]
+    fn unknown_events_are_none() {
+        for (event, expected) in [
+            ("started", Some(AnnounceEvent::Started)),
+            ("completed", Some(AnnounceEvent::Completed)),
+            ("stopped", Some(AnnounceEvent::Stopped)),
+            ("paused", Some(AnnounceEvent::Paused)),
+            ("empty", None),
+            ("", None),
+            ("Started", None),
+            ("resumed", None),
+        ] {
+            assert_eq!(parse(&format!("&event={event}")).event, expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn peers_are_compact_unless_a_client_says_otherwise() {
+        for (more, format) in [
+            ("", PeerFormat::Compact),
+            ("&compact=1", PeerFormat::Compact),
+            ("&compact=", PeerFormat::Compact),
+            ("&no_peer_id=1", PeerFormat::Compact),
+            ("&compact=0", PeerFormat::Dictionary),
+            ("&compact=0&no_peer_id=0", PeerFormat::Dictionary),
+            ("&compact=0&no_peer_id=1", PeerFormat::DictionaryNoPeerId),
+        ] {
+            assert_eq!(parse(more).peer_format, format, "{more}");
+        }
+    }
+
+    #[test]
+    fn an_ip_is_a_literal_or_nothing() {
+        for (ip, expected) in [
+            ("10.1.2.3", Some("10.1.2.3")),
+            ("fd00%3a%3a1", Some("fd00::1")),
+            ("fd00::1", Some("fd00::1")),
+            ("tracker.example", None),
+            ("10.1.2.3:80", None),
+            ("", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(parse(&format!("&ip={ip}")).ip, expected.map(|ip| ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_opaque() {
+        assert_eq!(parse("").key, PeerKey::NONE);
+        let long = "k".repeat(4096);
+        assert_eq!(parse(&format!("&key={long}")).key, PeerKey::from_bytes(long.as_bytes()));
+        assert_ne!(parse("&key=%00").key, parse("&key=%00%00").key);
+    }
+
+    fn response() -> AnnounceResponse {
+        AnnounceResponse {
+            interval: Duration::from_secs(60),
+            min_interval: Duration::from_secs(30),
+            seeders: 1,
+            leechers: 2,
+            completed: 3,
+            warning: None,
+            external_ip: None,
+        }
+    }
+
+    fn peer(address: &str, peer_id: &[u8; 20]) -> PeerEntry {
+        PeerEntry { address: address.parse().unwrap(), peer_id: PeerId::new(*peer_id) }
+    }
+
+    #[test]
+    fn answers_are_these_bytes() {
+        let peers = [
+            peer("10.77.0.3:40005", b"-XX0001-aaaaaaaaaaaa"),
+            peer("[fd77::3]:40006", b"-XX0001-bbbbbbbbbbbb"),
+            peer("192.168.1.2:81", b"-XX0001-\x00\xffcccccccccc"),
+        ];
+        let public = AnnounceResponse { external_ip: Some([203, 0, 113, 9].into()), ..response() };
+        let public6 = AnnounceResponse { external_ip: Some("2001:db8::9".parse().unwrap()), ..response() };
+        let warned = AnnounceResponse { warning: Some(Warning::LinkLocalAddress), ..response() };
+        let warning = Warning::LinkLocalAddress.to_string();
+        let warning = format!("5:peers0:15:warning message{}:{warning}e", warning.len());
+        type Case<'a> = (AnnounceResponse, &'a [PeerEntry], PeerFormat, &'a [u8]);
+        let cases: &[Case<'_>] = &[
+            (
+                response(),
+                &[],
+                PeerFormat::Compact,
+                b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e5:peers0:e",
+            ),
+            (
+                response(),
+                &peers,
+                PeerFormat::Compact,
+                b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e\
+                  5:peers12:\x0a\x4d\x00\x03\x9c\x45\xc0\xa8\x01\x02\x00\x51\
+                  6:peers618:\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x03\x9c\x46e",
+            ),
+            (
+                response(),
+                &peers[1..2],
+                PeerFormat::Compact,
+                b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e\
+                  5:peers0:6:peers618:\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x03\x9c\x46e",
+            ),
+            (
+                response(),
+                &peers,
+                PeerFormat::Dictionary,
+                b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e5:peersl\
+                  d2:ip9:10.77.0.37:peer id20:-XX0001-aaaaaaaaaaaa4:porti40005ee\
+                  d2:ip7:fd77::37:peer id20:-XX0001-bbbbbbbbbbbb4:porti40006ee\
+                  d2:ip11:192.168.1.27:peer id20:-XX0001-\x00\xffcccccccccc4:porti81eeee",
+            ),
+            (
+                response(),
+                &peers[..2],
+                PeerFormat::DictionaryNoPeerId,
+                b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e5:peersl\
+                  d2:ip9:10.77.0.34:porti40005eed2:ip7:fd77::34:porti40006eeee",
+            ),
+            (
+                response(),
+                &[],
+                PeerFormat::Dictionary,
+                b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e5:peerslee",
+            ),
+            (
+                public,
+                &[],
+                PeerFormat::Compact,
+                b"d8:completei1e10:downloadedi3e11:external ip4:\xcb\x00\x71\x0910:incompletei2e8:intervali60e\
+                  12:min intervali30e5:peers0:e",
+            ),
+            (
+                public6,
+                &[],
+                PeerFormat::Compact,
+                b"d8:completei1e10:downloadedi3e11:external ip16:\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09\
+                  10:incompletei2e8:intervali60e12:min intervali30e5:peers0:e",
+            ),
+            (
+                warned,
+                &[],
+                PeerFormat::Compact,
+                &[
+                    b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e",
+                    warning.as_bytes(),
+                ]
+                .concat(),
+            ),
+        ];
+        for (response, peers, format, expected) in cases {
+            let encoded = encode_announce(response, peers, *format);
+            assert_eq!(encoded.escape_ascii().to_string(), expected.escape_ascii().to_string());
+            assert!(bencode::Decoder::strict().decode(&encoded).is_ok(), "{}", encoded.escape_ascii());
+        }
+    }
+
+    fn any_response() -> impl Strategy<Value = AnnounceResponse> {
+        (any::<u32>(), any::<u32>(), any::<[u32; 3]>(), any::<bool>(), any::<Option<IpAddr>>()).prop_map(
+            |(interval, min_interval, [seeders, leechers, completed], warned, external_ip)| AnnounceResponse {
+                interval: Duration::from_secs(interval.into()),
+                min_interval: Duration::from_secs(min_interval.into()),
+                seeders,
+                leechers,
+                completed,
+                warning: warned.then_some(Warning::LinkLocalAddress),
+                external_ip,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_an_announce_or_an_error(query: Vec<u8>, more: Vec<u8>) {
+            let _ = AnnounceQuery::parse(&query);
+            let _ = AnnounceQuery::parse(&[BARE.as_bytes(), b"&port=1&", &more].concat());
+        }
+
+        #[test]
+        fn any_answer_is_canonical_and_says_what_it_was_made_of(
+            response in any_response(),
+            peers in proptest::collection::vec((any::<IpAddr>(), any::<u16>(), any::<[u8; 20]>()), 0..50),
+            format in prop_oneof![
+                Just(PeerFormat::Compact), Just(PeerFormat::Dictionary), Just(PeerFormat::DictionaryNoPeerId)
+            ],
+        ) {
+            let peers: Vec<PeerEntry> = peers
+                .into_iter()
+                .map(|(ip, port, peer_id)| PeerEntry {
+                    address: SocketAddr::new(ip, port),
+                    peer_id: PeerId::new(peer_id),
+                })
+                .collect();
+            let encoded = encode_announce(&response, &peers, format);
+            let document = bencode::Decoder::strict().decode(&encoded).unwrap();
+            let answer = document.root().as_dict().unwrap();
+            for (key, expected) in [
+                ("interval", response.interval.as_secs()),
+                ("min interval", response.min_interval.as_secs()),
+                ("complete", response.seeders.into()),
+                ("incomplete", response.leechers.into()),
+                ("downloaded", response.completed.into()),
+            ] {
+                prop_assert_eq!(answer.get(key.as_bytes()).and_then(|value| value.as_u64()), Some(expected));
+            }
+            let addresses: Vec<SocketAddr> = match answer.get(b"peers").unwrap().as_bytes() {
+                Some(compact) => {
+                    let compact6 = answer.get(b"peers6").map_or(&[][..], |value| value.as_bytes().unwrap());
+                    let v4 = compact.as_chunks::<6>().0.iter().map(|&[a, b, c, d, high, low]| {
+                        SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])))
+                    });
+                    let v6 = compact6.as_chunks::<18>().0.iter().map(|entry| {
+                        let (ip, port) = entry.split_first_chunk::<16>().unwrap();
+                        SocketAddr::from((*ip, u16::from_be_bytes([port[0], port[1]])))
+                    });
+                    v4.chain(v6).collect()
+                }
+                None => answer.get(b"peers").unwrap().as_list().unwrap().iter().map(|entry| {
+                    let entry = entry.as_dict().unwrap();
+                    let ip = entry.get(b"ip").unwrap().as_str().unwrap().parse().unwrap();
+                    SocketAddr::new(ip, entry.get(b"port").unwrap().as_u64().unwrap().try_into().unwrap())
+                }).collect(),
+            };
+            let mut expected: Vec<SocketAddr> = peers.iter().map(|peer| peer.address).collect();
+            if format == PeerFormat::Compact {
+                expected.sort_by_key(SocketAddr::is_ipv6);
+            }
+            prop_assert_eq!(addresses, expected);
+        }
+    }
+}

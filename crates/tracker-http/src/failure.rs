@@ -80,27 +80,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_says_when_to_come_back() {
-        for (failure, expected) in [
-            (
-                Failure::from(AnnounceQueryError::InvalidPeerId),
-                "d14:failure reason24:peer_id must be 20 bytes8:intervali1800e8:retry ini30ee",
-            ),
-            (
-                Failure::from(AnnounceError::TorrentNotAllowed),
-                "d14:failure reason47:this torrent is not registered with this tracker8:intervali300e8:retry ini5ee",
-            ),
-            (
-                Failure::from(AnnounceError::TorrentDenied),
-                "d14:failure reason46:this torrent is not allowed on this tracker8:intervali1800e8:retry ini30ee",
-            ),
-            (
-                Failure::from(ScrapeQueryError::FullScrapeNotAllowed),
-                "d14:failure reason60:info_hash is missing: this tracker does not list its torrents\
-                 8:intervali1800e8:retry ini30ee",
-            ),
+    fn a_failure_says_why_and_when_to_come_back() {
+        let invalid = AnnounceQueryError::InvalidPeerId;
+        let unregistered = AnnounceError::TorrentNotAllowed;
+        let denied = AnnounceError::TorrentDenied;
+        let full = AnnounceError::TooManySwarms { limit: 5 };
+        let hidden = ScrapeQueryError::FullScrapeNotAllowed;
+        let many = ScrapeError::TooManyHashes { limit: 128, asked: 129 };
+        for (reason, interval, minutes, failure) in [
+            (invalid.to_string(), 1800, 30, Failure::from(invalid)),
+            (unregistered.to_string(), 300, 5, Failure::from(unregistered)),
+            (denied.to_string(), 1800, 30, Failure::from(denied)),
+            (full.to_string(), 300, 5, Failure::from(full)),
+            (hidden.to_string(), 1800, 30, Failure::from(hidden)),
+            (many.to_string(), 1800, 30, Failure::from(many)),
         ] {
             let encoded = failure.encode();
+            let expected =
+                format!("d14:failure reason{}:{reason}8:intervali{interval}e8:retry ini{minutes}ee", reason.len());
             assert_eq!(encoded.escape_ascii().to_string(), expected);
             assert!(bencode::Decoder::strict().decode(&encoded).is_ok());
         }

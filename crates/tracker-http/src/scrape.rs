@@ -81,3 +81,94 @@ pub fn encode_scrape<'a>(swarms: impl IntoIterator<Item = (&'a InfoHash, &'a Swa
     });
     encoded.expect("each info-hash is there once")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_scrape_asks_for_each_info_hash_once_in_order() {
+        let a = InfoHash::new([b'a'; 20]);
+        let b = InfoHash::new([b'b'; 20]);
+        let low = InfoHash::new([0; 20]);
+        let nul = "%00".repeat(20);
+        for (query, expected) in [
+            ("", vec![]),
+            ("x=1", vec![]),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa", vec![a]),
+            ("info_hash=bbbbbbbbbbbbbbbbbbbb&info_hash=aaaaaaaaaaaaaaaaaaaa", vec![a, b]),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash=%61aaaaaaaaaaaaaaaaaaa", vec![a]),
+            ("info_hash=6161616161616161616161616161616161616161", vec![a]),
+            (&format!("key=1?info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash={nul}"), vec![low, a]),
+        ] {
+            assert_eq!(ScrapeQuery::parse(query.as_bytes()), Ok(ScrapeQuery { info_hashes: expected }), "{query}");
+        }
+    }
+
+    #[test]
+    fn one_bad_info_hash_fails_the_scrape() {
+        for (query, expected) in [
+            ("info_hash=", ScrapeQueryError::InvalidInfoHash),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash=a", ScrapeQueryError::InvalidInfoHash),
+            ("info_hash=%a", ScrapeQueryError::Escape(EscapeError)),
+            ("info_hash=aaaaaaaaaaaaaaaaaaaa&x=%a", ScrapeQueryError::Escape(EscapeError)),
+        ] {
+            assert_eq!(ScrapeQuery::parse(query.as_bytes()), Err(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn answers_are_these_bytes() {
+        let counts = SwarmCounts { seeders: 5, leechers: 10, partial_seeds: 0, completed: 50 };
+        let partial = SwarmCounts { seeders: 0, leechers: 3, partial_seeds: 2, completed: 0 };
+        let (low, high) = (InfoHash::new([b'a'; 20]), InfoHash::new([0xff; 20]));
+        type Case<'a> = (&'a [(&'a InfoHash, &'a SwarmCounts)], &'a [u8]);
+        let cases: &[Case<'_>] = &[
+            (&[], b"d5:filesdee"),
+            (
+                &[(&low, &counts)],
+                b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei5e10:downloadedi50e10:incompletei10eeee",
+            ),
+            (
+                &[(&low, &SwarmCounts::default()), (&high, &partial)],
+                b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei0e10:downloadedi0e10:incompletei0ee\
+                  20:\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
+                  d8:completei0e10:downloadedi0e11:downloadersi1e10:incompletei3eeee",
+            ),
+        ];
+        for (swarms, expected) in cases {
+            let encoded = encode_scrape(swarms.iter().copied());
+            assert_eq!(encoded.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_canonical(swarms: BTreeMap<[u8; 20], [u32; 4]>) {
+            let swarms: BTreeMap<InfoHash, SwarmCounts> = swarms
+                .into_iter()
+                .map(|(info_hash, [seeders, leechers, partial_seeds, completed])| {
+                    (InfoHash::new(info_hash), SwarmCounts { seeders, leechers, partial_seeds, completed })
+                })
+                .collect();
+            let encoded = encode_scrape(&swarms);
+            let document = bencode::Decoder::strict().decode(&encoded).unwrap();
+            let files = document.root().as_dict().unwrap().get(b"files").unwrap().as_dict().unwrap();
+            prop_assert_eq!(files.len(), swarms.len());
+            for (info_hash, counts) in &swarms {
+                let swarm = files.get(info_hash.as_bytes()).unwrap().as_dict().unwrap();
+                prop_assert_eq!(swarm.get(b"complete").unwrap().as_u64(), Some(counts.seeders.into()));
+                prop_assert_eq!(swarm.get(b"downloaders").is_some(), counts.partial_seeds > 0);
+            }
+        }
+
+        #[test]
+        fn any_query_is_a_scrape_or_an_error(query: Vec<u8>) {
+            let _ = ScrapeQuery::parse(&query);
+        }
+    }
+}
