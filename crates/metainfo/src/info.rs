@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::path::{self, UnsafePath};
-use crate::{File, Pieces};
+use crate::{File, Pieces, sanitize};
 
 /// The `info` dictionary: what is shared, as opposed to where and by whom.
 ///
@@ -52,7 +52,7 @@ impl Info {
 
     /// The name with everything that could do harm replaced, as one path component.
     pub fn sanitized_name(&self) -> PathBuf {
-        path::sanitize_component(&self.name).into()
+        sanitize::component(&self.name).into()
     }
 
     /// Bytes in every piece but the last: 1 to 536,854,528.
@@ -114,6 +114,6 @@ impl Info {
     /// For a symlink this is the place of the link itself. Its target is not changed and must not
     /// be used unless `safe_path` accepts the file.
     pub fn sanitized_paths(&self) -> Vec<PathBuf> {
-        path::sanitize(&self.files)
+        sanitize::paths(&self.files)
     }
 }

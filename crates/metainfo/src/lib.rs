@@ -39,6 +39,7 @@ mod parse;
 mod path;
 mod piece_length;
 mod pieces;
+mod sanitize;
 mod verify;
 mod walk;
 

@@ -207,7 +207,7 @@ pub enum ParseMagnetError {
     OtherTopic,
     /// The hash is neither hexadecimal nor base32.
     #[error("the info-hash in `xt` cannot be read, part of it may be missing: {0}")]
-    InvalidInfoHash(#[source] ParseInfoHashError),
+    InvalidInfoHash(ParseInfoHashError),
     /// The hash of `urn:btmh:` is not SHA-256.
     #[error("the `xt` of a v2 torrent must begin with \"urn:btmh:{MULTIHASH_SHA256}\": no other kind of hash is known")]
     OtherMultihash,

@@ -1,7 +1,6 @@
-//! What makes a path of a torrent unsafe to use, and how to make a safe one of it.
+//! What makes a path of a torrent unsafe to use.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -10,12 +9,6 @@ use crate::File;
 
 /// Bytes one component of a safe path may have: what common file systems allow.
 const MAX_COMPONENT_LEN: usize = 255;
-
-/// Bytes a sanitised component is cut to, so that a number still fits in.
-const CUT_COMPONENT_LEN: usize = 240;
-
-/// Bytes of a file's extension, its dot included, that are kept when the name is cut.
-const MAX_EXTENSION_LEN: usize = 10;
 
 /// Symlinks that may lead to each other before the chain counts as a loop.
 const MAX_LINKS: usize = 8;
@@ -109,7 +102,7 @@ pub enum Hazard {
     LinkWithoutTarget,
     /// A symlink points to a path that is itself unsafe.
     #[error("it is a symlink whose target is not safe: {0}")]
-    UnsafeTarget(#[source] Box<Self>),
+    UnsafeTarget(Box<Self>),
     /// A symlink points to nothing in the torrent.
     #[error("it is a symlink to something outside the torrent")]
     LinkOutside,
@@ -162,39 +155,7 @@ pub(crate) fn mark_hazards(files: &mut [File]) {
     }
 }
 
-/// Gives every file a safe path of its own; see [`Info::sanitized_paths`](crate::Info::sanitized_paths).
-pub(crate) fn sanitize(files: &[File]) -> Vec<PathBuf> {
-    let kept: Vec<_> = files.iter().map(|file| file.safe_path().ok().filter(|_| !file.attributes.pad)).collect();
-
-    let mut tree = Tree::default();
-    for (file, _) in files.iter().zip(&kept).filter(|(_, kept)| kept.is_some()) {
-        tree.keep(&file.path);
-    }
-    files.iter().zip(kept).map(|(file, kept)| kept.unwrap_or_else(|| tree.place(&file.path))).collect()
-}
-
-/// Replaces everything in a component that could do harm; the outcome is never empty.
-pub(crate) fn sanitize_component(component: &[u8]) -> String {
-    let replaced: String = String::from_utf8_lossy(component)
-        .chars()
-        .map(|character| match character_hazard(character) {
-            Some(_) => '_',
-            None => character,
-        })
-        .collect();
-    let mut name = cut(replaced);
-
-    let kept = name.trim_end_matches(['.', ' ']).len();
-    let dropped = name.len() - kept;
-    name.truncate(kept);
-    name.extend(std::iter::repeat_n('_', dropped));
-    if name.is_empty() || is_device(&name) {
-        name.insert(0, '_');
-    }
-    name
-}
-
-fn check(path: &[Vec<u8>]) -> Result<PathBuf, Hazard> {
+pub(crate) fn check(path: &[Vec<u8>]) -> Result<PathBuf, Hazard> {
     if path.is_empty() {
         return Err(Hazard::Empty);
     }
@@ -224,7 +185,7 @@ fn check_component(component: &[u8]) -> Result<&str, Hazard> {
     Ok(text)
 }
 
-fn character_hazard(character: char) -> Option<Hazard> {
+pub(crate) fn character_hazard(character: char) -> Option<Hazard> {
     match character {
         '/' | '\\' => Some(Hazard::Separator { character }),
         '<' | '>' | ':' | '"' | '|' | '?' | '*' => Some(Hazard::Forbidden { character }),
@@ -241,7 +202,7 @@ fn character_hazard(character: char) -> Option<Hazard> {
 }
 
 /// Whether Windows takes a name for a device: it looks at what stands before the first dot.
-fn is_device(name: &str) -> bool {
+pub(crate) fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
     let upper = stem.to_ascii_uppercase();
     let port = upper.strip_prefix("COM").or_else(|| upper.strip_prefix("LPT"));
@@ -249,26 +210,6 @@ fn is_device(name: &str) -> bool {
         // Windows reads superscript digits as digits here.
         Some(number) => matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"),
         None => matches!(upper.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CLOCK$" | "CONIN$" | "CONOUT$"),
-    }
-}
-
-/// Shortens an over-long name at a character boundary, keeping a short extension.
-fn cut(mut name: String) -> String {
-    if name.len() <= CUT_COMPONENT_LEN {
-        return name;
-    }
-    let (stem, extension) = split_extension(&name);
-    let extension = extension.to_owned();
-    let room = stem.floor_char_boundary(CUT_COMPONENT_LEN - extension.len());
-    name.truncate(room);
-    name + &extension
-}
-
-/// Cuts a name before its last dot, unless it begins there or what follows is long.
-fn split_extension(name: &str) -> (&str, &str) {
-    match name.rfind('.') {
-        Some(dot) if dot > 0 && name.len() - dot <= MAX_EXTENSION_LEN => name.split_at(dot),
-        _ => (name, ""),
     }
 }
 
@@ -327,102 +268,59 @@ fn link_hazard(files: &[File], order: &[usize], link: usize) -> Option<Hazard> {
     Some(Hazard::LinkLoop)
 }
 
-/// The names that are taken, folder by folder, without regard to case.
-#[derive(Default)]
-struct Tree {
-    slots: HashMap<(u32, String), Slot>,
-    /// Where a folder went whose own name belongs to a file.
-    moved: HashMap<(u32, String), (u32, String)>,
-    /// The last number given to a name, so that a thousand equal names take a thousand steps.
-    numbers: HashMap<(u32, String), u32>,
-    folders: u32,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Clone, Copy)]
-enum Slot {
-    File,
-    Folder(u32),
-}
-
-impl Tree {
-    /// Takes a path as it is.
-    fn keep(&mut self, path: &[Vec<u8>]) {
-        let mut folder = 0;
-        let Some((name, parents)) = path.split_last() else {
-            return;
-        };
-        for parent in parents {
-            let key = (folder, fold(&String::from_utf8_lossy(parent)));
-            folder = match self.slots.get(&key) {
-                Some(&Slot::Folder(id)) => id,
-                // A file differs from this folder in case only: both stay, and both are taken.
-                Some(Slot::File) | None => self.add_folder(key),
-            };
-        }
-        let key = (folder, fold(&String::from_utf8_lossy(name)));
-        self.slots.entry(key).or_insert(Slot::File);
-    }
-
-    /// Finds a free place for a path that cannot be used as it is.
-    fn place(&mut self, path: &[Vec<u8>]) -> PathBuf {
-        let mut folder = 0;
-        let mut placed = PathBuf::new();
-        let (name, parents) = match path.split_last() {
-            Some((name, parents)) => (name.as_slice(), parents),
-            None => (&[][..], &[][..]),
-        };
-        for parent in parents {
-            let (id, used) = self.place_folder(folder, sanitize_component(parent));
-            folder = id;
-            placed.push(used);
-        }
-        let name = self.free_name(folder, sanitize_component(name));
-        self.slots.insert((folder, fold(&name)), Slot::File);
-        placed.push(name);
-        placed
-    }
-
-    fn place_folder(&mut self, parent: u32, name: String) -> (u32, String) {
-        let key = (parent, fold(&name));
-        match self.slots.get(&key) {
-            Some(&Slot::Folder(id)) => (id, name),
-            None => (self.add_folder(key), name),
-            Some(Slot::File) => {
-                if let Some(moved) = self.moved.get(&key) {
-                    return moved.clone();
-                }
-                let other = self.free_name(parent, name);
-                let id = self.add_folder((parent, fold(&other)));
-                self.moved.insert(key, (id, other.clone()));
-                (id, other)
-            }
+    #[test]
+    fn components() {
+        let cases: &[(&[u8], Option<Hazard>)] = &[
+            (b"notes.txt", None),
+            ("näher 日本 🦀".as_bytes(), None),
+            (b".hidden", None),
+            (b"...x", None),
+            (b" leading", None),
+            (b"common", None),
+            (b"com10", None),
+            (b"null.txt", None),
+            (&[b'a'; 255], None),
+            (b"", Some(Hazard::Empty)),
+            (b".", Some(Hazard::Relative { component: "." })),
+            (b"..", Some(Hazard::Relative { component: ".." })),
+            (b"a/b", Some(Hazard::Separator { character: '/' })),
+            (b"/", Some(Hazard::Separator { character: '/' })),
+            (b"..\\a", Some(Hazard::Separator { character: '\\' })),
+            (b"a\0b", Some(Hazard::Control { character: '\0' })),
+            (b"a\n", Some(Hazard::Control { character: '\n' })),
+            (b"\x7f", Some(Hazard::Control { character: '\x7f' })),
+            (b"\xc2\x85", Some(Hazard::Control { character: '\u{85}' })),
+            (b"\xff", Some(Hazard::NotUtf8)),
+            (b"C:", Some(Hazard::Forbidden { character: ':' })),
+            (b"what?", Some(Hazard::Forbidden { character: '?' })),
+            ("\u{202e}txt.exe".as_bytes(), Some(Hazard::Invisible { character: '\u{202e}' })),
+            ("\u{feff}a".as_bytes(), Some(Hazard::Invisible { character: '\u{feff}' })),
+            (b"a.", Some(Hazard::TrailingDotOrSpace { component: "a.".into() })),
+            (b"a ", Some(Hazard::TrailingDotOrSpace { component: "a ".into() })),
+            (b"...", Some(Hazard::TrailingDotOrSpace { component: "...".into() })),
+            (b"con", Some(Hazard::Device { component: "con".into() })),
+            (b"Aux.tar.gz", Some(Hazard::Device { component: "Aux.tar.gz".into() })),
+            (b"COM1 .txt", Some(Hazard::Device { component: "COM1 .txt".into() })),
+            ("lpt².txt".as_bytes(), Some(Hazard::Device { component: "lpt².txt".into() })),
+            (b"clock$", Some(Hazard::Device { component: "clock$".into() })),
+            (&[b'a'; 256], Some(Hazard::TooLong { len: 256 })),
+        ];
+        for (component, expected) in cases {
+            assert_eq!(check_component(component).err(), *expected, "{}", component.escape_ascii());
         }
     }
 
-    fn add_folder(&mut self, key: (u32, String)) -> u32 {
-        self.folders += 1;
-        self.slots.insert(key, Slot::Folder(self.folders));
-        self.folders
+    #[test]
+    fn a_message_shows_what_cannot_be_seen() {
+        let error = safe(&[b"a".to_vec(), "\u{202e}gpj.exe".into()]).expect_err("disguised");
+        assert_eq!(
+            error.to_string(),
+            "the path \"a/\\u{202e}gpj.exe\" is not safe to use: \
+             it holds the invisible character '\\u{202e}', which can disguise a name"
+        );
     }
-
-    /// The name itself, or `name.1.ext`, `name.2.ext`, … whichever is free first.
-    fn free_name(&mut self, folder: u32, name: String) -> String {
-        let key = (folder, fold(&name));
-        if !self.slots.contains_key(&key) {
-            return name;
-        }
-        let (stem, extension) = split_extension(&name);
-        let number = self.numbers.entry(key).or_insert(0);
-        loop {
-            *number += 1;
-            let candidate = format!("{stem}.{number}{extension}");
-            if !self.slots.contains_key(&(folder, fold(&candidate))) {
-                return candidate;
-            }
-        }
-    }
-}
-
-fn fold(name: &str) -> String {
-    name.to_lowercase()
 }
