@@ -3,25 +3,24 @@
 //! Starts it on port 6969 of all addresses, prints the announce URLs to put into torrents, and then, once a second, what
 //! goes on. Ctrl-C stops it. The `tracker` program is the same with settings, lists and a log.
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracker_core::{Access, Config, HostAddresses, Shards};
+use anyhow::Context;
+use tracker_core::{Config, HostAddresses, Shards};
 use tracker_http::{Adapter, Clock, HttpConfig, Server, all_addresses, expire_swarms};
 
 const PORT: u16 = 6969;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let lan = LanAddresses::find()?;
 
     // The core: all decisions, no I/O. It is told by which addresses others reach clients on this very machine.
     let config = Config {
-        access: Access::default(),
         host_addresses: HostAddresses { v4: lan.v4.first().copied(), v6: lan.v6.first().copied() },
         ..Config::default()
     };
@@ -30,8 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The adapter: HTTP in, HTTP out. One clock for all that share the swarms.
     let clock = Clock::start();
     let adapter = Adapter::new(Arc::clone(&shards), clock, HttpConfig::default());
-    let server = Server::bind(&all_addresses(PORT), adapter)
-        .map_err(|error| format!("{error}: {}. Is another tracker running?", error.source))?;
+    let server = Server::bind(&all_addresses(PORT), adapter).context("the tracker cannot start")?;
 
     for address in &lan.v4 {
         println!("announce URL: http://{address}:{PORT}/announce");
