@@ -31,3 +31,45 @@ pub async fn expire_swarms(shards: Arc<Shards>, clock: Clock) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tokio::time::timeout;
+    use tracker_core::{Config, Instant};
+
+    use super::*;
+    use crate::AnnounceQuery;
+
+    fn with_one_peer() -> Arc<Shards> {
+        let mut rng = StdRng::seed_from_u64(1);
+        let shards = Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
+        let query = b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1";
+        let request = AnnounceQuery::parse(query).unwrap().into_request([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        shards.announce(Instant::ZERO, &mut rng, &request, &mut Vec::new()).unwrap();
+        Arc::new(shards)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_is_dropped() {
+        let shards = with_one_peer();
+        let late = Clock::fixed(Instant::from_secs(100_000));
+        let driver = tokio::spawn(expire_swarms(Arc::clone(&shards), late));
+        while shards.totals().swarms > 0 {
+            yield_now().await;
+        }
+        driver.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_due_stays() {
+        let shards = with_one_peer();
+        let early = Clock::fixed(Instant::from_secs(1));
+        timeout(Duration::from_secs(10_000), expire_swarms(Arc::clone(&shards), early)).await.unwrap_err();
+        assert_eq!(shards.totals().swarms, 1);
+    }
+}

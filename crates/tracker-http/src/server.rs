@@ -238,3 +238,78 @@ async fn serve(
     }
     drop(slot);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+
+    async fn read_to_end(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: tracker\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    fn bind(router: Router) -> Server {
+        let config = HttpConfig {
+            threads: NonZeroUsize::MIN,
+            shutdown_timeout: Duration::from_secs(3600),
+            ..HttpConfig::default()
+        };
+        Server::bind_router(&["127.0.0.1:0".parse().unwrap()], router, config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_connection() {
+        async fn panics() -> &'static str {
+            panic!("a bug in a handler")
+        }
+        let server = bind(Router::new().route("/panic", get(panics)).route("/health", get(async || "ok")));
+        let address = server.local_addrs()[0];
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+        for _ in 0..3 {
+            assert_eq!(read_to_end(ask(address, "/panic").await).await, "");
+            assert!(read_to_end(ask(address, "/health").await).await.ends_with("ok"));
+        }
+        drop(stop);
+        ended.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_answered_at_shutdown() {
+        let arrived = Arc::new(Notify::new());
+        let proceed = Arc::new(Notify::new());
+        let slow = {
+            let (arrived, proceed) = (Arc::clone(&arrived), Arc::clone(&proceed));
+            async move || {
+                arrived.notify_one();
+                proceed.notified().await;
+                "done"
+            }
+        };
+        let server = bind(Router::new().route("/slow", get(slow)));
+        let address = server.local_addrs()[0];
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+        let stream = ask(address, "/slow").await;
+        arrived.notified().await;
+        drop(stop);
+        while TcpStream::connect(address).await.is_ok() {}
+        proceed.notify_one();
+        assert!(read_to_end(stream).await.ends_with("done"));
+        ended.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,269 @@
+//! The routes, without a socket.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{Method, Request, StatusCode};
+use tower::ServiceExt;
+use tracker_core::{Access, Config, TorrentPolicy};
+use tracker_http::{Adapter, Connection, HttpConfig, router};
+
+use crate::support::{adapter, announce};
+
+struct Answer {
+    status: StatusCode,
+    content_type: String,
+    content_length: Option<String>,
+    allow: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    #[track_caller]
+    fn assert_body(&self, expected: &[u8]) {
+        assert_eq!(self.body.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+
+    fn failure_reason(&self) -> Option<String> {
+        let document = bencode::Decoder::strict().decode(&self.body).expect("canonical bencode");
+        let answer = document.root().as_dict().expect("a dictionary");
+        answer.get(b"failure reason").map(|reason| reason.as_str().expect("text").to_owned())
+    }
+}
+
+async fn send(adapter: &Adapter, remote: &str, local: &str, request: Request<Body>) -> Answer {
+    let mut request = request;
+    let connection = Connection {
+        remote: SocketAddr::new(remote.parse().unwrap(), 50000),
+        local: SocketAddr::new(local.parse().unwrap(), 6969),
+    };
+    request.extensions_mut().insert(connection);
+    let response = router(adapter.clone()).oneshot(request).await.unwrap();
+    let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    Answer {
+        status: response.status(),
+        content_type: header(CONTENT_TYPE).unwrap_or_default(),
+        content_length: header(CONTENT_LENGTH),
+        allow: header(ALLOW),
+        body: to_bytes(response.into_body(), usize::MAX).await.unwrap().into(),
+    }
+}
+
+async fn get_from(adapter: &Adapter, remote: &str, local: &str, target: &str) -> Answer {
+    send(adapter, remote, local, Request::get(target).body(Body::empty()).unwrap()).await
+}
+
+async fn get(adapter: &Adapter, target: &str) -> Answer {
+    get_from(adapter, "192.168.1.9", "192.168.1.1", target).await
+}
+
+fn default() -> Adapter {
+    adapter(Config::default(), HttpConfig::default())
+}
+
+#[tokio::test]
+async fn two_clients_find_each_other() {
+    let adapter = default();
+    let seed = format!("/announce?{}", announce('s', 6881, "&left=0&event=started"));
+    let answer = get_from(&adapter, "192.168.1.8", "192.168.1.1", &seed).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.content_type, "text/plain");
+    answer.assert_body(b"d8:completei1e10:downloadedi0e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
+    assert_eq!(answer.content_length, Some(answer.body.len().to_string()));
+
+    let leecher = format!("/announce?{}", announce('l', 6882, "&left=9&event=started"));
+    get(&adapter, &leecher).await.assert_body(
+        b"d8:completei1e10:downloadedi0e10:incompletei1e8:intervali60e12:min intervali30e\
+          5:peers6:\xc0\xa8\x01\x08\x1a\xe1e",
+    );
+
+    let dictionary = format!("/announce?{}", announce('l', 6882, "&left=9&compact=0"));
+    get(&adapter, &dictionary).await.assert_body(
+        b"d8:completei1e10:downloadedi0e10:incompletei1e8:intervali60e12:min intervali30e\
+          5:peersld2:ip11:192.168.1.87:peer id20:ssssssssssssssssssss4:porti6881eeee",
+    );
+
+    let completed = format!("/announce?{}", announce('l', 6882, "&left=0&event=completed"));
+    get(&adapter, &completed)
+        .await
+        .assert_body(b"d8:completei2e10:downloadedi1e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
+    get(&adapter, "/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa")
+        .await
+        .assert_body(b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei2e10:downloadedi1e10:incompletei0eeee");
+
+    let stopped = format!("/announce?{}", announce('l', 0, "&left=0&event=stopped&numwant=0"));
+    get(&adapter, &stopped)
+        .await
+        .assert_body(b"d8:completei1e10:downloadedi1e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
+}
+
+#[tokio::test]
+async fn both_families_meet() {
+    let adapter = default();
+    let announce_of = |peer, port| format!("/announce?{}", announce(peer, port, "&left=9"));
+    get_from(&adapter, "fd77::8", "fd77::1", &announce_of('a', 1000)).await;
+    get_from(&adapter, "192.168.1.8", "192.168.1.1", &announce_of('b', 2000)).await.assert_body(
+        b"d8:completei0e10:downloadedi0e10:incompletei2e8:intervali60e12:min intervali30e\
+          5:peers0:6:peers618:\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x08\x03\xe8e",
+    );
+}
+
+#[tokio::test]
+async fn a_client_on_this_machine_is_found_by_the_way_the_asker_came() {
+    let adapter = default();
+    let seed = format!("/announce?{}", announce('s', 6881, "&left=0"));
+    get_from(&adapter, "127.0.0.1", "127.0.0.1", &seed).await;
+    let leecher = format!("/announce?{}", announce('l', 6882, "&left=9"));
+    get_from(&adapter, "192.168.1.9", "192.168.1.1", &leecher).await.assert_body(
+        b"d8:completei1e10:downloadedi0e10:incompletei1e8:intervali60e12:min intervali30e\
+          5:peers6:\xc0\xa8\x01\x01\x1a\xe1e",
+    );
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_speaks_for_its_clients() {
+    let proxied = HttpConfig { trusted_proxies: vec!["192.168.1.2/32".parse().unwrap()], ..HttpConfig::default() };
+    let adapter = adapter(Config::default(), proxied);
+    for (proxy, client, peer) in [("192.168.1.2", "10.0.0.7", 'a'), ("192.168.1.3", "10.0.0.8", 'b')] {
+        let request = Request::get(format!("/announce?{}", announce(peer, 256, "&left=9")))
+            .header("X-Forwarded-For", client)
+            .body(Body::empty())
+            .unwrap();
+        send(&adapter, proxy, "192.168.1.1", request).await;
+    }
+    let asker = format!("/announce?{}", announce('c', 256, "&left=0"));
+    let answer = get(&adapter, &asker).await;
+    let found = |address: &[u8]| answer.body.windows(6).any(|window| window == [address, &[1, 0]].concat());
+    assert!(found(&[10, 0, 0, 7]), "{}", answer.body.escape_ascii());
+    assert!(found(&[192, 168, 1, 3]), "{}", answer.body.escape_ascii());
+}
+
+#[tokio::test]
+async fn every_path_under_announce_and_scrape_answers_bencode() {
+    let adapter = default();
+    for path in ["/announce", "/announce/", "/announce/a1b2c3", "/announce/a/b", "/announce//", "/announce.php/x"] {
+        let answer = get(&adapter, &format!("{path}?{}", announce('p', 1, ""))).await;
+        if path.starts_with("/announce.php") {
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+            continue;
+        }
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.failure_reason(), None, "{path}");
+    }
+    for path in ["/scrape", "/scrape/", "/scrape/a1b2c3"] {
+        let answer = get(&adapter, &format!("{path}?info_hash=aaaaaaaaaaaaaaaaaaaa")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.failure_reason(), None, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_said_in_bencode() {
+    let adapter = default();
+    for (target, expected) in [
+        ("/announce", "info_hash is missing: this is the address of a tracker, give it to a BitTorrent client"),
+        ("/announce?", "info_hash is missing: this is the address of a tracker, give it to a BitTorrent client"),
+        ("/announce?info_hash=a", "info_hash must be 20 bytes"),
+        ("/announce?info_hash=%zz", "malformed percent-escape in the query"),
+        ("/scrape", "info_hash is missing: this tracker does not list its torrents"),
+        ("/scrape?info_hash=a", "info_hash must be 20 bytes"),
+    ] {
+        let answer = get(&adapter, target).await;
+        assert_eq!(answer.status, StatusCode::OK, "{target}");
+        assert_eq!(answer.content_type, "text/plain", "{target}");
+        assert_eq!(answer.failure_reason().as_deref(), Some(expected), "{target}");
+    }
+    let hashes: String = (0..129).map(|n| format!("&info_hash={n:040x}")).collect();
+    let answer = get(&adapter, &format!("/scrape?{hashes}")).await;
+    assert!(answer.failure_reason().unwrap().contains("128"));
+}
+
+#[tokio::test]
+async fn strangers_and_denied_torrents_are_refused() {
+    let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
+    let adapter = adapter(Config { torrents: denied, ..Config::default() }, HttpConfig::default());
+    let target = format!("/announce?{}", announce('p', 1, ""));
+    let answer = get_from(&adapter, "203.0.113.9", "192.168.1.1", &target).await;
+    assert!(answer.failure_reason().unwrap().contains("203.0.113.9"));
+    let answer = get(&adapter, &target).await;
+    assert!(answer.failure_reason().is_some());
+    assert!(answer.body.ends_with(b"8:intervali1800e8:retry ini30ee"));
+}
+
+#[tokio::test]
+async fn a_public_address_is_told_to_its_owner() {
+    let adapter = adapter(Config { access: Access::All, ..Config::default() }, HttpConfig::default());
+    let target = format!("/announce?{}", announce('p', 1, "&left=0"));
+    get_from(&adapter, "8.8.4.4", "192.168.1.1", &target).await.assert_body(
+        b"d8:completei1e10:downloadedi0e11:external ip4:\x08\x08\x04\x0410:incompletei0e8:intervali60e\
+          12:min intervali30e5:peers0:e",
+    );
+}
+
+#[tokio::test]
+async fn a_scrape_knows_partial_seeds_and_unknown_torrents() {
+    let adapter = default();
+    get(&adapter, &format!("/announce?{}", announce('p', 1, "&left=9&event=paused"))).await;
+    get(&adapter, &format!("/announce?{}", announce('q', 2, "&left=9"))).await;
+    let target = "/scrape?info_hash=bbbbbbbbbbbbbbbbbbbb&info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash=bbbbbbbbbbbbbbbbbbbb";
+    get(&adapter, target).await.assert_body(
+        b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei0e10:downloadedi0e11:downloadersi1e10:incompletei2ee\
+          20:bbbbbbbbbbbbbbbbbbbbd8:completei0e10:downloadedi0e10:incompletei0eeee",
+    );
+}
+
+#[tokio::test]
+async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
+    let full = HttpConfig { full_scrape: true, ..HttpConfig::default() };
+    let adapter = adapter(Config::default(), full);
+    get(&adapter, "/scrape").await.assert_body(b"d5:filesdee");
+    for hash in ['c', 'b'] {
+        let hash = hash.to_string().repeat(20);
+        get(&adapter, &format!("/announce?info_hash={hash}&peer_id=pppppppppppppppppppp&port=1&left=0")).await;
+    }
+    get(&adapter, "/scrape").await.assert_body(
+        b"d5:filesd20:bbbbbbbbbbbbbbbbbbbbd8:completei1e10:downloadedi0e10:incompletei0ee\
+          20:ccccccccccccccccccccd8:completei1e10:downloadedi0e10:incompletei0eeee",
+    );
+    assert!(get_from(&adapter, "203.0.113.9", "192.168.1.1", "/scrape").await.failure_reason().is_some());
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get_and_no_body() {
+    let adapter = default();
+    let target = format!("/announce?{}", announce('p', 1, ""));
+    let full = get(&adapter, &target).await;
+    let head = Request::head(&target).body(Body::empty()).unwrap();
+    let head = send(&adapter, "192.168.1.9", "192.168.1.1", head).await;
+    assert_eq!((head.status, head.content_type), (full.status, full.content_type));
+    assert_eq!(head.content_length, Some(full.body.len().to_string()));
+    assert!(head.body.is_empty());
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_clean_errors() {
+    let adapter = default();
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        for path in ["/announce", "/scrape", "/health", "/"] {
+            let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
+            let answer = send(&adapter, "192.168.1.9", "192.168.1.1", request).await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(answer.allow.as_deref(), Some("GET,HEAD"), "{method} {path}");
+        }
+    }
+    for path in ["/announces", "/Announce", "/stats", "/favicon.ico", "/x/announce"] {
+        assert_eq!(get(&adapter, path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    get(&adapter, "/health").await.assert_body(b"ok\n");
+    assert_eq!(get(&adapter, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_without_its_connection_is_the_embedders_mistake() {
+    let request = Request::get("/announce").body(Body::empty()).unwrap();
+    let response = router(default()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}

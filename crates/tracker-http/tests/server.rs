@@ -1,0 +1,396 @@
+//! The server, over loopback.
+//!
+//! Nothing here waits for a time to pass: the server is given short limits, and the tests wait for what it does.
+
+mod support;
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracker_core::Config;
+use tracker_http::{HttpConfig, Server, all_addresses};
+
+use crate::support::{adapter, announce};
+
+/// A limit that must not be reached: a test that meets it fails by taking too long.
+const NEVER: Duration = Duration::from_secs(3600);
+/// A limit that is waited for.
+const SOON: Duration = Duration::from_millis(200);
+
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    fn start(config: HttpConfig) -> Self {
+        let server = Server::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], adapter(Config::default(), config)).unwrap();
+        let address = server.local_addrs()[0];
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+        Self { address, stop, ended }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A whole exchange on a connection of its own.
+    async fn assert_serves(&self) {
+        let mut stream = self.connect().await;
+        stream.write_all(request("Connection: close\r\n").as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap().unwrap();
+    }
+}
+
+/// Limits that no test meets, on `threads`.
+fn patient(threads: usize) -> HttpConfig {
+    HttpConfig {
+        threads: NonZeroUsize::new(threads).unwrap(),
+        head_timeout: NEVER,
+        idle_timeout: NEVER,
+        write_timeout: NEVER,
+        shutdown_timeout: NEVER,
+        ..HttpConfig::default()
+    }
+}
+
+fn request(headers: &str) -> String {
+    format!("GET /announce?{} HTTP/1.1\r\nHost: tracker\r\n{headers}\r\n", announce('p', 6881, "&left=0"))
+}
+
+/// Everything until the server closes; a reset is an end as well.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes).await {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One answer of a connection that stays open.
+async fn read_answer(stream: &mut TcpStream) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("Content-Length");
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    (head, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn an_answer_has_a_length_and_comes_whole() {
+    let running = Running::start(patient(2));
+    let mut stream = running.connect().await;
+    stream.write_all(request("").as_bytes()).await.unwrap();
+    let (head, body) = read_answer(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Content-Type: text/plain\r\n"), "{head}");
+    assert!(!head.contains("Transfer-Encoding"), "{head}");
+    assert_eq!(body, "d8:completei1e10:downloadedi0e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
+    drop(stream);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn http_1_0_without_host_is_answered_and_closed() {
+    // As ctorrent asks.
+    let running = Running::start(patient(1));
+    let mut stream = running.connect().await;
+    let query = announce('p', 2706, "&uploaded=0&downloaded=0&left=5&compact=1&event=started&numwant=100&key=E2T4DAX0");
+    let request = format!("GET /announce?{query} HTTP/1.0\r\nUser-Agent: ctorrent/dnh3.3.2\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("Content-Length: 89\r\n"), "{answer}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_are_kept_and_closed_as_the_client_says() {
+    let running = Running::start(patient(1));
+    let mut stream = running.connect().await;
+    for _ in 0..3 {
+        stream.write_all(request("").as_bytes()).await.unwrap();
+        read_answer(&mut stream).await;
+    }
+    stream.write_all(request("Connection: close\r\n").as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.contains("Connection: close\r\n"), "{answer}");
+
+    let mut stream = running.connect().await;
+    let kept = request("Connection: keep-alive\r\n").replace("HTTP/1.1", "HTTP/1.0");
+    for _ in 0..2 {
+        stream.write_all(kept.as_bytes()).await.unwrap();
+        read_answer(&mut stream).await;
+    }
+    drop(stream);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let running = Running::start(patient(1));
+    let mut stream = running.connect().await;
+    let requests = [
+        "GET /health HTTP/1.1\r\nHost: t\r\n\r\n".to_owned(),
+        request(""),
+        "GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".to_owned(),
+    ];
+    stream.write_all(requests.concat().as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.1, "ok\n");
+    assert!(read_answer(&mut stream).await.1.starts_with("d8:complete"));
+    assert!(read_answer(&mut stream).await.0.starts_with("HTTP/1.1 404"));
+    assert!(read_to_end(&mut stream).await.ends_with("\r\n\r\nok\n"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_half_closed_client_gets_its_answer() {
+    let running = Running::start(patient(1));
+    let mut stream = running.connect().await;
+    stream.write_all(request("").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_cut_off_and_delays_nobody() {
+    let running = Running::start(HttpConfig { head_timeout: SOON, ..patient(1) });
+    let mut silent = running.connect().await;
+    let mut dripping = running.connect().await;
+    dripping.write_all(b"GET /announce?").await.unwrap();
+    running.assert_serves().await;
+
+    let (mut dripping_reads, mut dripping_writes) = dripping.split();
+    let drip = async {
+        while dripping_writes.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(SOON / 10).await;
+        }
+    };
+    let mut end = Vec::new();
+    tokio::select! {
+        () = drip => {}
+        _ = dripping_reads.read_to_end(&mut end) => {}
+    }
+    assert_eq!(end, b"");
+    assert_eq!(read_to_end(&mut silent).await, "");
+    running.assert_serves().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let running = Running::start(HttpConfig { idle_timeout: SOON, ..patient(1) });
+    let mut stream = running.connect().await;
+    stream.write_all(request("").as_bytes()).await.unwrap();
+    read_answer(&mut stream).await;
+    assert_eq!(read_to_end(&mut stream).await, "");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn who_never_reads_is_cut_off() {
+    let running = Running::start(HttpConfig { write_timeout: SOON, ..patient(1) });
+    let mut stream = running.connect().await;
+    let requests = request("").repeat(100);
+    while stream.write_all(requests.as_bytes()).await.is_ok() {}
+    running.assert_serves().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let running = Running::start(patient(1));
+    let query = format!("GET /announce?{} HTTP/1.1\r\n\r\n", "x".repeat(20 * 1024));
+    let header = request(&format!("X-Padding: {}\r\n", "x".repeat(20 * 1024)));
+    let headers = request(&"X-Header: x\r\n".repeat(64));
+    for head in [query, header, headers] {
+        let mut stream = running.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    let mut stream = running.connect().await;
+    let large = format!("X-Padding: {}\r\nConnection: close\r\n", "x".repeat(15 * 1024));
+    stream.write_all(request(&large).as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn garbage_is_refused() {
+    let running = Running::start(HttpConfig { head_timeout: SOON, ..patient(1) });
+    for garbage in [
+        &b"\r\n\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"\x00\xff\x00\xff\r\n\r\n",
+        b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbb",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /announce?info_hash=\xff HTTP/1.1\r\n\r\n",
+        b"GET /announce HTTP/9.9\r\n\r\n",
+        b"GET /announce HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET /announce HTTP/1.1\r\nNo colon\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut stream = running.connect().await;
+        stream.write_all(garbage).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{}: {answer}", garbage.escape_ascii());
+        running.assert_serves().await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_is_not_waited_for() {
+    let running = Running::start(patient(1));
+    let mut stream = running.connect().await;
+    let post = "POST /announce HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000\r\n\r\nx";
+    stream.write_all(post.as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 405 "));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_has_its_share_of_the_connections() {
+    let running = Running::start(HttpConfig { max_connections_per_address: 2, ..patient(2) });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = running.connect().await;
+        stream.write_all(request("").as_bytes()).await.unwrap();
+        read_answer(&mut stream).await;
+        held.push(stream);
+    }
+    assert_eq!(read_to_end(&mut running.connect().await).await, "");
+
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(running.address).await.unwrap();
+    other.write_all(request("").as_bytes()).await.unwrap();
+    read_answer(&mut other).await;
+
+    drop(held);
+    loop {
+        let mut stream = running.connect().await;
+        if stream.write_all(request("Connection: close\r\n").as_bytes()).await.is_ok()
+            && read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n")
+        {
+            break;
+        }
+    }
+    drop(other);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn when_connections_are_scarce_none_is_kept_and_one_too_many_is_closed() {
+    let running = Running::start(HttpConfig { max_connections: 3, ..patient(1) });
+    let mut first = running.connect().await;
+    first.write_all(request("").as_bytes()).await.unwrap();
+    assert!(!read_answer(&mut first).await.0.contains("Connection: close"));
+    let mut second = running.connect().await;
+    second.write_all(request("").as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut second).await.contains("Connection: close\r\n"));
+
+    let mut silent = vec![running.connect().await, running.connect().await];
+    assert_eq!(read_to_end(&mut running.connect().await).await, "");
+    silent.pop();
+    first.write_all(request("").as_bytes()).await.unwrap();
+    read_answer(&mut first).await;
+    drop((first, silent));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_begun_is_finished_at_shutdown() {
+    let running = Running::start(patient(1));
+    let request = request("");
+    let (begin, end) = request.split_at(30);
+    let mut begun = running.connect().await;
+    begun.write_all(begin.as_bytes()).await.unwrap();
+    let mut idle = running.connect().await;
+    idle.write_all(request.as_bytes()).await.unwrap();
+    read_answer(&mut idle).await;
+
+    running.stop.send(()).unwrap();
+    assert_eq!(read_to_end(&mut idle).await, "");
+    while TcpStream::connect(running.address).await.is_ok() {}
+    begun.write_all(end.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut begun).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    running.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_never_ends_is_cut_off_at_shutdown() {
+    let running = Running::start(HttpConfig { shutdown_timeout: SOON, ..patient(2) });
+    let mut silent = running.connect().await;
+    running.assert_serves().await;
+    running.stop().await;
+    assert_eq!(read_to_end(&mut silent).await, "");
+}
+
+#[tokio::test]
+async fn a_port_is_free_again_at_once() {
+    let running = Running::start(patient(2));
+    let address = running.address;
+    running.assert_serves().await;
+    running.stop().await;
+    let again = Server::bind(&[address], adapter(Config::default(), patient(2))).unwrap();
+    assert_eq!(again.local_addrs(), [address]);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_that_names_it() {
+    let bind = |address| Server::bind(&[address], adapter(Config::default(), patient(2)));
+    let ours = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let theirs = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    for port in [ours.local_addrs()[0].port(), theirs.local_addr().unwrap().port()] {
+        for ip in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+            let address = SocketAddr::from((ip, port));
+            let error = bind(address).unwrap_err();
+            assert_eq!((error.address, error.source.kind()), (address, ErrorKind::AddrInUse));
+            assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+        }
+        let both = Server::bind(&all_addresses(port), adapter(Config::default(), patient(2)));
+        assert_eq!(both.unwrap_err().source.kind(), ErrorKind::AddrInUse);
+    }
+    let error = bind("192.0.2.1:0".parse().unwrap()).unwrap_err();
+    assert_eq!(error.source.kind(), ErrorKind::AddrNotAvailable);
+}
+
+#[tokio::test]
+async fn all_addresses_takes_whatever_families_there_are() {
+    let server = Server::bind(&all_addresses(0), adapter(Config::default(), patient(2))).unwrap();
+    let addresses = server.local_addrs().to_vec();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+    assert!(addresses.iter().any(SocketAddr::is_ipv4));
+    for address in addresses {
+        let loopback = if address.is_ipv4() { "127.0.0.1" } else { "::1" };
+        let mut stream = TcpStream::connect((loopback, address.port())).await.unwrap();
+        stream.write_all(request("Connection: close\r\n").as_bytes()).await.unwrap();
+        assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"), "{address}");
+    }
+    drop(stop);
+    ended.await.unwrap().unwrap();
+}
