@@ -122,3 +122,8 @@ pub use shards::Shards;
 pub use swarm::Swarm;
 pub use totals::Totals;
 pub use tracker::Tracker;
+
+/// The README's example must compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! Which peers an asker gets.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
@@ -17,8 +17,8 @@ const DRAWS_PER_WANTED: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Want {
     pub(crate) asker: Asker,
-    /// The address and port the asker is kept under.
-    pub(crate) address: (IpAddr, u16),
+    /// Where the asker's own peer is, as it would be handed out to the asker.
+    pub(crate) address: SocketAddr,
     pub(crate) peer_id: PeerId,
     pub(crate) state: PeerState,
     pub(crate) numwant: u32,
@@ -72,7 +72,7 @@ impl Selector {
                 continue;
             }
             match preference {
-                Some(preference) if !preference.same_subnet(want.address.0, peer.address.ip()) => {
+                Some(preference) if !preference.same_subnet(want.address.ip(), peer.address.ip()) => {
                     self.others.push(peer)
                 }
                 _ => peers.push(peer),
@@ -88,12 +88,12 @@ impl Selector {
 
 /// The peer as the asker can use it, if at all.
 fn offer(config: &Config, want: &Want, entry: &Entry) -> Option<PeerEntry> {
-    // One client on two addresses is two peers, and both are the asker.
-    if entry.peer_id == want.peer_id || (entry.ip, entry.port) == want.address {
-        return None;
-    }
     let ip = want.asker.sees(entry.ip, &config.host_addresses)?;
-    Some(PeerEntry { address: SocketAddr::new(ip, entry.port), peer_id: entry.peer_id })
+    let address = SocketAddr::new(ip, entry.port);
+    // One client on two addresses is two peers, and both are the asker. So is what it left behind on this machine's other
+    // address before it was restarted with another peer id.
+    let is_asker = entry.peer_id == want.peer_id || address == want.address;
+    (!is_asker).then_some(PeerEntry { address, peer_id: entry.peer_id })
 }
 
 /// Draws numbers without repetition, each order of them equally likely.

@@ -1,7 +1,7 @@
 //! The state machine.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -161,9 +161,10 @@ impl Tracker {
             } else {
                 self.update(elsewhere, ip, &intervals, request)?;
                 let swarm = &self.swarms[&request.info_hash];
+                let own_ip = asker.sees(ip, &self.config.host_addresses).unwrap_or(ip);
                 let want = Want {
                     asker,
-                    address: (ip, request.port),
+                    address: SocketAddr::new(own_ip, request.port),
                     peer_id: request.peer_id,
                     state: PeerState::announced(request.event, request.left),
                     numwant: request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant),
