@@ -1,0 +1,81 @@
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::http::{self, Request, Response};
+use crate::program::Program;
+
+/// Longest wait for a connection or for the next bytes of an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A machine of a [`Lan`](crate::network::Lan): a network namespace with one address and a folder for its files.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    pub(crate) namespace: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) folder: PathBuf,
+}
+
+impl Host {
+    /// Runs a program on this host with an empty environment and this host's folder as its home.
+    ///
+    /// What it prints goes to `<program>.log` in the folder. It does not outlive the calling thread, not even when the
+    /// whole test is killed.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Program {
+        let name = Path::new(program).file_name().expect("a program has a name");
+        let log = self.folder.join(name).with_extension("log");
+        let log = File::options().create(true).append(true).open(log).expect("a log can be written");
+        let child = Command::new("ip")
+            .args(["netns", "exec", &self.namespace])
+            .args(["setpriv", "--pdeathsig", "KILL", "--", program])
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &self.folder)
+            .env("LANG", "C.UTF-8")
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log can be shared"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} cannot be started: {error}"));
+        Program::new(program, child)
+    }
+
+    /// Makes a folder in this host's folder and returns its path.
+    pub(crate) fn make_folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        folder
+    }
+
+    /// Does something from this host: sockets made meanwhile by `work` are sockets of this host.
+    pub(crate) fn on<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let inside = || {
+            let namespace = File::open(Path::new("/run/netns").join(&self.namespace)).expect("the namespace exists");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+            work()
+        };
+        // A thread of its own, since entering a namespace changes the thread for good.
+        thread::scope(|scope| scope.spawn(inside).join().expect("the work on a host does not panic"))
+    }
+
+    /// Opens a TCP connection from this host.
+    pub(crate) fn connect(&self, to: SocketAddrV4) -> io::Result<TcpStream> {
+        let stream = self.on(|| TcpStream::connect_timeout(&SocketAddr::V4(to), PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Sends an HTTP request from this host, on a connection of its own.
+    pub(crate) fn request(&self, to: SocketAddrV4, request: &Request<'_>) -> anyhow::Result<Response> {
+        http::exchange(self.connect(to)?, request)
+    }
+}

@@ -1,0 +1,232 @@
+//! Real BitTorrent clients share a file through the `tracker` binary.
+//!
+//! Every program runs on a host of its own: a network namespace on a bridge that leads nowhere else, made and removed by
+//! the test. This needs root and the Debian packages that `.ci/install-clients` installs:
+//!
+//! ```text
+//! cargo test -p tracker --test real_clients -- --ignored
+//! ```
+//!
+//! The clients learn of each other from the tracker only: DHT, PEX and local discovery are off. The scenarios run one
+//! after another, whatever `--test-threads` says, so that they do not disturb each other's figures.
+
+mod aria2;
+mod client;
+mod host;
+mod http;
+mod network;
+mod program;
+mod qbittorrent;
+mod report;
+mod rtorrent;
+mod torrent;
+mod tracker;
+mod transmission;
+mod wait;
+
+use std::net::SocketAddrV4;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::aria2::Aria2;
+use crate::client::{Client, download, finish_download, seed, wait_until_underway};
+use crate::host::Host;
+use crate::network::Lan;
+use crate::qbittorrent::QBittorrent;
+use crate::report::Report;
+use crate::rtorrent::RTorrent;
+use crate::torrent::{Content, Torrent};
+use crate::tracker::{Counts, Tracker};
+use crate::transmission::Transmission;
+use crate::wait::wait_for;
+
+const MB: u64 = 1_000_000;
+
+/// Held by the scenario that runs.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn take_turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a client on a host.
+type Start = fn(&Host) -> Box<dyn Client>;
+
+/// The clients that download, and what their hosts are called.
+const LEECHERS: [(&str, Start); 3] = [
+    ("transmission", |host| Box::new(Transmission::start(host))),
+    ("aria2", |host| Box::new(Aria2::start(host))),
+    ("rtorrent", |host| Box::new(RTorrent::start(host))),
+];
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn qbittorrent_shares_a_file_with_each_client() {
+    let _turn = take_turn();
+    let lan = Lan::new("share");
+    let tracker = Tracker::start(&lan.host("tracker"));
+    let content = Content::write(&lan.make_folder("content"), 50 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
+
+    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &torrent);
+    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
+
+    let mut report = Report::new("qBittorrent seeds 50 MB, one leecher at a time", torrent.length());
+    for (name, start) in LEECHERS {
+        let host = lan.host(name);
+        let mut leecher = start(&host);
+        let transfer = download(&mut *leecher, &torrent);
+        leave(&mut *leecher, &tracker, &torrent);
+        report.add(leecher.name(), transfer, tracker.announce_latency(&host));
+    }
+    report.print().expect("the report can be printed");
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
+    let _turn = take_turn();
+    let lan = Lan::new("loopback");
+    let machine = lan.host("tracker");
+    let tracker = Tracker::start(&machine);
+    let content = Content::write(&lan.make_folder("content"), 50 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
+    let local_torrent = Torrent::make(&content, "local", &tracker.loopback_url());
+    assert_eq!(local_torrent.info_hash(), torrent.info_hash(), "the announce URL is no part of the info-hash");
+
+    let mut seeder = QBittorrent::start(&machine);
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &local_torrent);
+    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
+    let seeder_on_the_lan = SocketAddrV4::new(machine.address, QBittorrent::PORT);
+    assert_eq!(tracker.peers_told_to(&lan.host("newcomer"), torrent.info_hash()), [seeder_on_the_lan]);
+
+    // The seeder hears of nobody: libtorrent does not announce again for five minutes. They have to dial what they are
+    // told.
+    let mut report = Report::new("qBittorrent on the tracker's machine seeds 50 MB over 127.0.0.1", torrent.length());
+    for (name, start) in LEECHERS.into_iter().filter(|(name, _)| *name != "transmission") {
+        let host = lan.host(name);
+        let mut leecher = start(&host);
+        let transfer = download(&mut *leecher, &torrent);
+        leave(&mut *leecher, &tracker, &torrent);
+        report.add(leecher.name(), transfer, tracker.announce_latency(&host));
+    }
+
+    // A neighbour of the seeder on the same machine, which announces over loopback, too. Transmission never dials 127.0.0.1.
+    let mut neighbour = Transmission::start(&machine);
+    let transfer = download(&mut neighbour, &local_torrent);
+    report.add("Transmission*", transfer, tracker.announce_latency(&machine));
+    report.print().expect("the report can be printed");
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn scrape_counts_follow_started_completed_and_stopped() {
+    /// Slow enough for a look at a leecher before it has everything, in bytes per second.
+    const SLOW: u32 = 100_000;
+
+    let _turn = take_turn();
+    let lan = Lan::new("counts");
+    let tracker = Tracker::start(&lan.host("tracker"));
+    let content = Content::write(&lan.make_folder("content"), 8 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
+    let expect = |what: &str, complete, incomplete, downloaded| {
+        let expected = Counts { complete, incomplete, downloaded };
+        tracker.wait_for_scrape(what, torrent.info_hash(), |counts| counts == expected);
+    };
+    expect("an unknown torrent to have no peers", 0, 0, 0);
+
+    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &torrent);
+    expect("a seeder that started", 1, 0, 0);
+
+    for (before, (name, start)) in (0..).zip(LEECHERS) {
+        let mut leecher = start(&lan.host(name));
+        leecher.limit_download(Some(SLOW)).expect("a client takes a limit");
+        let added = Instant::now();
+        leecher.add(&torrent).expect("a client takes our torrent");
+        expect(&format!("{name}: a leecher that started"), 1, 1, before);
+        leecher.limit_download(None).expect("a client takes a limit");
+        finish_download(&mut *leecher, &torrent, added);
+        expect(&format!("{name}: a leecher that completed"), 2, 0, before + 1);
+        leecher.pause().expect("a client pauses");
+        expect(&format!("{name}: a peer that stopped"), 1, 0, before + 1);
+        leecher.resume().expect("a client resumes");
+        expect(&format!("{name}: a seeder that came back"), 2, 0, before + 1);
+        leecher.pause().expect("a client pauses");
+        expect(&format!("{name}: a peer that stopped again"), 1, 0, before + 1);
+    }
+
+    seeder.shut_down().expect("qBittorrent can be shut down");
+    expect("a seeder that was shut down", 0, 0, 3);
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn a_restart_of_the_tracker_in_the_middle_loses_no_download() {
+    /// Lets the downloads last longer than the restart, in bytes per second.
+    const SLOW: u32 = 1_000_000;
+
+    let _turn = take_turn();
+    let lan = Lan::new("restart");
+    let machine = lan.host("tracker");
+    let tracker = Tracker::start(&machine);
+    let content = Content::write(&lan.make_folder("content"), 50 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
+
+    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &torrent);
+    seeder.limit_upload(Some(SLOW)).expect("qBittorrent takes a limit");
+    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
+
+    let mut early: [Box<dyn Client>; 2] =
+        [Box::new(Aria2::start(&lan.host("aria2"))), Box::new(Transmission::start(&lan.host("transmission")))];
+    let added = Instant::now();
+    for leecher in &mut early {
+        leecher.add(&torrent).expect("a client takes our torrent");
+    }
+    for leecher in &mut early {
+        wait_until_underway(&mut **leecher, &torrent);
+    }
+
+    // One more wants to join while nobody answers.
+    tracker.stop();
+    let mut late = RTorrent::start(&lan.host("rtorrent"));
+    let added_late = Instant::now();
+    late.add(&torrent).expect("a client takes our torrent");
+    wait_for("rTorrent to notice that there is no tracker", Duration::from_secs(60), || {
+        anyhow::ensure!(!late.message()?.is_empty(), "nothing");
+        Ok(())
+    });
+
+    let tracker = Tracker::start(&machine);
+    for leecher in &mut early {
+        let status = leecher.status().expect("a client tells its status");
+        assert!(status.bytes < torrent.length(), "{} was to be in the middle: {status:?}", leecher.name());
+    }
+    tracker.wait_for_scrape("rTorrent to try again", torrent.info_hash(), |counts| counts.incomplete >= 1);
+
+    // The seeder would come back within five minutes; its user does not wait.
+    seeder.reannounce().expect("qBittorrent announces on demand");
+    tracker.wait_for_scrape("the seeder to come back", torrent.info_hash(), |counts| counts.complete >= 1);
+    seeder.limit_upload(None).expect("qBittorrent takes a limit");
+
+    finish_download(&mut late, &torrent, added_late);
+    for leecher in &mut early {
+        finish_download(&mut **leecher, &torrent, added);
+    }
+    tracker.wait_for_scrape("everybody to come back", torrent.info_hash(), |counts| {
+        counts.complete == 4 && counts.incomplete == 0
+    });
+}
+
+/// Has a leecher go, so that the next one has the seeder for itself.
+#[track_caller]
+fn leave(leecher: &mut dyn Client, tracker: &Tracker, torrent: &Torrent) {
+    leecher.pause().expect("a client pauses");
+    tracker.wait_for_scrape("the leecher to leave", torrent.info_hash(), |counts| counts.complete == 1);
+}

@@ -1,0 +1,162 @@
+use std::cell::Cell;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+
+use crate::host::Host;
+
+/// What the names of all namespaces and folders of this test begin with; the pid of the test follows.
+const PREFIX: &str = "tracker-real-clients-";
+
+/// Lines of each log that are shown when a scenario fails.
+const LOG_LINES: usize = 60;
+
+/// What the scenarios run, besides what they test.
+const PROGRAMS: [&str; 7] =
+    ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent"];
+
+/// A network of its own, 10.77.0.0/24, with a switch and without a way out.
+///
+/// The switch is a bridge in a network namespace, and so is every host, so that the machine's own interfaces and
+/// firewall are not concerned. Everything is removed when the network goes out of scope; when the test itself was killed,
+/// by the next run. If a scenario fails, the ends of all logs are printed.
+#[derive(Debug)]
+pub(crate) struct Lan {
+    name: String,
+    switch: String,
+    folder: PathBuf,
+    hosts: Cell<u8>,
+}
+
+impl Lan {
+    /// # Panics
+    ///
+    /// When not run by root, or when a program is missing: the message says what to do.
+    pub(crate) fn new(scenario: &str) -> Self {
+        require_root_and_programs();
+        remove_leftovers();
+
+        let name = format!("{PREFIX}{}-{scenario}", process::id());
+        let folder = std::env::temp_dir().join(&name);
+        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        let lan = Self { switch: format!("{name}-switch"), name, folder, hosts: Cell::new(0) };
+        ip(&["netns", "add", &lan.switch]);
+        ip(&["-n", &lan.switch, "link", "add", "bridge", "type", "bridge"]);
+        ip(&["-n", &lan.switch, "link", "set", "bridge", "up"]);
+        lan
+    }
+
+    /// Connects another host, with the next free address.
+    pub(crate) fn host(&self, name: &str) -> Host {
+        let number = self.hosts.get() + 1;
+        self.hosts.set(number);
+
+        let host = Host {
+            namespace: format!("{}-{name}", self.name),
+            address: Ipv4Addr::new(10, 77, 0, number),
+            folder: self.make_folder(name),
+        };
+        let Host { namespace, address, .. } = &host;
+        let port = &format!("port{number}");
+        ip(&["netns", "add", namespace]);
+        ip(&["-n", &self.switch, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace]);
+        ip(&["-n", &self.switch, "link", "set", port, "master", "bridge", "up"]);
+        ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        ip(&["-n", namespace, "link", "set", "lo", "up"]);
+        ip(&["-n", namespace, "link", "set", "eth0", "up"]);
+        host
+    }
+
+    /// Makes a folder that belongs to no host.
+    pub(crate) fn make_folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder).expect("a folder can be made");
+        folder
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            print_logs(&self.folder);
+        }
+        remove(&self.name);
+    }
+}
+
+fn require_root_and_programs() {
+    assert!(
+        geteuid().is_root(),
+        "this test makes network namespaces and has to be run by root: sudo -E env \"PATH=$PATH\" cargo test -p tracker \
+         --test real_clients -- --ignored"
+    );
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let exists = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !exists(program)).collect();
+    assert!(missing.is_empty(), "{} not found: .ci/install-clients installs what this test runs", missing.join(", "));
+}
+
+/// Removes what earlier runs left behind because they were killed.
+fn remove_leftovers() {
+    for name in names() {
+        let pid = name[PREFIX.len()..].split('-').next().unwrap_or_default();
+        let is_over = !pid.is_empty() && !Path::new("/proc").join(pid).exists();
+        if is_over {
+            remove(&name);
+        }
+    }
+}
+
+/// Removes the namespaces, what still runs in them, and the folders whose names begin with `prefix`.
+fn remove(prefix: &str) {
+    for name in names().filter(|name| name.starts_with(prefix)) {
+        if Path::new("/run/netns").join(&name).exists() {
+            let pids = Command::new("ip").args(["netns", "pids", &name]).output().map(|output| output.stdout);
+            for pid in String::from_utf8_lossy(&pids.unwrap_or_default()).lines() {
+                // Fails only when the program has ended meanwhile.
+                let _ = pid.parse().map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
+            }
+            // With a namespace go its interfaces and their other ends.
+            let _ = Command::new("ip").args(["netns", "delete", &name]).status();
+        }
+        let _ = fs::remove_dir_all(std::env::temp_dir().join(&name));
+    }
+}
+
+/// The names of all namespaces and folders of this test and of earlier runs.
+fn names() -> impl Iterator<Item = String> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries(Path::new("/run/netns"))
+        .chain(entries(&std::env::temp_dir()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(PREFIX))
+        .collect();
+    names.sort();
+    names.dedup();
+    names.into_iter()
+}
+
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().expect("ip can be run");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {}: {}", arguments.join(" "), error.trim());
+}
+
+fn print_logs(folder: &Path) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            print_logs(&path);
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            let log = fs::read(&path).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let skipped = log.lines().count().saturating_sub(LOG_LINES);
+            println!("---- {} ({skipped} lines before these)", path.display());
+            log.lines().skip(skipped).for_each(|line| println!("{line}"));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::client::{Client, START, Status};
+use crate::host::Host;
+use crate::http::Request;
+use crate::program::Program;
+use crate::torrent::Torrent;
+use crate::wait::wait_for;
+
+const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080);
+const BOUNDARY: &str = "the-end-of-a-part";
+
+/// qbittorrent-nox, driven through its web API:
+/// <https://github.com/qbittorrent/qBittorrent/wiki/WebUI-API-(qBittorrent-4.1)>.
+#[derive(Debug)]
+pub(crate) struct QBittorrent {
+    host: Host,
+    folder: PathBuf,
+    hash: String,
+    program: Program,
+}
+
+impl QBittorrent {
+    /// Where it listens for peers.
+    pub(crate) const PORT: u16 = 40001;
+
+    pub(crate) fn start(host: &Host) -> Self {
+        let folder = host.make_folder("qbittorrent");
+        let config = host.make_folder("profile/qBittorrent/config").join("qBittorrent.conf");
+        let settings = format!(
+            "[BitTorrent]\n\
+             Session\\DHTEnabled=false\n\
+             Session\\LSDEnabled=false\n\
+             Session\\PeXEnabled=false\n\
+             Session\\Port={}\n\
+             Session\\QueueingSystemEnabled=false\n\
+             [LegalNotice]\n\
+             Accepted=true\n\
+             [Network]\n\
+             PortForwardingEnabled=false\n\
+             [Preferences]\n\
+             WebUI\\Address=127.0.0.1\n\
+             WebUI\\LocalHostAuth=false\n\
+             WebUI\\Port={}\n",
+            Self::PORT,
+            API.port(),
+        );
+        fs::write(config, settings).expect("a configuration can be written");
+        let program = host.run("qbittorrent-nox", &["--profile=profile"]);
+
+        let mut client = Self { host: host.clone(), folder, hash: String::new(), program };
+        wait_for("qBittorrent to start", START, || {
+            client.program.check_alive()?;
+            client.call(&Request::get("/api/v2/app/version"))
+        });
+        client
+    }
+
+    /// Limits the upload to this many bytes per second, or to none.
+    pub(crate) fn limit_upload(&self, rate: Option<u32>) -> anyhow::Result<()> {
+        self.torrents("setUploadLimit", &format!("&limit={}", rate.unwrap_or(0)))
+    }
+
+    /// Announces now, as "force reannounce" in the menu does.
+    pub(crate) fn reannounce(&self) -> anyhow::Result<()> {
+        self.torrents("reannounce", "")
+    }
+
+    /// Ends the program as its menu does.
+    pub(crate) fn shut_down(mut self) -> anyhow::Result<()> {
+        self.post("/api/v2/app/shutdown", "application/x-www-form-urlencoded", b"now=1")?;
+        wait_for("qBittorrent to end", START, || self.program.exit_status());
+        Ok(())
+    }
+
+    fn torrents(&self, method: &str, more: &str) -> anyhow::Result<()> {
+        let form = format!("hashes={}{more}", self.hash);
+        self.post(&format!("/api/v2/torrents/{method}"), "application/x-www-form-urlencoded", form.as_bytes())?;
+        Ok(())
+    }
+
+    fn post(&self, target: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.call(&Request { method: "POST", target, headers: &[("Content-Type", content_type)], body })
+    }
+
+    fn call(&self, request: &Request<'_>) -> anyhow::Result<Vec<u8>> {
+        let response = self.host.request(API, request)?;
+        let text = String::from_utf8_lossy(&response.body);
+        ensure!(response.status == 200, "{} answers {}: {text}", request.target, response.status);
+        Ok(response.body)
+    }
+}
+
+impl Client for QBittorrent {
+    fn name(&self) -> &'static str {
+        "qBittorrent"
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
+        torrent.info_hash().clone_into(&mut self.hash);
+        let mut form = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"savepath\"\r\n\r\n{}\r\n\
+             --{BOUNDARY}\r\nContent-Disposition: form-data; name=\"torrents\"; filename=\"a.torrent\"\r\n\
+             Content-Type: application/x-bittorrent\r\n\r\n",
+            self.folder.display()
+        )
+        .into_bytes();
+        form.extend(fs::read(torrent.path())?);
+        form.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        let answer = self.post("/api/v2/torrents/add", &content_type, &form)?;
+        ensure!(answer == b"Ok.", "qBittorrent refuses the torrent: {}", String::from_utf8_lossy(&answer));
+        Ok(())
+    }
+
+    fn status(&mut self) -> anyhow::Result<Status> {
+        self.program.check_alive()?;
+        let body = self.call(&Request::get(&format!("/api/v2/torrents/info?hashes={}", self.hash)))?;
+        let list: Value = serde_json::from_slice(&body)?;
+        let torrent = list.get(0).context("the torrent is not in the list yet")?;
+        let number = |key| torrent[key].as_u64().context(key);
+        let state = torrent["state"].as_str().context("state")?;
+        Ok(Status {
+            peers: number("num_seeds")? + number("num_leechs")?,
+            bytes: number("completed")?,
+            seeds: matches!(state, "uploading" | "stalledUP" | "forcedUP"),
+        })
+    }
+
+    fn limit_download(&mut self, rate: Option<u32>) -> anyhow::Result<()> {
+        self.torrents("setDownloadLimit", &format!("&limit={}", rate.unwrap_or(0)))
+    }
+
+    fn pause(&mut self) -> anyhow::Result<()> {
+        self.torrents("pause", "")
+    }
+
+    fn resume(&mut self) -> anyhow::Result<()> {
+        self.torrents("resume", "")
+    }
+}

@@ -1,0 +1,48 @@
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use crate::client::Transfer;
+use crate::tracker::Latency;
+
+/// The table of a scenario's downloads.
+#[derive(Debug)]
+pub(crate) struct Report {
+    title: String,
+    length: u64,
+    rows: Vec<(&'static str, Transfer, Latency)>,
+}
+
+impl Report {
+    /// `length` is the size of the content in bytes.
+    pub(crate) fn new(title: &str, length: u64) -> Self {
+        Self { title: title.to_owned(), length, rows: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, leecher: &'static str, transfer: Transfer, latency: Latency) {
+        self.rows.push((leecher, transfer, latency));
+    }
+
+    /// Writes to standard output itself, since the test harness keeps what the print macros of a passed test say.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "\n{}", self.title)?;
+        writeln!(
+            out,
+            "{:<13} {:>14} {:>13} {:>11} {:>13} {:>17}",
+            "leecher", "first peer, s", "transfer, s", "rate, MB/s", "announce, ms", "with connect, ms"
+        )?;
+        for (leecher, Transfer { first_peer, transfer }, Latency { request, with_connect }) in &self.rows {
+            let megabytes = Duration::from_micros(self.length).as_secs_f64();
+            writeln!(
+                out,
+                "{leecher:<13} {:>14.2} {:>13.2} {:>11.1} {:>13.2} {:>17.2}",
+                first_peer.as_secs_f64(),
+                transfer.as_secs_f64(),
+                megabytes / transfer.as_secs_f64(),
+                request.as_secs_f64() * 1e3,
+                with_connect.as_secs_f64() * 1e3,
+            )?;
+        }
+        writeln!(out)
+    }
+}

@@ -1,0 +1,134 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::client::{Client, START, Status};
+use crate::host::Host;
+use crate::program::Program;
+use crate::torrent::Torrent;
+use crate::wait::wait_for;
+
+const PORT: u16 = 40004;
+
+/// rtorrent, driven through XML-RPC over SCGI: <https://rtorrent-docs.readthedocs.io/en/latest/cmd-ref.html>.
+#[derive(Debug)]
+pub(crate) struct RTorrent {
+    folder: PathBuf,
+    api: PathBuf,
+    hash: String,
+    program: Program,
+}
+
+impl RTorrent {
+    pub(crate) fn start(host: &Host) -> Self {
+        let folder = host.make_folder("rtorrent");
+        let session = host.make_folder("session");
+        let api = host.folder.join("rtorrent.socket");
+        // With a check of everything at the end, its default, 0.9.8 queues `completed` and does not send it.
+        let settings = format!(
+            "system.daemon.set = true\n\
+             session.path.set = {}\n\
+             directory.default.set = {}\n\
+             network.port_range.set = {PORT}-{PORT}\n\
+             network.scgi.open_local = {}\n\
+             dht.mode.set = disable\n\
+             protocol.pex.set = no\n\
+             pieces.hash.on_completion.set = no\n\
+             log.open_file = messages, {}\n\
+             log.add_output = info, messages\n\
+             log.add_output = tracker_info, messages\n",
+            session.display(),
+            folder.display(),
+            api.display(),
+            host.folder.join("rtorrent-messages.log").display(),
+        );
+        let config = host.folder.join("rtorrent.rc");
+        fs::write(&config, settings).expect("a configuration can be written");
+        let program = host.run("rtorrent", &["-n", "-o", &format!("import={}", config.display())]);
+
+        let mut client = Self { folder, api, hash: String::new(), program };
+        wait_for("rTorrent to start", START, || {
+            client.program.check_alive()?;
+            client.call("system.client_version", &[])
+        });
+        client
+    }
+
+    /// What the client shows about its tracker; empty while all is well.
+    pub(crate) fn message(&self) -> anyhow::Result<String> {
+        self.call("d.message", &[&self.hash])
+    }
+
+    /// Calls a method with strings and returns its scalar result as text.
+    fn call(&self, method: &str, parameters: &[&str]) -> anyhow::Result<String> {
+        let mut body = format!("<?xml version=\"1.0\"?><methodCall><methodName>{method}</methodName><params>");
+        for parameter in parameters {
+            write!(body, "<param><value><string>{parameter}</string></value></param>")?;
+        }
+        body.push_str("</params></methodCall>");
+
+        // SCGI: the headers as a netstring, the length of the body first, https://python.ca/scgi/protocol.txt.
+        let headers = format!("CONTENT_LENGTH\0{}\0SCGI\x001\0", body.len());
+        let mut stream = UnixStream::connect(&self.api)?;
+        write!(stream, "{}:{headers},{body}", headers.len())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(!answer.contains("<fault>"), "{method}: {answer}");
+
+        // <value><i8>42</i8></value>: the text between the innermost tags.
+        let value = answer.split_once("<value><").and_then(|(_, rest)| rest.split_once('>'));
+        match value.and_then(|(_, rest)| rest.split_once('<')) {
+            Some((value, _)) => Ok(value.to_owned()),
+            None => bail!("{method}: no value in {answer}"),
+        }
+    }
+
+    fn number(&self, method: &str) -> anyhow::Result<u64> {
+        self.call(method, &[&self.hash])?.parse().context("not a number")
+    }
+}
+
+impl Client for RTorrent {
+    fn name(&self) -> &'static str {
+        "rTorrent"
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
+        self.hash = torrent.info_hash().to_uppercase();
+        let path = torrent.path().to_str().context("a path in UTF-8")?;
+        self.call("load.start", &["", path])?;
+        Ok(())
+    }
+
+    fn status(&mut self) -> anyhow::Result<Status> {
+        self.program.check_alive()?;
+        Ok(Status {
+            peers: self.number("d.peers_connected")?,
+            bytes: self.number("d.completed_bytes")?,
+            seeds: self.number("d.complete")? == 1 && self.number("d.hashing")? == 0,
+        })
+    }
+
+    fn limit_download(&mut self, rate: Option<u32>) -> anyhow::Result<()> {
+        self.call("throttle.global_down.max_rate.set", &["", &rate.unwrap_or(0).to_string()])?;
+        Ok(())
+    }
+
+    fn pause(&mut self) -> anyhow::Result<()> {
+        self.call("d.stop", &[&self.hash])?;
+        Ok(())
+    }
+
+    fn resume(&mut self) -> anyhow::Result<()> {
+        self.call("d.start", &[&self.hash])?;
+        Ok(())
+    }
+}

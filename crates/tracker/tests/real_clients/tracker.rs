@@ -1,0 +1,159 @@
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use bencode::Decoder;
+
+use crate::client::START;
+use crate::host::Host;
+use crate::http::Request;
+use crate::program::Program;
+use crate::wait::wait_for;
+
+const PORT: u16 = 6969;
+
+/// Longest time until an event that a client announces shows in a scrape. Clients take a few seconds on their own, and
+/// libtorrent holds a forced announce back until `min interval` is over.
+const ANNOUNCE: Duration = Duration::from_secs(60);
+
+/// The port of a peer that nobody should connect to: the discard service.
+const NOBODY: u16 = 9;
+
+/// The `tracker` binary of this package, running on a host.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    host: Host,
+    program: Program,
+}
+
+/// What a scrape says about a swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) complete: u64,
+    pub(crate) incomplete: u64,
+    pub(crate) downloaded: u64,
+}
+
+/// How long an announce takes, as seen by the client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Latency {
+    /// From the request to the answer.
+    pub(crate) request: Duration,
+    /// The same and the opening of the connection, which most clients do for each announce.
+    pub(crate) with_connect: Duration,
+}
+
+impl Tracker {
+    pub(crate) fn start(host: &Host) -> Self {
+        let program =
+            host.run(env!("CARGO_BIN_EXE_tracker"), &["--listen", &format!("0.0.0.0:{PORT}"), "--log-format", "json"]);
+        let mut tracker = Self { host: host.clone(), program };
+        wait_for("the tracker to start", START, || {
+            tracker.program.check_alive()?;
+            let response = tracker.host.request(tracker.address(), &Request::get("/health"))?;
+            ensure!(response.status == 200, "/health answers {}", response.status);
+            Ok(())
+        });
+        tracker
+    }
+
+    /// Stops the tracker as a service manager does.
+    pub(crate) fn stop(mut self) {
+        self.program.terminate();
+        let status = wait_for("the tracker to stop", START, || self.program.exit_status());
+        assert!(status.success(), "SIGTERM ends the tracker with {status}");
+    }
+
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.host.address, PORT)
+    }
+
+    /// The announce URL for everybody on the network.
+    pub(crate) fn announce_url(&self) -> String {
+        format!("http://{}/announce", self.address())
+    }
+
+    /// The announce URL that works on the tracker's own machine only.
+    pub(crate) fn loopback_url(&self) -> String {
+        format!("http://127.0.0.1:{PORT}/announce")
+    }
+
+    pub(crate) fn scrape(&self, info_hash: &str) -> anyhow::Result<Counts> {
+        let target = format!("/scrape?info_hash={}", escape(info_hash));
+        let response = self.host.request(self.address(), &Request::get(&target))?;
+        let document = Decoder::strict().decode(&response.body)?;
+        let files = document.root().as_dict().and_then(|root| root.get(b"files")?.as_dict());
+        let (_, swarm) = files.and_then(|files| files.iter().next()).context("a scrape without a swarm")?;
+        let count = |key: &str| {
+            let value = swarm.as_dict().and_then(|swarm| swarm.get(key.as_bytes())?.as_u64());
+            value.with_context(|| format!("a scrape without {key}"))
+        };
+        Ok(Counts { complete: count("complete")?, incomplete: count("incomplete")?, downloaded: count("downloaded")? })
+    }
+
+    /// Waits until a scrape says what is expected.
+    #[track_caller]
+    pub(crate) fn wait_for_scrape(&self, why: &str, info_hash: &str, expected: impl Fn(Counts) -> bool) {
+        wait_for(why, ANNOUNCE, || {
+            let counts = self.scrape(info_hash)?;
+            ensure!(expected(counts), "{counts:?}");
+            Ok(())
+        });
+    }
+
+    /// The IPv4 peers that a newcomer on this host is told. It comes, looks, and leaves.
+    pub(crate) fn peers_told_to(&self, host: &Host, info_hash: &str) -> Vec<SocketAddrV4> {
+        let announce = |event| {
+            let target = announce_target(info_hash, event);
+            host.request(self.address(), &Request::get(&target)).expect("the tracker answers")
+        };
+        let response = announce("started");
+        announce("stopped");
+
+        let document = Decoder::strict().decode(&response.body).expect("an announce answer is canonical bencode");
+        let peers = document.root().as_dict().and_then(|root| root.get(b"peers")?.as_bytes());
+        let (peers, rest) = peers.expect("an announce answer has compact peers").as_chunks::<6>();
+        assert!(rest.is_empty(), "compact peers have six bytes each");
+        let peer = |&[a, b, c, d, high, low]: &[u8; 6]| {
+            SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]))
+        };
+        peers.iter().map(peer).collect()
+    }
+
+    /// Announces from this host, to a swarm of nobody else, and returns the medians.
+    pub(crate) fn announce_latency(&self, host: &Host) -> Latency {
+        const SAMPLES: usize = 201;
+
+        let target = announce_target(&"00".repeat(20), "");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address());
+        let announce = || -> std::io::Result<_> {
+            let start = Instant::now();
+            let mut stream = TcpStream::connect(self.address())?;
+            let connected = Instant::now();
+            stream.write_all(request.as_bytes())?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
+            Ok((connected.elapsed(), start.elapsed()))
+        };
+        let measure = || (0..SAMPLES).map(|_| announce().expect("the tracker answers")).unzip();
+        let (mut requests, mut with_connects): (Vec<_>, Vec<_>) = host.on(measure);
+        requests.sort();
+        with_connects.sort();
+        Latency { request: requests[SAMPLES / 2], with_connect: with_connects[SAMPLES / 2] }
+    }
+}
+
+fn announce_target(info_hash: &str, event: &str) -> String {
+    format!(
+        "/announce?info_hash={}&peer_id=-XX0000-onlylooking!&port={NOBODY}&uploaded=0&downloaded=0&left=1&compact=1\
+         &numwant=50&event={event}",
+        escape(info_hash)
+    )
+}
+
+/// 40 hexadecimal digits as a query has them: `%` before each byte.
+fn escape(info_hash: &str) -> String {
+    let bytes = info_hash.as_bytes().chunks(2);
+    bytes.flat_map(|byte| [b'%'].into_iter().chain(byte.iter().copied())).map(char::from).collect()
+}
