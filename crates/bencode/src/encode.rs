@@ -1,4 +1,4 @@
-use std::{io::Write, mem, ops::Range};
+use std::{mem, ops::Range};
 
 use bytes::BufMut;
 
@@ -154,13 +154,25 @@ impl Encoder {
         self.error.get_or_insert(error);
     }
 
-    fn put(&mut self, args: std::fmt::Arguments<'_>) {
-        self.out.write_fmt(args).expect("a vector takes all that is written");
+    /// Writes a number in decimal.
+    fn put_number(&mut self, mut number: u64) {
+        let mut digits = [0; 20]; // as many as `u64::MAX` has
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.out.extend_from_slice(&digits[start..]);
     }
 
     /// Writes a string and tells where its content is.
     fn put_bytes(&mut self, bytes: &[u8]) -> Range<usize> {
-        self.put(format_args!("{}:", bytes.len()));
+        self.put_number(bytes.len() as u64);
+        self.out.push(b':');
         let start = self.out.len();
         self.out.extend_from_slice(bytes);
         start..self.out.len()
@@ -208,10 +220,16 @@ impl ValueEncoder<'_> {
     /// [`IntegerOverflow`](EncodeError::IntegerOverflow).
     pub fn int(self, value: impl Into<i128>) {
         let value = value.into();
-        if value < i128::from(i64::MIN) || value > i128::from(u64::MAX) {
-            self.encoder.fail(EncodeError::IntegerOverflow { value });
+        let most = if value < 0 { i64::MIN.unsigned_abs() } else { u64::MAX };
+        match u64::try_from(value.unsigned_abs()) {
+            Ok(magnitude) if magnitude <= most => {
+                let sign: &[u8] = if value < 0 { b"i-" } else { b"i" };
+                self.encoder.out.extend_from_slice(sign);
+                self.encoder.put_number(magnitude);
+                self.encoder.out.push(b'e');
+            }
+            _ => self.encoder.fail(EncodeError::IntegerOverflow { value }),
         }
-        self.encoder.put(format_args!("i{value}e"));
     }
 
     /// Writes a string.

@@ -116,7 +116,7 @@ fn a_million_unsorted_keys_are_searched_for_duplicates() {
         input.extend_from_slice(b"0:");
     }
     let last = input.len();
-    input.extend_from_slice(b"4:\0\0\0\00:e"); // the first key again
+    input.extend_from_slice(b"4:\0\0\0\x000:e"); // the first key again
 
     let document = Decoder::lenient().decode(&input).expect("lenient");
     let [unsorted, duplicate] = document.deviations() else {
