@@ -1,0 +1,22 @@
+//! The bodies of the fuzz targets, by the names of the targets: functions that panic when something does not hold. Where the
+//! tests of a crate ask the same question it is asked by the same code.
+
+#[path = "../../crates/bencode/tests/common/invariants.rs"]
+mod bencode_invariants;
+#[path = "../../crates/metainfo/tests/parse/invariants.rs"]
+mod metainfo_invariants;
+
+/// What the strict decoder accepts, it would write itself.
+pub fn bencode_strict(input: &[u8]) {
+    bencode_invariants::strict(input);
+}
+
+/// What the lenient decoder flags, the strict one refuses, and nothing else.
+pub fn bencode_lenient(input: &[u8]) {
+    bencode_invariants::lenient(input);
+}
+
+/// What can be read can be edited and linked to, and its paths stay inside and out of each other's way.
+pub fn metainfo_parse(input: &[u8]) {
+    metainfo_invariants::parse(input);
+}
