@@ -104,8 +104,11 @@ impl Swarm {
         &self.pools[slot.pool()][slot.position()]
     }
 
-    /// The peer at this address and port.
+    /// The peer at this address and port. A port of 0 is no place, so that two clients that listen nowhere are two.
     pub(crate) fn find(&self, hasher: &FixedState, ip: IpAddr, port: u16) -> Option<Slot> {
+        if port == 0 {
+            return None;
+        }
         self.find_by(hasher, ip, |entry| entry.ip == ip && entry.port == port)
     }
 

@@ -355,21 +355,22 @@ impl Tracker {
         let (hasher, events, now) = (&self.hasher, &mut self.events, self.now);
         let before = swarm.counts();
 
-        // A port of 0 is no place, so that two clients that listen nowhere are two.
-        let mut own = None;
+        // Who gives up a place for this peer: another client that was here, or the sender itself elsewhere, when it was known
+        // here by another key.
+        let mut here = swarm.find(hasher, ip, request.port);
+        let stale = here.and_then(|slot| match swarm.entry(slot) {
+            entry if entry.peer_id != request.peer_id => Some(slot),
+            entry if entry.key != request.key => swarm.find_client(hasher, ip, request.peer_id, request.key),
+            _ => None,
+        });
         let mut place_is_free = false;
-        if request.port != 0
-            && let Some(slot) = swarm.find(hasher, ip, request.port)
-        {
-            if swarm.entry(slot).peer_id == request.peer_id {
-                own = Some(slot);
-            } else {
-                let other = swarm.remove(hasher, slot);
-                events.push(now, info_hash, || EventKind::PeerLeft(other.peer()));
-                place_is_free = true;
-            }
+        if let Some(slot) = stale {
+            let other = swarm.remove(hasher, slot);
+            events.push(now, info_hash, || EventKind::PeerLeft(other.peer()));
+            place_is_free = true;
+            here = swarm.find(hasher, ip, request.port);
         }
-        let own = own.or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key));
+        let own = here.or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key));
 
         if let Some(slot) = own {
             let earlier = swarm.entry(slot);
