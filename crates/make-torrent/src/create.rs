@@ -129,7 +129,8 @@ fn report(plan: &Plan, warnings: &[String], verbose: bool) {
         eprintln!("{} in {pieces} of {}", text::size(plan.total_length()), plan.piece_length());
         for skipped in plan.skipped() {
             let path = skipped.source.to_string_lossy();
-            eprintln!("left out {}: {}", text::one_line(&path), in_words(skipped.reason));
+            let (kind, remedy) = in_words(skipped.reason);
+            eprintln!("left out {}: {kind}{remedy}", text::one_line(&path));
         }
     } else if !plan.skipped().is_empty() {
         eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan));
@@ -140,24 +141,26 @@ fn report(plan: &Plan, warnings: &[String], verbose: bool) {
 }
 
 fn skipped_in_short(plan: &Plan) -> String {
-    let mut kinds: Vec<(SkipReason, usize)> = Vec::new();
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
     for skipped in plan.skipped() {
-        match kinds.iter_mut().find(|(reason, _)| *reason == skipped.reason) {
+        let (kind, _) = in_words(skipped.reason);
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, number)) => *number += 1,
-            None => kinds.push((skipped.reason, 1)),
+            None => kinds.push((kind, 1)),
         }
     }
-    let kinds: Vec<_> = kinds.into_iter().map(|(reason, number)| format!("{number} × {}", in_words(reason))).collect();
+    let kinds: Vec<_> = (kinds.iter()).map(|(kind, number)| format!("{number} {kind}")).collect();
     kinds.join(", ")
 }
 
-fn in_words(reason: SkipReason) -> &'static str {
+/// Why something is left out, and what takes it along
+fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
     match reason {
-        SkipReason::Hidden => "hidden, --include-hidden takes it along",
-        SkipReason::Junk => "junk, --include-junk takes it along",
-        SkipReason::Symlink => "symbolic link, --follow-symlinks takes it along",
-        SkipReason::SymlinkLoop => "symbolic link to a folder around it",
-        _ => "neither file nor folder",
+        SkipReason::Hidden => ("hidden", " (--include-hidden takes it along)"),
+        SkipReason::Junk => ("junk", " (--include-junk takes it along)"),
+        SkipReason::Symlink => ("symbolic link", " (--follow-symlinks takes it along)"),
+        SkipReason::SymlinkLoop => ("symbolic link to a folder around it", ""),
+        _ => ("neither file nor folder", ""),
     }
 }
 

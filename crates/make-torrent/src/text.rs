@@ -41,8 +41,10 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 /// Bytes with a unit that fits, and exactly
 pub(crate) fn size(bytes: u64) -> String {
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
+    match bytes {
+        1 => return "1 byte".to_owned(),
+        0..1024 => return format!("{bytes} bytes"),
+        _ => {}
     }
     format!("{} ({bytes} bytes)", indicatif::BinaryBytes(bytes))
 }
@@ -87,7 +89,7 @@ mod tests {
         ] {
             assert_eq!(utc(seconds), text);
         }
-        assert!(utc(u64::MAX).ends_with("15:30:15 UTC"));
+        assert!(utc(u64::MAX).ends_with(" 07:00:15 UTC"));
     }
 
     #[test]

@@ -98,33 +98,32 @@ impl Url {
 
 /// Cuts `host`, `host:port`, `[v6]` or `[v6]:port`; the host keeps its brackets
 fn split_port(address: &str) -> Result<(&str, Option<u16>), String> {
-    let host_end = if address.starts_with('[') {
-        let end = address.find(']').map_or(address.len(), |end| end + 1);
-        let inner = address[1..end].trim_end_matches(']');
-        if inner.parse::<Ipv6Addr>().is_err() {
-            return Err(format!("{inner:?} is not an IPv6 address"));
+    let host_end = match address.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']').ok_or_else(|| format!("{address:?} lacks its closing bracket"))?;
+            if rest[..end].parse::<Ipv6Addr>().is_err() {
+                return Err(format!("{:?} is not an IPv6 address", &rest[..end]));
+            }
+            end + 2
         }
-        end
-    } else {
-        address.find(':').unwrap_or(address.len())
+        None => address.find(':').unwrap_or(address.len()),
     };
     let (host, port) = address.split_at(host_end);
     if host.is_empty() {
         return Err(format!("{address:?} has no host"));
     }
-    let port = match port.strip_prefix(':') {
-        None if port.is_empty() => None,
-        Some("") => None,
-        Some(number) => Some((number.parse().ok()).filter(|&port| port != 0).ok_or_else(|| {
-            if address.starts_with('[') || !number.contains(':') {
-                format!("{number:?} is not a port, which is a number from 1 to 65535")
-            } else {
-                format!("{address:?} is not a host: an IPv6 address stands in brackets")
-            }
-        })?),
-        None => return Err(format!("{address:?} is not a host with a port")),
-    };
-    Ok((host, port))
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Ok((host, None)),
+        None => Err(format!("{address:?} is not a host with a port")),
+        Some("") => Ok((host, None)),
+        Some(number) if number.contains(':') => {
+            Err(format!("{address:?} is not a host: an IPv6 address stands in brackets"))
+        }
+        Some(number) => match number.parse() {
+            Ok(port @ 1_u16..) => Ok((host, Some(port))),
+            _ => Err(format!("{number:?} is not a port, which is a number from 1 to 65535")),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +179,7 @@ mod tests {
             ("http://a:x/", "\"x\" is not a port, which is a number from 1 to 65535"),
             ("http://fd00::1/", "\"fd00::1\" is not a host: an IPv6 address stands in brackets"),
             ("http://[fd00::g]/", "\"fd00::g\" is not an IPv6 address"),
-            ("http://[::1", "\"::1\" is not an IPv6 address"),
+            ("http://[::1", "\"[::1\" lacks its closing bracket"),
             ("http://[::1]x/", "\"[::1]x\" is not a host with a port"),
             ("http://a b/", "\"http://a b/\" holds white space"),
             ("udp://a/announce", "\"udp://a/announce\" has no port, which udp:// needs"),

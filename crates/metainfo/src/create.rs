@@ -203,8 +203,9 @@ impl Create {
             Some(name) => name,
             None => name_of(&path)?,
         };
-        name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: path.clone(), hazard })?;
-        warnings.extend(CreateWarning::of_name(&name, &path));
+        let named = Path::new(&name);
+        name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: named.to_owned(), hazard })?;
+        warnings.extend(CreateWarning::of_name(&name, named));
 
         let (layout, files, skipped) = if metadata.is_dir() {
             let walk = Walk::folder(&path, &self.walk)?;
@@ -511,7 +512,7 @@ impl CreateWarning {
 #[non_exhaustive]
 pub enum CreateError {
     /// A file or folder could not be opened or read
-    #[error("cannot read {path:?}: {source}")]
+    #[error("cannot read {path:?}")]
     Unreadable {
         /// The file or folder
         path: PathBuf,

@@ -1,8 +1,10 @@
-//! The SHA-1 pipeline that creating and verifying share: content in, one digest per piece out, on all cores.
+//! The SHA-1 pipeline that creating and verifying share: content in, one digest per piece out, on
+//! all cores.
 //!
-//! Every worker takes the next run of pieces, reads it through its own file handle in chunks that stay in its core's cache,
-//! and hashes each chunk at once. No thread reads on behalf of others, so that no byte crosses from core to core.
-//! Memory: [`CHUNK`] bytes per worker, and 20 bytes per piece of what stands finished in the channel.
+//! Every worker takes the next run of pieces, reads it through its own file handle in chunks that
+//! stay in its core's cache, and hashes each chunk at once. No thread reads on behalf of others, so
+//! that no byte crosses from core to core. Memory: [`CHUNK`] bytes per worker, and 20 bytes per
+//! piece of what stands finished in the channel.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,29 +16,31 @@ use std::thread;
 
 use sha1::{Digest, Sha1};
 
-/// How far hashing has come. The unit is bytes of content.
+/// How far hashing has come. The unit is bytes of content
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes that are done with.
+    /// Bytes that are done with
     pub hashed: u64,
-    /// Bytes that there are.
+    /// Bytes that there are
     pub total: u64,
 }
 
-/// The most threads that hash, whatever is asked for.
+/// The most threads that hash, whatever is asked for
 pub(crate) const MAX_THREADS: usize = 256;
 
-/// What one read asks for: large enough that the system call does not count, small enough for a core's own cache.
+/// What one read asks for: large enough that the system call does not count, small enough for a
+/// core's own cache.
 const CHUNK: usize = 128 << 10;
 
-/// What a worker takes at a time, at least: small pieces are taken together, so that reads stay long and messages few.
+/// What a worker takes at a time, at least: small pieces are taken together, so that reads stay
+/// long and messages few.
 const RUN_BYTES: u64 = 1 << 20;
 
-/// A torrent's content: what its pieces are cut from.
+/// A torrent's content: what its pieces are cut from
 #[derive(Debug)]
 pub(crate) struct Content {
-    /// In order, without gaps, none of them empty.
+    /// In order, without gaps, none of them empty
     segments: Vec<Segment>,
     piece_length: u64,
     total: u64,
@@ -50,18 +54,18 @@ struct Segment {
     source: Source,
 }
 
-/// Where the bytes of a file come from.
+/// Where the bytes of a file come from
 #[derive(Debug)]
 pub(crate) enum Source {
     Path(PathBuf),
-    /// A pad file of [BEP 47](https://www.bittorrent.org/beps/bep_0047.html).
+    /// A pad file of [BEP 47](https://www.bittorrent.org/beps/bep_0047.html)
     Zeros,
-    /// Not there: the pieces that touch it fail.
+    /// Not there: the pieces that touch it fail
     Absent,
 }
 
 impl Content {
-    /// The content made of `files`, in this order. Failures name a file by its number in it.
+    /// The content made of `files`, in this order. Failures name a file by its number in it
     pub(crate) fn new(piece_length: u64, files: impl IntoIterator<Item = (u64, Source)>) -> Self {
         assert!(piece_length > 0, "a piece has a length");
         let mut segments = Vec::new();
@@ -80,35 +84,38 @@ impl Content {
     }
 }
 
-/// What became of a piece.
+/// What became of a piece
 pub(crate) type Outcome = Result<[u8; 20], ReadFailure>;
 
-/// A piece could not be read.
+/// A piece could not be read
 #[derive(Debug)]
 pub(crate) struct ReadFailure {
-    /// The number of the file in the content.
+    /// The number of the file in the content
     pub(crate) file: usize,
-    /// Nothing where the file is [`Source::Absent`], [`io::ErrorKind::UnexpectedEof`] where it is shorter than it should be.
+    /// Nothing where the file is [`Source::Absent`], [`io::ErrorKind::UnexpectedEof`] where it is
+    /// shorter than it should be.
     pub(crate) error: Option<io::Error>,
 }
 
-/// Pieces that follow one another, hashed by one worker.
+/// Pieces that follow one another, hashed by one worker
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) first: usize,
     pub(crate) outcomes: Vec<Outcome>,
-    /// How many bytes of content they cover.
+    /// How many bytes of content they cover
     pub(crate) bytes: u64,
 }
 
-/// The number of threads to use when none is asked for: one per core that this process may use.
+/// The number of threads to use when none is asked for: one per core that this process may use
 pub(crate) fn default_threads() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Hashes every piece of `content` and gives them to `sink`, run by run, in any order, on the calling thread.
+/// Hashes every piece of `content` and gives them to `sink`, run by run, in any order, on the
+/// calling thread.
 ///
-/// Ends early when `sink` fails, and without an error when `cancel` becomes true; the caller looks at it.
+/// Ends early when `sink` fails, and without an error when `cancel` becomes true; the caller looks
+/// at it.
 pub(crate) fn hash_pieces<E>(
     content: &Content,
     threads: NonZeroUsize,
@@ -140,7 +147,8 @@ pub(crate) fn hash_pieces<E>(
             });
         }
         drop(send);
-        // Consumes the receiver, so that an early return wakes workers that wait for room in the channel.
+        // Consumes the receiver, so that an early return wakes workers that wait for room in the
+        // channel.
         receive.into_iter().try_for_each(&mut sink)
     })
 }
@@ -152,7 +160,7 @@ struct Worker<'c> {
     open: Option<OpenFile>,
 }
 
-/// The file read last, where the next piece most often begins.
+/// The file read last, where the next piece most often begins
 struct OpenFile {
     segment: usize,
     handle: File,
@@ -165,7 +173,7 @@ impl<'c> Worker<'c> {
         Self { content, cancel, buffer: vec![0; chunk], open: None }
     }
 
-    /// `None` when cancelled.
+    /// `None` when cancelled
     fn run(&mut self, first: usize, pieces: usize) -> Option<Run> {
         let end = (first + pieces).min(self.content.piece_count());
         let mut outcomes = Vec::with_capacity(end - first);
@@ -202,7 +210,7 @@ impl<'c> Worker<'c> {
         Some(Ok(hasher.finalize().into()))
     }
 
-    /// Reads `length` bytes at `from` of a segment to the start of the buffer.
+    /// Reads `length` bytes at `from` of a segment to the start of the buffer
     fn fill(&mut self, number: usize, from: u64, length: usize) -> Result<(), Option<io::Error>> {
         let buffer = &mut self.buffer[..length];
         let path = match &self.content.segments[number].source {
@@ -250,7 +258,7 @@ mod tests {
         outcomes.into_iter().map(Option::unwrap).collect()
     }
 
-    /// Against the plain way: everything in one buffer, cut and hashed.
+    /// Against the plain way: everything in one buffer, cut and hashed
     #[test]
     fn pieces_across_files() {
         let folder = tempfile::tempdir().unwrap();

@@ -302,7 +302,7 @@ pub enum FileStatus {
 #[non_exhaustive]
 pub enum VerifyError {
     /// The path is not there, or may not be looked at
-    #[error("cannot read {path:?}: {source}")]
+    #[error("cannot read {path:?}")]
     Unreadable {
         /// The path as given
         path: PathBuf,

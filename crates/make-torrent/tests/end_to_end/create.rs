@@ -1,0 +1,260 @@
+//! `make-torrent PATH`
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::common::{Sandbox, TRACKER};
+
+const LEFT_OUT: &str = "make-torrent: left out 1 junk, 2 hidden (-v lists them)\n";
+
+#[test]
+fn writes_the_torrent_into_the_current_folder() {
+    let sandbox = Sandbox::new(&[("course/notes.txt", b"hello")]);
+    let path = sandbox.path("course");
+    let outcome = sandbox.run(&[path.to_str().unwrap(), "-a", TRACKER]).expect(0);
+    assert_eq!(sandbox.names(), ["course", "course.torrent"]);
+    assert_eq!(outcome.stderr(), "");
+
+    let shown = sandbox.run(&["show", "course.torrent", "--json"]).expect(0).json();
+    let info_hash = shown["info_hash"].as_str().unwrap();
+    assert_eq!(outcome.stdout(), format!("{info_hash}  course.torrent\n"));
+}
+
+/// Every flag under its short and its long name gives the same bytes
+#[test]
+fn flags_as_mktorrent_has_them() {
+    let sandbox = Sandbox::new(&[("a.bin", &[7; 40_000])]);
+    let short = [
+        "a.bin",
+        "-d",
+        "-p",
+        "-a",
+        "http://a/announce,http://b/announce",
+        "-a",
+        "udp://c:1",
+        "-l",
+        "15",
+        "-o",
+        "short",
+        "-n",
+        "name.bin",
+        "-c",
+        "remark",
+        "-w",
+        "http://w/",
+        "-s",
+        "LAN",
+        "-t",
+        "2",
+        "-v",
+    ];
+    sandbox.run(&short).expect(0);
+    let long = [
+        "a.bin",
+        "--no-date",
+        "--private",
+        "--announce",
+        "http://a/announce,http://b/announce",
+        "--announce",
+        "udp://c:1",
+        "--piece-length",
+        "32KiB",
+        "--output",
+        "long",
+        "--name",
+        "name.bin",
+        "--comment",
+        "remark",
+        "--web-seed",
+        "http://w/",
+        "--source",
+        "LAN",
+        "--threads",
+        "1",
+        "--verbose",
+    ];
+    sandbox.run(&long).expect(0);
+    let bytes = sandbox.read("short");
+    assert_eq!(bytes, sandbox.read("long"));
+
+    let created_by = format!("make-torrent/{}", env!("CARGO_PKG_VERSION"));
+    let head = format!(
+        "d8:announce17:http://a/announce13:announce-list\
+         ll17:http://a/announce17:http://b/announceel9:udp://c:1ee7:comment6:remark\
+         10:created by{}:{created_by}4:infod6:lengthi40000e4:name8:name.bin\
+         12:piece lengthi32768e6:pieces40:",
+        created_by.len(),
+    );
+    assert!(bytes.starts_with(head.as_bytes()), "{}", bytes.escape_ascii());
+    assert!(bytes.ends_with(b"7:privatei1e6:source3:LANe8:url-listl9:http://w/ee"));
+}
+
+#[test]
+fn dates() {
+    let sandbox = Sandbox::new(&[("a", b"a")]);
+    let date = |args: &[&str]| {
+        let args = [&["a", "-a", TRACKER, "--json", "--force"], args].concat();
+        sandbox.run(&args).expect(0).json()["creation_date"].clone()
+    };
+    assert_eq!(date(&["--no-date"]), json!(null));
+    assert_eq!(date(&["--date", "1700000000"]), json!(1_700_000_000));
+    assert!(date(&[]).as_u64().unwrap() > 1_700_000_000);
+}
+
+#[test]
+fn json() {
+    let sandbox = Sandbox::new(&[("a/b.txt", b"hello"), ("a/.c", b"")]);
+    let outcome = sandbox.run(&["a", "-d", "--json", "--node", "[fd00::1]:6881"]).expect(0);
+    let warning = "without an announce URL (-a) peers are found by DHT and local discovery only";
+    assert_eq!(
+        outcome.json(),
+        json!({
+            "output": "a.torrent",
+            "name": "a",
+            "info_hash": "5e842260f101e23589b8d179f30be8d27cc1da4b",
+            "info_hash_v2": null,
+            "piece_length": 16_384,
+            "piece_count": 1,
+            "total_length": 5,
+            "private": false,
+            "files": [{ "path": "b.txt", "length": 5 }],
+            "trackers": [],
+            "web_seeds": [],
+            "nodes": [["fd00::1", 6881]],
+            "comment": null,
+            "created_by": concat!("make-torrent/", env!("CARGO_PKG_VERSION")),
+            "creation_date": null,
+            "source": null,
+            "skipped": [{ "path": "a/.c", "reason": "hidden" }],
+            "warnings": [warning],
+        })
+    );
+}
+
+#[test]
+fn standard_output() {
+    let sandbox = Sandbox::new(&[("a", b"hello")]);
+    let outcome = sandbox.run(&["a", "-o", "-", "-d", "-a", TRACKER]).expect(0);
+    assert_eq!(sandbox.names(), ["a"]);
+    sandbox.run(&["a", "-o", "file", "-d", "-a", TRACKER]).expect(0);
+    assert_eq!(outcome.bytes(), sandbox.read("file"));
+
+    let outcome = sandbox.run(&["a", "-o", "-", "--json"]).expect(2);
+    assert!(outcome.stderr().contains("both write to standard output"));
+}
+
+#[test]
+fn never_overwrites_unless_told_to() {
+    let sandbox = Sandbox::new(&[("a", b"hello"), ("a.torrent", b"precious"), ("folder/b", b"")]);
+    let message = "\"a.torrent\" is there already; --force overwrites it";
+    sandbox.run(&["a", "-a", TRACKER]).expect_failure(message);
+    assert_eq!(sandbox.read("a.torrent"), b"precious");
+    sandbox.run(&["a", "-a", TRACKER, "--force"]).expect(0);
+    assert!(sandbox.read("a.torrent").starts_with(b"d8:announce"));
+
+    // But never something else than a torrent.
+    for args in [["a", "-o", "folder", "-f"], ["a", "-o", "/dev/null", "-f"]] {
+        let message = format!("{:?} is there and is not a file", args[2]);
+        sandbox.run(&args).expect_failure(&message);
+    }
+    let message = |path| format!("{path:?} is part of what the torrent describes; write it elsewhere with -o");
+    sandbox.run(&["a", "-o", "a", "-f"]).expect_failure(&message("a"));
+    sandbox.write("folder/b", b"content");
+    sandbox.run(&["folder", "-o", "folder/b", "-f"]).expect_failure(&message("folder/b"));
+    assert_eq!(sandbox.read("folder/b"), b"content");
+    assert_eq!(sandbox.names(), ["a", "a.torrent", "folder"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_torrent_is_readable_as_any_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = Sandbox::new(&[("a", b"hello")]);
+    sandbox.run(&["a", "-a", TRACKER]).expect(0);
+    let mode = |name| fs::metadata(sandbox.path(name)).unwrap().permissions().mode();
+    assert_eq!(mode("a.torrent"), mode("a"));
+}
+
+#[test]
+fn tells_what_is_left_out() {
+    let files: &[(&str, &[u8])] = &[("s/a", b"a"), ("s/.b", b"b"), ("s/.c/d", b"d"), ("s/.DS_Store", b"")];
+    let sandbox = Sandbox::new(files);
+    let outcome = sandbox.run(&["s", "-a", TRACKER]).expect(0);
+    assert_eq!(outcome.stderr(), LEFT_OUT);
+
+    let outcome = sandbox.run(&["s", "-a", TRACKER, "-v", "-f"]).expect(0);
+    assert_eq!(
+        outcome.stderr(),
+        "              1  a\n\
+         1 byte in 1 piece of 16 KiB\n\
+         left out s/.DS_Store: junk (--include-junk takes it along)\n\
+         left out s/.b: hidden (--include-hidden takes it along)\n\
+         left out s/.c: hidden (--include-hidden takes it along)\n"
+    );
+    let all = ["s", "-a", TRACKER, "-f", "--include-hidden", "--include-junk", "--json"];
+    let outcome = sandbox.run(&all).expect(0);
+    assert_eq!(outcome.json()["files"].as_array().unwrap().len(), 4);
+    assert_eq!(outcome.stderr(), "");
+}
+
+#[test]
+fn warns_of_announce_urls_that_nobody_else_can_use() {
+    let sandbox = Sandbox::new(&[("a", b"hello")]);
+    for (args, warning) in [
+        (
+            ["-a", "http://127.0.0.1:6969/announce"].as_slice(),
+            "http://127.0.0.1:6969/announce leads every machine to itself: \
+             others need this machine's address on the network",
+        ),
+        (&[], "without an announce URL (-a) peers are found by DHT and local discovery only"),
+        (&["-p"], "without an announce URL (-a) nobody finds a private torrent's peers"),
+    ] {
+        let outcome = sandbox.run(&[&["a", "-f"], args].concat()).expect(0);
+        assert_eq!(outcome.stderr(), format!("make-torrent: warning: {warning}\n"));
+    }
+}
+
+#[test]
+fn wrong_usage() {
+    let sandbox = Sandbox::new(&[("a", b"hello")]);
+    for (args, message) in [
+        (&[][..], "required arguments were not provided"),
+        (&["a", "-a", "192.168.1.10:6969"], "is not a URL: it must begin with http://"),
+        (&["a", "-a", "ftp://a/"], "ftp:// does not work here"),
+        (&["a", "-l", "13"], "from 16 KiB to 128 MiB"),
+        (&["a", "-l", "100000"], "must be a power of two"),
+        (&["a", "-t", "0"], "a number from 1 to 256"),
+        (&["a", "--node", "router"], "has no port"),
+        (&["a", "--date", "1", "-d"], "cannot be used with"),
+        (&["a", "b"], "cannot be used with"),
+    ] {
+        let outcome = sandbox.run(args).expect(2);
+        assert!(outcome.stderr().contains(message), "{}", outcome.stderr());
+    }
+    assert_eq!(sandbox.names(), ["a"]);
+}
+
+#[test]
+fn failures() {
+    let sandbox = Sandbox::new(&[("empty", b"")]);
+    sandbox.run(&["empty"]).expect_failure("\"empty\" holds nothing to share");
+    let message = "cannot read \"gone\": No such file or directory (os error 2)";
+    sandbox.run(&["gone"]).expect_failure(message);
+    let message = "a torrent is made of a file or folder, not of standard input";
+    sandbox.run(&["-"]).expect_failure(message);
+    sandbox.write("a", b"hello");
+    let outcome = sandbox.run(&["a", "-a", TRACKER, "-o", "gone/a.torrent"]).expect(1);
+    let stderr = outcome.stderr();
+    assert!(stderr.starts_with("make-torrent: cannot write into \"gone\": "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_file_with_the_name_of_a_command() {
+    let sandbox = Sandbox::new(&[("show", b"hello")]);
+    sandbox.run(&["show"]).expect(2);
+    sandbox.run(&["./show", "-a", TRACKER]).expect(0);
+    assert_eq!(sandbox.names(), ["show", "show.torrent"]);
+}

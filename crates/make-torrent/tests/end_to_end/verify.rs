@@ -1,0 +1,106 @@
+//! `make-torrent verify`
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::common::{Sandbox, TRACKER};
+
+/// `share` with two files of 40,000 bytes, and its torrent with pieces of 16 KiB
+fn shared() -> Sandbox {
+    let sandbox = Sandbox::new(&[("share/a", &[1; 40_000]), ("share/sub/b", &[2; 40_000])]);
+    sandbox.run(&["share", "-a", TRACKER, "-d"]).expect(0);
+    sandbox
+}
+
+#[test]
+fn whole() {
+    let sandbox = shared();
+    for path in ["share", "."] {
+        let outcome = sandbox.run(&["verify", "share.torrent", path, "-t", "2"]).expect(0);
+        assert_eq!(outcome.stdout(), "whole: 2 files, 5 pieces\n");
+        assert_eq!(outcome.stderr(), "");
+    }
+    let torrent = sandbox.read("share.torrent");
+    sandbox.run_with_stdin(&["verify", "-", "share"], &torrent).expect(0);
+}
+
+#[test]
+fn single_file() {
+    let sandbox = Sandbox::new(&[("d/a", b"hello")]);
+    sandbox.run(&["d/a", "-a", TRACKER]).expect(0);
+    for path in ["d", "d/a"] {
+        sandbox.run(&["verify", "a.torrent", path]).expect(0);
+    }
+    sandbox.run(&["verify", "a.torrent", "a.torrent"]).expect(1);
+}
+
+#[test]
+fn names_what_is_wrong() {
+    let sandbox = shared();
+    let mut bytes = vec![2; 40_000];
+    bytes[39_999] = 0;
+    sandbox.write("share/sub/b", &bytes);
+    let outcome = sandbox.run(&["verify", "share.torrent", "share"]).expect(1);
+    assert_eq!(
+        outcome.stdout(),
+        "sub/b: wrong pieces 4\n\
+         not whole: 1 of 2 files are whole\n\
+         1 of 5 pieces wrong: 4\n"
+    );
+
+    fs::remove_file(sandbox.path("share/a")).unwrap();
+    bytes.push(0);
+    sandbox.write("share/sub/b", &bytes);
+    let outcome = sandbox.run(&["verify", "share.torrent", "share"]).expect(1);
+    assert_eq!(
+        outcome.stdout(),
+        "a: missing\n\
+         sub/b: has 40001 bytes instead of 40000, wrong pieces 4\n\
+         not whole: 0 of 2 files are whole\n\
+         1 of 5 pieces wrong: 4\n\
+         3 of 5 pieces could not be compared: 0-2\n"
+    );
+}
+
+#[test]
+fn json() {
+    let sandbox = shared();
+    let shown = sandbox.run(&["show", "share.torrent", "--json"]).expect(0).json();
+    fs::remove_file(sandbox.path("share/sub/b")).unwrap();
+    let outcome = sandbox.run(&["verify", "share.torrent", "share", "--json"]).expect(1);
+    assert_eq!(
+        outcome.json(),
+        json!({
+            "name": "share",
+            "info_hash": shown["info_hash"],
+            "complete": false,
+            "piece_count": 5,
+            "bad_pieces": [],
+            "unchecked_pieces": [2, 3, 4],
+            "files": [
+                {
+                    "path": "a",
+                    "length": 40_000,
+                    "status": "unchecked",
+                    "detail": "shares a piece with a file that is not all there",
+                    "bad_pieces": [],
+                },
+                {
+                    "path": "sub/b",
+                    "length": 40_000,
+                    "status": "missing",
+                    "detail": "missing",
+                    "bad_pieces": [],
+                },
+            ],
+        })
+    );
+}
+
+#[test]
+fn nothing_at_the_path() {
+    let sandbox = shared();
+    let message = "cannot read \"gone\": No such file or directory (os error 2)";
+    sandbox.run(&["verify", "share.torrent", "gone"]).expect_failure(message);
+}

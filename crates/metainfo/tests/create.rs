@@ -1,0 +1,438 @@
+//! Creating torrents through the public API
+
+use std::fs::{self, File};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use metainfo::{Create, CreateError, CreateWarning, Created, Hazard, Metainfo, PieceLength, Plan, SkipReason};
+use tempfile::TempDir;
+
+/// A folder `share` with files of the given contents
+fn share(files: &[(&str, &[u8])]) -> (TempDir, PathBuf) {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("share");
+    fs::create_dir(&root).unwrap();
+    for (path, content) in files {
+        write(&root.join(path), content);
+    }
+    (temp, root)
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn hash(plan: &Plan) -> Result<Created, CreateError> {
+    plan.hash(&AtomicBool::new(false), |_| ())
+}
+
+fn made(create: Create) -> Vec<u8> {
+    hash(&create.plan().unwrap()).unwrap().bytes().to_vec()
+}
+
+fn paths(plan: &Plan) -> Vec<String> {
+    plan.files().iter().map(|file| file.path.join("/")).collect()
+}
+
+fn skipped(plan: &Plan, root: &Path) -> Vec<(String, SkipReason)> {
+    plan.skipped()
+        .iter()
+        .map(|skipped| {
+            let path = skipped.source.strip_prefix(root).unwrap();
+            (path.to_str().unwrap().to_owned(), skipped.reason)
+        })
+        .collect()
+}
+
+/// SHA-1 of `hello`
+const HELLO: &[u8; 20] = b"\xaa\xf4\xc6\x1d\xdc\xc5\xe8\xa2\xda\xbe\xde\x0f\x3b\x48\x2c\xd9\xae\xa9\x43\x4d";
+
+#[test]
+fn single_file_to_the_byte() {
+    let (_temp, root) = share(&[("hello.txt", b"hello")]);
+    let path = root.join("hello.txt");
+
+    let plain = [b"d4:infod6:lengthi5e4:name9:hello.txt12:piece lengthi16384e6:pieces20:".as_slice(), HELLO, b"ee"];
+    assert_eq!(made(Create::new(&path)), plain.concat());
+
+    let full = Create::new(&path)
+        .name("other.txt")
+        .piece_length(PieceLength::try_from(65_536).unwrap())
+        .private(true)
+        .source("LAN")
+        .comment("a remark")
+        .created_by("test/1")
+        .creation_date(Some(1_700_000_000))
+        .announce_tiers(vec![
+            vec!["http://a/announce".into(), "http://b/announce".into()],
+            vec![],
+            vec!["udp://c:1".into()],
+        ])
+        .web_seeds(vec!["http://w/".into()])
+        .nodes(vec![("10.0.0.1".into(), 6881)]);
+    let bytes = [
+        b"d8:announce17:http://a/announce13:announce-list\
+          ll17:http://a/announce17:http://b/announceel9:udp://c:1ee\
+          7:comment8:a remark10:created by6:test/113:creation datei1700000000e\
+          4:infod6:lengthi5e4:name9:other.txt12:piece lengthi65536e6:pieces20:"
+            .as_slice(),
+        HELLO,
+        b"7:privatei1e6:source3:LANe5:nodesll8:10.0.0.1i6881eee8:url-listl9:http://w/ee",
+    ];
+    assert_eq!(made(full), bytes.concat());
+}
+
+#[test]
+fn one_url_is_announce_alone() {
+    let (_temp, root) = share(&[("hello.txt", b"hello")]);
+    let bytes = made(Create::new(root.join("hello.txt")).announce_tiers(vec![vec!["http://a/announce".into()]]));
+    assert!(bytes.starts_with(b"d8:announce17:http://a/announce4:info"));
+}
+
+#[test]
+fn folder_to_the_byte_in_component_order() {
+    let (_temp, root) = share(&[("b", b"lo"), ("a b/x", b"l"), ("a/x", b"he"), ("Z", b"")]);
+    // By whole paths `a b/x` would come before `a/x`, since a space is less than a slash.
+    let bytes = [
+        b"d4:infod5:filesl\
+          d6:lengthi0e4:pathl1:Zee\
+          d6:lengthi2e4:pathl1:a1:xee\
+          d6:lengthi1e4:pathl3:a b1:xee\
+          d6:lengthi2e4:pathl1:bee\
+          e4:name5:share12:piece lengthi16384e6:pieces20:"
+            .as_slice(),
+        HELLO,
+        b"ee",
+    ];
+    assert_eq!(made(Create::new(&root)), bytes.concat());
+}
+
+/// The parser is the judge, and the number of threads makes no difference
+#[test]
+fn parses_back() {
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 / 255) as u8).collect();
+    let (_temp, root) = share(&[("a", &content[..1_234_567]), ("b/c", &content), ("d", b"")]);
+    let plan = |threads| {
+        Create::new(&root).piece_length(PieceLength::MIN).threads(NonZeroUsize::new(threads).unwrap()).plan().unwrap()
+    };
+    let created = hash(&plan(1)).unwrap();
+    for threads in [2, 5, 300] {
+        assert_eq!(hash(&plan(threads)).unwrap().bytes(), created.bytes());
+    }
+
+    let metainfo = Metainfo::parse(created.bytes()).unwrap();
+    assert_eq!(metainfo.info_hashes().v1, Some(created.info_hash()));
+    assert_eq!(metainfo.deviations(), []);
+    assert_eq!(metainfo.warnings(), []);
+    let info = metainfo.info();
+    assert_eq!(info.name(), "share");
+    assert_eq!(info.total_length(), 4_234_567);
+    assert_eq!(info.pieces().len() as u64, plan(1).piece_count());
+    let safe: Vec<_> = info.files().iter().map(|file| file.safe_path().unwrap()).collect();
+    assert_eq!(safe, [Path::new("a"), Path::new("b/c"), Path::new("d")]);
+}
+
+#[test]
+fn progress_ends_at_the_total() {
+    let (_temp, root) = share(&[("a", &[1; 5 << 20])]);
+    let plan = Create::new(&root).plan().unwrap();
+    let mut seen = vec![0];
+    plan.hash(&AtomicBool::new(false), |progress| {
+        assert_eq!(progress.total, 5 << 20);
+        seen.push(progress.hashed);
+    })
+    .unwrap();
+    assert!(seen.is_sorted_by(|left, right| left < right));
+    assert_eq!(seen.last(), Some(&(5 << 20)));
+}
+
+#[test]
+fn cancelled() {
+    let (_temp, root) = share(&[("a", &[1; 5 << 20])]);
+    let plan = Create::new(&root).plan().unwrap();
+    let result = plan.hash(&AtomicBool::new(true), |_| ());
+    assert!(matches!(result, Err(CreateError::Cancelled)));
+
+    let cancel = AtomicBool::new(false);
+    let result = plan.hash(&cancel, |_| cancel.store(true, Ordering::Relaxed));
+    assert!(matches!(result, Err(CreateError::Cancelled)));
+}
+
+#[test]
+fn hidden_and_junk_are_left_out_unless_asked_for() {
+    let (_temp, root) = share(&[
+        ("a", b"a"),
+        (".hidden/b", b"b"),
+        (".DS_Store", b"c"),
+        ("sub/._resource", b"d"),
+        ("sub/THUMBS.DB", b"e"),
+        ("sub/desktop.ini", b"f"),
+        ("sub/.env", b"g"),
+        ("sub/thumbs.db.txt", b"h"),
+    ]);
+    let create = Create::new(&root);
+
+    let plan = create.clone().plan().unwrap();
+    assert_eq!(paths(&plan), ["a", "sub/thumbs.db.txt"]);
+    assert_eq!(
+        skipped(&plan, &root),
+        [
+            (".DS_Store".to_owned(), SkipReason::Junk),
+            (".hidden".to_owned(), SkipReason::Hidden),
+            ("sub/._resource".to_owned(), SkipReason::Junk),
+            ("sub/.env".to_owned(), SkipReason::Hidden),
+            ("sub/THUMBS.DB".to_owned(), SkipReason::Junk),
+            ("sub/desktop.ini".to_owned(), SkipReason::Junk),
+        ]
+    );
+
+    let plan = create.clone().include_hidden(true).plan().unwrap();
+    assert_eq!(paths(&plan), [".hidden/b", "a", "sub/.env", "sub/thumbs.db.txt"]);
+
+    let plan = create.clone().include_junk(true).plan().unwrap();
+    assert_eq!(
+        paths(&plan),
+        [".DS_Store", "a", "sub/._resource", "sub/THUMBS.DB", "sub/desktop.ini", "sub/thumbs.db.txt"]
+    );
+
+    let plan = create.include_hidden(true).include_junk(true).plan().unwrap();
+    assert_eq!(plan.files().len(), 8);
+    assert_eq!(plan.skipped(), []);
+}
+
+#[test]
+fn what_is_named_is_taken_though_hidden() {
+    let (_temp, root) = share(&[(".hidden/b", b"b"), (".hidden/desktop.ini", b"c")]);
+    let plan = Create::new(root.join(".hidden")).plan().unwrap();
+    assert_eq!(plan.name(), ".hidden");
+    assert_eq!(paths(&plan), ["b"]);
+    let plan = Create::new(root.join(".hidden/desktop.ini")).plan().unwrap();
+    assert_eq!(plan.name(), "desktop.ini");
+}
+
+#[cfg(unix)]
+#[test]
+fn symlinks_and_special_files() {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    let (temp, root) = share(&[("folder/a", b"a")]);
+    write(&temp.path().join("outside/b"), b"b");
+    symlink("folder/a", root.join("file-link")).unwrap();
+    symlink("../outside", root.join("outside-link")).unwrap();
+    symlink("..", root.join("folder/up")).unwrap();
+    symlink(".", root.join("folder/self")).unwrap();
+    let _socket = UnixListener::bind(root.join("socket")).unwrap();
+
+    let plan = Create::new(&root).plan().unwrap();
+    assert_eq!(paths(&plan), ["folder/a"]);
+    assert_eq!(
+        skipped(&plan, &root),
+        [
+            ("file-link".to_owned(), SkipReason::Symlink),
+            ("folder/self".to_owned(), SkipReason::Symlink),
+            ("folder/up".to_owned(), SkipReason::Symlink),
+            ("outside-link".to_owned(), SkipReason::Symlink),
+            ("socket".to_owned(), SkipReason::Special),
+        ]
+    );
+
+    let follow = Create::new(&root).follow_symlinks(true);
+    let plan = follow.clone().plan().unwrap();
+    assert_eq!(paths(&plan), ["file-link", "folder/a", "outside-link/b"]);
+    assert_eq!(
+        skipped(&plan, &root),
+        [
+            ("folder/self".to_owned(), SkipReason::SymlinkLoop),
+            ("folder/up".to_owned(), SkipReason::SymlinkLoop),
+            ("socket".to_owned(), SkipReason::Special),
+        ]
+    );
+    assert!(hash(&plan).is_ok());
+
+    // A link to nothing is an error, and so are links that lead to each other.
+    for target in ["nothing", "dangling"] {
+        let link = root.join("dangling");
+        symlink(target, &link).unwrap();
+        let error = follow.clone().plan().unwrap_err();
+        assert!(matches!(&error, CreateError::Unreadable { path, .. } if *path == link), "{error}");
+        fs::remove_file(link).unwrap();
+    }
+
+    // The given path itself is followed, and gives the name.
+    let link = temp.path().join("link");
+    symlink("share", &link).unwrap();
+    let plan = Create::new(&link).plan().unwrap();
+    assert_eq!((plan.name(), paths(&plan)), ("link", vec!["folder/a".to_owned()]));
+}
+
+#[test]
+fn warns_of_names_that_other_machines_cannot_use() {
+    let (_temp, root) = share(&[("ok", b"a"), ("readme", b"b"), ("README", b"c"), ("aux.txt", b"d")]);
+    if fs::read_dir(&root).unwrap().count() < 4 {
+        return; // This machine itself ignores case.
+    }
+    let plan = Create::new(&root).plan().unwrap();
+    assert_eq!(
+        plan.warnings(),
+        [
+            CreateWarning::NotPortable {
+                path: root.join("aux.txt"),
+                hazard: Hazard::Device { component: "aux.txt".to_owned() },
+            },
+            CreateWarning::CaseConflict { path: root.join("readme"), other: "README".to_owned() },
+        ]
+    );
+    assert_eq!(plan.files().len(), 4);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn refuses_names_that_clients_refuse() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    for (name, hazard) in [
+        (b"a\\b".as_slice(), Some(Hazard::Separator { character: '\\' })),
+        (b"a\nb", Some(Hazard::Control { character: '\n' })),
+        (b"a\xffb", None),
+    ] {
+        let (_temp, root) = share(&[("sub/a", b"a")]);
+        let path = root.join("sub").join(OsStr::from_bytes(name));
+        write(&path, b"b");
+        // In a folder, and by itself.
+        for given in [&root, &path] {
+            let error = Create::new(given).plan().unwrap_err();
+            match (&error, &hazard) {
+                (CreateError::UnsafeName { path: named, hazard }, Some(expected)) => {
+                    assert_eq!(hazard, expected);
+                    assert!(path.ends_with(named), "{error}");
+                }
+                (CreateError::NotUtf8 { path: named }, None) => assert_eq!(named, &path),
+                _ => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn refuses_names_given() {
+    let (_temp, root) = share(&[("a", b"a")]);
+    for name in ["", ".", "..", "a/b", "a\\b", "a\0"] {
+        let error = Create::new(&root).name(name).plan().unwrap_err();
+        let CreateError::UnsafeName { path, .. } = error else { panic!("{name:?}: {error}") };
+        assert_eq!(path, Path::new(name));
+    }
+}
+
+#[test]
+fn the_name_of_a_path_without_one() {
+    let (_temp, root) = share(&[("sub/a", b"a")]);
+    assert_eq!(Create::new(root.join("sub/.")).plan().unwrap().name(), "sub");
+    assert_eq!(Create::new(root.join("sub/..")).plan().unwrap().name(), "share");
+}
+
+#[test]
+fn nothing_to_share() {
+    let (_temp, root) = share(&[("empty", b""), ("sub/empty", b"")]);
+    for path in [root.clone(), root.join("empty"), root.join("sub")] {
+        let error = Create::new(&path).plan().unwrap_err();
+        assert!(matches!(&error, CreateError::Empty { path: named } if *named == path), "{error}");
+    }
+    let path = root.join("nothing");
+    let error = Create::new(&path).plan().unwrap_err();
+    assert!(matches!(error, CreateError::Unreadable { path: named, .. } if named == path));
+}
+
+#[test]
+fn too_deep() {
+    let (_temp, root) = share(&[("a", b"a")]);
+    let deep = |depth| root.join("d/".repeat(depth));
+    write(&deep(100).join("file"), b"b");
+    assert_eq!(Create::new(&root).plan().unwrap().files().len(), 2);
+    fs::create_dir(deep(101)).unwrap();
+    let error = Create::new(&root).plan().unwrap_err();
+    assert!(matches!(error, CreateError::TooDeep { limit: 100, .. }), "{error}");
+}
+
+/// Sparse files: only their lengths matter
+#[test]
+fn the_torrent_stays_small_enough_to_be_read() {
+    let (_temp, root) = share(&[]);
+    let path = root.join("large");
+    let length = PieceLength::MAX_PIECES * PieceLength::MIN.bytes() + 1;
+    File::create(&path).unwrap().set_len(length).unwrap();
+
+    let create = Create::new(&path);
+    let error = create.clone().piece_length(PieceLength::MIN).plan().unwrap_err();
+    let CreateError::TooManyPieces { pieces, limit, .. } = error else { panic!("{error}") };
+    assert_eq!((pieces, limit), (480_001, 480_000));
+    assert_eq!(create.plan().unwrap().piece_length(), PieceLength::for_total(length));
+}
+
+/// Everything that can happen to a file between the plan and the end of hashing
+#[test]
+fn files_that_change_are_named() {
+    type Change = fn(&Path);
+    type Expected = fn(&CreateError) -> bool;
+    let changes: [(Change, Expected); 6] = [
+        (|path| fs::remove_file(path).unwrap(), |error| matches!(error, CreateError::Vanished { .. })),
+        (
+            |path| fs::write(path, [0; 400_000]).unwrap(),
+            |error| matches!(error, CreateError::LengthChanged { planned: 300_000, found: 400_000, .. }),
+        ),
+        (
+            |path| fs::write(path, [0; 5]).unwrap(),
+            |error| matches!(error, CreateError::LengthChanged { planned: 300_000, found: 5, .. }),
+        ),
+        (
+            |path| fs::write(path, []).unwrap(),
+            |error| matches!(error, CreateError::LengthChanged { planned: 300_000, found: 0, .. }),
+        ),
+        (
+            |path| {
+                let time = SystemTime::now() + Duration::from_secs(5);
+                File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+            },
+            |error| matches!(error, CreateError::Modified { .. }),
+        ),
+        (
+            |path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir(path).unwrap();
+            },
+            |error| matches!(error, CreateError::Unreadable { .. } | CreateError::LengthChanged { .. }),
+        ),
+    ];
+    for (number, (change, expected)) in changes.into_iter().enumerate() {
+        for while_hashing in [false, true] {
+            let (_temp, root) = share(&[("a", &[1; 5]), ("b", &[2; 300_000]), ("c", &[3; 4 << 20])]);
+            let path = root.join("b");
+            let plan = Create::new(&root).plan().unwrap();
+            let mut pending = Some(change);
+            if !while_hashing {
+                pending.take().unwrap()(&path);
+            }
+            let error = plan
+                .hash(&AtomicBool::new(false), |_| {
+                    if let Some(change) = pending.take() {
+                        change(&path);
+                    }
+                })
+                .unwrap_err();
+            assert!(expected(&error), "change {number}: {error}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_file_that_grows_is_noticed() {
+    let (_temp, root) = share(&[("a", b"a"), ("empty", b"")]);
+    let plan = Create::new(&root).plan().unwrap();
+    fs::write(root.join("empty"), b"b").unwrap();
+    let error = hash(&plan).unwrap_err();
+    assert!(matches!(error, CreateError::LengthChanged { planned: 0, found: 1, .. }), "{error}");
+}

@@ -1,0 +1,245 @@
+//! Verifying content through the public API
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use metainfo::{Create, FileStatus, Hazard, Metainfo, PieceLength, Report, Verify, VerifyError};
+use sha1::{Digest, Sha1};
+use tempfile::TempDir;
+
+const PIECE: usize = 16_384;
+
+/// `share` with three files, and its torrent
+///
+/// ```text
+/// piece  0    1    2    3    4    5
+/// a      ****|****|*
+/// b               | ***|**
+/// c                    |  **|****|**
+/// ```
+fn share() -> (TempDir, PathBuf, Metainfo) {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("share");
+    fs::create_dir_all(root.join("sub")).unwrap();
+    fs::write(root.join("a"), vec![1; 2 * PIECE + PIECE / 4]).unwrap();
+    fs::write(root.join("b"), vec![2; PIECE + PIECE / 4]).unwrap();
+    fs::write(root.join("sub/c"), vec![3; 2 * PIECE]).unwrap();
+    let metainfo = torrent_of(&root);
+    assert_eq!(metainfo.info().pieces().len(), 6);
+    (temp, root, metainfo)
+}
+
+fn torrent_of(path: &Path) -> Metainfo {
+    let plan = Create::new(path).piece_length(PieceLength::MIN).plan().unwrap();
+    let created = plan.hash(&AtomicBool::new(false), |_| ()).unwrap();
+    Metainfo::parse(created.bytes()).unwrap()
+}
+
+fn verify(metainfo: &Metainfo, path: &Path) -> Report {
+    Verify::new(metainfo, path).run(&AtomicBool::new(false), |_| ()).unwrap()
+}
+
+fn statuses(report: &Report) -> Vec<(&str, FileStatus, &[u32])> {
+    (report.files.iter()).map(|file| (file.path.as_str(), file.status.clone(), file.bad_pieces.as_slice())).collect()
+}
+
+#[test]
+fn whole_wherever_it_is_looked_for() {
+    let (temp, root, metainfo) = share();
+    for path in [root.as_path(), temp.path()] {
+        let report = verify(&metainfo, path);
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.files.len(), 3);
+    }
+    let single = torrent_of(&root.join("a"));
+    for path in [root.join("a"), root.clone()] {
+        assert!(verify(&single, &path).is_complete());
+    }
+    // Under another name.
+    fs::rename(root.join("a"), root.join("z")).unwrap();
+    assert!(verify(&single, &root.join("z")).is_complete());
+    assert_eq!(verify(&single, &root).files[0].status, FileStatus::Missing);
+}
+
+/// `share/share`: the outer one counts when it holds the files, the inner one otherwise
+#[test]
+fn a_folder_in_a_folder_of_the_same_name() {
+    let (_temp, root, metainfo) = share();
+    fs::create_dir(root.join("share")).unwrap();
+    assert!(verify(&metainfo, &root).is_complete());
+    for name in ["a", "b", "sub"] {
+        fs::rename(root.join(name), root.join("share").join(name)).unwrap();
+    }
+    assert!(verify(&metainfo, &root).is_complete());
+}
+
+#[test]
+fn wrong_bytes_name_every_file_of_the_piece() {
+    let (_temp, root, metainfo) = share();
+    let mut bytes = fs::read(root.join("a")).unwrap();
+    bytes[PIECE] = 0;
+    bytes[2 * PIECE] = 0;
+    fs::write(root.join("a"), bytes).unwrap();
+    let report = verify(&metainfo, &root);
+    assert!(!report.is_complete());
+    assert_eq!(report.bad_pieces, [1, 2]);
+    assert_eq!(report.unchecked_pieces, []);
+    assert_eq!(
+        statuses(&report),
+        [("a", FileStatus::Bad, [1, 2].as_slice()), ("b", FileStatus::Bad, &[2]), ("sub/c", FileStatus::Ok, &[]),]
+    );
+}
+
+#[test]
+fn a_missing_file_leaves_its_neighbours_unchecked() {
+    let (_temp, root, metainfo) = share();
+    fs::remove_file(root.join("b")).unwrap();
+    let report = verify(&metainfo, &root);
+    assert_eq!(report.bad_pieces, []);
+    assert_eq!(report.unchecked_pieces, [2, 3]);
+    assert_eq!(
+        statuses(&report),
+        [
+            ("a", FileStatus::Unchecked, [].as_slice()),
+            ("b", FileStatus::Missing, &[]),
+            ("sub/c", FileStatus::Unchecked, &[]),
+        ]
+    );
+    assert!(!report.is_complete());
+}
+
+#[test]
+fn wrong_lengths() {
+    let (_temp, root, metainfo) = share();
+    let mut bytes = fs::read(root.join("a")).unwrap();
+    bytes.push(0);
+    fs::write(root.join("a"), bytes).unwrap();
+    fs::write(root.join("sub/c"), vec![3; PIECE]).unwrap();
+    let report = verify(&metainfo, &root);
+    // What the torrent describes of the longer file is right.
+    assert_eq!(report.bad_pieces, []);
+    assert_eq!(report.unchecked_pieces, [4, 5]);
+    let found = 2 * PIECE as u64 + PIECE as u64 / 4 + 1;
+    assert_eq!(
+        statuses(&report),
+        [
+            ("a", FileStatus::WrongLength { found }, [].as_slice()),
+            ("b", FileStatus::Ok, &[]),
+            ("sub/c", FileStatus::WrongLength { found: PIECE as u64 }, &[]),
+        ]
+    );
+}
+
+#[test]
+fn a_folder_where_a_file_should_be_and_the_other_way_round() {
+    let (_temp, root, metainfo) = share();
+    fs::remove_file(root.join("b")).unwrap();
+    fs::create_dir(root.join("b")).unwrap();
+    fs::remove_dir_all(root.join("sub")).unwrap();
+    fs::write(root.join("sub"), b"a file").unwrap();
+    let report = verify(&metainfo, &root);
+    let [_, b, c] = report.files.as_slice() else { panic!("{report:?}") };
+    assert_eq!(b.status, FileStatus::Unreadable { reason: "it is not a file".to_owned() });
+    assert_eq!(c.status, FileStatus::Missing);
+}
+
+#[test]
+fn empty_files_are_looked_for() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("a"), b"a").unwrap();
+    fs::write(temp.path().join("empty"), b"").unwrap();
+    let metainfo = torrent_of(temp.path());
+    assert!(verify(&metainfo, temp.path()).is_complete());
+    fs::write(temp.path().join("empty"), b"b").unwrap();
+    assert_eq!(verify(&metainfo, temp.path()).files[1].status, FileStatus::WrongLength { found: 1 });
+    fs::remove_file(temp.path().join("empty")).unwrap();
+    let report = verify(&metainfo, temp.path());
+    assert_eq!(report.files[1].status, FileStatus::Missing);
+    assert!(!report.is_complete());
+}
+
+/// A torrent written by hand: path, attributes and content of each file
+fn torrent(files: &[(&[&str], &str, &[u8])]) -> Metainfo {
+    let content: Vec<u8> = files.iter().flat_map(|(_, _, content)| content.to_vec()).collect();
+    let pieces: Vec<u8> = content.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+    let bytes = bencode::encode(|root| {
+        root.dict(|root| {
+            root.dict("info", |info| {
+                info.list("files", |list| {
+                    for (path, attributes, content) in files {
+                        list.dict(|file| {
+                            file.bytes("attr", attributes);
+                            file.int("length", content.len() as u64);
+                            file.list("path", |list| path.iter().for_each(|part| list.bytes(part)));
+                        });
+                    }
+                });
+                info.bytes("name", "share");
+                info.int("piece length", PIECE as u64);
+                info.bytes("pieces", &pieces);
+            });
+        });
+    })
+    .unwrap();
+    Metainfo::parse(&bytes).unwrap()
+}
+
+#[test]
+fn padding_is_zeros_and_no_file() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("a"), [1; 10]).unwrap();
+    fs::write(temp.path().join("b"), [2; 10]).unwrap();
+    let pad = vec![0; PIECE - 10];
+    let metainfo = torrent(&[(&["a"], "", &[1; 10]), (&[".pad", "1"], "p", &pad), (&["b"], "", &[2; 10])]);
+    let report = verify(&metainfo, temp.path());
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.files.len(), 2);
+}
+
+/// The file that the path leads to is there and right, and is not touched all the same
+#[test]
+fn unsafe_paths_are_not_followed() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("share");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("a"), [1; 10]).unwrap();
+    fs::write(temp.path().join("secret"), [2; 10]).unwrap();
+    let metainfo = torrent(&[(&["a"], "", &[1; 10]), (&["..", "secret"], "", &[2; 10])]);
+    let report = verify(&metainfo, &root);
+    assert_eq!(
+        statuses(&report),
+        [
+            ("a", FileStatus::Unchecked, [].as_slice()),
+            ("../secret", FileStatus::Unsafe { hazard: Hazard::Relative { component: ".." } }, &[]),
+        ]
+    );
+}
+
+/// Names that only Windows cannot have are usable here, but not when something worse hides behind
+#[cfg(unix)]
+#[test]
+fn foreign_names() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("share");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("what?.txt"), [1; 10]).unwrap();
+    assert!(verify(&torrent_of(&root), &root).is_complete());
+
+    fs::create_dir(root.join("what?")).unwrap();
+    for path in [["what?", "../what?.txt"].as_slice(), &["what?", "..", "what?.txt"]] {
+        let report = verify(&torrent(&[(path, "", &[1; 10])]), &root);
+        let status = &report.files[0].status;
+        assert!(matches!(status, FileStatus::Unsafe { .. }), "{report:?}");
+    }
+}
+
+#[test]
+fn what_keeps_it_from_starting() {
+    let (temp, root, metainfo) = share();
+    let nowhere = temp.path().join("nowhere");
+    let result = Verify::new(&metainfo, &nowhere).run(&AtomicBool::new(false), |_| ());
+    assert!(matches!(result, Err(VerifyError::Unreadable { path, .. }) if path == nowhere));
+    let result = Verify::new(&metainfo, &root).run(&AtomicBool::new(true), |_| ());
+    assert!(matches!(result, Err(VerifyError::Cancelled)));
+}
