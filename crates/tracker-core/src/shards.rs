@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
@@ -36,6 +36,8 @@ use crate::{
 pub struct Shards {
     shards: Box<[Mutex<Tracker>]>,
     config: Config,
+    /// The latest time that was seen, in seconds.
+    now: AtomicU32,
     swarms: AtomicUsize,
     peers: AtomicUsize,
     scrapes: AtomicU64,
@@ -51,7 +53,7 @@ impl Shards {
         let of_each = Config { max_pending_events: config.max_pending_events.div_ceil(count.get()), ..config.clone() };
         let shards =
             (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { shards, config, swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
+        Ok(Self { shards, config, now: 0.into(), swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
     }
 
     /// See [`Tracker::announce`].
@@ -66,6 +68,7 @@ impl Shards {
         request: &AnnounceRequest,
         peers: &mut Vec<PeerEntry>,
     ) -> Result<AnnounceResponse, AnnounceError> {
+        let now = self.latest(now);
         self.change(self.shard_of(&request.info_hash), |tracker, elsewhere| {
             tracker.announce_beside(elsewhere, now, rng, request, peers)
         })
@@ -91,6 +94,7 @@ impl Shards {
 
     /// See [`Tracker::expire`]: one shard after the other, and each only for a short while.
     pub fn expire(&self, now: Instant) {
+        let now = self.latest(now);
         for shard in &self.shards {
             self.change(shard, |tracker, _| tracker.expire(now));
         }
@@ -112,8 +116,12 @@ impl Shards {
 
     /// See [`Tracker::set_torrents`].
     pub fn set_torrents(&self, torrents: &TorrentPolicy) {
+        let now = self.latest(Instant::ZERO);
         for shard in &self.shards {
-            self.change(shard, |tracker, _| tracker.set_torrents(torrents.clone()));
+            self.change(shard, |tracker, _| {
+                tracker.advance(now);
+                tracker.set_torrents(torrents.clone());
+            });
         }
     }
 
@@ -146,6 +154,15 @@ impl Shards {
     fn shard_of(&self, info_hash: &InfoHash) -> &Mutex<Tracker> {
         let [a, b, c, d, ..] = *info_hash.as_bytes();
         &self.shards[u32::from_le_bytes([a, b, c, d]) as usize % self.shards.len()]
+    }
+
+    /// The latest time that any shard saw, this one included. It is seldom written, so that threads do not wait for it.
+    fn latest(&self, now: Instant) -> Instant {
+        let seen = Instant::from_secs(self.now.load(Ordering::Relaxed));
+        if now > seen {
+            self.now.fetch_max(now.as_secs(), Ordering::Relaxed);
+        }
+        now.max(seen)
     }
 
     /// Lets `change` at one shard, and keeps the count of what all of them hold.

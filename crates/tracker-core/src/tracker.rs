@@ -288,7 +288,7 @@ impl Tracker {
         usize::try_from(self.totals.peers()).unwrap_or(usize::MAX)
     }
 
-    fn advance(&mut self, now: Instant) {
+    pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 
