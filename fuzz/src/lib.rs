@@ -5,6 +5,8 @@
 mod bencode_invariants;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
 mod metainfo_invariants;
+#[path = "../../crates/tracker-http/tests/queries/invariants.rs"]
+mod query_invariants;
 
 /// What the strict decoder accepts, it would write itself.
 pub fn bencode_strict(input: &[u8]) {
@@ -19,4 +21,9 @@ pub fn bencode_lenient(input: &[u8]) {
 /// What can be read can be edited and linked to, and its paths stay inside and out of each other's way.
 pub fn metainfo_parse(input: &[u8]) {
     metainfo_invariants::parse(input);
+}
+
+/// However a query reads, announce and scrape answer it in canonical bencode.
+pub fn announce_query(input: &[u8]) {
+    query_invariants::announce_query(input);
 }

@@ -17,7 +17,7 @@ pub struct HttpConfig {
     pub threads: NonZeroUsize,
     /// Connections open at the same time. One more is closed as soon as it is accepted; from half of it on,
     /// connections are closed after one answer instead of being kept alive, so that idle ones never use it up.
-    /// A connection costs up to about 20 KiB. Default: 8192.
+    /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted
     /// proxies may have any number. Default: 1024, since many machines may stand behind one address.

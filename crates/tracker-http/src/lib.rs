@@ -1,4 +1,50 @@
-//! The HTTP adapter of [`tracker_core`].
+//! The HTTP adapter of [`tracker_core`]: announce ([BEP 3]) and scrape ([BEP 48]), and the server that runs them.
+//!
+//! - [`Adapter`] turns the query of a request into the bytes of its answer. It needs no socket and no runtime.
+//! - [`router`] puts it on the paths that clients ask for, as an [`axum::Router`] to embed or to test.
+//! - [`Server`] runs the router on every core, and keeps slow, huge, half-open and garbage requests from hurting others.
+//! - [`expire_swarms`] drops the peers that fell silent; [`Clock`] is the time of all of them.
+//!
+//! ```no_run
+//! use std::num::NonZeroUsize;
+//! use std::sync::Arc;
+//! use tracker_core::{Config, Shards};
+//! use tracker_http::{Adapter, Clock, HttpConfig, Server, all_addresses, expire_swarms};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::new(16).unwrap(), &mut rand::rng())?);
+//! let clock = Clock::start();
+//! tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
+//! let server = Server::bind(&all_addresses(6969), Adapter::new(shards, clock, HttpConfig::default()))?;
+//! server.run(std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What clients get
+//!
+//! Whatever reaches the tracker is answered with status 200 and a canonical bencoded dictionary, sent with its length and
+//! in one piece, never compressed: clients take anything else for a success or ask again within seconds. A refusal is a
+//! `failure reason` with an `interval`. Peers are compact ([BEP 23]) unless asked for as dictionaries, and of both families
+//! ([BEP 7]) whichever the client came by. Partial seeds ([BEP 21]) and the client's own public address ([BEP 24]) are
+//! told; `retry in` ([BEP 31]) stands beside every failure. Of `private` torrents ([BEP 27]) a tracker knows nothing and
+//! needs to know nothing.
+//!
+//! # What it does not do
+//!
+//! No TLS, no HTTP/2: put a reverse proxy in front and name it in [`HttpConfig::trusted_proxies`]. No `tracker id`: some
+//! clients send it back unescaped. Request targets may hold any byte percent-escaped, but raw ones only where
+//! [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986) nearly allows them: raw bytes that are no UTF-8, and `"`, `<`, `>`,
+//! are answered with 400. No known client sends them.
+//!
+//! [BEP 3]: https://www.bittorrent.org/beps/bep_0003.html
+//! [BEP 7]: https://www.bittorrent.org/beps/bep_0007.html
+//! [BEP 21]: https://www.bittorrent.org/beps/bep_0021.html
+//! [BEP 23]: https://www.bittorrent.org/beps/bep_0023.html
+//! [BEP 24]: https://www.bittorrent.org/beps/bep_0024.html
+//! [BEP 27]: https://www.bittorrent.org/beps/bep_0027.html
+//! [BEP 31]: https://www.bittorrent.org/beps/bep_0031.html
+//! [BEP 48]: https://www.bittorrent.org/beps/bep_0048.html
 
 mod adapter;
 mod announce;

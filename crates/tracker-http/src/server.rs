@@ -177,12 +177,10 @@ impl Worker {
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept_one(&listener) => accepted,
             _ = stopped.changed() => return,
         };
-        match accepted.and_then(|(stream, remote)| {
-            Ok(Connection { remote, local: stream.local_addr()? }).map(|connection| (stream, connection))
-        }) {
+        match accepted {
             Ok((stream, connection)) => match shared.slots.take(connection.remote.ip(), &shared.config) {
                 Some(slot) => {
                     tokio::spawn(serve(stream, connection, slot, Arc::clone(&shared), stopped.clone()));
@@ -197,6 +195,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
             }
         }
     }
+}
+
+async fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, Connection)> {
+    let (stream, remote) = listener.accept().await?;
+    let local = stream.local_addr()?;
+    Ok((stream, Connection { remote, local }))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -27,8 +27,14 @@ pub(crate) struct Slot {
 
 impl Slots {
     pub(crate) fn new(config: &HttpConfig) -> Self {
+        // Each worker has its listeners and what its runtime needs; some are for the rest of the program.
+        let in_use = 64 + 8 * config.threads.get();
+        let most = config.max_connections.min(open_files_limit().saturating_sub(in_use));
+        if most < config.max_connections {
+            tracing::info!(connections = most, "the limit on open files allows fewer connections than configured");
+        }
         Self {
-            most: config.max_connections,
+            most,
             most_per_address: config.max_connections_per_address,
             taken: AtomicUsize::new(0),
             by_address: Mutex::new(HashMap::new()),
@@ -73,6 +79,18 @@ impl Drop for Slot {
             }
         }
     }
+}
+
+/// How many files and connections the system lets this process have open.
+#[cfg(unix)]
+fn open_files_limit() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn open_files_limit() -> usize {
+    usize::MAX
 }
 
 #[cfg(test)]
