@@ -19,6 +19,9 @@ pub struct File {
     /// What the `attr` key says.
     pub attributes: Attributes,
     /// Where a symlink points: raw path components relative to the torrent's own folder.
+    ///
+    /// When [`safe_path`](Self::safe_path) succeeds, every component of it is safe and it leads to a file or folder of the
+    /// torrent.
     pub symlink_target: Option<Vec<Vec<u8>>>,
     /// When the file was last changed, in seconds since 1970, where the torrent says so.
     pub mtime: Option<u64>,

@@ -149,7 +149,7 @@ fn string_at(rest: &[u8]) -> String {
 /// Whether the torrent is a hybrid; an error unless it has a v1 side.
 fn check_version(info: Dict<'_, '_>, deviation: Option<usize>) -> Result<bool, ParseError> {
     let version = info.get(b"meta version").and_then(Value::as_u64).unwrap_or(0);
-    let has_file_tree = info.get(b"file tree").is_some();
+    let has_file_tree = info.get(b"file tree").and_then(Value::as_dict).is_some();
     let has_pieces = info.get(b"pieces").is_some();
     match version {
         0 | 1 if has_file_tree => Err(ParseError::MissingMetaVersion),

@@ -1,6 +1,7 @@
 //! What makes a path of a torrent unsafe to use.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -142,13 +143,11 @@ pub(crate) fn mark_hazards(files: &mut [File]) {
         }
     }
 
-    for (index, file) in files.iter().enumerate() {
-        if file.attributes.pad {
-            hazards.extend(pad_hazard(files, &order, index).map(|hazard| (index, hazard)));
-        } else if file.attributes.symlink {
-            hazards.extend(link_hazard(files, &order, index).map(|hazard| (index, hazard)));
-        }
-    }
+    let pads = files.iter().enumerate().filter(|(_, file)| file.attributes.pad);
+    hazards.extend(pads.filter_map(|(index, pad)| Some((index, pad_hazard(files, &order, pad)?))));
+
+    let targets = link_targets(files, &order);
+    hazards.extend(targets.keys().filter_map(|&index| Some((index, link_hazard(&targets, index)?))));
 
     for (index, hazard) in hazards {
         files[index].hazard.get_or_insert(hazard);
@@ -235,8 +234,8 @@ fn look_up(files: &[File], order: &[usize], path: &[Vec<u8>]) -> Place {
     }
 }
 
-fn pad_hazard(files: &[File], order: &[usize], pad: usize) -> Option<Hazard> {
-    let path = &files[pad].path;
+fn pad_hazard(files: &[File], order: &[usize], pad: &File) -> Option<Hazard> {
+    let path = &pad.path;
     match look_up(files, order, path) {
         Place::File(_) => return Some(Hazard::Duplicate),
         Place::Folder => return Some(Hazard::FileAndFolder),
@@ -247,22 +246,30 @@ fn pad_hazard(files: &[File], order: &[usize], pad: usize) -> Option<Hazard> {
     path.starts_with(before).then_some(Hazard::FileAndFolder)
 }
 
-fn link_hazard(files: &[File], order: &[usize], link: usize) -> Option<Hazard> {
+/// Where each link leads at once: on to another link, or to its end.
+fn link_targets(files: &[File], order: &[usize]) -> HashMap<usize, Result<Option<usize>, Hazard>> {
+    let links = files.iter().enumerate().filter(|(_, file)| file.attributes.symlink);
+    links.map(|(index, link)| (index, link_target(files, order, link))).collect()
+}
+
+fn link_target(files: &[File], order: &[usize], link: &File) -> Result<Option<usize>, Hazard> {
+    let target = link.symlink_target.as_deref().filter(|target| !target.is_empty()).ok_or(Hazard::LinkWithoutTarget)?;
+    check(target).map_err(|hazard| Hazard::UnsafeTarget(Box::new(hazard)))?;
+    match look_up(files, order, target) {
+        Place::File(next) => Ok(Some(next).filter(|&next| files[next].attributes.symlink)),
+        Place::Folder if link.path.starts_with(target) => Err(Hazard::LinkLoop),
+        Place::Folder => Ok(None),
+        Place::Nothing => Err(Hazard::LinkOutside),
+    }
+}
+
+fn link_hazard(targets: &HashMap<usize, Result<Option<usize>, Hazard>>, link: usize) -> Option<Hazard> {
     let mut at = link;
     for _ in 0..MAX_LINKS {
-        let target = match &files[at].symlink_target {
-            Some(target) if !target.is_empty() => target,
-            _ => return Some(Hazard::LinkWithoutTarget),
-        };
-        if let Err(hazard) = check(target) {
-            return Some(Hazard::UnsafeTarget(Box::new(hazard)));
-        }
-        match look_up(files, order, target) {
-            Place::File(next) if files[next].attributes.symlink => at = next,
-            Place::File(_) => return None,
-            Place::Folder if files[at].path.starts_with(target) => return Some(Hazard::LinkLoop),
-            Place::Folder => return None,
-            Place::Nothing => return Some(Hazard::LinkOutside),
+        match &targets[&at] {
+            Ok(Some(next)) => at = *next,
+            Ok(None) => return None,
+            Err(hazard) => return Some(hazard.clone()),
         }
     }
     Some(Hazard::LinkLoop)

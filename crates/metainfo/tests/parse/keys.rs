@@ -71,7 +71,9 @@ fn versions() {
     let hybrid = Metainfo::parse(&hybrid).expect("the v1 side of a hybrid");
     assert!(hybrid.is_hybrid());
     assert_eq!(hybrid.info_hashes().v2, None);
-    assert!(!Metainfo::parse(&single(&[])).expect("v1").is_hybrid());
+    for v1 in [single(&[]), single(&[("meta version", Some("i1e"))]), single(&[("file tree", Some("1:x"))])] {
+        assert!(!Metainfo::parse(&v1).expect("v1").is_hybrid());
+    }
 }
 
 #[test]

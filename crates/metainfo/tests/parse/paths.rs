@@ -71,6 +71,7 @@ fn links() {
         link(&["a", "parent"], &["a"]),
         link(&["empty"], &[]),
         "d4:attr1:l4:pathl7:missingee".to_owned(),
+        "d4:attr2:lp4:pathl7:paddinge12:symlink pathl2:..ee".to_owned(),
     ];
     let unsafe_target = |hazard| Some(Hazard::UnsafeTarget(Box::new(hazard)));
     assert_eq!(
@@ -91,6 +92,7 @@ fn links() {
             Some(Hazard::LinkLoop),
             Some(Hazard::LinkWithoutTarget),
             Some(Hazard::LinkWithoutTarget),
+            unsafe_target(Hazard::Relative { component: ".." }),
         ]
     );
 }
