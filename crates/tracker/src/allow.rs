@@ -1,0 +1,99 @@
+//! Who may use the tracker, as it is written in flags and files.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use tracker_core::Access;
+
+use crate::network::Network;
+
+/// One value of `--allow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allow {
+    /// What a LAN has: see [`Access::Lan`].
+    Lan,
+    /// Everybody.
+    All,
+    /// One network.
+    Network(Network),
+}
+
+impl Allow {
+    /// What several values mean together: who matches one of them may. `own` are the networks the machine is in.
+    pub(crate) fn access(values: &[Self], own: &[IpNet]) -> Access {
+        let networks = values.iter().filter_map(|value| match value {
+            Self::Network(Network(network)) => Some(*network),
+            Self::Lan | Self::All => None,
+        });
+        if values.contains(&Self::All) {
+            Access::All
+        } else if values.contains(&Self::Lan) {
+            Access::Lan { own: own.iter().copied().chain(networks).collect() }
+        } else {
+            Access::Networks(networks.collect())
+        }
+    }
+}
+
+impl fmt::Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lan => f.write_str("lan"),
+            Self::All => f.write_str("all"),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+/// The text is none of what `--allow` takes.
+#[derive(Debug, thiserror::Error)]
+#[error("write `lan`, `all`, or a network such as 192.168.0.0/16 or fd00::/8")]
+pub(crate) struct ParseAllowError;
+
+impl FromStr for Allow {
+    type Err = ParseAllowError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "lan" => Ok(Self::Lan),
+            "all" => Ok(Self::All),
+            network => network.parse().map(Self::Network).map_err(|_| ParseAllowError),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(values: &[&str]) -> Access {
+        let values: Vec<Allow> = values.iter().map(|value| value.parse().unwrap()).collect();
+        Allow::access(&values, &["203.0.113.0/24".parse().unwrap()])
+    }
+
+    fn networks(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn values_add_up() {
+        assert_eq!(access(&["lan"]), Access::Lan { own: networks(&["203.0.113.0/24"]) });
+        assert_eq!(
+            access(&["lan", "198.51.100.0/24"]),
+            Access::Lan { own: networks(&["203.0.113.0/24", "198.51.100.0/24"]) }
+        );
+        assert_eq!(access(&["10.1.0.0/16", "fd77::/64"]), Access::Networks(networks(&["10.1.0.0/16", "fd77::/64"])));
+        assert_eq!(access(&["10.1.0.0/16", "lan", "all"]), Access::All);
+    }
+
+    #[test]
+    fn texts_run_both_ways() {
+        for text in ["lan", "all", "10.1.0.0/16", "fd77::/64"] {
+            assert_eq!(text.parse::<Allow>().unwrap().to_string(), text);
+        }
+        for text in ["", "LAN", "everybody", "10.0.0.1/33", "10.0.0/8"] {
+            assert!(text.parse::<Allow>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What happens in the swarms, as log lines.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tracing::info;
+use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
+
+use crate::client::client;
+
+/// Events that may wait to be logged. An announce is one, and about 150 bytes.
+pub(crate) const MAX_PENDING_EVENTS: usize = 1 << 17;
+
+/// How often events are fetched.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Writes a log line for each peer that joined, completed or left.
+///
+/// On a thread of its own, since a log that is not read holds up who writes it.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    stop: Sender<Infallible>,
+    thread: JoinHandle<()>,
+}
+
+impl EventLog {
+    /// Begins to log the events of `shards`.
+    pub(crate) fn start(shards: Arc<Shards>) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::Builder::new().name("events".into()).spawn(move || log_until(&stopped, &shards))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Logs what has happened until now, and ends.
+    pub(crate) fn finish(self) {
+        drop(self.stop);
+        // If it panicked it has said so, and there is nothing to be done.
+        _ = self.thread.join();
+    }
+}
+
+fn log_until(stopped: &Receiver<Infallible>, shards: &Shards) {
+    let (mut events, mut dropped) = (Vec::new(), 0);
+    loop {
+        let last = match stopped.recv_timeout(PERIOD) {
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
+            Ok(never) => match never {},
+        };
+        shards.poll_events(&mut events);
+        events.drain(..).for_each(|event| log_event(&event, shards));
+        let dropped_now = shards.totals().dropped_events;
+        if dropped_now > dropped {
+            tracing::warn!(events = dropped_now - dropped, "too much happened to log it all");
+            dropped = dropped_now;
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+fn log_event(event: &Event, shards: &Shards) {
+    let (peer, happened) = match &event.kind {
+        EventKind::PeerJoined(peer) => (peer, "peer joined"),
+        EventKind::PeerCompleted(peer) => (peer, "peer completed"),
+        EventKind::PeerLeft(peer) => (peer, "peer left"),
+        EventKind::PeerExpired(peer) => (peer, "peer left without a word"),
+        _ => return,
+    };
+    let Peer { address, peer_id, state, .. } = peer;
+    // As they are now: other peers may have come and gone since.
+    let counts = shards.with_swarm(&event.info_hash, |swarm| swarm.counts()).unwrap_or_default();
+    info!(
+        info_hash = %event.info_hash,
+        %address,
+        client = client(peer_id),
+        state = match state {
+            PeerState::Leecher => "leecher",
+            PeerState::PartialSeed => "partial seed",
+            PeerState::Seeder => "seeder",
+        },
+        seeders = counts.seeders,
+        leechers = counts.leechers,
+        "{happened}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::num::NonZeroUsize;
+    use std::sync::Mutex;
+
+    use rand::{SeedableRng, rngs::StdRng};
+    use serde_json::Value;
+    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log lines of everything that is pending.
+    fn log_of(shards: &Shards) -> Vec<Value> {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let (_, stopped) = mpsc::channel();
+        tracing::subscriber::with_default(subscriber, || log_until(&stopped, shards));
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn shards(max_pending_events: usize) -> Shards {
+        let config = Config { max_pending_events, ..Config::default() };
+        Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap()
+    }
+
+    fn announce(shards: &Shards, port: u16, left: u64, event: Option<AnnounceEvent>) {
+        let request = AnnounceRequest {
+            info_hash: InfoHash::new([0xab; 20]),
+            peer_id: PeerId::new(*b"-qB4520-\n12345678901"),
+            key: PeerKey::from_bytes(&port.to_be_bytes()),
+            remote: [10, 0, 0, 7].into(),
+            local: [10, 0, 0, 1].into(),
+            claimed_ip: None,
+            port,
+            uploaded: 0,
+            downloaded: 0,
+            left: Some(left),
+            event,
+            numwant: None,
+        };
+        let mut rng = StdRng::seed_from_u64(1);
+        shards.announce(Instant::ZERO, &mut rng, &request, &mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn each_peer_has_its_lines() {
+        let shards = shards(100);
+        announce(&shards, 6881, 10, Some(AnnounceEvent::Started));
+        announce(&shards, 6881, 0, Some(AnnounceEvent::Completed));
+        announce(&shards, 6881, 0, None);
+        announce(&shards, 6881, 0, Some(AnnounceEvent::Stopped));
+        announce(&shards, 6882, 10, None);
+        let log = log_of(&shards);
+        let lines: Vec<_> = log
+            .iter()
+            .map(|line| [&line["message"], &line["address"], &line["state"]].map(|value| value.as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ["peer joined", "10.0.0.7:6881", "leecher"],
+                ["peer completed", "10.0.0.7:6881", "seeder"],
+                ["peer left", "10.0.0.7:6881", "seeder"],
+                ["peer joined", "10.0.0.7:6882", "leecher"],
+            ]
+        );
+        for line in log {
+            assert_eq!(line["info_hash"], "ab".repeat(20));
+            assert_eq!(line["client"], "qBittorrent 4.5.2");
+            assert_eq!((&line["seeders"], &line["leechers"]), (&0.into(), &1.into()));
+        }
+
+        shards.expire(Instant::ZERO + Duration::from_secs(24 * 60 * 60));
+        let log = log_of(&shards);
+        assert_eq!(log.len(), 1, "{log:?}");
+        assert_eq!(log[0]["message"], "peer left without a word");
+        assert_eq!(log[0]["leechers"], 0);
+    }
+
+    #[test]
+    fn what_was_dropped_is_said() {
+        let shards = shards(2);
+        (1..=5).for_each(|port| announce(&shards, port, 10, None));
+        let log = log_of(&shards);
+        assert_eq!(log.iter().filter(|line| line["message"] == "peer joined").count(), 2);
+        let warning = log.last().unwrap();
+        assert_eq!((&warning["level"], &warning["events"]), (&"WARN".into(), &4.into()), "{warning}");
+    }
+}

@@ -1,0 +1,40 @@
+//! A BitTorrent tracker for networks somebody is responsible for: a classroom, an office, a LAN party.
+//!
+//! The program puts together `tracker-core`, which knows what a tracker does, and its adapters, which talk to clients.
+//! What is here: settings, addresses of the machine, logging, signals.
+
+mod addresses;
+mod allow;
+mod bind_advice;
+mod cli;
+mod client;
+mod events;
+mod firewall;
+mod interface;
+mod listen_address;
+mod lists;
+mod log;
+mod network;
+mod port_holder;
+mod run;
+mod settings;
+mod signals;
+mod welcome;
+
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    match run::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There may be nobody to tell.
+            _ = writeln!(stderr(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Which program has a port, as far as Linux' /proc tells.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+/// A program that listens where we wanted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PortHolder {
+    name: String,
+    process: u32,
+}
+
+impl PortHolder {
+    /// The program that listens on this address or on one that includes it. `None` when it cannot be found: programs of
+    /// other users are hidden from all but root, and other systems have no /proc.
+    pub(crate) fn find(address: SocketAddr) -> Option<Self> {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+        let sockets: BTreeSet<String> = tables
+            .iter()
+            .flat_map(|table| listening_sockets(table, address))
+            .map(|inode| format!("socket:[{inode}]"))
+            .collect();
+        if sockets.is_empty() {
+            return None;
+        }
+        fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            holds(&entry.path(), &sockets).then(|| {
+                let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                Self { name: name.trim_end().escape_debug().to_string(), process }
+            })
+        })
+    }
+}
+
+impl fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.name, self.process)
+    }
+}
+
+/// Whether the process whose folder this is has one of the sockets open.
+fn holds(process: &Path, sockets: &BTreeSet<String>) -> bool {
+    let open = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok())
+        .any(|target| target.to_str().is_some_and(|target| sockets.contains(target)))
+}
+
+/// The inodes of the sockets in the text of /proc/net/tcp or tcp6 that listen where they are in the way of `address`.
+fn listening_sockets(table: &str, address: SocketAddr) -> impl Iterator<Item = u64> {
+    const LISTEN: &str = "0A";
+    table.lines().filter_map(move |line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (ip, port) = fields.nth(1)?.split_once(':')?;
+        let (ip, port) = (parse_ip(ip)?, u16::from_str_radix(port, 16).ok()?);
+        // Unspecified IPv6 may stand for both families.
+        let overlaps = ip == address.ip() || ip.is_unspecified() || address.ip().is_unspecified();
+        let is_listening = fields.nth(1)? == LISTEN;
+        let inode = fields.nth(5)?.parse().ok()?;
+        (is_listening && port == address.port() && overlaps).then_some(inode)
+    })
+}
+
+/// An address as the kernel prints it: words of 32 bits in the machine's own order of bytes.
+fn parse_ip(text: &str) -> Option<IpAddr> {
+    let word = |index: usize| {
+        let digits = text.get(index * 8..index * 8 + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
+    };
+    match text.len() {
+        8 => Some(Ipv4Addr::from(word(0)?).into()),
+        32 => {
+            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+            let bytes: [u8; 16] = words.as_flattened().try_into().ok()?;
+            Some(Ipv6Addr::from(bytes).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn tables_of_the_kernel_are_understood() {
+        let tcp = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1B39 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1001 1 0 100 0 0 10 0
+   1: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1002 1 0 100 0 0 10 0
+   2: 0501A8C0:1B39 0901A8C0:C001 01 00000000:00000000 00:00000000 00000000     0        0 1003 1 0 100 0 0 10 0
+";
+        let tcp6 = "\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1004 1 0 100 0 0 10 0
+   1: 000077FD000000000000000001000000:1B39 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1005 1 0 100 0 0 10 0
+";
+        for (table, address, expected) in [
+            (tcp, "127.0.0.1:6969", &[1001][..]),
+            (tcp, "0.0.0.0:6969", &[1001]),
+            (tcp, "192.168.1.5:6969", &[]),
+            (tcp, "192.168.1.5:80", &[1002]),
+            (tcp6, "0.0.0.0:22", &[1004]),
+            (tcp6, "[fd77::1]:6969", &[1005]),
+            (tcp6, "[fd77::2]:6969", &[]),
+            (tcp6, "[::]:6969", &[1005]),
+        ] {
+            let found: Vec<_> = listening_sockets(table, address.parse().unwrap()).collect();
+            assert_eq!(found, expected, "{address}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_program_finds_itself() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let holder = PortHolder::find(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(holder.process, std::process::id());
+        assert!(!holder.name.is_empty());
+    }
+}

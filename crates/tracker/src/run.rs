@@ -1,0 +1,128 @@
+//! The tracker, put together.
+
+use std::io::{Write, stdout};
+use std::num::NonZeroUsize;
+use std::process;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use tokio::runtime;
+use tokio::task::spawn_blocking;
+use tracing::level_filters::LevelFilter;
+use tracker_core::{Config, Shards, TorrentPolicy};
+use tracker_http::{Adapter, Clock, HttpConfig, Server, expire_swarms};
+
+use crate::addresses::Addresses;
+use crate::allow::Allow;
+use crate::bind_advice::bind_advice;
+use crate::cli::Cli;
+use crate::events::{EventLog, MAX_PENDING_EVENTS};
+use crate::firewall::Firewall;
+use crate::lists::Lists;
+use crate::log;
+use crate::settings::{Layer, LogFormat, Settings};
+use crate::signals::StopSignals;
+use crate::welcome::{AnnounceUrls, Welcome};
+
+/// Shards per thread, so that threads seldom meet at one.
+const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+/// Does what the command line says: runs the tracker until it is told to stop, or prints something.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let file = cli.config.as_deref().map(Layer::read).transpose()?.unwrap_or_default();
+    let settings = cli.settings.or(file).or_default()?;
+    if cli.print_config {
+        print(&settings.to_toml()?);
+        return Ok(());
+    }
+    if cli.firewall {
+        print(&Firewall::new(&settings.listen).to_string());
+        return Ok(());
+    }
+    log::start(settings.log_format, settings.log_level);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let addresses = Addresses::find();
+    let (lists, torrents) = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
+    let config = config(&settings, &addresses, torrents);
+    let http_config = http_config(&settings);
+    let logs_events = config.max_pending_events > 0;
+    let clock = Clock::start();
+    let count = http_config.threads.saturating_mul(SHARDS_PER_THREAD);
+    let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
+
+    let listen: Vec<_> = settings.listen.iter().map(|listen| listen.0).collect();
+    let adapter = Adapter::new(Arc::clone(&shards), clock, http_config);
+    let server = Server::bind(&listen, adapter).map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
+    let mut signals = StopSignals::new().context("cannot wait for signals")?;
+    let events = logs_events.then(|| EventLog::start(Arc::clone(&shards))).transpose()?;
+    lists.watch(Arc::clone(&shards))?;
+    tokio::spawn(expire_swarms(shards, clock));
+    welcome(&server, &addresses, settings.log_format);
+
+    let told_to_stop = async {
+        signals.next().await;
+        tracing::info!("stopping");
+        tokio::spawn(async move {
+            signals.next().await;
+            process::exit(1);
+        });
+    };
+    server.run(told_to_stop).await.context("the server failed")?;
+    if let Some(events) = events {
+        // Not on this thread, which must see the second signal.
+        spawn_blocking(|| events.finish()).await?;
+    }
+    Ok(())
+}
+
+/// What the core is told.
+fn config(settings: &Settings, addresses: &Addresses, torrents: TorrentPolicy) -> Config {
+    let logs_events = LevelFilter::from(settings.log_level) >= LevelFilter::INFO;
+    Config {
+        announce_budget: settings.announce_budget,
+        access: Allow::access(&settings.allow, &addresses.networks),
+        torrents,
+        host_addresses: addresses.host(),
+        max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
+        ..Config::default()
+    }
+}
+
+/// What the HTTP adapter is told.
+fn http_config(settings: &Settings) -> HttpConfig {
+    HttpConfig {
+        trusted_proxies: settings.trusted_proxy.iter().map(|proxy| proxy.0).collect(),
+        full_scrape: settings.full_scrape,
+        ..HttpConfig::default()
+    }
+}
+
+/// Tells the operator, in the form he asked for, where clients find the tracker.
+fn welcome(server: &Server, addresses: &Addresses, format: LogFormat) {
+    let listening = server.local_addrs();
+    let urls = AnnounceUrls::new(listening, &addresses.lan);
+    for address in listening {
+        tracing::info!(%address, "listening");
+    }
+    match format {
+        LogFormat::Text => {
+            let loopback_only = listening.iter().all(|address| address.ip().is_loopback());
+            print(&Welcome { urls: &urls, loopback_only }.to_string());
+        }
+        LogFormat::Json => {
+            for url in urls.lan.iter().chain(&urls.loopback) {
+                tracing::info!(url, "announce URL");
+            }
+        }
+    }
+}
+
+fn print(text: &str) {
+    let mut stdout = stdout().lock();
+    // Whoever does not read it does not want it.
+    _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
