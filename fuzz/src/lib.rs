@@ -7,6 +7,8 @@ mod bencode_invariants;
 mod metainfo_invariants;
 #[path = "../../crates/tracker-http/tests/queries/invariants.rs"]
 mod query_invariants;
+#[path = "../../crates/tracker-core/tests/model/mod.rs"]
+mod tracker_model;
 
 /// What the strict decoder accepts, it would write itself.
 pub fn bencode_strict(input: &[u8]) {
@@ -26,4 +28,9 @@ pub fn metainfo_parse(input: &[u8]) {
 /// However a query reads, announce and scrape answer it in canonical bencode.
 pub fn announce_query(input: &[u8]) {
     query_invariants::announce_query(input);
+}
+
+/// Whatever clients do, the tracker does as the model does, and shards do as one tracker.
+pub fn tracker_ops(input: &[u8]) {
+    tracker_model::trial::tracker_ops(input);
 }

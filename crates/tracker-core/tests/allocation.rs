@@ -1,0 +1,134 @@
+//! An announce in a swarm that exists allocates nothing, nor does a scrape.
+//!
+//! `allocation_counter` replaces the global allocator, and counts for the thread that measures only.
+
+use std::net::IpAddr;
+
+use allocation_counter::measure;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tracker_core::{
+    AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerEntry, PeerId, PeerKey, SubnetPreference,
+    SwarmCounts, Tracker,
+};
+
+const TORRENT: InfoHash = InfoHash::new([7; 20]);
+const NOW: Instant = Instant::from_secs(1000);
+
+/// The regular announce of the peer of this number: every second over IPv6, every third a seed.
+fn request(number: u32) -> AnnounceRequest {
+    let [a, b, c, d] = number.to_be_bytes();
+    let mut peer_id = *b"-XX0001-............";
+    peer_id[16..].copy_from_slice(&[a, b, c, d]);
+    let (remote, local): (IpAddr, IpAddr) = match number % 2 {
+        0 => ([10, b, c, d].into(), [10, 255, 0, 1].into()),
+        _ => {
+            ([0xfd77, 0, 0, 0, 0, 1, (number >> 16) as u16, number as u16].into(), [0xfd77, 0, 0, 0, 0, 0, 0, 1].into())
+        }
+    };
+    AnnounceRequest {
+        info_hash: TORRENT,
+        peer_id: PeerId::new(peer_id),
+        key: PeerKey::from_bytes(&peer_id),
+        remote,
+        local,
+        claimed_ip: None,
+        port: 6881,
+        uploaded: 0,
+        downloaded: 0,
+        left: Some(if number.is_multiple_of(3) { 0 } else { 1 }),
+        event: None,
+        numwant: Some(200),
+    }
+}
+
+struct Embedder {
+    tracker: Tracker,
+    rng: StdRng,
+    peers: Vec<PeerEntry>,
+}
+
+impl Embedder {
+    /// A tracker with this many peers in one swarm.
+    fn with_peers(config: Config, count: u32) -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let tracker = Tracker::new(config, &mut rng).unwrap();
+        let mut embedder = Self { tracker, rng, peers: Vec::new() };
+        (0..count).for_each(|number| embedder.announce(&AnnounceRequest { numwant: Some(0), ..request(number) }));
+        embedder
+    }
+
+    fn announce(&mut self, request: &AnnounceRequest) {
+        self.tracker.announce(NOW, &mut self.rng, request, &mut self.peers).unwrap();
+    }
+
+    /// Leaves, and a moment later is there again.
+    fn churn(&mut self, number: u32) {
+        self.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..request(number) });
+        self.announce(&AnnounceRequest { event: Some(AnnounceEvent::Started), numwant: Some(5), ..request(number) });
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let mut embedder = Embedder::with_peers(Config::default(), 10);
+    let other = AnnounceRequest { info_hash: InfoHash::new([8; 20]), ..request(1) };
+    assert_ne!(measure(|| embedder.announce(&other)).count_total, 0, "a new swarm needs memory");
+}
+
+#[test]
+fn a_regular_announce_allocates_nothing() {
+    for prefer_subnet in [None, Some(SubnetPreference::default())] {
+        for count in [10, 1000, 10_000] {
+            let mut embedder = Embedder::with_peers(Config { prefer_subnet, ..Config::default() }, count);
+            // Once through all kinds of asker, so that the buffers have their size.
+            (0..12.min(count)).for_each(|number| embedder.announce(&request(number)));
+            for number in 0..count.min(200) {
+                let allocated = measure(|| embedder.announce(&request(number)));
+                assert_eq!(allocated.count_total, 0, "peer {number} of {count}, {prefer_subnet:?}");
+                assert!(!embedder.peers.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_of_state_allocates_nothing() {
+    let mut embedder = Embedder::with_peers(Config::default(), 1000);
+    let mut all_become = |event, left| {
+        let announce = |number| AnnounceRequest { event, left: Some(left), numwant: Some(5), ..request(number) };
+        (0..1000).for_each(|number| embedder.announce(&announce(number)));
+    };
+    // Once to and fro, since there is an array for each kind of peer.
+    all_become(Some(AnnounceEvent::Completed), 0);
+    all_become(None, 1);
+    let allocated = measure(|| {
+        all_become(Some(AnnounceEvent::Completed), 0);
+        all_become(Some(AnnounceEvent::Paused), 1);
+        all_become(None, 1);
+    });
+    assert_eq!(allocated.count_total, 0);
+}
+
+#[test]
+fn coming_and_going_allocates_nothing() {
+    for count in [10, 1000, 10_000] {
+        let mut embedder = Embedder::with_peers(Config::default(), count);
+        let mut rng = StdRng::seed_from_u64(2);
+        // Until the index has found the room that it needs to come and go without growing.
+        (0..3 * count).for_each(|_| embedder.churn(rng.random_range(0..count)));
+        let allocated = measure(|| (0..10_000).for_each(|_| embedder.churn(rng.random_range(0..count))));
+        assert_eq!(allocated.count_total, 0, "{count} peers");
+    }
+}
+
+#[test]
+fn a_scrape_into_a_used_buffer_allocates_nothing() {
+    let mut embedder = Embedder::with_peers(Config::default(), 100);
+    let info_hashes: Vec<InfoHash> = (0..128).map(|number| InfoHash::new([number; 20])).collect();
+    let mut counts: Vec<SwarmCounts> = Vec::with_capacity(info_hashes.len());
+    let remote = request(0).remote;
+    let allocated = measure(|| embedder.tracker.scrape(remote, &info_hashes, &mut counts).unwrap());
+    assert_eq!(allocated.count_total, 0);
+    assert_eq!((counts[7].seeders, counts[7].leechers), (34, 66));
+}

@@ -1,0 +1,93 @@
+//! The membership of the swarms as somebody knows it who listens to events only.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tracker_core::{Event, EventKind, InfoHash, Peer, PeerId, PeerKey, PeerState};
+
+use super::Tally;
+
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    swarms: BTreeMap<InfoHash, Vec<Peer>>,
+    tally: Tally,
+}
+
+impl Journal {
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub(crate) fn swarms(&self) -> &BTreeMap<InfoHash, Vec<Peer>> {
+        &self.swarms
+    }
+
+    pub(crate) fn take(&mut self, event: Event) {
+        let tally = &mut self.tally;
+        match event.kind {
+            EventKind::SwarmCreated => {
+                let known = self.swarms.insert(event.info_hash, Vec::new());
+                assert!(known.is_none(), "{} was created twice", event.info_hash);
+                tally.created += 1;
+                return;
+            }
+            EventKind::SwarmDropped => {
+                assert!(
+                    self.swarms.remove(&event.info_hash).is_some(),
+                    "{} was dropped, but not there",
+                    event.info_hash
+                );
+                tally.dropped += 1;
+                return;
+            }
+            _ => (),
+        }
+
+        let peers = self.swarms.get_mut(&event.info_hash).expect("a swarm is created before it has peers");
+        match event.kind {
+            EventKind::PeerJoined(peer) => {
+                assert_eq!(find(peers, peer.address, peer.peer_id, peer.key), None, "{peer:?} joined twice");
+                assert_eq!((peer.first_seen, peer.last_seen), (event.at, event.at));
+                peers.push(peer);
+                tally.joined += 1;
+            }
+            EventKind::PeerUpdated { peer, moved_from } => {
+                assert_ne!(moved_from, Some(peer.address), "moved to where it was");
+                let was = moved_from.unwrap_or(peer.address);
+                let position =
+                    find(peers, was, peer.peer_id, peer.key).unwrap_or_else(|| panic!("{peer:?} was not at {was}"));
+                assert_eq!(peer.last_seen, event.at);
+                peers[position] = peer;
+                tally.updated += 1;
+                tally.moved += u64::from(moved_from.is_some());
+            }
+            EventKind::PeerCompleted(peer) => {
+                assert!(peers.contains(&peer), "{peer:?} completed, but is not as told before");
+                assert_eq!(peer.state, PeerState::Seeder);
+                tally.completed += 1;
+            }
+            EventKind::PeerLeft(peer) => {
+                remove(peers, &peer);
+                tally.left += 1;
+            }
+            EventKind::PeerExpired(peer) => {
+                assert!(peer.expires <= event.at, "{peer:?} expired at {:?}", event.at);
+                remove(peers, &peer);
+                tally.expired += 1;
+            }
+            other => panic!("an event that nobody expects: {other:?}"),
+        }
+    }
+}
+
+/// A place has one peer, but those that listen nowhere are told apart by who they are.
+fn find(peers: &[Peer], address: SocketAddr, peer_id: PeerId, key: PeerKey) -> Option<usize> {
+    peers.iter().position(|peer| {
+        peer.address == address && (address.port() != 0 || (peer.peer_id == peer_id && peer.key == key))
+    })
+}
+
+fn remove(peers: &mut Vec<Peer>, peer: &Peer) {
+    let position = peers.iter().position(|known| known == peer);
+    peers.swap_remove(position.unwrap_or_else(|| panic!("{peer:?} is gone, but was not there: {peers:?}")));
+}

@@ -1,0 +1,513 @@
+//! A tracker as the specification tells it, to hold the real one against.
+//!
+//! Everything is a plain list that is searched from front to back. Where the specification leaves a choice (which peers are
+//! drawn, which interval within the jitter), the model checks that what the tracker did is one of the choices, and takes it
+//! over.
+
+mod journal;
+pub(crate) mod subject;
+pub(crate) mod trial;
+pub(crate) mod world;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tracker_core::{
+    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Peer, PeerEntry,
+    PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
+};
+
+/// A tracker of lists.
+#[derive(Debug)]
+pub(crate) struct Model {
+    config: Config,
+    now: Instant,
+    swarms: BTreeMap<InfoHash, Members>,
+    tally: Tally,
+    announces: u64,
+    refused: u64,
+    scrapes: u64,
+}
+
+/// How often each thing happened: what the events must add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    pub(crate) created: u64,
+    pub(crate) dropped: u64,
+    pub(crate) joined: u64,
+    pub(crate) updated: u64,
+    pub(crate) moved: u64,
+    pub(crate) completed: u64,
+    pub(crate) left: u64,
+    pub(crate) expired: u64,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    peers: Vec<Member>,
+    completed: u32,
+    /// When it is forgotten, while it has no peers.
+    forgotten: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    address: SocketAddr,
+    peer_id: PeerId,
+    key: PeerKey,
+    state: PeerState,
+    transfer: (u64, u64, Option<u64>),
+    first_seen: Instant,
+    last_seen: Instant,
+    expires: Instant,
+    seen_leeching: bool,
+    counted: bool,
+}
+
+impl Member {
+    fn is(&self, peer: &Peer) -> bool {
+        self.address == peer.address
+            && self.peer_id == peer.peer_id
+            && self.key == peer.key
+            && self.state == peer.state
+            && self.transfer == (peer.uploaded, peer.downloaded, peer.left)
+            && self.first_seen == peer.first_seen
+            && self.last_seen == peer.last_seen
+            && self.expires == peer.expires
+    }
+
+    fn is_at(&self, place: SocketAddr) -> bool {
+        place.port() != 0 && self.address == place
+    }
+
+    fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
+        self.address.ip() == ip && self.peer_id == peer_id && self.key == key
+    }
+}
+
+impl Model {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            now: Instant::ZERO,
+            swarms: BTreeMap::new(),
+            tally: Tally::default(),
+            announces: 0,
+            refused: 0,
+            scrapes: 0,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Checks an answer to an announce, and takes the announce in. `members` are the tracker's peers of that swarm after it.
+    pub(crate) fn announce(
+        &mut self,
+        now: Instant,
+        request: &AnnounceRequest,
+        answer: &Result<AnnounceResponse, AnnounceError>,
+        peers: &[PeerEntry],
+        members: &[Peer],
+    ) {
+        self.now = self.now.max(now);
+        self.announces += 1;
+        let reasons = self.reasons_to_refuse(request);
+        let answer = match answer {
+            Err(error) => {
+                assert!(reasons.contains(error), "refused with {error:?}, reasons were {reasons:?}");
+                assert!(peers.is_empty(), "a refusal hands out {peers:?}");
+                self.refused += 1;
+                return;
+            }
+            Ok(answer) => {
+                assert!(reasons.is_empty(), "should have been refused: {reasons:?}");
+                answer
+            }
+        };
+
+        self.check_interval(answer);
+        if request.event == Some(AnnounceEvent::Stopped) {
+            self.stop(request);
+            assert!(peers.is_empty(), "peers in the answer to stopped: {peers:?}");
+        } else {
+            let timeout = self.config.peer_timeout.max(2 * answer.interval + Duration::from_secs(60));
+            self.update(request, self.now + timeout, members);
+            self.check_peers(request, peers);
+        }
+
+        let counts = self.counts(&request.info_hash);
+        assert_eq!(
+            (answer.seeders, answer.leechers, answer.completed),
+            (counts.seeders, counts.leechers, counts.completed)
+        );
+        let link_local = matches!(self.place(request).ip(), IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
+        assert_eq!(answer.warning, link_local.then_some(Warning::LinkLocalAddress));
+        let remote = request.remote.to_canonical();
+        assert_eq!(answer.external_ip, is_public(remote).then_some(remote));
+    }
+
+    pub(crate) fn scrape(
+        &mut self,
+        remote: IpAddr,
+        info_hashes: &[InfoHash],
+        answer: &Result<(), ScrapeError>,
+        counts: &[SwarmCounts],
+    ) {
+        self.scrapes += 1;
+        let mut reasons = Vec::new();
+        if !self.config.access.admits(remote) {
+            reasons.push(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
+        }
+        let limit = self.config.max_scrape_hashes;
+        if info_hashes.len() > limit {
+            reasons.push(ScrapeError::TooManyHashes { limit, asked: info_hashes.len() });
+        }
+        if let Err(error) = answer {
+            assert!(reasons.contains(error), "refused with {error:?}, reasons were {reasons:?}");
+            assert!(counts.is_empty(), "a refusal tells {counts:?}");
+        } else {
+            assert!(reasons.is_empty(), "should have been refused: {reasons:?}");
+            let expected: Vec<_> = info_hashes.iter().map(|info_hash| self.counts(info_hash)).collect();
+            assert_eq!(counts, expected);
+        }
+    }
+
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        for members in self.swarms.values_mut() {
+            let before = members.peers.len();
+            members.peers.retain(|member| member.expires > now);
+            self.tally.expired += (before - members.peers.len()) as u64;
+        }
+        self.forget(true);
+    }
+
+    pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy) {
+        self.config.torrents = torrents.clone();
+        let before = self.swarms.len();
+        self.swarms.retain(|info_hash, _| torrents.verdict(info_hash) == Verdict::Served);
+        self.tally.dropped += (before - self.swarms.len()) as u64;
+    }
+
+    pub(crate) fn counts(&self, info_hash: &InfoHash) -> SwarmCounts {
+        let Some(members) = self.swarms.get(info_hash) else { return SwarmCounts::default() };
+        let count =
+            |states: &[PeerState]| members.peers.iter().filter(|peer| states.contains(&peer.state)).count() as u32;
+        SwarmCounts {
+            seeders: count(&[PeerState::Seeder]),
+            leechers: count(&[PeerState::Leecher, PeerState::PartialSeed]),
+            partial_seeds: count(&[PeerState::PartialSeed]),
+            completed: members.completed,
+        }
+    }
+
+    pub(crate) fn info_hashes(&self) -> impl Iterator<Item = &InfoHash> {
+        self.swarms.keys()
+    }
+
+    /// Checks that the tracker's members of a swarm are the model's, each with all that is known of it.
+    pub(crate) fn check_members(&self, info_hash: &InfoHash, members: &[Peer]) {
+        let expected = self.swarms.get(info_hash).map_or(&[][..], |members| &members.peers);
+        assert_eq!(members.len(), expected.len(), "{info_hash} has {members:#?}, expected {expected:#?}");
+        for member in expected {
+            assert!(members.iter().any(|peer| member.is(peer)), "no {member:#?} in {members:#?}");
+        }
+    }
+
+    /// Checks what `totals()` says.
+    pub(crate) fn check_totals(&self, totals: &tracker_core::Totals) {
+        let sum =
+            |of: fn(SwarmCounts) -> u32| self.swarms.keys().map(|key| u64::from(of(self.counts(key)))).sum::<u64>();
+        assert_eq!(totals.swarms, self.swarms.len() as u64);
+        assert_eq!(totals.seeders, sum(|counts| counts.seeders));
+        assert_eq!(totals.leechers, sum(|counts| counts.leechers));
+        assert_eq!(totals.partial_seeds, sum(|counts| counts.partial_seeds));
+        assert_eq!(totals.peers(), self.peers() as u64);
+        assert_eq!(totals.announces, self.announces);
+        assert_eq!(totals.refused_announces, self.refused);
+        assert_eq!(totals.scrapes, self.scrapes);
+        assert_eq!(totals.completed, self.tally.completed);
+        assert_eq!(totals.dropped_events, 0);
+    }
+
+    /// Checks what `next_expiry()` says: there is one while there is a swarm, and nothing is due before it.
+    pub(crate) fn check_next_expiry(&self, next: Option<Instant>) {
+        assert_eq!(next.is_some(), !self.swarms.is_empty());
+        let due = |members: &Members| {
+            let peers = members.peers.iter().map(|member| member.expires);
+            peers.chain(members.forgotten).min().expect("a swarm has peers or is forgotten some time")
+        };
+        let first = self.swarms.values().map(due).min();
+        assert!(next <= first, "{first:?} is due, and expiry looks only at {next:?}");
+    }
+
+    fn peers(&self) -> usize {
+        self.swarms.values().map(|members| members.peers.len()).sum()
+    }
+
+    /// Where the sender's peer is.
+    fn place(&self, request: &AnnounceRequest) -> SocketAddr {
+        let remote = request.remote.to_canonical();
+        let trusted =
+            remote.is_loopback() || self.config.trusted_networks.iter().any(|network| network.contains(&remote));
+        let claimed = request.claimed_ip.map(|ip| ip.to_canonical());
+        let ip = claimed.filter(|&ip| trusted && is_usable(ip) && !ip.is_loopback()).unwrap_or(remote);
+        SocketAddr::new(ip, request.port)
+    }
+
+    fn members(&self, info_hash: &InfoHash) -> &[Member] {
+        self.swarms.get(info_hash).map_or(&[], |members| &members.peers)
+    }
+
+    /// All errors that would be right. None says that it must be taken.
+    fn reasons_to_refuse(&self, request: &AnnounceRequest) -> Vec<AnnounceError> {
+        let config = &self.config;
+        if !config.access.admits(request.remote) {
+            return vec![AnnounceError::AddressNotAllowed { address: request.remote.to_canonical() }];
+        }
+        match config.torrents.verdict(&request.info_hash) {
+            Verdict::Served => (),
+            Verdict::NotListed => return vec![AnnounceError::TorrentNotAllowed],
+            Verdict::Denied => return vec![AnnounceError::TorrentDenied],
+        }
+        let place = self.place(request);
+        let members = self.members(&request.info_hash);
+        let is_known = members
+            .iter()
+            .any(|member| member.is_at(place) || member.is_client(place.ip(), request.peer_id, request.key));
+        let at_address = members.iter().filter(|member| member.address.ip() == place.ip()).count();
+        if request.event == Some(AnnounceEvent::Stopped) || is_known || at_address >= config.max_peers_per_address {
+            return Vec::new();
+        }
+        let mut reasons = Vec::new();
+        if !self.swarms.contains_key(&request.info_hash) && self.swarms.len() >= config.max_swarms {
+            reasons.push(AnnounceError::TooManySwarms { limit: config.max_swarms });
+        }
+        if members.len() >= config.max_peers_per_swarm {
+            reasons.push(AnnounceError::SwarmFull { limit: config.max_peers_per_swarm });
+        }
+        if self.peers() >= config.max_peers {
+            reasons.push(AnnounceError::TooManyPeers { limit: config.max_peers });
+        }
+        reasons
+    }
+
+    fn stop(&mut self, request: &AnnounceRequest) {
+        let place = self.place(request);
+        let Some(members) = self.swarms.get_mut(&request.info_hash) else { return };
+        let peers = &mut members.peers;
+        let own = peers
+            .iter()
+            .position(|member| member.is_at(place) && member.peer_id == request.peer_id)
+            .or_else(|| peers.iter().position(|member| member.is_client(place.ip(), request.peer_id, request.key)));
+        if let Some(own) = own {
+            peers.remove(own);
+            self.tally.left += 1;
+            self.forget(false);
+        }
+    }
+
+    fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) {
+        let place = self.place(request);
+        let members = self.swarms.entry(request.info_hash).or_insert_with(|| {
+            self.tally.created += 1;
+            Members::default()
+        });
+        members.forgotten = None;
+        let peers = &mut members.peers;
+        let state = match (request.event, request.left) {
+            (Some(AnnounceEvent::Completed), _) | (_, Some(0)) => PeerState::Seeder,
+            (Some(AnnounceEvent::Paused), _) => PeerState::PartialSeed,
+            _ => PeerState::Leecher,
+        };
+        let mut member = Member {
+            address: place,
+            peer_id: request.peer_id,
+            key: request.key,
+            state,
+            transfer: (request.uploaded, request.downloaded, request.left),
+            first_seen: self.now,
+            last_seen: self.now,
+            expires,
+            seen_leeching: state == PeerState::Leecher,
+            counted: false,
+        };
+
+        // Another client at the place is gone.
+        if let Some(other) = peers.iter().position(|peer| peer.is_at(place) && peer.peer_id != request.peer_id) {
+            peers.remove(other);
+            self.tally.left += 1;
+        }
+        let here = peers.iter().position(|peer| peer.is_at(place));
+        let client = peers.iter().position(|peer| peer.is_client(place.ip(), request.peer_id, request.key));
+        if let Some(own) = here.or(client) {
+            let earlier = peers[own].clone();
+            member.first_seen = earlier.first_seen;
+            member.seen_leeching |= earlier.seen_leeching;
+            member.counted = earlier.counted;
+            self.tally.updated += 1;
+            self.tally.moved += u64::from(earlier.address != place);
+            if state == PeerState::Seeder && member.seen_leeching && !member.counted {
+                member.counted = true;
+                members.completed += 1;
+                self.tally.completed += 1;
+            }
+            peers[own] = member;
+            // The same client was known at another port, too: that one is its old place.
+            if let Some(old) = client.filter(|&client| client != own) {
+                peers.remove(old);
+                self.tally.left += 1;
+            }
+            return;
+        }
+
+        let at_address: Vec<_> = peers.iter().filter(|peer| peer.address.ip() == place.ip()).cloned().collect();
+        if at_address.len() >= self.config.max_peers_per_address {
+            let stalest = at_address.iter().map(|peer| peer.last_seen).min();
+            let evicted = peers.iter().position(|peer| {
+                let is_gone = !after.iter().any(|after| peer.is(after));
+                is_gone && peer.address.ip() == place.ip() && Some(peer.last_seen) == stalest
+            });
+            peers.remove(evicted.expect("one of those that were silent for longest goes"));
+            self.tally.left += 1;
+        }
+        peers.push(member);
+        self.tally.joined += 1;
+    }
+
+    /// Drops what is empty and was never completed, and, when it is time for that, what was empty for too long.
+    fn forget(&mut self, by_time: bool) {
+        let (now, timeout) = (self.now, self.config.swarm_timeout);
+        let before = self.swarms.len();
+        self.swarms.retain(|_, members| {
+            if !members.peers.is_empty() {
+                return true;
+            }
+            let forgotten = *members.forgotten.get_or_insert(now + timeout);
+            members.completed > 0 && !(by_time && forgotten <= now)
+        });
+        self.tally.dropped += (before - self.swarms.len()) as u64;
+    }
+
+    fn check_interval(&self, answer: &AnnounceResponse) {
+        let config = &self.config;
+        let base = (self.peers() as u64)
+            .div_ceil(u64::from(config.announce_budget))
+            .clamp(config.interval_floor.as_secs(), config.interval_ceiling.as_secs());
+        let jitter = base * u64::from(config.interval_jitter_percent) / 100;
+        let interval = answer.interval.as_secs();
+        assert!((base - jitter..=base + jitter).contains(&interval), "{interval} s, but the base is {base} s");
+        assert_eq!(answer.min_interval.as_secs(), (interval / 2).max(config.min_interval_floor.as_secs()));
+        assert_eq!((answer.interval.subsec_nanos(), answer.min_interval.subsec_nanos()), (0, 0));
+    }
+
+    /// Checks who is handed out, after the announce was taken in.
+    fn check_peers(&self, request: &AnnounceRequest, peers: &[PeerEntry]) {
+        let members = self.members(&request.info_hash);
+        let place = self.place(request);
+        let asker = members.iter().find(|member| member.is_client(place.ip(), request.peer_id, request.key));
+        let state = asker.expect("the asker is a member").state;
+        let own = self.translated(place.ip(), request).unwrap_or_else(|| place.ip());
+
+        // The same place twice, as when a client on this machine announces by two ways, is one candidate.
+        let mut candidates: BTreeMap<SocketAddr, Vec<PeerId>> = BTreeMap::new();
+        for member in members {
+            let useful = state == PeerState::Leecher || member.state == PeerState::Leecher;
+            let itself = member.peer_id == request.peer_id || member.address == place;
+            if !useful || itself || member.address.port() == 0 || !is_usable(member.address.ip()) {
+                continue;
+            }
+            if let Some(ip) = self.translated(member.address.ip(), request) {
+                let address = SocketAddr::new(ip, member.address.port());
+                if address != SocketAddr::new(own, place.port()) {
+                    candidates.entry(address).or_default().push(member.peer_id);
+                }
+            }
+        }
+
+        for (position, peer) in peers.iter().enumerate() {
+            let ids = candidates.get(&peer.address);
+            assert!(ids.is_some_and(|ids| ids.contains(&peer.peer_id)), "{peer:?} is not among {candidates:#?}");
+            let again = peers[..position].iter().any(|other| other.address == peer.address);
+            assert!(!again, "{peer:?} was handed out twice");
+        }
+
+        let wanted = request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant) as usize;
+        assert!(peers.len() <= wanted, "{} peers, {wanted} wanted", peers.len());
+        // At most eight times as many as wanted are looked at, and some of those may be of no use.
+        let looked_at = members.len().min(8 * wanted);
+        let useless = members.len() - candidates.len();
+        let least = wanted.min(candidates.len()).min(looked_at.saturating_sub(useless));
+        assert!(peers.len() >= least, "only {peers:?}, {wanted} were wanted from {candidates:#?}");
+
+        if let Some(preference) = self.config.prefer_subnet
+            && looked_at == members.len()
+        {
+            let is_near = |address: &SocketAddr| match (own, address.ip()) {
+                (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                    let mask = u32::MAX.checked_shl(32 - u32::from(preference.v4_prefix)).unwrap_or(0);
+                    (own.to_bits() ^ ip.to_bits()) & mask == 0
+                }
+                (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                    let mask = u128::MAX.checked_shl(128 - u32::from(preference.v6_prefix)).unwrap_or(0);
+                    (own.to_bits() ^ ip.to_bits()) & mask == 0
+                }
+                _ => false,
+            };
+            let near = peers.iter().filter(|peer| is_near(&peer.address)).count();
+            let near_candidates = candidates.keys().filter(|address| is_near(address)).count();
+            assert_eq!(
+                near,
+                wanted.min(near_candidates),
+                "near {own}, {wanted} wanted: {peers:?} from {candidates:#?}"
+            );
+        }
+    }
+
+    /// The address by which the sender of `request` can dial what is kept under `ip`.
+    fn translated(&self, ip: IpAddr, request: &AnnounceRequest) -> Option<IpAddr> {
+        let (remote, local) = (request.remote.to_canonical(), request.local.to_canonical());
+        let host = self.config.host_addresses;
+        let (v4, v6) = (host.v4.map(IpAddr::V4), host.v6.map(IpAddr::V6));
+        let like = |like: IpAddr| if like.is_ipv4() { v4.or(v6) } else { v6.or(v4) };
+        if !ip.is_loopback() {
+            let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V4(v4) if v4.is_link_local());
+            return (!is_link_local(ip) || is_link_local(remote)).then_some(ip);
+        }
+        if !remote.is_loopback() {
+            // On the tracker's machine, where the asker reached it.
+            return if is_usable(local) && !local.is_loopback() { Some(local) } else { like(remote) };
+        }
+        let is_localhost = ip == IpAddr::from([127, 0, 0, 1]) || ip.is_ipv6();
+        if is_localhost { like(ip).or(Some(ip)) } else { Some(ip) }
+    }
+}
+
+/// Whether anybody can dial it at all.
+fn is_usable(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => !(v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast()),
+        IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast() || v6.segments()[0] & 0xffc0 == 0xfe80),
+    }
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local()),
+        IpAddr::V6(v6) => {
+            !(v6.is_loopback() || v6.segments()[0] & 0xfe00 == 0xfc00 || v6.segments()[0] & 0xffc0 == 0xfe80)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Runs operations against a tracker and the model, and compares.
+
+use std::num::NonZeroUsize;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tracker_core::{Config, InfoHash, PeerEntry, Shards, SwarmCounts, Tracker};
+
+use super::Model;
+use super::journal::Journal;
+use super::subject::Subject;
+use super::world::{Input, Operation, World};
+
+/// Makes a configuration and operations of the input, and runs them.
+pub(crate) fn tracker_ops(input: &[u8]) {
+    let mut choices = Input(input);
+    let config = World::config(&mut choices);
+    let mut world = World::new(6, &mut choices);
+    let mut rng = StdRng::seed_from_u64(0);
+    let tracker = Tracker::new(config.clone(), &mut rng).expect("a valid configuration");
+    let shards = Shards::new(config.clone(), SHARDS, &mut rng).expect("a valid configuration");
+    let mut trial = Trial::new(tracker, config.clone(), 0);
+    let mut trial_of_shards = Trial::new(shards, config, 0);
+    while !choices.0.is_empty() {
+        let operation = world.next(&mut choices);
+        trial.run(&operation);
+        trial_of_shards.run(&operation);
+    }
+}
+
+pub(crate) const SHARDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+/// Steps between comparisons of everything, and not only of the swarm that an operation is about.
+const FULL_CHECK: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Trial<S> {
+    subject: S,
+    model: Model,
+    journal: Journal,
+    rng: StdRng,
+    peers: Vec<PeerEntry>,
+    counts: Vec<SwarmCounts>,
+    steps: usize,
+}
+
+impl<S: Subject> Trial<S> {
+    /// `subject` is new, and was made with `config`.
+    pub(crate) fn new(subject: S, config: Config, seed: u64) -> Self {
+        Self {
+            subject,
+            model: Model::new(config),
+            journal: Journal::default(),
+            rng: StdRng::seed_from_u64(seed),
+            peers: Vec::new(),
+            counts: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    pub(crate) fn run(&mut self, operation: &Operation) {
+        let mut everything = self.steps.is_multiple_of(FULL_CHECK);
+        self.steps += 1;
+        match operation {
+            Operation::Announce { now, request } => {
+                let answer = self.subject.announce(*now, &mut self.rng, request, &mut self.peers);
+                let members = self.subject.swarm(&request.info_hash).map(|(_, members)| members).unwrap_or_default();
+                self.model.announce(*now, request, &answer, &self.peers, &members);
+                self.check_swarm(&request.info_hash);
+            }
+            Operation::Scrape { remote, info_hashes } => {
+                let answer = self.subject.scrape(*remote, info_hashes, &mut self.counts);
+                self.model.scrape(*remote, info_hashes, &answer, &self.counts);
+            }
+            Operation::Expire { now } => {
+                self.subject.expire(*now);
+                self.model.expire(*now);
+                let next = self.subject.next_expiry();
+                assert!(next.is_none_or(|next| next > self.model.now()), "more to expire at {next:?}");
+                everything = true;
+            }
+            Operation::SetTorrents(torrents) => {
+                self.subject.set_torrents(torrents);
+                self.model.set_torrents(torrents);
+                everything = true;
+            }
+        }
+        self.check_events();
+        self.model.check_totals(&self.subject.totals());
+        self.model.check_next_expiry(self.subject.next_expiry());
+        if everything {
+            self.check_everything();
+        }
+    }
+
+    fn check_swarm(&self, info_hash: &InfoHash) {
+        match self.subject.swarm(info_hash) {
+            Some((counts, members)) => {
+                assert_eq!(counts, self.model.counts(info_hash));
+                self.model.check_members(info_hash, &members);
+            }
+            None => self.model.check_members(info_hash, &[]),
+        }
+    }
+
+    fn check_events(&mut self) {
+        let events = self.subject.events();
+        if self.model.config().max_pending_events == 0 {
+            assert_eq!(events, [], "nobody listens");
+            return;
+        }
+        for event in events {
+            assert_eq!(event.at, self.model.now());
+            self.journal.take(event);
+        }
+        assert_eq!(self.journal.tally(), self.model.tally());
+    }
+
+    fn check_everything(&self) {
+        let mut info_hashes = self.subject.info_hashes();
+        info_hashes.sort_unstable();
+        assert!(info_hashes.iter().eq(self.model.info_hashes()), "the swarms are {info_hashes:?}");
+        for info_hash in &info_hashes {
+            self.check_swarm(info_hash);
+        }
+        if self.model.config().max_pending_events > 0 {
+            assert!(self.journal.swarms().keys().eq(&info_hashes), "by its events: {:?}", self.journal.swarms().keys());
+            for (info_hash, members) in self.journal.swarms() {
+                self.model.check_members(info_hash, members);
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Clients and what befalls them: makes operations out of choices, which a generator makes from a seed and a fuzzer from
+//! its input.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tracker_core::{
+    Access, AnnounceEvent, AnnounceRequest, Config, HostAddresses, InfoHash, Instant, PeerId, PeerKey,
+    SubnetPreference, TorrentPolicy,
+};
+
+/// Something done to a tracker.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    Announce { now: Instant, request: AnnounceRequest },
+    Scrape { remote: IpAddr, info_hashes: Vec<InfoHash> },
+    Expire { now: Instant },
+    SetTorrents(TorrentPolicy),
+}
+
+/// Where choices come from.
+pub(crate) trait Choices {
+    /// A number below `n`, which is from 1 to 65,536.
+    fn below(&mut self, n: usize) -> usize;
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+impl Choices for StdRng {
+    fn below(&mut self, n: usize) -> usize {
+        self.random_range(0..n)
+    }
+}
+
+/// A fuzzer's input as choices, as long as it lasts; zeros then.
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
+
+impl Choices for Input<'_> {
+    fn below(&mut self, n: usize) -> usize {
+        let mut byte = || {
+            let (&first, rest) = self.0.split_first()?;
+            self.0 = rest;
+            Some(usize::from(first))
+        };
+        let low = byte().unwrap_or(0);
+        let high = if n > 256 { byte().unwrap_or(0) } else { 0 };
+        (high << 8 | low) % n
+    }
+}
+
+const TORRENTS: u8 = 5;
+/// Peer ids, keys and ports that anybody may turn up with, so that they meet.
+const FEW: usize = 4;
+const PORTS: [u16; FEW] = [0, 6881, 6882, 51413];
+
+/// Where a client can be: its address, and by which of the tracker's machine it gets there.
+const HOMES: [(&str, &str); 20] = [
+    ("10.77.0.2", "10.77.0.1"),
+    ("10.77.0.3", "10.77.0.1"),
+    ("10.77.0.4", "10.77.0.1"),
+    ("10.77.1.5", "10.77.0.1"),
+    ("10.78.0.2", "10.78.0.1"),
+    ("10.78.0.3", "10.78.0.1"),
+    ("::ffff:10.77.0.2", "::ffff:10.77.0.1"),
+    ("fd77::2", "fd77::1"),
+    ("fd77::3", "fd77::1"),
+    ("127.0.0.1", "127.0.0.1"),
+    ("::1", "::1"),
+    ("127.0.0.2", "127.0.0.1"),
+    ("127.0.0.3", "127.0.0.1"),
+    ("10.77.0.1", "10.77.0.1"),
+    // Through a proxy on the tracker's machine.
+    ("10.77.0.4", "127.0.0.1"),
+    ("169.254.7.2", "169.254.7.1"),
+    ("169.254.7.3", "169.254.7.1"),
+    ("fe80::2", "fe80::1"),
+    ("203.0.113.9", "203.0.113.1"),
+    ("239.1.2.3", "10.77.0.1"),
+];
+
+/// The clients, and what they have not announced yet.
+#[derive(Debug)]
+pub(crate) struct World {
+    now: u32,
+    clients: Vec<Client>,
+    identities: usize,
+    /// What a client does by several announces.
+    pending: VecDeque<Operation>,
+}
+
+#[derive(Debug, Clone)]
+struct Client {
+    torrent: InfoHash,
+    peer_id: PeerId,
+    key: PeerKey,
+    /// More than one on a machine with several networks, or both families.
+    homes: Vec<(IpAddr, IpAddr)>,
+    port: u16,
+    claimed_ip: Option<IpAddr>,
+    left: Option<u64>,
+    partial: bool,
+    numwant: Option<u32>,
+}
+
+impl World {
+    pub(crate) fn new(clients: usize, choices: &mut impl Choices) -> Self {
+        let mut world = Self { now: 0, clients: Vec::new(), identities: FEW, pending: VecDeque::new() };
+        for _ in 0..clients {
+            let client = world.newcomer(choices);
+            world.clients.push(client);
+        }
+        world
+    }
+
+    /// A configuration with limits that are met often.
+    pub(crate) fn config(choices: &mut impl Choices) -> Config {
+        let secs = |secs: u64| Duration::from_secs(secs);
+        let default = Config::default();
+        let tight = choices.one_in(2);
+        let limit = |tight_limit: usize, default: usize| if tight { tight_limit } else { default };
+        let default_numwant = choices.of(&[0, 2, 50]);
+        Config {
+            announce_budget: choices.of(&[1, 500]),
+            interval_floor: secs(choices.of(&[1, 60])),
+            interval_ceiling: secs(choices.of(&[60, 1800])),
+            interval_jitter_percent: choices.of(&[0, 10, 50]),
+            min_interval_floor: secs(choices.of(&[1, 30])),
+            peer_timeout: secs(choices.of(&[30, 1260])),
+            swarm_timeout: secs(choices.of(&[0, 600, 86_400])),
+            max_swarms: limit(3, default.max_swarms),
+            max_peers: limit(16, default.max_peers),
+            max_peers_per_swarm: limit(8, default.max_peers_per_swarm),
+            max_peers_per_address: choices.of(&[1, 3, 128]),
+            default_numwant,
+            max_numwant: choices.of(&[50, 200]),
+            max_scrape_hashes: choices.of(&[3, 128]),
+            // All are taken after every operation.
+            max_pending_events: choices.of(&[0, 1 << 16]),
+            access: match choices.below(4) {
+                0 => Access::Lan { own: vec!["203.0.113.0/24".parse().expect("a network")] },
+                1 => Access::Networks(vec!["10.77.0.0/16".parse().expect("a network")]),
+                _ => Access::All,
+            },
+            torrents: TorrentPolicy::default(),
+            trusted_networks: match choices.below(3) {
+                0 => vec!["10.78.0.0/24".parse().expect("a network")],
+                _ => Vec::new(),
+            },
+            host_addresses: HostAddresses {
+                v4: (!choices.one_in(3)).then_some([10, 77, 0, 1].into()),
+                v6: (!choices.one_in(3)).then_some([0xfd77, 0, 0, 0, 0, 0, 0, 1].into()),
+            },
+            prefer_subnet: match choices.below(4) {
+                0 => Some(SubnetPreference::default()),
+                1 => Some(SubnetPreference { v4_prefix: choices.of(&[0, 16, 32]), v6_prefix: choices.of(&[0, 128]) }),
+                _ => None,
+            },
+        }
+    }
+
+    pub(crate) fn next(&mut self, choices: &mut impl Choices) -> Operation {
+        if let Some(operation) = self.pending.pop_front() {
+            return operation;
+        }
+        self.pass_time(choices);
+        match choices.below(20) {
+            0 => Operation::Expire { now: self.moment(choices) },
+            1 => Operation::Scrape {
+                remote: home(choices).0,
+                info_hashes: (0..choices.below(6)).map(|_| torrent(choices)).collect(),
+            },
+            2 if choices.one_in(3) => Operation::SetTorrents(policy(choices)),
+            3..=6 => self.anything(choices),
+            _ => self.live(choices),
+        }
+    }
+
+    fn pass_time(&mut self, choices: &mut impl Choices) {
+        let passed = match choices.below(100) {
+            0..70 => choices.below(20),
+            70..90 => choices.below(300),
+            90..98 => choices.below(2000),
+            98 => choices.of(&[90_000, 200_000]),
+            _ => 0,
+        };
+        self.now = self.now.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
+    }
+
+    /// What a clock says: mostly now, sometimes what it was, seldom what it will be.
+    fn moment(&self, choices: &mut impl Choices) -> Instant {
+        let other = choices.below(3000) as u32;
+        Instant::from_secs(match choices.below(40) {
+            0..=3 => self.now.saturating_sub(other),
+            4 => self.now.saturating_add(other),
+            _ => self.now,
+        })
+    }
+
+    /// One client does something that clients do.
+    fn live(&mut self, choices: &mut impl Choices) -> Operation {
+        let number = choices.below(self.clients.len());
+        let mut client = self.clients[number].clone();
+        let mut event = None;
+        match choices.below(16) {
+            // Starts, or comes back.
+            0..=2 => event = Some(AnnounceEvent::Started),
+            // Completes, with what real clients say is left then.
+            3 | 4 => {
+                client.left = choices.of(&[Some(0), Some(0), Some(0), Some(16_384), None]);
+                event = Some(AnnounceEvent::Completed);
+            }
+            // Has nothing left, but its `completed` was lost.
+            5 => client.left = Some(0),
+            6 => client.partial = !client.partial,
+            7 => {
+                event = Some(AnnounceEvent::Stopped);
+                if choices.one_in(4) {
+                    client.port = 0;
+                }
+            }
+            // Crashed and started again: another peer id on the same port, or the same one on another.
+            8 => {
+                client.peer_id = self.identity();
+                event = Some(AnnounceEvent::Started);
+            }
+            9 => client.port = choices.of(&PORTS),
+            // Gets another address, or a second one.
+            10 => client.homes = vec![home(choices)],
+            11 => client.homes.push(home(choices)),
+            // Moves in behind another client's address.
+            12 => client.homes = self.clients[choices.below(self.clients.len())].homes.clone(),
+            // Vanishes without a word, and somebody else is there.
+            13 => client = self.newcomer(choices),
+            // Wants to download again.
+            14 => client.left = Some(1 << 30),
+            _ => (),
+        }
+        self.clients[number] = client.clone();
+
+        let now = self.moment(choices);
+        let event = event.or_else(|| client.partial.then_some(AnnounceEvent::Paused));
+        for &(remote, local) in &client.homes {
+            let request = AnnounceRequest {
+                info_hash: client.torrent,
+                peer_id: client.peer_id,
+                key: client.key,
+                remote,
+                local,
+                claimed_ip: client.claimed_ip,
+                port: client.port,
+                uploaded: choices.below(1000) as u64,
+                downloaded: choices.below(1000) as u64,
+                left: client.left,
+                event,
+                numwant: client.numwant,
+            };
+            self.pending.push_back(Operation::Announce { now, request });
+        }
+        self.pending.pop_front().expect("every client has a home")
+    }
+
+    /// Somebody announces something, with no regard to what was announced before.
+    fn anything(&self, choices: &mut impl Choices) -> Operation {
+        let events = [
+            None,
+            Some(AnnounceEvent::Started),
+            Some(AnnounceEvent::Completed),
+            Some(AnnounceEvent::Stopped),
+            Some(AnnounceEvent::Paused),
+        ];
+        let (remote, local) = if choices.one_in(2) { address(HOMES[0]) } else { home(choices) };
+        let request = AnnounceRequest {
+            info_hash: torrent(choices),
+            peer_id: peer_id(choices.below(FEW)),
+            key: choices.of(&[PeerKey::NONE, PeerKey::from_bytes(b"a"), PeerKey::from_bytes(b"b")]),
+            remote,
+            local,
+            claimed_ip: claimed_ip(choices),
+            port: choices.of(&PORTS),
+            uploaded: u64::MAX,
+            downloaded: choices.below(3) as u64,
+            left: choices.of(&[None, Some(0), Some(1), Some(u64::MAX)]),
+            event: choices.of(&events),
+            numwant: choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]),
+        };
+        Operation::Announce { now: self.moment(choices), request }
+    }
+
+    fn newcomer(&mut self, choices: &mut impl Choices) -> Client {
+        let peer_id = self.identity();
+        Client {
+            torrent: torrent(choices),
+            peer_id,
+            key: PeerKey::from_bytes(peer_id.as_bytes()),
+            homes: vec![home(choices)],
+            port: choices.of(&PORTS),
+            claimed_ip: claimed_ip(choices),
+            left: choices.of(&[None, Some(0), Some(1000), Some(1000), Some(1000)]),
+            partial: choices.one_in(8),
+            numwant: choices.of(&[None, Some(1), Some(3), Some(50), Some(200)]),
+        }
+    }
+
+    fn identity(&mut self) -> PeerId {
+        self.identities += 1;
+        peer_id(self.identities)
+    }
+}
+
+fn home(choices: &mut impl Choices) -> (IpAddr, IpAddr) {
+    address(choices.of(&HOMES))
+}
+
+fn address((remote, local): (&str, &str)) -> (IpAddr, IpAddr) {
+    (remote.parse().expect("an address"), local.parse().expect("an address"))
+}
+
+fn claimed_ip(choices: &mut impl Choices) -> Option<IpAddr> {
+    let claimed = ["10.77.0.99", "::ffff:10.77.0.2", "fd77::99", "127.0.0.1", "0.0.0.0", "fe80::99", "224.0.0.1"];
+    choices.one_in(8).then(|| choices.of(&claimed).parse().expect("an address"))
+}
+
+fn torrent(choices: &mut impl Choices) -> InfoHash {
+    InfoHash::new([choices.below(usize::from(TORRENTS)) as u8; 20])
+}
+
+fn peer_id(number: usize) -> PeerId {
+    let mut bytes = *b"-XX0001-............";
+    bytes[12..].copy_from_slice(&(number as u64).to_be_bytes());
+    PeerId::new(bytes)
+}
+
+fn policy(choices: &mut impl Choices) -> TorrentPolicy {
+    let allowed = choices.one_in(3).then(|| some_torrents(choices));
+    TorrentPolicy { allowed, denied: some_torrents(choices) }
+}
+
+fn some_torrents(choices: &mut impl Choices) -> BTreeSet<InfoHash> {
+    (0..TORRENTS).filter(|_| choices.one_in(3)).map(|torrent| InfoHash::new([torrent; 20])).collect()
+}
