@@ -69,7 +69,7 @@ fn log_event(event: &Event, shards: &Shards) {
         EventKind::PeerJoined(peer) => (peer, "peer joined"),
         EventKind::PeerCompleted(peer) => (peer, "peer completed"),
         EventKind::PeerLeft(peer) => (peer, "peer left"),
-        EventKind::PeerExpired(peer) => (peer, "peer left without a word"),
+        EventKind::PeerExpired(peer) => (peer, "peer expired"),
         _ => return,
     };
     let Peer { address, peer_id, state, .. } = peer;
@@ -182,7 +182,7 @@ mod tests {
         shards.expire(Instant::ZERO + Duration::from_secs(24 * 60 * 60));
         let log = log_of(&shards);
         assert_eq!(log.len(), 1, "{log:?}");
-        assert_eq!(log[0]["message"], "peer left without a word");
+        assert_eq!(log[0]["message"], "peer expired");
         assert_eq!(log[0]["leechers"], 0);
     }
 

@@ -89,6 +89,18 @@ fn both_signals_stop_it_and_free_the_port() {
 }
 
 #[test]
+fn a_second_signal_stops_it_at_once() {
+    let mut tracker = Tracker::start_json(&[]);
+    // A request that has begun holds up the graceful end.
+    let mut half = TcpStream::connect(tracker.address).unwrap();
+    half.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+    assert!(get(tracker.address, "/health").ends_with("ok\n"));
+    tracker.signal("TERM");
+    tracker.log.wait_for(|line| line.contains("\"stopping\""));
+    assert_eq!(tracker.stop("TERM").code(), Some(1));
+}
+
+#[test]
 fn lists_are_read_again_when_they_change() {
     let folder = tempfile::tempdir().unwrap();
     let (allow, deny) = (folder.path().join("allowed.txt"), folder.path().join("denied.txt"));
@@ -260,10 +272,15 @@ impl Tracker {
         tracker
     }
 
-    /// Sends a signal and waits for the end.
-    fn stop(&mut self, signal: &str) -> ExitStatus {
+    /// It must not have been waited for.
+    fn signal(&self, signal: &str) {
         let process = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &process]).status().unwrap().success());
+    }
+
+    /// Sends a signal and waits for the end.
+    fn stop(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let mut status = None;
         wait_until("the tracker stops", || {
             status = self.child.try_wait().unwrap();
