@@ -12,7 +12,7 @@ use crate::Metainfo;
 /// ```
 /// use metainfo::Metainfo;
 ///
-/// let torrent = b"d8:announce20:http://old/announce 4:infod6:lengthi5e\
+/// let torrent = b"d8:announce19:http://old/announce4:infod6:lengthi5e\
 ///     4:name9:notes.txt12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
 /// let old = Metainfo::parse(torrent)?;
 /// let new = old.edit()

@@ -38,8 +38,8 @@ impl File {
     /// of it can do harm on any operating system.
     ///
     /// All the paths of one torrent for which this succeeds are different from each other, none
-    /// is the folder of another, and none leads out of the folder it is joined to. Padding files
-    /// have safe paths too, though their bytes are zeros nobody wants on disk: see
+    /// is the folder of another, and none leads out of the folder it is joined to. Only padding
+    /// files may share a path among themselves: nobody wants their zeros on disk, see
     /// [`Attributes::pad`].
     ///
     /// # Errors

@@ -25,6 +25,9 @@
 //! Whoever wrote a torrent chose the names in it. They are kept as they stand, and come out as a
 //! path that can be opened only through [`File::safe_path`], which refuses everything that could
 //! do harm, or [`Info::sanitized_paths`], which replaces it.
+//!
+//! [`Metainfo::edit`] writes other trackers, comments and the like around the same content, [`Magnet`] is the link to it,
+//! [`Create`] makes a torrent of files, and [`Verify`] compares files with a torrent.
 
 mod create;
 mod edit;
