@@ -12,7 +12,7 @@ use crate::settings::Layer;
 /// torrents. Every setting can also come from the environment or from a file; a flag goes before the environment, and that
 /// before the file. Exit code 2 says that the tracker could not start.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) settings: Layer,
