@@ -30,6 +30,8 @@ const BITCOMET_PAD: &[u8] = b"_____padding_file_";
 pub struct ParseOptions {
     /// Size of the .torrent file, its nesting and its number of values; by default 100 MiB, 100
     /// and 3,000,000.
+    ///
+    /// What has no limit of its own below, such as trackers, is bounded by these.
     pub limits: Limits,
     /// Most pieces; by default 2,097,152, as in libtorrent.
     pub max_pieces: usize,
