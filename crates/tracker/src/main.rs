@@ -15,6 +15,7 @@ mod listen_address;
 mod lists;
 mod log;
 mod network;
+mod open_files;
 mod port_holder;
 mod run;
 mod settings;

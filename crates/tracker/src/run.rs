@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tracing::level_filters::LevelFilter;
-use tracker_core::{Config, Shards, TorrentPolicy};
+use tracker_core::{Config, Shards, SubnetPreference, TorrentPolicy};
 use tracker_http::{Adapter, Clock, HttpConfig, Server, expire_swarms};
 
 use crate::addresses::Addresses;
@@ -20,6 +20,7 @@ use crate::events::{EventLog, MAX_PENDING_EVENTS};
 use crate::firewall::Firewall;
 use crate::lists::Lists;
 use crate::log;
+use crate::open_files;
 use crate::settings::{Layer, LogFormat, Settings};
 use crate::signals::StopSignals;
 use crate::welcome::{AnnounceUrls, Welcome};
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         return Ok(());
     }
     log::start(settings.log_format, settings.log_level);
+    open_files::raise_limit();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(settings))
 }
@@ -86,7 +88,9 @@ fn config(settings: &Settings, addresses: &Addresses, torrents: TorrentPolicy) -
         announce_budget: settings.announce_budget,
         access: Allow::access(&settings.allow, &addresses.networks),
         torrents,
+        trusted_networks: settings.trusted_network.iter().map(|network| network.0).collect(),
         host_addresses: addresses.host(),
+        prefer_subnet: settings.prefer_subnet.then(SubnetPreference::default),
         max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
         ..Config::default()
     }

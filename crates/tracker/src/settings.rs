@@ -51,6 +51,25 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "from_texts")]
     trusted_proxy: Option<Vec<Network>>,
 
+    /// Believe clients in this network when they announce another address than their own (ip=), as behind NAT or in a
+    /// container; repeatable [default: none but this machine]
+    #[arg(long, value_name = "CIDR", env = "TRACKER_TRUSTED_NETWORK", value_delimiter = ',', hide_env_values = true)]
+    #[serde(deserialize_with = "from_texts")]
+    trusted_network: Option<Vec<Network>>,
+
+    /// Hand out peers of the asker's own subnet (/24 of IPv4, /64 of IPv6) before others [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "TRACKER_PREFER_SUBNET",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
+    prefer_subnet: Option<bool>,
+
     #[arg(
         long,
         value_name = "PER_SECOND",
@@ -122,6 +141,9 @@ pub(crate) struct Settings {
     pub(crate) deny_list: Option<PathBuf>,
     #[serde(serialize_with = "to_texts")]
     pub(crate) trusted_proxy: Vec<Network>,
+    #[serde(serialize_with = "to_texts")]
+    pub(crate) trusted_network: Vec<Network>,
+    pub(crate) prefer_subnet: bool,
     pub(crate) announce_budget: u32,
     pub(crate) full_scrape: bool,
     pub(crate) log_format: LogFormat,
@@ -157,6 +179,8 @@ impl Layer {
             allow_list: self.allow_list.or(other.allow_list),
             deny_list: self.deny_list.or(other.deny_list),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
+            trusted_network: self.trusted_network.or(other.trusted_network),
+            prefer_subnet: self.prefer_subnet.or(other.prefer_subnet),
             announce_budget: self.announce_budget.or(other.announce_budget),
             full_scrape: self.full_scrape.or(other.full_scrape),
             log_format: self.log_format.or(other.log_format),
@@ -174,6 +198,8 @@ impl Layer {
             allow_list: path(self.allow_list)?,
             deny_list: path(self.deny_list)?,
             trusted_proxy: self.trusted_proxy.unwrap_or_default(),
+            trusted_network: self.trusted_network.unwrap_or_default(),
+            prefer_subnet: self.prefer_subnet.unwrap_or(config.prefer_subnet.is_some()),
             announce_budget: self.announce_budget.unwrap_or(config.announce_budget),
             full_scrape: self.full_scrape.unwrap_or(http_config.full_scrape),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
