@@ -1,5 +1,6 @@
 //! Comparing content with its torrent
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -77,12 +78,12 @@ impl<'m> Verify<'m> {
         let mut checks = self.look()?;
         let content = Content::new(
             u64::from(self.info.piece_length()),
-            checks.iter_mut().map(|check| (check.file.length, check.source())),
+            checks.iter().map(|check| (check.file.length, check.source())),
         );
         let mut report = Report { files: Vec::new(), bad_pieces: Vec::new(), unchecked_pieces: Vec::new() };
         let total = self.info.total_length();
         let mut hashed = 0;
-        let result: Result<(), std::convert::Infallible> = hash::hash_pieces(&content, self.threads, cancel, |run| {
+        let result: Result<(), Infallible> = hash::hash_pieces(&content, self.threads, cancel, |run| {
             for (number, outcome) in (run.first..).zip(run.outcomes) {
                 // At most 2^21 pieces are read.
                 let piece = number as u32;
