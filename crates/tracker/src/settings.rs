@@ -199,7 +199,7 @@ impl Layer {
             deny_list: path(self.deny_list)?,
             trusted_proxy: self.trusted_proxy.unwrap_or_default(),
             trusted_network: self.trusted_network.unwrap_or_default(),
-            prefer_subnet: self.prefer_subnet.unwrap_or(config.prefer_subnet.is_some()),
+            prefer_subnet: self.prefer_subnet.unwrap_or_default(),
             announce_budget: self.announce_budget.unwrap_or(config.announce_budget),
             full_scrape: self.full_scrape.unwrap_or(http_config.full_scrape),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
