@@ -112,7 +112,7 @@ impl<'a> Document<'a> {
     }
 
     /// The keys of a dict.
-    pub(crate) fn keys(&self, dict: u32) -> impl Iterator<Item = u32> {
+    pub(crate) fn keys(&self, dict: u32) -> impl ExactSizeIterator<Item = u32> {
         let mut key = dict + 1;
         (0..self.entries(dict)).map(move |_| {
             let index = key;
@@ -123,7 +123,7 @@ impl<'a> Document<'a> {
 
     /// The keys of a dict that it has already, from the first such.
     pub(crate) fn repeated_keys(&self, dict: u32) -> Vec<u32> {
-        repeats(self.keys(dict).map(|key| (self.content(key), key)))
+        repeats(self.keys(dict).map(|key| (key, self.content(key))))
     }
 
     fn token(&self, index: u32) -> Token {

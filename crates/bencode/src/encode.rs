@@ -112,6 +112,7 @@ impl Encoder {
     /// [`EncodeError`]; but never [`BufferFull`](EncodeError::BufferFull).
     pub fn encode(&mut self, write: impl FnOnce(ValueEncoder<'_>)) -> Result<&[u8], EncodeError> {
         self.out.clear();
+        // Empty already, unless a closure panicked the time before.
         self.entries.clear();
         self.error = None;
         self.value(write);

@@ -47,8 +47,8 @@
 //!
 //! No input makes the decoder panic, overflow the stack, or take memory out of proportion. Decoding, walking, skipping and
 //! dropping are loops over one flat table, so depth costs nothing but what [`Limits::depth`] allows; lengths are checked
-//! against the input that is left before anything relies on them; a dict with a million keys in the worst order takes
-//! O(n log n) comparisons. [`Limits`] holds the numbers.
+//! against the input that is left before anything relies on them; and finding the duplicates in
+//! a dict takes linear time, in whatever order its keys are. [`Limits`] holds the numbers.
 //!
 //! # Writing
 //!

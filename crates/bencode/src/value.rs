@@ -177,8 +177,8 @@ impl<'a, 'd> Dict<'a, 'd> {
 
     /// The first key, in the order of the input, that the dict has already.
     ///
-    /// Readers disagree on which of the two values counts, so that a format whose meaning matters should refuse it. Takes a
-    /// look at each key, and O(n log n) comparisons when they are not in order.
+    /// Readers disagree on which of the two values counts, so that a format whose meaning matters should refuse it. Takes
+    /// time linear in the keys, and allocates only when they are not in order.
     pub fn duplicate_key(self) -> Option<&'a [u8]> {
         let keys = self.iter().map(|(key, _)| key);
         if keys.is_sorted_by(|a, b| a < b) {

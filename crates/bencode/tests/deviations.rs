@@ -200,6 +200,10 @@ fn the_first_of_duplicate_keys_counts() {
     assert_eq!(dict.duplicate_key(), Some(&b"b"[..]));
     let keys: Vec<_> = dict.iter().map(|(key, _)| key).collect();
     assert_eq!(keys, [b"b", b"a", b"b", b"a"]);
+
+    let adjacent = Decoder::lenient().decode(b"d1:ai1e1:ai2e1:bi3ee").expect("lenient");
+    let dict = adjacent.root().as_dict().expect("a dict");
+    assert_eq!(dict.duplicate_key(), Some(&b"a"[..]));
 }
 
 #[test]

@@ -106,6 +106,9 @@ fn a_buffer_is_appended_to_or_left_alone() {
     let error = encode_to(&mut &mut fixed[..], |value| value.bytes("spam"));
     assert_eq!(error, Err(EncodeError::BufferFull { needed: 6, remaining: 5 }));
     assert_eq!(fixed, [0; 5]);
+    let mut fixed = [0; 6];
+    encode_to(&mut &mut fixed[..], |value| value.bytes("spam")).expect("room for all of it");
+    assert_eq!(fixed, *b"4:spam");
 }
 
 #[test]
