@@ -1,0 +1,965 @@
+//! What specifications demand and real clients do, one small case each.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use common::{Embedder, TORRENT, client, peer_id};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tracker_core::{
+    Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant,
+    PeerKey, PeerState, ScrapeError, Shards, SwarmCounts, TorrentPolicy, Warning,
+};
+
+const A: &str = "10.77.0.2:6881";
+const B: &str = "10.77.0.3:6881";
+const C: &str = "10.77.0.4:6881";
+const OTHER_TORRENT: InfoHash = InfoHash::new([8; 20]);
+
+fn embedder() -> Embedder {
+    // With events, which tell more than counts do.
+    Embedder::new(Config { max_pending_events: 1000, ..Config::default() })
+}
+
+fn event(event: AnnounceEvent, request: AnnounceRequest) -> AnnounceRequest {
+    AnnounceRequest { event: Some(event), ..request }
+}
+
+fn started(request: AnnounceRequest) -> AnnounceRequest {
+    event(AnnounceEvent::Started, request)
+}
+
+fn completed(request: AnnounceRequest) -> AnnounceRequest {
+    AnnounceRequest { left: Some(0), ..event(AnnounceEvent::Completed, request) }
+}
+
+fn stopped(request: AnnounceRequest) -> AnnounceRequest {
+    event(AnnounceEvent::Stopped, request)
+}
+
+fn seed(request: AnnounceRequest) -> AnnounceRequest {
+    AnnounceRequest { left: Some(0), ..request }
+}
+
+/// Seeders, leechers and completed downloads.
+fn counts(embedder: &Embedder) -> (u32, u32, u32) {
+    let counts = embedder.tracker.swarm(&TORRENT).map(|swarm| swarm.counts()).unwrap_or_default();
+    (counts.seeders, counts.leechers, counts.completed)
+}
+
+/// The addresses that the tracker knows in the swarm.
+fn known(embedder: &Embedder) -> BTreeSet<String> {
+    let swarm = embedder.tracker.swarm(&TORRENT);
+    swarm.into_iter().flat_map(|swarm| swarm.peers()).map(|peer| peer.address.to_string()).collect()
+}
+
+/// The addresses that this asker gets.
+fn handed_out(embedder: &mut Embedder, asker: &AnnounceRequest) -> BTreeSet<String> {
+    embedder.announce(asker);
+    embedder.peers.iter().map(|peer| peer.address.to_string()).collect()
+}
+
+fn set<const N: usize>(addresses: [&str; N]) -> BTreeSet<String> {
+    addresses.map(str::to_owned).into()
+}
+
+fn refused(embedder: &mut Embedder, request: &AnnounceRequest) -> AnnounceError {
+    let answer = embedder.tracker.announce(embedder.now, &mut embedder.rng, request, &mut embedder.peers);
+    assert!(embedder.peers.is_empty(), "a refusal hands nobody out");
+    answer.expect_err("it should be refused")
+}
+
+/// What happened since the last time, in a word each.
+fn happened(embedder: &mut Embedder) -> Vec<&'static str> {
+    std::iter::from_fn(|| embedder.tracker.poll_event())
+        .map(|event| match event.kind {
+            EventKind::SwarmCreated => "created",
+            EventKind::SwarmDropped => "dropped",
+            EventKind::PeerJoined(_) => "joined",
+            EventKind::PeerUpdated { moved_from: None, .. } => "updated",
+            EventKind::PeerUpdated { moved_from: Some(_), .. } => "moved",
+            EventKind::PeerCompleted(_) => "completed",
+            EventKind::PeerLeft(_) => "left",
+            EventKind::PeerExpired(_) => "expired",
+            _ => "unknown",
+        })
+        .collect()
+}
+
+// The order of events.
+
+#[test]
+fn the_counts_of_an_answer_include_the_asker() {
+    let mut embedder = embedder();
+    let answer = embedder.announce(&started(client(A)));
+    assert_eq!((answer.seeders, answer.leechers, answer.completed), (0, 1, 0));
+    let answer = embedder.announce(&completed(client(A)));
+    assert_eq!((answer.seeders, answer.leechers, answer.completed), (1, 0, 1));
+    let answer = embedder.announce(&stopped(client(A)));
+    assert_eq!((answer.seeders, answer.leechers, answer.completed), (0, 0, 1));
+}
+
+#[test]
+fn whatever_an_unknown_peer_sends_starts_it() {
+    for (event, left, expected) in [
+        (None, Some(1), (0, 1, 0)),
+        (None, Some(0), (1, 0, 0)),
+        (Some(AnnounceEvent::Started), Some(1), (0, 1, 0)),
+        (Some(AnnounceEvent::Started), Some(0), (1, 0, 0)),
+        (Some(AnnounceEvent::Paused), Some(1), (0, 1, 0)),
+        (Some(AnnounceEvent::Completed), Some(0), (1, 0, 0)),
+    ] {
+        let mut embedder = embedder();
+        embedder.announce(&AnnounceRequest { event, left, ..client(A) });
+        assert_eq!(counts(&embedder), expected, "{event:?}, {left:?}");
+        assert_eq!(happened(&mut embedder), ["created", "joined"]);
+    }
+}
+
+#[test]
+fn stopped_from_an_unknown_peer_gets_a_normal_answer() {
+    let mut embedder = embedder();
+    let answer = embedder.announce(&stopped(client(A)));
+    assert!(answer.interval > Duration::ZERO);
+    assert_eq!(happened(&mut embedder), [""; 0]);
+    assert_eq!(embedder.tracker.totals().swarms, 0);
+
+    embedder.announce(&client(B));
+    let answer = embedder.announce(&stopped(client(A)));
+    assert_eq!((answer.seeders, answer.leechers), (0, 1));
+    assert_eq!(known(&embedder), set([B]));
+}
+
+#[test]
+fn stopped_gets_no_peers_whatever_it_wants() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&client(B));
+    assert_eq!(handed_out(&mut embedder, &AnnounceRequest { numwant: Some(200), ..stopped(client(A)) }), set([]));
+}
+
+#[test]
+fn started_again_is_an_update() {
+    let mut embedder = embedder();
+    embedder.announce(&started(client(A)));
+    embedder.now = Instant::from_secs(100);
+    embedder.announce(&started(client(A)));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "updated"]);
+    let peer = embedder.tracker.swarm(&TORRENT).unwrap().peers().next().unwrap();
+    assert_eq!((peer.first_seen, peer.last_seen), (Instant::ZERO, embedder.now));
+}
+
+#[test]
+fn stopped_twice_leaves_once() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&stopped(client(A)));
+    embedder.announce(&stopped(client(A)));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "left", "dropped"]);
+}
+
+// Completed downloads.
+
+#[test]
+fn completed_twice_counts_once() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&completed(client(A)));
+    embedder.announce(&completed(client(A)));
+    assert_eq!(counts(&embedder), (1, 0, 1));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "updated", "completed", "updated"]);
+    assert_eq!(embedder.tracker.totals().completed, 1);
+}
+
+#[test]
+fn a_download_checked_again_counts_once() {
+    let mut embedder = embedder();
+    for request in [client(A), completed(client(A)), client(A), completed(client(A))] {
+        embedder.announce(&request);
+    }
+    assert_eq!(counts(&embedder), (1, 0, 1));
+}
+
+#[test]
+fn completed_from_an_unknown_peer_is_no_download() {
+    let mut embedder = embedder();
+    embedder.announce(&completed(client(A)));
+    assert_eq!(counts(&embedder), (1, 0, 0));
+}
+
+/// WebTorrent, at each start of what it has.
+#[test]
+fn completed_after_started_with_nothing_left_is_no_download() {
+    let mut embedder = embedder();
+    embedder.announce(&started(seed(client(A))));
+    embedder.announce(&completed(client(A)));
+    assert_eq!(counts(&embedder), (1, 0, 0));
+}
+
+#[test]
+fn a_download_counts_when_its_completed_was_lost() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&seed(client(A)));
+    assert_eq!(counts(&embedder), (1, 0, 1));
+}
+
+/// bittorrent-tracker 11 says that 16,384 bytes are left, version 9 does not say.
+#[test]
+fn completed_is_a_seed_whatever_is_left() {
+    for left in [Some(16_384), None, Some(u64::MAX)] {
+        let mut embedder = embedder();
+        embedder.announce(&client(A));
+        embedder.announce(&AnnounceRequest { left, ..completed(client(A)) });
+        assert_eq!(counts(&embedder), (1, 0, 1), "{left:?}");
+        assert_eq!(handed_out(&mut embedder, &seed(client(B))), set([]), "a seed is of no use to a seed");
+    }
+}
+
+#[test]
+fn who_does_not_say_what_is_left_is_a_leecher() {
+    // 2^32 is what some other tracker takes for 0.
+    for left in [None, Some(1), Some(1 << 32), Some(u64::MAX)] {
+        let mut embedder = embedder();
+        embedder.announce(&AnnounceRequest { left, ..client(A) });
+        assert_eq!(counts(&embedder), (0, 1, 0), "{left:?}");
+    }
+}
+
+#[test]
+fn a_swarm_is_remembered_for_its_downloads_until_its_timeout() {
+    let mut embedder = embedder();
+    let timeout = u32::try_from(embedder.tracker.config().swarm_timeout.as_secs()).unwrap();
+    embedder.announce(&client(A));
+    embedder.announce(&completed(client(A)));
+    embedder.now = Instant::from_secs(100);
+    embedder.announce(&stopped(client(A)));
+    assert_eq!(counts(&embedder), (0, 0, 1));
+    assert_eq!(embedder.tracker.next_expiry(), Some(Instant::from_secs(100 + timeout)));
+
+    embedder.tracker.expire(Instant::from_secs(99 + timeout));
+    assert_eq!(counts(&embedder), (0, 0, 1));
+    embedder.tracker.expire(Instant::from_secs(100 + timeout));
+    assert!(embedder.tracker.swarm(&TORRENT).is_none());
+    assert_eq!(embedder.tracker.next_expiry(), None);
+    assert_eq!(happened(&mut embedder), ["created", "joined", "updated", "completed", "left", "dropped"]);
+    assert_eq!(embedder.tracker.totals().completed, 1, "the total stays");
+}
+
+#[test]
+fn a_swarm_that_is_joined_again_goes_on_with_its_count() {
+    let mut embedder = embedder();
+    for request in [client(A), completed(client(A)), stopped(client(A)), client(B)] {
+        embedder.announce(&request);
+    }
+    assert_eq!(counts(&embedder), (0, 1, 1));
+}
+
+#[test]
+fn a_swarm_that_nobody_completed_goes_with_its_last_peer() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.tracker.expire(Instant::from_secs(1_000_000));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "expired", "dropped"]);
+    assert_eq!(embedder.tracker.totals().swarms, 0);
+}
+
+// Partial seeds.
+
+/// Transmission sends `paused` instead of `started`.
+#[test]
+fn paused_is_a_partial_seed() {
+    let mut embedder = embedder();
+    let partial = event(AnnounceEvent::Paused, client(A));
+    embedder.announce(&partial);
+    let counts = embedder.tracker.swarm(&TORRENT).unwrap().counts();
+    assert_eq!(counts, SwarmCounts { seeders: 0, leechers: 1, partial_seeds: 1, completed: 0 });
+
+    embedder.announce(&seed(client(C)));
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([A, C]), "leechers get partial seeds");
+    assert_eq!(handed_out(&mut embedder, &partial), set([B]), "partial seeds get leechers");
+    assert_eq!(handed_out(&mut embedder, &seed(client(C))), set([B]), "seeds get no partial seeds");
+}
+
+#[test]
+fn a_partial_seed_that_wants_more_is_a_leecher_again() {
+    let mut embedder = embedder();
+    embedder.announce(&event(AnnounceEvent::Paused, client(A)));
+    embedder.announce(&client(A));
+    assert_eq!(embedder.tracker.swarm(&TORRENT).unwrap().counts().partial_seeds, 0);
+    embedder.announce(&completed(client(A)));
+    assert_eq!(counts(&embedder), (1, 0, 1));
+}
+
+// Who is who.
+
+#[test]
+fn a_client_that_restarts_on_another_port_takes_its_old_place() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&AnnounceRequest { port: 7000, ..started(client(A)) });
+    assert_eq!(known(&embedder), set(["10.77.0.2:7000"]));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "moved"]);
+}
+
+#[test]
+fn a_client_that_restarts_with_another_peer_id_takes_its_port_again() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&AnnounceRequest { peer_id: peer_id("again"), ..started(client(A)) });
+    assert_eq!((known(&embedder), counts(&embedder)), (set([A]), (0, 1, 0)));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "left", "joined"]);
+}
+
+#[test]
+fn another_download_on_the_same_port_counts_for_itself() {
+    let mut embedder = embedder();
+    let again = AnnounceRequest { peer_id: peer_id("again"), ..client(A) };
+    for request in [client(A), completed(client(A)), again.clone(), completed(again)] {
+        embedder.announce(&request);
+    }
+    assert_eq!(counts(&embedder), (1, 0, 2));
+}
+
+#[test]
+fn a_late_stopped_of_the_earlier_client_on_a_port_changes_nothing() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&AnnounceRequest { peer_id: peer_id("again"), ..client(A) });
+    embedder.announce(&stopped(client(A)));
+    assert_eq!(known(&embedder), set([A]));
+}
+
+#[test]
+fn a_client_that_moves_onto_the_port_of_another_leaves_one() {
+    let mut embedder = embedder();
+    embedder.announce(&client("10.77.0.2:6881"));
+    embedder.announce(&client("10.77.0.2:6882"));
+    embedder.announce(&AnnounceRequest { port: 6882, ..client("10.77.0.2:6881") });
+    assert_eq!(known(&embedder), set(["10.77.0.2:6882"]));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "joined", "left", "moved"]);
+}
+
+#[test]
+fn a_client_that_changes_its_key_is_not_there_twice() {
+    let mut embedder = embedder();
+    let key = |key: &[u8], port| AnnounceRequest { key: PeerKey::from_bytes(key), port, ..client(A) };
+    embedder.announce(&key(b"one", 6881));
+    embedder.announce(&key(b"two", 6882));
+    embedder.announce(&key(b"two", 6881));
+    assert_eq!(known(&embedder), set(["10.77.0.2:6881"]));
+}
+
+/// Some clients send port 0 when they stop.
+#[test]
+fn stopped_with_port_0_is_known_by_its_client() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&client(B));
+    embedder.announce(&AnnounceRequest { port: 0, ..stopped(client(A)) });
+    assert_eq!(known(&embedder), set([B]));
+}
+
+#[test]
+fn two_clients_behind_one_address_are_two() {
+    let mut embedder = embedder();
+    embedder.announce(&client("10.77.0.2:6881"));
+    assert_eq!(handed_out(&mut embedder, &client("10.77.0.2:6882")), set(["10.77.0.2:6881"]));
+    assert_eq!(handed_out(&mut embedder, &client("10.77.0.2:6881")), set(["10.77.0.2:6882"]));
+}
+
+#[test]
+fn two_clients_that_listen_nowhere_are_two_and_nobody_gets_them() {
+    let mut embedder = embedder();
+    let (one, other) = (client("10.77.0.2:0"), AnnounceRequest { peer_id: peer_id("other"), ..client("10.77.0.2:0") });
+    embedder.announce(&one);
+    embedder.announce(&other);
+    assert_eq!(counts(&embedder), (0, 2, 0));
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([]));
+    assert_eq!(handed_out(&mut embedder, &one), set([B]));
+    embedder.announce(&stopped(one));
+    assert_eq!(counts(&embedder), (0, 2, 0), "the other one and B");
+}
+
+/// libtorrent announces from each address of its machine, with one peer id and key.
+#[test]
+fn a_client_on_two_addresses_is_two_peers_and_gets_neither() {
+    let mut embedder = embedder();
+    let over =
+        |address: &str| AnnounceRequest { peer_id: peer_id("both"), key: PeerKey::from_bytes(b"k"), ..client(address) };
+    let both = [over("10.77.0.2:6881"), over("10.78.0.2:6881"), over("[fd77::2]:6881")];
+    for request in &both {
+        embedder.announce(request);
+    }
+    for request in &both {
+        assert_eq!(handed_out(&mut embedder, request), set([]));
+    }
+    assert_eq!(handed_out(&mut embedder, &client(B)), set(["10.77.0.2:6881", "10.78.0.2:6881", "[fd77::2]:6881"]));
+    embedder.announce(&stopped(over("10.78.0.2:6881")));
+    assert_eq!(known(&embedder), set(["10.77.0.2:6881", "[fd77::2]:6881", B]));
+}
+
+#[test]
+fn a_v4_mapped_address_is_the_ipv4_one() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    let mapped = |ip: IpAddr| match ip {
+        IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
+        v6 => v6,
+    };
+    let again = client(A);
+    embedder.announce(&AnnounceRequest { remote: mapped(again.remote), local: mapped(again.local), ..again });
+    assert_eq!((known(&embedder), counts(&embedder)), (set([A]), (0, 1, 0)));
+}
+
+#[test]
+fn both_families_share_a_swarm() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&client("[fd77::2]:6881"));
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([A, "[fd77::2]:6881"]));
+    assert_eq!(handed_out(&mut embedder, &client("[fd77::3]:6881")), set([A, B, "[fd77::2]:6881"]));
+}
+
+// Addresses.
+
+#[test]
+fn a_client_on_the_trackers_machine_is_where_the_asker_reached_it() {
+    let mut embedder = embedder();
+    embedder.announce(&seed(client("127.0.0.1:6881")));
+    for (asker, seen) in [
+        ("10.77.0.2:6881", "10.77.0.1:6881"),
+        ("10.78.0.2:6881", "10.78.0.1:6881"),
+        ("[fd77::2]:6881", "[fd77::1]:6881"),
+    ] {
+        // The askers leave again, so that they do not get each other.
+        assert_eq!(handed_out(&mut embedder, &client(asker)), set([seen]));
+        embedder.announce(&stopped(client(asker)));
+    }
+}
+
+#[test]
+fn a_client_on_the_trackers_machine_is_handed_out_once() {
+    let mut embedder = embedder();
+    let over =
+        |address: &str| AnnounceRequest { peer_id: peer_id("host"), key: PeerKey::from_bytes(b"k"), ..client(address) };
+    for address in ["127.0.0.1:6881", "[::1]:6881", "10.77.0.1:6881"] {
+        embedder.announce(&over(address));
+    }
+    embedder.announce(&client(A));
+    assert_eq!(embedder.peers.len(), 1, "{:?}", embedder.peers);
+    assert_eq!(embedder.peers[0].address.to_string(), "10.77.0.1:6881");
+}
+
+#[test]
+fn a_client_that_restarts_on_the_trackers_machine_does_not_get_itself() {
+    let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
+    for (before, after) in [("127.0.0.1:6881", "10.77.0.1:6881"), ("10.77.0.1:6881", "127.0.0.1:6881")] {
+        let mut embedder = Embedder::new(Config { host_addresses, ..Config::default() });
+        embedder.announce(&client(before));
+        assert_eq!(handed_out(&mut embedder, &client(after)), set([]), "{before}, then {after}");
+    }
+}
+
+/// Transmission never dials 127.0.0.1 or ::1.
+#[test]
+fn clients_on_the_trackers_machine_get_each_other_by_its_lan_address() {
+    let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
+    let mut embedder = Embedder::new(Config { host_addresses, ..Config::default() });
+    for address in ["127.0.0.1:6881", "127.0.0.2:6882", "[::1]:6883"] {
+        embedder.announce(&seed(client(address)));
+    }
+    let asker = client("127.0.0.1:7000");
+    assert_eq!(handed_out(&mut embedder, &asker), set(["10.77.0.1:6881", "127.0.0.2:6882", "10.77.0.1:6883"]));
+
+    let mut embedder = Embedder::new(Config::default());
+    embedder.announce(&seed(client("127.0.0.1:6881")));
+    assert_eq!(handed_out(&mut embedder, &asker), set(["127.0.0.1:6881"]), "where no LAN address is known");
+}
+
+#[test]
+fn an_asker_behind_a_proxy_gets_the_lan_address() {
+    let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
+    let behind_proxy = AnnounceRequest { local: [127, 0, 0, 1].into(), ..client(A) };
+    for (host_addresses, expected) in [(host_addresses, set(["10.77.0.1:6881"])), (HostAddresses::default(), set([]))] {
+        let mut embedder = Embedder::new(Config { host_addresses, ..Config::default() });
+        embedder.announce(&client("127.0.0.1:6881"));
+        assert_eq!(handed_out(&mut embedder, &behind_proxy), expected);
+    }
+}
+
+#[test]
+fn link_local_ipv4_is_for_those_who_have_it() {
+    let mut embedder = embedder();
+    embedder.announce(&client("169.254.7.2:6881"));
+    for asker in [A, "[fd77::2]:6881", "127.0.0.1:6881"] {
+        assert!(!handed_out(&mut embedder, &client(asker)).contains("169.254.7.2:6881"), "{asker}");
+    }
+    assert!(handed_out(&mut embedder, &client("169.254.7.3:6881")).contains("169.254.7.2:6881"));
+}
+
+#[test]
+fn link_local_ipv6_is_counted_and_warned_and_never_handed_out() {
+    let mut embedder = embedder();
+    let answer = embedder.announce(&client("[fe80::2]:6881"));
+    assert_eq!((answer.leechers, answer.warning), (1, Some(Warning::LinkLocalAddress)));
+    for asker in [A, "[fe80::3]:6881", "[fd77::2]:6881"] {
+        assert!(!handed_out(&mut embedder, &client(asker)).contains("[fe80::2]:6881"), "{asker}");
+    }
+    assert_eq!(embedder.announce(&client(A)).warning, None);
+}
+
+#[test]
+fn what_nobody_can_dial_is_never_handed_out() {
+    let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+    for address in ["0.0.0.0:1", "255.255.255.255:1", "224.0.0.1:1", "[::]:1", "[ff02::1]:1", "10.77.0.9:0"] {
+        embedder.announce(&client(address));
+    }
+    assert_eq!(counts(&embedder), (0, 6, 0));
+    assert_eq!(handed_out(&mut embedder, &client(A)), set([]));
+}
+
+#[test]
+fn a_claimed_address_counts_from_trusted_networks_only() {
+    let config = Config { trusted_networks: vec!["10.78.0.0/24".parse().unwrap()], ..Config::default() };
+    for (from, claimed, kept) in [
+        ("10.77.0.2:6881", "10.77.0.99", "10.77.0.2:6881"),
+        ("10.78.0.2:6881", "10.77.0.99", "10.77.0.99:6881"),
+        ("10.78.0.2:6881", "::ffff:10.77.0.99", "10.77.0.99:6881"),
+        ("10.78.0.2:6881", "fd77::99", "[fd77::99]:6881"),
+        ("127.0.0.1:6881", "10.77.0.99", "10.77.0.99:6881"),
+        ("[::1]:6881", "10.77.0.99", "10.77.0.99:6881"),
+        // Nobody can be there.
+        ("10.78.0.2:6881", "127.0.0.1", "10.78.0.2:6881"),
+        ("10.78.0.2:6881", "::1", "10.78.0.2:6881"),
+        ("10.78.0.2:6881", "0.0.0.0", "10.78.0.2:6881"),
+        ("10.78.0.2:6881", "224.0.0.1", "10.78.0.2:6881"),
+        ("10.78.0.2:6881", "255.255.255.255", "10.78.0.2:6881"),
+        ("10.78.0.2:6881", "fe80::99", "10.78.0.2:6881"),
+    ] {
+        let mut embedder = Embedder::new(config.clone());
+        embedder.announce(&AnnounceRequest { claimed_ip: claimed.parse().ok(), ..client(from) });
+        assert_eq!(known(&embedder), set([kept]), "{from} claims {claimed}");
+    }
+}
+
+#[test]
+fn only_a_public_address_is_told_to_its_owner() {
+    let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+    for (address, told) in [
+        ("203.0.113.9:6881", Some("203.0.113.9")),
+        ("[2001:db8::9]:6881", Some("2001:db8::9")),
+        (A, None),
+        ("127.0.0.1:6881", None),
+        ("[fd77::2]:6881", None),
+        ("169.254.7.2:6881", None),
+    ] {
+        assert_eq!(embedder.announce(&client(address)).external_ip, told.map(|ip| ip.parse().unwrap()), "{address}");
+    }
+}
+
+// Who gets whom.
+
+/// The seed that starts after the leechers dials them.
+#[test]
+fn seeds_get_leechers_and_leechers_get_both() {
+    let mut embedder = embedder();
+    embedder.announce(&seed(client(A)));
+    embedder.announce(&client(B));
+    assert_eq!(handed_out(&mut embedder, &started(seed(client(C)))), set([B]));
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([A, C]));
+}
+
+#[test]
+fn completed_gets_no_seeds_any_more() {
+    let mut embedder = embedder();
+    embedder.announce(&seed(client(A)));
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([A]));
+    assert_eq!(handed_out(&mut embedder, &completed(client(B))), set([]));
+}
+
+#[test]
+fn who_wants_no_peers_gets_none_and_is_counted() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    assert_eq!(handed_out(&mut embedder, &AnnounceRequest { numwant: Some(0), ..client(B) }), set([]));
+    assert_eq!(counts(&embedder), (0, 2, 0));
+}
+
+#[test]
+fn torrents_do_not_mix() {
+    let mut embedder = embedder();
+    embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) });
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([]));
+}
+
+// Time.
+
+/// libtorrent announces every 300 s and rTorrent every 600 s, however short the interval.
+#[test]
+fn a_silent_peer_stays_for_two_announces_of_the_slowest_client() {
+    let mut embedder = embedder();
+    let answer = embedder.announce(&client(A));
+    assert!(answer.interval <= Duration::from_secs(66));
+    embedder.tracker.expire(Instant::from_secs(1259));
+    assert_eq!(known(&embedder), set([A]));
+    assert_eq!(embedder.tracker.next_expiry(), Some(Instant::from_secs(1260)));
+    embedder.tracker.expire(Instant::from_secs(1260));
+    assert_eq!(known(&embedder), set([]));
+}
+
+#[test]
+fn an_announce_is_a_sign_of_life() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&client(B));
+    embedder.now = Instant::from_secs(1000);
+    embedder.announce(&client(A));
+    embedder.tracker.expire(Instant::from_secs(1260));
+    assert_eq!(known(&embedder), set([A]));
+}
+
+#[test]
+fn a_long_interval_makes_for_a_longer_life() {
+    let interval = Duration::from_secs(1800);
+    let config = Config { interval_floor: interval, interval_jitter_percent: 0, ..Config::default() };
+    let mut embedder = Embedder::new(config);
+    assert_eq!(embedder.announce(&client(A)).interval, interval);
+    embedder.tracker.expire(Instant::from_secs(3659));
+    assert_eq!(known(&embedder), set([A]));
+    embedder.tracker.expire(Instant::from_secs(3660));
+    assert_eq!(known(&embedder), set([]));
+}
+
+#[test]
+fn time_that_goes_back_stands_still() {
+    let mut embedder = embedder();
+    embedder.now = Instant::from_secs(1000);
+    embedder.announce(&client(A));
+    embedder.now = Instant::from_secs(10);
+    embedder.announce(&client(B));
+    let seen: Vec<_> = embedder.tracker.swarm(&TORRENT).unwrap().peers().map(|peer| peer.last_seen.as_secs()).collect();
+    assert_eq!(seen, [1000, 1000]);
+    embedder.tracker.expire(Instant::ZERO);
+    assert_eq!(known(&embedder), set([A, B]));
+}
+
+#[test]
+fn shards_have_one_time() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let shards = Shards::new(Config::default(), NonZeroUsize::new(16).unwrap(), &mut rng).unwrap();
+    let mut peers = Vec::new();
+    for (now, byte) in [(1000, 1), (10, 2)] {
+        let request = AnnounceRequest { info_hash: InfoHash::new([byte; 20]), ..client(A) };
+        shards.announce(Instant::from_secs(now), &mut rng, &request, &mut peers).unwrap();
+    }
+    shards.for_each_swarm(|_, swarm| assert!(swarm.peers().all(|peer| peer.first_seen.as_secs() == 1000)));
+}
+
+#[test]
+fn the_end_of_time_is_no_panic() {
+    let mut embedder = embedder();
+    embedder.now = Instant::from_secs(u32::MAX);
+    embedder.announce(&client(A));
+    embedder.announce(&completed(client(A)));
+    embedder.tracker.expire(embedder.now);
+    assert_eq!(embedder.tracker.totals().swarms, 0);
+}
+
+#[test]
+fn one_call_of_expire_does_not_take_on_a_million_peers() {
+    let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+    for number in 0..15_000_u32 {
+        let mut info_hash = [0; 20];
+        info_hash[..4].copy_from_slice(&(number / 100).to_be_bytes());
+        let [_, b, c, d] = number.to_be_bytes();
+        let request =
+            AnnounceRequest { info_hash: InfoHash::new(info_hash), remote: [10, b, c, d].into(), ..client(A) };
+        embedder.announce(&request);
+    }
+    let later = Instant::from_secs(5000);
+    embedder.tracker.expire(later);
+    assert!((1..15_000).contains(&embedder.tracker.totals().peers()));
+    assert!(embedder.tracker.next_expiry().is_some_and(|next| next <= later), "there is more to do");
+    embedder.tracker.expire(later);
+    assert_eq!(embedder.tracker.totals().peers(), 0);
+}
+
+// The interval.
+
+#[test]
+fn the_interval_grows_with_all_peers_of_all_shards() {
+    let config = Config { announce_budget: 1, interval_jitter_percent: 0, ..Config::default() };
+    let mut rng = StdRng::seed_from_u64(1);
+    let shards = Shards::new(config, NonZeroUsize::new(8).unwrap(), &mut rng).unwrap();
+    let mut peers = Vec::new();
+    let mut announce = |info_hash, number: usize| {
+        let address = format!("10.77.{}.{}:6881", number / 200, 1 + number % 200);
+        let request = AnnounceRequest { info_hash, ..client(&address) };
+        shards.announce(Instant::ZERO, &mut rng, &request, &mut peers).unwrap()
+    };
+    // One big swarm is in one shard; a newcomer in another one shares its load.
+    for number in 0..500 {
+        announce(TORRENT, number);
+    }
+    for byte in 0..32 {
+        let answer = announce(InfoHash::new([100 + byte; 20]), usize::from(byte));
+        let expected = 500 + u64::from(byte);
+        assert_eq!(answer.interval.as_secs(), expected, "one announce a second from {expected} peers");
+        assert_eq!(answer.min_interval.as_secs(), expected / 2);
+    }
+}
+
+#[test]
+fn a_small_network_announces_every_minute_or_so() {
+    let mut embedder = embedder();
+    let intervals: BTreeSet<u64> = (0..500).map(|_| embedder.announce(&client(A)).interval.as_secs()).collect();
+    assert_eq!(intervals, (54..=66).collect());
+    assert!((30..=33).contains(&embedder.announce(&client(A)).min_interval.as_secs()));
+}
+
+// Limits.
+
+#[test]
+fn a_swarm_too_many_is_refused() {
+    let mut embedder = Embedder::new(Config { max_swarms: 1, ..Config::default() });
+    embedder.announce(&client(A));
+    let other = AnnounceRequest { info_hash: OTHER_TORRENT, ..client(B) };
+    assert_eq!(refused(&mut embedder, &other), AnnounceError::TooManySwarms { limit: 1 });
+    embedder.announce(&stopped(client(A)));
+    embedder.announce(&other);
+}
+
+#[test]
+fn a_peer_too_many_for_its_swarm_is_refused() {
+    let mut embedder = Embedder::new(Config { max_peers_per_swarm: 2, ..Config::default() });
+    embedder.announce(&client(A));
+    embedder.announce(&client(B));
+    assert_eq!(refused(&mut embedder, &client(C)), AnnounceError::SwarmFull { limit: 2 });
+    // Who is in may announce, move, leave; who takes another's place may come.
+    embedder.announce(&AnnounceRequest { port: 7000, ..client(A) });
+    embedder.announce(&AnnounceRequest { peer_id: peer_id("again"), ..client(B) });
+    embedder.announce(&stopped(client(C)));
+    assert_eq!(known(&embedder), set(["10.77.0.2:7000", B]));
+    embedder.announce(&stopped(AnnounceRequest { peer_id: peer_id("again"), ..client(B) }));
+    embedder.announce(&client(C));
+    assert_eq!(known(&embedder), set(["10.77.0.2:7000", C]));
+}
+
+#[test]
+fn a_peer_too_many_for_the_tracker_is_refused() {
+    let mut embedder = Embedder::new(Config { max_peers: 2, ..Config::default() });
+    embedder.announce(&client(A));
+    embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(B) });
+    for request in [client(C), AnnounceRequest { info_hash: InfoHash::new([9; 20]), ..client(C) }] {
+        assert_eq!(refused(&mut embedder, &request), AnnounceError::TooManyPeers { limit: 2 });
+    }
+    assert_eq!(embedder.tracker.totals().swarms, 2, "a refusal leaves no swarm behind");
+    embedder.announce(&client(A));
+    embedder.announce(&stopped(client(A)));
+    embedder.announce(&client(C));
+}
+
+#[test]
+fn a_peer_too_many_at_an_address_takes_the_place_of_the_stalest() {
+    let mut embedder =
+        Embedder::new(Config { max_peers_per_address: 2, max_peers_per_swarm: 3, max_peers: 3, ..Config::default() });
+    for (now, address) in
+        [(0, "10.77.0.2:1"), (1, "10.77.0.2:2"), (2, "10.77.0.3:1"), (3, "10.77.0.2:1"), (4, "10.77.0.2:3")]
+    {
+        embedder.now = Instant::from_secs(now);
+        embedder.announce(&client(address));
+    }
+    assert_eq!(known(&embedder), set(["10.77.0.2:1", "10.77.0.2:3", "10.77.0.3:1"]));
+}
+
+#[test]
+fn limits_hold_for_all_shards_together() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut peers = Vec::new();
+    let request = |byte: u8, host: u8| AnnounceRequest {
+        info_hash: InfoHash::new([byte; 20]),
+        ..client(&format!("10.77.0.{host}:6881"))
+    };
+
+    let config = Config { max_swarms: 5, ..Config::default() };
+    let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
+    let taken = (0..20).filter(|&byte| shards.announce(Instant::ZERO, &mut rng, &request(byte, 2), &mut peers).is_ok());
+    assert_eq!(taken.count(), 5);
+    shards.expire(Instant::from_secs(5000));
+    let taken =
+        (20..40).filter(|&byte| shards.announce(Instant::ZERO, &mut rng, &request(byte, 2), &mut peers).is_ok());
+    assert_eq!(taken.count(), 5, "what expired makes room");
+
+    let config = Config { max_peers: 7, ..Config::default() };
+    let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
+    let taken =
+        (1..40).filter(|&host| shards.announce(Instant::ZERO, &mut rng, &request(host % 3, host), &mut peers).is_ok());
+    assert_eq!(taken.count(), 7);
+    assert_eq!((shards.totals().peers(), shards.totals().refused_announces), (7, 32));
+    shards.set_torrents(&TorrentPolicy { allowed: Some([InfoHash::new([0; 20])].into()), ..TorrentPolicy::default() });
+    let dropped = 7 - shards.totals().peers();
+    let taken =
+        (50..100).filter(|&host| shards.announce(Instant::ZERO, &mut rng, &request(0, host), &mut peers).is_ok());
+    assert_eq!(taken.count() as u64, dropped, "what is not served any more makes room");
+}
+
+#[test]
+fn shards_count_right_with_many_threads() {
+    const THREADS: u8 = 8;
+    let mut rng = StdRng::seed_from_u64(1);
+    let shards = Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let shards = &shards;
+            scope.spawn(move || {
+                let mut rng = StdRng::seed_from_u64(u64::from(thread));
+                let mut peers = Vec::new();
+                for host in 1..=100 {
+                    let address = format!("10.77.{thread}.{host}:6881");
+                    let request = AnnounceRequest { info_hash: InfoHash::new([host % 7; 20]), ..client(&address) };
+                    shards.announce(Instant::ZERO, &mut rng, &request, &mut peers).unwrap();
+                    if host % 2 == 0 {
+                        shards.announce(Instant::ZERO, &mut rng, &stopped(request), &mut peers).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let totals = shards.totals();
+    assert_eq!((totals.swarms, totals.peers(), totals.announces), (7, 8 * 50, 8 * 150));
+    let mut peers = Vec::new();
+    shards.announce(Instant::ZERO, &mut rng, &AnnounceRequest { numwant: Some(0), ..client(A) }, &mut peers).unwrap();
+    assert_eq!(shards.totals().peers(), 401);
+}
+
+// Policy.
+
+#[test]
+fn a_lan_tracker_serves_the_lan() {
+    let mut embedder = embedder();
+    let error = refused(&mut embedder, &client("8.8.8.8:6881"));
+    assert_eq!(error, AnnounceError::AddressNotAllowed { address: [8, 8, 8, 8].into() });
+    assert!(error.is_permanent());
+    let totals = embedder.tracker.totals();
+    assert_eq!((totals.announces, totals.refused_announces, totals.swarms), (1, 1, 0));
+    let mut counts = vec![SwarmCounts::default()];
+    assert_eq!(
+        embedder.tracker.scrape([8, 8, 8, 8].into(), &[TORRENT], &mut counts),
+        Err(ScrapeError::AddressNotAllowed { address: [8, 8, 8, 8].into() })
+    );
+    assert!(counts.is_empty());
+}
+
+/// Where it comes from decides, not what it claims.
+#[test]
+fn a_claimed_address_opens_no_door() {
+    let mut embedder = embedder();
+    let request = AnnounceRequest { claimed_ip: Some([10, 77, 0, 2].into()), ..client("8.8.8.8:6881") };
+    assert_eq!(refused(&mut embedder, &request), AnnounceError::AddressNotAllowed { address: [8, 8, 8, 8].into() });
+}
+
+#[test]
+fn torrents_that_are_not_served_are_refused() {
+    let torrents = TorrentPolicy { allowed: Some([TORRENT].into()), denied: [InfoHash::new([9; 20])].into() };
+    let mut embedder = Embedder::new(Config { torrents, ..Config::default() });
+    embedder.announce(&client(A));
+    let other = AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) };
+    let error = refused(&mut embedder, &other);
+    assert_eq!((error.is_permanent(), error), (false, AnnounceError::TorrentNotAllowed), "it may be registered soon");
+    let denied = AnnounceRequest { info_hash: InfoHash::new([9; 20]), ..client(A) };
+    let error = refused(&mut embedder, &denied);
+    assert_eq!((error.is_permanent(), error), (true, AnnounceError::TorrentDenied));
+    assert_eq!(refused(&mut embedder, &stopped(other)), AnnounceError::TorrentNotAllowed);
+}
+
+#[test]
+fn torrents_that_are_not_served_any_more_are_dropped() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) });
+    happened(&mut embedder);
+    embedder.tracker.set_torrents(TorrentPolicy { allowed: None, denied: [TORRENT].into() });
+    assert_eq!(happened(&mut embedder), ["dropped"]);
+    assert_eq!((embedder.tracker.totals().swarms, embedder.tracker.totals().peers()), (1, 1));
+    assert_eq!(refused(&mut embedder, &client(A)), AnnounceError::TorrentDenied);
+
+    embedder.tracker.set_torrents(TorrentPolicy::default());
+    embedder.announce(&client(A));
+    assert_eq!(happened(&mut embedder), ["created", "joined"]);
+    assert_eq!(counts(&embedder), (0, 1, 0));
+}
+
+// Scrapes.
+
+#[test]
+fn a_scrape_tells_counts_in_the_order_asked() {
+    let mut embedder = embedder();
+    for request in [client(A), completed(client(A)), client(B), event(AnnounceEvent::Paused, client(C))] {
+        embedder.announce(&request);
+    }
+    let mut counts = Vec::new();
+    let asked = [OTHER_TORRENT, TORRENT, TORRENT];
+    embedder.tracker.scrape([10, 77, 0, 2].into(), &asked, &mut counts).unwrap();
+    let told = SwarmCounts { seeders: 1, leechers: 2, partial_seeds: 1, completed: 1 };
+    assert_eq!(counts, [SwarmCounts::default(), told, told]);
+    assert_eq!(embedder.tracker.totals().swarms, 1, "a scrape makes no swarm");
+}
+
+#[test]
+fn a_scrape_of_too_many_is_refused() {
+    let mut embedder = embedder();
+    let mut counts = Vec::new();
+    let remote = [10, 77, 0, 2].into();
+    embedder.tracker.scrape(remote, &[TORRENT; 128], &mut counts).unwrap();
+    assert_eq!(counts.len(), 128);
+    let error = embedder.tracker.scrape(remote, &[TORRENT; 129], &mut counts);
+    assert_eq!(error, Err(ScrapeError::TooManyHashes { limit: 128, asked: 129 }));
+    assert!(counts.is_empty());
+    assert_eq!(embedder.tracker.totals().scrapes, 2);
+}
+
+// Events.
+
+#[test]
+fn nobody_listens_unless_there_is_room_for_events() {
+    let mut embedder = Embedder::new(Config::default());
+    embedder.announce(&client(A));
+    assert_eq!(embedder.tracker.poll_event(), None);
+    assert_eq!(embedder.tracker.totals().dropped_events, 0);
+}
+
+#[test]
+fn events_that_nobody_takes_are_dropped_and_counted() {
+    let mut embedder = Embedder::new(Config { max_pending_events: 3, ..Config::default() });
+    for request in [client(A), client(B), client(C), completed(client(A))] {
+        embedder.announce(&request);
+    }
+    assert_eq!(embedder.tracker.totals().dropped_events, 3);
+    assert_eq!(happened(&mut embedder), ["joined", "updated", "completed"], "the latest stay");
+    embedder.announce(&stopped(client(A)));
+    assert_eq!(happened(&mut embedder), ["left"]);
+}
+
+#[test]
+fn an_event_tells_all_about_its_peer() {
+    let mut embedder = embedder();
+    embedder.now = Instant::from_secs(7);
+    let request = AnnounceRequest { uploaded: 1, downloaded: 2, left: Some(3), ..client(A) };
+    embedder.announce(&request);
+    assert_eq!(happened(&mut embedder).len(), 2);
+    embedder.now = Instant::from_secs(9);
+    embedder.announce(&AnnounceRequest { uploaded: 4, port: 7000, ..request.clone() });
+    let event = embedder.tracker.poll_event().unwrap();
+    assert_eq!((event.at, event.info_hash), (embedder.now, TORRENT));
+    let EventKind::PeerUpdated { peer, moved_from } = event.kind else { panic!("{event:?}") };
+    assert_eq!(moved_from.unwrap().to_string(), A);
+    assert_eq!((peer.address.to_string().as_str(), peer.state), ("10.77.0.2:7000", PeerState::Leecher));
+    assert_eq!((peer.peer_id, peer.key), (request.peer_id, request.key));
+    assert_eq!((peer.uploaded, peer.downloaded, peer.left), (4, 2, Some(3)));
+    assert_eq!((peer.first_seen.as_secs(), peer.last_seen.as_secs(), peer.expires.as_secs()), (7, 9, 9 + 1260));
+}

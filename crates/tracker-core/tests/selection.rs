@@ -1,0 +1,283 @@
+//! Who is handed out: never the wrong ones, and each of the right ones as likely as any other.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use common::{Embedder, client};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, proptest};
+use proptest::sample::select;
+use proptest::{prop_assert, prop_assert_eq};
+use tracker_core::{Access, AnnounceEvent, AnnounceRequest, Config, HostAddresses, PeerState, SubnetPreference};
+
+const ASKERS: [&str; 2] = ["10.77.0.200:6881", "[fd77::200]:6881"];
+
+fn in_state(state: PeerState, request: AnnounceRequest) -> AnnounceRequest {
+    match state {
+        PeerState::Leecher => request,
+        PeerState::PartialSeed => AnnounceRequest { event: Some(AnnounceEvent::Paused), ..request },
+        PeerState::Seeder => AnnounceRequest { left: Some(0), ..request },
+    }
+}
+
+fn states() -> impl Strategy<Value = PeerState> {
+    select(vec![PeerState::Leecher, PeerState::PartialSeed, PeerState::Seeder])
+}
+
+proptest! {
+    #[test]
+    fn an_answer_holds_what_is_of_use_and_nothing_else(
+        members in vec((0_u8..7, 1_u8..40, 0_u16..3, states(), any::<u8>()), 0..60),
+        asker_state in states(),
+        asker in 0_usize..2,
+        numwant in 0_u32..100,
+        prefer_subnet in any::<bool>(),
+    ) {
+        let prefer_subnet = prefer_subnet.then(SubnetPreference::default);
+        let mut embedder = Embedder::new(Config { access: Access::All, prefer_subnet, ..Config::default() });
+        let asker = in_state(asker_state, AnnounceRequest { numwant: Some(numwant), ..client(ASKERS[asker]) });
+        let local = asker.local;
+
+        // The state of each peer, by where the asker can dial it.
+        let mut expected: BTreeMap<SocketAddr, Vec<PeerState>> = BTreeMap::new();
+        let mut kept = BTreeMap::new();
+        for (network, host, port, state, chance) in members {
+            let port = if port == 0 { 0 } else { 6880 + port };
+            let address = match network {
+                0 | 1 => format!("10.77.0.{host}:{port}"),
+                2 => format!("[fd77::{host:x}]:{port}"),
+                3 => format!("127.0.0.{host}:{port}"),
+                4 => format!("169.254.7.{host}:{port}"),
+                5 => format!("[fe80::{host:x}]:{port}"),
+                _ => format!("239.1.1.{host}:{port}"),
+            };
+            let mut member = in_state(state, client(&address));
+            if chance < 10 {
+                // The asker itself, by another of its addresses.
+                member.peer_id = asker.peer_id;
+                member.key = asker.key;
+            }
+            embedder.announce(&member);
+            kept.insert((member.remote, member.port, (port == 0).then_some(member.peer_id)), (network, member, state));
+        }
+        for (network, member, state) in kept.values() {
+            let useful = asker_state == PeerState::Leecher || *state == PeerState::Leecher;
+            if useful && member.port != 0 && *network < 4 && member.peer_id != asker.peer_id {
+                let ip = if *network == 3 { local } else { member.remote };
+                expected.entry(SocketAddr::new(ip, member.port)).or_default().push(*state);
+            }
+        }
+
+        embedder.announce(&asker);
+        let handed_out: BTreeSet<SocketAddr> = embedder.peers.iter().map(|peer| peer.address).collect();
+        prop_assert_eq!(handed_out.len(), embedder.peers.len(), "something is there twice: {:?}", embedder.peers);
+        prop_assert!(handed_out.len() <= numwant as usize);
+        prop_assert!(handed_out.iter().all(|address| expected.contains_key(address)), "{handed_out:?} of {expected:?}");
+        if numwant >= 60 {
+            prop_assert_eq!(handed_out.len(), expected.len(), "{:?} of {:?}", handed_out, expected);
+        }
+    }
+
+    /// The most that is handed out, whatever is asked for.
+    #[test]
+    fn numwant_has_a_default_and_a_limit(numwant in any::<Option<u32>>(), max_numwant in 1_u32..40) {
+        let default_numwant = max_numwant / 2;
+        let mut embedder = Embedder::new(Config { default_numwant, max_numwant, ..Config::default() });
+        for host in 1..=50 {
+            embedder.announce(&client(&format!("10.77.0.{host}:6881")));
+        }
+        embedder.announce(&AnnounceRequest { numwant, ..client(ASKERS[0]) });
+        prop_assert_eq!(embedder.peers.len(), numwant.unwrap_or(default_numwant).min(max_numwant) as usize);
+    }
+}
+
+/// How often each outcome came in the answers to one asker.
+fn tally<T: Ord>(
+    embedder: &mut Embedder,
+    asker: &AnnounceRequest,
+    times: usize,
+    mut outcome: impl FnMut(&[SocketAddr]) -> T,
+) -> BTreeMap<T, usize> {
+    let mut tally = BTreeMap::new();
+    for _ in 0..times {
+        embedder.announce(asker);
+        let addresses: Vec<SocketAddr> = embedder.peers.iter().map(|peer| peer.address).collect();
+        *tally.entry(outcome(&addresses)).or_insert(0) += 1;
+    }
+    tally
+}
+
+/// Pearson's chi-square test: all `outcomes` came, and no more unevenly than chance allows with a probability of 1e-6.
+#[track_caller]
+fn assert_uniform<T: Ord>(tally: &BTreeMap<T, usize>, outcomes: usize) {
+    assert_eq!(tally.len(), outcomes, "outcomes that came");
+    let expected = tally.values().sum::<usize>() as f64 / outcomes as f64;
+    assert!(expected >= 20.0, "too few draws to tell: {expected} of each outcome");
+    let chi_square: f64 = tally.values().map(|&count| (count as f64 - expected).powi(2) / expected).sum();
+    let critical = critical_value(outcomes - 1);
+    assert!(chi_square < critical, "chi-square is {chi_square}, its critical value {critical}");
+}
+
+/// What chi-square exceeds with a probability of 1e-6, by the approximation of Wilson and Hilferty.
+fn critical_value(degrees_of_freedom: usize) -> f64 {
+    // Of the standard normal distribution.
+    const QUANTILE: f64 = 4.753_424;
+    let degrees = degrees_of_freedom as f64;
+    let spread = 2.0 / (9.0 * degrees);
+    degrees * (1.0 - spread + QUANTILE * spread.sqrt()).powi(3)
+}
+
+#[test]
+fn critical_values_are_close_to_the_exact_ones() {
+    for (degrees, exact) in [(9, 44.81), (23, 70.55), (63, 131.37), (99, 180.79), (319, 453.76)] {
+        let approximation = critical_value(degrees);
+        assert!((0.99..1.03).contains(&(approximation / exact)), "{degrees}: {approximation}, {exact} exactly");
+    }
+}
+
+fn nth(number: usize) -> AnnounceRequest {
+    client(&format!("10.77.{}.{}:6881", 100 + number / 200, 1 + number % 200))
+}
+
+/// A swarm with so many leechers and then so many seeds, and an asker.
+fn swarm(leechers: usize, seeds: usize) -> (Embedder, AnnounceRequest) {
+    let mut embedder = Embedder::new(Config::default());
+    for number in 0..leechers + seeds {
+        let state = if number < leechers { PeerState::Leecher } else { PeerState::Seeder };
+        embedder.announce(&in_state(state, nth(number)));
+    }
+    (embedder, client(ASKERS[0]))
+}
+
+#[test]
+fn every_choice_and_order_is_as_likely() {
+    for (leechers, seeds, numwant, orders) in
+        [(4, 0, 3, 24), (4, 0, 4, 24), (2, 2, 3, 24), (1, 5, 2, 30), (5, 0, 50, 120)]
+    {
+        let (mut embedder, mut asker) = swarm(leechers, seeds);
+        asker.numwant = Some(numwant);
+        assert_uniform(&tally(&mut embedder, &asker, 200 * orders, <[SocketAddr]>::to_vec), orders);
+    }
+}
+
+/// Few peers are drawn in another way than many: with two wanted up to 16 are looked at, and above 64 it changes.
+#[test]
+fn every_peer_is_as_likely_in_swarms_of_all_sizes() {
+    for candidates in [3, 14, 15, 16, 17, 62, 63, 64, 65, 66, 300] {
+        let (mut embedder, mut asker) = swarm(candidates, 0);
+        asker.numwant = Some(2);
+        for position in [0, 1] {
+            assert_uniform(&tally(&mut embedder, &asker, 30 * candidates, |peers| peers[position]), candidates);
+        }
+    }
+}
+
+#[test]
+fn leechers_and_seeds_are_as_likely_for_a_leecher() {
+    for (leechers, seeds) in [(1, 30), (10, 10), (30, 1), (60, 200), (0, 40)] {
+        let (mut embedder, mut asker) = swarm(leechers, seeds);
+        asker.numwant = Some(3);
+        for position in [0, 2] {
+            let tally = tally(&mut embedder, &asker, 40 * (leechers + seeds), |peers| peers[position]);
+            assert_uniform(&tally, leechers + seeds);
+        }
+    }
+}
+
+#[test]
+fn leechers_are_as_likely_for_seeds() {
+    for state in [PeerState::Seeder, PeerState::PartialSeed] {
+        let (mut embedder, asker) = swarm(25, 100);
+        let asker = in_state(state, AnnounceRequest { numwant: Some(3), ..asker });
+        let tally = tally(&mut embedder, &asker, 2000, |peers| peers[0]);
+        assert!(tally.keys().all(|address| (0..25).any(|number| nth(number).remote == address.ip())));
+        // A partial seed says `paused` in every announce, and stays one.
+        assert_uniform(&tally, 25);
+    }
+}
+
+#[test]
+fn peers_that_cannot_be_handed_out_do_not_make_others_likelier() {
+    let (mut embedder, mut asker) = swarm(20, 0);
+    asker.numwant = Some(4);
+    for host in 1..=10 {
+        embedder.announce(&client(&format!("169.254.7.{host}:6881")));
+        // The asker by other addresses.
+        let own = AnnounceRequest { peer_id: asker.peer_id, ..client(&format!("10.78.0.{host}:6881")) };
+        embedder.announce(&own);
+    }
+    for position in [0, 3] {
+        assert_uniform(&tally(&mut embedder, &asker, 2000, |peers| peers[position]), 20);
+    }
+}
+
+#[test]
+fn those_who_stay_and_those_who_come_are_as_likely_as_others_leave() {
+    let (mut embedder, mut asker) = swarm(40, 0);
+    asker.numwant = Some(4);
+    for number in (0..40).step_by(2) {
+        embedder.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..nth(number) });
+    }
+    for number in 40..50 {
+        embedder.announce(&nth(number));
+    }
+    assert_uniform(&tally(&mut embedder, &asker, 3000, |peers| peers[0]), 30);
+}
+
+/// 20 peers in the asker's subnet and 60 in others.
+fn subnets() -> (Embedder, AnnounceRequest) {
+    let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
+    let prefer_subnet = Some(SubnetPreference::default());
+    let mut embedder = Embedder::new(Config { host_addresses, prefer_subnet, ..Config::default() });
+    for host in 1..=20 {
+        embedder.announce(&client(&format!("10.77.0.{host}:6881")));
+        embedder.announce(&client(&format!("10.77.1.{host}:6881")));
+        embedder.announce(&client(&format!("10.78.0.{host}:6881")));
+        embedder.announce(&client(&format!("[fd77::{host:x}]:6881")));
+    }
+    (embedder, client(ASKERS[0]))
+}
+
+fn is_near(address: &SocketAddr) -> bool {
+    address.to_string().starts_with("10.77.0.")
+}
+
+#[test]
+fn the_own_subnet_comes_first_and_each_of_it_is_as_likely() {
+    let (mut embedder, mut asker) = subnets();
+    asker.numwant = Some(12);
+    for position in [0, 11] {
+        let tally = tally(&mut embedder, &asker, 2000, |peers| {
+            assert!(peers.len() == 12 && peers.iter().all(is_near), "{peers:?}");
+            peers[position]
+        });
+        assert_uniform(&tally, 20);
+    }
+}
+
+#[test]
+fn others_fill_up_and_each_of_them_is_as_likely() {
+    let (mut embedder, mut asker) = subnets();
+    asker.numwant = Some(30);
+    for position in [20, 29] {
+        let tally = tally(&mut embedder, &asker, 3000, |peers| {
+            assert_eq!((peers.len(), peers.iter().filter(|peer| is_near(peer)).count()), (30, 20), "{peers:?}");
+            assert!(peers[..20].iter().all(is_near), "the own subnet comes first: {peers:?}");
+            peers[position]
+        });
+        assert_uniform(&tally, 60);
+    }
+}
+
+#[test]
+fn a_client_on_the_trackers_machine_prefers_the_lan_that_it_is_in() {
+    let (mut embedder, _) = subnets();
+    embedder.announce(&AnnounceRequest { numwant: Some(10), ..client("127.0.0.1:6881") });
+    assert!(
+        embedder.peers.len() == 10 && embedder.peers.iter().all(|peer| is_near(&peer.address)),
+        "{:?}",
+        embedder.peers
+    );
+}
