@@ -1,17 +1,17 @@
 //! Making a torrent of a file or folder
 
+mod error;
+
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use thiserror::Error;
-
+pub use self::error::{CreateError, CreateWarning};
 use crate::InfoHashV1;
 use crate::hash::{self, Content, Progress, ReadFailure, Source};
 use crate::name;
-use crate::path::Hazard;
 use crate::piece_length::PieceLength;
 use crate::walk::{PlannedFile, SkippedFile, Walk, WalkOptions};
 
@@ -474,140 +474,5 @@ impl Created {
     /// The name of the torrent
     pub fn info_hash(&self) -> InfoHashV1 {
         self.info_hash
-    }
-}
-
-/// Something that is put into a torrent and will give trouble on some machine
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum CreateWarning {
-    /// Some operating system cannot use the name, so that clients there change it
-    #[error("{path:?} cannot have this name on every machine: {hazard}")]
-    NotPortable {
-        /// The file or folder
-        path: PathBuf,
-        /// What is wrong with its name
-        hazard: Hazard,
-    },
-    /// Two names in one folder differ in case only: on Windows and macOS they are one
-    #[error("{path:?} and {other:?} are one name to machines that ignore case")]
-    CaseConflict {
-        /// The file or folder
-        path: PathBuf,
-        /// The name it is equal to
-        other: String,
-    },
-}
-
-impl CreateWarning {
-    pub(crate) fn of_name(name: &str, path: &Path) -> Option<Self> {
-        name::portability(name).map(|hazard| Self::NotPortable { path: path.to_owned(), hazard })
-    }
-}
-
-/// Why a torrent could not be made
-///
-/// Every message names the file that it is about.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CreateError {
-    /// A file or folder could not be opened or read
-    #[error("cannot read {path:?}")]
-    Unreadable {
-        /// The file or folder
-        path: PathBuf,
-        /// What the operating system says
-        source: io::Error,
-    },
-    /// A file was there at first and is gone
-    #[error("{path:?} disappeared while it was being hashed")]
-    Vanished {
-        /// The file
-        path: PathBuf,
-    },
-    /// A file grew or shrank
-    #[error("{path:?} changed while it was being hashed: it had {planned} bytes and has {found} now")]
-    LengthChanged {
-        /// The file
-        path: PathBuf,
-        /// Its length when the plan was made
-        planned: u64,
-        /// Its length after that
-        found: u64,
-    },
-    /// A file was written to, and has its old length
-    #[error("{path:?} was written to while it was being hashed")]
-    Modified {
-        /// The file
-        path: PathBuf,
-    },
-    /// A name is not UTF-8, which torrents demand
-    #[error("the name of {path:?} is not UTF-8 text; rename it")]
-    NotUtf8 {
-        /// The file or folder
-        path: PathBuf,
-    },
-    /// A name that clients refuse or take for something else
-    #[error("{path:?} has a name that cannot go into a torrent: {hazard}")]
-    UnsafeName {
-        /// The file or folder
-        path: PathBuf,
-        /// What is wrong with its name
-        hazard: Hazard,
-    },
-    /// The path has no last component that could be the torrent's name, as `/`
-    #[error("{path:?} has no name that the torrent could have; give one")]
-    NoName {
-        /// The path as given
-        path: PathBuf,
-    },
-    /// Neither a file nor a folder
-    #[error("{path:?} is neither a file nor a folder")]
-    NotAFile {
-        /// The path as given
-        path: PathBuf,
-    },
-    /// There is not a single byte to share
-    #[error("{path:?} holds nothing to share")]
-    Empty {
-        /// The path as given
-        path: PathBuf,
-    },
-    /// Folders within folders deeper than clients read
-    #[error("{path:?} lies deeper than {limit} folders within each other")]
-    TooDeep {
-        /// The innermost folder
-        path: PathBuf,
-        /// The most folders within each other
-        limit: usize,
-    },
-    /// More files than a torrent can usefully name
-    #[error("there are more than {limit} files")]
-    TooManyFiles {
-        /// The most files
-        limit: usize,
-    },
-    /// The pieces are too small for so much content
-    #[error(
-        "pieces of {piece_length} make {pieces} of them, more than the {limit} that clients read; \
-         choose a larger piece length"
-    )]
-    TooManyPieces {
-        /// The piece length asked for
-        piece_length: PieceLength,
-        /// How many pieces it would make
-        pieces: u64,
-        /// The most pieces
-        limit: u64,
-    },
-    /// The flag to cancel was set
-    #[error("cancelled")]
-    Cancelled,
-}
-
-impl CreateError {
-    pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        |source| Self::Unreadable { path, source }
     }
 }
