@@ -144,11 +144,13 @@ fn nth(number: usize) -> AnnounceRequest {
 /// A swarm with so many leechers and then so many seeds, and an asker.
 fn swarm(leechers: usize, seeds: usize) -> (Embedder, AnnounceRequest) {
     let mut embedder = Embedder::new(Config::default());
+    let asker = client(ASKERS[0]);
+    embedder.announce(&asker);
     for number in 0..leechers + seeds {
         let state = if number < leechers { PeerState::Leecher } else { PeerState::Seeder };
         embedder.announce(&in_state(state, nth(number)));
     }
-    (embedder, client(ASKERS[0]))
+    (embedder, asker)
 }
 
 #[test]

@@ -277,9 +277,11 @@ impl World {
             Some(AnnounceEvent::Stopped),
             Some(AnnounceEvent::Paused),
         ];
-        let (remote, local) = if choices.one_in(2) { address(HOMES[0]) } else { home(choices) };
+        // Half of the time in one place, so that the same few meet there.
+        let crowded = choices.one_in(2);
+        let (remote, local) = if crowded { address(HOMES[0]) } else { home(choices) };
         let request = AnnounceRequest {
-            info_hash: torrent(choices),
+            info_hash: if crowded { InfoHash::new([0; 20]) } else { torrent(choices) },
             peer_id: peer_id(choices.below(FEW)),
             key: choices.of(&[PeerKey::NONE, PeerKey::from_bytes(b"a"), PeerKey::from_bytes(b"b")]),
             remote,
