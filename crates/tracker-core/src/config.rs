@@ -26,14 +26,14 @@ pub struct Config {
     /// Shortest `interval`. Defaults to 60 s: Transmission, aria2 and WebTorrent obey at once, so that a small network
     /// repairs itself within a minute.
     pub interval_floor: Duration,
-    /// Longest `interval`. Defaults to 1800 s, the field's usual one. At most 1 day: libtorrent and Transmission compute
-    /// nonsense from very long ones.
+    /// Longest `interval`. Defaults to 1800 s, the field's usual one. At most 16 hours, so that it stays below a day with its
+    /// jitter: libtorrent and Transmission compute nonsense from very long ones.
     pub interval_ceiling: Duration,
     /// By how many percent an interval is longer or shorter than computed, at random, so that a room that was switched on
-    /// at once does not stay in step. Defaults to 10; at most 50.
+    /// at once does not stay in step. Also beyond floor and ceiling. Defaults to 10; at most 50.
     pub interval_jitter_percent: u32,
-    /// Shortest `min interval`, which otherwise is half the interval. Defaults to 30 s: aria2 and rqbit take it for the
-    /// interval.
+    /// Shortest `min interval`, which otherwise is half the interval and never more than it. Defaults to 30 s: aria2 and
+    /// rqbit take it for the interval.
     pub min_interval_floor: Duration,
     /// Silence after which a peer is dropped, at least. Defaults to 1260 s, because libtorrent announces every 300 s and
     /// rTorrent every 600 s whatever interval they were given. A peer that was given a long interval is kept for two of
@@ -45,7 +45,7 @@ pub struct Config {
 
     /// Most swarms. Defaults to 1,048,576; one with a single peer takes about 400 bytes.
     pub max_swarms: usize,
-    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 100 bytes.
+    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 130 bytes.
     pub max_peers: usize,
     /// Most peers in one swarm. Defaults to 262,144; at most 2^30.
     pub max_peers_per_swarm: usize,
@@ -109,12 +109,13 @@ impl Config {
     ///
     /// The first value that is not.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        const DAY: u64 = 24 * 60 * 60;
+        const HOUR: u64 = 60 * 60;
+        const DAY: u64 = 24 * HOUR;
         // `peer_timeout` must exceed the interval a client may be following on its own.
         let bounds: [(&'static str, u64, u64, u64); 12] = [
             ("announce_budget", u64::from(self.announce_budget), 1, u64::from(u32::MAX)),
             ("interval_floor", self.interval_floor.as_secs(), 1, DAY),
-            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), DAY),
+            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), 16 * HOUR),
             ("interval_jitter_percent", u64::from(self.interval_jitter_percent), 0, 50),
             ("min_interval_floor", self.min_interval_floor.as_secs(), 1, DAY),
             ("peer_timeout", self.peer_timeout.as_secs(), 1, 30 * DAY),

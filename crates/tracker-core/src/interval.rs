@@ -22,7 +22,7 @@ impl Intervals {
         let base = due.clamp(config.interval_floor.as_secs(), config.interval_ceiling.as_secs());
         let jitter = base * u64::from(config.interval_jitter_percent) / 100;
         let interval = rng.random_range(base - jitter..=base + jitter);
-        let min_interval = (interval / 2).max(config.min_interval_floor.as_secs());
+        let min_interval = (interval / 2).max(config.min_interval_floor.as_secs()).min(interval);
         let timeout = config.peer_timeout.as_secs().max(2 * interval + 60);
         Self {
             interval: Duration::from_secs(interval),

@@ -175,9 +175,13 @@ impl Shards {
         };
         let result = change(&mut tracker, elsewhere);
         let (swarms_now, peers_now) = tracker.size();
-        // Wrapping, so that less is added as well as more.
-        self.swarms.fetch_add(swarms_now.wrapping_sub(swarms), Ordering::Relaxed);
-        self.peers.fetch_add(peers_now.wrapping_sub(peers), Ordering::Relaxed);
+        // Most announces change neither. Wrapping, so that less is added as well as more.
+        if swarms_now != swarms {
+            self.swarms.fetch_add(swarms_now.wrapping_sub(swarms), Ordering::Relaxed);
+        }
+        if peers_now != peers {
+            self.peers.fetch_add(peers_now.wrapping_sub(peers), Ordering::Relaxed);
+        }
         result
     }
 }

@@ -17,8 +17,9 @@ use crate::{
     Instant, PeerEntry, PeerState, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, access,
 };
 
-/// Peers looked at in one call of [`Tracker::expire`], about: a millisecond's work, so that announces do not wait.
-const EXPIRE_BATCH: usize = 10_000;
+/// Peers after which one call of [`Tracker::expire`] takes no further swarm: a millisecond's work, so that announces do not
+/// wait. A swarm is looked at as a whole.
+const EXPIRE_BATCH: usize = 2_000;
 
 /// A BitTorrent tracker as a pure state machine.
 ///
@@ -207,8 +208,8 @@ impl Tracker {
 
     /// Drops the peers that were silent for too long, and swarms that nothing is left of.
     ///
-    /// It looks at some 10,000 peers in one call, so that an embedder that shares the tracker between threads never blocks
-    /// them for long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
+    /// One call ends with the swarm in which it has looked at its 2,000th peer, so that an embedder that shares the tracker
+    /// between threads does not block them for long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
     pub fn expire(&mut self, now: Instant) {
         self.advance(now);
         let mut looked_at = 0;
