@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tracker_core::{PeerEntry, Shards};
+use tracker_host::Clock;
 
+use crate::HttpConfig;
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::failure::Failure;
 use crate::scrape::{MAX_FULL_SCRAPE, ScrapeQuery, ScrapeQueryError, encode_scrape};
-use crate::{Clock, HttpConfig};
 
 /// A tracker as HTTP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
 ///
@@ -19,7 +20,8 @@ use crate::{Clock, HttpConfig};
 /// use std::sync::Arc;
 /// use rand::{SeedableRng, rngs::StdRng};
 /// use tracker_core::{Config, Shards};
-/// use tracker_http::{Adapter, Clock, HttpConfig};
+/// use tracker_host::Clock;
+/// use tracker_http::{Adapter, HttpConfig};
 ///
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng)?);

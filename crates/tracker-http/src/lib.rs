@@ -3,13 +3,15 @@
 //! - [`Adapter`] turns the query of a request into the bytes of its answer. It needs no socket and no runtime.
 //! - [`router`] puts it on the paths that clients ask for, as an [`axum::Router`] to embed or to test.
 //! - [`Server`] runs the router on every core, and keeps slow, huge, half-open and garbage requests from hurting others.
-//! - [`expire_swarms`] drops the peers that fell silent; [`Clock`] is the time of all of them.
+//!
+//! Its time comes from `tracker_host`, which also drops the peers that fell silent.
 //!
 //! ```no_run
 //! use std::num::NonZeroUsize;
 //! use std::sync::Arc;
 //! use tracker_core::{Config, Shards};
-//! use tracker_http::{Adapter, Clock, HttpConfig, Server, all_addresses, expire_swarms};
+//! use tracker_host::{Clock, expire_swarms};
+//! use tracker_http::{Adapter, HttpConfig, Server, all_addresses};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::new(16).unwrap(), &mut rand::rng())?);
@@ -48,9 +50,7 @@
 
 mod adapter;
 mod announce;
-mod clock;
 mod config;
-mod expiry;
 mod failure;
 mod forwarded;
 mod listener;
@@ -63,9 +63,7 @@ mod slots;
 
 pub use adapter::Adapter;
 pub use announce::{AnnounceQuery, AnnounceQueryError, PeerFormat, encode_announce};
-pub use clock::Clock;
 pub use config::HttpConfig;
-pub use expiry::expire_swarms;
 pub use listener::{BindError, all_addresses};
 pub use query::{EscapeError, Escaped, Parameter, Query};
 pub use router::{Connection, router};

@@ -38,7 +38,8 @@ pub struct Connection {
 /// # use std::{num::NonZeroUsize, sync::Arc};
 /// # use rand::{SeedableRng, rngs::StdRng};
 /// # use tracker_core::{Config, Shards};
-/// # use tracker_http::{Adapter, Clock, HttpConfig};
+/// # use tracker_host::Clock;
+/// # use tracker_http::{Adapter, HttpConfig};
 /// use axum::{body::Body, http::{Request, StatusCode}};
 /// use tower::ServiceExt;
 ///

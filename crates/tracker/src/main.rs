@@ -3,14 +3,12 @@
 //! The program puts together `tracker-core`, which knows what a tracker does, and its adapters, which talk to clients.
 //! What is here: settings, addresses of the machine, logging, signals.
 
-mod addresses;
 mod allow;
 mod bind_advice;
 mod cli;
 mod client;
 mod events;
 mod firewall;
-mod interface;
 mod listen_address;
 mod lists;
 mod log;

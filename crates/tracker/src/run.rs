@@ -10,9 +10,9 @@ use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tracing::level_filters::LevelFilter;
 use tracker_core::{Config, Shards, SubnetPreference, TorrentPolicy};
-use tracker_http::{Adapter, Clock, HttpConfig, Server, expire_swarms};
+use tracker_host::{Addresses, Clock, expire_swarms};
+use tracker_http::{Adapter, HttpConfig, Server};
 
-use crate::addresses::Addresses;
 use crate::allow::Allow;
 use crate::bind_advice::bind_advice;
 use crate::cli::Cli;
@@ -47,7 +47,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let addresses = Addresses::find();
+    let addresses = Addresses::find().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot list the addresses of this machine");
+        Addresses::default()
+    });
     let (lists, torrents) = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
     let config = config(&settings, &addresses, torrents);
     let http_config = http_config(&settings);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{Config, Instant, Shards};
-use tracker_http::{Adapter, AnnounceQuery, Clock, HttpConfig, Query, ScrapeQuery};
+use tracker_host::Clock;
+use tracker_http::{Adapter, AnnounceQuery, HttpConfig, Query, ScrapeQuery};
 
 /// Whatever stands in a query: decoding it in two ways agrees, what it says can be written and read again, and announce and
 /// scrape answer it in canonical bencode, with a failure exactly when the query is one.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{Config, Instant, Shards};
-use tracker_http::{Adapter, Clock, HttpConfig};
+use tracker_host::Clock;
+use tracker_http::{Adapter, HttpConfig};
 
 /// A tracker without jitter, at the time of zero.
 pub(crate) fn adapter(config: Config, http: HttpConfig) -> Adapter {

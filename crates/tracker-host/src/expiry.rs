@@ -14,8 +14,8 @@ use crate::Clock;
 ///
 /// ```no_run
 /// # async fn example(shards: std::sync::Arc<tracker_core::Shards>) {
-/// let clock = tracker_http::Clock::start();
-/// tokio::spawn(tracker_http::expire_swarms(shards, clock));
+/// let clock = tracker_host::Clock::start();
+/// tokio::spawn(tracker_host::expire_swarms(shards, clock));
 /// # }
 /// ```
 pub async fn expire_swarms(shards: Arc<Shards>, clock: Clock) {
@@ -40,16 +40,27 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use tokio::time::timeout;
-    use tracker_core::{Config, Instant};
+    use tracker_core::{AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey};
 
     use super::*;
-    use crate::AnnounceQuery;
 
     fn with_one_peer() -> Arc<Shards> {
         let mut rng = StdRng::seed_from_u64(1);
         let shards = Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
-        let query = b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1";
-        let request = AnnounceQuery::parse(query).unwrap().into_request([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let request = AnnounceRequest {
+            info_hash: InfoHash::new([b'a'; 20]),
+            peer_id: PeerId::new([b'b'; 20]),
+            key: PeerKey::NONE,
+            remote: [10, 0, 0, 1].into(),
+            local: [10, 0, 0, 2].into(),
+            claimed_ip: None,
+            port: 1,
+            uploaded: 0,
+            downloaded: 0,
+            left: None,
+            event: None,
+            numwant: None,
+        };
         shards.announce(Instant::ZERO, &mut rng, &request, &mut Vec::new()).unwrap();
         Arc::new(shards)
     }

@@ -1,5 +1,6 @@
 //! By which addresses other machines reach this one.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use ipnet::IpNet;
@@ -9,29 +10,42 @@ use crate::interface::{Interface, interfaces};
 
 /// The machine's addresses on the LAN. Without loopback and link-local ones, and those that lead to containers, virtual
 /// machines or through tunnels.
+///
+/// They are as they were when [`find`](Self::find) was called, and may change: a lease ends, a laptop moves to another
+/// network.
+///
+/// ```
+/// use tracker_host::Addresses;
+///
+/// let addresses = Addresses::find()?;
+/// for address in &addresses.lan {
+///     println!("this machine is {address}");
+/// }
+/// let host = addresses.host();
+/// assert_eq!(host.v4.is_some(), addresses.lan.iter().any(|address| address.is_ipv4()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Addresses {
+pub struct Addresses {
     /// The best first: IPv4 before IPv6, since all clients take a literal of it, and the interface of the default route
     /// before others.
-    pub(crate) lan: Vec<IpAddr>,
-    /// The networks that the machine is in by these addresses.
-    pub(crate) networks: Vec<IpNet>,
+    pub lan: Vec<IpAddr>,
+    /// The networks that the machine is in by these addresses, for [`Access::Lan`](tracker_core::Access::Lan).
+    pub networks: Vec<IpNet>,
 }
 
 impl Addresses {
-    /// Asks the system. What cannot be found out is logged and left out.
-    pub(crate) fn find() -> Self {
-        match interfaces() {
-            Ok(interfaces) => Self::choose(&interfaces, &route_sources()),
-            Err(error) => {
-                tracing::warn!(%error, "cannot list the addresses of this machine");
-                Self::default()
-            }
-        }
+    /// Asks the system.
+    ///
+    /// # Errors
+    ///
+    /// The system does not list its interfaces. What else cannot be found out is left out.
+    pub fn find() -> io::Result<Self> {
+        Ok(Self::choose(&interfaces()?, &route_sources()))
     }
 
-    /// The best address of each family.
-    pub(crate) fn host(&self) -> HostAddresses {
+    /// The best address of each family, for [`Config::host_addresses`](tracker_core::Config::host_addresses).
+    pub fn host(&self) -> HostAddresses {
         HostAddresses {
             v4: self.lan.iter().find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None }),
             v6: self.lan.iter().find_map(|address| if let IpAddr::V6(v6) = address { Some(*v6) } else { None }),
@@ -184,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_system_can_be_asked() {
-        let addresses = Addresses::find();
+        let addresses = Addresses::find().unwrap();
         assert!(addresses.lan.iter().all(|&address| is_of_lan(address)), "{addresses:?}");
     }
 }

@@ -11,7 +11,7 @@ use tracker_core::Instant;
 /// ```
 /// use std::time::Duration;
 /// use tracker_core::Instant;
-/// use tracker_http::Clock;
+/// use tracker_host::Clock;
 ///
 /// let clock = Clock::fixed(Instant::from_secs(40));
 /// assert_eq!(clock.now(), Instant::from_secs(40));

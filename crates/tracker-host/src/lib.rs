@@ -1,0 +1,37 @@
+//! What a tracker needs of the machine it runs on: its clock, its addresses.
+//!
+//! [`tracker_core`] reads no clock and knows no network interface; here is what it is told by those who embed it, whatever
+//! protocol they speak:
+//!
+//! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
+//! - [`Addresses`] are those by which other machines reach this one.
+//!
+//! ```no_run
+//! use std::num::NonZeroUsize;
+//! use std::sync::Arc;
+//! use tracker_core::{Access, Config, Shards};
+//! use tracker_host::{Addresses, Clock, expire_swarms};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let addresses = Addresses::find()?;
+//! let config = Config {
+//!     host_addresses: addresses.host(),
+//!     access: Access::Lan { own: addresses.networks },
+//!     ..Config::default()
+//! };
+//! let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).unwrap(), &mut rand::rng())?);
+//! let clock = Clock::start();
+//! tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
+//! // Adapters get the swarms and a copy of the clock.
+//! # Ok(())
+//! # }
+//! ```
+
+mod addresses;
+mod clock;
+mod expiry;
+mod interface;
+
+pub use addresses::Addresses;
+pub use clock::Clock;
+pub use expiry::expire_swarms;
