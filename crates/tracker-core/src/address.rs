@@ -11,7 +11,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AnnounceRequest, Config, HostAddresses, Warning};
+use crate::{AnnounceRequest, Config, HostAddresses};
 
 /// Who asks, and by which way.
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +47,12 @@ impl Asker {
                 Some(ip)
             };
         }
-        match (ip, self.remote) {
-            (IpAddr::V4(ip), IpAddr::V4(remote)) if ip.is_link_local() => remote.is_link_local().then_some(ip.into()),
-            (IpAddr::V4(ip), IpAddr::V6(_)) if ip.is_link_local() => None,
-            _ => Some(ip),
-        }
+        (!is_v4_link_local(ip) || is_v4_link_local(self.remote)).then_some(ip)
+    }
+
+    /// Whether a peer that this asker sees under `ip` may be on the tracker's machine.
+    pub(crate) fn is_here(&self, ip: IpAddr, host: &HostAddresses) -> bool {
+        ip == self.local || host.prefer(ip) == Some(ip)
     }
 }
 
@@ -60,22 +61,22 @@ pub(crate) fn is_dialable(ip: IpAddr, port: u16) -> bool {
     port != 0 && is_reachable(ip)
 }
 
-/// What the sender of an announce should know of the address it is kept under.
-pub(crate) fn warning(ip: IpAddr) -> Option<Warning> {
-    is_v6_link_local(ip).then_some(Warning::LinkLocalAddress)
+pub(crate) fn is_v4_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if v4.is_link_local())
 }
 
-fn is_reachable(ip: IpAddr) -> bool {
+pub(crate) fn is_v6_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// Whether the address can be that of a machine which others dial.
+pub(crate) fn is_reachable(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
     !(ip.is_unspecified() || ip.is_multicast() || broadcast || is_v6_link_local(ip))
 }
 
 fn is_claimable(ip: IpAddr) -> bool {
     is_reachable(ip) && !ip.is_loopback()
-}
-
-fn is_v6_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 fn is_localhost(ip: IpAddr) -> bool {

@@ -88,6 +88,16 @@ pub enum Warning {
          use an announce URL with the tracker's IPv4 address"
     )]
     LinkLocalAddress,
+    /// Several clients announce from the address of a [gateway](crate::Config::gateways): they are behind it, and others
+    /// that dial the address reach the gateway.
+    #[error(
+        "several clients reach the tracker under one address, {address}, which is that of a router or a container bridge, \
+         so that others cannot connect to them: give containers the network of their host"
+    )]
+    SharedAddress {
+        /// The address.
+        address: IpAddr,
+    },
 }
 
 /// Why an announce was refused.

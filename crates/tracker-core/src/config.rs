@@ -1,11 +1,12 @@
 //! What can be set, and its limits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Access, TorrentPolicy};
+use crate::{Access, TorrentPolicy, address};
 
 /// Everything that can be set about a [`Tracker`](crate::Tracker).
 ///
@@ -43,14 +44,19 @@ pub struct Config {
     /// nobody completed goes with its last peer.
     pub swarm_timeout: Duration,
 
-    /// Most swarms. Defaults to 1,048,576; one with a single peer takes about 400 bytes.
+    /// Most swarms with peers. Defaults to 1,048,576; one with a single peer takes about 800 bytes.
     pub max_swarms: usize,
-    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 130 bytes.
+    /// Most swarms without peers that are remembered; then the one that is due first is forgotten. Defaults to 65,536, of
+    /// about 400 bytes each. [`Shards`](crate::Shards) share it out among them.
+    pub max_remembered_swarms: usize,
+    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 110 bytes in a large swarm, and up to
+    /// 200 in a small one.
     pub max_peers: usize,
     /// Most peers in one swarm. Defaults to 262,144; at most 2^30.
     pub max_peers_per_swarm: usize,
     /// Most peers that one address may have in one swarm. Defaults to 128: a class room behind one NAT, not a flood. One
-    /// more takes the place of the one of them that was silent for longest.
+    /// more takes the place of the one of them that was silent for longest. In how many swarms an address is, is not
+    /// limited: a client may well share thousands of torrents.
     pub max_peers_per_address: usize,
     /// Peers handed out to a client that does not say how many it wants. Defaults to 50.
     pub default_numwant: u32,
@@ -59,18 +65,23 @@ pub struct Config {
     /// Most info-hashes in one scrape. Defaults to 128; Transmission asks for up to 60.
     pub max_scrape_hashes: usize,
     /// Most events kept for [`Tracker::poll_event`](crate::Tracker::poll_event). Defaults to 0: nobody listens, and events
-    /// cost nothing. When the queue is full the oldest is dropped and counted.
+    /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of about 170 bytes each.
+    /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
 
     /// From which addresses announces and scrapes are taken.
     pub access: Access,
-    /// Which info-hashes are served.
-    pub torrents: TorrentPolicy,
+    /// Which info-hashes are served. Shared, since it may be long.
+    pub torrents: Arc<TorrentPolicy>,
     /// Networks whose clients may announce another address than their own (`ip=`). Loopback always may. Defaults to none,
     /// since anybody could point a swarm at a victim otherwise.
     pub trusted_networks: Vec<IpNet>,
     /// The machine's own addresses on the LAN.
     pub host_addresses: HostAddresses,
+    /// Addresses behind which there may be several clients: the machine's routers, and the host ends of container bridges.
+    /// Several clients of a swarm that announce from one of these are [warned](crate::Warning::SharedAddress). Defaults to
+    /// none.
+    pub gateways: Vec<IpAddr>,
     /// Whether peers in the asker's own subnet are handed out first. Defaults to `None`: all are equal.
     pub prefer_subnet: Option<SubnetPreference>,
 }
@@ -86,6 +97,7 @@ impl Default for Config {
             peer_timeout: Duration::from_secs(1260),
             swarm_timeout: Duration::from_secs(24 * 60 * 60),
             max_swarms: 1 << 20,
+            max_remembered_swarms: 1 << 16,
             max_peers: 1 << 22,
             max_peers_per_swarm: 1 << 18,
             max_peers_per_address: 128,
@@ -94,9 +106,10 @@ impl Default for Config {
             max_scrape_hashes: 128,
             max_pending_events: 0,
             access: Access::default(),
-            torrents: TorrentPolicy::default(),
+            torrents: Arc::default(),
             trusted_networks: Vec::new(),
             host_addresses: HostAddresses::default(),
+            gateways: Vec::new(),
             prefer_subnet: None,
         }
     }
@@ -111,24 +124,36 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         const HOUR: u64 = 60 * 60;
         const DAY: u64 = 24 * HOUR;
-        // `peer_timeout` must exceed the interval a client may be following on its own.
-        let bounds: [(&'static str, u64, u64, u64); 12] = [
+        let most = usize::MAX as u64;
+        let bounds = [
             ("announce_budget", u64::from(self.announce_budget), 1, u64::from(u32::MAX)),
-            ("interval_floor", self.interval_floor.as_secs(), 1, DAY),
+            ("interval_floor", self.interval_floor.as_secs(), 1, 16 * HOUR),
             ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), 16 * HOUR),
             ("interval_jitter_percent", u64::from(self.interval_jitter_percent), 0, 50),
             ("min_interval_floor", self.min_interval_floor.as_secs(), 1, DAY),
             ("peer_timeout", self.peer_timeout.as_secs(), 1, 30 * DAY),
             ("swarm_timeout", self.swarm_timeout.as_secs(), 0, 365 * DAY),
+            ("max_swarms", self.max_swarms as u64, 1, most),
+            ("max_peers", self.max_peers as u64, 1, most),
             ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1, 1 << 30),
             ("max_peers_per_address", self.max_peers_per_address as u64, 1, 1 << 16),
             ("max_numwant", u64::from(self.max_numwant), 1, 1000),
             ("default_numwant", u64::from(self.default_numwant), 0, u64::from(self.max_numwant)),
             ("max_scrape_hashes", self.max_scrape_hashes as u64, 1, 1 << 16),
+            ("max_pending_events", self.max_pending_events as u64, 0, 1 << 24),
+            ("v4_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v4_prefix.into()), 0, 32),
+            ("v6_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v6_prefix.into()), 0, 128),
         ];
         for (name, value, least, most) in bounds {
             if value < least || value > most {
                 return Err(ConfigError::OutOfBounds { name, value, least, most });
+            }
+        }
+        let HostAddresses { v4, v6 } = self.host_addresses;
+        for address in v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6)) {
+            let is_known_elsewhere = !address.is_loopback() && !address::is_v4_link_local(address);
+            if !(address::is_reachable(address) && is_known_elsewhere) {
+                return Err(ConfigError::NotALanAddress { address });
             }
         }
         Ok(())
@@ -155,6 +180,12 @@ pub enum ConfigError {
         least: u64,
         /// The largest it may be.
         most: u64,
+    },
+    /// One of [`Config::host_addresses`] is not one by which other machines reach this one.
+    #[error("{address} cannot be this machine's address on a LAN")]
+    NotALanAddress {
+        /// The address.
+        address: IpAddr,
     },
 }
 
@@ -226,11 +257,30 @@ mod tests {
             ("max_peers_per_swarm", Config { max_peers_per_swarm: 0, ..base() }),
             ("max_numwant", Config { max_numwant: 1001, ..base() }),
             ("default_numwant", Config { default_numwant: 201, ..base() }),
+            ("max_peers", Config { max_peers: 0, ..base() }),
+            ("max_pending_events", Config { max_pending_events: usize::MAX, ..base() }),
+            ("v6_prefix", Config { prefer_subnet: Some(SubnetPreference { v4_prefix: 24, v6_prefix: 129 }), ..base() }),
         ] {
             match config.validate() {
                 Err(ConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
-                Ok(()) => panic!("{name} was not checked"),
+                other => panic!("{name} was not checked: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn host_addresses_are_those_of_a_lan() {
+        for (v4, v6, is_valid) in [
+            ("192.168.1.5", "fd77::1", true),
+            ("203.0.113.5", "2001:db8::1", true),
+            ("0.0.0.0", "fd77::1", false),
+            ("127.0.0.1", "fd77::1", false),
+            ("169.254.1.1", "fd77::1", false),
+            ("192.168.1.5", "fe80::1", false),
+            ("192.168.1.5", "::1", false),
+        ] {
+            let host_addresses = HostAddresses { v4: v4.parse().ok(), v6: v6.parse().ok() };
+            assert_eq!(Config { host_addresses, ..Config::default() }.validate().is_ok(), is_valid, "{v4} {v6}");
         }
     }
 

@@ -16,6 +16,11 @@ pub(crate) struct Intervals {
 }
 
 impl Intervals {
+    /// No peer is dropped sooner after its announce.
+    pub(crate) fn shortest_timeout(config: &Config) -> Duration {
+        Duration::from_secs(config.peer_timeout.as_secs())
+    }
+
     /// The times for a peer among `peers`, all of them in the tracker.
     pub(crate) fn draw(config: &Config, peers: usize, rng: &mut impl Rng) -> Self {
         let due = (peers as u64).div_ceil(u64::from(config.announce_budget));
@@ -23,7 +28,7 @@ impl Intervals {
         let jitter = base * u64::from(config.interval_jitter_percent) / 100;
         let interval = rng.random_range(base - jitter..=base + jitter);
         let min_interval = (interval / 2).max(config.min_interval_floor.as_secs()).min(interval);
-        let timeout = config.peer_timeout.as_secs().max(2 * interval + 60);
+        let timeout = Self::shortest_timeout(config).as_secs().max(2 * interval + 60);
         Self {
             interval: Duration::from_secs(interval),
             min_interval: Duration::from_secs(min_interval),

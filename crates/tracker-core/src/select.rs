@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use rand::{Rng, RngExt};
 
-use crate::address::Asker;
+use crate::address::{self, Asker};
 use crate::peer::Entry;
 use crate::{Config, PeerEntry, PeerId, PeerState, Swarm};
 
@@ -30,11 +30,13 @@ pub(crate) struct Selector {
     sample: Sample,
     /// Candidates outside of the preferred subnet, for when there are too few in it.
     others: Vec<PeerEntry>,
+    /// Where peers on the tracker's machine were handed out.
+    here: HashSet<SocketAddr, FixedState>,
 }
 
 impl Selector {
     pub(crate) fn new(hasher: FixedState) -> Self {
-        Self { sample: Sample::new(hasher), others: Vec::new() }
+        Self { sample: Sample::new(hasher.clone()), others: Vec::new(), here: HashSet::with_hasher(hasher) }
     }
 
     /// Fills `peers`, which is empty, with a uniformly random choice of the peers that are of use to the asker: leechers for
@@ -51,29 +53,25 @@ impl Selector {
         if wanted == 0 {
             return;
         }
-        let (leeching, holding) = match want.state {
-            PeerState::Leecher => (swarm.leeching(), swarm.holding()),
-            PeerState::Seeder | PeerState::PartialSeed => (swarm.leeching(), &[][..]),
-        };
-        let candidates = leeching.len() + holding.len();
+        let holding = if want.state == PeerState::Leecher { swarm.holding() } else { &[] };
+        let nearby = if address::is_v4_link_local(want.asker.remote) { swarm.nearby() } else { &[] };
+        let pools = [swarm.leeching(), holding, nearby];
+        let candidates = pools.iter().map(|pool| pool.len()).sum::<usize>();
         let preference = config.prefer_subnet.filter(|_| candidates > wanted);
         self.others.clear();
-        let mut translated = false;
+        self.here.clear();
         let draws = candidates.min(wanted * DRAWS_PER_WANTED);
         self.sample.start(candidates, draws);
         for _ in 0..draws {
-            let drawn = self.sample.draw(rng);
-            let entry = leeching.get(drawn).unwrap_or_else(|| &holding[drawn - leeching.len()]);
+            let entry = nth(&pools, self.sample.draw(rng));
             let Some(peer) = offer(config, want, entry) else { continue };
             // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
-            translated |= peer.address.ip() != entry.ip;
-            let same_place = |other: &PeerEntry| other.address == peer.address;
-            if translated && (peers.iter().any(same_place) || self.others.iter().any(same_place)) {
+            if want.asker.is_here(peer.address.ip(), &config.host_addresses) && !self.here.insert(peer.address) {
                 continue;
             }
             match preference {
                 Some(preference) if !preference.same_subnet(want.address.ip(), peer.address.ip()) => {
-                    self.others.push(peer)
+                    self.others.push(peer);
                 }
                 _ => peers.push(peer),
             }
@@ -86,8 +84,22 @@ impl Selector {
     }
 }
 
+/// The peer that is the nth of all pools in a row.
+fn nth<'s>(pools: &[&'s [Entry]], mut n: usize) -> &'s Entry {
+    for pool in pools {
+        match pool.get(n) {
+            Some(entry) => return entry,
+            None => n -= pool.len(),
+        }
+    }
+    unreachable!("only as many are drawn as there are")
+}
+
 /// The peer as the asker can use it, if at all.
 fn offer(config: &Config, want: &Want, entry: &Entry) -> Option<PeerEntry> {
+    if want.state != PeerState::Leecher && entry.state != PeerState::Leecher {
+        return None;
+    }
     let ip = want.asker.sees(entry.ip, &config.host_addresses)?;
     let address = SocketAddr::new(ip, entry.port);
     // One client on two addresses is two peers, and both are the asker. So is what it left behind on this machine's other

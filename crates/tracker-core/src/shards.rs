@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
 
@@ -44,13 +44,18 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// As many trackers as `count`, without swarms. [`Config::max_pending_events`] is shared out among them.
+    /// As many trackers as `count`, without swarms. [`Config::max_pending_events`] and [`Config::max_remembered_swarms`] are
+    /// shared out among them.
     ///
     /// # Errors
     ///
     /// A value of `config` that cannot be used.
     pub fn new(config: Config, count: NonZeroUsize, rng: &mut impl Rng) -> Result<Self, ConfigError> {
-        let of_each = Config { max_pending_events: config.max_pending_events.div_ceil(count.get()), ..config.clone() };
+        let of_each = Config {
+            max_pending_events: config.max_pending_events.div_ceil(count.get()),
+            max_remembered_swarms: config.max_remembered_swarms.div_ceil(count.get()),
+            ..config.clone()
+        };
         let shards =
             (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
         Ok(Self { shards, config, now: 0.into(), swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
@@ -115,12 +120,13 @@ impl Shards {
     }
 
     /// See [`Tracker::set_torrents`].
-    pub fn set_torrents(&self, torrents: &TorrentPolicy) {
+    pub fn set_torrents(&self, torrents: impl Into<Arc<TorrentPolicy>>) {
+        let torrents = torrents.into();
         let now = self.latest(Instant::ZERO);
         for shard in &self.shards {
             self.change(shard, |tracker, _| {
                 tracker.advance(now);
-                tracker.set_torrents(torrents.clone());
+                tracker.set_torrents(Arc::clone(&torrents));
             });
         }
     }

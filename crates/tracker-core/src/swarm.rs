@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -11,16 +12,40 @@ use crate::{Instant, Peer, PeerId, PeerKey, PeerState, SwarmCounts, address};
 
 /// The peers of one torrent, to look at.
 ///
-/// Inside, the peers stand in three arrays by what they are good for: leeching, holding data, and not to be handed out. A
-/// selection is then a draw of array positions. An index by address finds a peer again.
+/// Inside, the peers stand in arrays by what they are good for: leeching, holding data, and not to be handed out (to most).
+/// A selection is then a draw of array positions. An index by address finds a peer again.
 #[derive(Debug)]
 pub struct Swarm {
-    pools: [Vec<Entry>; 3],
+    pools: [Vec<Entry>; 4],
     /// Slots by the hash of the address without its port, so that all peers of one address are found together.
     index: HashTable<Slot>,
     counts: SwarmCounts,
-    /// When the tracker looks next for peers to drop. Never later than the first one is due.
+    /// When the tracker looks next for peers to drop, never later than the first one is due; or, while there are none, when
+    /// the swarm is forgotten.
     pub(crate) deadline: Instant,
+    sweep: Option<Sweep>,
+}
+
+/// A look through all peers for those that are due, as far as it has come.
+///
+/// It goes through each pool from the end, so that the peer which takes a removed one's place was looked at already.
+#[derive(Debug)]
+struct Sweep {
+    began: Instant,
+    pool: usize,
+    /// How many peers of the pool, from its beginning, are left to look at.
+    left: usize,
+    /// When the first of the peers is due that were looked at.
+    next: Option<Instant>,
+}
+
+/// What a [`Swarm::expire`] came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Swept {
+    /// It is to be called again.
+    Partly,
+    /// All peers were looked at, and the first is due not before this; `None` when no peer is left.
+    Wholly { next: Option<Instant> },
 }
 
 /// Which array a peer stands in.
@@ -30,16 +55,19 @@ enum Pool {
     Leeching,
     /// Not downloading, with something to give: seeders and partial seeds.
     Holding,
+    /// In 169.254/16, where those in it can dial it.
+    Nearby,
     /// Nobody can dial it.
     Hidden,
 }
 
-const POOLS: [Pool; 3] = [Pool::Leeching, Pool::Holding, Pool::Hidden];
+const POOLS: [Pool; 4] = [Pool::Leeching, Pool::Holding, Pool::Nearby, Pool::Hidden];
 
 impl Pool {
     fn of(entry: &Entry) -> Self {
         match entry.state {
             _ if !address::is_dialable(entry.ip, entry.port) => Self::Hidden,
+            _ if address::is_v4_link_local(entry.ip) => Self::Nearby,
             PeerState::Leecher => Self::Leeching,
             PeerState::Seeder | PeerState::PartialSeed => Self::Holding,
         }
@@ -67,7 +95,18 @@ impl Slot {
 
 impl Swarm {
     pub(crate) fn new(deadline: Instant) -> Self {
-        Self { pools: Default::default(), index: HashTable::new(), counts: SwarmCounts::default(), deadline }
+        Self {
+            pools: Default::default(),
+            index: HashTable::new(),
+            counts: SwarmCounts::default(),
+            deadline,
+            sweep: None,
+        }
+    }
+
+    /// A swarm without peers, which is kept for its count of completed downloads.
+    pub(crate) fn remembered(counts: SwarmCounts, deadline: Instant) -> Self {
+        Self { counts, ..Self::new(deadline) }
     }
 
     /// Its counts, peers that are not handed out included.
@@ -90,14 +129,19 @@ impl Swarm {
         self.pools.iter().flatten().map(Entry::peer)
     }
 
-    /// The peers that are downloading and can be dialled.
+    /// The peers that are downloading and can be dialled by everybody.
     pub(crate) fn leeching(&self) -> &[Entry] {
         &self.pools[Pool::Leeching as usize]
     }
 
-    /// The peers that have data, are not downloading, and can be dialled.
+    /// The peers that have data, are not downloading, and can be dialled by everybody.
     pub(crate) fn holding(&self) -> &[Entry] {
         &self.pools[Pool::Holding as usize]
+    }
+
+    /// The peers, downloading or not, that can be dialled by those in 169.254/16.
+    pub(crate) fn nearby(&self) -> &[Entry] {
+        &self.pools[Pool::Nearby as usize]
     }
 
     pub(crate) fn entry(&self, slot: Slot) -> &Entry {
@@ -115,6 +159,11 @@ impl Swarm {
     /// The peer at this address that is this client, whatever its port.
     pub(crate) fn find_client(&self, hasher: &FixedState, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> Option<Slot> {
         self.find_by(hasher, ip, |entry| entry.is_client(ip, peer_id, key))
+    }
+
+    /// A peer at this address with this peer id, whatever its port and key.
+    pub(crate) fn find_peer_id(&self, hasher: &FixedState, ip: IpAddr, peer_id: PeerId) -> Option<Slot> {
+        self.find_by(hasher, ip, |entry| entry.ip == ip && entry.peer_id == peer_id)
     }
 
     /// How many peers are at this address, and the one of them that was silent for longest.
@@ -166,27 +215,45 @@ impl Swarm {
         self.counts.completed = self.counts.completed.saturating_add(1);
     }
 
-    /// Removes the peers that are due, and gives memory back. Returns when the next one is due, `None` for an empty swarm.
+    /// Removes the peers that are due. Looks at `budget` peers at most, and takes those it looks at from it; the next call
+    /// goes on from there. At the end memory is given back.
+    ///
+    /// No peer may come in that is due before `shortest_timeout` is over.
     pub(crate) fn expire(
         &mut self,
         hasher: &FixedState,
         now: Instant,
+        shortest_timeout: Duration,
+        budget: &mut usize,
         mut expired: impl FnMut(&Entry),
-    ) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        for pool in POOLS {
-            let mut position = 0;
-            while let Some(entry) = self.pools[pool as usize].get(position) {
-                if entry.expires <= now {
-                    expired(&self.remove(hasher, Slot::new(pool, position)));
+    ) -> Swept {
+        let start = || Sweep { began: now, pool: 0, left: usize::MAX, next: None };
+        let mut sweep = self.sweep.take().unwrap_or_else(start);
+        while let Some(pool) = POOLS.get(sweep.pool) {
+            sweep.left = sweep.left.min(self.pools[sweep.pool].len());
+            while sweep.left > 0 {
+                if *budget == 0 {
+                    self.sweep = Some(sweep);
+                    return Swept::Partly;
+                }
+                *budget -= 1;
+                sweep.left -= 1;
+                let expires = self.pools[sweep.pool][sweep.left].expires;
+                if expires <= now {
+                    expired(&self.remove(hasher, Slot::new(*pool, sweep.left)));
                 } else {
-                    next = Some(next.map_or(entry.expires, |next| next.min(entry.expires)));
-                    position += 1;
+                    sweep.next = Some(sweep.next.map_or(expires, |next| next.min(expires)));
                 }
             }
+            sweep = Sweep { pool: sweep.pool + 1, left: usize::MAX, ..sweep };
         }
         self.shrink(hasher);
-        next
+        if self.is_empty() {
+            return Swept::Wholly { next: None };
+        }
+        // Peers that came in, or announced, since the sweep began are due later than this.
+        let latest = sweep.began + shortest_timeout;
+        Swept::Wholly { next: Some(sweep.next.map_or(latest, |next| next.min(latest))) }
     }
 
     fn find_by(&self, hasher: &FixedState, ip: IpAddr, is_it: impl Fn(&Entry) -> bool) -> Option<Slot> {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map;
 use rand::{Rng, RngExt};
 
 use crate::address::{self, Asker};
@@ -12,13 +14,14 @@ use crate::event::EventQueue;
 use crate::interval::Intervals;
 use crate::peer::Entry;
 use crate::select::{Selector, Want};
+use crate::swarm::Swept;
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, PeerEntry, PeerState, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, access,
+    Instant, PeerEntry, PeerKey, PeerState, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, Warning,
+    access,
 };
 
-/// Peers after which one call of [`Tracker::expire`] takes no further swarm: a millisecond's work, so that announces do not
-/// wait. A swarm is looked at as a whole.
+/// Peers and swarms that one call of [`Tracker::expire`] looks at: a millisecond's work, so that announces do not wait.
 const EXPIRE_BATCH: usize = 2_000;
 
 /// A BitTorrent tracker as a pure state machine.
@@ -26,7 +29,7 @@ const EXPIRE_BATCH: usize = 2_000;
 /// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: whoever embeds it brings the time and
 /// the generator, and carries requests and answers. There are four kinds of method:
 ///
-/// - **Commands** take the time and change the swarms: [`announce`](Self::announce), [`expire`](Self::expire),
+/// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time, and
 ///   [`set_torrents`](Self::set_torrents). An announce *returns* its answer; nothing is sent later.
 /// - **Questions** change no swarm: [`scrape`](Self::scrape), [`swarm`](Self::swarm), [`swarms`](Self::swarms),
 ///   [`totals`](Self::totals), [`config`](Self::config).
@@ -85,8 +88,10 @@ pub struct Tracker {
     now: Instant,
     hasher: FixedState,
     swarms: HashMap<InfoHash, Swarm, FixedState>,
-    /// Each swarm once, by its deadline.
+    /// Each swarm that has peers, by its deadline.
     deadlines: BTreeSet<(Instant, InfoHash)>,
+    /// Each swarm that has none and is remembered, by its deadline.
+    remembered: BTreeSet<(Instant, InfoHash)>,
     totals: Totals,
     events: EventQueue,
     selector: Selector,
@@ -112,6 +117,7 @@ impl Tracker {
             now: Instant::ZERO,
             swarms: HashMap::with_hasher(hasher.clone()),
             deadlines: BTreeSet::new(),
+            remembered: BTreeSet::new(),
             totals: Totals::default(),
             events: EventQueue::new(config.max_pending_events),
             selector: Selector::new(hasher.clone()),
@@ -179,7 +185,7 @@ impl Tracker {
                 seeders: counts.seeders,
                 leechers: counts.leechers,
                 completed: counts.completed,
-                warning: address::warning(ip),
+                warning: self.warning(ip, &request.info_hash),
                 external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
             })
         });
@@ -208,35 +214,42 @@ impl Tracker {
 
     /// Drops the peers that were silent for too long, and swarms that nothing is left of.
     ///
-    /// One call ends with the swarm in which it has looked at its 2,000th peer, so that an embedder that shares the tracker
-    /// between threads does not block them for long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
+    /// One call looks at 2,000 peers, so that an embedder that shares the tracker between threads does not block them for
+    /// long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
     pub fn expire(&mut self, now: Instant) {
         self.advance(now);
-        let mut looked_at = 0;
-        while let Some(&(deadline, info_hash)) = self.deadlines.first() {
-            if deadline > self.now || looked_at >= EXPIRE_BATCH {
-                break;
-            }
+        let shortest_timeout = Intervals::shortest_timeout(&self.config);
+        let mut budget = EXPIRE_BATCH;
+        while let Some(info_hash) = first_due(&self.deadlines, self.now) {
             let swarm = self.swarms.get_mut(&info_hash).expect("every deadline is that of a swarm");
-            looked_at += swarm.len().max(1);
             let before = swarm.counts();
-            let due = swarm.is_empty();
-            let next = swarm.expire(&self.hasher, self.now, |entry| {
+            let swept = swarm.expire(&self.hasher, self.now, shortest_timeout, &mut budget, |entry| {
                 self.events.push(self.now, info_hash, || EventKind::PeerExpired(entry.peer()));
             });
             self.totals.swarm_changed(before, swarm.counts());
-            match next {
-                Some(next) => self.reschedule(info_hash, next),
-                None if due => self.drop_swarm(info_hash),
-                None => self.emptied(info_hash),
+            match swept {
+                Swept::Partly => return,
+                Swept::Wholly { next: Some(next) } => {
+                    self.deadlines.remove(&(swarm.deadline, info_hash));
+                    self.deadlines.insert((next, info_hash));
+                    swarm.deadline = next;
+                }
+                Swept::Wholly { next: None } => self.emptied(info_hash),
             }
+        }
+        while budget > 0
+            && let Some(info_hash) = first_due(&self.remembered, self.now)
+        {
+            budget -= 1;
+            self.drop_swarm(info_hash);
         }
     }
 
     /// When [`expire`](Self::expire) has work next; `None` while there is no swarm.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        let first = |deadlines: &BTreeSet<(Instant, InfoHash)>| deadlines.first().map(|&(deadline, _)| deadline);
+        first(&self.deadlines).into_iter().chain(first(&self.remembered)).min()
     }
 
     /// The oldest event that was not polled yet. Always `None` when [`Config::max_pending_events`] is 0.
@@ -246,8 +259,8 @@ impl Tracker {
     }
 
     /// Serves other torrents from now on. Swarms that are not served any more are dropped with their peers.
-    pub fn set_torrents(&mut self, torrents: TorrentPolicy) {
-        self.config.torrents = torrents;
+    pub fn set_torrents(&mut self, torrents: impl Into<Arc<TorrentPolicy>>) {
+        self.config.torrents = torrents.into();
         let policy = &self.config.torrents;
         let unserved: Vec<InfoHash> =
             self.swarms.keys().filter(|info_hash| policy.verdict(info_hash) != Verdict::Served).copied().collect();
@@ -280,9 +293,9 @@ impl Tracker {
         self.swarms.get(info_hash).map(Swarm::counts).unwrap_or_default()
     }
 
-    /// Number of swarms, and of peers in them.
+    /// Number of swarms that have peers, and of peers in them.
     pub(crate) fn size(&self) -> (usize, usize) {
-        (self.swarms.len(), self.peers())
+        (self.deadlines.len(), self.peers())
     }
 
     fn peers(&self) -> usize {
@@ -304,6 +317,16 @@ impl Tracker {
         }
     }
 
+    /// What the sender of an announce, whose peer is kept under `ip`, should know.
+    fn warning(&self, ip: IpAddr, info_hash: &InfoHash) -> Option<Warning> {
+        if address::is_v6_link_local(ip) {
+            return Some(Warning::LinkLocalAddress);
+        }
+        let is_shared = self.config.gateways.contains(&ip)
+            && self.swarms.get(info_hash).is_some_and(|swarm| swarm.at_address(&self.hasher, ip).0 > 1);
+        is_shared.then_some(Warning::SharedAddress { address: ip })
+    }
+
     /// Takes a peer out that says it leaves. Returns the counts without it.
     fn stop(&mut self, ip: IpAddr, request: &AnnounceRequest) -> SwarmCounts {
         let info_hash = request.info_hash;
@@ -313,7 +336,9 @@ impl Tracker {
         let own = swarm
             .find(hasher, ip, request.port)
             .filter(|&slot| swarm.entry(slot).peer_id == request.peer_id)
-            .or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key));
+            .or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key))
+            // Some clients forget their port, and their key, when they leave.
+            .or_else(|| swarm.find_peer_id(hasher, ip, request.peer_id).filter(|_| is_nameless(request)));
         if let Some(slot) = own {
             let before = swarm.counts();
             let entry = swarm.remove(hasher, slot);
@@ -341,16 +366,14 @@ impl Tracker {
         let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
         let mut entry = Entry::new(ip, request, self.now, self.now + intervals.timeout);
 
-        if !self.swarms.contains_key(&info_hash) {
-            if elsewhere.swarms + self.swarms.len() >= self.config.max_swarms {
+        if self.swarms.get(&info_hash).is_none_or(Swarm::is_empty) {
+            if elsewhere.swarms + self.deadlines.len() >= self.config.max_swarms {
                 return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
             }
             if tracker_is_full {
                 return Err(too_many_peers);
             }
-            self.deadlines.insert((entry.expires, info_hash));
-            self.swarms.insert(info_hash, Swarm::new(entry.expires));
-            self.events.push(self.now, info_hash, || EventKind::SwarmCreated);
+            self.populate(info_hash);
         }
         let swarm = self.swarms.get_mut(&info_hash).expect("it is there or was just made");
         let (hasher, events, now) = (&self.hasher, &mut self.events, self.now);
@@ -405,36 +428,62 @@ impl Tracker {
             events.push(now, info_hash, || EventKind::PeerJoined(swarm.entry(slot).peer()));
         }
         self.totals.swarm_changed(before, swarm.counts());
-        let due = self.now + intervals.timeout;
-        if due < swarm.deadline {
-            self.reschedule(info_hash, due);
-        }
         Ok(())
+    }
+
+    /// Makes a swarm that is about to get its first peer, or has it no longer only remembered.
+    fn populate(&mut self, info_hash: InfoHash) {
+        // No peer is due earlier, also none that comes in later: so an announce never moves the deadline.
+        let deadline = self.now + Intervals::shortest_timeout(&self.config);
+        self.deadlines.insert((deadline, info_hash));
+        match self.swarms.entry(info_hash) {
+            hash_map::Entry::Occupied(mut swarm) => {
+                self.remembered.remove(&(swarm.get().deadline, info_hash));
+                swarm.get_mut().deadline = deadline;
+            }
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(Swarm::new(deadline));
+                self.events.push(self.now, info_hash, || EventKind::SwarmCreated);
+            }
+        }
     }
 
     /// A swarm lost its last peer: it is kept for a while for its completed downloads, if it has any.
     fn emptied(&mut self, info_hash: InfoHash) {
-        if self.swarms[&info_hash].counts().completed == 0 {
+        let swarm = self.swarms.get_mut(&info_hash).expect("only a swarm that exists loses its last peer");
+        if swarm.counts().completed == 0 {
             self.drop_swarm(info_hash);
-        } else {
-            self.reschedule(info_hash, self.now + self.config.swarm_timeout);
+            return;
         }
-    }
-
-    fn reschedule(&mut self, info_hash: InfoHash, deadline: Instant) {
-        let swarm = self.swarms.get_mut(&info_hash).expect("only a swarm that exists is rescheduled");
         self.deadlines.remove(&(swarm.deadline, info_hash));
-        self.deadlines.insert((deadline, info_hash));
-        swarm.deadline = deadline;
+        let deadline = self.now + self.config.swarm_timeout;
+        *swarm = Swarm::remembered(swarm.counts(), deadline);
+        self.remembered.insert((deadline, info_hash));
+        if self.remembered.len() > self.config.max_remembered_swarms
+            && let Some(&(_, oldest)) = self.remembered.first()
+        {
+            self.drop_swarm(oldest);
+        }
     }
 
     fn drop_swarm(&mut self, info_hash: InfoHash) {
         if let Some(swarm) = self.swarms.remove(&info_hash) {
             self.deadlines.remove(&(swarm.deadline, info_hash));
+            self.remembered.remove(&(swarm.deadline, info_hash));
             self.totals.swarm_changed(swarm.counts(), SwarmCounts::default());
             self.events.push(self.now, info_hash, || EventKind::SwarmDropped);
         }
     }
+}
+
+/// Which of these swarms is due first, if one is due.
+fn first_due(deadlines: &BTreeSet<(Instant, InfoHash)>, now: Instant) -> Option<InfoHash> {
+    deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, info_hash)| info_hash)
+}
+
+/// Whether an announce names neither port nor key.
+fn is_nameless(request: &AnnounceRequest) -> bool {
+    request.port == 0 && request.key == PeerKey::NONE
 }
 
 impl Config {

@@ -92,6 +92,21 @@ fn a_regular_announce_allocates_nothing() {
     }
 }
 
+/// Intervals, and so timeouts, differ by chance; that must not move the swarms' places in the queue of deadlines.
+#[test]
+fn a_regular_announce_in_one_of_many_swarms_allocates_nothing() {
+    let config = Config { announce_budget: 1, ..Config::default() };
+    let mut embedder = Embedder::with_peers(config, 10);
+    let in_swarm = |number: u32| {
+        let mut info_hash = [1; 20];
+        info_hash[..4].copy_from_slice(&number.to_be_bytes());
+        AnnounceRequest { info_hash: InfoHash::new(info_hash), ..request(number) }
+    };
+    (0..2000).for_each(|number| embedder.announce(&in_swarm(number)));
+    let allocated = measure(|| (0..20_000).for_each(|number| embedder.announce(&in_swarm(number % 2000))));
+    assert_eq!(allocated.count_total, 0);
+}
+
 #[test]
 fn a_change_of_state_allocates_nothing() {
     let mut embedder = Embedder::with_peers(Config::default(), 1000);

@@ -591,6 +591,32 @@ fn who_wants_no_peers_gets_none_and_is_counted() {
 }
 
 #[test]
+fn a_stop_without_port_and_key_is_that_of_the_peer_id() {
+    let mut embedder = embedder();
+    embedder.announce(&client(A));
+    embedder.announce(&client(B));
+    let nameless = AnnounceRequest { port: 0, key: PeerKey::NONE, ..client(A) };
+    embedder.announce(&stopped(AnnounceRequest { remote: "10.77.0.9".parse().unwrap(), ..nameless.clone() }));
+    assert_eq!(known(&embedder), set([A, B]), "from another address");
+    embedder.announce(&stopped(nameless));
+    assert_eq!(known(&embedder), set([B]));
+}
+
+#[test]
+fn a_few_seeds_are_found_among_many_that_cannot_be_dialled() {
+    let mut embedder = Embedder::new(Config::default());
+    for number in 0..20_000_u32 {
+        let [_, _, c, d] = number.to_be_bytes();
+        embedder.announce(&AnnounceRequest { remote: [169, 254, c, d].into(), numwant: Some(0), ..client(A) });
+    }
+    embedder.announce(&seed(client(B)));
+    assert_eq!(handed_out(&mut embedder, &client(C)), set([B]));
+    // Those who can dial the others get them, and the seed.
+    embedder.announce(&AnnounceRequest { remote: [169, 254, 200, 1].into(), numwant: Some(200), ..client(C) });
+    assert_eq!(embedder.peers.len(), 200);
+}
+
+#[test]
 fn torrents_do_not_mix() {
     let mut embedder = embedder();
     embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) });
@@ -671,26 +697,58 @@ fn the_end_of_time_is_no_panic() {
 }
 
 #[test]
-fn one_call_of_expire_does_not_take_on_a_million_peers() {
-    let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
-    for number in 0..15_000_u32 {
-        let mut info_hash = [0; 20];
-        info_hash[..4].copy_from_slice(&(number / 100).to_be_bytes());
+fn one_call_of_expire_looks_at_a_batch_in_whatever_swarms() {
+    for swarms in [1, 150, 15_000] {
+        let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+        for number in 0..15_000_u32 {
+            let mut info_hash = [0; 20];
+            info_hash[..4].copy_from_slice(&(number % swarms).to_be_bytes());
+            let [_, b, c, d] = number.to_be_bytes();
+            let request =
+                AnnounceRequest { info_hash: InfoHash::new(info_hash), remote: [10, b, c, d].into(), ..client(A) };
+            embedder.announce(&request);
+        }
+        let later = Instant::from_secs(5000);
+        let mut calls = 0;
+        while embedder.tracker.next_expiry().is_some_and(|next| next <= later) {
+            let before = embedder.tracker.totals().peers();
+            embedder.tracker.expire(later);
+            assert!((1..=2000).contains(&(before - embedder.tracker.totals().peers())), "{swarms} swarms");
+            calls += 1;
+        }
+        assert_eq!((embedder.tracker.totals().peers(), calls), (0, 8), "{swarms} swarms");
+    }
+}
+
+#[test]
+fn announces_between_batches_of_expiry_lose_nobody() {
+    let config = Config { access: Access::All, ..Config::default() };
+    let mut embedder = Embedder::new(config);
+    let peer = |number: u32, left| {
         let [_, b, c, d] = number.to_be_bytes();
-        let request =
-            AnnounceRequest { info_hash: InfoHash::new(info_hash), remote: [10, b, c, d].into(), ..client(A) };
-        embedder.announce(&request);
+        AnnounceRequest { remote: [10, b, c, d].into(), left: Some(left), ..client(A) }
+    };
+    // Every other one is silent from the start; the others announce half way.
+    (0..10_000).for_each(|number| drop(embedder.announce(&peer(number, 1))));
+    embedder.now = Instant::from_secs(700);
+    (0..5000).for_each(|number| drop(embedder.announce(&peer(2 * number, 1))));
+    embedder.now = Instant::from_secs(1300);
+    let mut number = 0;
+    while embedder.tracker.next_expiry().is_some_and(|next| next <= embedder.now) {
+        embedder.tracker.expire(embedder.now);
+        // Some complete, some leave and some come while it is going on.
+        embedder.announce(&peer(2 * number, 0));
+        embedder.announce(&stopped(peer(2 * number + 2, 1)));
+        embedder.announce(&peer(20_000 + number, 1));
+        number += 2;
     }
-    let later = Instant::from_secs(5000);
-    let mut calls = 0;
-    while embedder.tracker.next_expiry().is_some_and(|next| next <= later) {
-        let before = embedder.tracker.totals().peers();
-        embedder.tracker.expire(later);
-        // A batch and what is left of the swarm it ends in.
-        assert!((1..2_100).contains(&(before - embedder.tracker.totals().peers())));
-        calls += 1;
-    }
-    assert_eq!((embedder.tracker.totals().peers(), calls), (0, 8));
+    assert!(number >= 10, "there were batches");
+    let swarm = embedder.tracker.swarm(&TORRENT).unwrap();
+    assert!(swarm.peers().all(|peer| peer.expires > embedder.now), "nobody who was due is left");
+    // As many came as left.
+    assert_eq!(swarm.len(), 5000);
+    let first = swarm.peers().map(|peer| peer.expires).min();
+    assert!(embedder.tracker.next_expiry() <= first);
 }
 
 // The interval.
@@ -726,6 +784,22 @@ fn a_small_network_announces_every_minute_or_so() {
     assert!((30..=33).contains(&embedder.announce(&client(A)).min_interval.as_secs()));
 }
 
+// Warnings.
+
+#[test]
+fn clients_behind_a_gateway_are_warned_when_they_are_several() {
+    let gateways = vec!["10.77.0.2".parse().unwrap()];
+    let mut embedder = Embedder::new(Config { gateways, ..Config::default() });
+    assert_eq!(embedder.announce(&client(A)).warning, None, "a router may share files, too");
+    let neighbour = client("10.77.0.2:7000");
+    let warning = Some(Warning::SharedAddress { address: "10.77.0.2".parse().unwrap() });
+    assert_eq!(embedder.announce(&neighbour).warning, warning);
+    assert_eq!(embedder.announce(&client(A)).warning, warning);
+    assert_eq!(embedder.announce(&client(B)).warning, None);
+    embedder.announce(&stopped(neighbour));
+    assert_eq!(embedder.announce(&client(A)).warning, None);
+}
+
 // Limits.
 
 #[test]
@@ -736,6 +810,30 @@ fn a_swarm_too_many_is_refused() {
     assert_eq!(refused(&mut embedder, &other), AnnounceError::TooManySwarms { limit: 1 });
     embedder.announce(&stopped(client(A)));
     embedder.announce(&other);
+}
+
+#[test]
+fn swarms_that_are_only_remembered_take_nobodys_place() {
+    let config = Config { max_swarms: 2, max_remembered_swarms: 3, ..Config::default() };
+    let mut embedder = Embedder::new(config);
+    for number in 0..10 {
+        embedder.now = Instant::from_secs(number.into());
+        let request = AnnounceRequest { info_hash: InfoHash::new([100 + number; 20]), ..client(A) };
+        embedder.announce(&request);
+        embedder.announce(&completed(request.clone()));
+        embedder.announce(&stopped(request));
+    }
+    // The latest are remembered.
+    let mut remembered: Vec<InfoHash> = embedder.tracker.swarms().map(|(info_hash, _)| info_hash).collect();
+    remembered.sort();
+    assert_eq!(remembered, [107, 108, 109].map(|byte| InfoHash::new([byte; 20])));
+
+    // One of them that comes to life again is a swarm among the others.
+    embedder.announce(&client(A));
+    let again = AnnounceRequest { info_hash: InfoHash::new([108; 20]), ..client(B) };
+    assert_eq!(embedder.announce(&again).completed, 1);
+    let third = AnnounceRequest { info_hash: InfoHash::new([109; 20]), ..client(C) };
+    assert_eq!(refused(&mut embedder, &third), AnnounceError::TooManySwarms { limit: 2 });
 }
 
 #[test]
@@ -805,7 +903,7 @@ fn limits_hold_for_all_shards_together() {
         (1..40).filter(|&host| shards.announce(Instant::ZERO, &mut rng, &request(host % 3, host), &mut peers).is_ok());
     assert_eq!(taken.count(), 7);
     assert_eq!((shards.totals().peers(), shards.totals().refused_announces), (7, 32));
-    shards.set_torrents(&TorrentPolicy { allowed: Some([InfoHash::new([0; 20])].into()), ..TorrentPolicy::default() });
+    shards.set_torrents(TorrentPolicy { allowed: Some([InfoHash::new([0; 20])].into()), ..TorrentPolicy::default() });
     let dropped = 7 - shards.totals().peers();
     let taken =
         (50..100).filter(|&host| shards.announce(Instant::ZERO, &mut rng, &request(0, host), &mut peers).is_ok());
@@ -870,7 +968,7 @@ fn a_claimed_address_opens_no_door() {
 #[test]
 fn torrents_that_are_not_served_are_refused() {
     let torrents = TorrentPolicy { allowed: Some([TORRENT].into()), denied: [InfoHash::new([9; 20])].into() };
-    let mut embedder = Embedder::new(Config { torrents, ..Config::default() });
+    let mut embedder = Embedder::new(Config { torrents: torrents.into(), ..Config::default() });
     embedder.announce(&client(A));
     let other = AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) };
     let error = refused(&mut embedder, &other);

@@ -151,8 +151,16 @@ impl Model {
             (answer.seeders, answer.leechers, answer.completed),
             (counts.seeders, counts.leechers, counts.completed)
         );
-        let link_local = matches!(self.place(request).ip(), IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
-        assert_eq!(answer.warning, link_local.then_some(Warning::LinkLocalAddress));
+        let ip = self.place(request).ip();
+        let warning = match ip {
+            IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80 => Some(Warning::LinkLocalAddress),
+            _ if self.config.gateways.contains(&ip) => {
+                let sharing = self.members(&request.info_hash).iter().filter(|member| member.address.ip() == ip);
+                (sharing.count() > 1).then_some(Warning::SharedAddress { address: ip })
+            }
+            _ => None,
+        };
+        assert_eq!(answer.warning, warning);
         let remote = request.remote.to_canonical();
         assert_eq!(answer.external_ip, is_public(remote).then_some(remote));
     }
@@ -195,7 +203,7 @@ impl Model {
     }
 
     pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy) {
-        self.config.torrents = torrents.clone();
+        self.config.torrents = torrents.clone().into();
         let before = self.swarms.len();
         self.swarms.retain(|info_hash, _| torrents.verdict(info_hash) == Verdict::Served);
         self.tally.dropped += (before - self.swarms.len()) as u64;
@@ -292,7 +300,9 @@ impl Model {
             return Vec::new();
         }
         let mut reasons = Vec::new();
-        if !self.swarms.contains_key(&request.info_hash) && self.swarms.len() >= config.max_swarms {
+        // Those without peers are remembered, and take nobody's place.
+        let with_peers = self.swarms.values().filter(|members| !members.peers.is_empty()).count();
+        if members.is_empty() && with_peers >= config.max_swarms {
             reasons.push(AnnounceError::TooManySwarms { limit: config.max_swarms });
         }
         if members.len() >= config.max_peers_per_swarm {
@@ -311,7 +321,12 @@ impl Model {
         let own = peers
             .iter()
             .position(|member| member.is_at(place) && member.peer_id == request.peer_id)
-            .or_else(|| peers.iter().position(|member| member.is_client(place.ip(), request.peer_id, request.key)));
+            .or_else(|| peers.iter().position(|member| member.is_client(place.ip(), request.peer_id, request.key)))
+            .or_else(|| {
+                let is_nameless = request.port == 0 && request.key == PeerKey::NONE;
+                let named = |member: &Member| member.address.ip() == place.ip() && member.peer_id == request.peer_id;
+                peers.iter().position(named).filter(|_| is_nameless)
+            });
         if let Some(own) = own {
             peers.remove(own);
             self.tally.left += 1;
@@ -409,7 +424,8 @@ impl Model {
         let jitter = base * u64::from(config.interval_jitter_percent) / 100;
         let interval = answer.interval.as_secs();
         assert!((base - jitter..=base + jitter).contains(&interval), "{interval} s, but the base is {base} s");
-        assert_eq!(answer.min_interval.as_secs(), (interval / 2).max(config.min_interval_floor.as_secs()));
+        let min_interval = (interval / 2).max(config.min_interval_floor.as_secs()).min(interval);
+        assert_eq!(answer.min_interval.as_secs(), min_interval);
         assert_eq!((answer.interval.subsec_nanos(), answer.min_interval.subsec_nanos()), (0, 0));
     }
 

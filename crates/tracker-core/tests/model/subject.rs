@@ -122,7 +122,7 @@ impl Subject for Shards {
     }
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy) {
-        Self::set_torrents(self, torrents);
+        Self::set_torrents(self, torrents.clone());
     }
 
     fn totals(&self) -> Totals {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -150,7 +151,7 @@ impl World {
                 1 => Access::Networks(vec!["10.77.0.0/16".parse().expect("a network")]),
                 _ => Access::All,
             },
-            torrents: TorrentPolicy::default(),
+            torrents: Arc::default(),
             trusted_networks: match choices.below(3) {
                 0 => vec!["10.78.0.0/24".parse().expect("a network")],
                 _ => Vec::new(),
@@ -159,6 +160,12 @@ impl World {
                 v4: (!choices.one_in(3)).then_some([10, 77, 0, 1].into()),
                 v6: (!choices.one_in(3)).then_some([0xfd77, 0, 0, 0, 0, 0, 0, 1].into()),
             },
+            gateways: match choices.below(3) {
+                // Where clients are crowded.
+                0 => vec![address(HOMES[0]).0.to_canonical()],
+                _ => Vec::new(),
+            },
+            max_remembered_swarms: default.max_remembered_swarms,
             prefer_subnet: match choices.below(4) {
                 0 => Some(SubnetPreference::default()),
                 1 => Some(SubnetPreference { v4_prefix: choices.of(&[0, 16, 32]), v6_prefix: choices.of(&[0, 128]) }),
