@@ -1,12 +1,12 @@
+//! The decoder.
+
 use std::cmp::Ordering;
 
 use nom::Finish;
 
-use crate::{
-    DecodeError, DecodeErrorKind, DeviationKind, Document, Expected,
-    deviation::Deviations,
-    leaf::{self, Leaf},
-};
+use crate::deviation::Deviations;
+use crate::leaf::{self, Leaf};
+use crate::{DecodeError, DecodeErrorKind, DeviationKind, Document, Expected};
 
 /// Decodes bencode, by one of two readings and within [`Limits`].
 ///

@@ -1,3 +1,5 @@
+//! What is not canonical and means something all the same.
+
 use std::fmt;
 
 /// One place where an input is not canonical bencode but means something all the same.

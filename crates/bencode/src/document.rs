@@ -1,6 +1,10 @@
-use std::{fmt, ops::Range};
+//! The table that decoding makes.
 
-use crate::{Deviation, Value, repeats::repeats};
+use std::fmt;
+use std::ops::Range;
+
+use crate::repeats::repeats;
+use crate::{Deviation, Value};
 
 /// A decoded input: the bytes as they stood, and a flat table of where its values are.
 ///

@@ -1,6 +1,10 @@
-use std::{mem, ops::Range};
+//! The encoder.
+
+use std::mem;
+use std::ops::Range;
 
 use bytes::BufMut;
+use thiserror::Error;
 
 /// Encodes one value, which `write` describes, into a new vector.
 ///
@@ -37,7 +41,7 @@ pub fn encode_to(out: &mut impl BufMut, write: impl FnOnce(ValueEncoder<'_>)) ->
 }
 
 /// Why nothing was encoded. Each is a mistake of the caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EncodeError {
     /// A dict was given the same key twice.

@@ -1,4 +1,8 @@
+//! Why an input is not accepted.
+
 use std::fmt;
+
+use thiserror::Error;
 
 use crate::DeviationKind;
 
@@ -20,7 +24,7 @@ use crate::DeviationKind;
 ///     "the input is cut short: only 6 bytes follow where a string of 9 bytes begins at byte 7"
 /// );
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{kind} at byte {offset}")]
 pub struct DecodeError {
     kind: DecodeErrorKind,
@@ -50,7 +54,7 @@ impl DecodeError {
 }
 
 /// What is wrong with an input.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
     /// A byte that cannot stand here: `i 3e`, `i+3e`, `-1:a`, `dle1:ae`, HTML, …

@@ -1,13 +1,11 @@
 //! The two tokens that hold no others, integers and strings, as nom parsers.
 
-use nom::{
-    Err, IResult, Parser,
-    bytes::complete::take,
-    character::complete::{char, digit1},
-    combinator::opt,
-    error::{ErrorKind, ParseError},
-    sequence::{preceded, terminated},
-};
+use nom::bytes::complete::take;
+use nom::character::complete::{char, digit1};
+use nom::combinator::opt;
+use nom::error::{ErrorKind, ParseError};
+use nom::sequence::{preceded, terminated};
+use nom::{Err, IResult, Parser};
 
 use crate::error::{DecodeError, DecodeErrorKind, Expected};
 

@@ -88,11 +88,9 @@ mod leaf;
 mod repeats;
 mod value;
 
-pub use crate::{
-    decode::{Decoder, Limits},
-    deviation::{Deviation, DeviationKind},
-    document::Document,
-    encode::{DictEncoder, EncodeError, Encoder, ListEncoder, ValueEncoder, encode, encode_to},
-    error::{DecodeError, DecodeErrorKind, Expected},
-    value::{Dict, DictIter, Kind, List, ListIter, Value},
-};
+pub use decode::{Decoder, Limits};
+pub use deviation::{Deviation, DeviationKind};
+pub use document::Document;
+pub use encode::{DictEncoder, EncodeError, Encoder, ListEncoder, ValueEncoder, encode, encode_to};
+pub use error::{DecodeError, DecodeErrorKind, Expected};
+pub use value::{Dict, DictIter, Kind, List, ListIter, Value};

@@ -1,4 +1,7 @@
-use std::{collections::HashSet, hash::Hash};
+//! Keys that stand twice.
+
+use std::collections::HashSet;
+use std::hash::Hash;
 
 /// The places of keys that stand in the list before, in the order of the list.
 ///
@@ -11,10 +14,8 @@ pub(crate) fn repeats<P, K: Hash + Eq>(keys: impl ExactSizeIterator<Item = (P, K
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        cell::Cell,
-        hash::{Hash, Hasher},
-    };
+    use std::cell::Cell;
+    use std::hash::{Hash, Hasher};
 
     use super::repeats;
 

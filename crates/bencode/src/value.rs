@@ -1,4 +1,8 @@
-use std::{fmt, iter::FusedIterator, ops::Range};
+//! Handles to the values of a document.
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::ops::Range;
 
 use crate::{Document, leaf};
 
@@ -12,13 +16,13 @@ pub struct Value<'a, 'd> {
 /// The four kinds of value of [BEP 3](https://www.bittorrent.org/beps/bep_0003.html).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// `i42e`
+    /// `i42e`.
     Integer,
-    /// `3:abc`: bytes, not necessarily text
+    /// `3:abc`: bytes, not necessarily text.
     Bytes,
-    /// `l…e`
+    /// `l…e`.
     List,
-    /// `d…e`
+    /// `d…e`.
     Dict,
 }
 

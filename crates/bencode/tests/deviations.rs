@@ -1,12 +1,9 @@
 //! Inputs that are not canonical: what each decoder says to them. It is the table of what the bencode libraries of the field
 //! disagree on, and more.
 
-use bencode::{
-    DecodeErrorKind::{self, *},
-    Decoder, Deviation,
-    DeviationKind::{self, *},
-    Expected,
-};
+use bencode::DecodeErrorKind::*;
+use bencode::DeviationKind::*;
+use bencode::{DecodeErrorKind, Decoder, Deviation, DeviationKind, Expected};
 
 /// An input, and its deviations with their offsets.
 type Flagged = (&'static [u8], &'static [(DeviationKind, usize)]);

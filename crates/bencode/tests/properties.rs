@@ -1,9 +1,12 @@
 //! Generated inputs.
 
 use bencode::Decoder;
-use proptest::{collection, prelude::*, sample::Index};
+use proptest::collection;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
-use self::common::{invariants, tree::Tree};
+use self::common::invariants;
+use self::common::tree::Tree;
 
 mod common {
     pub(crate) mod invariants;

@@ -1,4 +1,4 @@
-//! The command line
+//! The command line.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ pub(crate) struct MagnetArgs {
     pub(crate) file: PathBuf,
 }
 
-/// Small numbers are exponents, as for mktorrent: no piece is that short
+/// Small numbers are exponents, as for mktorrent: no piece is that short.
 fn piece_length(text: &str) -> Result<PieceLength, PieceLengthError> {
     match text.parse::<u32>() {
         Ok(exponent @ 0..64) => PieceLength::try_from(1_u64 << exponent),

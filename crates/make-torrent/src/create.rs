@@ -1,4 +1,4 @@
-//! `make-torrent PATH`
+//! `make-torrent PATH`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::text;
 
 const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
 
-/// What libtorrent reads unless told otherwise
+/// What libtorrent reads unless told otherwise.
 const LARGE_TORRENT: usize = 10_000_000;
 
 pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
@@ -119,7 +119,7 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
     warnings
 }
 
-/// Says on standard error what a person should know besides the outcome
+/// Says on standard error what a person should know besides the outcome.
 fn report(plan: &Plan, warnings: &[String], verbose: bool) {
     if verbose {
         for file in plan.files() {
@@ -153,7 +153,7 @@ fn skipped_in_short(plan: &Plan) -> String {
     kinds.join(", ")
 }
 
-/// Why something is left out, and what takes it along
+/// Why something is left out, and what takes it along.
 fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
     match reason {
         SkipReason::Hidden => ("hidden", " (--include-hidden takes it along)"),
@@ -164,7 +164,7 @@ fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
     }
 }
 
-/// What scripts are told about a torrent that was made
+/// What scripts are told about a torrent that was made.
 #[derive(Debug, Serialize)]
 struct CreatedJson {
     output: String,

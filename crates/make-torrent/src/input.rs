@@ -1,4 +1,4 @@
-//! Reading .torrent files
+//! Reading .torrent files.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use metainfo::Metainfo;
 
-/// More than any client reads; the parser refuses what is longer than its own limit
+/// More than any client reads; the parser refuses what is longer than its own limit.
 const MAX_BYTES: u64 = 128 << 20;
 
-/// Reads the .torrent file at `path`, or standard input where that is `-`
+/// Reads the .torrent file at `path`, or standard input where that is `-`.
 pub(crate) fn read(path: &Path) -> Result<Metainfo> {
     if path == Path::new("-") {
         let bytes = read_all(io::stdin().lock()).context("cannot read standard input")?;

@@ -1,4 +1,4 @@
-//! `make-torrent magnet`
+//! `make-torrent magnet`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `make-torrent`: makes, shows and verifies .torrent files
+//! `make-torrent`: makes, shows and verifies .torrent files.
 
 mod cli;
 mod create;
@@ -39,7 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Whether whoever read our output has stopped reading, which is theirs to decide
+/// Whether whoever read our output has stopped reading, which is theirs to decide.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

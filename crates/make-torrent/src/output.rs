@@ -1,4 +1,4 @@
-//! Writing the .torrent file: all of it or nothing, and never over something else
+//! Writing the .torrent file: all of it or nothing, and never over something else.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use metainfo::Plan;
 use tempfile::NamedTempFile;
 
-/// Where the .torrent file goes
+/// Where the .torrent file goes.
 #[derive(Debug)]
 pub(crate) enum Output {
     Stdout,
@@ -24,7 +24,7 @@ impl Output {
         }
     }
 
-    /// Finds out before the long work what would keep the outcome from being written
+    /// Finds out before the long work what would keep the outcome from being written.
     pub(crate) fn check(&self, content: &Path, plan: &Plan) -> Result<()> {
         let Self::File { path, force } = self else {
             return Ok(());
@@ -60,7 +60,7 @@ impl Output {
 }
 
 /// The bytes go into another file first, which then takes the name, so that nobody ever sees half
-/// a torrent
+/// a torrent.
 fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes)?;
@@ -88,7 +88,7 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Whether writing to `path` would change the content that was hashed
+/// Whether writing to `path` would change the content that was hashed.
 fn is_content(path: &Path, content: &Path, plan: &Plan) -> bool {
     let (Ok(path), Ok(content)) = (fs::canonicalize(path), fs::canonicalize(content)) else {
         return false;

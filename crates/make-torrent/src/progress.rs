@@ -1,4 +1,4 @@
-//! What happens while hashing: the progress bar, and Ctrl-C
+//! What happens while hashing: the progress bar, and Ctrl-C.
 
 use std::io::{self, IsTerminal};
 use std::process;
@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use metainfo::{CreateError, Progress, VerifyError};
 
-/// What shells give to a command that Ctrl-C ended
+/// What shells give to a command that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// A flag that Ctrl-C sets, and a request to terminate as well; the second time it ends the program
+/// A flag that Ctrl-C sets, and a request to terminate as well; the second time it ends the program.
 pub(crate) fn cancel_on_interrupt() -> Result<Arc<AtomicBool>> {
     let cancel = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&cancel);
@@ -25,7 +25,7 @@ pub(crate) fn cancel_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(cancel)
 }
 
-/// A bar with rate and time left on a terminal, nothing elsewhere
+/// A bar with rate and time left on a terminal, nothing elsewhere.
 pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
@@ -45,7 +45,7 @@ impl Bar {
     }
 }
 
-/// Leaves a clean line behind, however hashing ended
+/// Leaves a clean line behind, however hashing ended.
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
@@ -54,7 +54,7 @@ impl Drop for Bar {
     }
 }
 
-/// The exit code for an error that ends the program
+/// The exit code for an error that ends the program.
 pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
     let cancelled = matches!(error.downcast_ref(), Some(CreateError::Cancelled))
         || matches!(error.downcast_ref(), Some(VerifyError::Cancelled));

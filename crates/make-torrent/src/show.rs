@@ -1,4 +1,4 @@
-//! `make-torrent show`
+//! `make-torrent show`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A torrent as scripts see it; absent text and dates are null
+/// A torrent as scripts see it; absent text and dates are null.
 #[derive(Debug, Serialize)]
 pub(crate) struct Torrent {
     name: String,

@@ -1,8 +1,8 @@
-//! Text for a terminal that may come from a stranger's torrent
+//! Text for a terminal that may come from a stranger's torrent.
 
 use std::fmt::Write;
 
-/// The text in one line, with everything that moves the cursor or hides something written out
+/// The text in one line, with everything that moves the cursor or hides something written out.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -17,7 +17,7 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// Seconds since 1970 as a date and time of day in UTC
+/// Seconds since 1970 as a date and time of day in UTC.
 pub(crate) fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
@@ -25,7 +25,7 @@ pub(crate) fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
-/// Days since 1970-01-01 as year, month and day of the Gregorian calendar
+/// Days since 1970-01-01 as year, month and day of the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
     // Years begin in March here, so that the day that comes and goes is the last of a year.
     // 719,468 days lie between 0000-03-01 and 1970-01-01, and 146,097 in 400 years.
@@ -39,7 +39,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era as u64 * 400 + year_of_era + next_year, month, day)
 }
 
-/// Bytes with a unit that fits, and exactly
+/// Bytes with a unit that fits, and exactly.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         1 => return "1 byte".to_owned(),
@@ -49,12 +49,12 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{} ({bytes} bytes)", indicatif::BinaryBytes(bytes))
 }
 
-/// A number with a noun in the form it demands
+/// A number with a noun in the form it demands.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Ascending numbers, runs of them shortened: `1, 4-7, 9`
+/// Ascending numbers, runs of them shortened: `1, 4-7, 9`.
 pub(crate) fn ranges(numbers: &[u32]) -> String {
     let mut text = String::new();
     for run in numbers.chunk_by(|left, right| left + 1 == *right) {

@@ -1,4 +1,4 @@
-//! URLs and hosts that are written into torrents, checked for what clients stumble over
+//! URLs and hosts that are written into torrents, checked for what clients stumble over.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 const ANNOUNCE_SCHEMES: &[&str] = &["http", "https", "udp", "ws", "wss"];
 const WEB_SEED_SCHEMES: &[&str] = &["http", "https", "ftp"];
 
-/// One `-a`: announce URLs of equal rank
+/// One `-a`: announce URLs of equal rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AnnounceTier(pub(crate) Vec<Url>);
 
@@ -19,7 +19,7 @@ impl FromStr for AnnounceTier {
     }
 }
 
-/// One `-w`
+/// One `-w`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebSeeds(pub(crate) Vec<Url>);
 
@@ -32,7 +32,7 @@ impl FromStr for WebSeeds {
     }
 }
 
-/// A DHT node
+/// A DHT node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) host: String,
@@ -49,7 +49,7 @@ impl FromStr for Node {
     }
 }
 
-/// A URL with a scheme that makes sense in its place and a host that can exist
+/// A URL with a scheme that makes sense in its place and a host that can exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     text: String,
@@ -85,7 +85,7 @@ impl Url {
         &self.text
     }
 
-    /// Whether only programs on the same machine can reach it
+    /// Whether only programs on the same machine can reach it.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let name = host.trim_end_matches('.').to_ascii_lowercase();
@@ -96,7 +96,7 @@ impl Url {
     }
 }
 
-/// Cuts `host`, `host:port`, `[v6]` or `[v6]:port`; the host keeps its brackets
+/// Cuts `host`, `host:port`, `[v6]` or `[v6]:port`; the host keeps its brackets.
 fn split_port(address: &str) -> Result<(&str, Option<u16>), String> {
     let host_end = match address.strip_prefix('[') {
         Some(rest) => {

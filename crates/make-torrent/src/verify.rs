@@ -1,4 +1,4 @@
-//! `make-torrent verify`
+//! `make-torrent verify`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ fn in_words(file: &FileReport) -> String {
     }
 }
 
-/// The outcome as scripts see it
+/// The outcome as scripts see it.
 #[derive(Debug, Serialize)]
 struct ReportJson<'r> {
     name: String,
@@ -88,7 +88,7 @@ struct FileJson<'r> {
     path: &'r str,
     length: u64,
     status: &'static str,
-    /// What is known besides, for people
+    /// What is known besides, for people.
     detail: Option<String>,
     bad_pieces: &'r [u32],
 }

@@ -1,4 +1,4 @@
-//! Making a torrent of a file or folder
+//! Making a torrent of a file or folder.
 
 mod error;
 
@@ -15,7 +15,7 @@ use crate::name;
 use crate::piece_length::PieceLength;
 use crate::walk::{PlannedFile, SkippedFile, Walk, WalkOptions};
 
-/// What to make a torrent of, and what to write into it
+/// What to make a torrent of, and what to write into it.
 ///
 /// Making one takes three steps, so that a person can be shown what will be in it before the long
 /// one: [`Create`] collects the wishes, [`plan`](Self::plan) looks at the files, and
@@ -63,7 +63,7 @@ pub struct Create {
     keys: Keys,
 }
 
-/// What is written as it was asked for
+/// What is written as it was asked for.
 #[derive(Debug, Clone, Default)]
 struct Keys {
     private: bool,
@@ -77,7 +77,7 @@ struct Keys {
 }
 
 impl Create {
-    /// A torrent of the file or folder at `path`
+    /// A torrent of the file or folder at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -89,19 +89,19 @@ impl Create {
         }
     }
 
-    /// The name of the file or folder in the torrent; the default is its name on disk
+    /// The name of the file or folder in the torrent; the default is its name on disk.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The piece length; the default is [`PieceLength::for_total`]
+    /// The piece length; the default is [`PieceLength::for_total`].
     pub fn piece_length(mut self, piece_length: PieceLength) -> Self {
         self.piece_length = Some(piece_length);
         self
     }
 
-    /// Whether clients may find peers through the torrent's trackers only; the default is no
+    /// Whether clients may find peers through the torrent's trackers only; the default is no.
     ///
     /// Turns off DHT, peer exchange and local discovery in every client, and changes the
     /// info-hash. See [BEP 27](https://www.bittorrent.org/beps/bep_0027.html).
@@ -110,19 +110,19 @@ impl Create {
         self
     }
 
-    /// A tag that changes the info-hash, by which private trackers make a torrent their own
+    /// A tag that changes the info-hash, by which private trackers make a torrent their own.
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.keys.source = Some(source.into());
         self
     }
 
-    /// A comment for people
+    /// A comment for people.
     pub fn comment(mut self, comment: impl Into<String>) -> Self {
         self.keys.comment = Some(comment.into());
         self
     }
 
-    /// The announce URLs: clients use the first tier that answers, and any URL within a tier
+    /// The announce URLs: clients use the first tier that answers, and any URL within a tier.
     ///
     /// Empty tiers are dropped. A single URL is written as `announce`, several as `announce-list`
     /// too. See [BEP 12](https://www.bittorrent.org/beps/bep_0012.html).
@@ -132,7 +132,7 @@ impl Create {
         self
     }
 
-    /// URLs of web servers that have the content
+    /// URLs of web servers that have the content.
     ///
     /// For a folder they name the folder that it is in, and end in `/`. See
     /// [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
@@ -141,7 +141,7 @@ impl Create {
         self
     }
 
-    /// DHT nodes (host and port) to start from
+    /// DHT nodes (host and port) to start from.
     ///
     /// See [BEP 5](https://www.bittorrent.org/beps/bep_0005.html).
     pub fn nodes(mut self, nodes: Vec<(String, u16)>) -> Self {
@@ -149,31 +149,31 @@ impl Create {
         self
     }
 
-    /// The program that made the torrent, with its version
+    /// The program that made the torrent, with its version.
     pub fn created_by(mut self, program: impl Into<String>) -> Self {
         self.keys.created_by = Some(program.into());
         self
     }
 
-    /// When the torrent was made, in seconds since 1970; none by default
+    /// When the torrent was made, in seconds since 1970; none by default.
     pub fn creation_date(mut self, date: Option<u64>) -> Self {
         self.keys.creation_date = date;
         self
     }
 
-    /// Whether to take along files and folders whose names begin with a dot; the default is no
+    /// Whether to take along files and folders whose names begin with a dot; the default is no.
     pub fn include_hidden(mut self, include: bool) -> Self {
         self.walk.include_hidden = include;
         self
     }
 
-    /// Whether to take along what operating systems leave behind; the default is no
+    /// Whether to take along what operating systems leave behind; the default is no.
     pub fn include_junk(mut self, include: bool) -> Self {
         self.walk.include_junk = include;
         self
     }
 
-    /// Whether to take along what symbolic links point to, as if it were there; the default is no
+    /// Whether to take along what symbolic links point to, as if it were there; the default is no.
     ///
     /// A link to a folder around it is left out and reported, so that the walk ends.
     pub fn follow_symlinks(mut self, follow: bool) -> Self {
@@ -181,7 +181,7 @@ impl Create {
         self
     }
 
-    /// How many threads hash, at most 256; the default is one for each core
+    /// How many threads hash, at most 256; the default is one for each core.
     ///
     /// Each of them reads for itself. One thread reads strictly in order, which is fastest from a
     /// disk that turns.
@@ -190,7 +190,7 @@ impl Create {
         self
     }
 
-    /// Looks at the files, and decides on everything that hashing does not
+    /// Looks at the files, and decides on everything that hashing does not.
     ///
     /// # Errors
     /// When there is nothing to share, or something that must not go into a torrent: see
@@ -244,7 +244,7 @@ impl Create {
     }
 }
 
-/// The last component of the path, which for `.` and `..` means looking where they lead
+/// The last component of the path, which for `.` and `..` means looking where they lead.
 fn name_of(path: &Path) -> Result<String, CreateError> {
     let absolute = match path.file_name() {
         Some(_) => path.to_owned(),
@@ -255,14 +255,14 @@ fn name_of(path: &Path) -> Result<String, CreateError> {
     Ok(name.to_owned())
 }
 
-/// Whether the torrent gets `length` or `files`
+/// Whether the torrent gets `length` or `files`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     SingleFile,
     MultiFile,
 }
 
-/// The torrent that [`Plan::hash`] will make
+/// The torrent that [`Plan::hash`] will make.
 #[derive(Debug)]
 pub struct Plan {
     name: String,
@@ -277,42 +277,42 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The name of the file or folder
+    /// The name of the file or folder.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The files in the order of the torrent; at least one
+    /// The files in the order of the torrent; at least one.
     pub fn files(&self) -> &[PlannedFile] {
         &self.files
     }
 
-    /// What was found below the folder and is left out
+    /// What was found below the folder and is left out.
     pub fn skipped(&self) -> &[SkippedFile] {
         &self.skipped
     }
 
-    /// What will give trouble on some machine
+    /// What will give trouble on some machine.
     pub fn warnings(&self) -> &[CreateWarning] {
         &self.warnings
     }
 
-    /// Bytes in all files together; at least 1
+    /// Bytes in all files together; at least 1.
     pub fn total_length(&self) -> u64 {
         self.total_length
     }
 
-    /// The piece length, as asked for or chosen
+    /// The piece length, as asked for or chosen.
     pub fn piece_length(&self) -> PieceLength {
         self.piece_length
     }
 
-    /// How many pieces there will be: 1 to [`PieceLength::MAX_PIECES`]
+    /// How many pieces there will be: 1 to [`PieceLength::MAX_PIECES`].
     pub fn piece_count(&self) -> u64 {
         self.piece_length.pieces(self.total_length)
     }
 
-    /// Reads and hashes the files, and makes the torrent
+    /// Reads and hashes the files, and makes the torrent.
     ///
     /// `progress` is called on this thread, about once for each MiB or piece, whichever is more.
     /// When `cancel` becomes true hashing stops at once with [`CreateError::Cancelled`].
@@ -423,7 +423,7 @@ impl Plan {
         .expect("every key is given once")
     }
 
-    /// Says what is wrong with a file that could not be read as planned
+    /// Says what is wrong with a file that could not be read as planned.
     fn read_error(&self, failure: ReadFailure) -> CreateError {
         let file = &self.files[failure.file];
         let error = failure.error.expect("a plan has no absent files");
@@ -439,7 +439,7 @@ impl Plan {
     }
 }
 
-/// Compares a file with what it was when the plan was made
+/// Compares a file with what it was when the plan was made.
 fn unchanged(file: &PlannedFile) -> Result<(), CreateError> {
     let path = || file.source.clone();
     let metadata = match fs::metadata(&file.source) {
@@ -458,7 +458,7 @@ fn unchanged(file: &PlannedFile) -> Result<(), CreateError> {
     Ok(())
 }
 
-/// The torrent that was made
+/// The torrent that was made.
 #[derive(Debug, Clone)]
 pub struct Created {
     bytes: Vec<u8>,
@@ -466,12 +466,12 @@ pub struct Created {
 }
 
 impl Created {
-    /// The .torrent file; canonical bencode
+    /// The .torrent file; canonical bencode.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The name of the torrent
+    /// The name of the torrent.
     pub fn info_hash(&self) -> InfoHashV1 {
         self.info_hash
     }

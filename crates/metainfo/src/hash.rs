@@ -16,17 +16,17 @@ use std::thread;
 
 use sha1::{Digest, Sha1};
 
-/// How far hashing has come. The unit is bytes of content
+/// How far hashing has come. The unit is bytes of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes that are done with
+    /// Bytes that are done with.
     pub hashed: u64,
-    /// Bytes that there are
+    /// Bytes that there are.
     pub total: u64,
 }
 
-/// The most threads that hash, whatever is asked for
+/// The most threads that hash, whatever is asked for.
 pub(crate) const MAX_THREADS: usize = 256;
 
 /// What one read asks for: large enough that the system call does not count, small enough for a
@@ -37,10 +37,10 @@ const CHUNK: usize = 128 << 10;
 /// long and messages few.
 const RUN_BYTES: u64 = 1 << 20;
 
-/// A torrent's content: what its pieces are cut from
+/// A torrent's content: what its pieces are cut from.
 #[derive(Debug)]
 pub(crate) struct Content {
-    /// In order, without gaps, none of them empty
+    /// In order, without gaps, none of them empty.
     segments: Vec<Segment>,
     piece_length: u64,
     total: u64,
@@ -54,18 +54,18 @@ struct Segment {
     source: Source,
 }
 
-/// Where the bytes of a file come from
+/// Where the bytes of a file come from.
 #[derive(Debug)]
 pub(crate) enum Source {
     Path(PathBuf),
-    /// A pad file of [BEP 47](https://www.bittorrent.org/beps/bep_0047.html)
+    /// A pad file of [BEP 47](https://www.bittorrent.org/beps/bep_0047.html).
     Zeros,
-    /// Not there: the pieces that touch it fail
+    /// Not there: the pieces that touch it fail.
     Absent,
 }
 
 impl Content {
-    /// The content made of `files`, in this order. Failures name a file by its number in it
+    /// The content made of `files`, in this order. Failures name a file by its number in it.
     pub(crate) fn new(piece_length: u64, files: impl IntoIterator<Item = (u64, Source)>) -> Self {
         assert!(piece_length > 0, "a piece has a length");
         let mut segments = Vec::new();
@@ -84,29 +84,29 @@ impl Content {
     }
 }
 
-/// What became of a piece
+/// What became of a piece.
 pub(crate) type Outcome = Result<[u8; 20], ReadFailure>;
 
-/// A piece could not be read
+/// A piece could not be read.
 #[derive(Debug)]
 pub(crate) struct ReadFailure {
-    /// The number of the file in the content
+    /// The number of the file in the content.
     pub(crate) file: usize,
     /// Nothing where the file is [`Source::Absent`], [`io::ErrorKind::UnexpectedEof`] where it is
     /// shorter than it should be.
     pub(crate) error: Option<io::Error>,
 }
 
-/// Pieces that follow one another, hashed by one worker
+/// Pieces that follow one another, hashed by one worker.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) first: usize,
     pub(crate) outcomes: Vec<Outcome>,
-    /// How many bytes of content they cover
+    /// How many bytes of content they cover.
     pub(crate) bytes: u64,
 }
 
-/// The number of threads to use when none is asked for: one per core that this process may use
+/// The number of threads to use when none is asked for: one per core that this process may use.
 pub(crate) fn default_threads() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
@@ -160,7 +160,7 @@ struct Worker<'c> {
     open: Option<OpenFile>,
 }
 
-/// The file read last, where the next piece most often begins
+/// The file read last, where the next piece most often begins.
 struct OpenFile {
     segment: usize,
     handle: File,
@@ -173,7 +173,7 @@ impl<'c> Worker<'c> {
         Self { content, cancel, buffer: vec![0; chunk], open: None }
     }
 
-    /// `None` when cancelled
+    /// `None` when cancelled.
     fn run(&mut self, first: usize, pieces: usize) -> Option<Run> {
         let end = (first + pieces).min(self.content.piece_count());
         let mut outcomes = Vec::with_capacity(end - first);
@@ -210,7 +210,7 @@ impl<'c> Worker<'c> {
         Some(Ok(hasher.finalize().into()))
     }
 
-    /// Reads `length` bytes at `from` of a segment to the start of the buffer
+    /// Reads `length` bytes at `from` of a segment to the start of the buffer.
     fn fill(&mut self, number: usize, from: u64, length: usize) -> Result<(), Option<io::Error>> {
         let buffer = &mut self.buffer[..length];
         let path = match &self.content.segments[number].source {
@@ -258,7 +258,7 @@ mod tests {
         outcomes.into_iter().map(Option::unwrap).collect()
     }
 
-    /// Against the plain way: everything in one buffer, cut and hashed
+    /// Against the plain way: everything in one buffer, cut and hashed.
     #[test]
     fn pieces_across_files() {
         let folder = tempfile::tempdir().unwrap();

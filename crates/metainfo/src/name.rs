@@ -1,4 +1,4 @@
-//! Names that do no harm on this machine, though another may not be able to use them
+//! Names that do no harm on this machine, though another may not be able to use them.
 //!
 //! The rules of [`path`](crate::path) hold on every operating system at once. They are too strict
 //! for files that exist: `What is DNS?.mp4` is an ordinary name here and impossible on Windows.
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::path::{self, Hazard};
 use crate::{File, UnsafePath};
 
-/// Checks a name against what is harmful everywhere
+/// Checks a name against what is harmful everywhere.
 pub(crate) fn check(name: &str) -> Result<(), Hazard> {
     match name {
         "" => return Err(Hazard::Empty),
@@ -23,12 +23,12 @@ pub(crate) fn check(name: &str) -> Result<(), Hazard> {
     })
 }
 
-/// What some other machine has against a name that [`check`] accepts
+/// What some other machine has against a name that [`check`] accepts.
 pub(crate) fn portability(name: &str) -> Option<Hazard> {
     path::safe(&[name.as_bytes().to_vec()]).err().map(|error| error.hazard)
 }
 
-/// The path to look for a file of a torrent at, for reading only
+/// The path to look for a file of a torrent at, for reading only.
 ///
 /// The safe path; besides, where the operating system takes names as they are, one that is unsafe
 /// for no other reason than that another operating system cannot use it.

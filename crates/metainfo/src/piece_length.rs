@@ -1,11 +1,11 @@
-//! [`PieceLength`]: how much content one SHA-1 digest covers
+//! [`PieceLength`]: how much content one SHA-1 digest covers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The length of a piece in a torrent that we write: a power of two from 16 KiB to 128 MiB
+/// The length of a piece in a torrent that we write: a power of two from 16 KiB to 128 MiB.
 ///
 /// [BEP 3](https://www.bittorrent.org/beps/bep_0003.html) allows any length, and reading accepts
 /// any that clients do; this is the narrower set that every client also handles well.
@@ -24,9 +24,9 @@ use thiserror::Error;
 pub struct PieceLength(u32);
 
 impl PieceLength {
-    /// 16 KiB, the size of one block on the wire
+    /// 16 KiB, the size of one block on the wire.
     pub const MIN: Self = Self(16 << 10);
-    /// 128 MiB, the most that libtorrent writes
+    /// 128 MiB, the most that libtorrent writes.
     pub const MAX: Self = Self(128 << 20);
     /// 16 MiB: [`for_total`](Self::for_total) goes above it only to stay within
     /// [`MAX_PIECES`](Self::MAX_PIECES).
@@ -53,12 +53,12 @@ impl PieceLength {
         length
     }
 
-    /// The length in bytes
+    /// The length in bytes.
     pub const fn bytes(self) -> u64 {
         self.0 as u64
     }
 
-    /// How many pieces content of `total` bytes has, the last one possibly short
+    /// How many pieces content of `total` bytes has, the last one possibly short.
     pub const fn pieces(self, total: u64) -> u64 {
         total.div_ceil(self.bytes())
     }
@@ -108,26 +108,26 @@ impl fmt::Display for PieceLength {
     }
 }
 
-/// Why something is not a [`PieceLength`]
+/// Why something is not a [`PieceLength`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PieceLengthError {
-    /// Clients split pieces into blocks of 16 KiB, and many demand a power of two
+    /// Clients split pieces into blocks of 16 KiB, and many demand a power of two.
     #[error("a piece length must be a power of two, which {bytes} is not")]
     NotAPowerOfTwo {
-        /// The length asked for
+        /// The length asked for.
         bytes: u64,
     },
-    /// Less than [`PieceLength::MIN`] or more than [`PieceLength::MAX`]
+    /// Less than [`PieceLength::MIN`] or more than [`PieceLength::MAX`].
     #[error("a piece length must be from 16 KiB to 128 MiB, which {bytes} bytes is not")]
     OutOfRange {
-        /// The length asked for
+        /// The length asked for.
         bytes: u64,
     },
-    /// Neither a number of bytes nor one with a known unit
+    /// Neither a number of bytes nor one with a known unit.
     #[error("{text:?} is not a piece length, try 256KiB or 4MiB")]
     Unreadable {
-        /// The text as given
+        /// The text as given.
         text: String,
     },
 }
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The rule as the compatibility notes state it: `2^round(log2(size) - 10.5)`, clamped
+    /// The rule as the compatibility notes state it: `2^round(log2(size) - 10.5)`, clamped.
     #[test]
     fn rule_is_the_rounded_logarithm() {
         for total in (1..2000u64).map(|n| n * 7_654_321) {

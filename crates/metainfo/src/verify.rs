@@ -1,4 +1,4 @@
-//! Comparing content with its torrent
+//! Comparing content with its torrent.
 
 use std::convert::Infallible;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::name;
 use crate::path::Hazard;
 use crate::{File, Info, Metainfo};
 
-/// How many files of a torrent are looked for to find out which folder holds them
+/// How many files of a torrent are looked for to find out which folder holds them.
 const LOCATE_FILES: usize = 100;
 
-/// Content to compare with the torrent that describes it
+/// Content to compare with the torrent that describes it.
 ///
 /// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only, which do
 /// not lead out of the folder; where the operating system does not mind, also at names that are
@@ -50,7 +50,7 @@ pub struct Verify<'m> {
 }
 
 impl<'m> Verify<'m> {
-    /// Compares what is at `path` with a torrent
+    /// Compares what is at `path` with a torrent.
     ///
     /// The path may be that of the content itself, or of the folder that holds it under the
     /// torrent's name.
@@ -58,7 +58,7 @@ impl<'m> Verify<'m> {
         Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads() }
     }
 
-    /// How many threads hash, at most 256; the default is one for each core
+    /// How many threads hash, at most 256; the default is one for each core.
     ///
     /// See [`Create::threads`](crate::Create::threads).
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
@@ -66,7 +66,7 @@ impl<'m> Verify<'m> {
         self
     }
 
-    /// Reads and compares everything
+    /// Reads and compares everything.
     ///
     /// `progress` is called on this thread, about once for each MiB or piece, whichever is more.
     /// When `cancel` becomes true hashing stops at once with [`VerifyError::Cancelled`].
@@ -114,7 +114,7 @@ impl<'m> Verify<'m> {
         Ok(report)
     }
 
-    /// Looks at every file without reading it
+    /// Looks at every file without reading it.
     fn look(&self) -> Result<Vec<Check<'m>>, VerifyError> {
         let metadata =
             fs::metadata(&self.path).map_err(|source| VerifyError::Unreadable { path: self.path.clone(), source })?;
@@ -134,7 +134,7 @@ impl<'m> Verify<'m> {
             .collect())
     }
 
-    /// The folder that the files' paths are relative to
+    /// The folder that the files' paths are relative to.
     fn root(&self) -> PathBuf {
         if self.info.is_single_file() {
             return self.path.clone();
@@ -149,7 +149,7 @@ impl<'m> Verify<'m> {
         if !holds_files && inner.is_dir() { inner } else { self.path.clone() }
     }
 
-    /// The files that have bytes in a piece
+    /// The files that have bytes in a piece.
     fn touched<'a, 'f>(&self, checks: &'a mut [Check<'f>], piece: usize) -> impl Iterator<Item = &'a mut Check<'f>> {
         let start = piece as u64 * u64::from(self.info.piece_length());
         let end = start + u64::from(self.info.piece_length());
@@ -161,7 +161,7 @@ impl<'m> Verify<'m> {
     }
 }
 
-/// A file while it is being compared
+/// A file while it is being compared.
 #[derive(Debug)]
 struct Check<'f> {
     file: &'f File,
@@ -193,14 +193,14 @@ impl<'f> Check<'f> {
         }
     }
 
-    /// Notes why a piece of the file could not be read, where the look at it did not tell
+    /// Notes why a piece of the file could not be read, where the look at it did not tell.
     fn failed(&mut self, failure: ReadFailure) {
         if let (FileStatus::Ok, Some(error)) = (&self.status, failure.error) {
             self.status = FileStatus::Unreadable { reason: error.to_string() };
         }
     }
 
-    /// `None` for what has no content of its own
+    /// `None` for what has no content of its own.
     fn report(self) -> Option<FileReport> {
         if self.file.attributes.pad || self.file.attributes.symlink {
             return None;
@@ -216,7 +216,7 @@ impl<'f> Check<'f> {
     }
 }
 
-/// What a look at the file tells
+/// What a look at the file tells.
 fn status_on_disk(path: &Path, length: u64) -> FileStatus {
     match fs::metadata(path) {
         // Opening a pipe would wait for somebody to write to it.
@@ -230,21 +230,21 @@ fn status_on_disk(path: &Path, length: u64) -> FileStatus {
     }
 }
 
-/// How content compares with its torrent
+/// How content compares with its torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The files in the order of the torrent, without padding files and symlinks
+    /// The files in the order of the torrent, without padding files and symlinks.
     pub files: Vec<FileReport>,
-    /// The pieces whose bytes are wrong, ascending
+    /// The pieces whose bytes are wrong, ascending.
     pub bad_pieces: Vec<u32>,
     /// The pieces that could not be read in full, because a file they have bytes of is missing,
-    /// too short, unreadable or has no safe path; ascending
+    /// too short, unreadable or has no safe path; ascending.
     pub unchecked_pieces: Vec<u32>,
 }
 
 impl Report {
-    /// Whether everything is there, and as it should be
+    /// Whether everything is there, and as it should be.
     pub fn is_complete(&self) -> bool {
         self.bad_pieces.is_empty()
             && self.unchecked_pieces.is_empty()
@@ -252,65 +252,65 @@ impl Report {
     }
 }
 
-/// How one file compares with its torrent
+/// How one file compares with its torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileReport {
-    /// The path as [`File::display_path`] gives it
+    /// The path as [`File::display_path`] gives it.
     pub path: String,
-    /// The length it should have, in bytes
+    /// The length it should have, in bytes.
     pub length: u64,
-    /// What was found
+    /// What was found.
     pub status: FileStatus,
-    /// The pieces whose bytes are wrong and that have bytes of this file, ascending
+    /// The pieces whose bytes are wrong and that have bytes of this file, ascending.
     ///
     /// A piece can have bytes of several files; which of them is wrong cannot be told.
     pub bad_pieces: Vec<u32>,
 }
 
-/// What was found of a file
+/// What was found of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileStatus {
-    /// It is as it should be
+    /// It is as it should be.
     Ok,
-    /// It is not there
+    /// It is not there.
     Missing,
-    /// It is longer or shorter than it should be
+    /// It is longer or shorter than it should be.
     WrongLength {
-        /// The length it has, in bytes
+        /// The length it has, in bytes.
         found: u64,
     },
-    /// It cannot be read
+    /// It cannot be read.
     Unreadable {
-        /// What the operating system says
+        /// What the operating system says.
         reason: String,
     },
-    /// The torrent gives it a path that must not be used, so it was not looked for
+    /// The torrent gives it a path that must not be used, so it was not looked for.
     Unsafe {
-        /// What is wrong with the path
+        /// What is wrong with the path.
         hazard: Hazard,
     },
-    /// It is there with the right length, and some of its pieces are wrong
+    /// It is there with the right length, and some of its pieces are wrong.
     Bad,
     /// Nothing wrong was found, but it shares a piece with another file that is not all there, so
-    /// that this piece could not be compared
+    /// that this piece could not be compared.
     Unchecked,
 }
 
-/// Why content could not be compared with its torrent at all
+/// Why content could not be compared with its torrent at all.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The path is not there, or may not be looked at
+    /// The path is not there, or may not be looked at.
     #[error("cannot read {path:?}")]
     Unreadable {
-        /// The path as given
+        /// The path as given.
         path: PathBuf,
-        /// What the operating system says
+        /// What the operating system says.
         source: io::Error,
     },
-    /// The flag to cancel was set
+    /// The flag to cancel was set.
     #[error("cancelled")]
     Cancelled,
 }

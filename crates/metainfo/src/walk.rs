@@ -1,4 +1,4 @@
-//! Which files go into a torrent, and in which order
+//! Which files go into a torrent, and in which order.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -9,15 +9,15 @@ use std::time::SystemTime;
 use crate::create::{CreateError, CreateWarning};
 use crate::name;
 
-/// Folders within folders, as deep as libtorrent reads them
+/// Folders within folders, as deep as libtorrent reads them.
 const MAX_DEPTH: usize = 100;
 
-/// The most files of one torrent
+/// The most files of one torrent.
 ///
 /// Their names alone make a .torrent of more than the 10 MB that libtorrent reads by default.
 const MAX_FILES: usize = 1_000_000;
 
-/// Names that operating systems leave behind and nobody wants to share, in lower case
+/// Names that operating systems leave behind and nobody wants to share, in lower case.
 const JUNK: &[&str] = &[
     "$recycle.bin",
     ".appledouble",
@@ -34,7 +34,7 @@ const JUNK: &[&str] = &[
     "thumbs.db",
 ];
 
-/// What to take along
+/// What to take along.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WalkOptions {
     pub(crate) include_hidden: bool,
@@ -42,17 +42,17 @@ pub(crate) struct WalkOptions {
     pub(crate) follow_symlinks: bool,
 }
 
-/// A file that goes into the torrent
+/// A file that goes into the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlannedFile {
-    /// Where it is
+    /// Where it is.
     pub source: PathBuf,
-    /// Its path in the torrent, relative to the torrent's folder; its name alone for a single file
+    /// Its path in the torrent, relative to the torrent's folder; its name alone for a single file.
     pub path: Vec<String>,
-    /// Length in bytes
+    /// Length in bytes.
     pub length: u64,
-    /// When it was last changed, where the file system knows
+    /// When it was last changed, where the file system knows.
     pub(crate) modified: Option<SystemTime>,
 }
 
@@ -62,43 +62,43 @@ impl PlannedFile {
     }
 }
 
-/// Something below the given folder that does not go into the torrent
+/// Something below the given folder that does not go into the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedFile {
-    /// Where it is; everything below it is left out too
+    /// Where it is; everything below it is left out too.
     pub source: PathBuf,
-    /// Why it is left out
+    /// Why it is left out.
     pub reason: SkipReason,
 }
 
-/// Why a file does not go into a torrent
+/// Why a file does not go into a torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// The name begins with a dot
+    /// The name begins with a dot.
     Hidden,
     /// A name that operating systems leave behind: `.DS_Store`, `Thumbs.db`, `desktop.ini` …
     Junk,
-    /// A symbolic link, and links are not followed
+    /// A symbolic link, and links are not followed.
     Symlink,
-    /// A symbolic link to a folder that it is in itself
+    /// A symbolic link to a folder that it is in itself.
     SymlinkLoop,
-    /// Neither a file nor a folder nor a link: a pipe, socket or device
+    /// Neither a file nor a folder nor a link: a pipe, socket or device.
     Special,
 }
 
-/// What lies below a folder
+/// What lies below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
-    /// In component-wise order of raw bytes, which is the order of a v2 file tree as well
+    /// In component-wise order of raw bytes, which is the order of a v2 file tree as well.
     pub(crate) files: Vec<PlannedFile>,
     pub(crate) skipped: Vec<SkippedFile>,
     pub(crate) warnings: Vec<CreateWarning>,
 }
 
 impl Walk {
-    /// Everything below `root`, which is a folder or a link to one
+    /// Everything below `root`, which is a folder or a link to one.
     pub(crate) fn folder(root: &Path, options: &WalkOptions) -> Result<Self, CreateError> {
         let mut walker = Walker { options, components: Vec::new(), ancestors: Vec::new(), found: Self::default() };
         walker.folder(root)?;
@@ -108,9 +108,9 @@ impl Walk {
 
 struct Walker<'o> {
     options: &'o WalkOptions,
-    /// The path in the torrent of the folder that is being read
+    /// The path in the torrent of the folder that is being read.
     components: Vec<String>,
-    /// The folders around it with links resolved; kept only where links are followed
+    /// The folders around it with links resolved; kept only where links are followed.
     ancestors: Vec<PathBuf>,
     found: Walk,
 }
@@ -179,7 +179,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Judged by the name alone; junk is junk whether its name begins with a dot or not
+    /// Judged by the name alone; junk is junk whether its name begins with a dot or not.
     fn unwanted(&self, name: &str) -> Option<SkipReason> {
         if is_junk(name) {
             (!self.options.include_junk).then_some(SkipReason::Junk)
@@ -190,7 +190,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Of the file or folder, through a link only where links are followed
+    /// Of the file or folder, through a link only where links are followed.
     fn metadata(&self, source: &Path) -> Result<Result<Metadata, SkipReason>, CreateError> {
         let mut metadata = fs::symlink_metadata(source).map_err(CreateError::unreadable(source))?;
         if metadata.is_symlink() {

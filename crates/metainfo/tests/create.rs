@@ -1,4 +1,4 @@
-//! Creating torrents through the public API
+//! Creating torrents through the public API.
 
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use metainfo::{Create, CreateError, CreateWarning, Created, Hazard, Metainfo, PieceLength, Plan, SkipReason};
 use tempfile::TempDir;
 
-/// A folder `share` with files of the given contents
+/// A folder `share` with files of the given contents.
 fn share(files: &[(&str, &[u8])]) -> (TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path().join("share");
@@ -47,7 +47,7 @@ fn skipped(plan: &Plan, root: &Path) -> Vec<(String, SkipReason)> {
         .collect()
 }
 
-/// SHA-1 of `hello`
+/// SHA-1 of `hello`.
 const HELLO: &[u8; 20] = b"\xaa\xf4\xc6\x1d\xdc\xc5\xe8\xa2\xda\xbe\xde\x0f\x3b\x48\x2c\xd9\xae\xa9\x43\x4d";
 
 #[test]
@@ -110,7 +110,7 @@ fn folder_to_the_byte_in_component_order() {
     assert_eq!(made(Create::new(&root)), bytes.concat());
 }
 
-/// The parser is the judge, and the number of threads makes no difference
+/// The parser is the judge, and the number of threads makes no difference.
 #[test]
 fn parses_back() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 / 255) as u8).collect();
@@ -357,7 +357,7 @@ fn too_deep() {
     assert!(matches!(error, CreateError::TooDeep { limit: 100, .. }), "{error}");
 }
 
-/// Sparse files: only their lengths matter
+/// Sparse files: only their lengths matter.
 #[test]
 fn the_torrent_stays_small_enough_to_be_read() {
     let (_temp, root) = share(&[]);
@@ -372,7 +372,7 @@ fn the_torrent_stays_small_enough_to_be_read() {
     assert_eq!(create.plan().unwrap().piece_length(), PieceLength::for_total(length));
 }
 
-/// Everything that can happen to a file between the plan and the end of hashing
+/// Everything that can happen to a file between the plan and the end of hashing.
 #[test]
 fn files_that_change_are_named() {
     type Change = fn(&Path);

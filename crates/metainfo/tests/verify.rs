@@ -1,4 +1,4 @@
-//! Verifying content through the public API
+//! Verifying content through the public API.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const PIECE: usize = 16_384;
 
-/// `share` with three files, and its torrent
+/// `share` with three files, and its torrent.
 ///
 /// ```text
 /// piece  0    1    2    3    4    5
@@ -62,7 +62,7 @@ fn whole_wherever_it_is_looked_for() {
     assert_eq!(verify(&single, &root).files[0].status, FileStatus::Missing);
 }
 
-/// `share/share`: the outer one counts when it holds the files, the inner one otherwise
+/// `share/share`: the outer one counts when it holds the files, the inner one otherwise.
 #[test]
 fn a_folder_in_a_folder_of_the_same_name() {
     let (_temp, root, metainfo) = share();
@@ -159,7 +159,7 @@ fn empty_files_are_looked_for() {
     assert!(!report.is_complete());
 }
 
-/// A torrent written by hand: path, attributes and content of each file
+/// A torrent written by hand: path, attributes and content of each file.
 fn torrent(files: &[(&[&str], &str, &[u8])]) -> Metainfo {
     let content: Vec<u8> = files.iter().flat_map(|(_, _, content)| content.to_vec()).collect();
     let pieces: Vec<u8> = content.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
@@ -197,7 +197,7 @@ fn padding_is_zeros_and_no_file() {
     assert_eq!(report.files.len(), 2);
 }
 
-/// The file that the path leads to is there and right, and is not touched all the same
+/// The file that the path leads to is there and right, and is not touched all the same.
 #[test]
 fn unsafe_paths_are_not_followed() {
     let temp = tempfile::tempdir().unwrap();
@@ -216,7 +216,7 @@ fn unsafe_paths_are_not_followed() {
     );
 }
 
-/// Names that only Windows cannot have are usable here, but not when something worse hides behind
+/// Names that only Windows cannot have are usable here, but not when something worse hides behind.
 #[cfg(unix)]
 #[test]
 fn foreign_names() {

@@ -1,4 +1,4 @@
-//! Runs the program in a folder of its own
+//! Runs the program in a folder of its own.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ pub(crate) const TRACKER: &str = "http://192.168.1.10:6969/announce";
 pub(crate) struct Sandbox(TempDir);
 
 impl Sandbox {
-    /// With files of the given contents
+    /// With files of the given contents.
     pub(crate) fn new(files: &[(&str, &[u8])]) -> Self {
         let sandbox = Self(tempfile::tempdir().unwrap());
         for (path, content) in files {
@@ -36,7 +36,7 @@ impl Sandbox {
         fs::read(self.path(path)).unwrap()
     }
 
-    /// Names in the folder itself, sorted
+    /// Names in the folder itself, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -72,7 +72,7 @@ impl Outcome {
         self
     }
 
-    /// Exit code 1, nothing on standard output, this one line on standard error
+    /// Exit code 1, nothing on standard output, this one line on standard error.
     #[track_caller]
     pub(crate) fn expect_failure(self, message: &str) {
         let outcome = self.expect(1);

@@ -1,4 +1,4 @@
-//! `make-torrent PATH`
+//! `make-torrent PATH`.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn writes_the_torrent_into_the_current_folder() {
     assert_eq!(outcome.stdout(), format!("{info_hash}  course.torrent\n"));
 }
 
-/// Every flag under its short and its long name gives the same bytes
+/// Every flag under its short and its long name gives the same bytes.
 #[test]
 fn flags_as_mktorrent_has_them() {
     let sandbox = Sandbox::new(&[("a.bin", &[7; 40_000])]);

@@ -1,4 +1,4 @@
-//! What an interrupted run leaves behind: nothing
+//! What an interrupted run leaves behind: nothing.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Sandbox, TRACKER};
 
-/// A run over a sparse file that would take many minutes, caught while it hashes
+/// A run over a sparse file that would take many minutes, caught while it hashes.
 fn hashing() -> (Sandbox, Child) {
     let sandbox = Sandbox::new(&[]);
     File::create(sandbox.path("large")).unwrap().set_len(1 << 40).unwrap();

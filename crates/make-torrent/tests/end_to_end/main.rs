@@ -1,4 +1,4 @@
-//! The program as people and scripts use it
+//! The program as people and scripts use it.
 
 mod common;
 mod create;

@@ -1,4 +1,4 @@
-//! `make-torrent show` and `make-torrent magnet`
+//! `make-torrent show` and `make-torrent magnet`.
 
 use std::process::Stdio;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::common::{Sandbox, TRACKER};
 
-/// Two files, everything that a torrent can say, and an `info` whose hash is known
+/// Two files, everything that a torrent can say, and an `info` whose hash is known.
 const FULL: &[u8] = b"d8:announce17:http://a/announce13:announce-list\
     ll17:http://a/announceel9:udp://b:1ee7:comment9:l1\nl2\x1b[1m10:created by6:test/1\
     13:creation datei951782400e4:infod5:filesld6:lengthi2e4:pathl1:d1:xeed6:lengthi3e4:pathl1:yeee\
@@ -57,7 +57,7 @@ fn single_file_and_absent_keys() {
     }
 }
 
-/// What a stranger wrote does not reach the terminal as it is
+/// What a stranger wrote does not reach the terminal as it is.
 #[test]
 fn text() {
     let sandbox = Sandbox::new(&[("t", FULL)]);
@@ -103,7 +103,7 @@ fn magnet() {
     assert_eq!(from_file.stdout(), from_stdin.stdout());
 }
 
-/// One line with the reason, whatever the file holds
+/// One line with the reason, whatever the file holds.
 #[test]
 fn files_that_cannot_be_accepted() {
     for content in [

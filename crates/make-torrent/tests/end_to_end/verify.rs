@@ -1,4 +1,4 @@
-//! `make-torrent verify`
+//! `make-torrent verify`.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::common::{Sandbox, TRACKER};
 
-/// `share` with two files of 40,000 bytes, and its torrent with pieces of 16 KiB
+/// `share` with two files of 40,000 bytes, and its torrent with pieces of 16 KiB.
 fn shared() -> Sandbox {
     let sandbox = Sandbox::new(&[("share/a", &[1; 40_000]), ("share/sub/b", &[2; 40_000])]);
     sandbox.run(&["share", "-a", TRACKER, "-d"]).expect(0);

@@ -1,4 +1,4 @@
-//! What can go wrong with a file that is to be shared
+//! What can go wrong with a file that is to be shared.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use crate::name;
 use crate::path::Hazard;
 use crate::piece_length::PieceLength;
 
-/// Something that is put into a torrent and will give trouble on some machine
+/// Something that is put into a torrent and will give trouble on some machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CreateWarning {
-    /// Some operating system cannot use the name, so that clients there change it
+    /// Some operating system cannot use the name, so that clients there change it.
     #[error("{path:?} cannot have this name on every machine: {hazard}")]
     NotPortable {
-        /// The file or folder
+        /// The file or folder.
         path: PathBuf,
-        /// What is wrong with its name
+        /// What is wrong with its name.
         hazard: Hazard,
     },
-    /// Two names in one folder differ in case only: on Windows and macOS they are one
+    /// Two names in one folder differ in case only: on Windows and macOS they are one.
     #[error("{path:?} and {other:?} are one name to machines that ignore case")]
     CaseConflict {
-        /// The file or folder
+        /// The file or folder.
         path: PathBuf,
-        /// The name it is equal to
+        /// The name it is equal to.
         other: String,
     },
 }
@@ -37,102 +37,102 @@ impl CreateWarning {
     }
 }
 
-/// Why a torrent could not be made
+/// Why a torrent could not be made.
 ///
 /// Every message names the file that it is about.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CreateError {
-    /// A file or folder could not be opened or read
+    /// A file or folder could not be opened or read.
     #[error("cannot read {path:?}")]
     Unreadable {
-        /// The file or folder
+        /// The file or folder.
         path: PathBuf,
-        /// What the operating system says
+        /// What the operating system says.
         source: io::Error,
     },
-    /// A file was there at first and is gone
+    /// A file was there at first and is gone.
     #[error("{path:?} disappeared while it was being hashed")]
     Vanished {
-        /// The file
+        /// The file.
         path: PathBuf,
     },
-    /// A file grew or shrank
+    /// A file grew or shrank.
     #[error("{path:?} changed while it was being hashed: it had {planned} bytes and has {found} now")]
     LengthChanged {
-        /// The file
+        /// The file.
         path: PathBuf,
-        /// Its length when the plan was made
+        /// Its length when the plan was made.
         planned: u64,
-        /// Its length after that
+        /// Its length after that.
         found: u64,
     },
-    /// A file was written to, and has its old length
+    /// A file was written to, and has its old length.
     #[error("{path:?} was written to while it was being hashed")]
     Modified {
-        /// The file
+        /// The file.
         path: PathBuf,
     },
-    /// A name is not UTF-8, which torrents demand
+    /// A name is not UTF-8, which torrents demand.
     #[error("the name of {path:?} is not UTF-8 text; rename it")]
     NotUtf8 {
-        /// The file or folder
+        /// The file or folder.
         path: PathBuf,
     },
-    /// A name that clients refuse or take for something else
+    /// A name that clients refuse or take for something else.
     #[error("{path:?} has a name that cannot go into a torrent: {hazard}")]
     UnsafeName {
-        /// The file or folder
+        /// The file or folder.
         path: PathBuf,
-        /// What is wrong with its name
+        /// What is wrong with its name.
         hazard: Hazard,
     },
-    /// The path has no last component that could be the torrent's name, as `/`
+    /// The path has no last component that could be the torrent's name, as `/`.
     #[error("{path:?} has no name that the torrent could have; give one")]
     NoName {
-        /// The path as given
+        /// The path as given.
         path: PathBuf,
     },
-    /// Neither a file nor a folder
+    /// Neither a file nor a folder.
     #[error("{path:?} is neither a file nor a folder")]
     NotAFile {
-        /// The path as given
+        /// The path as given.
         path: PathBuf,
     },
-    /// There is not a single byte to share
+    /// There is not a single byte to share.
     #[error("{path:?} holds nothing to share")]
     Empty {
-        /// The path as given
+        /// The path as given.
         path: PathBuf,
     },
-    /// Folders within folders deeper than clients read
+    /// Folders within folders deeper than clients read.
     #[error("{path:?} lies deeper than {limit} folders within each other")]
     TooDeep {
-        /// The innermost folder
+        /// The innermost folder.
         path: PathBuf,
-        /// The most folders within each other
+        /// The most folders within each other.
         limit: usize,
     },
-    /// More files than a torrent can usefully name
+    /// More files than a torrent can usefully name.
     #[error("there are more than {limit} files")]
     TooManyFiles {
-        /// The most files
+        /// The most files.
         limit: usize,
     },
-    /// The pieces are too small for so much content
+    /// The pieces are too small for so much content.
     #[error(
         "pieces of {piece_length} make {pieces} of them, more than the {limit} that clients read; \
          choose a larger piece length"
     )]
     TooManyPieces {
-        /// The piece length asked for
+        /// The piece length asked for.
         piece_length: PieceLength,
-        /// How many pieces it would make
+        /// How many pieces it would make.
         pieces: u64,
-        /// The most pieces
+        /// The most pieces.
         limit: u64,
     },
-    /// The flag to cancel was set
+    /// The flag to cancel was set.
     #[error("cancelled")]
     Cancelled,
 }
