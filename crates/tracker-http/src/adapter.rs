@@ -100,7 +100,7 @@ impl Adapter {
     }
 }
 
-fn refuse(what: &'static str, remote: IpAddr, failure: &Failure) -> Vec<u8> {
+pub(crate) fn refuse(what: &'static str, remote: IpAddr, failure: &Failure) -> Vec<u8> {
     tracing::debug!(%remote, reason = failure.reason(), "{what} refused");
     failure.encode()
 }

@@ -36,7 +36,13 @@ pub struct HttpConfig {
     pub max_head_bytes: usize,
     /// Headers of a request; more are answered with 431. Default: 64.
     pub max_headers: usize,
-    /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed. Default: none.
+    /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, which is where reverse proxies run.
+    /// Default: none.
+    ///
+    /// A request from there without either header counts as made by that machine itself, as nginx, Caddy and Traefik have
+    /// it: a client may run beside the proxy. So the proxy must set one of the two on every request, which nginx does not
+    /// do by itself, and should drop the other, which it passes on. A request whose headers cannot be read, or that name
+    /// two clients, is refused.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
     /// Default: no, since it tells everybody what is shared.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracker_core::{AnnounceError, ScrapeError};
 
 use crate::announce::AnnounceQueryError;
+use crate::forwarded::ForwardedError;
 use crate::scrape::ScrapeQueryError;
 
 /// What can go away by itself, such as a full tracker or a torrent that is registered after its first announce.
@@ -60,6 +61,12 @@ impl From<AnnounceQueryError> for Failure {
 impl From<AnnounceError> for Failure {
     fn from(error: AnnounceError) -> Self {
         if error.is_permanent() { Self::late(&error) } else { Self::soon(&error) }
+    }
+}
+
+impl From<ForwardedError> for Failure {
+    fn from(error: ForwardedError) -> Self {
+        Self::late(&error)
     }
 }
 

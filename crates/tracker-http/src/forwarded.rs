@@ -7,10 +7,13 @@
 //! - The TCP peer must be a trusted proxy, else the headers are not looked at.
 //! - The hops are read from the right, where the nearest proxy wrote. Trusted proxies are skipped; the first hop that is
 //!   none is the client. When all are trusted, the leftmost is the client.
-//! - A header that cannot be read up to that hop (an obfuscated or `unknown` hop, a name, a missing address) is not
-//!   believed at all: the TCP peer stands.
+//! - A loopback hop is on the machine of the proxy that wrote it down, and stands for that proxy's own address, unless
+//!   that is loopback as well.
+//! - Without either header the TCP peer itself is the client, since clients may run on the proxy's machine, too.
+//! - A header that cannot be read up to the client (an obfuscated or `unknown` hop, a name, a missing address) is an
+//!   error. Were the TCP peer taken instead, whoever adds such a header would get the proxy's rights.
 //! - A proxy writes one of the two headers and passes the other on as the client sent it. When both are there and name
-//!   different clients, there is no telling which is forged: the TCP peer stands.
+//!   different clients, there is no telling which is forged: an error, too.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,17 +23,27 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Why a trusted proxy is not believed. The texts are fit for the user of a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ForwardedError {
+    /// A header does not say where the request came from.
+    #[error("the tracker's proxy sent a header {header} without the address of the client")]
+    Unreadable { header: HeaderName },
+    /// The two headers name different clients.
+    #[error("the tracker's proxy sent the headers {FORWARDED} and {X_FORWARDED_FOR} with different clients")]
+    Conflict,
+}
+
 /// The address of the client that sent a request with these headers over a connection from `peer`.
-pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Result<IpAddr, ForwardedError> {
     if !is_trusted(peer, trusted) {
-        return peer;
+        return Ok(peer);
     }
-    let forwarded = client_in(headers, &FORWARDED, for_parameter, trusted);
-    let x_forwarded_for = client_in(headers, &X_FORWARDED_FOR, |hop| Some(hop), trusted);
+    let forwarded = client_in(peer, headers, FORWARDED, for_parameter, trusted)?;
+    let x_forwarded_for = client_in(peer, headers, X_FORWARDED_FOR, |hop| Some(hop), trusted)?;
     match (forwarded, x_forwarded_for) {
-        (Named::Client(one), Named::Client(other)) if one == other => one,
-        (Named::Client(client), Named::Nobody) | (Named::Nobody, Named::Client(client)) => client,
-        _ => peer,
+        (Some(one), Some(other)) if one != other => Err(ForwardedError::Conflict),
+        (forwarded, x_forwarded_for) => Ok(forwarded.or(x_forwarded_for).unwrap_or(peer)),
     }
 }
 
@@ -40,33 +53,30 @@ pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// What one kind of header says.
-enum Named {
-    /// It is not there.
-    Nobody,
-    Client(IpAddr),
-    Unreadable,
-}
-
+/// The client that one kind of header names, if it is there.
 fn client_in(
+    peer: IpAddr,
     headers: &HeaderMap,
-    header: &HeaderName,
+    header: HeaderName,
     node: impl Fn(&str) -> Option<&str>,
     trusted: &[IpNet],
-) -> Named {
-    let mut leftmost = Named::Nobody;
+) -> Result<Option<IpAddr>, ForwardedError> {
+    let unreadable = || ForwardedError::Unreadable { header: header.clone() };
+    let mut writer = peer.to_canonical();
+    let mut leftmost = None;
     // Several lines are one list, in the order of the lines.
-    for line in headers.get_all(header).iter().rev() {
-        let Ok(line) = line.to_str() else { return Named::Unreadable };
-        for hop in line.rsplit(',') {
-            let Some(address) = node(hop.trim()).and_then(parse_node) else { return Named::Unreadable };
+    for line in headers.get_all(&header).iter().rev() {
+        for hop in line.to_str().map_err(|_| unreadable())?.rsplit(',') {
+            let address = node(hop.trim()).and_then(parse_node).ok_or_else(unreadable)?;
+            let address = if address.is_loopback() && !writer.is_loopback() { writer } else { address };
             if !is_trusted(address, trusted) {
-                return Named::Client(address);
+                return Ok(Some(address));
             }
-            leftmost = Named::Client(address);
+            writer = address;
+            leftmost = Some(address);
         }
     }
-    leftmost
+    Ok(leftmost)
 }
 
 /// The value of `for=` in one element of `Forwarded`: `for="[2001:db8::1]:47011";proto=https`.
@@ -100,13 +110,17 @@ mod tests {
 
     const PROXY: &str = "10.0.0.1";
 
+    fn try_client(peer: &str, headers: &[(&'static str, &'static [u8])]) -> Result<String, ForwardedError> {
+        let mut lines = HeaderMap::new();
+        for &(name, value) in headers {
+            lines.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let trusted = ["10.0.0.0/24", "fd00::/64", "127.0.0.1/32"].map(|network| network.parse().unwrap());
+        client_address(peer.parse().unwrap(), &lines, &trusted).map(|client| client.to_string())
+    }
+
     fn client(peer: &str, headers: &[(&'static str, &'static [u8])]) -> String {
-        let headers = headers
-            .iter()
-            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap()))
-            .collect();
-        let trusted = ["10.0.0.0/24", "fd00::/64"].map(|network| network.parse().unwrap());
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        try_client(peer, headers).unwrap()
     }
 
     #[test]
@@ -116,7 +130,13 @@ mod tests {
             assert_eq!(client(peer, headers), peer);
         }
         assert_eq!(client("::ffff:10.0.0.1", &[("x-forwarded-for", b"1.2.3.4")]), "1.2.3.4");
-        assert_eq!(client(PROXY, &[]), PROXY);
+    }
+
+    #[test]
+    fn without_a_header_the_request_is_of_the_proxys_machine() {
+        for proxy in [PROXY, "127.0.0.1", "fd00::1"] {
+            assert_eq!(client(proxy, &[]), proxy);
+        }
     }
 
     #[test]
@@ -137,12 +157,27 @@ mod tests {
         }
         let lines: &[(_, &[u8])] =
             &[("x-forwarded-for", b"9.9.9.9"), ("x-forwarded-for", b"1.2.3.4"), ("x-forwarded-for", b"10.0.0.3")];
-        let mut headers = HeaderMap::new();
-        for &(name, value) in lines {
-            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        assert_eq!(client(PROXY, lines), "1.2.3.4");
+    }
+
+    #[test]
+    fn a_loopback_hop_is_the_machine_of_the_proxy_that_saw_it() {
+        for (peer, value, expected) in [
+            (PROXY, &b"127.0.0.1"[..], PROXY),
+            ("::ffff:10.0.0.1", b"127.0.0.1", PROXY),
+            (PROXY, b"::1", PROXY),
+            (PROXY, b"127.4.5.6:80", PROXY),
+            (PROXY, b"9.9.9.9, 127.0.0.1, 1.2.3.4", "1.2.3.4"),
+            (PROXY, b"127.0.0.1, 10.0.0.7", "10.0.0.7"),
+            (PROXY, b"1.2.3.4, 127.0.0.1", "1.2.3.4"),
+            (PROXY, b"1.2.3.4, 127.0.0.1, 10.0.0.7", "1.2.3.4"),
+            ("127.0.0.1", b"127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1", b"::1", "::1"),
+            ("127.0.0.1", b"127.0.0.1, 10.0.0.7", "10.0.0.7"),
+        ] {
+            assert_eq!(client(peer, &[("x-forwarded-for", value)]), expected, "{peer}: {}", value.escape_ascii());
         }
-        let trusted = ["10.0.0.0/24".parse().unwrap()];
-        assert_eq!(client_address(PROXY.parse().unwrap(), &headers, &trusted).to_string(), "1.2.3.4");
+        assert_eq!(client(PROXY, &[("forwarded", b"for=\"[::1]:80\"")]), PROXY);
     }
 
     #[test]
@@ -173,10 +208,12 @@ mod tests {
             b"1.2.3.4:99999",
             b"1.2.3.4\xff",
         ] {
-            assert_eq!(client(PROXY, &[("x-forwarded-for", value)]), PROXY, "{}", value.escape_ascii());
+            let error = ForwardedError::Unreadable { header: X_FORWARDED_FOR };
+            assert_eq!(try_client(PROXY, &[("x-forwarded-for", value)]), Err(error), "{}", value.escape_ascii());
         }
         for value in [&b"for=_hidden"[..], b"for=unknown", b"by=1.2.3.4", b"for", b"for=\"1.2.3.4", b"1.2.3.4"] {
-            assert_eq!(client(PROXY, &[("forwarded", value)]), PROXY, "{}", value.escape_ascii());
+            let error = ForwardedError::Unreadable { header: FORWARDED };
+            assert_eq!(try_client(PROXY, &[("forwarded", value)]), Err(error), "{}", value.escape_ascii());
         }
     }
 
@@ -185,8 +222,10 @@ mod tests {
         let agree: &[(_, &[u8])] = &[("x-forwarded-for", b"1.2.3.4"), ("forwarded", b"for=1.2.3.4")];
         assert_eq!(client(PROXY, agree), "1.2.3.4");
         let differ: &[(_, &[u8])] = &[("x-forwarded-for", b"1.2.3.4"), ("forwarded", b"for=9.9.9.9")];
-        assert_eq!(client(PROXY, differ), PROXY);
+        assert_eq!(try_client(PROXY, differ), Err(ForwardedError::Conflict));
         let unreadable: &[(_, &[u8])] = &[("x-forwarded-for", b"1.2.3.4"), ("forwarded", b"for=_x")];
-        assert_eq!(client(PROXY, unreadable), PROXY);
+        assert_eq!(try_client(PROXY, unreadable), Err(ForwardedError::Unreadable { header: FORWARDED }));
+        let all_trusted: &[(_, &[u8])] = &[("x-forwarded-for", b"1.2.3.4"), ("forwarded", b"for=10.0.0.9")];
+        assert_eq!(try_client(PROXY, all_trusted), Err(ForwardedError::Conflict));
     }
 }

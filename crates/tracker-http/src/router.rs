@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::Adapter;
+use crate::adapter::refuse;
 use crate::forwarded::client_address;
 
 /// By which connection a request came. [`Server`](crate::Server) puts it into the extensions of each request; whoever
@@ -69,22 +70,32 @@ pub fn router(adapter: Adapter) -> Router {
 }
 
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Response {
-    answer(&adapter, &request, |connection, query| {
+    answer("announce", &adapter, &request, |connection, query| {
         adapter.announce(connection.remote.ip(), connection.local.ip(), query)
     })
 }
 
 async fn scrape(State(adapter): State<Adapter>, request: Request) -> Response {
-    answer(&adapter, &request, |connection, query| adapter.scrape(connection.remote.ip(), query))
+    answer("scrape", &adapter, &request, |connection, query| adapter.scrape(connection.remote.ip(), query))
 }
 
-fn answer(adapter: &Adapter, request: &Request, answer: impl FnOnce(Connection, &[u8]) -> Vec<u8>) -> Response {
+fn answer(
+    what: &'static str,
+    adapter: &Adapter,
+    request: &Request,
+    answer: impl FnOnce(Connection, &[u8]) -> Vec<u8>,
+) -> Response {
     let Some(&(mut connection)) = request.extensions().get::<Connection>() else {
         tracing::error!("a request came without its Connection");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let client = client_address(connection.remote.ip(), request.headers(), &adapter.config().trusted_proxies);
-    connection.remote.set_ip(client);
-    let body = answer(connection, request.uri().query().unwrap_or_default().as_bytes());
+    let peer = connection.remote.ip();
+    let body = match client_address(peer, request.headers(), &adapter.config().trusted_proxies) {
+        Ok(client) => {
+            connection.remote.set_ip(client);
+            answer(connection, request.uri().query().unwrap_or_default().as_bytes())
+        }
+        Err(error) => refuse(what, peer, &error.into()),
+    };
     ([(CONTENT_TYPE, "text/plain")], body).into_response()
 }

@@ -142,6 +142,51 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
 }
 
 #[tokio::test]
+async fn a_client_cannot_pass_for_its_proxy() {
+    let proxied = HttpConfig { trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..HttpConfig::default() };
+    let adapter = adapter(Config::default(), proxied);
+    // What a client at 8.8.8.8 writes is passed on beside what the proxy appends.
+    for (forwarded, x_forwarded_for) in [
+        (Some("for=1.1.1.1"), "8.8.8.8"),
+        (Some("for=_x"), "8.8.8.8"),
+        (Some("for=127.0.0.1"), "8.8.8.8"),
+        (None, "8.8.8.8, unknown"),
+        (None, ""),
+    ] {
+        for path in ["announce", "scrape"] {
+            let mut request = Request::get(format!("/{path}?{}&ip=10.0.0.9", announce('p', 1, "&left=0")))
+                .header("X-Forwarded-For", x_forwarded_for);
+            if let Some(forwarded) = forwarded {
+                request = request.header("Forwarded", forwarded);
+            }
+            let answer = send(&adapter, "127.0.0.1", "127.0.0.1", request.body(Body::empty()).unwrap()).await;
+            assert_eq!(answer.status, StatusCode::OK);
+            let reason = answer.failure_reason().expect("a refusal");
+            assert!(reason.starts_with("the tracker's proxy sent "), "{forwarded:?}: {x_forwarded_for}: {reason}");
+        }
+    }
+    let target = format!("/announce?{}", announce('q', 2, "&left=0"));
+    let counts = get_from(&adapter, "127.0.0.1", "127.0.0.1", &target).await;
+    assert!(counts.body.starts_with(b"d8:completei1e"), "{}", counts.body.escape_ascii());
+}
+
+#[tokio::test]
+async fn a_loopback_client_of_a_remote_proxy_is_not_on_this_machine() {
+    let proxied = HttpConfig { trusted_proxies: vec!["192.168.1.2/32".parse().unwrap()], ..HttpConfig::default() };
+    let adapter = adapter(Config::default(), proxied);
+    let request = Request::get(format!("/announce?{}&ip=10.0.0.9", announce('p', 256, "&left=0")))
+        .header("X-Forwarded-For", "127.0.0.1")
+        .body(Body::empty())
+        .unwrap();
+    send(&adapter, "192.168.1.2", "192.168.1.1", request).await;
+    let leecher = format!("/announce?{}", announce('l', 6882, "&left=9"));
+    get(&adapter, &leecher).await.assert_body(
+        b"d8:completei1e10:downloadedi0e10:incompletei1e8:intervali60e12:min intervali30e\
+          5:peers6:\xc0\xa8\x01\x02\x01\x00e",
+    );
+}
+
+#[tokio::test]
 async fn every_path_under_announce_and_scrape_answers_bencode() {
     let adapter = default();
     for path in ["/announce", "/announce/", "/announce/a1b2c3", "/announce/a/b", "/announce//"] {
@@ -180,7 +225,7 @@ async fn what_is_refused_is_said_in_bencode() {
 #[tokio::test]
 async fn strangers_and_denied_torrents_are_refused() {
     let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
-    let adapter = adapter(Config { torrents: denied, ..Config::default() }, HttpConfig::default());
+    let adapter = adapter(Config { torrents: denied.into(), ..Config::default() }, HttpConfig::default());
     let target = format!("/announce?{}", announce('p', 1, ""));
     let answer = get_from(&adapter, "203.0.113.9", "192.168.1.1", &target).await;
     assert!(answer.failure_reason().unwrap().contains("203.0.113.9"));
