@@ -704,9 +704,9 @@ fn one_call_of_expire_looks_at_a_batch_in_whatever_swarms() {
             let mut info_hash = [0; 20];
             info_hash[..4].copy_from_slice(&(number % swarms).to_be_bytes());
             let [_, b, c, d] = number.to_be_bytes();
-            let request =
-                AnnounceRequest { info_hash: InfoHash::new(info_hash), remote: [10, b, c, d].into(), ..client(A) };
-            embedder.announce(&request);
+            let info_hash = InfoHash::new(info_hash);
+            let remote = [10, b, c, d].into();
+            embedder.announce(&AnnounceRequest { info_hash, remote, numwant: Some(0), ..client(A) });
         }
         let later = Instant::from_secs(5000);
         let mut calls = 0;
@@ -726,7 +726,7 @@ fn announces_between_batches_of_expiry_lose_nobody() {
     let mut embedder = Embedder::new(config);
     let peer = |number: u32, left| {
         let [_, b, c, d] = number.to_be_bytes();
-        AnnounceRequest { remote: [10, b, c, d].into(), left: Some(left), ..client(A) }
+        AnnounceRequest { remote: [10, b, c, d].into(), left: Some(left), numwant: Some(0), ..client(A) }
     };
     // Every other one is silent from the start; the others announce half way.
     for number in 0..10_000 {
