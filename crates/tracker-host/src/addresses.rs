@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use ipnet::IpNet;
 use tracker_core::HostAddresses;
 
+use crate::gateways::default_gateways;
 use crate::interface::{Interface, interfaces};
 
 /// The machine's addresses on the LAN. Without loopback and link-local ones, and those that lead to containers, virtual
@@ -32,6 +33,9 @@ pub struct Addresses {
     pub lan: Vec<IpAddr>,
     /// The networks that the machine is in by these addresses, for [`Access::Lan`](tracker_core::Access::Lan).
     pub networks: Vec<IpNet>,
+    /// The gateways of the machine's default routes: several clients behind one of these addresses are behind network
+    /// address translation, as with a tracker in a container. Found on Linux only, and without link-local ones.
+    pub gateways: Vec<IpAddr>,
 }
 
 impl Addresses {
@@ -41,7 +45,7 @@ impl Addresses {
     ///
     /// The system does not list its interfaces. What else cannot be found out is left out.
     pub fn find() -> io::Result<Self> {
-        Ok(Self::choose(&interfaces()?, &route_sources()))
+        Ok(Self { gateways: default_gateways(), ..Self::choose(&interfaces()?, &route_sources()) })
     }
 
     /// The best address of each family, for [`Config::host_addresses`](tracker_core::Config::host_addresses).
@@ -96,7 +100,7 @@ impl Addresses {
             .collect();
         networks.sort();
         networks.dedup();
-        Self { lan, networks }
+        Self { lan, networks, gateways: Vec::new() }
     }
 }
 

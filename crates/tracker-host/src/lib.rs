@@ -30,6 +30,7 @@
 mod addresses;
 mod clock;
 mod expiry;
+mod gateways;
 mod interface;
 
 pub use addresses::Addresses;
