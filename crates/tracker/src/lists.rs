@@ -74,7 +74,7 @@ impl Lists {
                     Some(Ok(policy)) => {
                         let (allowed, denied) = (policy.allowed.as_ref().map(BTreeSet::len), policy.denied.len());
                         tracing::info!(allowed, denied, "lists of torrents read again");
-                        shards.set_torrents(&policy);
+                        shards.set_torrents(policy);
                     }
                     Some(Err(error)) => {
                         let error = anyhow::Error::new(error);

@@ -90,9 +90,10 @@ fn config(settings: &Settings, addresses: &Addresses, torrents: TorrentPolicy) -
     Config {
         announce_budget: settings.announce_budget,
         access: Allow::access(&settings.allow, &addresses.networks),
-        torrents,
+        torrents: torrents.into(),
         trusted_networks: settings.trusted_network.iter().map(|network| network.0).collect(),
         host_addresses: addresses.host(),
+        gateways: addresses.gateways.clone(),
         prefer_subnet: settings.prefer_subnet.then(SubnetPreference::default),
         max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
         ..Config::default()
