@@ -25,6 +25,7 @@ pub struct AnnounceQuery {
     /// `ip`, when it is the literal of an address. Names are never resolved.
     pub ip: Option<IpAddr>,
     /// `port`. Where it is 0, a `cryptoport` counts instead: BiglyBT sends that when it takes encrypted connections only.
+    /// Who says `stopped` takes no more connections and may leave it out, which is 0.
     pub port: u16,
     /// `uploaded`, bytes; 0 when it is missing or no number, [`u64::MAX`] when it is too large for one.
     pub uploaded: u64,
@@ -86,8 +87,8 @@ impl AnnounceQuery {
     ///
     /// # Errors
     ///
-    /// When an escape is malformed anywhere in it, or `info_hash`, `peer_id` or `port` is missing or malformed. Nothing
-    /// else can fail an announce.
+    /// When an escape is malformed anywhere in it, or `info_hash`, `peer_id` or `port` is missing or malformed (only a
+    /// `stopped` may lack the `port`). Nothing else can fail an announce.
     pub fn parse(query: &[u8]) -> Result<Self, AnnounceQueryError> {
         let mut info_hash = None;
         let mut peer_id = None;
@@ -138,9 +139,11 @@ impl AnnounceQuery {
             peer_id: PeerId::new(peer_id.ok_or(AnnounceQueryError::MissingPeerId)?),
             key,
             ip,
-            port: match port.ok_or(AnnounceQueryError::MissingPort)? {
-                0 => crypto_port.unwrap_or(0),
-                port => port,
+            port: match port {
+                Some(0) => crypto_port.unwrap_or(0),
+                Some(port) => port,
+                None if event == Some(AnnounceEvent::Stopped) => 0,
+                None => return Err(AnnounceQueryError::MissingPort),
             },
             uploaded,
             downloaded,
@@ -412,6 +415,9 @@ mod tests {
             ("port=1", MissingInfoHash),
             ("info_hash=aaaaaaaaaaaaaaaaaaaa&port=1", MissingPeerId),
             (BARE, MissingPort),
+            (&format!("{BARE}&event=started"), MissingPort),
+            (&format!("{BARE}&cryptoport=7000"), MissingPort),
+            (&format!("{BARE}&event=stopped&port="), InvalidPort),
             ("INFO_HASH=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", MissingInfoHash),
             ("info_hash=&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", InvalidInfoHash),
             ("info_hash=aaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", InvalidInfoHash),
@@ -468,6 +474,12 @@ mod tests {
         ] {
             assert_eq!(parse(more).port, port, "{more}");
         }
+    }
+
+    #[test]
+    fn who_stops_needs_no_port() {
+        let query = AnnounceQuery::parse(format!("{BARE}&event=stopped").as_bytes()).unwrap();
+        assert_eq!((query.port, query.event), (0, Some(AnnounceEvent::Stopped)));
     }
 
     #[test]
