@@ -1,7 +1,7 @@
 //! How long a connection is waited for.
 //!
 //! One alarm covers the three ways to keep a connection and give nothing: a head that never ends, silence between
-//! requests, and an answer that is never read. It looks at bytes only, so that it holds for whatever a client sends.
+//! requests, and an answer that is not read, or read byte by byte. It looks at bytes only, so that it holds for whatever a client sends.
 
 use std::io;
 use std::pin::Pin;
@@ -37,8 +37,8 @@ enum Phase {
     Reading,
     /// Nothing came since the last answer.
     Idle,
-    /// The other end takes nothing of the answer.
-    Blocked,
+    /// An answer is going out. Bytes that are taken do not extend the time.
+    Writing,
 }
 
 impl Limits {
@@ -58,7 +58,7 @@ impl<S> Patient<S> {
         let limit = match phase {
             Phase::Reading => self.limits.head,
             Phase::Idle => self.limits.idle,
-            Phase::Blocked => self.limits.write,
+            Phase::Writing => self.limits.write,
         };
         self.phase = phase;
         self.deadline = Instant::now() + limit;
@@ -79,14 +79,10 @@ impl<S> Patient<S> {
     }
 
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if result.is_ready() {
-            self.enter(Phase::Idle);
-            return result;
+        if self.phase != Phase::Writing {
+            self.enter(Phase::Writing);
         }
-        if self.phase != Phase::Blocked {
-            self.enter(Phase::Blocked);
-        }
-        self.poll_deadline(cx)
+        if result.is_pending() { self.poll_deadline(cx) } else { result }
     }
 }
 
@@ -124,7 +120,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        // hyper flushes when everything is written.
+        if result.is_ready() && self.phase == Phase::Writing {
+            self.enter(Phase::Idle);
+        }
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -188,6 +189,7 @@ mod tests {
         let (mut ours, mut theirs) = pair();
         sleep(Duration::from_secs(9)).await;
         ours.write_all(b"answer").await.unwrap();
+        ours.flush().await.unwrap();
         let send_late = async {
             sleep(Duration::from_secs(29)).await;
             theirs.write_u8(b'x').await.unwrap();
@@ -198,22 +200,48 @@ mod tests {
 
         let (mut ours, _theirs) = pair();
         ours.write_all(b"answer").await.unwrap();
+        ours.flush().await.unwrap();
         assert_eq!(seconds(ours.read_u8()).await, (30, io::ErrorKind::TimedOut));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_nothing_is_cut_off_and_who_reads_slowly_is_not() {
+    async fn who_reads_nothing_is_cut_off() {
         let (mut ours, _theirs) = pair();
         assert_eq!(seconds(ours.write_all(&[0; 100])).await, (5, io::ErrorKind::TimedOut));
+    }
 
+    #[tokio::test(start_paused = true)]
+    async fn reading_byte_by_byte_does_not_extend_the_time_of_an_answer() {
         let (mut ours, mut theirs) = pair();
         let read_slowly = async {
-            for _ in 0..100 {
-                sleep(Duration::from_secs(4)).await;
-                theirs.read_u8().await.unwrap();
+            while theirs.read_u8().await.is_ok() {
+                sleep(Duration::from_millis(900)).await;
             }
         };
-        let (written, ()) = tokio::join!(ours.write_all(&[0; 100]), read_slowly);
-        written.unwrap();
+        let write = async {
+            let limit = seconds(ours.write_all(&[0; 100])).await;
+            drop(ours);
+            limit
+        };
+        let (limit, ()) = tokio::join!(write, read_slowly);
+        assert_eq!(limit, (5, io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_answer_has_its_own_time() {
+        let (mut ours, mut theirs) = pair();
+        let read = async {
+            for _ in 0..10 {
+                sleep(Duration::from_secs(4)).await;
+                theirs.read_exact(&mut [0; 20]).await.unwrap();
+            }
+        };
+        let write = async {
+            for _ in 0..10 {
+                ours.write_all(&[0; 20]).await.unwrap();
+                ours.flush().await.unwrap();
+            }
+        };
+        tokio::join!(read, write);
     }
 }
