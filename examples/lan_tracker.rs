@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
 
     // The adapter: HTTP in, HTTP out. One clock for all that share the swarms.
     let clock = Clock::start();
-    let adapter = Adapter::new(Arc::clone(&shards), clock, HttpConfig::default());
+    let adapter = Adapter::new(Arc::clone(&shards), clock, HttpConfig::default())?;
     let server = Server::bind(&all_addresses(PORT), adapter).context("the tracker cannot start")?;
 
     for &address in &addresses.lan {

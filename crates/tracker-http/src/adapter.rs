@@ -1,17 +1,18 @@
 //! From the query of a request to the bytes of its answer.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use tracker_core::{PeerEntry, Shards};
 use tracker_host::Clock;
 
-use crate::HttpConfig;
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::failure::Failure;
-use crate::scrape::{MAX_FULL_SCRAPE, ScrapeQuery, ScrapeQueryError, encode_scrape};
+use crate::full_scrape::FullScrape;
+use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
+use crate::{HttpConfig, HttpConfigError};
 
 /// A tracker as HTTP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
 ///
@@ -25,12 +26,12 @@ use crate::scrape::{MAX_FULL_SCRAPE, ScrapeQuery, ScrapeQueryError, encode_scrap
 ///
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng)?);
-/// let adapter = Adapter::new(shards, Clock::start(), HttpConfig::default());
+/// let adapter = Adapter::new(shards, Clock::start(), HttpConfig::default())?;
 ///
 /// let query = b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0001-bbbbbbbbbbbb&port=6881&left=0";
 /// let answer = adapter.announce([192, 168, 1, 20].into(), [192, 168, 1, 1].into(), query);
 /// assert!(answer.starts_with(b"d8:completei1e"));
-/// # Ok::<(), tracker_core::ConfigError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Adapter(Arc<Inner>);
@@ -40,12 +41,18 @@ struct Inner {
     shards: Arc<Shards>,
     clock: Clock,
     config: HttpConfig,
+    full_scrape: FullScrape,
 }
 
 impl Adapter {
     /// Serves these swarms. Other adapters may share them, and then must share the clock.
-    pub fn new(shards: Arc<Shards>, clock: Clock, config: HttpConfig) -> Self {
-        Self(Arc::new(Inner { shards, clock, config }))
+    ///
+    /// # Errors
+    ///
+    /// When the settings are not [valid](HttpConfig::validate).
+    pub fn new(shards: Arc<Shards>, clock: Clock, config: HttpConfig) -> Result<Self, HttpConfigError> {
+        config.validate()?;
+        Ok(Self(Arc::new(Inner { shards, clock, config, full_scrape: FullScrape::default() })))
     }
 
     /// How it was set up.
@@ -72,31 +79,25 @@ impl Adapter {
         })
     }
 
-    /// Answers a scrape that came from `remote`; otherwise as [`announce`](Self::announce).
-    pub fn scrape(&self, remote: IpAddr, query: &[u8]) -> Vec<u8> {
-        self.try_scrape(remote, query).unwrap_or_else(|failure| refuse("scrape", remote, &failure))
+    /// Answers a scrape that came from `remote`; otherwise as [`announce`](Self::announce). Full scrapes of the same second
+    /// share their answer.
+    pub fn scrape(&self, remote: IpAddr, query: &[u8]) -> Bytes {
+        self.try_scrape(remote, query).unwrap_or_else(|failure| refuse("scrape", remote, &failure).into())
     }
 
-    fn try_scrape(&self, remote: IpAddr, query: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn try_scrape(&self, remote: IpAddr, query: &[u8]) -> Result<Bytes, Failure> {
         let shards = &self.0.shards;
         let info_hashes = ScrapeQuery::parse(query)?.info_hashes;
         let mut counts = Vec::new();
         // Without info-hashes this asks only whether the address may scrape at all.
         shards.scrape(remote, &info_hashes, &mut counts)?;
         if !info_hashes.is_empty() {
-            return Ok(encode_scrape(info_hashes.iter().zip(&counts)));
+            return Ok(encode_scrape(info_hashes.iter().zip(&counts)).into());
         }
         if !self.0.config.full_scrape {
             return Err(ScrapeQueryError::FullScrapeNotAllowed.into());
         }
-        if shards.totals().swarms > MAX_FULL_SCRAPE as u64 {
-            return Err(ScrapeQueryError::TooManySwarms { limit: MAX_FULL_SCRAPE }.into());
-        }
-        let mut swarms = BTreeMap::new();
-        shards.for_each_swarm(|info_hash, swarm| {
-            swarms.insert(info_hash, swarm.counts());
-        });
-        Ok(encode_scrape(&swarms))
+        Ok(self.0.full_scrape.answer(self.0.clock.now(), shards)?)
     }
 }
 

@@ -9,32 +9,34 @@ use ipnet::IpNet;
 /// Limits and switches of the HTTP adapter.
 ///
 /// The defaults suit a LAN of some thousand machines; what a tracker does (intervals, limits on swarms and peers, who may
-/// announce) is [`tracker_core::Config`].
+/// announce) is [`tracker_core::Config`]. [`validate`](Self::validate) checks the bounds that are named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
     /// Threads that serve connections, each with a runtime of its own and, on Linux, a listener of its own.
-    /// Default: one per core.
+    /// Default: one per core, at most 1024.
     pub threads: NonZeroUsize,
     /// Connections open at the same time. One more is closed as soon as it is accepted; from half of it on,
     /// connections are closed after one answer instead of being kept alive, so that idle ones never use it up.
-    /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows.
+    /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows; 1 or more.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted
-    /// proxies may have any number. Default: 1024, since many machines may stand behind one address.
+    /// proxies may have any number. Default: 1024, since many machines may stand behind one address; 1 or more.
     pub max_connections_per_address: usize,
     /// Time for a request's head to arrive, from its first byte (for a connection's first request: from the
-    /// connection). Then the connection is closed. Default: 10 s.
+    /// connection). Then the connection is closed. Default: 10 s, from 1 ms to a day.
     pub head_timeout: Duration,
-    /// Time a connection may stay open between requests. Default: 30 s.
+    /// Time a connection may stay open between requests. Default: 30 s, from 1 ms to a day.
     pub idle_timeout: Duration,
-    /// Time a client may refuse to take any byte of an answer before it is cut off. Default: 10 s.
+    /// Time for an answer to be taken, all of it, however steadily a client reads (for requests that were sent ahead: all
+    /// their answers). Then the client is cut off. What fits the system's buffers counts as taken, so this concerns full
+    /// scrapes and those who never read. Default: 10 s, from 1 ms to a day.
     pub write_timeout: Duration,
-    /// Time that connections get to finish once the server is told to stop. Default: 5 s.
+    /// Time that connections get to finish once the server is told to stop. Default: 5 s, at most a day.
     pub shutdown_timeout: Duration,
     /// Bytes of a request's head (request line and headers); a longer one is answered with 431. A scrape of 60
-    /// info-hashes, the most that a known client sends, takes about 4.5 kB. Default: 16 KiB, at least 8 KiB.
+    /// info-hashes, the most that a known client sends, takes about 4.5 kB. Default: 16 KiB, from 8 KiB to 1 MiB.
     pub max_head_bytes: usize,
-    /// Headers of a request; more are answered with 431. Default: 64.
+    /// Headers of a request; more are answered with 431. Default: 64, from 16 to 1024.
     pub max_headers: usize,
     /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, which is where reverse proxies run.
     /// Default: none.
@@ -45,8 +47,57 @@ pub struct HttpConfig {
     /// two clients, is refused.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
-    /// Default: no, since it tells everybody what is shared.
+    /// Default: no, since it tells everybody what is shared. The answer is made once a second at most, and shared by all
+    /// who take it; it is kept until the next one.
     pub full_scrape: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpConfigError {
+    /// A number is too small or too large.
+    #[error("{name} is {value}, but must be from {least} to {most}")]
+    OutOfBounds {
+        /// The field.
+        name: &'static str,
+        /// What it is; a duration counts in milliseconds.
+        value: u64,
+        /// The smallest it may be.
+        least: u64,
+        /// The largest it may be.
+        most: u64,
+    },
+}
+
+impl HttpConfig {
+    /// Checks every field against its bounds. [`Adapter::new`](crate::Adapter::new) calls this.
+    ///
+    /// # Errors
+    ///
+    /// When a number would shut everybody out, or is beyond what the server can keep.
+    pub fn validate(&self) -> Result<(), HttpConfigError> {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        let most = usize::MAX as u64;
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let bounds = [
+            ("threads", self.threads.get() as u64, 1, 1024),
+            ("max_connections", self.max_connections as u64, 1, most),
+            ("max_connections_per_address", self.max_connections_per_address as u64, 1, most),
+            ("head_timeout", milliseconds(self.head_timeout), 1, DAY),
+            ("idle_timeout", milliseconds(self.idle_timeout), 1, DAY),
+            ("write_timeout", milliseconds(self.write_timeout), 1, DAY),
+            ("shutdown_timeout", milliseconds(self.shutdown_timeout), 0, DAY),
+            ("max_head_bytes", self.max_head_bytes as u64, 8 << 10, 1 << 20),
+            ("max_headers", self.max_headers as u64, 16, 1024),
+        ];
+        for (name, value, least, most) in bounds {
+            if value < least || value > most {
+                return Err(HttpConfigError::OutOfBounds { name, value, least, most });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for HttpConfig {
@@ -64,5 +115,43 @@ impl Default for HttpConfig {
             trusted_proxies: Vec::new(),
             full_scrape: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(HttpConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_bound_is_checked() {
+        let base = HttpConfig::default;
+        let (none, long) = (Duration::ZERO, Duration::from_secs(24 * 60 * 60 + 1));
+        for (name, config) in [
+            ("threads", HttpConfig { threads: NonZeroUsize::new(1025).unwrap(), ..base() }),
+            ("max_connections", HttpConfig { max_connections: 0, ..base() }),
+            ("max_connections_per_address", HttpConfig { max_connections_per_address: 0, ..base() }),
+            ("head_timeout", HttpConfig { head_timeout: none, ..base() }),
+            ("head_timeout", HttpConfig { head_timeout: Duration::MAX, ..base() }),
+            ("idle_timeout", HttpConfig { idle_timeout: none, ..base() }),
+            ("idle_timeout", HttpConfig { idle_timeout: long, ..base() }),
+            ("write_timeout", HttpConfig { write_timeout: none, ..base() }),
+            ("write_timeout", HttpConfig { write_timeout: long, ..base() }),
+            ("shutdown_timeout", HttpConfig { shutdown_timeout: long, ..base() }),
+            ("max_head_bytes", HttpConfig { max_head_bytes: 8191, ..base() }),
+            ("max_head_bytes", HttpConfig { max_head_bytes: (1 << 20) + 1, ..base() }),
+            ("max_headers", HttpConfig { max_headers: 15, ..base() }),
+            ("max_headers", HttpConfig { max_headers: 1025, ..base() }),
+        ] {
+            match config.validate() {
+                Err(HttpConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
+                Ok(()) => panic!("{name} was not checked: {config:?}"),
+            }
+        }
+        assert_eq!(HttpConfig { shutdown_timeout: none, ..base() }.validate(), Ok(()));
     }
 }

@@ -17,7 +17,7 @@
 //! let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::new(16).unwrap(), &mut rand::rng())?);
 //! let clock = Clock::start();
 //! tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
-//! let server = Server::bind(&all_addresses(6969), Adapter::new(shards, clock, HttpConfig::default()))?;
+//! let server = Server::bind(&all_addresses(6969), Adapter::new(shards, clock, HttpConfig::default())?)?;
 //! server.run(std::future::pending()).await?;
 //! # Ok(())
 //! # }
@@ -35,9 +35,9 @@
 //! # What it does not do
 //!
 //! No TLS, no HTTP/2: put a reverse proxy in front and name it in [`HttpConfig::trusted_proxies`]. No `tracker id`: some
-//! clients send it back unescaped. Request targets may hold any byte percent-escaped, but raw ones only where
-//! [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986) nearly allows them: raw bytes that are no UTF-8, and `"`, `<`, `>`,
-//! are answered with 400. No known client sends them.
+//! clients send it back unescaped. Request targets may hold any byte percent-escaped, but not every byte raw: the server
+//! answers 400 to `"`, `<`, `>`, a space, control characters, DEL (0x7f) and what is no UTF-8, and takes a `#` for the end
+//! of the query, as of any URL, so that what follows it is lost. No known client sends them raw.
 //!
 //! [BEP 3]: https://www.bittorrent.org/beps/bep_0003.html
 //! [BEP 7]: https://www.bittorrent.org/beps/bep_0007.html
@@ -53,6 +53,7 @@ mod announce;
 mod config;
 mod failure;
 mod forwarded;
+mod full_scrape;
 mod listener;
 mod patience;
 mod query;
@@ -63,9 +64,10 @@ mod slots;
 
 pub use adapter::Adapter;
 pub use announce::{AnnounceQuery, AnnounceQueryError, PeerFormat, encode_announce};
-pub use config::HttpConfig;
+pub use config::{HttpConfig, HttpConfigError};
+pub use full_scrape::MAX_FULL_SCRAPE;
 pub use listener::{BindError, all_addresses};
 pub use query::{EscapeError, Escaped, Parameter, Query};
 pub use router::{Connection, router};
-pub use scrape::{MAX_FULL_SCRAPE, ScrapeQuery, ScrapeQueryError, encode_scrape};
+pub use scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 pub use server::Server;

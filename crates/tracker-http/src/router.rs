@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -45,7 +46,7 @@ pub struct Connection {
 /// use tower::ServiceExt;
 ///
 /// # let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1))?);
-/// # let adapter = Adapter::new(shards, Clock::start(), HttpConfig::default());
+/// # let adapter = Adapter::new(shards, Clock::start(), HttpConfig::default())?;
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let request = Request::get("/health").body(Body::empty())?;
 /// let response = tracker_http::router(adapter).oneshot(request).await?;
@@ -71,7 +72,7 @@ pub fn router(adapter: Adapter) -> Router {
 
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Response {
     answer("announce", &adapter, &request, |connection, query| {
-        adapter.announce(connection.remote.ip(), connection.local.ip(), query)
+        adapter.announce(connection.remote.ip(), connection.local.ip(), query).into()
     })
 }
 
@@ -83,7 +84,7 @@ fn answer(
     what: &'static str,
     adapter: &Adapter,
     request: &Request,
-    answer: impl FnOnce(Connection, &[u8]) -> Vec<u8>,
+    answer: impl FnOnce(Connection, &[u8]) -> Bytes,
 ) -> Response {
     let Some(&(mut connection)) = request.extensions().get::<Connection>() else {
         tracing::error!("a request came without its Connection");
@@ -95,7 +96,7 @@ fn answer(
             connection.remote.set_ip(client);
             answer(connection, request.uri().query().unwrap_or_default().as_bytes())
         }
-        Err(error) => refuse(what, peer, &error.into()),
+        Err(error) => refuse(what, peer, &error.into()).into(),
     };
     ([(CONTENT_TYPE, "text/plain")], body).into_response()
 }

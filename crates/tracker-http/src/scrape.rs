@@ -28,13 +28,10 @@ pub enum ScrapeQueryError {
     /// There is no `info_hash`, and there are too many swarms to list.
     #[error("this tracker has more than {limit} torrents: ask for some of them")]
     TooManySwarms {
-        /// [`MAX_FULL_SCRAPE`].
+        /// [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE).
         limit: usize,
     },
 }
-
-/// Most swarms that a full scrape lists: an answer of about 7 MB.
-pub const MAX_FULL_SCRAPE: usize = 100_000;
 
 impl ScrapeQuery {
     /// Reads the query of a scrape: what follows the first `?`, without it.

@@ -130,8 +130,8 @@ impl Shared {
     fn new(router: Router, config: HttpConfig) -> Self {
         let mut http = http1::Builder::new();
         http.max_header_size(config.max_head_bytes)
-            // The buffer is what bounds a head that does not end; hyper takes no smaller one.
-            .max_buf_size(config.max_head_bytes.max(8 * 1024))
+            // The buffer is what bounds a head that does not end.
+            .max_buf_size(config.max_head_bytes)
             .max_headers(config.max_headers)
             // A client that closes its sending half still gets its answer.
             .half_close(true)

@@ -3,12 +3,15 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
 use tower::ServiceExt;
-use tracker_core::{Access, Config, TorrentPolicy};
+use tracker_core::{Access, Config, Instant, Shards, TorrentPolicy};
+use tracker_host::Clock;
 use tracker_http::{Adapter, Connection, HttpConfig, router};
 
 use crate::support::{adapter, announce};
@@ -94,8 +97,8 @@ async fn two_clients_find_each_other() {
         .await
         .assert_body(b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei2e10:downloadedi1e10:incompletei0eeee");
 
-    let stopped = format!("/announce?{}", announce('l', 0, "&left=0&event=stopped&numwant=0"));
-    get(&adapter, &stopped)
+    let stopped = "/announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=llllllllllllllllllll&left=0&event=stopped";
+    get(&adapter, stopped)
         .await
         .assert_body(b"d8:completei1e10:downloadedi1e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
 }
@@ -259,8 +262,8 @@ async fn a_scrape_knows_partial_seeds_and_unknown_torrents() {
 #[tokio::test]
 async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
     let full = HttpConfig { full_scrape: true, ..HttpConfig::default() };
+    get(&adapter(Config::default(), full.clone()), "/scrape").await.assert_body(b"d5:filesdee");
     let adapter = adapter(Config::default(), full);
-    get(&adapter, "/scrape").await.assert_body(b"d5:filesdee");
     for hash in ['c', 'b'] {
         let hash = hash.to_string().repeat(20);
         get(&adapter, &format!("/announce?info_hash={hash}&peer_id=pppppppppppppppppppp&port=1&left=0")).await;
@@ -270,6 +273,19 @@ async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
           20:ccccccccccccccccccccd8:completei1e10:downloadedi0e10:incompletei0eeee",
     );
     assert!(get_from(&adapter, "203.0.113.9", "192.168.1.1", "/scrape").await.failure_reason().is_some());
+
+    // All who ask in the same second share one answer.
+    let answer = get(&adapter, "/scrape").await;
+    get(&adapter, "/announce?info_hash=dddddddddddddddddddd&peer_id=pppppppppppppppppppp&port=1&left=0").await;
+    assert_eq!(get(&adapter, "/scrape").await.body, answer.body);
+}
+
+#[test]
+fn settings_that_shut_everybody_out_are_refused() {
+    let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rand::rng()).unwrap();
+    let closed = HttpConfig { max_connections: 0, ..HttpConfig::default() };
+    let error = Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), closed).unwrap_err();
+    assert!(error.to_string().starts_with("max_connections is 0, but must be from 1 to "), "{error}");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::allow::Allow;
 use crate::bind_advice::bind_advice;
 use crate::cli::Cli;
 use crate::events::{EventLog, MAX_PENDING_EVENTS};
+use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::lists::Lists;
 use crate::log;
@@ -29,7 +30,7 @@ use crate::welcome::{AnnounceUrls, Welcome};
 const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// Does what the command line says: runs the tracker until it is told to stop, or prints something.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let file = cli.config.as_deref().map(Layer::read).transpose()?.unwrap_or_default();
     let settings = cli.settings.or(file).or_default()?;
     if cli.print_config {
@@ -42,46 +43,62 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     }
     log::start(settings.log_format, settings.log_level);
     open_files::raise_limit();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(settings))
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let tracker = runtime.block_on(Tracker::start(settings))?;
+    runtime.block_on(tracker.serve()).map_err(Failure::Running)
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let addresses = Addresses::find().unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot list the addresses of this machine");
-        Addresses::default()
-    });
-    let (lists, torrents) = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
-    let config = config(&settings, &addresses, torrents);
-    let http_config = http_config(&settings);
-    let logs_events = config.max_pending_events > 0;
-    let clock = Clock::start();
-    let count = http_config.threads.saturating_mul(SHARDS_PER_THREAD);
-    let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
+/// A tracker that has its port.
+#[derive(Debug)]
+struct Tracker {
+    server: Server,
+    signals: StopSignals,
+    events: Option<EventLog>,
+}
 
-    let listen: Vec<_> = settings.listen.iter().map(|listen| listen.0).collect();
-    let adapter = Adapter::new(Arc::clone(&shards), clock, http_config);
-    let server = Server::bind(&listen, adapter).map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
-    let mut signals = StopSignals::new().context("cannot wait for signals")?;
-    let events = logs_events.then(|| EventLog::start(Arc::clone(&shards))).transpose()?;
-    lists.watch(Arc::clone(&shards))?;
-    tokio::spawn(expire_swarms(shards, clock));
-    welcome(&server, &addresses, settings.log_format);
-
-    let told_to_stop = async {
-        signals.next().await;
-        tracing::info!("stopping");
-        tokio::spawn(async move {
-            signals.next().await;
-            process::exit(1);
+impl Tracker {
+    /// Sets up all there is, and tells the operator where clients find it.
+    async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let addresses = Addresses::find().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot list the addresses of this machine");
+            Addresses::default()
         });
-    };
-    server.run(told_to_stop).await.context("the server failed")?;
-    if let Some(events) = events {
-        // Not on this thread, which must see the second signal.
-        spawn_blocking(|| events.finish()).await?;
+        let (lists, torrents) = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
+        let config = config(&settings, &addresses, torrents);
+        let http_config = http_config(&settings);
+        let logs_events = config.max_pending_events > 0;
+        let clock = Clock::start();
+        let count = http_config.threads.saturating_mul(SHARDS_PER_THREAD);
+        let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
+
+        let listen: Vec<_> = settings.listen.iter().map(|listen| listen.0).collect();
+        let adapter = Adapter::new(Arc::clone(&shards), clock, http_config);
+        let server = Server::bind(&listen, adapter).map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
+        let signals = StopSignals::new().context("cannot wait for signals")?;
+        let events = logs_events.then(|| EventLog::start(Arc::clone(&shards))).transpose()?;
+        lists.watch(Arc::clone(&shards))?;
+        tokio::spawn(expire_swarms(shards, clock));
+        welcome(&server, &addresses, settings.log_format);
+        Ok(Self { server, signals, events })
     }
-    Ok(())
+
+    /// Serves until it is told to stop. Told so again, the program ends at once.
+    async fn serve(mut self) -> anyhow::Result<()> {
+        let told_to_stop = async {
+            self.signals.next().await;
+            tracing::info!("stopping");
+            tokio::spawn(async move {
+                self.signals.next().await;
+                process::exit(1);
+            });
+        };
+        self.server.run(told_to_stop).await.context("the server failed")?;
+        if let Some(events) = self.events {
+            // Not on this thread, which must see the second signal.
+            spawn_blocking(|| events.finish()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// What the core is told.
@@ -123,7 +140,7 @@ fn welcome(server: &Server, addresses: &Addresses, format: LogFormat) {
         }
         LogFormat::Json => {
             for url in urls.lan.iter().chain(&urls.loopback) {
-                tracing::info!(url, "announce URL");
+                tracing::info!(target: log::ANNOUNCE_URL, url, "announce URL");
             }
         }
     }

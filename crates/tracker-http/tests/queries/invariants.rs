@@ -48,7 +48,7 @@ fn adapter() -> Adapter {
     let mut rng = StdRng::seed_from_u64(1);
     let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rng).expect("a valid configuration");
     let http = HttpConfig { full_scrape: true, ..HttpConfig::default() };
-    Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http)
+    Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http).expect("a valid configuration")
 }
 
 fn is_failure(answer: &[u8]) -> bool {

@@ -13,7 +13,7 @@ use tracker_http::{Adapter, HttpConfig};
 pub(crate) fn adapter(config: Config, http: HttpConfig) -> Adapter {
     let config = Config { interval_jitter_percent: 0, ..config };
     let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(7)).unwrap();
-    Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http)
+    Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http).unwrap()
 }
 
 /// The query of an announce to the torrent `aaaaaaaaaaaaaaaaaaaa`.
