@@ -1,4 +1,6 @@
 //! Which program a peer id stands for.
+//!
+//! The table is our own, since the library for it that is kept up does not know aria2, rTorrent and Transmission 4.
 
 use tracker_core::PeerId;
 
@@ -23,6 +25,7 @@ const CLIENTS: &[(&[u8; 2], &str)] = &[
     // Its library says who it is.
     (b"lt", "rTorrent, libTorrent"),
     (b"qB", "qBittorrent"),
+    (b"rQ", "rqbit"),
 ];
 
 /// The name and version of the program, or the beginning of the peer id as escaped ASCII. Never a control character:
@@ -88,6 +91,7 @@ mod tests {
             (b"-UT355W-", "uTorrent 3.5.5"),
             (b"-BI3501-", "BiglyBT 3.5.0.1"),
             (b"-WD0024-", "WebTorrent Desktop 0.24"),
+            (b"-rQ9010-", "rqbit 9.0.1"),
             (b"A2-1-9-10-", "aria2 1.9.10"),
         ] {
             assert_eq!(client_of(prefix), name);
