@@ -29,6 +29,9 @@ pub(crate) struct Lists {
     seen: Stamps,
     /// As they were when they were read.
     read: Stamps,
+    /// Whether the system did not let them be read then. What prevents it (permissions, a disk) may change and leave the
+    /// stamps as they are.
+    is_unreadable: bool,
 }
 
 type Stamps = [Option<Stamp>; 2];
@@ -57,7 +60,7 @@ impl Lists {
     /// Reads the lists that there are.
     pub(crate) fn read(allow: Option<PathBuf>, deny: Option<PathBuf>) -> Result<(Self, TorrentPolicy), ListError> {
         let stamps = [stamp(allow.as_deref()), stamp(deny.as_deref())];
-        let lists = Self { allow, deny, seen: stamps, read: stamps };
+        let lists = Self { allow, deny, seen: stamps, read: stamps, is_unreadable: false };
         let policy = lists.policy()?;
         Ok((lists, policy))
     }
@@ -88,16 +91,28 @@ impl Lists {
         Ok(())
     }
 
-    /// Looks at the files. What is in them, when they have changed since they were read and do not change any more.
+    /// Looks at the files. What is in them, when they have changed since they were read and do not change any more, or can
+    /// be read again.
     fn changed(&mut self) -> Option<Result<TorrentPolicy, ListError>> {
+        self.changed_by(Self::policy)
+    }
+
+    fn changed_by(
+        &mut self,
+        policy: impl FnOnce(&Self) -> Result<TorrentPolicy, ListError>,
+    ) -> Option<Result<TorrentPolicy, ListError>> {
         let now = [stamp(self.allow.as_deref()), stamp(self.deny.as_deref())];
         let settled = now == self.seen;
         self.seen = now;
-        if !settled || now == self.read {
+        let is_known = now == self.read;
+        if !settled || (is_known && !self.is_unreadable) {
             return None;
         }
+        let policy = policy(self);
         self.read = now;
-        Some(self.policy())
+        self.is_unreadable = matches!(policy, Err(ListError::Read { .. }));
+        // That it cannot be read was said before.
+        (!is_known || !self.is_unreadable).then_some(policy)
     }
 
     fn policy(&self) -> Result<TorrentPolicy, ListError> {
@@ -226,6 +241,25 @@ mod tests {
 
         fs::write(&path, TWO).unwrap();
         assert_eq!(look(&mut lists).unwrap().unwrap().allowed, Some(set(&[TWO])));
+    }
+
+    #[test]
+    fn a_list_that_can_be_read_again_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("denied.txt");
+        fs::write(&path, ONE).unwrap();
+        let (mut lists, _) = Lists::read(None, Some(path.clone())).unwrap();
+        fs::write(&path, format!("{TWO}\n")).unwrap();
+        assert!(lists.changed().is_none(), "it may still be written");
+
+        // Root may read everything, so the refusal is made up.
+        let refuse = |lists: &Lists| {
+            Err(ListError::Read { path: lists.deny.clone().unwrap(), source: io::ErrorKind::PermissionDenied.into() })
+        };
+        assert!(lists.changed_by(refuse).unwrap().is_err());
+        assert!(lists.changed_by(refuse).is_none(), "said once");
+        assert_eq!(lists.changed().unwrap().unwrap().denied, set(&[TWO]));
+        assert!(look(&mut lists).is_none());
     }
 
     #[test]
