@@ -1,14 +1,16 @@
 //! What happens in the swarms, as log lines.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tracing::info;
-use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
+use tracker_core::{Event, EventKind, Peer, PeerState, Shards, Swarm};
 
 use crate::client::client;
 
@@ -18,7 +20,8 @@ pub(crate) const MAX_PENDING_EVENTS: usize = 1 << 17;
 /// How often events are fetched.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Writes a log line for each peer that joined, completed or left.
+/// Writes a log line for each peer that joined, completed or left, and for each gateway under whose address several peers
+/// are.
 ///
 /// On a thread of its own, since a log that is not read holds up who writes it.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ impl EventLog {
 
 fn log_until(stopped: &Receiver<Infallible>, shards: &Shards) {
     let (mut events, mut dropped) = (Vec::new(), 0);
+    let mut shared = BTreeSet::new();
     loop {
         let last = match stopped.recv_timeout(PERIOD) {
             Err(RecvTimeoutError::Timeout) => false,
@@ -52,7 +56,10 @@ fn log_until(stopped: &Receiver<Infallible>, shards: &Shards) {
             Ok(never) => match never {},
         };
         shards.poll_events(&mut events);
-        events.drain(..).for_each(|event| log_event(&event, shards));
+        for event in events.drain(..) {
+            log_event(&event, shards);
+            warn_of_shared_address(&event, shards, &mut shared);
+        }
         let dropped_now = shards.totals().dropped_events;
         if dropped_now > dropped {
             tracing::warn!(events = dropped_now - dropped, "too much happened to log it all");
@@ -88,6 +95,25 @@ fn log_event(event: &Event, shards: &Shards) {
         leechers = counts.leechers,
         "{happened}"
     );
+}
+
+/// Says once for each gateway that others cannot dial the clients behind it. `shared` are those of which it was said.
+fn warn_of_shared_address(event: &Event, shards: &Shards, shared: &mut BTreeSet<IpAddr>) {
+    let EventKind::PeerJoined(peer) = &event.kind else { return };
+    let address = peer.address.ip();
+    if !shards.config().gateways.contains(&address) || shared.contains(&address) {
+        return;
+    }
+    let at_address = |swarm: &Swarm| swarm.peers().filter(|peer| peer.address.ip() == address).take(2).count();
+    if shards.with_swarm(&event.info_hash, at_address) == Some(2) {
+        shared.insert(address);
+        tracing::warn!(
+            info_hash = %event.info_hash,
+            %address,
+            "several clients reach the tracker under the address of a gateway, so that others cannot connect to them; run \
+             the tracker, or them, without network address translation (containers: with the network of the host)"
+        );
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +210,20 @@ mod tests {
         assert_eq!(log.len(), 1, "{log:?}");
         assert_eq!(log[0]["message"], "peer expired");
         assert_eq!(log[0]["leechers"], 0);
+    }
+
+    #[test]
+    fn a_gateway_with_several_clients_is_told_of_once() {
+        let gateways = vec![[10, 0, 0, 7].into()];
+        let config = Config { max_pending_events: 100, gateways, ..Config::default() };
+        let shards = Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+        let warnings = |shards| log_of(shards).into_iter().filter(|line| line["level"] == "WARN").collect::<Vec<_>>();
+        announce(&shards, 6881, 10, None);
+        assert_eq!(warnings(&shards), [Value::Null; 0]);
+        (6882..6885).for_each(|port| announce(&shards, port, 10, None));
+        let warnings = warnings(&shards);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0]["address"], "10.0.0.7");
     }
 
     #[test]
