@@ -10,7 +10,8 @@ use crate::settings::Layer;
 ///
 /// Started without any flag it serves the LAN on port 6969, over IPv4 and IPv6, and prints the announce URL to put into
 /// torrents. Every setting can also come from the environment or from a file; a flag goes before the environment, and that
-/// before the file. Exit code 2 says that the tracker could not start.
+/// before the file. The addresses are those that the machine has at the start: start the tracker again when they change. Exit
+/// code 2 says that the tracker could not start, and 1 that it failed later or was told twice to stop.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {

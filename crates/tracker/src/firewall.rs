@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::listen_address::ListenAddress;
 
-/// Instructions for these ports, over TCP for HTTP and over UDP for UDP trackers.
+/// Instructions for these TCP ports.
 #[derive(Debug)]
 pub(crate) struct Firewall {
     ports: BTreeSet<u16>,
@@ -19,28 +19,8 @@ impl Firewall {
         Self { ports: listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect() }
     }
 
-    fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, Protocol) -> String) -> fmt::Result {
-        for &port in &self.ports {
-            for protocol in [Protocol::Tcp, Protocol::Udp] {
-                writeln!(f, "    {}", line(port, protocol))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Protocol {
-    Tcp,
-    Udp,
-}
-
-impl Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
+    fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16) -> String) -> fmt::Result {
+        self.ports.iter().try_for_each(|&port| writeln!(f, "    {}", line(port)))
     }
 }
 
@@ -52,26 +32,24 @@ impl Display for Firewall {
         let ports: Vec<_> = self.ports.iter().map(ToString::to_string).collect();
         let program = env::current_exe().ok();
         let program = program.as_deref().unwrap_or_else(|| Path::new("/path/to/tracker")).display();
-        writeln!(f, "Clients reach the tracker on port {} (TCP, and UDP for UDP trackers).", ports.join(", "))?;
+        writeln!(f, "Clients reach the tracker on TCP port {}.", ports.join(", "))?;
         writeln!(f, "To open it, on the machine that runs the tracker, use what belongs to your firewall.\n")?;
 
         writeln!(f, "ufw (Ubuntu, Debian, Mint):")?;
-        self.each(f, |port, protocol| format!("sudo ufw allow {port}/{protocol}"))?;
+        self.each(f, |port| format!("sudo ufw allow {port}/tcp"))?;
         writeln!(f, "\nfirewalld (Fedora, RHEL, openSUSE):")?;
-        self.each(f, |port, protocol| format!("sudo firewall-cmd --permanent --add-port={port}/{protocol}"))?;
+        self.each(f, |port| format!("sudo firewall-cmd --permanent --add-port={port}/tcp"))?;
         writeln!(f, "    sudo firewall-cmd --reload")?;
         writeln!(
             f,
             "\nnftables (with the usual table `inet filter`, until the next start; for good: /etc/nftables.conf):"
         )?;
-        self.each(f, |port, protocol| {
-            format!("sudo nft insert rule inet filter input {protocol} dport {port} accept")
-        })?;
+        self.each(f, |port| format!("sudo nft insert rule inet filter input tcp dport {port} accept"))?;
         writeln!(f, "\nWindows Defender (PowerShell as administrator):")?;
-        self.each(f, |port, protocol| {
+        self.each(f, |port| {
             format!(
-                "New-NetFirewallRule -DisplayName \"BitTorrent tracker {port} {protocol}\" -Direction Inbound \
-                 -Action Allow -Profile Private,Domain -Protocol {protocol} -LocalPort {port}"
+                "New-NetFirewallRule -DisplayName \"BitTorrent tracker {port}\" -Direction Inbound \
+                 -Action Allow -Profile Private,Domain -Protocol TCP -LocalPort {port}"
             )
         })?;
         writeln!(f, "\nmacOS (the firewall there goes by programs, not by ports):")?;
@@ -93,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn each_port_is_opened_for_both_protocols() {
+    fn each_port_is_opened() {
         let text = text(&["0.0.0.0:7000", "[::]:7000", "10.0.0.1:80"]);
         for line in [
             "sudo ufw allow 7000/tcp",
-            "sudo ufw allow 80/udp",
-            "--add-port=7000/udp",
-            "input udp dport 80 accept",
-            "-Protocol tcp -LocalPort 7000",
+            "sudo ufw allow 80/tcp",
+            "--add-port=7000/tcp",
+            "input tcp dport 80 accept",
+            "-Protocol TCP -LocalPort 7000",
             "socketfilterfw --add",
         ] {
             assert_eq!(text.matches(line).count(), 1, "{line}: {text}");

@@ -1,13 +1,14 @@
 //! A BitTorrent tracker for networks somebody is responsible for: a classroom, an office, a LAN party.
 //!
 //! The program puts together `tracker-core`, which knows what a tracker does, and its adapters, which talk to clients.
-//! What is here: settings, addresses of the machine, logging, signals.
+//! What is here: settings, lists of torrents, logging, signals.
 
 mod allow;
 mod bind_advice;
 mod cli;
 mod client;
 mod events;
+mod failure;
 mod firewall;
 mod listen_address;
 mod lists;
@@ -30,10 +31,10 @@ use crate::cli::Cli;
 fn main() -> ExitCode {
     match run::run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(failure) => {
             // There may be nobody to tell.
-            _ = writeln!(stderr(), "error: {error:#}");
-            ExitCode::from(2)
+            _ = writeln!(stderr(), "error: {failure}");
+            ExitCode::from(&failure)
         }
     }
 }

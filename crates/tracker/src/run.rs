@@ -72,7 +72,7 @@ impl Tracker {
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
 
         let listen: Vec<_> = settings.listen.iter().map(|listen| listen.0).collect();
-        let adapter = Adapter::new(Arc::clone(&shards), clock, http_config);
+        let adapter = Adapter::new(Arc::clone(&shards), clock, http_config).context("a setting cannot be used")?;
         let server = Server::bind(&listen, adapter).map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
         let signals = StopSignals::new().context("cannot wait for signals")?;
         let events = logs_events.then(|| EventLog::start(Arc::clone(&shards))).transpose()?;

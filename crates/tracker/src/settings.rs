@@ -46,7 +46,9 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "FILE", env = "TRACKER_DENY_LIST", hide_env_values = true)]
     deny_list: Option<PathBuf>,
 
-    /// Believe the Forwarded and X-Forwarded-For headers of proxies in this network; repeatable [default: none]
+    /// Believe the Forwarded and X-Forwarded-For headers of proxies in this network; repeatable. Name each proxy in front of
+    /// the tracker, above all one on this machine: all that it passes on counts as this machine's own otherwise
+    /// [default: none]
     #[arg(long, value_name = "CIDR", env = "TRACKER_TRUSTED_PROXY", value_delimiter = ',', hide_env_values = true)]
     #[serde(deserialize_with = "from_texts")]
     trusted_proxy: Option<Vec<Network>>,

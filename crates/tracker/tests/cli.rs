@@ -78,6 +78,17 @@ fn warnings_only_means_no_peers() {
 }
 
 #[test]
+fn json_has_the_announce_url_at_every_level() {
+    for level in ["error", "warn"] {
+        let mut tracker = Tracker::start(&["--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", level]);
+        let line: Value = serde_json::from_str(&tracker.log.wait_for(|line| line.contains("announce URL"))).unwrap();
+        assert!(line["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{line}");
+        assert!(tracker.stop("INT").success());
+        assert_eq!(tracker.log.rest(), [""; 0], "{level}");
+    }
+}
+
+#[test]
 fn both_signals_stop_it_and_free_the_port() {
     for signal in ["INT", "TERM"] {
         let mut tracker = Tracker::start_json(&[]);
@@ -178,6 +189,25 @@ fn what_cannot_be_used_ends_it_with_2_and_advice() {
     }
 }
 
+/// The fewer files it may open, the earlier it fails: at first before it has its port, then when its threads begin.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_failure_after_the_start_ends_it_with_1() {
+    for files in 8.. {
+        let mut command = without_settings("sh");
+        let line = format!("ulimit -n {files}; exec \"$0\" --listen 127.0.0.1:0");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_tracker")]);
+        let mut tracker = Tracker::spawn(command);
+        let status = tracker.wait();
+        let (out, log) = (tracker.out.rest(), tracker.log.rest());
+        let started = out.iter().any(|line| line.contains("/announce"));
+        assert_eq!(status.code(), Some(if started { 1 } else { 2 }), "{files}: {out:?} {log:?}");
+        if started {
+            return;
+        }
+    }
+}
+
 #[test]
 fn settings_come_from_flags_then_environment_then_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -203,9 +233,10 @@ fn settings_come_from_flags_then_environment_then_file() {
 #[test]
 fn firewall_help_has_the_actual_port() {
     let text = succeeded(tracker().args(["--listen", "0.0.0.0:7001", "--firewall"]).output().unwrap());
-    for words in ["ufw allow 7001/tcp", "--add-port=7001/udp", "dport 7001", "-LocalPort 7001", "socketfilterfw"] {
+    for words in ["ufw allow 7001/tcp", "--add-port=7001/tcp", "dport 7001", "-LocalPort 7001", "socketfilterfw"] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    assert!(!text.to_lowercase().contains("udp"), "nothing serves it: {text}");
 }
 
 #[test]
@@ -218,9 +249,13 @@ fn only_those_who_are_allowed_are_served() {
     }
 }
 
-/// The program, with nothing from this environment that would change its settings.
 fn tracker() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));
+    without_settings(env!("CARGO_BIN_EXE_tracker"))
+}
+
+/// A program, with nothing from this environment that would change the tracker's settings.
+fn without_settings(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("TRACKER_")) {
             command.env_remove(name);
@@ -256,7 +291,12 @@ struct Tracker {
 impl Tracker {
     fn start(flags: &[&str]) -> Self {
         let mut command = tracker();
-        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(flags);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (out, log) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
         Self { child, address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), out, log }
@@ -281,6 +321,11 @@ impl Tracker {
     /// Sends a signal and waits for the end.
     fn stop(&mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the tracker stops", || {
             status = self.child.try_wait().unwrap();
