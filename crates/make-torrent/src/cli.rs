@@ -68,12 +68,13 @@ pub(crate) struct CreateArgs {
     #[arg(short = 'l', long, value_name = "LENGTH", value_parser = piece_length)]
     pub(crate) piece_length: Option<PieceLength>,
 
-    /// Name of the file or folder in the torrent; the default is its name on disk.
+    /// Name of the file or folder in the torrent; the default is its name on disk. The .torrent
+    /// file keeps its own name.
     #[arg(short, long)]
     pub(crate) name: Option<String>,
 
-    /// The .torrent file to write, - for standard output; the default is NAME.torrent in the
-    /// current folder.
+    /// The .torrent file to write, - for standard output; the default is PATH.torrent, beside the
+    /// file or folder.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 

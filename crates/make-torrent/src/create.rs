@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
-use clap::{CommandFactory, error::ErrorKind};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use metainfo::{Create, Metainfo, Plan, SkipReason};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
 use crate::output::Output;
-use crate::progress::{self, Bar};
+use crate::progress::{Bar, Interrupt};
 use crate::show::{self, Torrent};
-use crate::text;
+use crate::{text, url};
 
 const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
 
@@ -34,28 +35,28 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     let (wanted, force) = (args.output.clone(), args.force);
 
     let plan = wishes(&path, args).plan()?;
-    let output = Output::new(wanted, &plan, force);
+    let output = Output::new(wanted, &path, force)?;
     output.check(&path, &plan)?;
     warnings.extend(plan.warnings().iter().map(ToString::to_string));
 
-    let cancel = progress::cancel_on_interrupt()?;
+    let interrupt = Interrupt::listen()?;
     let bar = Bar::new(plan.total_length());
-    let created = plan.hash(&cancel, |progress| bar.show(progress))?;
+    let created = plan.hash(interrupt.flag(), |progress| bar.show(progress))?;
     drop(bar);
-    if created.bytes().len() > LARGE_TORRENT {
+    if created.as_bytes().len() > LARGE_TORRENT {
         warnings.push(format!(
             "the .torrent file has {} bytes, and many clients read no more than {LARGE_TORRENT}; \
              share fewer files at once or choose larger pieces",
-            created.bytes().len(),
+            created.as_bytes().len(),
         ));
     }
-    output.write(created.bytes())?;
+    output.write(created.as_bytes(), &interrupt)?;
 
     report(&plan, &warnings, verbose);
     if let Output::File { path, .. } = output {
         let mut out = io::stdout().lock();
         if json {
-            let metainfo = Metainfo::parse(created.bytes())?;
+            let metainfo = Metainfo::parse(created.as_bytes())?;
             show::print_json(&mut out, &CreatedJson::new(path, &metainfo, &plan, warnings))?;
         } else {
             let path = path.to_string_lossy();
@@ -68,13 +69,14 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
 fn wishes(path: &Path, args: CreateArgs) -> Create {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
     let date = args.date.or_else(|| now().map(|since| since.as_secs()));
-    let strings =
-        |urls: &[crate::url::Url]| -> Vec<String> { urls.iter().map(|url| url.as_str().to_owned()).collect() };
+    let trackers: Vec<_> = args.announce.iter().map(|tier| url::texts(&tier.0)).collect();
+    let web_seeds: Vec<_> = args.web_seed.iter().flat_map(|seeds| url::texts(&seeds.0)).collect();
+    let nodes: Vec<_> = args.node.into_iter().map(|node| (node.host, node.port)).collect();
 
     let mut create = Create::new(path)
-        .announce_tiers(args.announce.iter().map(|tier| strings(&tier.0)).collect())
-        .web_seeds(args.web_seed.iter().flat_map(|seeds| strings(&seeds.0)).collect())
-        .nodes(args.node.into_iter().map(|node| (node.host, node.port)).collect())
+        .trackers(&trackers)
+        .web_seeds(&web_seeds)
+        .nodes(&nodes)
         .private(args.private)
         .created_by(PROGRAM)
         .creation_date(date.filter(|_| !args.no_date))
@@ -88,7 +90,7 @@ fn wishes(path: &Path, args: CreateArgs) -> Create {
         create = create.piece_length(length);
     }
     if let Some(comment) = args.comment {
-        create = create.comment(comment);
+        create = create.comment(&comment);
     }
     if let Some(source) = args.source {
         create = create.source(source);

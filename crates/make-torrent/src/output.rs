@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use metainfo::Plan;
 use tempfile::NamedTempFile;
 
+use crate::progress::Interrupt;
+
 /// Where the .torrent file goes.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -16,12 +18,13 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    pub(crate) fn new(wanted: Option<PathBuf>, plan: &Plan, force: bool) -> Self {
-        match wanted {
+    /// Where `-o` says, or beside the content.
+    pub(crate) fn new(wanted: Option<PathBuf>, content: &Path, force: bool) -> Result<Self> {
+        Ok(match wanted {
             Some(path) if path == Path::new("-") => Self::Stdout,
             Some(path) => Self::File { path, force },
-            None => Self::File { path: format!("{}.torrent", plan.name()).into(), force },
-        }
+            None => Self::File { path: beside(content)?, force },
+        })
     }
 
     /// Finds out before the long work what would keep the outcome from being written.
@@ -44,7 +47,7 @@ impl Output {
         tempfile::tempfile_in(folder(path)).map(drop).with_context(|| format!("cannot write into {:?}", folder(path)))
     }
 
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, bytes: &[u8], interrupt: &Interrupt) -> Result<()> {
         match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();
@@ -53,10 +56,25 @@ impl Output {
                 Ok(())
             }
             Self::File { path, force } => {
-                write_file(path, bytes, *force).with_context(|| format!("cannot write {path:?}"))
+                let written = interrupt.hold_off(|| write_file(path, bytes, *force))?;
+                written.with_context(|| format!("cannot write {path:?}"))
             }
         }
     }
+}
+
+/// `PATH.torrent`, for a path that ends in `.` or `..` by the name of the folder it leads to.
+fn beside(content: &Path) -> Result<PathBuf> {
+    let content = match content.file_name() {
+        Some(_) => content.to_owned(),
+        None => fs::canonicalize(content).with_context(|| format!("cannot read {content:?}"))?,
+    };
+    let Some(name) = content.file_name() else {
+        bail!("there is no place beside {content:?}; say with -o where the .torrent file goes");
+    };
+    let mut name = name.to_owned();
+    name.push(".torrent");
+    Ok(content.with_file_name(name))
 }
 
 /// The bytes go into another file first, which then takes the name, so that nobody ever sees half
@@ -64,6 +82,8 @@ impl Output {
 fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes)?;
+    // Else the name may outlive a power cut and the bytes not.
+    file.as_file().sync_all()?;
     if force {
         file.persist(path)?;
     } else {

@@ -12,17 +12,51 @@ use metainfo::{CreateError, Progress, VerifyError};
 /// What shells give to a command that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// A flag that Ctrl-C sets, and a request to terminate as well; the second time it ends the program.
-pub(crate) fn cancel_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            process::exit(INTERRUPTED.into());
+/// What Ctrl-C does, and a request to terminate as well.
+///
+/// The first one cancels the work, a second one ends the program where the work is stuck in a read. Neither does anything
+/// while the outcome is being written, so that no temporary file is left behind.
+#[derive(Debug, Default)]
+pub(crate) struct Interrupt {
+    cancel: AtomicBool,
+    writing: AtomicBool,
+}
+
+impl Interrupt {
+    /// Begins to listen, which can be done once.
+    pub(crate) fn listen() -> Result<Arc<Self>> {
+        let interrupt = Arc::new(Self::default());
+        let handler = Arc::clone(&interrupt);
+        ctrlc::set_handler(move || {
+            if handler.received() {
+                process::exit(INTERRUPTED.into());
+            }
+        })
+        .context("cannot listen for Ctrl-C")?;
+        Ok(interrupt)
+    }
+
+    /// True once the work is to be cancelled.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.cancel
+    }
+
+    /// Has `write` write the outcome, to its end, unless an interrupt came first.
+    pub(crate) fn hold_off<T>(&self, write: impl FnOnce() -> T) -> Result<T, CreateError> {
+        // Either this sees `cancel`, or whatever could end the program sees `writing`: sequential consistency demands it.
+        self.writing.store(true, Ordering::SeqCst);
+        if self.cancel.load(Ordering::SeqCst) {
+            return Err(CreateError::Cancelled);
         }
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(cancel)
+        let outcome = write();
+        self.writing.store(false, Ordering::SeqCst);
+        Ok(outcome)
+    }
+
+    /// Notes an interrupt; whether the program ends at once.
+    fn received(&self) -> bool {
+        !self.writing.load(Ordering::SeqCst) && self.cancel.swap(true, Ordering::SeqCst)
+    }
 }
 
 /// A bar with rate and time left on a terminal, nothing elsewhere.
@@ -59,4 +93,33 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
     let cancelled = matches!(error.downcast_ref(), Some(CreateError::Cancelled))
         || matches!(error.downcast_ref(), Some(VerifyError::Cancelled));
     if cancelled { INTERRUPTED } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_interrupt_ends_a_program_that_does_not_stop() {
+        let interrupt = Interrupt::default();
+        assert!(!interrupt.received());
+        assert!(interrupt.flag().load(Ordering::Relaxed));
+        assert!(interrupt.received());
+    }
+
+    #[test]
+    fn no_interrupt_ends_the_program_while_it_writes() {
+        let interrupt = Interrupt::default();
+        let ended = interrupt.hold_off(|| [interrupt.received(), interrupt.received()]);
+        assert!(matches!(ended, Ok([false, false])));
+        // What comes after can get stuck again.
+        assert_eq!([interrupt.received(), interrupt.received()], [false, true]);
+    }
+
+    #[test]
+    fn nothing_is_written_after_an_interrupt() {
+        let interrupt = Interrupt::default();
+        assert!(!interrupt.received());
+        assert!(matches!(interrupt.hold_off(|| panic!("written")), Err(CreateError::Cancelled)));
+    }
 }

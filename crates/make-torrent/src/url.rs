@@ -1,7 +1,8 @@
 //! URLs and hosts that are written into torrents, checked for what clients stumble over.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
+
+use ::url::{Host, ParseError};
 
 const ANNOUNCE_SCHEMES: &[&str] = &["http", "https", "udp", "ws", "wss"];
 const WEB_SEED_SCHEMES: &[&str] = &["http", "https", "ftp"];
@@ -32,7 +33,7 @@ impl FromStr for WebSeeds {
     }
 }
 
-/// A DHT node.
+/// A DHT node. An IPv6 address stands without brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) host: String,
@@ -43,17 +44,24 @@ impl FromStr for Node {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (host, port) = split_port(text)?;
-        let port = port.ok_or_else(|| format!("{text:?} has no port, as in {text}:6881"))?;
-        Ok(Self { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port })
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("{text:?} has no port, as in {text}:6881"))?;
+        let not_a_node = |error| format!("{text:?} is not a host with a port: {}", in_words(error));
+        let port = port.parse().ok().filter(|&port| port > 0).ok_or_else(|| not_a_node(ParseError::InvalidPort))?;
+        let host = match Host::parse(host).map_err(not_a_node)? {
+            Host::Ipv6(address) => address.to_string(),
+            host @ (Host::Ipv4(_) | Host::Domain(_)) => host.to_string(),
+        };
+        Ok(Self { host, port })
     }
 }
 
 /// A URL with a scheme that makes sense in its place and a host that can exist.
+///
+/// It goes into the torrent as it was given: clients differ in what they make of a URL, and so may the tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     text: String,
-    host: String,
+    host: Host,
 }
 
 impl Url {
@@ -63,6 +71,7 @@ impl Url {
         if text.is_empty() {
             return Err("an empty URL".to_owned());
         }
+        // The parser drops it, and clients do not.
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(format!("{text:?} holds white space"));
         }
@@ -71,14 +80,19 @@ impl Url {
         if !schemes.contains(&scheme.as_str()) {
             return Err(format!("{scheme}:// does not work here: {}", known()));
         }
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (_, address) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (host, port) = split_port(address)?;
-        // The other schemes have a port of their own.
-        if scheme == "udp" && port.is_none() {
-            return Err(format!("{text:?} has no port, which udp:// needs"));
+        let not_a_url = |error| format!("{text:?} is not a URL: {}", in_words(error));
+        // The parser takes what follows the slashes for the host, as browsers do.
+        if rest.starts_with(['/', '\\']) {
+            return Err(not_a_url(ParseError::EmptyHost));
         }
-        Ok(Self { text: text.to_owned(), host: host.to_owned() })
+        let url = ::url::Url::parse(text).map_err(not_a_url)?;
+        // Once more, because the parser looks closely at the hosts of the schemes of browsers only.
+        let host = Host::parse(url.host_str().unwrap_or_default()).map_err(not_a_url)?;
+        match url.port_or_known_default() {
+            Some(0) => Err(not_a_url(ParseError::InvalidPort)),
+            Some(_) => Ok(Self { text: text.to_owned(), host }),
+            None => Err(format!("{text:?} has no port, which {scheme}:// needs")),
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -87,48 +101,39 @@ impl Url {
 
     /// Whether only programs on the same machine can reach it.
     pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let name = host.trim_end_matches('.').to_ascii_lowercase();
-        match host.parse::<IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        match &self.host {
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.to_canonical().is_loopback(),
+            Host::Domain(name) => {
+                let name = name.trim_end_matches('.');
+                name == "localhost" || name.ends_with(".localhost")
+            }
         }
     }
 }
 
-/// Cuts `host`, `host:port`, `[v6]` or `[v6]:port`; the host keeps its brackets.
-fn split_port(address: &str) -> Result<(&str, Option<u16>), String> {
-    let host_end = match address.strip_prefix('[') {
-        Some(rest) => {
-            let end = rest.find(']').ok_or_else(|| format!("{address:?} lacks its closing bracket"))?;
-            if rest[..end].parse::<Ipv6Addr>().is_err() {
-                return Err(format!("{:?} is not an IPv6 address", &rest[..end]));
-            }
-            end + 2
-        }
-        None => address.find(':').unwrap_or(address.len()),
-    };
-    let (host, port) = address.split_at(host_end);
-    if host.is_empty() {
-        return Err(format!("{address:?} has no host"));
-    }
-    match port.strip_prefix(':') {
-        None if port.is_empty() => Ok((host, None)),
-        None => Err(format!("{address:?} is not a host with a port")),
-        Some("") => Ok((host, None)),
-        Some(number) if number.contains(':') => {
-            Err(format!("{address:?} is not a host: an IPv6 address stands in brackets"))
-        }
-        Some(number) => match number.parse() {
-            Ok(port @ 1_u16..) => Ok((host, Some(port))),
-            _ => Err(format!("{number:?} is not a port, which is a number from 1 to 65535")),
-        },
+/// The URLs as they go into a torrent.
+pub(crate) fn texts(urls: &[Url]) -> Vec<String> {
+    urls.iter().map(|url| url.text.clone()).collect()
+}
+
+fn in_words(error: ParseError) -> &'static str {
+    match error {
+        ParseError::EmptyHost => "it has no host",
+        ParseError::InvalidIpv4Address => "that is not an IPv4 address",
+        ParseError::InvalidIpv6Address => "that is not an IPv6 address",
+        // An IPv6 address without brackets ends in a port that is none, or leaves a host that is none.
+        ParseError::InvalidPort => "a port is a number from 1 to 65535, and an IPv6 address stands in brackets",
+        _ => "no host has such a name, and an IPv6 address stands in brackets",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PORT: &str = "a port is a number from 1 to 65535, and an IPv6 address stands in brackets";
+    const NAME: &str = "no host has such a name, and an IPv6 address stands in brackets";
 
     #[test]
     fn announce_urls() {
@@ -141,6 +146,9 @@ mod tests {
             ("http://user:secret@10.0.0.1/announce", false),
             ("http://127.0.0.1:6969/announce", true),
             ("http://127.8.9.1/announce", true),
+            ("udp://127.0.0.1:6969", true),
+            ("http://127.1/announce", true),
+            ("http://müller.example/announce", false),
             ("http://[::1]:6969/announce", true),
             ("http://[::ffff:127.0.0.1]/announce", true),
             ("http://LOCALHOST:6969/announce", true),
@@ -172,19 +180,30 @@ mod tests {
                  it must begin with http://, https://, udp://, ws://, wss://",
             ),
             ("ftp://a", "ftp:// does not work here: it must begin with http://, https://, udp://, ws://, wss://"),
-            ("http:///announce", "\"\" has no host"),
-            ("http://:80/", "\":80\" has no host"),
-            ("http://a:0/", "\"0\" is not a port, which is a number from 1 to 65535"),
-            ("http://a:65536/", "\"65536\" is not a port, which is a number from 1 to 65535"),
-            ("http://a:x/", "\"x\" is not a port, which is a number from 1 to 65535"),
-            ("http://fd00::1/", "\"fd00::1\" is not a host: an IPv6 address stands in brackets"),
-            ("http://[fd00::g]/", "\"fd00::g\" is not an IPv6 address"),
-            ("http://[::1", "\"[::1\" lacks its closing bracket"),
-            ("http://[::1]x/", "\"[::1]x\" is not a host with a port"),
             ("http://a b/", "\"http://a b/\" holds white space"),
             ("udp://a/announce", "\"udp://a/announce\" has no port, which udp:// needs"),
         ] {
             assert_eq!(text.parse::<AnnounceTier>(), Err(message.to_owned()), "{text}");
+        }
+        for (text, reason) in [
+            ("http:///announce", "it has no host"),
+            ("udp:///announce", "it has no host"),
+            ("http://:80/", "it has no host"),
+            ("udp://:80/", "it has no host"),
+            ("http://a:0/", PORT),
+            ("udp://a:0/", PORT),
+            ("http://a:65536/", PORT),
+            ("http://a:x/", PORT),
+            ("http://fd00::1/", PORT),
+            ("http://[fd00::g]/", "that is not an IPv6 address"),
+            ("http://[::1", "that is not an IPv6 address"),
+            ("http://[::1]x/", "that is not an IPv6 address"),
+            ("http://10.0.0.256/", "that is not an IPv4 address"),
+            ("udp://10.0.0.256:1/", "that is not an IPv4 address"),
+            ("http://a<b/", NAME),
+        ] {
+            let message = format!("{text:?} is not a URL: {reason}");
+            assert_eq!(text.parse::<AnnounceTier>(), Err(message), "{text}");
         }
         assert!("udp://a:1".parse::<WebSeeds>().is_err());
     }
@@ -193,9 +212,20 @@ mod tests {
     fn nodes() {
         let node = |host: &str, port| Ok(Node { host: host.to_owned(), port });
         assert_eq!("router.example:6881".parse(), node("router.example", 6881));
+        assert_eq!("Müller.example:6881".parse(), node("xn--mller-kva.example", 6881));
         assert_eq!("[fd00::1]:6881".parse(), node("fd00::1", 6881));
-        assert!("router.example".parse::<Node>().is_err());
-        assert!(":6881".parse::<Node>().is_err());
-        assert!("fd00::1".parse::<Node>().is_err());
+        assert_eq!("10.0.0.1:6881".parse(), node("10.0.0.1", 6881));
+        let no_port = "\"router.example\" has no port, as in router.example:6881";
+        assert_eq!("router.example".parse::<Node>(), Err(no_port.to_owned()));
+        for (text, reason) in [
+            (":6881", "it has no host"),
+            ("a:0", PORT),
+            ("[fd00::1]", PORT),
+            ("fd00::1", NAME),
+            ("[fd00::g]:1", "that is not an IPv6 address"),
+        ] {
+            let message = format!("{text:?} is not a host with a port: {reason}");
+            assert_eq!(text.parse::<Node>(), Err(message), "{text}");
+        }
     }
 }

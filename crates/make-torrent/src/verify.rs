@@ -8,7 +8,7 @@ use metainfo::{FileReport, FileStatus, Metainfo, Report, Verify};
 use serde::Serialize;
 
 use crate::cli::VerifyArgs;
-use crate::progress::{self, Bar};
+use crate::progress::{Bar, Interrupt};
 use crate::{input, show, text};
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
@@ -17,9 +17,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         verify = verify.threads(threads);
     }
-    let cancel = progress::cancel_on_interrupt()?;
+    let interrupt = Interrupt::listen()?;
     let bar = Bar::new(metainfo.info().total_length());
-    let report = verify.run(&cancel, |progress| bar.show(progress))?;
+    let report = verify.run(interrupt.flag(), |progress| bar.show(progress))?;
     drop(bar);
 
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -1,3 +1,5 @@
+//! [`File`]: one file of a torrent.
+
 use std::path::PathBuf;
 
 use crate::path::{self, Hazard, UnsafePath};

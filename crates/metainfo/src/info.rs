@@ -1,3 +1,5 @@
+//! [`Info`]: what is shared.
+
 use std::borrow::Cow;
 use std::path::PathBuf;
 

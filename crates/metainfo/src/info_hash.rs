@@ -1,3 +1,5 @@
+//! The names of torrents.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +16,7 @@ use thiserror::Error;
 /// use metainfo::InfoHashV1;
 ///
 /// let hash: InfoHashV1 = "3500292f2881c52a3c672db7c77db1f60426c65f".parse()?;
-/// assert_eq!(hash.bytes()[..2], [0x35, 0x00]);
+/// assert_eq!(hash.as_bytes()[..2], [0x35, 0x00]);
 /// assert_eq!(hash.to_string(), "3500292f2881c52a3c672db7c77db1f60426c65f");
 /// # Ok::<_, metainfo::ParseInfoHashError>(())
 /// ```
@@ -28,7 +30,7 @@ impl InfoHashV1 {
     }
 
     /// The 20 bytes of the hash.
-    pub const fn bytes(&self) -> &[u8; 20] {
+    pub const fn as_bytes(&self) -> &[u8; 20] {
         &self.0
     }
 }
@@ -69,7 +71,7 @@ pub struct InfoHashV2([u8; 32]);
 
 impl InfoHashV2 {
     /// The 32 bytes of the hash.
-    pub const fn bytes(&self) -> &[u8; 32] {
+    pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 

@@ -1,3 +1,5 @@
+//! [`Magnet`]: the link to a torrent.
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;

@@ -1,3 +1,5 @@
+//! [`Metainfo`]: a .torrent file that has been read.
+
 use std::ops::Range;
 
 use thiserror::Error;
@@ -168,7 +170,7 @@ impl Metainfo {
     }
 
     /// The file as it was read.
-    pub fn to_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }

@@ -4,12 +4,14 @@ mod error;
 
 use std::collections::HashSet;
 
-pub use self::error::ParseError;
+use bencode::{Decoder, DeviationKind, Dict, Limits, Value};
+
 use self::error::{MAX_FILE_LENGTH, MAX_PIECE_LENGTH};
 use crate::info::Layout;
 use crate::metainfo::{Entry, Metainfo, Warning};
 use crate::{Attributes, File, Hazard, Info, InfoHashV1, InfoHashes, Pieces, path};
-use bencode::{Decoder, DeviationKind, Dict, Limits, Value};
+
+pub use error::ParseError;
 
 /// What BitComet writes into the paths of its padding files.
 const BITCOMET_PAD: &[u8] = b"_____padding_file_";

@@ -112,6 +112,22 @@ pub enum Hazard {
     LinkLoop,
 }
 
+/// Whether a character cannot be seen or turns the text around it, without being a control character.
+///
+/// Marks of direction, joiners and spaces of no width, separators of lines, the byte order mark. Text from a torrent that
+/// holds one can pass for something else on a screen; see [`Hazard::Invisible`].
+///
+/// ```
+/// assert!(metainfo::is_invisible('\u{202e}'));
+/// assert!(!metainfo::is_invisible(' '));
+/// ```
+pub fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 /// Joins the components to a relative path if each of them is safe.
 pub(crate) fn safe(path: &[Vec<u8>]) -> Result<PathBuf, UnsafePath> {
     check(path).map_err(|hazard| UnsafePath::new(path, hazard))
@@ -188,13 +204,7 @@ pub(crate) fn character_hazard(character: char) -> Option<Hazard> {
     match character {
         '/' | '\\' => Some(Hazard::Separator { character }),
         '<' | '>' | ':' | '"' | '|' | '?' | '*' => Some(Hazard::Forbidden { character }),
-        // Marks of direction, joiners and spaces of no width, the byte order mark.
-        '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2064}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => Some(Hazard::Invisible { character }),
+        _ if is_invisible(character) => Some(Hazard::Invisible { character }),
         _ if character.is_control() => Some(Hazard::Control { character }),
         _ => None,
     }
@@ -305,6 +315,7 @@ mod tests {
             (b"C:", Some(Hazard::Forbidden { character: ':' })),
             (b"what?", Some(Hazard::Forbidden { character: '?' })),
             ("\u{202e}txt.exe".as_bytes(), Some(Hazard::Invisible { character: '\u{202e}' })),
+            ("a\u{206f}".as_bytes(), Some(Hazard::Invisible { character: '\u{206f}' })),
             ("\u{feff}a".as_bytes(), Some(Hazard::Invisible { character: '\u{feff}' })),
             (b"a.", Some(Hazard::TrailingDotOrSpace { component: "a.".into() })),
             (b"a ", Some(Hazard::TrailingDotOrSpace { component: "a ".into() })),

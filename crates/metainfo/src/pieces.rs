@@ -1,3 +1,5 @@
+//! [`Pieces`]: the digests.
+
 use std::fmt;
 
 /// The SHA-1 digests of a torrent's pieces, in order.

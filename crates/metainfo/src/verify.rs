@@ -10,18 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
 use crate::hash::{self, Content, Progress, ReadFailure, Source};
-use crate::name;
-use crate::path::Hazard;
-use crate::{File, Info, Metainfo};
+use crate::{File, Hazard, Info, Metainfo, name};
 
 /// How many files of a torrent are looked for to find out which folder holds them.
 const LOCATE_FILES: usize = 100;
 
 /// Content to compare with the torrent that describes it.
 ///
-/// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only, which do
-/// not lead out of the folder; where the operating system does not mind, also at names that are
-/// unsafe only because Windows cannot have them (`What?.mp4`).
+/// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only; where the operating system does
+/// not mind, also at names that are unsafe only because Windows cannot have them (`What?.mp4`). No name in a torrent leads
+/// out of the folder. Symbolic links that stand on disk are followed, wherever they lead: they are not the torrent's doing.
 ///
 /// ```
 /// use std::sync::atomic::AtomicBool;
@@ -32,7 +30,7 @@ const LOCATE_FILES: usize = 100;
 /// std::fs::write(&path, [1; 50_000])?;
 /// let never = AtomicBool::new(false);
 /// let created = Create::new(&path).plan()?.hash(&never, |_| ())?;
-/// let metainfo = Metainfo::parse(created.bytes())?;
+/// let metainfo = Metainfo::parse(created.as_bytes())?;
 /// assert!(Verify::new(&metainfo, &path).run(&never, |_| ())?.is_complete());
 ///
 /// std::fs::write(&path, [[1; 25_000], [2; 25_000]].concat())?;

@@ -6,8 +6,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::create::{CreateError, CreateWarning};
-use crate::name;
+use crate::{CreateError, CreateWarning, name};
 
 /// Folders within folders, as deep as libtorrent reads them.
 const MAX_DEPTH: usize = 100;

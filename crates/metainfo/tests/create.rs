@@ -30,7 +30,7 @@ fn hash(plan: &Plan) -> Result<Created, CreateError> {
 }
 
 fn made(create: Create) -> Vec<u8> {
-    hash(&create.plan().unwrap()).unwrap().bytes().to_vec()
+    hash(&create.plan().unwrap()).unwrap().as_bytes().to_vec()
 }
 
 fn paths(plan: &Plan) -> Vec<String> {
@@ -66,13 +66,9 @@ fn single_file_to_the_byte() {
         .comment("a remark")
         .created_by("test/1")
         .creation_date(Some(1_700_000_000))
-        .announce_tiers(vec![
-            vec!["http://a/announce".into(), "http://b/announce".into()],
-            vec![],
-            vec!["udp://c:1".into()],
-        ])
-        .web_seeds(vec!["http://w/".into()])
-        .nodes(vec![("10.0.0.1".into(), 6881)]);
+        .trackers(&[vec!["http://a/announce".into(), "http://b/announce".into()], vec![], vec!["udp://c:1".into()]])
+        .web_seeds(&["http://w/".into()])
+        .nodes(&[("10.0.0.1".into(), 6881)]);
     let bytes = [
         b"d8:announce17:http://a/announce13:announce-list\
           ll17:http://a/announce17:http://b/announceel9:udp://c:1ee\
@@ -88,8 +84,34 @@ fn single_file_to_the_byte() {
 #[test]
 fn one_url_is_announce_alone() {
     let (_temp, root) = share(&[("hello.txt", b"hello")]);
-    let bytes = made(Create::new(root.join("hello.txt")).announce_tiers(vec![vec!["http://a/announce".into()]]));
+    let bytes = made(Create::new(root.join("hello.txt")).trackers(&[vec!["http://a/announce".into()]]));
     assert!(bytes.starts_with(b"d8:announce17:http://a/announce4:info"));
+}
+
+/// [BEP 19](https://www.bittorrent.org/beps/bep_0019.html): clients append the path to a URL that ends in a slash.
+#[test]
+fn the_web_seed_of_a_folder_is_a_folder() {
+    let (_temp, root) = share(&[("hello.txt", b"hello")]);
+    let urls = [" http://w/x ".to_owned(), "http://w/y/".to_owned(), String::new()];
+    for (path, expected) in
+        [(&root, ["http://w/x/", "http://w/y/"]), (&root.join("hello.txt"), ["http://w/x", "http://w/y/"])]
+    {
+        let metainfo = Metainfo::parse(&made(Create::new(path).web_seeds(&urls))).unwrap();
+        assert_eq!(metainfo.web_seeds(), expected);
+    }
+}
+
+#[test]
+fn empty_wishes_are_not_written() {
+    let (_temp, root) = share(&[("hello.txt", b"hello")]);
+    let path = root.join("hello.txt");
+    let empty = Create::new(&path)
+        .comment("")
+        .created_by("")
+        .trackers(&[vec![], vec![" ".to_owned()]])
+        .web_seeds(&[String::new()])
+        .nodes(&[]);
+    assert_eq!(made(empty), made(Create::new(&path)));
 }
 
 #[test]
@@ -120,10 +142,10 @@ fn parses_back() {
     };
     let created = hash(&plan(1)).unwrap();
     for threads in [2, 5, 300] {
-        assert_eq!(hash(&plan(threads)).unwrap().bytes(), created.bytes());
+        assert_eq!(hash(&plan(threads)).unwrap().as_bytes(), created.as_bytes());
     }
 
-    let metainfo = Metainfo::parse(created.bytes()).unwrap();
+    let metainfo = Metainfo::parse(created.as_bytes()).unwrap();
     assert_eq!(metainfo.info_hashes().v1, Some(created.info_hash()));
     assert_eq!(metainfo.deviations(), []);
     assert_eq!(metainfo.warnings(), []);

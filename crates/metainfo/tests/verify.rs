@@ -33,7 +33,7 @@ fn share() -> (TempDir, PathBuf, Metainfo) {
 fn torrent_of(path: &Path) -> Metainfo {
     let plan = Create::new(path).piece_length(PieceLength::MIN).plan().unwrap();
     let created = plan.hash(&AtomicBool::new(false), |_| ()).unwrap();
-    Metainfo::parse(created.bytes()).unwrap()
+    Metainfo::parse(created.as_bytes()).unwrap()
 }
 
 fn verify(metainfo: &Metainfo, path: &Path) -> Report {

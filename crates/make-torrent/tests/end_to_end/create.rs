@@ -9,16 +9,40 @@ use crate::common::{Sandbox, TRACKER};
 const LEFT_OUT: &str = "make-torrent: left out 1 junk, 2 hidden (-v lists them)\n";
 
 #[test]
-fn writes_the_torrent_into_the_current_folder() {
-    let sandbox = Sandbox::new(&[("course/notes.txt", b"hello")]);
-    let path = sandbox.path("course");
-    let outcome = sandbox.run(&[path.to_str().unwrap(), "-a", TRACKER]).expect(0);
-    assert_eq!(sandbox.names(), ["course", "course.torrent"]);
+fn writes_the_torrent_beside_the_content() {
+    let sandbox = Sandbox::new(&[("shelf/course/notes.txt", b"hello"), ("elsewhere/a", b"a")]);
+    let outcome = sandbox.run(&["shelf/course", "-a", TRACKER]).expect(0);
+    assert_eq!(sandbox.names(), ["elsewhere", "shelf"]);
     assert_eq!(outcome.stderr(), "");
 
-    let shown = sandbox.run(&["show", "course.torrent", "--json"]).expect(0).json();
+    let shown = sandbox.run(&["show", "shelf/course.torrent", "--json"]).expect(0).json();
     let info_hash = shown["info_hash"].as_str().unwrap();
-    assert_eq!(outcome.stdout(), format!("{info_hash}  course.torrent\n"));
+    assert_eq!(outcome.stdout(), format!("{info_hash}  shelf/course.torrent\n"));
+}
+
+#[test]
+fn the_torrent_has_the_name_of_its_path() {
+    let notes = "shelf/course/notes.txt";
+    let course = "shelf/course.torrent";
+    for (path, expected) in [
+        ("shelf/course", course),
+        ("shelf/course/", course),
+        ("shelf/course/.", course),
+        ("shelf/course/inner/..", course),
+        ("./shelf/../shelf/course", course),
+        ("shelf", "shelf.torrent"),
+        (notes, "shelf/course/notes.txt.torrent"),
+    ] {
+        let sandbox = Sandbox::new(&[(notes, b"hello"), ("shelf/course/inner/a", b"a")]);
+        // The name in the torrent is another matter.
+        sandbox.run(&[path, "-a", TRACKER, "-n", "other"]).expect(0);
+        assert!(sandbox.path(expected).is_file(), "{path}");
+    }
+
+    let sandbox = Sandbox::new(&[(notes, b"hello")]);
+    let mut command = sandbox.command(&[".", "-a", TRACKER]);
+    assert!(command.current_dir(sandbox.path("shelf/course")).output().unwrap().status.success());
+    assert!(sandbox.path(course).is_file());
 }
 
 /// Every flag under its short and its long name gives the same bytes.

@@ -30,9 +30,9 @@ fn single_file() {
     let sandbox = Sandbox::new(&[("d/a", b"hello")]);
     sandbox.run(&["d/a", "-a", TRACKER]).expect(0);
     for path in ["d", "d/a"] {
-        sandbox.run(&["verify", "a.torrent", path]).expect(0);
+        sandbox.run(&["verify", "d/a.torrent", path]).expect(0);
     }
-    sandbox.run(&["verify", "a.torrent", "a.torrent"]).expect(1);
+    sandbox.run(&["verify", "d/a.torrent", "d/a.torrent"]).expect(1);
 }
 
 #[test]

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::name;
-use crate::path::Hazard;
-use crate::piece_length::PieceLength;
+use crate::{Hazard, PieceLength, name};
 
 /// Something that is put into a torrent and will give trouble on some machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -1,3 +1,5 @@
+//! Why a .torrent file is not accepted.
+
 use thiserror::Error;
 
 /// Bytes the longest file may have: 2^48 - 1, as in libtorrent.

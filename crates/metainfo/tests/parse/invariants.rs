@@ -36,7 +36,7 @@ pub(crate) fn parse(input: &[u8]) {
     let same = metainfo.edit().finish();
     let same = Metainfo::parse_with(&same, &accepting).expect("what was read can be read again");
     assert_eq!((same.info_hashes(), same.info()), (metainfo.info_hashes(), info));
-    assert_eq!(same.edit().finish(), same.to_bytes());
+    assert_eq!(same.edit().finish(), same.as_bytes());
     let stripped = metainfo.edit().trackers(&[]).comment(None).created_by(None).creation_date(None);
     let stripped = stripped.web_seeds(&[]).nodes(&[]).finish();
     let stripped = Metainfo::parse_with(&stripped, &accepting).expect("info is as it was");

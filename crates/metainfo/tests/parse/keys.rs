@@ -234,7 +234,7 @@ fn info_hash_is_over_the_bytes_as_they_stand() {
         metainfo.warnings(),
         [Warning::InfoNotCanonical { offset: offset_of(&torrent, "6:length") }, Warning::TrailingBytes { len: 1 }]
     );
-    assert_eq!(metainfo.to_bytes(), torrent);
+    assert_eq!(metainfo.as_bytes(), torrent);
 
     let canonical = Metainfo::parse(&single(&[])).expect("canonical");
     assert_eq!(canonical.warnings(), []);
