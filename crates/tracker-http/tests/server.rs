@@ -13,13 +13,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracker_core::Config;
 use tracker_http::{HttpConfig, Server, all_addresses};
 
 use crate::support::{adapter, announce};
 
-/// A limit that must not be reached: a test that meets it fails by taking too long.
+/// A limit that is not reached: a test that waits for it fails before, by [`DEADLINE`].
 const NEVER: Duration = Duration::from_secs(3600);
+/// A minute for what takes milliseconds, on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(60);
 /// A limit that is waited for.
 const SOON: Duration = Duration::from_millis(200);
 
@@ -50,10 +53,40 @@ impl Running {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
 
+    /// A connection that was answered and is kept: from here on no short limit on heads can meet it, since a request
+    /// arrives in one piece. Before, one can, when this thread gets no turn between connecting and sending.
+    async fn bystander(&self) -> TcpStream {
+        let answered = async {
+            loop {
+                let mut stream = self.connect().await;
+                let mut first = [0; 1];
+                if stream.write_all(request("").as_bytes()).await.is_ok()
+                    && stream.peek(&mut first).await.is_ok_and(|read| read > 0)
+                {
+                    read_answer(&mut stream).await;
+                    return stream;
+                }
+            }
+        };
+        in_time(answered).await
+    }
+
     async fn stop(self) {
         self.stop.send(()).unwrap();
-        self.ended.await.unwrap().unwrap();
+        in_time(self.ended).await.unwrap().unwrap();
     }
+}
+
+/// Fails what would hang.
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, what).await.expect("it takes too long")
+}
+
+/// A whole exchange on a connection that stays open.
+async fn assert_answered(stream: &mut TcpStream) {
+    stream.write_all(request("").as_bytes()).await.unwrap();
+    let (head, _) = read_answer(stream).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
 }
 
 /// Limits that no test meets, on `threads`.
@@ -75,7 +108,7 @@ fn request(headers: &str) -> String {
 /// Everything until the server closes; a reset is an end as well.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut bytes).await {
+    if let Err(error) = in_time(stream.read_to_end(&mut bytes)).await {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -85,12 +118,12 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 async fn read_answer(stream: &mut TcpStream) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        head.push(in_time(stream.read_u8()).await.unwrap());
     }
     let head = String::from_utf8(head).unwrap();
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("Content-Length");
     let mut body = vec![0; length.parse().unwrap()];
-    stream.read_exact(&mut body).await.unwrap();
+    in_time(stream.read_exact(&mut body)).await.unwrap();
     (head, String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -178,7 +211,7 @@ async fn a_head_that_drips_is_cut_off_and_delays_nobody() {
     let mut silent = running.connect().await;
     let mut dripping = running.connect().await;
     dripping.write_all(b"GET /announce?").await.unwrap();
-    running.assert_serves().await;
+    let mut bystander = running.bystander().await;
 
     let (mut dripping_reads, mut dripping_writes) = dripping.split();
     let drip = async {
@@ -187,13 +220,17 @@ async fn a_head_that_drips_is_cut_off_and_delays_nobody() {
         }
     };
     let mut end = Vec::new();
-    tokio::select! {
-        () = drip => {}
-        _ = dripping_reads.read_to_end(&mut end) => {}
-    }
+    let cut_off = async {
+        tokio::select! {
+            () = drip => {}
+            _ = dripping_reads.read_to_end(&mut end) => {}
+        }
+    };
+    in_time(cut_off).await;
     assert_eq!(end, b"");
     assert_eq!(read_to_end(&mut silent).await, "");
-    running.assert_serves().await;
+    assert_answered(&mut bystander).await;
+    drop(bystander);
     running.stop().await;
 }
 
@@ -212,7 +249,7 @@ async fn who_never_reads_is_cut_off() {
     let running = Running::start(HttpConfig { write_timeout: SOON, ..patient(1) });
     let mut stream = running.connect().await;
     let requests = request("").repeat(100);
-    while stream.write_all(requests.as_bytes()).await.is_ok() {}
+    in_time(async { while stream.write_all(requests.as_bytes()).await.is_ok() {} }).await;
     running.assert_serves().await;
     running.stop().await;
 }
@@ -239,6 +276,7 @@ async fn a_head_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn garbage_is_refused() {
     let running = Running::start(HttpConfig { head_timeout: SOON, ..patient(1) });
+    let mut bystander = running.bystander().await;
     for garbage in [
         &b"\r\n\r\n\r\n"[..],
         b"GET\r\n\r\n",
@@ -255,8 +293,32 @@ async fn garbage_is_refused() {
         stream.write_all(garbage).await.unwrap();
         let answer = read_to_end(&mut stream).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{}: {answer}", garbage.escape_ascii());
-        running.assert_serves().await;
+        assert_answered(&mut bystander).await;
     }
+    drop(bystander);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn which_bytes_a_query_may_hold_raw() {
+    let running = Running::start(patient(1));
+    let ask = async |byte: &[u8]| {
+        let mut stream = running.connect().await;
+        let query = announce('p', 6881, "&left=0").into_bytes();
+        let headers = b" HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+        stream.write_all(&[b"GET /announce?key=", byte, b"&", &query, headers].concat()).await.unwrap();
+        read_to_end(&mut stream).await
+    };
+    for byte in u8::MIN..=u8::MAX {
+        let refused = !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>');
+        let answer = ask(&[byte]).await;
+        assert!(answer.starts_with(if refused { "HTTP/1.1 400 " } else { "HTTP/1.1 200 " }), "{byte:#04x}: {answer}");
+        // One cuts the query off there, the other begins an escape.
+        let fails = matches!(byte, b'#' | b'%');
+        assert_eq!(answer.contains("failure reason"), fails, "{byte:#04x}: {answer}");
+    }
+    assert!(ask("\u{e9}".as_bytes()).await.starts_with("HTTP/1.1 200 "), "UTF-8");
+    assert!(ask(b"#").await.contains("info_hash is missing"), "a fragment");
     running.stop().await;
 }
 
@@ -289,14 +351,17 @@ async fn one_address_has_its_share_of_the_connections() {
     read_answer(&mut other).await;
 
     drop(held);
-    loop {
-        let mut stream = running.connect().await;
-        if stream.write_all(request("Connection: close\r\n").as_bytes()).await.is_ok()
-            && read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n")
-        {
-            break;
+    let served_again = async {
+        loop {
+            let mut stream = running.connect().await;
+            if stream.write_all(request("Connection: close\r\n").as_bytes()).await.is_ok()
+                && read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n")
+            {
+                break;
+            }
         }
-    }
+    };
+    in_time(served_again).await;
     drop(other);
     running.stop().await;
 }
@@ -333,11 +398,11 @@ async fn a_request_that_has_begun_is_finished_at_shutdown() {
 
     running.stop.send(()).unwrap();
     assert_eq!(read_to_end(&mut idle).await, "");
-    while TcpStream::connect(running.address).await.is_ok() {}
+    in_time(async { while TcpStream::connect(running.address).await.is_ok() {} }).await;
     begun.write_all(end.as_bytes()).await.unwrap();
     let answer = read_to_end(&mut begun).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    running.ended.await.unwrap().unwrap();
+    in_time(running.ended).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -392,5 +457,5 @@ async fn all_addresses_takes_whatever_families_there_are() {
         assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"), "{address}");
     }
     drop(stop);
-    ended.await.unwrap().unwrap();
+    in_time(ended).await.unwrap().unwrap();
 }
