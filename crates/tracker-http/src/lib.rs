@@ -59,6 +59,7 @@ mod patience;
 mod query;
 mod router;
 mod scrape;
+mod seldom;
 mod server;
 mod slots;
 

@@ -22,11 +22,14 @@ use tower::Service;
 
 use crate::listener::{self, BindError};
 use crate::patience::{Limits, Patient};
+use crate::seldom::Seldom;
 use crate::slots::{Slot, Slots};
 use crate::{Adapter, Connection, HttpConfig, router};
 
 /// How long accepting pauses when the system has no more descriptors or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is said. It can go on for hours, on every listener of every thread.
+const ACCEPT_COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.
 ///
@@ -123,6 +126,7 @@ struct Shared {
     http: http1::Builder,
     limits: Limits,
     slots: Arc<Slots>,
+    accept_complaints: Seldom,
     config: HttpConfig,
 }
 
@@ -139,7 +143,14 @@ impl Shared {
             .title_case_headers(true)
             // `Patient` times heads as well as what hyper does not.
             .header_read_timeout(None);
-        Self { router, http, limits: Limits::new(&config), slots: Arc::new(Slots::new(&config)), config }
+        Self {
+            router,
+            http,
+            limits: Limits::new(&config),
+            slots: Arc::new(Slots::new(&config)),
+            accept_complaints: Seldom::new(ACCEPT_COMPLAINTS),
+            config,
+        }
     }
 }
 
@@ -190,7 +201,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
             // The client was gone before we came to it.
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
+                if let Some(unsaid) = shared.accept_complaints.pass() {
+                    tracing::warn!(%error, unsaid, "cannot accept connections");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -253,9 +266,14 @@ mod tests {
 
     use super::*;
 
+    /// Fails what would hang.
+    async fn in_time<T>(what: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(60), what).await.expect("it takes too long")
+    }
+
     async fn read_to_end(mut stream: TcpStream) -> String {
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        in_time(stream.read_to_string(&mut answer)).await.unwrap();
         answer
     }
 
@@ -289,7 +307,7 @@ mod tests {
             assert!(read_to_end(ask(address, "/health").await).await.ends_with("ok"));
         }
         drop(stop);
-        ended.await.unwrap().unwrap();
+        in_time(ended).await.unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -309,11 +327,11 @@ mod tests {
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(server.run(async { _ = stopped.await }));
         let stream = ask(address, "/slow").await;
-        arrived.notified().await;
+        in_time(arrived.notified()).await;
         drop(stop);
-        while TcpStream::connect(address).await.is_ok() {}
+        in_time(async { while TcpStream::connect(address).await.is_ok() {} }).await;
         proceed.notify_one();
         assert!(read_to_end(stream).await.ends_with("done"));
-        ended.await.unwrap().unwrap();
+        in_time(ended).await.unwrap().unwrap();
     }
 }
