@@ -107,7 +107,7 @@ fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
     // told.
     let title = "qBittorrent on the tracker's machine seeds 50 MB over 127.0.0.1 (*: a leecher beside it)";
     let mut report = Report::new(title, torrent.length());
-    for (name, start) in LEECHERS.into_iter().filter(|(name, _)| *name != "transmission") {
+    for (name, start) in LEECHERS {
         let host = lan.host(name);
         let mut leecher = start(&host);
         let transfer = download(&mut *leecher, &torrent);
