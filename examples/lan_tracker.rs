@@ -20,10 +20,11 @@ const PORT: u16 = 6969;
 async fn main() -> anyhow::Result<()> {
     let addresses = Addresses::find().context("cannot list the addresses of this machine")?;
 
-    // The core: all decisions, no I/O. It is told by which addresses others reach clients on this very machine, and which
-    // networks the LAN consists of beside the private ones.
+    // The core: all decisions, no I/O. It is told by which addresses others reach clients on this very machine, which ones
+    // hide several clients, and of which networks the LAN consists beside the private ones.
     let config = Config {
         host_addresses: addresses.host(),
+        gateways: addresses.gateways.clone(),
         access: Access::Lan { own: addresses.networks.clone() },
         ..Config::default()
     };

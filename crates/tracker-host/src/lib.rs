@@ -16,6 +16,7 @@
 //! let addresses = Addresses::find()?;
 //! let config = Config {
 //!     host_addresses: addresses.host(),
+//!     gateways: addresses.gateways,
 //!     access: Access::Lan { own: addresses.networks },
 //!     ..Config::default()
 //! };
