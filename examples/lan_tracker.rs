@@ -42,14 +42,13 @@ async fn main() -> anyhow::Result<()> {
         println!("This machine has no address on a LAN: only clients on it can use the tracker.");
         println!("announce URL: http://127.0.0.1:{PORT}/announce");
     }
-    println!("Put one of them into your torrents, or `make-torrent -a URL FILE` does. Ctrl-C stops the tracker.\n");
+    println!("It goes into your torrents: `make-torrent -a URL FILE`. Ctrl-C stops the tracker.\n");
 
     // Silent peers go when they are due.
     tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
     tokio::spawn(show(shards));
 
     server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
-    println!();
     Ok(())
 }
 
@@ -58,7 +57,7 @@ async fn show(shards: Arc<Shards>) {
     let mut announces = 0;
     loop {
         let now = shards.totals();
-        print!(
+        let line = format!(
             "\rtorrents {}  seeders {}  leechers {}  completed {}  announces/s {}   ",
             now.swarms,
             now.seeders,
@@ -67,7 +66,8 @@ async fn show(shards: Arc<Shards>) {
             now.announces - announces,
         );
         // Nobody may be reading: the tracker goes on.
-        _ = io::stdout().flush();
+        let mut stdout = io::stdout();
+        _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
         announces = now.announces;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

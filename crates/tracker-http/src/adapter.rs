@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use tracker_core::{PeerEntry, Shards};
@@ -12,7 +13,14 @@ use crate::announce::{AnnounceQuery, encode_announce};
 use crate::failure::Failure;
 use crate::full_scrape::FullScrape;
 use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
+use crate::seldom::Seldom;
 use crate::{HttpConfig, HttpConfigError};
+
+/// Of this time the log has one refusal, and at level debug all of them.
+const REFUSALS: Duration = Duration::from_secs(10);
+
+/// Of this time the log has one warning of a proxy.
+const UNKNOWN_PROXIES: Duration = Duration::from_secs(60);
 
 /// A tracker as HTTP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
 ///
@@ -42,6 +50,8 @@ struct Inner {
     clock: Clock,
     config: HttpConfig,
     full_scrape: FullScrape,
+    refusals: Seldom,
+    unknown_proxies: Seldom,
 }
 
 impl Adapter {
@@ -52,7 +62,14 @@ impl Adapter {
     /// When the settings are not [valid](HttpConfig::validate).
     pub fn new(shards: Arc<Shards>, clock: Clock, config: HttpConfig) -> Result<Self, HttpConfigError> {
         config.validate()?;
-        Ok(Self(Arc::new(Inner { shards, clock, config, full_scrape: FullScrape::default() })))
+        Ok(Self(Arc::new(Inner {
+            shards,
+            clock,
+            config,
+            full_scrape: FullScrape::default(),
+            refusals: Seldom::new(REFUSALS),
+            unknown_proxies: Seldom::new(UNKNOWN_PROXIES),
+        })))
     }
 
     /// How it was set up.
@@ -63,7 +80,7 @@ impl Adapter {
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
     /// of the request target. The answer is a bencoded dictionary, always; a refusal is one with `failure reason`.
     pub fn announce(&self, remote: IpAddr, local: IpAddr, query: &[u8]) -> Vec<u8> {
-        self.try_announce(remote, local, query).unwrap_or_else(|failure| refuse("announce", remote, &failure))
+        self.try_announce(remote, local, query).unwrap_or_else(|failure| self.refuse("announce", remote, &failure))
     }
 
     fn try_announce(&self, remote: IpAddr, local: IpAddr, query: &[u8]) -> Result<Vec<u8>, Failure> {
@@ -82,7 +99,7 @@ impl Adapter {
     /// Answers a scrape that came from `remote`; otherwise as [`announce`](Self::announce). Full scrapes of the same second
     /// share their answer.
     pub fn scrape(&self, remote: IpAddr, query: &[u8]) -> Bytes {
-        self.try_scrape(remote, query).unwrap_or_else(|failure| refuse("scrape", remote, &failure).into())
+        self.try_scrape(remote, query).unwrap_or_else(|failure| self.refuse("scrape", remote, &failure).into())
     }
 
     fn try_scrape(&self, remote: IpAddr, query: &[u8]) -> Result<Bytes, Failure> {
@@ -99,9 +116,21 @@ impl Adapter {
         }
         Ok(self.0.full_scrape.answer(self.0.clock.now(), shards)?)
     }
-}
 
-pub(crate) fn refuse(what: &'static str, remote: IpAddr, failure: &Failure) -> Vec<u8> {
-    tracing::debug!(%remote, reason = failure.reason(), "{what} refused");
-    failure.encode()
+    /// The answer that refuses a request, which the log tells of: whoever cannot use the tracker asks its operator why.
+    pub(crate) fn refuse(&self, what: &'static str, remote: IpAddr, failure: &Failure) -> Vec<u8> {
+        let reason = failure.reason();
+        match self.0.refusals.pass() {
+            Some(untold) => tracing::info!(%remote, reason, untold, "{what} refused"),
+            None => tracing::debug!(%remote, reason, "{what} refused"),
+        }
+        failure.encode()
+    }
+
+    /// Tells the log of a client that speaks for others and is not trusted to.
+    pub(crate) fn warn_of_proxy(&self, remote: IpAddr) {
+        if let Some(untold) = self.0.unknown_proxies.pass() {
+            tracing::warn!(%remote, untold, "a request names another client, as proxies do, from an address that is no trusted proxy");
+        }
+    }
 }

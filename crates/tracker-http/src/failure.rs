@@ -11,6 +11,7 @@ use tracker_core::{AnnounceError, ScrapeError};
 
 use crate::announce::AnnounceQueryError;
 use crate::forwarded::ForwardedError;
+use crate::router::NoAnnouncePath;
 use crate::scrape::ScrapeQueryError;
 
 /// What can go away by itself, such as a full tracker or a torrent that is registered after its first announce.
@@ -54,6 +55,12 @@ impl Failure {
 
 impl From<AnnounceQueryError> for Failure {
     fn from(error: AnnounceQueryError) -> Self {
+        Self::late(&error)
+    }
+}
+
+impl From<NoAnnouncePath> for Failure {
+    fn from(error: NoAnnouncePath) -> Self {
         Self::late(&error)
     }
 }

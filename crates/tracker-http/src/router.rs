@@ -11,8 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::Adapter;
-use crate::adapter::refuse;
-use crate::forwarded::client_address;
+use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 
 /// By which connection a request came. [`Server`](crate::Server) puts it into the extensions of each request; whoever
 /// serves the [`router`] in another way, or tests it, must do so too.
@@ -31,7 +30,7 @@ pub struct Connection {
 /// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)) |
 /// | `/scrape`, `/scrape/…` | the same ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)) |
 /// | `/health` | 200 and `ok` while the server runs |
-/// | `/` | a line for whoever opens it in a browser |
+/// | `/` | a line for whoever opens it in a browser; a failure for an announce that lacks its path |
 ///
 /// What follows `/announce/` is ignored: some tracker URLs carry a key there. Other paths are 404, methods other than GET
 /// and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
@@ -65,10 +64,26 @@ pub fn router(adapter: Adapter) -> Router {
         .route("/scrape/", get(scrape))
         .route("/scrape/{*key}", get(scrape))
         .route("/health", get(async || "ok\n"))
-        .route("/", get(async || "This is a BitTorrent tracker. Its announce path is /announce.\n"))
+        .route("/", get(home))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .with_state(adapter)
 }
+
+/// A line for whoever opens it in a browser; a failure for the client of a torrent whose announce URL lacks its path, which
+/// would take any other 200 for an answer without peers.
+async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
+    if !request.uri().query().is_some_and(|query| query.contains("info_hash=")) {
+        return "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
+    }
+    answer("announce", &adapter, &request, |connection, _| {
+        adapter.refuse("announce", connection.remote.ip(), &NoAnnouncePath.into()).into()
+    })
+}
+
+/// An announce came to `/`.
+#[derive(Debug, thiserror::Error)]
+#[error("this tracker's announce URL ends in /announce: add that to the tracker's URL in the torrent")]
+pub(crate) struct NoAnnouncePath;
 
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Response {
     answer("announce", &adapter, &request, |connection, query| {
@@ -91,12 +106,16 @@ fn answer(
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let peer = connection.remote.ip();
-    let body = match client_address(peer, request.headers(), &adapter.config().trusted_proxies) {
+    let trusted_proxies = &adapter.config().trusted_proxies;
+    if speaks_for_others(request.headers()) && !is_trusted(peer, trusted_proxies) {
+        adapter.warn_of_proxy(peer);
+    }
+    let body = match client_address(peer, request.headers(), trusted_proxies) {
         Ok(client) => {
             connection.remote.set_ip(client);
             answer(connection, request.uri().query().unwrap_or_default().as_bytes())
         }
-        Err(error) => refuse(what, peer, &error.into()).into(),
+        Err(error) => adapter.refuse(what, peer, &error.into()).into(),
     };
     ([(CONTENT_TYPE, "text/plain")], body).into_response()
 }

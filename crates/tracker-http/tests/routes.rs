@@ -318,6 +318,15 @@ async fn other_methods_and_paths_are_clean_errors() {
     assert_eq!(get(&adapter, "/").await.status, StatusCode::OK);
 }
 
+/// Transmission takes any other 200 for an answer without peers, and shows the user nothing.
+#[tokio::test]
+async fn an_announce_to_the_root_is_told_the_path() {
+    let answer = get(&default(), &format!("/?{}", announce('s', 6881, "&left=0&event=started"))).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.failure_reason().is_some_and(|reason| reason.contains("ends in /announce")));
+    assert_eq!(get(&default(), "/?from=elsewhere").await.content_type, "text/plain; charset=utf-8");
+}
+
 #[tokio::test]
 async fn a_request_without_its_connection_is_the_embedders_mistake() {
     let request = Request::get("/announce").body(Body::empty()).unwrap();
