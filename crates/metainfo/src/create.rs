@@ -7,6 +7,8 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use bencode::Limits;
+
 use crate::info::Layout;
 use crate::keys::Keys;
 use crate::walk::{PlannedFile, Walk, WalkOptions};
@@ -14,6 +16,9 @@ use crate::{PieceLength, hash, name};
 
 pub use error::{CreateError, CreateWarning};
 pub use plan::{Created, Plan};
+
+/// Room for the values of a torrent besides its files: keys, trackers, web seeds and nodes.
+const OTHER_VALUES: usize = 10_000;
 
 /// What to make a torrent of, and what to write into it.
 ///
@@ -211,6 +216,7 @@ impl Create {
             return Err(CreateError::NotAFile { path });
         };
 
+        check_values(&files)?;
         let total_length = total_length(&files);
         if total_length == 0 {
             return Err(CreateError::Empty { path });
@@ -251,6 +257,18 @@ fn name_of(path: &Path) -> Result<String, CreateError> {
     Ok(name.to_owned())
 }
 
+/// Refuses what [`Metainfo::parse`](crate::Metainfo::parse) would refuse once it is hashed.
+fn check_values(files: &[PlannedFile]) -> Result<(), CreateError> {
+    let values = files.iter().map(values).sum();
+    let limit = Limits::default().tokens - OTHER_VALUES;
+    if values > limit { Err(CreateError::TooManyValues { files: files.len(), values, limit }) } else { Ok(()) }
+}
+
+/// A dictionary, its keys `length` and `path`, a number, a list, and what is in the list.
+fn values(file: &PlannedFile) -> usize {
+    5 + file.path.len()
+}
+
 /// Bytes in all files together; of more than fit, as sparse files can claim, the most that do: those make too many pieces
 /// as well.
 fn total_length(files: &[PlannedFile]) -> u64 {
@@ -260,6 +278,48 @@ fn total_length(files: &[PlannedFile]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A torrent with as many values as there may be can be read again.
+    #[test]
+    fn values_up_to_what_is_read() {
+        let depth = 100;
+        let limit = Limits::default().tokens - OTHER_VALUES;
+        let count = limit / (5 + depth);
+        let mut files: Vec<_> = (0..count).map(|number| file_at(depth, number)).collect();
+        files.push(file_at(limit % (5 + depth) - 5, count));
+        assert!(check_values(&files).is_ok());
+
+        let plan = Plan {
+            name: "share".to_owned(),
+            layout: Layout::MultiFile,
+            total_length: files.len() as u64,
+            files,
+            skipped: Vec::new(),
+            warnings: Vec::new(),
+            piece_length: PieceLength::MAX,
+            threads: NonZeroUsize::MIN,
+            private: true,
+            source: Some("source".to_owned()),
+            keys: Keys::default(),
+        };
+        let bytes = plan.encode(&plan.encode_info(&[0; 20]));
+        let mut tokens = Limits { tokens: limit + 20, ..Limits::default() };
+        let decodes = |limits| bencode::Decoder::strict().with_limits(limits).decode(&bytes).is_ok();
+        assert!(decodes(tokens));
+        tokens.tokens = limit;
+        assert!(!decodes(tokens));
+
+        let mut files = plan.files;
+        files.push(file_at(1, count + 1));
+        let error = check_values(&files).unwrap_err();
+        assert!(matches!(error, CreateError::TooManyValues { values, .. } if values == limit + 6), "{error}");
+    }
+
+    fn file_at(depth: usize, number: usize) -> PlannedFile {
+        let mut path = vec!["d".to_owned(); depth];
+        path[depth - 1] = number.to_string();
+        PlannedFile { source: PathBuf::new(), path, length: 1, modified: None }
+    }
 
     #[test]
     fn lengths_beyond_64_bits_are_too_many_pieces() {

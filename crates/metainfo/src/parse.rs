@@ -75,7 +75,7 @@ pub(crate) fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Metainfo, Pa
         let len = bytes.len();
         return Err(ParseError::TooLarge { len, limit });
     }
-    let document = Decoder::lenient().with_limits(options.limits).decode(bytes).map_err(ParseError::Bencode)?;
+    let document = Decoder::lenient().with_limits(options.limits).decode(bytes)?;
     let root = document.root().as_dict().ok_or(ParseError::NotADict)?;
     let info_value = root.get(b"info").ok_or_else(|| without_info(root))?;
     let info_dict = info_value.as_dict().ok_or(ParseError::MissingInfo)?;
@@ -129,7 +129,7 @@ fn without_info(root: Dict<'_, '_>) -> ParseError {
 fn info_deviation(info: Value<'_, '_>, limits: Limits) -> Result<Option<usize>, ParseError> {
     // The document lists a limited number of deviations, and those outside of `info` could push
     // the ones inside off the list. Alone, `info` has a list of its own with each kind in it.
-    let alone = Decoder::lenient().with_limits(limits).decode(info.raw()).map_err(ParseError::Bencode)?;
+    let alone = Decoder::lenient().with_limits(limits).decode(info.raw())?;
     let start = info.span().start;
     let duplicate = alone.deviations().iter().find(|deviation| deviation.kind == DeviationKind::DuplicateKey);
     if let Some(duplicate) = duplicate {

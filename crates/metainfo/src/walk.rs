@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use crate::{CreateError, CreateWarning, name};
 
-/// Folders within folders, as deep as libtorrent reads them.
-const MAX_DEPTH: usize = 100;
+/// Folders within folders: with the name of a file the 100 components that libtorrent and the parser read.
+const MAX_DEPTH: usize = 99;
 
 /// The most files of one torrent.
 ///

@@ -117,6 +117,19 @@ pub enum CreateError {
         /// The most files.
         limit: usize,
     },
+    /// The files and their paths make more values of bencode than readers of .torrent files take.
+    #[error(
+        "{files} files with their paths are too many for one torrent, which has room for {limit} values; \
+         share fewer at once, or packed into an archive"
+    )]
+    TooManyValues {
+        /// How many files there are.
+        files: usize,
+        /// How many values they make: five for a file, and one for each component of its path.
+        values: usize,
+        /// The most values.
+        limit: usize,
+    },
     /// The pieces are too small for so much content.
     #[error(
         "pieces of {piece_length} make {pieces} of them, more than the {limit} that clients read; \

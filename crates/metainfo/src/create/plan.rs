@@ -99,7 +99,7 @@ impl Plan {
         Ok(Created { info_hash: InfoHashV1::of_info(&info), bytes: self.encode(&info) })
     }
 
-    fn encode_info(&self, pieces: &[u8]) -> Vec<u8> {
+    pub(super) fn encode_info(&self, pieces: &[u8]) -> Vec<u8> {
         encoded(|value| {
             value.dict(|info| {
                 match self.layout {
@@ -129,7 +129,7 @@ impl Plan {
         })
     }
 
-    fn encode(&self, info: &[u8]) -> Vec<u8> {
+    pub(super) fn encode(&self, info: &[u8]) -> Vec<u8> {
         encoded(|value| {
             value.dict(|root| {
                 self.keys.iter().for_each(|(key, value)| root.raw(key, value));

@@ -1,5 +1,6 @@
 //! Why a .torrent file is not accepted.
 
+use bencode::{DecodeError, DecodeErrorKind};
 use thiserror::Error;
 
 /// Bytes the longest file may have: 2^48 - 1, as in libtorrent.
@@ -24,7 +25,10 @@ pub enum ParseError {
     },
     /// The file is not bencode.
     #[error("this is not a .torrent file, or a damaged one: {0}")]
-    Bencode(bencode::DecodeError),
+    Bencode(DecodeError),
+    /// The file has more values, or nests them deeper, than [`ParseOptions::limits`](crate::ParseOptions::limits) allows.
+    #[error("the file goes beyond what is read here: {0}")]
+    BeyondLimits(DecodeError),
     /// The file is bencode, but not a dictionary.
     #[error("this is not a .torrent file: it does not hold a dictionary")]
     NotADict,
@@ -199,4 +203,15 @@ pub enum ParseError {
         /// Digests in `pieces`.
         found: usize,
     },
+}
+
+impl From<DecodeError> for ParseError {
+    fn from(error: DecodeError) -> Self {
+        match error.kind() {
+            DecodeErrorKind::TooDeep { .. }
+            | DecodeErrorKind::TooManyTokens { .. }
+            | DecodeErrorKind::InputTooLong { .. } => Self::BeyondLimits(error),
+            _ => Self::Bencode(error),
+        }
+    }
 }

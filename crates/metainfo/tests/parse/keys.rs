@@ -404,6 +404,10 @@ fn messages_are_for_people() {
              expected a value (a string, integer, list or dict), found '<' at byte 0",
         ),
         (
+            vec![b'l'; 200],
+            "the file goes beyond what is read here: lists and dicts are nested more than 100 deep at byte 100",
+        ),
+        (
             multi(&[file(20_000, &["a"], ""), file(-1, &["b"], "")].concat(), &[]),
             "the `length` of file 2 is missing or not a number from 0 to 281474976710655",
         ),
