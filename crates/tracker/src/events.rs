@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tracing::info;
+use tracing_appender::non_blocking::ErrorCounter;
 use tracker_core::{Event, EventKind, Peer, PeerState, Shards, Swarm};
 
 use crate::client::client;
@@ -23,7 +24,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// Writes a log line for each peer that joined, completed or left, and for each gateway under whose address several peers
 /// are.
 ///
-/// On a thread of its own, since a log that is not read holds up who writes it.
+/// On a thread of its own, since that may take as long as serving them did.
 #[derive(Debug)]
 pub(crate) struct EventLog {
     stop: Sender<Infallible>,
@@ -31,10 +32,11 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// Begins to log the events of `shards`.
-    pub(crate) fn start(shards: Arc<Shards>) -> io::Result<Self> {
+    /// Begins to log the events of `shards`, and how many lines of the log were dropped.
+    pub(crate) fn start(shards: Arc<Shards>, dropped_lines: ErrorCounter) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new().name("events".into()).spawn(move || log_until(&stopped, &shards))?;
+        let thread =
+            thread::Builder::new().name("events".into()).spawn(move || log_until(&stopped, &shards, &dropped_lines))?;
         Ok(Self { stop, thread })
     }
 
@@ -46,8 +48,8 @@ impl EventLog {
     }
 }
 
-fn log_until(stopped: &Receiver<Infallible>, shards: &Shards) {
-    let (mut events, mut dropped) = (Vec::new(), 0);
+fn log_until(stopped: &Receiver<Infallible>, shards: &Shards, dropped_lines: &ErrorCounter) {
+    let (mut events, mut dropped, mut lines) = (Vec::new(), 0, 0);
     let mut shared = BTreeSet::new();
     loop {
         let last = match stopped.recv_timeout(PERIOD) {
@@ -64,6 +66,12 @@ fn log_until(stopped: &Receiver<Infallible>, shards: &Shards) {
         if dropped_now > dropped {
             tracing::warn!(events = dropped_now - dropped, "too much happened to log it all");
             dropped = dropped_now;
+        }
+        let lines_now = dropped_lines.dropped_lines();
+        if lines_now > lines {
+            // All until now, since earlier warnings may have been dropped, too.
+            tracing::warn!(lines = lines_now, "lines of this log were dropped: it is not read, or too slowly");
+            lines = lines_now;
         }
         if last {
             return;
@@ -148,7 +156,8 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         let (_, stopped) = mpsc::channel();
-        tracing::subscriber::with_default(subscriber, || log_until(&stopped, shards));
+        let (lines, _writer) = tracing_appender::non_blocking(io::sink());
+        tracing::subscriber::with_default(subscriber, || log_until(&stopped, shards, &lines.error_counter()));
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

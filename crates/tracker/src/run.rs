@@ -20,7 +20,7 @@ use crate::events::{EventLog, MAX_PENDING_EVENTS};
 use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::lists::Lists;
-use crate::log;
+use crate::log::{self, Log};
 use crate::open_files;
 use crate::settings::{Layer, LogFormat, Settings};
 use crate::signals::StopSignals;
@@ -41,10 +41,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         print(&Firewall::new(&settings.listen).to_string());
         return Ok(());
     }
-    log::start(settings.log_format, settings.log_level);
+    let log = log::start(settings.log_format, settings.log_level);
     open_files::raise_limit();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    let tracker = runtime.block_on(Tracker::start(settings))?;
+    let tracker = runtime.block_on(Tracker::start(settings, &log))?;
     runtime.block_on(tracker.serve()).map_err(Failure::Running)
 }
 
@@ -58,7 +58,7 @@ struct Tracker {
 
 impl Tracker {
     /// Sets up all there is, and tells the operator where clients find it.
-    async fn start(settings: Settings) -> anyhow::Result<Self> {
+    async fn start(settings: Settings, log: &Log) -> anyhow::Result<Self> {
         let addresses = Addresses::find().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot list the addresses of this machine");
             Addresses::default()
@@ -75,7 +75,7 @@ impl Tracker {
         let adapter = Adapter::new(Arc::clone(&shards), clock, http_config).context("a setting cannot be used")?;
         let server = Server::bind(&listen, adapter).map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
         let signals = StopSignals::new().context("cannot wait for signals")?;
-        let events = logs_events.then(|| EventLog::start(Arc::clone(&shards))).transpose()?;
+        let events = logs_events.then(|| EventLog::start(Arc::clone(&shards), log.dropped())).transpose()?;
         lists.watch(Arc::clone(&shards))?;
         tokio::spawn(expire_swarms(shards, clock));
         welcome(&server, &addresses, settings.log_format);

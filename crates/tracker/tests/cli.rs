@@ -1,7 +1,7 @@
 //! The program as its users and their scripts see it: flags, files, exit codes, what it prints and logs.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -96,6 +96,30 @@ fn both_signals_stop_it_and_free_the_port() {
         let status = tracker.stop(signal);
         assert_eq!(status.code(), Some(0), "{signal}: {status}");
         TcpListener::bind(address).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+    for signal in ["INT", "TERM"] {
+        // Both outputs are the same pipe, as with `tracker 2>&1 | less`.
+        let (mut output, input) = pipe().unwrap();
+        let mut command = tracker();
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null());
+        let child = command.stdout(input.try_clone().unwrap()).stderr(input).spawn().unwrap();
+        drop(command);
+        let (mut text, mut byte) = (String::new(), [0]);
+        while !text.ends_with("/announce\n") {
+            output.read_exact(&mut byte).unwrap();
+            text.push(byte[0].into());
+        }
+        let url = text.rsplit(' ').next().unwrap();
+        let address = url["http://".len()..].trim_end_matches("/announce\n").parse().unwrap();
+        let mut tracker = Tracker { child, address, out: Lines::none(), log: Lines::none() };
+        // More than pipes hold.
+        (1..=1000).for_each(|port| _ = announce(address, INFO_HASH, port, 10, "started"));
+        assert!(tracker.stop(signal).success(), "{signal}");
+        drop(output);
     }
 }
 
@@ -352,6 +376,10 @@ impl Lines {
             BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         Self(receiver)
+    }
+
+    fn none() -> Self {
+        Self(channel().1)
     }
 
     /// Takes lines until one is as wanted.
