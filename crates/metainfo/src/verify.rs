@@ -1,11 +1,12 @@
 //! Comparing content with its torrent.
 
+use std::cmp::Ordering;
 use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{self, AtomicBool};
 
 use thiserror::Error;
 
@@ -51,7 +52,8 @@ impl<'m> Verify<'m> {
     /// Compares what is at `path` with a torrent.
     ///
     /// The path may be that of the content itself, or of the folder that holds it under the
-    /// torrent's name.
+    /// torrent's name. Where it could be both, the folder counts in which more files have the
+    /// right length.
     pub fn new(metainfo: &'m Metainfo, path: impl Into<PathBuf>) -> Self {
         Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads() }
     }
@@ -103,7 +105,7 @@ impl<'m> Verify<'m> {
             Ok(())
         });
         let Ok(()) = result;
-        if cancel.load(Ordering::Relaxed) {
+        if cancel.load(atomic::Ordering::Relaxed) {
             return Err(VerifyError::Cancelled);
         }
         report.bad_pieces.sort_unstable();
@@ -141,10 +143,29 @@ impl<'m> Verify<'m> {
             return self.path.clone();
         };
         let inner = self.path.join(name);
-        let holds_files = (self.info.files().iter().take(LOCATE_FILES))
-            .filter_map(|file| name::local_path(file).ok())
-            .any(|path| self.path.join(path).exists());
-        if !holds_files && inner.is_dir() { inner } else { self.path.clone() }
+        if !inner.is_dir() {
+            return self.path.clone();
+        }
+        let is_named = fs::canonicalize(&self.path).is_ok_and(|path| path.file_name() == inner.file_name());
+        match self.fit(&inner).cmp(&self.fit(&self.path)) {
+            Ordering::Less => self.path.clone(),
+            Ordering::Equal if is_named => self.path.clone(),
+            Ordering::Equal | Ordering::Greater => inner,
+        }
+    }
+
+    /// How many of the first files are in the folder with the right length, and how many at all.
+    ///
+    /// One that is there does not decide: many a parent folder has a `README.txt` of its own.
+    fn fit(&self, folder: &Path) -> (usize, usize) {
+        let files = self.info.files().iter().filter(|file| !file.attributes.pad).take(LOCATE_FILES);
+        let found: Vec<_> = files
+            .filter_map(|file| {
+                let metadata = fs::metadata(folder.join(name::local_path(file).ok()?)).ok()?;
+                Some(metadata.is_file() && metadata.len() == file.length)
+            })
+            .collect();
+        (found.iter().filter(|fits| **fits).count(), found.len())
     }
 
     /// The files that have bytes in a piece.

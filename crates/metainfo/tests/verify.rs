@@ -75,6 +75,35 @@ fn a_folder_in_a_folder_of_the_same_name() {
 }
 
 #[test]
+fn a_parent_folder_with_files_of_the_same_names() {
+    let (temp, root, metainfo) = share();
+    fs::write(temp.path().join("a"), b"another").unwrap();
+    assert!(verify(&metainfo, temp.path()).is_complete());
+    // Also where the content is not whole.
+    fs::remove_file(root.join("b")).unwrap();
+    assert_eq!(verify(&metainfo, temp.path()).files[1].status, FileStatus::Missing);
+    assert_eq!(verify(&metainfo, temp.path()).files[2].status, FileStatus::Unchecked);
+}
+
+/// Nothing tells the two apart but the name of the outer one.
+#[test]
+fn a_folder_of_the_torrents_name_and_one_in_it() {
+    let (temp, root, metainfo) = share();
+    for name in ["a", "b"] {
+        fs::remove_file(root.join(name)).unwrap();
+    }
+    fs::create_dir(root.join("share")).unwrap();
+    fs::rename(root.join("sub"), root.join("share/sub")).unwrap();
+    fs::create_dir(root.join("sub")).unwrap();
+    fs::write(root.join("sub/c"), vec![0; 2 * PIECE]).unwrap();
+    let last = |path: &Path| verify(&metainfo, path).files.pop().unwrap().status;
+    assert_eq!(last(&root), FileStatus::Bad);
+    let renamed = temp.path().join("renamed");
+    fs::rename(&root, &renamed).unwrap();
+    assert_eq!(last(&renamed), FileStatus::Unchecked);
+}
+
+#[test]
 fn wrong_bytes_name_every_file_of_the_piece() {
     let (_temp, root, metainfo) = share();
     let mut bytes = fs::read(root.join("a")).unwrap();
