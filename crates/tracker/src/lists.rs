@@ -17,24 +17,30 @@ const MAX_LIST_BYTES: u64 = 1 << 26;
 /// written is not read.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// The allow list and the deny list.
-///
-/// Watched by looking at their time of change, which holds good on every file system, for editors that put a new file in
-/// the place of the old one, and for a file that is gone for a while.
+/// The allow list and the deny list. Each stays as it was while it cannot be used, whatever the other does.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    allow: Option<PathBuf>,
-    deny: Option<PathBuf>,
-    /// As found at the last look.
-    seen: Stamps,
-    /// As they were when they were read.
-    read: Stamps,
-    /// Whether the system did not let them be read then. What prevents it (permissions, a disk) may change and leave the
-    /// stamps as they are.
-    is_unreadable: bool,
+    allow: Option<List>,
+    deny: Option<List>,
+    /// What they say.
+    policy: TorrentPolicy,
 }
 
-type Stamps = [Option<Stamp>; 2];
+/// One of them.
+///
+/// Watched by looking at its time of change, which holds good on every file system, for editors that put a new file in
+/// the place of the old one, and for a file that is gone for a while.
+#[derive(Debug)]
+struct List {
+    path: PathBuf,
+    /// As found at the last look. `None` when there is no such file.
+    seen: Option<Stamp>,
+    /// As it was when it was read.
+    read: Option<Stamp>,
+    /// Whether the system did not let it be read then. What prevents it (permissions, a disk) may change and leave the
+    /// stamp as it is.
+    is_unreadable: bool,
+}
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +56,8 @@ struct Stamp {
 pub(crate) enum ListError {
     #[error("cannot read the list of torrents {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("{}: a list of torrents must be a regular file", path.display())]
+    NotAFile { path: PathBuf },
     #[error("{}: a list of torrents has at most {limit} bytes", path.display())]
     TooLong { path: PathBuf, limit: u64 },
     #[error("{}:{line}: expected an info-hash of 40 hexadecimal digits, or # and a comment, found {found:?}", path.display())]
@@ -58,11 +66,25 @@ pub(crate) enum ListError {
 
 impl Lists {
     /// Reads the lists that there are.
-    pub(crate) fn read(allow: Option<PathBuf>, deny: Option<PathBuf>) -> Result<(Self, TorrentPolicy), ListError> {
-        let stamps = [stamp(allow.as_deref()), stamp(deny.as_deref())];
-        let lists = Self { allow, deny, seen: stamps, read: stamps, is_unreadable: false };
-        let policy = lists.policy()?;
-        Ok((lists, policy))
+    pub(crate) fn read(allow: Option<PathBuf>, deny: Option<PathBuf>) -> Result<Self, ListError> {
+        let mut lists = Self { allow: None, deny: None, policy: TorrentPolicy::default() };
+        if let Some(path) = allow {
+            let (list, info_hashes) = List::read(path)?;
+            lists.allow = Some(list);
+            lists.policy.allowed = Some(info_hashes);
+        }
+        if let Some(path) = deny {
+            let (list, info_hashes) = List::read(path)?;
+            lists.deny = Some(list);
+            lists.policy.denied = info_hashes;
+        }
+        lists.log("lists of torrents read");
+        Ok(lists)
+    }
+
+    /// What they say.
+    pub(crate) fn policy(&self) -> &TorrentPolicy {
+        &self.policy
     }
 
     /// Looks after the lists for ever, on a thread of its own.
@@ -73,17 +95,14 @@ impl Lists {
         let watch = move || {
             loop {
                 thread::sleep(PERIOD);
-                match self.changed() {
-                    Some(Ok(policy)) => {
-                        let (allowed, denied) = (policy.allowed.as_ref().map(BTreeSet::len), policy.denied.len());
-                        tracing::info!(allowed, denied, "lists of torrents read again");
-                        shards.set_torrents(policy);
-                    }
-                    Some(Err(error)) => {
-                        let error = anyhow::Error::new(error);
-                        tracing::error!("{error:#}; the lists of torrents stay as they were");
-                    }
-                    None => {}
+                let (changed, errors) = self.look();
+                for error in errors {
+                    let error = anyhow::Error::new(error);
+                    tracing::error!("{error:#}; what was read from it before stays in force");
+                }
+                if changed {
+                    self.log("lists of torrents read again");
+                    shards.set_torrents(self.policy.clone());
                 }
             }
         };
@@ -91,41 +110,75 @@ impl Lists {
         Ok(())
     }
 
-    /// Looks at the files. What is in them, when they have changed since they were read and do not change any more, or can
-    /// be read again.
-    fn changed(&mut self) -> Option<Result<TorrentPolicy, ListError>> {
-        self.changed_by(Self::policy)
+    /// Looks at the files. Whether what they say has changed, and what cannot be used.
+    fn look(&mut self) -> (bool, Vec<ListError>) {
+        let (mut changed, mut errors) = (false, Vec::new());
+        match self.allow.as_mut().and_then(List::changed) {
+            Some(Ok(info_hashes)) => {
+                self.policy.allowed = Some(info_hashes);
+                changed = true;
+            }
+            Some(Err(error)) => errors.push(error),
+            None => {}
+        }
+        match self.deny.as_mut().and_then(List::changed) {
+            Some(Ok(info_hashes)) => {
+                self.policy.denied = info_hashes;
+                changed = true;
+            }
+            Some(Err(error)) => errors.push(error),
+            None => {}
+        }
+        (changed, errors)
+    }
+
+    fn log(&self, what: &str) {
+        if self.allow.is_none() && self.deny.is_none() {
+            return;
+        }
+        let allowed = self.policy.allowed.as_ref().map(BTreeSet::len);
+        tracing::info!(allowed, denied = self.deny.is_some().then_some(self.policy.denied.len()), "{what}");
+        if allowed == Some(0) {
+            tracing::warn!("the allow list is empty, so that no torrent is served");
+        }
+    }
+}
+
+impl List {
+    fn read(path: PathBuf) -> Result<(Self, BTreeSet<InfoHash>), ListError> {
+        let stamp = stamp(&path);
+        let info_hashes = read(&path)?;
+        Ok((Self { path, seen: stamp, read: stamp, is_unreadable: false }, info_hashes))
+    }
+
+    /// Looks at the file. What is in it, when it has changed since it was read and does not change any more, or can be
+    /// read again.
+    fn changed(&mut self) -> Option<Result<BTreeSet<InfoHash>, ListError>> {
+        self.changed_by(read)
     }
 
     fn changed_by(
         &mut self,
-        policy: impl FnOnce(&Self) -> Result<TorrentPolicy, ListError>,
-    ) -> Option<Result<TorrentPolicy, ListError>> {
-        let now = [stamp(self.allow.as_deref()), stamp(self.deny.as_deref())];
+        read: impl FnOnce(&Path) -> Result<BTreeSet<InfoHash>, ListError>,
+    ) -> Option<Result<BTreeSet<InfoHash>, ListError>> {
+        let now = stamp(&self.path);
         let settled = now == self.seen;
         self.seen = now;
         let is_known = now == self.read;
         if !settled || (is_known && !self.is_unreadable) {
             return None;
         }
-        let policy = policy(self);
+        let info_hashes = read(&self.path);
         self.read = now;
-        self.is_unreadable = matches!(policy, Err(ListError::Read { .. }));
+        self.is_unreadable = matches!(info_hashes, Err(ListError::Read { .. }));
         // That it cannot be read was said before.
-        (!is_known || !self.is_unreadable).then_some(policy)
-    }
-
-    fn policy(&self) -> Result<TorrentPolicy, ListError> {
-        Ok(TorrentPolicy {
-            allowed: self.allow.as_deref().map(read).transpose()?,
-            denied: self.deny.as_deref().map(read).transpose()?.unwrap_or_default(),
-        })
+        (!is_known || !self.is_unreadable).then_some(info_hashes)
     }
 }
 
 /// `None` when there is no such file.
-fn stamp(path: Option<&Path>) -> Option<Stamp> {
-    let metadata = fs::metadata(path?).ok()?;
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
     Some(Stamp {
         modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         len: metadata.len(),
@@ -135,17 +188,21 @@ fn stamp(path: Option<&Path>) -> Option<Stamp> {
 }
 
 fn read(path: &Path) -> Result<BTreeSet<InfoHash>, ListError> {
+    let cannot_read = |source| ListError::Read { path: path.to_owned(), source };
+    // To open a named pipe may take for ever.
+    if !fs::metadata(path).map_err(cannot_read)?.is_file() {
+        return Err(ListError::NotAFile { path: path.to_owned() });
+    }
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|source| ListError::Read { path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(cannot_read)?;
+    file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
     if bytes.len() as u64 > MAX_LIST_BYTES {
         return Err(ListError::TooLong { path: path.to_owned(), limit: MAX_LIST_BYTES });
     }
     parse(&bytes).map_err(|(line, found)| ListError::NotAnInfoHash { path: path.to_owned(), line, found })
 }
 
-/// One info-hash a line; `#` begins a comment. The error is the number of the line and what stands there.
+/// One info-hash a line, and after white space whatever is not another, such as the name; `#` begins a comment. The error is the number of the line and what stands there.
 fn parse(bytes: &[u8]) -> Result<BTreeSet<InfoHash>, (usize, String)> {
     // Some Windows editors begin a file with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -155,8 +212,9 @@ fn parse(bytes: &[u8]) -> Result<BTreeSet<InfoHash>, (usize, String)> {
         if line.is_empty() {
             continue;
         }
-        let info_hash = str::from_utf8(line).ok().and_then(|text| text.parse().ok());
-        let Some(info_hash) = info_hash else {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(info_hash);
+        // Of two in a line one would be passed over.
+        let (Some(Some(info_hash)), None | Some(None)) = (words.next(), words.next()) else {
             // Enough to find the place; a line may be a whole file of something else.
             let found = String::from_utf8_lossy(&line[..line.len().min(60)]);
             return Err((number + 1, found.into_owned()));
@@ -164,6 +222,10 @@ fn parse(bytes: &[u8]) -> Result<BTreeSet<InfoHash>, (usize, String)> {
         info_hashes.insert(info_hash);
     }
     Ok(info_hashes)
+}
+
+fn info_hash(word: &[u8]) -> Option<InfoHash> {
+    str::from_utf8(word).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -185,6 +247,8 @@ mod tests {
             (format!("{ONE}\n{ONE}"), set(&[ONE])),
             (format!("# ours\r\n\r\n  {ONE} # Ubuntu\r\n\t{TWO}\r\n#end"), set(&[ONE, TWO])),
             (format!("\u{feff}{ONE}\n"), set(&[ONE])),
+            // As make-torrent prints it.
+            (format!("{ONE}  Gr\u{f6}\u{df}e 1.torrent\n{TWO}\t\u{a0}x"), set(&[ONE, TWO])),
         ] {
             assert_eq!(parse(text.as_bytes()), Ok(expected), "{text:?}");
         }
@@ -197,16 +261,16 @@ mod tests {
             (ONE[..39].to_owned(), 1, &ONE[..39]),
             (format!("{ONE}0"), 1, &format!("{ONE}0")),
             (format!("{ONE} {TWO}"), 1, &format!("{ONE} {}", &TWO[..19])),
-            (format!("\n{ONE} a comment without its sign"), 2, &format!("{ONE} a comment without i")),
+            (format!("\nname {ONE}"), 2, &format!("name {ONE}")),
         ] {
             assert_eq!(parse(text.as_bytes()), Err((line, found.to_owned())), "{text:?}");
         }
         assert!(parse(&[0xff; 1000]).is_err());
     }
 
-    /// Looks until the lists are read again, as often as it may take.
-    fn look(lists: &mut Lists) -> Option<Result<TorrentPolicy, String>> {
-        (0..3).find_map(|_| lists.changed()).map(|result| result.map_err(|error| error.to_string()))
+    /// Looks until the list is read again, as often as it may take.
+    fn look(list: &mut List) -> Option<Result<BTreeSet<InfoHash>, String>> {
+        (0..3).find_map(|_| list.changed()).map(|result| result.map_err(|error| error.to_string()))
     }
 
     #[test]
@@ -214,33 +278,38 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("allowed.txt");
         fs::write(&path, ONE).unwrap();
-        let (mut lists, policy) = Lists::read(Some(path.clone()), None).unwrap();
-        assert_eq!(policy.allowed, Some(set(&[ONE])));
-        assert!(look(&mut lists).is_none());
+        let (mut list, info_hashes) = List::read(path.clone()).unwrap();
+        assert_eq!(info_hashes, set(&[ONE]));
+        assert!(look(&mut list).is_none());
 
         fs::write(&path, format!("{ONE}\n")).unwrap();
-        assert!(lists.changed().is_none(), "it may still be written");
+        assert!(list.changed().is_none(), "it may still be written");
         fs::write(&path, format!("{ONE}\n{TWO}")).unwrap();
-        assert!(lists.changed().is_none(), "it was still written");
-        assert_eq!(lists.changed().unwrap().unwrap().allowed, Some(set(&[ONE, TWO])));
-        assert!(look(&mut lists).is_none());
+        assert!(list.changed().is_none(), "it was still written");
+        assert_eq!(list.changed().unwrap().unwrap(), set(&[ONE, TWO]));
+        assert!(look(&mut list).is_none());
 
         // As editors do.
         let other = folder.path().join("allowed.txt~");
         fs::write(&other, format!("{TWO}\n{ONE}")).unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_eq!(look(&mut lists).unwrap().unwrap().allowed, Some(set(&[ONE, TWO])));
+        assert_eq!(look(&mut list).unwrap().unwrap(), set(&[ONE, TWO]));
 
         fs::write(&path, "oops").unwrap();
-        assert!(look(&mut lists).unwrap().unwrap_err().contains("allowed.txt:1: "));
-        assert!(look(&mut lists).is_none(), "said once");
+        assert!(look(&mut list).unwrap().unwrap_err().contains("allowed.txt:1: "));
+        assert!(look(&mut list).is_none(), "said once");
 
         fs::remove_file(&path).unwrap();
-        assert!(look(&mut lists).unwrap().unwrap_err().contains("cannot read"));
-        assert!(look(&mut lists).is_none(), "said once");
+        assert!(look(&mut list).unwrap().unwrap_err().contains("cannot read"));
+        assert!(look(&mut list).is_none(), "said once");
 
+        fs::create_dir(&path).unwrap();
+        assert!(look(&mut list).unwrap().unwrap_err().contains("must be a regular file"));
+        assert!(look(&mut list).is_none(), "said once");
+
+        fs::remove_dir(&path).unwrap();
         fs::write(&path, TWO).unwrap();
-        assert_eq!(look(&mut lists).unwrap().unwrap().allowed, Some(set(&[TWO])));
+        assert_eq!(look(&mut list).unwrap().unwrap(), set(&[TWO]));
     }
 
     #[test]
@@ -248,18 +317,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("denied.txt");
         fs::write(&path, ONE).unwrap();
-        let (mut lists, _) = Lists::read(None, Some(path.clone())).unwrap();
+        let (mut list, _) = List::read(path.clone()).unwrap();
         fs::write(&path, format!("{TWO}\n")).unwrap();
-        assert!(lists.changed().is_none(), "it may still be written");
+        assert!(list.changed().is_none(), "it may still be written");
 
         // Root may read everything, so the refusal is made up.
-        let refuse = |lists: &Lists| {
-            Err(ListError::Read { path: lists.deny.clone().unwrap(), source: io::ErrorKind::PermissionDenied.into() })
+        let refuse = |path: &Path| {
+            Err(ListError::Read { path: path.to_owned(), source: io::ErrorKind::PermissionDenied.into() })
         };
-        assert!(lists.changed_by(refuse).unwrap().is_err());
-        assert!(lists.changed_by(refuse).is_none(), "said once");
-        assert_eq!(lists.changed().unwrap().unwrap().denied, set(&[TWO]));
-        assert!(look(&mut lists).is_none());
+        assert!(list.changed_by(refuse).unwrap().is_err());
+        assert!(list.changed_by(refuse).is_none(), "said once");
+        assert_eq!(list.changed().unwrap().unwrap(), set(&[TWO]));
+        assert!(look(&mut list).is_none());
+    }
+
+    #[test]
+    fn a_mistake_in_one_list_leaves_the_other_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (allow, deny) = (folder.path().join("allowed.txt"), folder.path().join("denied.txt"));
+        fs::write(&allow, ONE).unwrap();
+        fs::write(&deny, "").unwrap();
+        let mut lists = Lists::read(Some(allow.clone()), Some(deny.clone())).unwrap();
+        fs::write(&allow, "oops").unwrap();
+        fs::write(&deny, TWO).unwrap();
+        let (changed, errors) = (0..3).map(|_| lists.look()).find(|look| look.0).unwrap();
+        assert!(changed && matches!(&*errors, [ListError::NotAnInfoHash { line: 1, .. }]), "{errors:?}");
+        assert_eq!(*lists.policy(), TorrentPolicy { allowed: Some(set(&[ONE])), denied: set(&[TWO]) });
     }
 
     #[test]
@@ -267,7 +350,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("denied.txt");
         assert!(matches!(Lists::read(None, Some(path)), Err(ListError::Read { .. })));
-        let (_, policy) = Lists::read(None, None).unwrap();
-        assert_eq!(policy, TorrentPolicy::default());
+        assert_eq!(*Lists::read(None, None).unwrap().policy(), TorrentPolicy::default());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        // A named pipe, which would wait for somebody who writes.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("allowed.txt");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(Lists::read(Some(path), None), Err(ListError::NotAFile { .. })));
     }
 }

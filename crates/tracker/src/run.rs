@@ -63,8 +63,8 @@ impl Tracker {
             tracing::warn!(%error, "cannot list the addresses of this machine");
             Addresses::default()
         });
-        let (lists, torrents) = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
-        let config = config(&settings, &addresses, torrents);
+        let lists = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
+        let config = config(&settings, &addresses, lists.policy().clone());
         let http_config = http_config(&settings);
         let logs_events = config.max_pending_events > 0;
         let clock = Clock::start();
