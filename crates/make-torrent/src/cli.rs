@@ -42,6 +42,10 @@ pub(crate) struct CreateArgs {
     #[arg(required = true)]
     pub(crate) path: Option<PathBuf>,
 
+    /// What is given besides, only to say that it is too much.
+    #[arg(hide = true)]
+    pub(crate) more: Vec<PathBuf>,
+
     /// Announce URL of the tracker, or several separated by commas; each further -a is a tier of
     /// backup trackers.
     #[arg(short, long, value_name = "URL[,URL]…")]

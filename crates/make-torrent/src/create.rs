@@ -15,6 +15,7 @@ use crate::cli::{Cli, CreateArgs};
 use crate::output::Output;
 use crate::progress::{Bar, Interrupt};
 use crate::show::{self, Torrent};
+use crate::url::Reach;
 use crate::{text, url};
 
 const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
@@ -24,6 +25,10 @@ const LARGE_TORRENT: usize = 10_000_000;
 
 pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     let path = args.path.clone().expect("clap demands it");
+    if !args.more.is_empty() {
+        let message = "a torrent is made of one file or folder: put several into a folder and give that";
+        Cli::command().error(ErrorKind::TooManyValues, message).exit();
+    }
     if path == Path::new("-") {
         bail!("a torrent is made of a file or folder, not of standard input");
     }
@@ -110,12 +115,21 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
             "without an announce URL (-a) peers are found by DHT and local discovery only".to_owned()
         });
     }
+    if args.private && !args.node.is_empty() {
+        warnings.push("clients do not use DHT for a private torrent, so its --node is of no use".to_owned());
+    }
     for url in args.announce.iter().flat_map(|tier| &tier.0) {
-        if url.is_loopback() {
-            warnings.push(format!(
-                "{} leads every machine to itself: others need this machine's address on the network",
-                url.as_str(),
-            ));
+        let trouble = match url.reach() {
+            Reach::Network => None,
+            Reach::Loopback => Some("leads every machine to itself"),
+            Reach::Unspecified => Some("leads nowhere, as programs only listen there"),
+            Reach::LinkLocal => Some("leads no further than one cable, and by IPv6 often not even there"),
+        };
+        if let Some(trouble) = trouble {
+            warnings.push(format!("{} {trouble}: others need the tracker's address on the network", url.as_str()));
+        }
+        if url.lacks_announce() {
+            warnings.push(format!("{} may not be an announce URL: the usual path is /announce", url.as_str()));
         }
     }
     warnings

@@ -1,5 +1,6 @@
 //! URLs and hosts that are written into torrents, checked for what clients stumble over.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ::url::{Host, ParseError};
@@ -62,6 +63,21 @@ impl FromStr for Node {
 pub(crate) struct Url {
     text: String,
     host: Host,
+    /// Whether it is for a web server and its path names neither `announce` nor the like, as `announce.php`.
+    lacks_announce: bool,
+}
+
+/// How far an address leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Further than the ones below, or by a name, of which nothing is known.
+    Network,
+    /// To the same machine only.
+    Loopback,
+    /// Nowhere: a program listens on it, and nobody connects to it.
+    Unspecified,
+    /// Through one cable, and for IPv6 only to whoever names the network card too.
+    LinkLocal,
 }
 
 impl Url {
@@ -90,7 +106,12 @@ impl Url {
         let host = Host::parse(url.host_str().unwrap_or_default()).map_err(not_a_url)?;
         match url.port_or_known_default() {
             Some(0) => Err(not_a_url(ParseError::InvalidPort)),
-            Some(_) => Ok(Self { text: text.to_owned(), host }),
+            Some(_) => {
+                let is_web = matches!(url.scheme(), "http" | "https");
+                let mut components = url.path().split('/');
+                let lacks_announce = is_web && !components.any(|component| component.starts_with("announce"));
+                Ok(Self { text: text.to_owned(), host, lacks_announce })
+            }
             None => Err(format!("{text:?} has no port, which {scheme}:// needs")),
         }
     }
@@ -99,15 +120,30 @@ impl Url {
         &self.text
     }
 
-    /// Whether only programs on the same machine can reach it.
-    pub(crate) fn is_loopback(&self) -> bool {
-        match &self.host {
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.to_canonical().is_loopback(),
+    /// Whether it is for a web server without the path at which trackers usually answer.
+    pub(crate) fn lacks_announce(&self) -> bool {
+        self.lacks_announce
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        let canonical = match &self.host {
+            Host::Ipv4(address) => IpAddr::V4(*address),
+            Host::Ipv6(address) => address.to_canonical(),
             Host::Domain(name) => {
                 let name = name.trim_end_matches('.');
-                name == "localhost" || name.ends_with(".localhost")
+                let is_loopback = name == "localhost" || name.ends_with(".localhost");
+                return if is_loopback { Reach::Loopback } else { Reach::Network };
             }
+        };
+        let is_link_local = match canonical {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        match canonical {
+            _ if canonical.is_loopback() => Reach::Loopback,
+            _ if canonical.is_unspecified() => Reach::Unspecified,
+            _ if is_link_local => Reach::LinkLocal,
+            _ => Reach::Network,
         }
     }
 }
@@ -137,28 +173,53 @@ mod tests {
 
     #[test]
     fn announce_urls() {
-        for (text, loopback) in [
-            ("http://192.168.1.10:6969/announce", false),
-            ("https://tracker.example/announce?key=a", false),
-            ("udp://10.0.0.1:6969", false),
-            ("UDP://[fd00::1]:6969/announce", false),
-            ("wss://tracker.example", false),
-            ("http://user:secret@10.0.0.1/announce", false),
-            ("http://127.0.0.1:6969/announce", true),
-            ("http://127.8.9.1/announce", true),
-            ("udp://127.0.0.1:6969", true),
-            ("http://127.1/announce", true),
-            ("http://müller.example/announce", false),
-            ("http://[::1]:6969/announce", true),
-            ("http://[::ffff:127.0.0.1]/announce", true),
-            ("http://LOCALHOST:6969/announce", true),
-            ("http://tracker.localhost./announce", true),
-            ("http://localhost.example/announce", false),
+        for (text, reach) in [
+            ("http://192.168.1.10:6969/announce", Reach::Network),
+            ("https://tracker.example/announce?key=a", Reach::Network),
+            ("udp://10.0.0.1:6969", Reach::Network),
+            ("UDP://[fd00::1]:6969/announce", Reach::Network),
+            ("wss://tracker.example", Reach::Network),
+            ("http://user:secret@10.0.0.1/announce", Reach::Network),
+            ("http://127.0.0.1:6969/announce", Reach::Loopback),
+            ("http://127.8.9.1/announce", Reach::Loopback),
+            ("udp://127.0.0.1:6969", Reach::Loopback),
+            ("http://127.1/announce", Reach::Loopback),
+            ("http://müller.example/announce", Reach::Network),
+            ("http://[::1]:6969/announce", Reach::Loopback),
+            ("http://[::ffff:127.0.0.1]/announce", Reach::Loopback),
+            ("http://LOCALHOST:6969/announce", Reach::Loopback),
+            ("http://tracker.localhost./announce", Reach::Loopback),
+            ("http://localhost.example/announce", Reach::Network),
+            ("http://0.0.0.0:6969/announce", Reach::Unspecified),
+            ("udp://[::]:6969", Reach::Unspecified),
+            ("http://169.254.1.2/announce", Reach::LinkLocal),
+            ("http://[fe80::1]:6969/announce", Reach::LinkLocal),
         ] {
             let AnnounceTier(urls) = text.parse().unwrap();
             assert_eq!(urls.len(), 1);
             assert_eq!(urls[0].as_str(), text);
-            assert_eq!(urls[0].is_loopback(), loopback, "{text}");
+            assert_eq!(urls[0].reach(), reach, "{text}");
+        }
+    }
+
+    #[test]
+    fn announce_paths() {
+        for (text, lacks) in [
+            ("http://a/announce", false),
+            ("http://a/announce/key", false),
+            ("http://a/key/announce.php?x=/", false),
+            ("udp://a:1", false),
+            ("udp://a:1/x", false),
+            ("wss://a", false),
+            ("http://a", true),
+            ("https://a/", true),
+            ("HTTP://a/scrape", true),
+            ("http://a/x?/announce", true),
+            ("http://a/#/announce", true),
+            ("http://announce/", true),
+        ] {
+            let AnnounceTier(urls) = text.parse().unwrap();
+            assert_eq!(urls[0].lacks_announce(), lacks, "{text}");
         }
     }
 

@@ -230,7 +230,29 @@ fn warns_of_announce_urls_that_nobody_else_can_use() {
         (
             ["-a", "http://127.0.0.1:6969/announce"].as_slice(),
             "http://127.0.0.1:6969/announce leads every machine to itself: \
-             others need this machine's address on the network",
+             others need the tracker's address on the network",
+        ),
+        (
+            &["-a", "http://0.0.0.0:6969/announce"],
+            "http://0.0.0.0:6969/announce leads nowhere, as programs only listen there: \
+             others need the tracker's address on the network",
+        ),
+        (
+            &["-a", "http://[fe80::1]:6969/announce"],
+            "http://[fe80::1]:6969/announce leads no further than one cable, and by IPv6 often not even there: \
+             others need the tracker's address on the network",
+        ),
+        (
+            &["-a", "http://10.0.0.1:6969"],
+            "http://10.0.0.1:6969 may not be an announce URL: the usual path is /announce",
+        ),
+        (
+            &["-a", "http://10.0.0.1:6969/scrape"],
+            "http://10.0.0.1:6969/scrape may not be an announce URL: the usual path is /announce",
+        ),
+        (
+            &["-a", TRACKER, "-p", "--node", "10.0.0.1:6881"],
+            "clients do not use DHT for a private torrent, so its --node is of no use",
         ),
         (&[], "without an announce URL (-a) peers are found by DHT and local discovery only"),
         (&["-p"], "without an announce URL (-a) nobody finds a private torrent's peers"),
@@ -252,7 +274,8 @@ fn wrong_usage() {
         (&["a", "-t", "0"], "a number from 1 to 256"),
         (&["a", "--node", "router"], "has no port"),
         (&["a", "--date", "1", "-d"], "cannot be used with"),
-        (&["a", "b"], "cannot be used with"),
+        (&["a", "b"], "put several into a folder"),
+        (&["a", "-d", "b", "c"], "put several into a folder"),
     ] {
         let outcome = sandbox.run(args).expect(2);
         assert!(outcome.stderr().contains(message), "{}", outcome.stderr());
