@@ -10,6 +10,9 @@ use serde::Serialize;
 use crate::cli::ShowArgs;
 use crate::{input, text};
 
+/// Unsafe paths that are named each.
+const MAX_PATHS: usize = 10;
+
 pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode> {
     let metainfo = input::read(&args.file)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -19,7 +22,30 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode> {
         print_text(&mut out, &metainfo)?;
     }
     out.flush()?;
+    for warning in warnings(&metainfo) {
+        eprintln!("make-torrent: warning: {}", text::one_line(&warning));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn warnings(metainfo: &Metainfo) -> Vec<String> {
+    let info = metainfo.info();
+    let mut warnings: Vec<_> = metainfo.warnings().iter().map(ToString::to_string).collect();
+    // The only path of a single file is the name.
+    if info.is_single_file() {
+        warnings.extend(info.files()[0].safe_path().err().map(|error| error.to_string()));
+        return warnings;
+    }
+    warnings.extend(info.safe_name().err().map(|error| error.to_string()));
+    let mut errors = info.files().iter().filter(|file| !file.attributes.pad).filter_map(|file| file.safe_path().err());
+    warnings.extend(errors.by_ref().take(MAX_PATHS).map(|error| error.to_string()));
+    match errors.count() {
+        0 => {}
+        more => {
+            warnings.push(format!("{} not safe to use either", text::count(more, "more path is", "more paths are")))
+        }
+    }
+    warnings
 }
 
 /// A torrent as scripts see it; absent text and dates are null.
@@ -110,9 +136,6 @@ fn print_text(out: &mut impl Write, metainfo: &Metainfo) -> Result<()> {
         if let Some(value) = value {
             line(label, value)?;
         }
-    }
-    for warning in metainfo.warnings() {
-        line("warning", &warning.to_string())?;
     }
     line("files", &text::count(info.files().len(), "file", "files"))?;
     for file in info.files() {

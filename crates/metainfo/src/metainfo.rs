@@ -191,6 +191,15 @@ pub enum Warning {
         /// Where in the file it first departs.
         offset: usize,
     },
+    /// The top-level dictionary has `info` twice, and the first counts.
+    #[error(
+        "there is a second `info` (at byte {offset}), which other programs may take instead: to them \
+         this is another torrent"
+    )]
+    SecondInfo {
+        /// Where in the file the value of the second one begins.
+        offset: usize,
+    },
     /// Some bytes follow the torrent in its file.
     #[error("{len} bytes follow the end of the torrent and are ignored")]
     TrailingBytes {

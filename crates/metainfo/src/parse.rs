@@ -92,6 +92,8 @@ pub(crate) fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Metainfo, Pa
         warnings.push(Warning::LengthAndFiles);
     }
     warnings.extend(deviation.map(|offset| Warning::InfoNotCanonical { offset }));
+    let second_info = root.iter().filter(|(key, _)| *key == b"info").nth(1);
+    warnings.extend(second_info.map(|(_, value)| Warning::SecondInfo { offset: value.span().start }));
     if !document.trailing().is_empty() {
         let len = document.trailing().len();
         warnings.push(Warning::TrailingBytes { len });

@@ -83,6 +83,39 @@ fn text() {
     );
 }
 
+/// On standard error, also beside JSON.
+#[test]
+fn warnings() {
+    let info = |name: &str, files: &str| {
+        format!("d5:filesl{files}e4:name{name}12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae")
+    };
+    let escaping = "d6:lengthi1e4:pathl2:..6:passwdee";
+    let plain = info("1:n", "d6:lengthi1e4:pathl1:aee");
+    let unsafe_path = "the path \"../passwd\" is not safe to use: ";
+    for (torrent, expected) in [
+        (format!("d4:info{plain}e"), &[][..]),
+        (format!("d4:info{}e", info("1:n", escaping)), &[unsafe_path]),
+        (format!("d4:info{}e", info("2:..", escaping)), &["the path \"..\" is not safe to use: ", unsafe_path]),
+        (format!("d4:info{plain}4:info{plain}e"), &["there is a second `info` (at byte 110), "]),
+    ] {
+        let sandbox = Sandbox::new(&[("t", torrent.as_bytes())]);
+        for args in [&["show", "t"][..], &["show", "t", "--json"]] {
+            let outcome = sandbox.run(args).expect(0);
+            let stderr = outcome.stderr();
+            assert_eq!(stderr.lines().count(), expected.len(), "{stderr}");
+            for (line, expected) in stderr.lines().zip(expected) {
+                assert!(line.starts_with(&format!("make-torrent: warning: {expected}")), "{line}");
+            }
+        }
+    }
+
+    let files: String = (10..22).map(|number| format!("d6:lengthi1e4:pathl2:..2:{number}ee")).collect();
+    let sandbox = Sandbox::new(&[("t", format!("d4:info{}e", info("1:n", &files)).as_bytes())]);
+    let outcome = sandbox.run(&["show", "t"]).expect(0);
+    assert_eq!(outcome.stderr().lines().count(), 11);
+    assert!(outcome.stderr().ends_with("warning: 2 more paths are not safe to use either\n"), "{}", outcome.stderr());
+}
+
 #[test]
 fn standard_input() {
     let sandbox = Sandbox::new(&[("t", FULL)]);
