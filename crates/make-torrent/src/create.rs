@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use metainfo::{Create, Metainfo, Plan, SkipReason};
+use metainfo::{Create, CreateError, Metainfo, Plan, SkipReason, SkippedFile};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
@@ -39,7 +39,7 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     let mut warnings = announce_warnings(&args);
     let (wanted, force) = (args.output.clone(), args.force);
 
-    let plan = wishes(&path, args).plan()?;
+    let plan = wishes(&path, args).plan().map_err(advise)?;
     let output = Output::new(wanted, &path, force)?;
     output.check(&path, &plan)?;
     warnings.extend(plan.warnings().iter().map(ToString::to_string));
@@ -149,16 +149,16 @@ fn report(plan: &Plan, warnings: &[String], verbose: bool) {
             eprintln!("left out {}: {kind}{remedy}", text::one_line(&path));
         }
     } else if !plan.skipped().is_empty() {
-        eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan));
+        eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan.skipped()));
     }
     for warning in warnings {
         eprintln!("make-torrent: warning: {}", text::one_line(warning));
     }
 }
 
-fn skipped_in_short(plan: &Plan) -> String {
+fn skipped_in_short(skipped: &[SkippedFile]) -> String {
     let mut kinds: Vec<(&str, usize)> = Vec::new();
-    for skipped in plan.skipped() {
+    for skipped in skipped {
         let (kind, _) = in_words(skipped.reason);
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, number)) => *number += 1,
@@ -169,12 +169,27 @@ fn skipped_in_short(plan: &Plan) -> String {
     kinds.join(", ")
 }
 
+/// Says which option helps where one does.
+fn advise(error: CreateError) -> anyhow::Error {
+    match &error {
+        CreateError::Empty { skipped, .. } if !skipped.is_empty() => {
+            let mut remedies: Vec<_> = skipped.iter().map(|skipped| in_words(skipped.reason).1).collect();
+            remedies.sort_unstable();
+            remedies.dedup();
+            anyhow!("{error}: left out {}{}", skipped_in_short(skipped), remedies.concat())
+        }
+        CreateError::NoName { .. } => anyhow!("{error}; give one with -n, and the .torrent file with -o"),
+        _ => error.into(),
+    }
+}
+
 /// Why something is left out, and what takes it along.
 fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
     match reason {
         SkipReason::Hidden => ("hidden", " (--include-hidden takes it along)"),
         SkipReason::Junk => ("junk", " (--include-junk takes it along)"),
         SkipReason::Symlink => ("symbolic link", " (--follow-symlinks takes it along)"),
+        SkipReason::DanglingSymlink => ("symbolic link to nothing", ""),
         SkipReason::SymlinkLoop => ("symbolic link to a folder around it", ""),
         _ => ("neither file nor folder", ""),
     }
@@ -208,6 +223,7 @@ impl CreatedJson {
                         SkipReason::Hidden => "hidden",
                         SkipReason::Junk => "junk",
                         SkipReason::Symlink => "symlink",
+                        SkipReason::DanglingSymlink => "dangling_symlink",
                         SkipReason::SymlinkLoop => "symlink_loop",
                         _ => "special",
                     },

@@ -37,20 +37,27 @@ fn print_text(out: &mut impl Write, metainfo: &Metainfo, report: &Report) -> io:
         let path = text::one_line(&file.path);
         writeln!(out, "{path}: {}", text::one_line(&in_words(file)))?;
     }
-    let files = text::count(report.files.len(), "file", "files");
     let pieces = text::count(metainfo.info().pieces().len(), "piece", "pieces");
     if report.is_complete() {
+        let files = text::count(report.files.len(), "file", "files");
         return writeln!(out, "whole: {files}, {pieces}");
     }
     let whole = report.files.iter().filter(|file| file.status == FileStatus::Ok).count();
-    writeln!(out, "not whole: {whole} of {files} are whole")?;
+    let files = text::count(report.files.len(), "file is", "files are");
+    writeln!(out, "not whole: {whole} of {files} whole")?;
     for (label, numbers) in [("wrong", &report.bad_pieces), ("could not be compared", &report.unchecked_pieces)] {
         if !numbers.is_empty() {
-            let (number, list) = (numbers.len(), text::ranges(numbers));
-            writeln!(out, "{number} of {pieces} {label}: {list}")?;
+            let number = numbers.len();
+            writeln!(out, "{number} of {pieces} {label}: {}", piece_numbers(numbers))?;
         }
     }
     Ok(())
+}
+
+/// Pieces by their numbers, which count from 0.
+fn piece_numbers(numbers: &[u32]) -> String {
+    let noun = if numbers.len() == 1 { "piece" } else { "pieces" };
+    format!("{noun} {}", text::ranges(numbers))
 }
 
 fn in_words(file: &FileReport) -> String {
@@ -66,8 +73,8 @@ fn in_words(file: &FileReport) -> String {
     };
     match (what.as_str(), file.bad_pieces.as_slice()) {
         (_, []) => what,
-        ("", pieces) => format!("wrong pieces {}", text::ranges(pieces)),
-        (what, pieces) => format!("{what}, wrong pieces {}", text::ranges(pieces)),
+        ("", pieces) => format!("wrong: {}", piece_numbers(pieces)),
+        (what, pieces) => format!("{what}, wrong: {}", piece_numbers(pieces)),
     }
 }
 

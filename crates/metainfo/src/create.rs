@@ -173,7 +173,7 @@ impl Create {
 
     /// Whether to take along what symbolic links point to, as if it were there; the default is no.
     ///
-    /// A link to a folder around it is left out and reported, so that the walk ends.
+    /// A link to a folder around it is left out and reported, so that the walk ends; so is one to nothing.
     pub fn follow_symlinks(mut self, follow: bool) -> Self {
         self.walk.follow_symlinks = follow;
         self
@@ -219,7 +219,7 @@ impl Create {
         check_values(&files)?;
         let total_length = total_length(&files);
         if total_length == 0 {
-            return Err(CreateError::Empty { path });
+            return Err(CreateError::Empty { path, skipped });
         }
         let piece_length = self.piece_length.unwrap_or_else(|| PieceLength::for_total(total_length));
         if piece_length.pieces(total_length) > PieceLength::MAX_PIECES {

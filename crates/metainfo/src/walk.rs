@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -81,6 +82,8 @@ pub enum SkipReason {
     Junk,
     /// A symbolic link, and links are not followed.
     Symlink,
+    /// A symbolic link to something that is not there.
+    DanglingSymlink,
     /// A symbolic link to a folder that it is in itself.
     SymlinkLoop,
     /// Neither a file nor a folder nor a link: a pipe, socket or device.
@@ -196,7 +199,10 @@ impl Walker<'_> {
             if !self.options.follow_symlinks {
                 return Ok(Err(SkipReason::Symlink));
             }
-            metadata = fs::metadata(source).map_err(CreateError::unreadable(source))?;
+            metadata = match fs::metadata(source) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(SkipReason::DanglingSymlink)),
+                outcome => outcome.map_err(CreateError::unreadable(source))?,
+            };
         }
         if metadata.is_file() || metadata.is_dir() { Ok(Ok(metadata)) } else { Ok(Err(SkipReason::Special)) }
     }

@@ -289,6 +289,12 @@ fn failures() {
     sandbox.run(&["empty"]).expect_failure("\"empty\" holds nothing to share");
     let message = "cannot read \"gone\": No such file or directory (os error 2)";
     sandbox.run(&["gone"]).expect_failure(message);
+    let message = "\"/\" has no name that the torrent could have; give one with -n, and the .torrent file with -o";
+    sandbox.run(&["/"]).expect_failure(message);
+    sandbox.write("h/.a", b"hello");
+    sandbox.write("h/.b/c", b"hello");
+    let message = "\"h\" holds nothing to share: left out 2 hidden (--include-hidden takes it along)";
+    sandbox.run(&["h"]).expect_failure(message);
     let message = "a torrent is made of a file or folder, not of standard input";
     sandbox.run(&["-"]).expect_failure(message);
     sandbox.write("a", b"hello");

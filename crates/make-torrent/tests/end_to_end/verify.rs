@@ -32,7 +32,8 @@ fn single_file() {
     for path in ["d", "d/a"] {
         sandbox.run(&["verify", "d/a.torrent", path]).expect(0);
     }
-    sandbox.run(&["verify", "d/a.torrent", "d/a.torrent"]).expect(1);
+    let outcome = sandbox.run(&["verify", "d/a.torrent", "d/a.torrent"]).expect(1);
+    assert!(outcome.stdout().contains("not whole: 0 of 1 file is whole\n1 of 1 piece "), "{}", outcome.stdout());
 }
 
 #[test]
@@ -44,9 +45,9 @@ fn names_what_is_wrong() {
     let outcome = sandbox.run(&["verify", "share.torrent", "share"]).expect(1);
     assert_eq!(
         outcome.stdout(),
-        "sub/b: wrong pieces 4\n\
+        "sub/b: wrong: piece 4\n\
          not whole: 1 of 2 files are whole\n\
-         1 of 5 pieces wrong: 4\n"
+         1 of 5 pieces wrong: piece 4\n"
     );
 
     fs::remove_file(sandbox.path("share/a")).unwrap();
@@ -56,10 +57,10 @@ fn names_what_is_wrong() {
     assert_eq!(
         outcome.stdout(),
         "a: missing\n\
-         sub/b: has 40001 bytes instead of 40000, wrong pieces 4\n\
+         sub/b: has 40001 bytes instead of 40000, wrong: piece 4\n\
          not whole: 0 of 2 files are whole\n\
-         1 of 5 pieces wrong: 4\n\
-         3 of 5 pieces could not be compared: 0-2\n"
+         1 of 5 pieces wrong: piece 4\n\
+         3 of 5 pieces could not be compared: pieces 0-2\n"
     );
 }
 

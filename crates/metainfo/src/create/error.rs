@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::walk::SkippedFile;
 use crate::{Hazard, PieceLength, name};
 
 /// Something that is put into a torrent and will give trouble on some machine.
@@ -86,7 +87,7 @@ pub enum CreateError {
         hazard: Hazard,
     },
     /// The path has no last component that could be the torrent's name, as `/`.
-    #[error("{path:?} has no name that the torrent could have; give one")]
+    #[error("{path:?} has no name that the torrent could have")]
     NoName {
         /// The path as given.
         path: PathBuf,
@@ -102,6 +103,8 @@ pub enum CreateError {
     Empty {
         /// The path as given.
         path: PathBuf,
+        /// What was found below it and is left out.
+        skipped: Vec<SkippedFile>,
     },
     /// Folders within folders deeper than clients read.
     #[error("{path:?} lies deeper than {limit} folders within each other")]

@@ -196,7 +196,7 @@ pub enum ParseError {
         limit: usize,
     },
     /// `pieces` does not fit the length of the content.
-    #[error("the content needs {expected} pieces, but `pieces` has {found}")]
+    #[error("the number of pieces is {found}, but the content needs {expected}")]
     WrongPieceCount {
         /// Total length by piece length.
         expected: u64,

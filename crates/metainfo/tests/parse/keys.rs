@@ -411,7 +411,7 @@ fn messages_are_for_people() {
             multi(&[file(20_000, &["a"], ""), file(-1, &["b"], "")].concat(), &[]),
             "the `length` of file 2 is missing or not a number from 0 to 281474976710655",
         ),
-        (single(&[("pieces", Some("20:aaaaaaaaaaaaaaaaaaaa"))]), "the content needs 2 pieces, but `pieces` has 1"),
+        (single(&[("pieces", Some("20:aaaaaaaaaaaaaaaaaaaa"))]), "the number of pieces is 1, but the content needs 2"),
     ];
     for (torrent, expected) in cases {
         let error = Metainfo::parse(torrent).expect_err("broken");
