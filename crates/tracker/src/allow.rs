@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use tracker_core::Access;
+use tracker_host::Addresses;
 
 use crate::network::Network;
 
@@ -20,8 +21,8 @@ pub(crate) enum Allow {
 }
 
 impl Allow {
-    /// What several values mean together: who matches one of them may. `own` are the networks the machine is in.
-    pub(crate) fn access(values: &[Self], own: &[IpNet]) -> Access {
+    /// What several values mean together: who matches one of them may. The machine itself always may.
+    pub(crate) fn access(values: &[Self], machine: &Addresses) -> Access {
         let networks = values.iter().filter_map(|value| match value {
             Self::Network(Network(network)) => Some(*network),
             Self::Lan | Self::All => None,
@@ -29,9 +30,10 @@ impl Allow {
         if values.contains(&Self::All) {
             Access::All
         } else if values.contains(&Self::Lan) {
-            Access::Lan { own: own.iter().copied().chain(networks).collect() }
+            Access::Lan { own: machine.networks.iter().copied().chain(networks).collect() }
         } else {
-            Access::Networks(networks.collect())
+            // Its clients that use the announce URL come from the address in it.
+            Access::Networks(networks.chain(machine.lan.iter().copied().map(IpNet::from)).collect())
         }
     }
 }
@@ -69,7 +71,9 @@ mod tests {
 
     fn access(values: &[&str]) -> Access {
         let values: Vec<Allow> = values.iter().map(|value| value.parse().unwrap()).collect();
-        Allow::access(&values, &["203.0.113.0/24".parse().unwrap()])
+        let lan = vec!["203.0.113.5".parse().unwrap(), "fd77::5".parse().unwrap()];
+        let machine = Addresses { lan, networks: networks(&["203.0.113.0/24"]), ..Addresses::default() };
+        Allow::access(&values, &machine)
     }
 
     fn networks(texts: &[&str]) -> Vec<IpNet> {
@@ -83,7 +87,10 @@ mod tests {
             access(&["lan", "198.51.100.0/24"]),
             Access::Lan { own: networks(&["203.0.113.0/24", "198.51.100.0/24"]) }
         );
-        assert_eq!(access(&["10.1.0.0/16", "fd77::/64"]), Access::Networks(networks(&["10.1.0.0/16", "fd77::/64"])));
+        assert_eq!(
+            access(&["10.1.0.0/16", "fd78::/64"]),
+            Access::Networks(networks(&["10.1.0.0/16", "fd78::/64", "203.0.113.5/32", "fd77::5/128"]))
+        );
         assert_eq!(access(&["10.1.0.0/16", "lan", "all"]), Access::All);
     }
 

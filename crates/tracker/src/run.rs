@@ -8,15 +8,14 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use tokio::runtime;
 use tokio::task::spawn_blocking;
-use tracing::level_filters::LevelFilter;
-use tracker_core::{Config, Shards, SubnetPreference, TorrentPolicy};
+use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, expire_swarms};
-use tracker_http::{Adapter, HttpConfig, Server};
+use tracker_http::{Adapter, Server};
 
 use crate::allow::Allow;
 use crate::bind_advice::bind_advice;
 use crate::cli::Cli;
-use crate::events::{EventLog, MAX_PENDING_EVENTS};
+use crate::events::EventLog;
 use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::lists::Lists;
@@ -64,8 +63,14 @@ impl Tracker {
             Addresses::default()
         });
         let lists = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
-        let config = config(&settings, &addresses, lists.policy().clone());
-        let http_config = http_config(&settings);
+        let config = Config {
+            access: Allow::access(&settings.allow, &addresses),
+            torrents: Arc::new(lists.policy().clone()),
+            host_addresses: addresses.host(),
+            gateways: addresses.gateways.clone(),
+            ..settings.core()
+        };
+        let http_config = settings.http();
         let logs_events = config.max_pending_events > 0;
         let clock = Clock::start();
         let count = http_config.threads.saturating_mul(SHARDS_PER_THREAD);
@@ -98,31 +103,6 @@ impl Tracker {
             spawn_blocking(|| events.finish()).await?;
         }
         Ok(())
-    }
-}
-
-/// What the core is told.
-fn config(settings: &Settings, addresses: &Addresses, torrents: TorrentPolicy) -> Config {
-    let logs_events = LevelFilter::from(settings.log_level) >= LevelFilter::INFO;
-    Config {
-        announce_budget: settings.announce_budget,
-        access: Allow::access(&settings.allow, &addresses.networks),
-        torrents: torrents.into(),
-        trusted_networks: settings.trusted_network.iter().map(|network| network.0).collect(),
-        host_addresses: addresses.host(),
-        gateways: addresses.gateways.clone(),
-        prefer_subnet: settings.prefer_subnet.then(SubnetPreference::default),
-        max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
-        ..Config::default()
-    }
-}
-
-/// What the HTTP adapter is told.
-fn http_config(settings: &Settings) -> HttpConfig {
-    HttpConfig {
-        trusted_proxies: settings.trusted_proxy.iter().map(|proxy| proxy.0).collect(),
-        full_scrape: settings.full_scrape,
-        ..HttpConfig::default()
     }
 }
 

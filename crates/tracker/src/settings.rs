@@ -5,14 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf, absolute};
 use std::str::FromStr;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::{Args, Command, ValueEnum};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tracker_core::Config;
+use tracing::level_filters::LevelFilter;
+use tracker_core::{Config, SubnetPreference};
 use tracker_http::{HttpConfig, all_addresses};
 
 use crate::allow::Allow;
+use crate::events::MAX_PENDING_EVENTS;
 use crate::listen_address::ListenAddress;
 use crate::network::Network;
 
@@ -195,7 +197,7 @@ impl Layer {
         let (config, http_config) = (Config::default(), HttpConfig::default());
         let path = |path: Option<PathBuf>| path.map(absolute).transpose().context("a list file without a name");
         let settings = Settings {
-            listen: self.listen.unwrap_or_else(|| all_addresses(DEFAULT_PORT).map(ListenAddress).to_vec()),
+            listen: distinct(self.listen.unwrap_or_else(|| all_addresses(DEFAULT_PORT).map(ListenAddress).to_vec())),
             allow: self.allow.unwrap_or_else(|| vec![Allow::Lan]),
             allow_list: path(self.allow_list)?,
             deny_list: path(self.deny_list)?,
@@ -208,12 +210,38 @@ impl Layer {
             log_level: self.log_level.unwrap_or(LogLevel::Info),
         };
         ensure!(!settings.listen.is_empty(), "`listen` is empty: name at least one address and port");
+        check_overlap(&settings.listen)?;
         ensure!(!settings.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
+        // The fields are called as the settings are, but for the hyphens.
+        let as_written = |error: &dyn Display| anyhow!(error.to_string().replace('_', "-"));
+        settings.core().validate().map_err(|error| as_written(&error))?;
+        settings.http().validate().map_err(|error| as_written(&error))?;
         Ok(settings)
     }
 }
 
 impl Settings {
+    /// What they are to the core, which needs to know more than settings say.
+    pub(crate) fn core(&self) -> Config {
+        let logs_events = LevelFilter::from(self.log_level) >= LevelFilter::INFO;
+        Config {
+            announce_budget: self.announce_budget,
+            trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
+            prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
+            max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
+            ..Config::default()
+        }
+    }
+
+    /// What they are to the HTTP adapter.
+    pub(crate) fn http(&self) -> HttpConfig {
+        HttpConfig {
+            trusted_proxies: self.trusted_proxy.iter().map(|proxy| proxy.0).collect(),
+            full_scrape: self.full_scrape,
+            ..HttpConfig::default()
+        }
+    }
+
     /// The settings as a file that [`Layer::read`] takes. The comments are the help texts of the flags.
     pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
         let table = toml::Table::try_from(self).context("the settings cannot be written as TOML")?;
@@ -230,6 +258,29 @@ impl Settings {
         }
         Ok(text)
     }
+}
+
+/// The addresses, each once.
+fn distinct(addresses: Vec<ListenAddress>) -> Vec<ListenAddress> {
+    let mut distinct = Vec::new();
+    for address in addresses {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    distinct
+}
+
+/// The system would say of an address that all addresses include that its port is taken.
+fn check_overlap(listen: &[ListenAddress]) -> anyhow::Result<()> {
+    for all in listen.iter().filter(|listen| listen.0.ip().is_unspecified() && listen.0.port() != 0) {
+        let is_within =
+            |one: &&ListenAddress| *one != all && one.0.port() == all.0.port() && one.0.is_ipv4() == all.0.is_ipv4();
+        if let Some(one) = listen.iter().find(is_within) {
+            bail!("`listen`: {all} includes {one}; write one of the two");
+        }
+    }
+    Ok(())
 }
 
 /// Adds `words` as comment lines of up to 100 characters.
@@ -363,6 +414,22 @@ mod tests {
         let layer = Layer::read(&path).unwrap();
         assert_eq!(layer.allow_list.unwrap(), folder.path().join("allowed.txt"));
         assert_eq!(layer.deny_list.unwrap(), PathBuf::from("/etc/denied.txt"));
+    }
+
+    #[test]
+    fn an_address_is_listened_on_once() {
+        let listen =
+            |addresses| flags(&["--listen", addresses]).or_default().map(|settings| to_strings(&settings.listen));
+        assert_eq!(listen("127.0.0.1:1,[::1]:1,127.0.0.1:1").unwrap(), ["127.0.0.1:1", "[::1]:1"]);
+        for distinct in ["0.0.0.0:1,127.0.0.1:2", "0.0.0.0:1,[::1]:1", "0.0.0.0:0,127.0.0.1:0", "0.0.0.0:1,[::]:1"] {
+            assert_eq!(listen(distinct).unwrap().join(","), distinct);
+        }
+        for (addresses, words) in [
+            ("0.0.0.0:1,127.0.0.1:1", "0.0.0.0:1 includes 127.0.0.1:1"),
+            ("[fd77::1]:1,[::]:1", "[::]:1 includes [fd77::1]:1"),
+        ] {
+            assert!(listen(addresses).unwrap_err().to_string().contains(words), "{addresses}");
+        }
     }
 
     #[test]
