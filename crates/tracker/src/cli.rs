@@ -10,8 +10,11 @@ use crate::settings::Layer;
 ///
 /// Started without any flag it serves the LAN on port 6969, over IPv4 and IPv6, and prints the announce URL to put into
 /// torrents. Every setting can also come from the environment or from a file; a flag goes before the environment, and that
-/// before the file. The addresses are those that the machine has at the start: start the tracker again when they change. Exit
-/// code 2 says that the tracker could not start, and 1 that it failed later or was told twice to stop.
+/// before the file. In the environment several values are separated by commas, and a variable that is set must not be empty.
+/// The addresses are those that the machine has at the start: start the tracker again when they change.
+///
+/// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP where the log goes to a terminal; elsewhere SIGHUP changes nothing.
+/// Exit code 2 says that the tracker could not start, and 1 that it failed later or was told twice to stop.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {

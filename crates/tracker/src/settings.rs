@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 use std::str::FromStr;
 
 use anyhow::{Context, anyhow, bail, ensure};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Command, ValueEnum};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -40,7 +41,8 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "from_texts")]
     allow: Option<Vec<Allow>>,
 
-    /// Serve only the torrents in this file: an info-hash of 40 hex digits a line, # begins a comment; re-read on change
+    /// Serve only the torrents in this file, none if it is empty: an info-hash of 40 hex digits a line, a name may follow, #
+    /// begins a comment; re-read on change
     #[arg(long, value_name = "FILE", env = "TRACKER_ALLOW_LIST", hide_env_values = true)]
     allow_list: Option<PathBuf>,
 
@@ -66,6 +68,7 @@ pub(crate) struct Layer {
         long,
         value_name = "true|false",
         env = "TRACKER_PREFER_SUBNET",
+        value_parser = BoolishValueParser::new(),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
@@ -91,6 +94,7 @@ pub(crate) struct Layer {
         long,
         value_name = "true|false",
         env = "TRACKER_FULL_SCRAPE",
+        value_parser = BoolishValueParser::new(),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
@@ -356,6 +360,8 @@ mod tests {
         assert!(!settings.full_scrape);
         assert_eq!(settings.log_level, LogLevel::Info);
         assert!(flags(&["--full-scrape"]).full_scrape.unwrap());
+        assert!(flags(&["--full-scrape=1"]).full_scrape.unwrap());
+        assert!(!flags(&["--full-scrape=no"]).full_scrape.unwrap());
     }
 
     #[test]

@@ -127,6 +127,40 @@ fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_hang_up_changes_nothing() {
+    let mut tracker = Tracker::start_json(&[]);
+    tracker.signal("HUP");
+    tracker.log.wait_for(|line| line.contains("SIGHUP"));
+    assert!(get(tracker.address, "/health").ends_with("ok\n"));
+    assert!(tracker.stop("TERM").success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_window_stops_it() {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use nix::fcntl::OFlag;
+    use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+
+    // Not `openpty`, whose files the programs that other tests start meanwhile would inherit.
+    let window = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&window).unwrap();
+    unlockpt(&window).unwrap();
+    let path = ptsname_r(&window).unwrap();
+    let terminal =
+        fs::OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(path).unwrap();
+    let mut command = tracker();
+    command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(terminal);
+    let mut child = command.spawn().unwrap();
+    let out = Lines::of(child.stdout.take().unwrap());
+    let mut tracker = Tracker { child, address: (Ipv4Addr::UNSPECIFIED, 0).into(), out, log: Lines::none() };
+    tracker.out.wait_for(|line| line.contains("/announce"));
+    drop(window);
+    assert!(tracker.stop("HUP").success());
+}
+
+#[test]
 fn a_second_signal_stops_it_at_once() {
     let mut tracker = Tracker::start_json(&[]);
     // A request that has begun holds up the graceful end.
