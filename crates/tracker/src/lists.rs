@@ -202,7 +202,8 @@ fn read(path: &Path) -> Result<BTreeSet<InfoHash>, ListError> {
     parse(&bytes).map_err(|(line, found)| ListError::NotAnInfoHash { path: path.to_owned(), line, found })
 }
 
-/// One info-hash a line, and after white space whatever is not another, such as the name; `#` begins a comment. The error is the number of the line and what stands there.
+/// One info-hash a line, and after white space whatever is not another, such as the name; `#` begins a comment. The error is
+/// the number of the line and what stands there.
 fn parse(bytes: &[u8]) -> Result<BTreeSet<InfoHash>, (usize, String)> {
     // Some Windows editors begin a file with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
