@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Access, TorrentPolicy, address};
+use crate::{Access, ScrapeError, TorrentPolicy, address};
 
 /// Everything that can be set about a [`Tracker`](crate::Tracker).
 ///
@@ -155,6 +155,17 @@ impl Config {
             if !(address::is_reachable(address) && is_known_elsewhere) {
                 return Err(ConfigError::NotALanAddress { address });
             }
+        }
+        Ok(())
+    }
+
+    /// Whether a scrape of this many info-hashes is taken from this address.
+    pub(crate) fn admit_scrape(&self, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
+        if !self.access.admits(remote) {
+            return Err(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
+        }
+        if asked > self.max_scrape_hashes {
+            return Err(ScrapeError::TooManyHashes { limit: self.max_scrape_hashes, asked });
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What happens in the swarms, for those who want to know.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{InfoHash, Instant, Peer};
 
@@ -40,6 +40,12 @@ pub enum EventKind {
     PeerLeft(Peer),
     /// A peer was silent for too long.
     PeerExpired(Peer),
+    /// A peer joined under the address of a [gateway](crate::Config::gateways) under which there are others, so that nobody
+    /// can connect to them. Comes after its joining; the clients are [warned](crate::Warning::SharedAddress) as well.
+    AddressShared {
+        /// The address.
+        address: IpAddr,
+    },
 }
 
 /// A bounded queue of events.

@@ -322,9 +322,8 @@ impl Tracker {
         if address::is_v6_link_local(ip) {
             return Some(Warning::LinkLocalAddress);
         }
-        let is_shared = self.config.gateways.contains(&ip)
-            && self.swarms.get(info_hash).is_some_and(|swarm| swarm.at_address(&self.hasher, ip).0 > 1);
-        is_shared.then_some(Warning::SharedAddress { address: ip })
+        let swarm = self.swarms.get(info_hash)?;
+        is_shared(&self.config, &self.hasher, swarm, ip).then_some(Warning::SharedAddress { address: ip })
     }
 
     /// Takes a peer out that says it leaves. Returns the counts without it.
@@ -426,12 +425,15 @@ impl Tracker {
             }
             let slot = swarm.insert(hasher, entry);
             events.push(now, info_hash, || EventKind::PeerJoined(swarm.entry(slot).peer()));
+            if is_shared(&self.config, hasher, swarm, ip) {
+                events.push(now, info_hash, || EventKind::AddressShared { address: ip });
+            }
         }
         self.totals.swarm_changed(before, swarm.counts());
         Ok(())
     }
 
-    /// Makes a swarm that is about to get its first peer, or has it no longer only remembered.
+    /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.
     fn populate(&mut self, info_hash: InfoHash) {
         // No peer is due earlier, also none that comes in later: so an announce never moves the deadline.
         let deadline = self.now + Intervals::shortest_timeout(&self.config);
@@ -486,14 +488,7 @@ fn is_nameless(request: &AnnounceRequest) -> bool {
     request.port == 0 && request.key == PeerKey::NONE
 }
 
-impl Config {
-    pub(crate) fn admit_scrape(&self, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
-        if !self.access.admits(remote) {
-            return Err(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
-        }
-        if asked > self.max_scrape_hashes {
-            return Err(ScrapeError::TooManyHashes { limit: self.max_scrape_hashes, asked });
-        }
-        Ok(())
-    }
+/// Whether several peers of the swarm are under the address of a gateway.
+fn is_shared(config: &Config, hasher: &FixedState, swarm: &Swarm, ip: IpAddr) -> bool {
+    config.gateways.contains(&ip) && swarm.at_address(hasher, ip).0 > 1
 }

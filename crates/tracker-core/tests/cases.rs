@@ -85,6 +85,7 @@ fn happened(embedder: &mut Embedder) -> Vec<&'static str> {
             EventKind::PeerCompleted(_) => "completed",
             EventKind::PeerLeft(_) => "left",
             EventKind::PeerExpired(_) => "expired",
+            EventKind::AddressShared { .. } => "shared",
             _ => "unknown",
         })
         .collect()
@@ -793,11 +794,13 @@ fn a_small_network_announces_every_minute_or_so() {
 #[test]
 fn clients_behind_a_gateway_are_warned_when_they_are_several() {
     let gateways = vec!["10.77.0.2".parse().unwrap()];
-    let mut embedder = Embedder::new(Config { gateways, ..Config::default() });
+    let mut embedder = Embedder::new(Config { gateways, max_pending_events: 100, ..Config::default() });
     assert_eq!(embedder.announce(&client(A)).warning, None, "a router may share files, too");
+    assert_eq!(happened(&mut embedder), ["created", "joined"]);
     let neighbour = client("10.77.0.2:7000");
     let warning = Some(Warning::SharedAddress { address: "10.77.0.2".parse().unwrap() });
     assert_eq!(embedder.announce(&neighbour).warning, warning);
+    assert_eq!(happened(&mut embedder), ["joined", "shared"]);
     assert_eq!(embedder.announce(&client(A)).warning, warning);
     assert_eq!(embedder.announce(&client(B)).warning, None);
     embedder.announce(&stopped(neighbour));

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tracing::info;
 use tracing_appender::non_blocking::ErrorCounter;
-use tracker_core::{Event, EventKind, Peer, PeerState, Shards, Swarm};
+use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
 
 use crate::client::client;
 
-/// Events that may wait to be logged. An announce is one, and about 150 bytes.
+/// Events that may wait to be logged. An announce is one, and about 170 bytes.
 pub(crate) const MAX_PENDING_EVENTS: usize = 1 << 17;
 
 /// How often events are fetched.
@@ -60,7 +60,7 @@ fn log_until(stopped: &Receiver<Infallible>, shards: &Shards, dropped_lines: &Er
         shards.poll_events(&mut events);
         for event in events.drain(..) {
             log_event(&event, shards);
-            warn_of_shared_address(&event, shards, &mut shared);
+            warn_of_shared_address(&event, &mut shared);
         }
         let dropped_now = shards.totals().dropped_events;
         if dropped_now > dropped {
@@ -106,15 +106,9 @@ fn log_event(event: &Event, shards: &Shards) {
 }
 
 /// Says once for each gateway that others cannot dial the clients behind it. `shared` are those of which it was said.
-fn warn_of_shared_address(event: &Event, shards: &Shards, shared: &mut BTreeSet<IpAddr>) {
-    let EventKind::PeerJoined(peer) = &event.kind else { return };
-    let address = peer.address.ip();
-    if !shards.config().gateways.contains(&address) || shared.contains(&address) {
-        return;
-    }
-    let at_address = |swarm: &Swarm| swarm.peers().filter(|peer| peer.address.ip() == address).take(2).count();
-    if shards.with_swarm(&event.info_hash, at_address) == Some(2) {
-        shared.insert(address);
+fn warn_of_shared_address(event: &Event, shared: &mut BTreeSet<IpAddr>) {
+    let EventKind::AddressShared { address } = event.kind else { return };
+    if shared.insert(address) {
         tracing::warn!(
             info_hash = %event.info_hash,
             %address,

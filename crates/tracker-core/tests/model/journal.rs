@@ -75,6 +75,10 @@ impl Journal {
                 remove(peers, &peer);
                 tally.expired += 1;
             }
+            EventKind::AddressShared { address } => {
+                let sharing = peers.iter().filter(|peer| peer.address.ip() == address).count();
+                assert!(sharing > 1, "{sharing} peers share {address}");
+            }
             other => panic!("an event that nobody expects: {other:?}"),
         }
     }
