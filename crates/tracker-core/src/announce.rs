@@ -1,6 +1,6 @@
 //! An announce: what is asked, what is answered, what is refused.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::{InfoHash, PeerId, PeerKey};
@@ -48,6 +48,32 @@ pub struct AnnounceRequest {
     pub event: Option<AnnounceEvent>,
     /// How many peers the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not say.
     pub numwant: Option<u32>,
+    /// Which peers the answer can carry.
+    pub families: Families,
+    /// Whether the answer shows who the peers say they are. Most do not, and looking that up takes time.
+    pub peer_ids: bool,
+}
+
+/// Families of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Families {
+    /// IPv4 and IPv6.
+    Both,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Families {
+    /// Whether the address is of one of them.
+    pub const fn contain(self, address: IpAddr) -> bool {
+        match self {
+            Self::Both => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
 }
 
 /// The answer to an announce, beside the peers.
@@ -67,15 +93,6 @@ pub struct AnnounceResponse {
     pub warning: Option<Warning>,
     /// The asker's address, when it is a public one ([BEP 24](https://www.bittorrent.org/beps/bep_0024.html)).
     pub external_ip: Option<IpAddr>,
-}
-
-/// A peer that is handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PeerEntry {
-    /// Where the asker can reach it. The port is never 0.
-    pub address: SocketAddr,
-    /// Who it says it is.
-    pub peer_id: PeerId,
 }
 
 /// Something the user of a client should know, though the announce was taken.

@@ -29,7 +29,7 @@
 //!
 //! use rand::{SeedableRng, rngs::StdRng};
 //! use tracker_core::{
-//!     AnnounceEvent, AnnounceRequest, Config, EventKind, InfoHash, Instant, PeerId, PeerKey, Tracker,
+//!     AnnounceEvent, AnnounceRequest, Config, EventKind, Families, InfoHash, Instant, PeerId, PeerKey, Peers, Tracker,
 //! };
 //!
 //! // The embedder brings the generator: seeded by the system in production, by a number in a test …
@@ -54,10 +54,12 @@
 //!     left: Some(50_000_000),
 //!     event: Some(AnnounceEvent::Started),
 //!     numwant: Some(50),
+//!     families: Families::Both,
+//!     peer_ids: false,
 //! };
 //!
 //! // One buffer for all announces: the tracker empties and fills it.
-//! let mut peers = Vec::new();
+//! let mut peers = Peers::default();
 //! let response = tracker.announce(now, &mut rng, &started, &mut peers)?;
 //! assert_eq!((response.seeders, response.leechers, peers.len()), (0, 1, 0));
 //! assert!(response.interval >= Duration::from_secs(54));
@@ -102,6 +104,7 @@ mod instant;
 mod interval;
 mod peer;
 mod peer_id;
+mod peers;
 mod scrape;
 mod select;
 mod shards;
@@ -110,13 +113,14 @@ mod totals;
 mod tracker;
 
 pub use access::{Access, TorrentPolicy, Verdict};
-pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, PeerEntry, Warning};
+pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, Warning};
 pub use config::{Config, ConfigError, HostAddresses, SubnetPreference};
 pub use event::{Event, EventKind};
 pub use info_hash::{InfoHash, ParseInfoHashError};
 pub use instant::Instant;
-pub use peer::{Peer, PeerState};
+pub use peer::{Peer, PeerDetail, PeerState};
 pub use peer_id::{PeerId, PeerKey};
+pub use peers::{PeerEntry, Peers};
 pub use scrape::{ScrapeError, SwarmCounts};
 pub use shards::Shards;
 pub use swarm::Swarm;

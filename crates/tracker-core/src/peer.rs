@@ -1,7 +1,9 @@
 //! One peer of a swarm.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
+use crate::interval::Intervals;
 use crate::{AnnounceEvent, AnnounceRequest, Instant, PeerId, PeerKey};
 
 /// What a peer has.
@@ -33,12 +35,20 @@ impl PeerState {
 pub struct Peer {
     /// Where it is: the address it announced from, and the port it listens on.
     pub address: SocketAddr,
+    /// What it has.
+    pub state: PeerState,
+    /// What else is known of it.
+    pub detail: Option<PeerDetail>,
+}
+
+/// What is known of a peer beside where it is and what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerDetail {
     /// Who it says it is.
     pub peer_id: PeerId,
     /// Its key.
     pub key: PeerKey,
-    /// What it has.
-    pub state: PeerState,
     /// Bytes uploaded since it started, as it counts.
     pub uploaded: u64,
     /// Bytes downloaded since it started, as it counts.
@@ -49,6 +59,8 @@ pub struct Peer {
     pub first_seen: Instant,
     /// When its last announce came.
     pub last_seen: Instant,
+    /// When it was told to announce again: so long after that.
+    pub interval: Duration,
     /// When it is dropped unless it announces again.
     pub expires: Instant,
 }
@@ -67,6 +79,7 @@ pub(crate) struct Entry {
     left: Option<u64>,
     first_seen: Instant,
     last_seen: Instant,
+    interval: Duration,
     pub(crate) expires: Instant,
 }
 
@@ -82,7 +95,7 @@ pub(crate) enum Download {
 }
 
 impl Entry {
-    pub(crate) fn new(ip: IpAddr, request: &AnnounceRequest, now: Instant, expires: Instant) -> Self {
+    pub(crate) fn new(ip: IpAddr, request: &AnnounceRequest, now: Instant, intervals: &Intervals) -> Self {
         let state = PeerState::announced(request.event, request.left);
         Self {
             ip,
@@ -96,7 +109,8 @@ impl Entry {
             left: request.left,
             first_seen: now,
             last_seen: now,
-            expires,
+            interval: intervals.interval,
+            expires: now + intervals.timeout,
         }
     }
 
@@ -127,15 +141,18 @@ impl Entry {
     pub(crate) fn peer(&self) -> Peer {
         Peer {
             address: self.address(),
-            peer_id: self.peer_id,
-            key: self.key,
             state: self.state,
-            uploaded: self.uploaded,
-            downloaded: self.downloaded,
-            left: self.left,
-            first_seen: self.first_seen,
-            last_seen: self.last_seen,
-            expires: self.expires,
+            detail: Some(PeerDetail {
+                peer_id: self.peer_id,
+                key: self.key,
+                uploaded: self.uploaded,
+                downloaded: self.downloaded,
+                left: self.left,
+                first_seen: self.first_seen,
+                last_seen: self.last_seen,
+                interval: self.interval,
+                expires: self.expires,
+            }),
         }
     }
 }

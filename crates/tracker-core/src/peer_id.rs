@@ -41,27 +41,33 @@ impl fmt::Debug for PeerId {
 /// The client's `key`: opaque bytes that stay the same while its address or port changes
 /// ([BEP 7](https://www.bittorrent.org/beps/bep_0007.html)).
 ///
-/// Only equality matters, so a 64-bit digest ([FNV-1a]) is kept. A client can make its own key collide with another's,
-/// and gains nothing by it: keys are compared only between peers of one address and one peer id.
+/// Only equality matters, so 32 bits are kept: the number itself where it is one, as always in UDP
+/// ([BEP 15](https://www.bittorrent.org/beps/bep_0015.html)), else a digest ([FNV-1a]). A client can make its own key collide
+/// with another's, and gains nothing by it: keys are compared only between peers of one address and one peer id.
 ///
 /// [FNV-1a]: https://www.rfc-editor.org/rfc/rfc9923
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct PeerKey(u64);
+pub struct PeerKey(u32);
 
 impl PeerKey {
     /// The key of a client that sends none.
     pub const NONE: Self = Self(0);
 
-    /// The key that was sent as these bytes; no bytes are [`PeerKey::NONE`].
+    /// The key that is this number; 0 is [`PeerKey::NONE`].
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The key that is these bytes; no bytes are [`PeerKey::NONE`].
     pub const fn from_bytes(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Self::NONE;
         }
-        let mut digest: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut digest: u32 = 0x811c_9dc5;
         let mut at = 0;
         while at < bytes.len() {
-            // `as`: u64::from is not const.
-            digest = (digest ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            // `as`: u32::from is not const.
+            digest = (digest ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
             at += 1;
         }
         Self(digest)

@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use crate::address::{self, Asker};
 use crate::peer::Entry;
-use crate::{Config, PeerEntry, PeerId, PeerState, Swarm};
+use crate::{Config, Families, PeerEntry, PeerId, PeerState, Peers, Swarm};
 
 /// How many times as many peers as wanted are looked at where some are preferred to others, or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
@@ -21,6 +21,8 @@ pub(crate) struct Want {
     pub(crate) address: SocketAddr,
     pub(crate) peer_id: PeerId,
     pub(crate) state: PeerState,
+    pub(crate) families: Families,
+    pub(crate) peer_ids: bool,
     pub(crate) numwant: u32,
 }
 
@@ -47,7 +49,7 @@ impl Selector {
         rng: &mut impl Rng,
         swarm: &Swarm,
         want: &Want,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) {
         let wanted = want.numwant as usize;
         if wanted == 0 {
@@ -80,7 +82,7 @@ impl Selector {
             }
         }
         let missing = wanted - peers.len();
-        peers.extend(self.others.iter().take(missing));
+        peers.extend(self.others.iter().take(missing).copied());
     }
 }
 
@@ -105,7 +107,8 @@ fn offer(config: &Config, want: &Want, entry: &Entry) -> Option<PeerEntry> {
     // One client on two addresses is two peers, and both are the asker. So is what it left behind on this machine's other
     // address before it was restarted with another peer id.
     let is_asker = entry.peer_id == want.peer_id || address == want.address;
-    (!is_asker).then_some(PeerEntry { address, peer_id: entry.peer_id })
+    let peer_id = want.peer_ids.then_some(entry.peer_id);
+    (!is_asker && want.families.contain(ip)).then_some(PeerEntry { address, peer_id })
 }
 
 /// Draws numbers without repetition, each order of them equally likely.

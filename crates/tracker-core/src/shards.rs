@@ -9,7 +9,7 @@ use rand::Rng;
 
 use crate::tracker::Elsewhere;
 use crate::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, PeerEntry,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, Peers,
     ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Tracker,
 };
 
@@ -71,7 +71,7 @@ impl Shards {
         now: Instant,
         rng: &mut impl Rng,
         request: &AnnounceRequest,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         let now = self.latest(now);
         self.change(self.shard_of(&request.info_hash), |tracker, elsewhere| {

@@ -17,7 +17,7 @@ use crate::select::{Selector, Want};
 use crate::swarm::Swept;
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, PeerEntry, PeerKey, PeerState, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, Warning,
+    Instant, PeerKey, PeerState, Peers, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, Warning,
     access,
 };
 
@@ -47,12 +47,12 @@ const EXPIRE_BATCH: usize = 2_000;
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
 /// use tracker_core::{
-///     AnnounceEvent, AnnounceRequest, Config, Instant, InfoHash, PeerId, PeerKey, Tracker,
+///     AnnounceEvent, AnnounceRequest, Config, Families, Instant, InfoHash, PeerId, PeerKey, Peers, Tracker,
 /// };
 ///
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let mut tracker = Tracker::new(Config::default(), &mut rng)?;
-/// let mut peers = Vec::new();
+/// let mut peers = Peers::default();
 ///
 /// let seed = AnnounceRequest {
 ///     info_hash: InfoHash::new([7; 20]),
@@ -67,6 +67,8 @@ const EXPIRE_BATCH: usize = 2_000;
 ///     left: Some(0),
 ///     event: Some(AnnounceEvent::Started),
 ///     numwant: None,
+///     families: Families::Both,
+///     peer_ids: false,
 /// };
 /// let response = tracker.announce(Instant::ZERO, &mut rng, &seed, &mut peers)?;
 /// assert_eq!((response.seeders, response.leechers), (1, 0));
@@ -78,7 +80,7 @@ const EXPIRE_BATCH: usize = 2_000;
 ///     ..seed
 /// };
 /// tracker.announce(Instant::from_secs(5), &mut rng, &leecher, &mut peers)?;
-/// assert_eq!(peers[0].address, "192.168.1.20:6881".parse()?);
+/// assert_eq!(peers.v4(), [[192, 168, 1, 20, 0x1a, 0xe1]]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl Tracker {
         now: Instant,
         rng: &mut impl Rng,
         request: &AnnounceRequest,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         self.announce_beside(Elsewhere::default(), now, rng, request, peers)
     }
@@ -154,7 +156,7 @@ impl Tracker {
         now: Instant,
         rng: &mut impl Rng,
         request: &AnnounceRequest,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         peers.clear();
         self.advance(now);
@@ -174,6 +176,8 @@ impl Tracker {
                     address: SocketAddr::new(own_ip, request.port),
                     peer_id: request.peer_id,
                     state: PeerState::announced(request.event, request.left),
+                    families: request.families,
+                    peer_ids: request.peer_ids,
                     numwant: request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant),
                 };
                 self.selector.select(&self.config, rng, swarm, &want, peers);
@@ -363,7 +367,7 @@ impl Tracker {
         let info_hash = request.info_hash;
         let tracker_is_full = elsewhere.peers + self.peers() >= self.config.max_peers;
         let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
-        let mut entry = Entry::new(ip, request, self.now, self.now + intervals.timeout);
+        let mut entry = Entry::new(ip, request, self.now, intervals);
 
         if self.swarms.get(&info_hash).is_none_or(Swarm::is_empty) {
             if elsewhere.swarms + self.deadlines.len() >= self.config.max_swarms {

@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerEntry, PeerId, PeerKey, SubnetPreference,
+    AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, SubnetPreference,
     SwarmCounts, Tracker,
 };
 
@@ -39,13 +39,15 @@ fn request(number: u32) -> AnnounceRequest {
         left: Some(if number.is_multiple_of(3) { 0 } else { 1 }),
         event: None,
         numwant: Some(200),
+        families: Families::Both,
+        peer_ids: false,
     }
 }
 
 struct Embedder {
     tracker: Tracker,
     rng: StdRng,
-    peers: Vec<PeerEntry>,
+    peers: Peers,
 }
 
 impl Embedder {
@@ -53,8 +55,10 @@ impl Embedder {
     fn with_peers(config: Config, count: u32) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
         let tracker = Tracker::new(config, &mut rng).unwrap();
-        let mut embedder = Self { tracker, rng, peers: Vec::new() };
+        let mut embedder = Self { tracker, rng, peers: Peers::default() };
         (0..count).for_each(|number| embedder.announce(&AnnounceRequest { numwant: Some(0), ..request(number) }));
+        // Room for any answer: one leecher of each family asks for all.
+        (1..3).for_each(|number| embedder.announce(&request(number)));
         embedder
     }
 

@@ -11,8 +11,8 @@ use common::{Embedder, TORRENT, client, peer_id};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{
-    Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant,
-    PeerKey, PeerState, ScrapeError, Shards, SwarmCounts, TorrentPolicy, Warning,
+    Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant, Peer,
+    PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SwarmCounts, TorrentPolicy, Warning,
 };
 
 const A: &str = "10.77.0.2:6881";
@@ -43,6 +43,11 @@ fn stopped(request: AnnounceRequest) -> AnnounceRequest {
 
 fn seed(request: AnnounceRequest) -> AnnounceRequest {
     AnnounceRequest { left: Some(0), ..request }
+}
+
+/// What is known of a peer by a tracker that keeps it.
+fn detail(peer: &Peer) -> &PeerDetail {
+    peer.detail.as_ref().expect("the tracker keeps details")
 }
 
 /// Seeders, leechers and completed downloads.
@@ -151,7 +156,7 @@ fn started_again_is_an_update() {
     embedder.announce(&started(client(A)));
     assert_eq!(happened(&mut embedder), ["created", "joined", "updated"]);
     let peer = embedder.tracker.swarm(&TORRENT).unwrap().peers().next().unwrap();
-    assert_eq!((peer.first_seen, peer.last_seen), (Instant::ZERO, embedder.now));
+    assert_eq!((detail(&peer).first_seen, detail(&peer).last_seen), (Instant::ZERO, embedder.now));
 }
 
 #[test]
@@ -453,7 +458,7 @@ fn a_client_on_the_trackers_machine_is_handed_out_once() {
     }
     embedder.announce(&client(A));
     assert_eq!(embedder.peers.len(), 1, "{:?}", embedder.peers);
-    assert_eq!(embedder.peers[0].address.to_string(), "10.77.0.1:6881");
+    assert_eq!(embedder.peers.iter().next().unwrap().address.to_string(), "10.77.0.1:6881");
 }
 
 #[test]
@@ -669,7 +674,8 @@ fn time_that_goes_back_stands_still() {
     embedder.announce(&client(A));
     embedder.now = Instant::from_secs(10);
     embedder.announce(&client(B));
-    let seen: Vec<_> = embedder.tracker.swarm(&TORRENT).unwrap().peers().map(|peer| peer.last_seen.as_secs()).collect();
+    let seen: Vec<_> =
+        embedder.tracker.swarm(&TORRENT).unwrap().peers().map(|peer| detail(&peer).last_seen.as_secs()).collect();
     assert_eq!(seen, [1000, 1000]);
     embedder.tracker.expire(Instant::ZERO);
     assert_eq!(known(&embedder), set([A, B]));
@@ -679,12 +685,12 @@ fn time_that_goes_back_stands_still() {
 fn shards_have_one_time() {
     let mut rng = StdRng::seed_from_u64(1);
     let shards = Shards::new(Config::default(), NonZeroUsize::new(16).unwrap(), &mut rng).unwrap();
-    let mut peers = Vec::new();
+    let mut peers = Peers::default();
     for (now, byte) in [(1000, 1), (10, 2)] {
         let request = AnnounceRequest { info_hash: InfoHash::new([byte; 20]), ..client(A) };
         shards.announce(Instant::from_secs(now), &mut rng, &request, &mut peers).unwrap();
     }
-    shards.for_each_swarm(|_, swarm| assert!(swarm.peers().all(|peer| peer.first_seen.as_secs() == 1000)));
+    shards.for_each_swarm(|_, swarm| assert!(swarm.peers().all(|peer| detail(&peer).first_seen.as_secs() == 1000)));
 }
 
 #[test]
@@ -749,10 +755,10 @@ fn announces_between_batches_of_expiry_lose_nobody() {
     }
     assert!(number >= 10, "there were batches");
     let swarm = embedder.tracker.swarm(&TORRENT).unwrap();
-    assert!(swarm.peers().all(|peer| peer.expires > embedder.now), "nobody who was due is left");
+    assert!(swarm.peers().all(|peer| detail(&peer).expires > embedder.now), "nobody who was due is left");
     // As many came as left.
     assert_eq!(swarm.len(), 5000);
-    let first = swarm.peers().map(|peer| peer.expires).min();
+    let first = swarm.peers().map(|peer| detail(&peer).expires).min();
     assert!(embedder.tracker.next_expiry() <= first);
 }
 
@@ -763,7 +769,7 @@ fn the_interval_grows_with_all_peers_of_all_shards() {
     let config = Config { announce_budget: 1, interval_jitter_percent: 0, ..Config::default() };
     let mut rng = StdRng::seed_from_u64(1);
     let shards = Shards::new(config, NonZeroUsize::new(8).unwrap(), &mut rng).unwrap();
-    let mut peers = Vec::new();
+    let mut peers = Peers::default();
     let mut announce = |info_hash, number: usize| {
         let address = format!("10.77.{}.{}:6881", number / 200, 1 + number % 200);
         let request = AnnounceRequest { info_hash, ..client(&address) };
@@ -889,7 +895,7 @@ fn a_peer_too_many_at_an_address_takes_the_place_of_the_stalest() {
 #[test]
 fn limits_hold_for_all_shards_together() {
     let mut rng = StdRng::seed_from_u64(1);
-    let mut peers = Vec::new();
+    let mut peers = Peers::default();
     let request = |byte: u8, host: u8| AnnounceRequest {
         info_hash: InfoHash::new([byte; 20]),
         ..client(&format!("10.77.0.{host}:6881"))
@@ -927,7 +933,7 @@ fn shards_count_right_with_many_threads() {
             let shards = &shards;
             scope.spawn(move || {
                 let mut rng = StdRng::seed_from_u64(u64::from(thread));
-                let mut peers = Vec::new();
+                let mut peers = Peers::default();
                 for host in 1..=100 {
                     let address = format!("10.77.{thread}.{host}:6881");
                     let request = AnnounceRequest { info_hash: InfoHash::new([host % 7; 20]), ..client(&address) };
@@ -941,7 +947,7 @@ fn shards_count_right_with_many_threads() {
     });
     let totals = shards.totals();
     assert_eq!((totals.swarms, totals.peers(), totals.announces), (7, 8 * 50, 8 * 150));
-    let mut peers = Vec::new();
+    let mut peers = Peers::default();
     shards.announce(Instant::ZERO, &mut rng, &AnnounceRequest { numwant: Some(0), ..client(A) }, &mut peers).unwrap();
     assert_eq!(shards.totals().peers(), 401);
 }
@@ -1068,7 +1074,10 @@ fn an_event_tells_all_about_its_peer() {
     let EventKind::PeerUpdated { peer, moved_from } = event.kind else { panic!("{event:?}") };
     assert_eq!(moved_from.unwrap().to_string(), A);
     assert_eq!((peer.address.to_string().as_str(), peer.state), ("10.77.0.2:7000", PeerState::Leecher));
-    assert_eq!((peer.peer_id, peer.key), (request.peer_id, request.key));
-    assert_eq!((peer.uploaded, peer.downloaded, peer.left), (4, 2, Some(3)));
-    assert_eq!((peer.first_seen.as_secs(), peer.last_seen.as_secs(), peer.expires.as_secs()), (7, 9, 9 + 1260));
+    assert_eq!((detail(&peer).peer_id, detail(&peer).key), (request.peer_id, request.key));
+    assert_eq!((detail(&peer).uploaded, detail(&peer).downloaded, detail(&peer).left), (4, 2, Some(3)));
+    assert_eq!(
+        (detail(&peer).first_seen.as_secs(), detail(&peer).last_seen.as_secs(), detail(&peer).expires.as_secs()),
+        (7, 9, 9 + 1260)
+    );
 }

@@ -40,7 +40,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use tokio::time::timeout;
-    use tracker_core::{AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey};
+    use tracker_core::{AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers};
 
     use super::*;
 
@@ -60,8 +60,10 @@ mod tests {
             left: None,
             event: None,
             numwant: None,
+            families: Families::Both,
+            peer_ids: false,
         };
-        shards.announce(Instant::ZERO, &mut rng, &request, &mut Vec::new()).unwrap();
+        shards.announce(Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
         Arc::new(shards)
     }
 

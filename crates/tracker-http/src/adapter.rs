@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use tracker_core::{PeerEntry, Shards};
+use tracker_core::{Peers, Shards};
 use tracker_host::Clock;
 
 use crate::announce::{AnnounceQuery, encode_announce};
@@ -85,7 +85,7 @@ impl Adapter {
 
     fn try_announce(&self, remote: IpAddr, local: IpAddr, query: &[u8]) -> Result<Vec<u8>, Failure> {
         thread_local! {
-            static PEERS: RefCell<Vec<PeerEntry>> = const { RefCell::new(Vec::new()) };
+            static PEERS: RefCell<Peers> = RefCell::default();
         }
         let query = AnnounceQuery::parse(query)?;
         let format = query.peer_format;

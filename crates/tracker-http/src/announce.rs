@@ -3,10 +3,10 @@
 //! Strict on bytes, forgiving on clients: what names the torrent and the peer must be there and well-formed, everything
 //! else that a client gets wrong is taken as if it had not been sent.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str;
 
-use tracker_core::{AnnounceEvent, AnnounceRequest, AnnounceResponse, InfoHash, PeerEntry, PeerId, PeerKey};
+use tracker_core::{AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, InfoHash, PeerId, PeerKey, Peers};
 
 use crate::query::{EscapeError, Escaped, Query};
 
@@ -117,7 +117,7 @@ impl AnnounceQuery {
             }
             let value = parameter.value.decode()?;
             match &*name {
-                b"key" => key = PeerKey::from_bytes(&value),
+                b"key" => key = parse_key(&value),
                 b"ip" => ip = str::from_utf8(&value).ok().and_then(|ip| ip.parse().ok()),
                 b"port" => port = Some(parse_port(&value).ok_or(AnnounceQueryError::InvalidPort)?),
                 b"cryptoport" => crypto_port = parse_port(&value),
@@ -173,6 +173,8 @@ impl AnnounceQuery {
             left: self.left,
             event: self.event,
             numwant: self.numwant,
+            families: Families::Both,
+            peer_ids: self.peer_format == PeerFormat::Dictionary,
         }
     }
 }
@@ -183,12 +185,8 @@ impl AnnounceQuery {
 /// `peers`, and Transmission skips its own scrape when it has the three counts. `peers6`
 /// ([BEP 7](https://www.bittorrent.org/beps/bep_0007.html)) is there when it is not empty; `peers` as dictionaries holds
 /// both families.
-pub fn encode_announce(response: &AnnounceResponse, peers: &[PeerEntry], format: PeerFormat) -> Vec<u8> {
+pub fn encode_announce(response: &AnnounceResponse, peers: &Peers, format: PeerFormat) -> Vec<u8> {
     let external_ip = response.external_ip.map(Octets::from);
-    let (compact, compact6) = match format {
-        PeerFormat::Compact => compact_peers(peers),
-        PeerFormat::Dictionary | PeerFormat::DictionaryNoPeerId => (Vec::new(), Vec::new()),
-    };
     let encoded = bencode::encode(|value| {
         value.dict(|answer| {
             answer.int("complete", response.seeders);
@@ -200,21 +198,23 @@ pub fn encode_announce(response: &AnnounceResponse, peers: &[PeerEntry], format:
             answer.int("interval", response.interval.as_secs());
             answer.int("min interval", response.min_interval.as_secs());
             match format {
-                PeerFormat::Compact => answer.bytes("peers", &compact),
+                PeerFormat::Compact => answer.bytes("peers", peers.v4().as_flattened()),
                 PeerFormat::Dictionary | PeerFormat::DictionaryNoPeerId => answer.list("peers", |list| {
-                    for peer in peers {
+                    for peer in peers.iter() {
                         list.dict(|entry| {
                             entry.bytes("ip", peer.address.ip().to_string());
-                            if format == PeerFormat::Dictionary {
-                                entry.bytes("peer id", peer.peer_id.as_bytes());
+                            if format == PeerFormat::Dictionary
+                                && let Some(peer_id) = peer.peer_id
+                            {
+                                entry.bytes("peer id", peer_id.as_bytes());
                             }
                             entry.int("port", peer.address.port());
                         });
                     }
                 }),
             }
-            if !compact6.is_empty() {
-                answer.bytes("peers6", &compact6);
+            if format == PeerFormat::Compact && !peers.v6().is_empty() {
+                answer.bytes("peers6", peers.v6().as_flattened());
             }
             if let Some(warning) = response.warning {
                 answer.bytes("warning message", warning.to_string());
@@ -222,26 +222,6 @@ pub fn encode_announce(response: &AnnounceResponse, peers: &[PeerEntry], format:
         });
     });
     encoded.expect("the keys are all different")
-}
-
-/// `peers` and `peers6`: address and port in network byte order.
-fn compact_peers(peers: &[PeerEntry]) -> (Vec<u8>, Vec<u8>) {
-    let mut v4 = Vec::with_capacity(peers.len() * 6);
-    let mut v6 = Vec::new();
-    for peer in peers {
-        let port = peer.address.port().to_be_bytes();
-        match peer.address {
-            SocketAddr::V4(address) => {
-                v4.extend_from_slice(&address.ip().octets());
-                v4.extend_from_slice(&port);
-            }
-            SocketAddr::V6(address) => {
-                v6.extend_from_slice(&address.ip().octets());
-                v6.extend_from_slice(&port);
-            }
-        }
-    }
-    (v4, v6)
 }
 
 /// The 4 or 16 bytes of an address ([BEP 24](https://www.bittorrent.org/beps/bep_0024.html)).
@@ -277,6 +257,14 @@ pub(crate) fn parse_info_hash(value: Escaped<'_>) -> Result<Option<InfoHash>, Es
     Ok(str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()))
 }
 
+/// Most clients write a number of 32 bits in hexadecimal, the same that they send over UDP.
+fn parse_key(value: &[u8]) -> PeerKey {
+    let is_number = (1..=8).contains(&value.len()) && value.iter().all(u8::is_ascii_hexdigit);
+    let number =
+        str::from_utf8(value).ok().filter(|_| is_number).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    number.map_or_else(|| PeerKey::from_bytes(value), PeerKey::from_number)
+}
+
 fn parse_port(value: &[u8]) -> Option<u16> {
     u16::try_from(saturating_number(value)?).ok()
 }
@@ -305,10 +293,11 @@ fn saturating_number(value: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use tracker_core::Warning;
+    use tracker_core::{PeerEntry, Warning};
 
     use super::*;
 
@@ -319,7 +308,7 @@ mod tests {
         AnnounceQuery {
             info_hash: InfoHash::new(INFO_HASH),
             peer_id: PeerId::new(*peer_id),
-            key: PeerKey::from_bytes(key),
+            key: parse_key(key),
             ip: None,
             port,
             uploaded: 0,
@@ -575,7 +564,25 @@ mod tests {
     }
 
     fn peer(address: &str, peer_id: &[u8; 20]) -> PeerEntry {
-        PeerEntry { address: address.parse().unwrap(), peer_id: PeerId::new(*peer_id) }
+        PeerEntry { address: address.parse().unwrap(), peer_id: Some(PeerId::new(*peer_id)) }
+    }
+
+    fn answer(entries: impl IntoIterator<Item = PeerEntry>) -> Peers {
+        let mut peers = Peers::default();
+        peers.extend(entries);
+        peers
+    }
+
+    /// One client has one key, by whichever protocol it comes.
+    #[test]
+    fn a_key_of_hexadecimal_digits_is_the_number_of_udp() {
+        for (text, number) in [("E0B55AB7", 0xe0b5_5ab7), ("e0b55ab7", 0xe0b5_5ab7), ("7e0b977", 0x07e0_b977), ("0", 0)]
+        {
+            assert_eq!(parse_key(text.as_bytes()), PeerKey::from_number(number), "{text}");
+        }
+        for text in ["E2T4DAX0", "123456789", "+1", ""] {
+            assert_eq!(parse_key(text.as_bytes()), PeerKey::from_bytes(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]
@@ -619,8 +626,8 @@ mod tests {
                 PeerFormat::Dictionary,
                 b"d8:completei1e10:downloadedi3e10:incompletei2e8:intervali60e12:min intervali30e5:peersl\
                   d2:ip9:10.77.0.37:peer id20:-XX0001-aaaaaaaaaaaa4:porti40005ee\
-                  d2:ip7:fd77::37:peer id20:-XX0001-bbbbbbbbbbbb4:porti40006ee\
-                  d2:ip11:192.168.1.27:peer id20:-XX0001-\x00\xffcccccccccc4:porti81eeee",
+                  d2:ip11:192.168.1.27:peer id20:-XX0001-\x00\xffcccccccccc4:porti81ee\
+                  d2:ip7:fd77::37:peer id20:-XX0001-bbbbbbbbbbbb4:porti40006eeee",
             ),
             (
                 response(),
@@ -661,7 +668,7 @@ mod tests {
             ),
         ];
         for (response, peers, format, expected) in cases {
-            let encoded = encode_announce(response, peers, *format);
+            let encoded = encode_announce(response, &answer(peers.iter().copied()), *format);
             assert_eq!(encoded.escape_ascii().to_string(), expected.escape_ascii().to_string());
             assert!(bencode::Decoder::strict().decode(&encoded).is_ok(), "{}", encoded.escape_ascii());
         }
@@ -700,10 +707,10 @@ mod tests {
                 .into_iter()
                 .map(|(ip, port, peer_id)| PeerEntry {
                     address: SocketAddr::new(ip, port),
-                    peer_id: PeerId::new(peer_id),
+                    peer_id: Some(PeerId::new(peer_id)),
                 })
                 .collect();
-            let encoded = encode_announce(&response, &peers, format);
+            let encoded = encode_announce(&response, &answer(peers.iter().copied()), format);
             let document = bencode::Decoder::strict().decode(&encoded).unwrap();
             let answer = document.root().as_dict().unwrap();
             for (key, expected) in [
@@ -734,9 +741,7 @@ mod tests {
                 }).collect(),
             };
             let mut expected: Vec<SocketAddr> = peers.iter().map(|peer| peer.address).collect();
-            if format == PeerFormat::Compact {
-                expected.sort_by_key(SocketAddr::is_ipv6);
-            }
+            expected.sort_by_key(SocketAddr::is_ipv6);
             prop_assert_eq!(addresses, expected);
         }
     }

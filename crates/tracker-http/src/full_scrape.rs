@@ -46,7 +46,7 @@ mod tests {
 
     use rand::SeedableRng;
     use rand::rngs::StdRng;
-    use tracker_core::Config;
+    use tracker_core::{Config, Peers};
 
     use super::*;
     use crate::AnnounceQuery;
@@ -61,7 +61,7 @@ mod tests {
 
         let query = b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0";
         let request = AnnounceQuery::parse(query).unwrap().into_request([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-        shards.announce(Instant::from_secs(1), &mut rng, &request, &mut Vec::new()).unwrap();
+        shards.announce(Instant::from_secs(1), &mut rng, &request, &mut Peers::default()).unwrap();
         let shared = scrape.answer(Instant::from_secs(1), &shards).unwrap();
         assert_eq!(shared.as_ptr(), first.as_ptr());
 

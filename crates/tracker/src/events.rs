@@ -87,13 +87,13 @@ fn log_event(event: &Event, shards: &Shards) {
         EventKind::PeerExpired(peer) => (peer, "peer expired"),
         _ => return,
     };
-    let Peer { address, peer_id, state, .. } = peer;
+    let Peer { address, state, detail, .. } = peer;
     // As they are now: other peers may have come and gone since.
     let counts = shards.with_swarm(&event.info_hash, |swarm| swarm.counts()).unwrap_or_default();
     info!(
         info_hash = %event.info_hash,
         %address,
-        client = client(peer_id),
+        client = detail.as_ref().map(|detail| client(&detail.peer_id)),
         state = match state {
             PeerState::Leecher => "leecher",
             PeerState::PartialSeed => "partial seed",
@@ -126,7 +126,7 @@ mod tests {
 
     use rand::{SeedableRng, rngs::StdRng};
     use serde_json::Value;
-    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey};
+    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers};
 
     use super::*;
 
@@ -175,9 +175,11 @@ mod tests {
             left: Some(left),
             event,
             numwant: None,
+            families: Families::Both,
+            peer_ids: false,
         };
         let mut rng = StdRng::seed_from_u64(1);
-        shards.announce(Instant::ZERO, &mut rng, &request, &mut Vec::new()).unwrap();
+        shards.announce(Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, PeerEntry, PeerId, PeerKey, Tracker};
+use tracker_core::{
+    AnnounceRequest, AnnounceResponse, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, Tracker,
+};
 
 pub(crate) const TORRENT: InfoHash = InfoHash::new([7; 20]);
 
@@ -26,6 +28,8 @@ pub(crate) fn client(address: &str) -> AnnounceRequest {
         left: Some(1000),
         event: None,
         numwant: None,
+        families: Families::Both,
+        peer_ids: false,
     }
 }
 
@@ -57,7 +61,7 @@ pub(crate) struct Embedder {
     pub(crate) tracker: Tracker,
     pub(crate) now: Instant,
     /// What the last announce handed out.
-    pub(crate) peers: Vec<PeerEntry>,
+    pub(crate) peers: Peers,
     pub(crate) rng: StdRng,
 }
 
@@ -65,7 +69,7 @@ impl Embedder {
     pub(crate) fn new(config: Config) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
         let tracker = Tracker::new(config, &mut rng).expect("a valid configuration");
-        Self { tracker, now: Instant::ZERO, peers: Vec::new(), rng }
+        Self { tracker, now: Instant::ZERO, peers: Peers::default(), rng }
     }
 
     pub(crate) fn announce(&mut self, request: &AnnounceRequest) -> AnnounceResponse {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use tracker_core::{Event, EventKind, InfoHash, Peer, PeerId, PeerKey, PeerState};
 
-use super::Tally;
+use super::{Tally, detail};
 
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -46,17 +46,21 @@ impl Journal {
         let peers = self.swarms.get_mut(&event.info_hash).expect("a swarm is created before it has peers");
         match event.kind {
             EventKind::PeerJoined(peer) => {
-                assert_eq!(find(peers, peer.address, peer.peer_id, peer.key), None, "{peer:?} joined twice");
-                assert_eq!((peer.first_seen, peer.last_seen), (event.at, event.at));
+                assert_eq!(
+                    find(peers, peer.address, detail(&peer).peer_id, detail(&peer).key),
+                    None,
+                    "{peer:?} joined twice"
+                );
+                assert_eq!((detail(&peer).first_seen, detail(&peer).last_seen), (event.at, event.at));
                 peers.push(peer);
                 tally.joined += 1;
             }
             EventKind::PeerUpdated { peer, moved_from } => {
                 assert_ne!(moved_from, Some(peer.address), "moved to where it was");
                 let was = moved_from.unwrap_or(peer.address);
-                let position =
-                    find(peers, was, peer.peer_id, peer.key).unwrap_or_else(|| panic!("{peer:?} was not at {was}"));
-                assert_eq!(peer.last_seen, event.at);
+                let position = find(peers, was, detail(&peer).peer_id, detail(&peer).key)
+                    .unwrap_or_else(|| panic!("{peer:?} was not at {was}"));
+                assert_eq!(detail(&peer).last_seen, event.at);
                 peers[position] = peer;
                 tally.updated += 1;
                 tally.moved += u64::from(moved_from.is_some());
@@ -71,7 +75,7 @@ impl Journal {
                 tally.left += 1;
             }
             EventKind::PeerExpired(peer) => {
-                assert!(peer.expires <= event.at, "{peer:?} expired at {:?}", event.at);
+                assert!(detail(&peer).expires <= event.at, "{peer:?} expired at {:?}", event.at);
                 remove(peers, &peer);
                 tally.expired += 1;
             }
@@ -87,7 +91,7 @@ impl Journal {
 /// A place has one peer, but those that listen nowhere are told apart by who they are.
 fn find(peers: &[Peer], address: SocketAddr, peer_id: PeerId, key: PeerKey) -> Option<usize> {
     peers.iter().position(|peer| {
-        peer.address == address && (address.port() != 0 || (peer.peer_id == peer_id && peer.key == key))
+        peer.address == address && (address.port() != 0 || (detail(peer).peer_id == peer_id && detail(peer).key == key))
     })
 }
 

@@ -14,8 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tracker_core::{
-    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Peer, PeerEntry,
-    PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
+    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Peer, PeerDetail,
+    PeerEntry, PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
 };
 
 /// A tracker of lists.
@@ -67,14 +67,15 @@ struct Member {
 
 impl Member {
     fn is(&self, peer: &Peer) -> bool {
+        let detail = detail(peer);
         self.address == peer.address
-            && self.peer_id == peer.peer_id
-            && self.key == peer.key
             && self.state == peer.state
-            && self.transfer == (peer.uploaded, peer.downloaded, peer.left)
-            && self.first_seen == peer.first_seen
-            && self.last_seen == peer.last_seen
-            && self.expires == peer.expires
+            && self.peer_id == detail.peer_id
+            && self.key == detail.key
+            && self.transfer == (detail.uploaded, detail.downloaded, detail.left)
+            && self.first_seen == detail.first_seen
+            && self.last_seen == detail.last_seen
+            && self.expires == detail.expires
     }
 
     fn is_at(&self, place: SocketAddr) -> bool {
@@ -84,6 +85,11 @@ impl Member {
     fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
         self.address.ip() == ip && self.peer_id == peer_id && self.key == key
     }
+}
+
+/// What is known of a peer by a tracker that keeps it.
+pub(crate) fn detail(peer: &Peer) -> &PeerDetail {
+    peer.detail.as_ref().expect("the tracker keeps details")
 }
 
 impl Model {
@@ -137,6 +143,8 @@ impl Model {
         };
 
         self.check_interval(answer);
+        assert!(peers.iter().all(|peer| peer.peer_id.is_some() == request.peer_ids), "{peers:?}");
+        assert!(peers.iter().all(|peer| request.families.contain(peer.address.ip())), "{peers:?}");
         if request.event == Some(AnnounceEvent::Stopped) {
             self.stop(request);
             assert!(peers.is_empty(), "peers in the answer to stopped: {peers:?}");
@@ -447,7 +455,7 @@ impl Model {
             }
             if let Some(ip) = self.translated(member.address.ip(), request) {
                 let address = SocketAddr::new(ip, member.address.port());
-                if address != SocketAddr::new(own, place.port()) {
+                if address != SocketAddr::new(own, place.port()) && request.families.contain(ip) {
                     candidates.entry(address).or_default().push(member.peer_id);
                 }
             }
@@ -455,7 +463,10 @@ impl Model {
 
         for (position, peer) in peers.iter().enumerate() {
             let ids = candidates.get(&peer.address);
-            assert!(ids.is_some_and(|ids| ids.contains(&peer.peer_id)), "{peer:?} is not among {candidates:#?}");
+            assert!(
+                ids.is_some_and(|ids| peer.peer_id.is_none_or(|peer_id| ids.contains(&peer_id))),
+                "{peer:?} is not among {candidates:#?}"
+            );
             let again = peers[..position].iter().any(|other| other.address == peer.address);
             assert!(!again, "{peer:?} was handed out twice");
         }

@@ -2,7 +2,7 @@
 
 use rand::rngs::StdRng;
 use tracker_core::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Event, InfoHash, Instant, Peer, PeerEntry, ScrapeError, Shards,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Event, InfoHash, Instant, Peer, Peers, ScrapeError, Shards,
     SwarmCounts, TorrentPolicy, Totals, Tracker,
 };
 
@@ -13,7 +13,7 @@ pub(crate) trait Subject {
         now: Instant,
         rng: &mut StdRng,
         request: &AnnounceRequest,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError>;
 
     fn scrape(
@@ -44,7 +44,7 @@ impl Subject for Tracker {
         now: Instant,
         rng: &mut StdRng,
         request: &AnnounceRequest,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         self.announce(now, rng, request, peers)
     }
@@ -93,7 +93,7 @@ impl Subject for Shards {
         now: Instant,
         rng: &mut StdRng,
         request: &AnnounceRequest,
-        peers: &mut Vec<PeerEntry>,
+        peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         Self::announce(self, now, rng, request, peers)
     }

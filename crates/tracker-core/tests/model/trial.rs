@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, InfoHash, PeerEntry, Shards, SwarmCounts, Tracker};
+use tracker_core::{Config, InfoHash, Peers, Shards, SwarmCounts, Tracker};
 
 use super::Model;
 use super::journal::Journal;
@@ -39,7 +39,7 @@ pub(crate) struct Trial<S> {
     model: Model,
     journal: Journal,
     rng: StdRng,
-    peers: Vec<PeerEntry>,
+    peers: Peers,
     counts: Vec<SwarmCounts>,
     steps: usize,
 }
@@ -52,7 +52,7 @@ impl<S: Subject> Trial<S> {
             model: Model::new(config),
             journal: Journal::default(),
             rng: StdRng::seed_from_u64(seed),
-            peers: Vec::new(),
+            peers: Peers::default(),
             counts: Vec::new(),
             steps: 0,
         }
@@ -65,7 +65,7 @@ impl<S: Subject> Trial<S> {
             Operation::Announce { now, request } => {
                 let answer = self.subject.announce(*now, &mut self.rng, request, &mut self.peers);
                 let members = self.subject.swarm(&request.info_hash).map(|(_, members)| members).unwrap_or_default();
-                self.model.announce(*now, request, &answer, &self.peers, &members);
+                self.model.announce(*now, request, &answer, &self.peers.iter().collect::<Vec<_>>(), &members);
                 self.check_swarm(&request.info_hash);
             }
             Operation::Scrape { remote, info_hashes } => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, HostAddresses, InfoHash, Instant, PeerId, PeerKey,
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, InfoHash, Instant, PeerId, PeerKey,
     SubnetPreference, TorrentPolicy,
 };
 
@@ -269,6 +269,8 @@ impl World {
                 left: client.left,
                 event,
                 numwant: client.numwant,
+                families: families(choices),
+                peer_ids: choices.one_in(2),
             };
             self.pending.push_back(Operation::Announce { now, request });
         }
@@ -300,6 +302,8 @@ impl World {
             left: choices.of(&[None, Some(0), Some(1), Some(u64::MAX)]),
             event: choices.of(&events),
             numwant: choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]),
+            families: families(choices),
+            peer_ids: choices.one_in(2),
         };
         Operation::Announce { now: self.moment(choices), request }
     }
@@ -331,6 +335,10 @@ fn home(choices: &mut impl Choices) -> (IpAddr, IpAddr) {
 
 fn address((remote, local): (&str, &str)) -> (IpAddr, IpAddr) {
     (remote.parse().expect("an address"), local.parse().expect("an address"))
+}
+
+fn families(choices: &mut impl Choices) -> Families {
+    choices.of(&[Families::Both, Families::Both, Families::V4, Families::V6])
 }
 
 fn claimed_ip(choices: &mut impl Choices) -> Option<IpAddr> {

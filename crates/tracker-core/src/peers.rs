@@ -1,0 +1,105 @@
+//! The peers of an answer.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::PeerId;
+
+/// The peers that an announce hands out.
+///
+/// The embedder keeps one for all announces of a thread: each empties and fills it, and its memory is used again. Inside,
+/// peers stand as they go out, so that a compact answer ([BEP 23](https://www.bittorrent.org/beps/bep_0023.html)) is a copy.
+///
+/// ```
+/// use tracker_core::Peers;
+///
+/// let peers = Peers::default();
+/// assert!(peers.is_empty());
+/// assert_eq!(peers.v4().as_flattened(), b"");
+/// ```
+#[derive(Debug, Default)]
+pub struct Peers {
+    v4: Vec<[u8; 6]>,
+    v6: Vec<[u8; 18]>,
+    /// Of the IPv4 peers; empty where they were not asked for, or are not known.
+    v4_ids: Vec<PeerId>,
+    /// Of the IPv6 peers, likewise.
+    v6_ids: Vec<PeerId>,
+}
+
+/// A peer that is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PeerEntry {
+    /// Where the asker can reach it. The port is never 0.
+    pub address: SocketAddr,
+    /// Who it says it is, where the announce [asked for it](crate::AnnounceRequest::peer_ids) and the tracker
+    /// [keeps it](crate::Config::detail).
+    pub peer_id: Option<PeerId>,
+}
+
+impl Peers {
+    /// The IPv4 peers: the four bytes of the address, then the port, big-endian.
+    pub fn v4(&self) -> &[[u8; 6]] {
+        &self.v4
+    }
+
+    /// The IPv6 peers: the sixteen bytes of the address, then the port, big-endian.
+    pub fn v6(&self) -> &[[u8; 18]] {
+        &self.v6
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, IPv4 first.
+    pub fn iter(&self) -> impl Iterator<Item = PeerEntry> {
+        let v4 = self.v4.iter().enumerate().map(|(position, &[a, b, c, d, high, low])| PeerEntry {
+            address: SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low]))),
+            peer_id: self.v4_ids.get(position).copied(),
+        });
+        let v6 = self.v6.iter().enumerate().map(|(position, &[ref ip @ .., high, low])| PeerEntry {
+            address: SocketAddr::from((*ip, u16::from_be_bytes([high, low]))),
+            peer_id: self.v6_ids.get(position).copied(),
+        });
+        v4.chain(v6)
+    }
+
+    /// Forgets them, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.v4.clear();
+        self.v6.clear();
+        self.v4_ids.clear();
+        self.v6_ids.clear();
+    }
+
+    /// One more. Either all have a peer id or none has.
+    pub fn push(&mut self, peer: PeerEntry) {
+        let (ids, port) = (peer.peer_id, peer.address.port().to_be_bytes());
+        match peer.address.ip() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                self.v4.push([a, b, c, d, port[0], port[1]]);
+                self.v4_ids.extend(ids);
+            }
+            IpAddr::V6(ip) => {
+                let mut entry = [0; 18];
+                entry[..16].copy_from_slice(&ip.octets());
+                entry[16..].copy_from_slice(&port);
+                self.v6.push(entry);
+                self.v6_ids.extend(ids);
+            }
+        }
+    }
+}
+
+impl Extend<PeerEntry> for Peers {
+    fn extend<T: IntoIterator<Item = PeerEntry>>(&mut self, peers: T) {
+        peers.into_iter().for_each(|peer| self.push(peer));
+    }
+}
