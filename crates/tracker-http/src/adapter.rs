@@ -102,6 +102,11 @@ impl Adapter {
         self.try_scrape(remote, query).unwrap_or_else(|failure| self.refuse("scrape", remote, &failure).into())
     }
 
+    /// Whether this is the query of a scrape that lists every swarm.
+    pub(crate) fn is_full_scrape(&self, query: &[u8]) -> bool {
+        self.0.config.full_scrape && ScrapeQuery::parse(query).is_ok_and(|query| query.info_hashes.is_empty())
+    }
+
     fn try_scrape(&self, remote: IpAddr, query: &[u8]) -> Result<Bytes, Failure> {
         let shards = &self.0.shards;
         let info_hashes = ScrapeQuery::parse(query)?.info_hashes;

@@ -48,12 +48,15 @@
 //! [BEP 31]: https://www.bittorrent.org/beps/bep_0031.html
 //! [BEP 48]: https://www.bittorrent.org/beps/bep_0048.html
 
+mod accept;
 mod adapter;
 mod announce;
 mod config;
+mod conversation;
 mod failure;
 mod forwarded;
 mod full_scrape;
+mod head;
 mod listener;
 mod patience;
 mod query;

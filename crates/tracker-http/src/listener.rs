@@ -98,8 +98,35 @@ fn start(socket: Socket) -> io::Result<TcpListener> {
     // Connections inherit this from their listener.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
+    #[cfg(target_os = "linux")]
+    defer::accept(&socket)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Connections that are accepted together with their first bytes.
+#[cfg(target_os = "linux")]
+mod defer {
+    use std::io;
+
+    use nix::sys::socket::setsockopt;
+    use nix::{libc, setsockopt_impl, sockopt_impl};
+    use socket2::Socket;
+
+    sockopt_impl!(
+        /// Holds back new connections until data comes, for this many seconds.
+        DeferAccept,
+        SetOnly,
+        libc::IPPROTO_TCP,
+        libc::TCP_DEFER_ACCEPT,
+        i32
+    );
+
+    /// A second suffices for a request that is on its way. Who sends nothing until then is accepted as well, and has the
+    /// time of [`HttpConfig::head_timeout`](crate::HttpConfig::head_timeout) from there.
+    pub(super) fn accept(socket: &Socket) -> io::Result<()> {
+        Ok(setsockopt(socket, DeferAccept, &1)?)
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,11 @@ impl<S> Patient<S> {
         Self { stream, limits, phase: Phase::Reading, deadline, alarm: Box::pin(sleep_until(deadline)) }
     }
 
+    /// The first request was answered already.
+    pub(crate) fn idle(&mut self) {
+        self.enter(Phase::Idle);
+    }
+
     fn enter(&mut self, phase: Phase) {
         let limit = match phase {
             Phase::Reading => self.limits.head,

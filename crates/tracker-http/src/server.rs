@@ -1,7 +1,7 @@
 //! The server.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Cursor};
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use axum::http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tower::Service;
 
+use crate::accept::Door;
 use crate::listener::{self, BindError};
 use crate::patience::{Limits, Patient};
 use crate::seldom::Seldom;
-use crate::slots::{Slot, Slots};
+use crate::slots::Slots;
 use crate::{Adapter, Connection, HttpConfig, router};
 
-/// How long accepting pauses when the system has no more descriptors or memory for a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often that is said. It can go on for hours, on every listener of every thread.
 const ACCEPT_COMPLAINTS: Duration = Duration::from_secs(60);
 
@@ -53,8 +53,8 @@ pub struct Server {
     /// For each worker its listeners.
     listeners: Vec<Vec<StdTcpListener>>,
     local_addrs: Vec<SocketAddr>,
+    adapter: Adapter,
     router: Router,
-    config: HttpConfig,
 }
 
 impl Server {
@@ -69,14 +69,14 @@ impl Server {
     /// The first address that cannot be listened on. A port that any other program listens on is an error, even where the
     /// system would share it.
     pub fn bind(addresses: &[SocketAddr], adapter: Adapter) -> Result<Self, BindError> {
-        let config = adapter.config().clone();
-        Self::bind_router(addresses, router(adapter), config)
+        let router = router(adapter.clone());
+        Self::bind_router(addresses, adapter, router)
     }
 
-    fn bind_router(addresses: &[SocketAddr], router: Router, config: HttpConfig) -> Result<Self, BindError> {
-        let listeners = listener::listen(addresses, config.threads)?;
+    fn bind_router(addresses: &[SocketAddr], adapter: Adapter, router: Router) -> Result<Self, BindError> {
+        let listeners = listener::listen(addresses, adapter.config().threads)?;
         let local_addrs = listeners[0].iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        Ok(Self { listeners, local_addrs, router, config })
+        Ok(Self { listeners, local_addrs, adapter, router })
     }
 
     /// The addresses it listens on, with their ports, in the order in which they were asked for.
@@ -92,7 +92,7 @@ impl Server {
     ///
     /// When a thread or its event loop cannot be set up.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let shared = Arc::new(Shared::new(self.router, self.config));
+        let shared = Arc::new(Shared::new(self.adapter, self.router));
         let (stop, stopped) = watch::channel(());
         let (done, mut finished) = mpsc::unbounded_channel();
         for (number, listeners) in self.listeners.into_iter().enumerate() {
@@ -121,17 +121,19 @@ impl Server {
 
 /// What all workers have in common.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
+    pub(crate) adapter: Adapter,
     router: Router,
     http: http1::Builder,
-    limits: Limits,
-    slots: Arc<Slots>,
-    accept_complaints: Seldom,
-    config: HttpConfig,
+    pub(crate) limits: Limits,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) accept_complaints: Seldom,
+    pub(crate) config: HttpConfig,
 }
 
 impl Shared {
-    fn new(router: Router, config: HttpConfig) -> Self {
+    fn new(adapter: Adapter, router: Router) -> Self {
+        let config = adapter.config().clone();
         let mut http = http1::Builder::new();
         http.max_header_size(config.max_head_bytes)
             // The buffer is what bounds a head that does not end.
@@ -141,9 +143,12 @@ impl Shared {
             .half_close(true)
             // Header names are case-insensitive, and old clients do not all know it.
             .title_case_headers(true)
+            // Nor do they need to know the time.
+            .auto_date_header(false)
             // `Patient` times heads as well as what hyper does not.
             .header_read_timeout(None);
         Self {
+            adapter,
             router,
             http,
             limits: Limits::new(&config),
@@ -169,8 +174,8 @@ impl Worker {
             // Every connection holds a receiver, which tells it to stop, and tells us when all are gone.
             let (stop, stopped) = watch::channel(());
             for listener in listeners {
-                let listener = TcpListener::from_std(listener)?;
-                tokio::spawn(accept(listener, Arc::clone(&self.shared), stopped.clone()));
+                let door = Door::open(listener)?;
+                tokio::spawn(door.accept(Arc::clone(&self.shared), stopped.clone()));
             }
             drop(stopped);
             // An error says that the sender is gone, which means the same.
@@ -184,51 +189,14 @@ impl Worker {
     }
 }
 
-/// Accepts connections until it is told to stop.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept_one(&listener) => accepted,
-            _ = stopped.changed() => return,
-        };
-        match accepted {
-            Ok((stream, connection)) => match shared.slots.take(connection.remote.ip(), &shared.config) {
-                Some(slot) => {
-                    tokio::spawn(serve(stream, connection, slot, Arc::clone(&shared), stopped.clone()));
-                }
-                None => tracing::debug!(remote = %connection.remote, "refused: too many connections"),
-            },
-            // The client was gone before we came to it.
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                if let Some(unsaid) = shared.accept_complaints.pass() {
-                    tracing::warn!(%error, unsaid, "cannot accept connections");
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, Connection)> {
-    let (stream, remote) = listener.accept().await?;
-    let local = stream.local_addr()?;
-    Ok((stream, Connection { remote, local }))
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected)
-}
-
-/// Serves one connection. A panic in a handler ends the connection's task, and nothing else.
-async fn serve(
-    stream: TcpStream,
+/// Has hyper and the router serve the rest of a connection, of which `read` was read already.
+pub(crate) async fn serve(
+    stream: Patient<TcpStream>,
+    read: Vec<u8>,
     connection: Connection,
-    slot: Slot,
-    shared: Arc<Shared>,
+    shared: &Shared,
     mut stopped: watch::Receiver<()>,
-) {
+) -> io::Result<()> {
     let service = service_fn(|mut request| {
         request.extensions_mut().insert(connection);
         let answer = shared.router.clone().call(request);
@@ -241,7 +209,8 @@ async fn serve(
             Ok::<_, Infallible>(response)
         }
     });
-    let stream = TokioIo::new(Patient::new(stream, shared.limits));
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = TokioIo::new(tokio::io::join(Cursor::new(read).chain(reader), writer));
     let mut served = pin!(shared.http.serve_connection(stream, service));
     let result = tokio::select! {
         result = served.as_mut() => result,
@@ -250,10 +219,7 @@ async fn serve(
             served.await
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(remote = %connection.remote, %error, "connection ended");
-    }
-    drop(slot);
+    result.map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -261,8 +227,12 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tokio::io::AsyncWriteExt;
     use tokio::sync::{Notify, oneshot};
+    use tracker_core::{Config, Instant, Shards};
+    use tracker_host::Clock;
 
     use super::*;
 
@@ -290,7 +260,9 @@ mod tests {
             shutdown_timeout: Duration::from_secs(3600),
             ..HttpConfig::default()
         };
-        Server::bind_router(&["127.0.0.1:0".parse().unwrap()], router, config).unwrap()
+        let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+        let adapter = Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), config).unwrap();
+        Server::bind_router(&["127.0.0.1:0".parse().unwrap()], adapter, router).unwrap()
     }
 
     #[tokio::test]

@@ -1,0 +1,269 @@
+//! The head of a request, as far as the server answers it by itself.
+//!
+//! Nearly all that a tracker is asked are plain GETs of `/announce` and `/scrape`. [`Head::parse`] knows these and no
+//! others: whatever is unusual, or wrong, or concerns other paths is [`Head::Other`], which goes to hyper and the
+//! [`router`](crate::router) byte for byte.
+
+/// Headers of a request that is answered here. Clients send up to 8.
+const MAX_HEADERS: usize = 24;
+
+/// What the first bytes of a request are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Head<'a> {
+    /// A request to answer.
+    Whole(Request<'a>),
+    /// The beginning of one, perhaps.
+    Partial,
+    /// Something else.
+    Other,
+}
+
+/// A request for `/announce` or `/scrape` that has a head and nothing else.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Request<'a> {
+    pub(crate) asks: Asks,
+    /// What stands after the first `?` of the target, as it was sent.
+    pub(crate) query: &'a [u8],
+    pub(crate) version: Version,
+    /// Whether the client keeps the connection.
+    pub(crate) keep_alive: bool,
+    /// Bytes of the head.
+    pub(crate) len: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Announce,
+    Scrape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http10,
+    Http11,
+}
+
+impl<'a> Head<'a> {
+    /// Looks at bytes that begin with a request. Further requests may follow it.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Self {
+        let Some(line) = RequestLine::parse(bytes) else {
+            return if is_prefix_of_ours(bytes) { Self::Partial } else { Self::Other };
+        };
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let (headers_len, headers) = match httparse::parse_headers(&bytes[line.len..], &mut headers) {
+            Ok(httparse::Status::Complete(parsed)) => parsed,
+            Ok(httparse::Status::Partial) => return Self::Partial,
+            Err(_) => return Self::Other,
+        };
+        let Some(keep_alive) = keep_alive(line.version, headers) else { return Self::Other };
+        Self::Whole(Request {
+            asks: line.asks,
+            query: line.query,
+            version: line.version,
+            keep_alive,
+            len: line.len + headers_len,
+        })
+    }
+}
+
+/// Read by hand, since a query may hold bytes that httparse and hyper refuse in a target: all but a space, control
+/// characters and DEL.
+#[derive(Debug)]
+struct RequestLine<'a> {
+    asks: Asks,
+    query: &'a [u8],
+    version: Version,
+    /// With its line end.
+    len: usize,
+}
+
+impl<'a> RequestLine<'a> {
+    /// `None` when it is incomplete as well as when it is another.
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(b"GET ")?;
+        let (target, rest) = rest.split_at(rest.iter().position(|&byte| byte <= b' ' || byte == 0x7f)?);
+        let (version, rest) = if let Some(rest) = rest.strip_prefix(b" HTTP/1.1\r\n") {
+            (Version::Http11, rest)
+        } else {
+            (Version::Http10, rest.strip_prefix(b" HTTP/1.0\r\n")?)
+        };
+        let (path, query) = match target.iter().position(|&byte| byte == b'?') {
+            Some(at) => (&target[..at], &target[at + 1..]),
+            None => (target, &[][..]),
+        };
+        let asks = if is_below(path, b"/announce") {
+            Asks::Announce
+        } else if is_below(path, b"/scrape") {
+            Asks::Scrape
+        } else {
+            return None;
+        };
+        Some(Self { asks, query, version, len: bytes.len() - rest.len() })
+    }
+}
+
+/// Whether it is this path, or has it and a slash before whatever else.
+fn is_below(path: &[u8], of: &[u8]) -> bool {
+    path.strip_prefix(of).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+/// Whether bytes without a whole request line may yet become one of ours.
+fn is_prefix_of_ours(bytes: &[u8]) -> bool {
+    [&b"GET /announce"[..], b"GET /scrape"].iter().any(|ours| {
+        let common = ours.len().min(bytes.len());
+        ours[..common] == bytes[..common]
+    }) && !bytes.contains(&b'\n')
+}
+
+/// Whether the client keeps the connection; `None` when the headers ask for more than an answer to the request line.
+fn keep_alive(version: Version, headers: &[httparse::Header<'_>]) -> Option<bool> {
+    /// They announce a body or another protocol, or speak for somebody else.
+    const UNUSUAL: [&str; 6] =
+        ["content-length", "transfer-encoding", "expect", "upgrade", "forwarded", "x-forwarded-for"];
+
+    let (mut close, mut keep) = (false, version == Version::Http11);
+    for header in headers {
+        if header.name.eq_ignore_ascii_case("connection") {
+            for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                close |= option.eq_ignore_ascii_case(b"close");
+                keep |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        } else if UNUSUAL.iter().any(|unusual| header.name.eq_ignore_ascii_case(unusual)) {
+            return None;
+        }
+    }
+    Some(keep && !close)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole(bytes: &[u8]) -> Request<'_> {
+        match Head::parse(bytes) {
+            Head::Whole(request) => request,
+            other => panic!("{other:?}: {}", bytes.escape_ascii()),
+        }
+    }
+
+    #[test]
+    fn what_clients_send() {
+        // libtorrent, aria2, WebTorrent and ctorrent.
+        for (head, query, version, keep_alive) in [
+            (
+                "GET /announce?a=1&b=2 HTTP/1.1\r\nHost: 10.0.0.1:6969\r\nUser-Agent: qBittorrent/4.5.2\r\n\
+                 Accept-Encoding: gzip\r\nConnection: close\r\n\r\n",
+                &b"a=1&b=2"[..],
+                Version::Http11,
+                false,
+            ),
+            (
+                "GET /announce?a HTTP/1.1\r\nUser-Agent: aria2/1.36.0\r\nAccept: */*\r\nHost: t:6969\r\n\
+                 Pragma: no-cache\r\nCache-Control: no-cache\r\nWant-Digest: SHA-512;q=1, SHA-256;q=1, SHA;q=0.1\r\n\r\n",
+                b"a",
+                Version::Http11,
+                true,
+            ),
+            (
+                "GET /announce?a HTTP/1.1\r\nhost: t:6969\r\nconnection: keep-alive\r\naccept: */*\r\n\
+                 accept-language: *\r\nsec-fetch-mode: cors\r\nuser-agent: node\r\naccept-encoding: gzip, deflate\r\n\r\n",
+                b"a",
+                Version::Http11,
+                true,
+            ),
+            ("GET /announce?a HTTP/1.0\r\nUser-Agent: ctorrent/dnh3.3.2\r\n\r\n", b"a", Version::Http10, false),
+        ] {
+            let len = head.len();
+            let expected = Request { asks: Asks::Announce, query, version, keep_alive, len };
+            assert_eq!(whole(head.as_bytes()), expected, "{head}");
+            assert_eq!(whole(format!("{head}GET /announce").as_bytes()), expected, "{head}");
+            for cut in 0..len {
+                assert_eq!(Head::parse(&head.as_bytes()[..cut]), Head::Partial, "{}", &head[..cut]);
+            }
+        }
+    }
+
+    #[test]
+    fn paths_and_queries() {
+        for (target, asks, query) in [
+            (&b"/announce"[..], Asks::Announce, &b""[..]),
+            (b"/announce?", Asks::Announce, b""),
+            (b"/announce/", Asks::Announce, b""),
+            (b"/announce/key/more?a=?b", Asks::Announce, b"a=?b"),
+            (b"/scrape?x", Asks::Scrape, b"x"),
+            (b"/scrape/key", Asks::Scrape, b""),
+            (b"/announce?\"<>#`{}\xff\x80\\^|", Asks::Announce, b"\"<>#`{}\xff\x80\\^|"),
+        ] {
+            let head = [b"GET ", target, b" HTTP/1.1\r\n\r\n"].concat();
+            let request = whole(&head);
+            assert_eq!((request.asks, request.query), (asks, query), "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn who_keeps_the_connection() {
+        for (version, headers, expected) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: close\r\n", false),
+            ("1.1", "CONNECTION: x, Close \r\n", false),
+            ("1.1", "connection: keep-alive, close\r\n", false),
+            ("1.1", "connection: close\r\nconnection: keep-alive\r\n", false),
+            ("1.1", "connection: closed\r\n", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: Keep-Alive\r\n", true),
+            ("1.0", "Connection: keep-alive, close\r\n", false),
+            ("1.0", "Proxy-Connection: keep-alive\r\n", false),
+        ] {
+            let head = format!("GET /announce HTTP/{version}\r\n{headers}\r\n");
+            assert_eq!(whole(head.as_bytes()).keep_alive, expected, "{head}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours() {
+        for head in [
+            &b"HEAD /announce HTTP/1.1\r\n\r\n"[..],
+            b"get /announce HTTP/1.1\r\n\r\n",
+            b"\r\nGET /announce HTTP/1.1\r\n\r\n",
+            b"GET  /announce HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"GET /announced HTTP/1.1\r\n\r\n",
+            b"GET /announce%2f HTTP/1.1\r\n\r\n",
+            b"GET http://t/announce HTTP/1.1\r\n\r\n",
+            b"GET /announce\r\n\r\n",
+            b"GET /announce HTTP/1.1\n\n",
+            b"GET /announce HTTP/1.2\r\n\r\n",
+            b"GET /announce?a b HTTP/1.1\r\n\r\n",
+            b"GET /announce?a\x7f HTTP/1.1\r\n\r\n",
+            b"GET /announce?a\0 HTTP/1.1\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nNo colon\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nForwarded: for=10.0.0.1\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nX-FORWARDED-FOR: 10.0.0.1\r\n\r\n",
+            b"POST",
+            b"\x13BitTorrent",
+            b"\x16\x03\x01",
+        ] {
+            assert_eq!(Head::parse(head), Head::Other, "{}", head.escape_ascii());
+        }
+        let many = format!("GET /announce HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
+        assert_eq!(Head::parse(many.as_bytes()), Head::Other);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_a_head_or_none(line in 0_usize..3, bytes: Vec<u8>) {
+            let begin = [&b""[..], b"GET /announce?", b"GET /scrape HTTP/1.0\r\n"][line];
+            let bytes = [begin, &bytes].concat();
+            if let Head::Whole(request) = Head::parse(&bytes) {
+                prop_assert!(request.len <= bytes.len());
+                prop_assert_eq!(Head::parse(&bytes[..request.len]), Head::Whole(request));
+            }
+        }
+    }
+}
