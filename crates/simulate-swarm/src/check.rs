@@ -1,0 +1,243 @@
+//! What is wrong with an answer.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde::Serialize;
+
+use crate::answer::{AnnounceAnswer, ScrapeCounts};
+use crate::ask::{Announce, Ask, Event, Scraped};
+use crate::population::{Population, Role};
+
+/// One way in which answers are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub(crate) enum Violation {
+    /// The asker is told of itself.
+    SelfInPeers,
+    /// A peer that nobody is, or that is in another torrent.
+    Stranger,
+    /// A peer that had stopped, and been told so, before this was asked.
+    Departed,
+    /// A peer twice.
+    Duplicate,
+    /// A seeder is told of a seeder.
+    SeedForSeed,
+    /// More than was asked for.
+    TooManyPeers,
+    /// Fewer than was asked for, though more were known.
+    TooFewPeers,
+    /// Seeders or leechers that cannot be, or the asker not among them.
+    Counts,
+    /// Not a positive interval.
+    Interval,
+    /// The body is not bencode, or no dict.
+    NotBencode,
+    /// The body is bencode with keys out of order, leading zeros, or bytes behind it.
+    NotCanonical,
+    /// A key that clients need is missing or of the wrong type.
+    Keys,
+    /// The body is not what Content-Length says, or it is chunked, or there is no HTTP at all.
+    HttpFraming,
+    /// UDP: the answer to no request.
+    TransactionId,
+    /// UDP: the answer to another kind of request.
+    Action,
+    /// UDP: an answer of a length that cannot be.
+    Length,
+    /// UDP: the answer came from another address than was asked.
+    SourceAddress,
+}
+
+impl Violation {
+    /// All, in order of their values.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::SelfInPeers,
+        Self::Stranger,
+        Self::Departed,
+        Self::Duplicate,
+        Self::SeedForSeed,
+        Self::TooManyPeers,
+        Self::TooFewPeers,
+        Self::Counts,
+        Self::Interval,
+        Self::NotBencode,
+        Self::NotCanonical,
+        Self::Keys,
+        Self::HttpFraming,
+        Self::TransactionId,
+        Self::Action,
+        Self::Length,
+        Self::SourceAddress,
+    ];
+
+    /// What it means, for people.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::SelfInPeers => "the asker was among the peers",
+            Self::Stranger => "a peer that is not in the torrent",
+            Self::Departed => "a peer that had stopped before",
+            Self::Duplicate => "a peer twice",
+            Self::SeedForSeed => "a seeder for a seeder",
+            Self::TooManyPeers => "more peers than asked for",
+            Self::TooFewPeers => "fewer peers than there were",
+            Self::Counts => "impossible counts of seeders or leechers",
+            Self::Interval => "an interval that is not positive",
+            Self::NotBencode => "not a bencoded dict",
+            Self::NotCanonical => "bencode that is not canonical",
+            Self::Keys => "a key missing or of the wrong type",
+            Self::HttpFraming => "wrong HTTP framing",
+            Self::TransactionId => "an unknown transaction id",
+            Self::Action => "an unexpected action",
+            Self::Length => "an impossible length",
+            Self::SourceAddress => "an answer from another address",
+        }
+    }
+}
+
+/// The kinds of violation in one answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Violations(u32);
+
+impl Violations {
+    pub(crate) fn add(&mut self, violation: Violation) {
+        self.0 |= 1 << violation as u32;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn kinds(self) -> impl Iterator<Item = Violation> {
+        Violation::ALL.into_iter().filter(move |&violation| self.0 & 1 << violation as u32 != 0)
+    }
+}
+
+/// What the tracker claims to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claims {
+    /// It hands out no more peers than this, whatever is asked for.
+    pub(crate) max_peers: u32,
+    /// It hands seeders to seeders.
+    pub(crate) seeds_to_seeds: bool,
+}
+
+/// Checks the answer to an announce. To be called before the answer's effects are entered into the population.
+pub(crate) fn check_announce(
+    population: &mut Population,
+    claims: Claims,
+    ask: &Ask,
+    announce: &Announce,
+    answer: &AnnounceAnswer<'_>,
+    found: &mut Violations,
+) {
+    let mut count = 0;
+    for peer in answer.peers.as_chunks::<6>().0 {
+        let &[a, b, c, d, high, low] = peer;
+        let number = population.sources.number_of_v4(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]));
+        check_peer(population, claims, ask, announce, number, found);
+        count += 1;
+    }
+    for peer in answer.peers6.as_chunks::<18>().0 {
+        let (address, port) = peer.split_at(16);
+        let address: [u8; 16] = address.try_into().expect("16 bytes");
+        let port: [u8; 2] = port.try_into().expect("2 bytes");
+        let number = population.sources.number_of_v6(Ipv6Addr::from(address), u16::from_be_bytes(port));
+        check_peer(population, claims, ask, announce, number, found);
+        count += 1;
+    }
+    if count > announce.numwant {
+        found.add(Violation::TooManyPeers);
+    }
+    if answer.interval <= 0 {
+        found.add(Violation::Interval);
+    }
+    // To who leaves, trackers may say little.
+    if announce.event != Event::Stopped {
+        if count < least_peers(population, claims, announce) {
+            found.add(Violation::TooFewPeers);
+        }
+        check_counts(population, announce, answer, found);
+    }
+}
+
+fn check_peer(
+    population: &mut Population,
+    claims: Claims,
+    ask: &Ask,
+    announce: &Announce,
+    number: Option<u32>,
+    found: &mut Violations,
+) {
+    let Some(peer) = number.and_then(|number| population.peer_mut(number)) else {
+        return found.add(Violation::Stranger);
+    };
+    if peer.torrent != announce.torrent {
+        return found.add(Violation::Stranger);
+    }
+    if peer.named_by == ask.moment {
+        found.add(Violation::Duplicate);
+    }
+    peer.named_by = ask.moment;
+    if peer.gone_since <= ask.moment {
+        found.add(Violation::Departed);
+    }
+    if announce.is_seed && peer.seed_since <= ask.moment && !claims.seeds_to_seeds {
+        found.add(Violation::SeedForSeed);
+    }
+    if number == Some(ask.number) {
+        found.add(Violation::SelfInPeers);
+    }
+}
+
+/// The fewest peers that an honest answer has.
+fn least_peers(population: &Population, claims: Claims, announce: &Announce) -> u32 {
+    let least = |role| {
+        let known = population.bounds(announce.torrent, role, &announce.snapshot).least;
+        let is_own = announce.was_sure && role == Role::of(announce.is_seed);
+        known.saturating_sub(u32::from(is_own))
+    };
+    let seeders = if announce.is_seed { 0 } else { least(Role::Seeder) };
+    let eligible = least(Role::Leecher) + seeders;
+    let expected = eligible.min(announce.numwant).min(claims.max_peers);
+    // Room for trackers that pick as many as asked for and then leave out the asker and what came up twice.
+    expected.saturating_sub(1 + expected / 10)
+}
+
+fn check_counts(population: &Population, announce: &Announce, answer: &AnnounceAnswer<'_>, found: &mut Violations) {
+    for (role, count) in [(Role::Seeder, answer.seeders), (Role::Leecher, answer.leechers)] {
+        let bounds = population.bounds(announce.torrent, role, &announce.snapshot);
+        let is_new = !announce.was_sure && role == Role::of(announce.is_seed);
+        let least = bounds.least + u32::from(is_new);
+        match count {
+            None => found.add(Violation::Keys),
+            Some(count) if !(u64::from(least)..=u64::from(bounds.most)).contains(&count) => {
+                found.add(Violation::Counts);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Checks what a scrape says of one torrent.
+pub(crate) fn check_scraped(
+    population: &Population,
+    scraped: &Scraped,
+    counts: Option<ScrapeCounts>,
+    found: &mut Violations,
+) {
+    let bounds = |role| population.bounds(scraped.torrent, role, &scraped.snapshot);
+    let Some(counts) = counts else {
+        // Trackers may leave out what they do not know.
+        if bounds(Role::Seeder).least + bounds(Role::Leecher).least > 0 {
+            found.add(Violation::Keys);
+        }
+        return;
+    };
+    for (role, count) in [(Role::Seeder, counts.seeders), (Role::Leecher, counts.leechers)] {
+        let bounds = bounds(role);
+        if !(u64::from(bounds.least)..=u64::from(bounds.most)).contains(&count) {
+            found.add(Violation::Counts);
+        }
+    }
+}

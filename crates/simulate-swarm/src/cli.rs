@@ -1,0 +1,327 @@
+//! The command line.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use jiff::SignedDuration;
+
+use crate::address::{LOOPBACK_SOURCES, PORTS, Sources};
+use crate::target::{Protocol, Target};
+
+/// Plays many BitTorrent peers against a tracker, checks every answer, and measures.
+///
+/// First all peers arrive (fill), each with one announce; then they announce again and again, and some complete, leave or
+/// vanish, whose places are taken by newcomers (steady). Every answer is compared with what the tracker must and may know by
+/// then.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "On loopback each peer has an address of its own, of 127.1.0.1 to 127.255.0.1. Elsewhere all have this \
+                  machine's, and differ by port.\n\n\
+                  The same seed plays the same torrents, peers and roles. Which peer announces next depends on when \
+                  answers come.\n\n\
+                  Exit codes: 0 all answers were right; 1 there were violations or errors; 2 wrong usage."
+)]
+pub(crate) struct Cli {
+    /// The tracker: http://HOST:PORT/announce or udp://HOST:PORT
+    pub(crate) url: String,
+
+    /// How many peers are there at a time
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) peers: u32,
+
+    /// How many torrents they are in
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) torrents: u32,
+
+    /// How peers choose their torrent: at random by popularity, or evenly by turns. With as many torrents as peers, "even"
+    /// gives each torrent one peer
+    #[arg(long, value_enum, default_value_t = Spread::Zipf)]
+    pub(crate) spread: Spread,
+
+    /// Exponent of the popularity: the torrent of rank n has n^-S of the peers of the first; 0 makes all alike
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    pub(crate) zipf: f64,
+
+    /// What everything random comes of, also the info-hashes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Share of the peers that are seeders from the start
+    #[arg(long, value_name = "PERCENT", default_value_t = Percent(25.0))]
+    pub(crate) seeders: Percent,
+
+    /// Share of the steady announces by which somebody completes (a quarter), stops (half), or after which somebody vanishes;
+    /// those who take the places announce as well
+    #[arg(long, value_name = "PERCENT", default_value_t = Percent(5.0))]
+    pub(crate) leaving: Percent,
+
+    /// How many peers an announce asks for
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(..=1000))]
+    pub(crate) numwant: u32,
+
+    /// The most peers that the tracker hands out, whatever is asked for: 200 for opentracker, 74 for torrust
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) max_peers: u32,
+
+    /// How long the steady phase lasts, as 10s or 2m; 10s if there is no --announces either
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// How many announces the steady phase has
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) announces: Option<u64>,
+
+    /// Requests per second in the steady phase, begun on a fixed schedule: their latency counts from when they were due. The
+    /// default is to ask as soon as an answer has come
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// How many requests are in flight at most; 64 over UDP, 32 over HTTP
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    pub(crate) concurrency: Option<u16>,
+
+    /// HTTP: a new connection for each request, as most clients make, or connections that stay
+    #[arg(long, value_enum, default_value_t = Connection::New)]
+    pub(crate) connection: Connection,
+
+    /// Share of the requests in the steady phase that are scrapes
+    #[arg(long, value_name = "PERCENT", default_value_t = Percent(0.0))]
+    pub(crate) scrapes: Percent,
+
+    /// How many torrents a scrape asks for
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=74))]
+    pub(crate) scrape_hashes: u32,
+
+    /// Only the arrival of the peers
+    #[arg(long, conflicts_with_all = ["skip_fill", "duration", "announces", "rate"])]
+    pub(crate) fill_only: bool,
+
+    /// Take the peers for present, as after a run with --fill-only and the same options
+    #[arg(long)]
+    pub(crate) skip_fill: bool,
+
+    /// How many addresses the peers have: as many as there are peers (distinct), one, or a number that they share, each with a
+    /// port of its own. More than one needs a tracker on 127.x.y.z. Over UDP each address needs a connect every minute, so
+    /// that with more addresses than announces per minute there are as many connects as announces. With --connection
+    /// keep-alive each connection is one address, and the default is --concurrency
+    #[arg(long, value_name = "distinct|one|N")]
+    pub(crate) sources: Option<SourceCount>,
+
+    /// Process id of the tracker, to tell what it costs
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+
+    /// Write the info-hashes that these options use, one a line in hexadecimal, and exit; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) info_hashes: Option<PathBuf>,
+
+    /// The tracker hands seeders to seeders and does not claim otherwise
+    #[arg(long)]
+    pub(crate) seeds_to_seeds: bool,
+
+    /// Write all figures as JSON; - for standard output, in place of the summary
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write latency and rate over time as an SVG picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+
+    /// Neither progress bar nor summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// How peers choose their torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Spread {
+    Zipf,
+    Even,
+}
+
+/// How requests share connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Connection {
+    New,
+    KeepAlive,
+}
+
+/// From 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Percent(pub(crate) f64);
+
+impl Percent {
+    /// From 0 to 1.
+    pub(crate) fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let percent = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+        percent.filter(|percent| (0.0..=100.0).contains(percent)).map(Self).ok_or("give a percentage from 0 to 100")
+    }
+}
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// How many addresses peers have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceCount {
+    Distinct,
+    Shared(u32),
+}
+
+impl FromStr for SourceCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "distinct" => Ok(Self::Distinct),
+            "one" => Ok(Self::Shared(1)),
+            _ => {
+                let count = text.parse().ok().filter(|count| (1..=LOOPBACK_SOURCES).contains(count));
+                count.map(Self::Shared).ok_or(format!("give distinct, one, or a number up to {LOOPBACK_SOURCES}"))
+            }
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    duration.filter(|duration| !duration.is_zero()).ok_or("give a time such as 10s or 2m")
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok();
+    rate.filter(|rate| (0.01..=1e7).contains(rate)).ok_or("give a rate from 0.01 to 10000000 per second")
+}
+
+impl Cli {
+    /// Checks what the options demand of each other.
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!(
+            self.scrapes.0 == 0.0 || self.scrape_hashes <= self.torrents,
+            "a scrape of {} torrents needs as many: give --torrents {} or more",
+            self.scrape_hashes,
+            self.scrape_hashes
+        );
+        Ok(())
+    }
+
+    /// How many requests are in flight at most.
+    pub(crate) fn concurrency(&self, target: &Target) -> u16 {
+        self.concurrency.unwrap_or(if target.protocol == Protocol::Udp { 64 } else { 32 })
+    }
+
+    /// Which addresses the peers have.
+    pub(crate) fn sources(&self, target: &Target) -> Result<Sources> {
+        let keeps = self.keeps_connections(target);
+        let concurrency = u32::from(self.concurrency(target));
+        let sources = match (target.address.ip(), self.sources) {
+            (IpAddr::V4(tracker), count) if tracker.is_loopback() => {
+                let count = match count {
+                    None if keeps => concurrency,
+                    None | Some(SourceCount::Distinct) if !keeps => LOOPBACK_SOURCES,
+                    Some(SourceCount::Shared(count)) if !keeps || count == 1 || count == concurrency => count,
+                    _ => bail!(
+                        "with --connection keep-alive each connection is one address: leave out --sources, or give \
+                         --sources one or --sources {concurrency}"
+                    ),
+                };
+                Sources::loopback(count, tracker)
+            }
+            (_, None | Some(SourceCount::Shared(1))) => Sources::own(own_address(target)?),
+            (other, Some(_)) => bail!(
+                "peers with several addresses need a tracker on 127.x.y.z, and {other} is none: leave out --sources"
+            ),
+        };
+        if self.peers > sources.capacity() {
+            let needed = self.peers.div_ceil(PORTS);
+            bail!(
+                "{} peers do not fit: give at most {}, or, with a tracker on 127.x.y.z, --sources {needed} or more",
+                self.peers,
+                sources.capacity()
+            );
+        }
+        Ok(sources)
+    }
+
+    /// Whether HTTP connections stay.
+    pub(crate) fn keeps_connections(&self, target: &Target) -> bool {
+        self.connection == Connection::KeepAlive && target.protocol != Protocol::Udp
+    }
+}
+
+/// The address by which this machine reaches the tracker.
+fn own_address(target: &Target) -> Result<IpAddr> {
+    let any: IpAddr = if target.address.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+    let find = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect(target.address)?;
+        Ok::<_, std::io::Error>(socket.local_addr()?.ip())
+    };
+    let address = find().with_context(|| format!("no way leads to {}", target.address))?;
+    debug_assert!(address != Ipv4Addr::LOCALHOST);
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn sources(arguments: &[&str]) -> Result<u32> {
+        let cli = Cli::try_parse_from([&["simulate-swarm"], arguments].concat()).unwrap();
+        let target = Target::parse(&cli.url).unwrap();
+        cli.sources(&target).map(|sources| sources.count())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sources_follow_from_tracker_and_connections() {
+        const UDP: &str = "udp://127.0.0.1:6969";
+        const HTTP: &str = "http://127.0.0.1:6969/announce";
+        assert_eq!(sources(&[UDP]).unwrap(), LOOPBACK_SOURCES);
+        assert_eq!(sources(&[UDP, "--sources", "one"]).unwrap(), 1);
+        assert_eq!(sources(&[UDP, "--sources", "256"]).unwrap(), 256);
+        assert_eq!(sources(&[HTTP]).unwrap(), LOOPBACK_SOURCES);
+        assert_eq!(sources(&[HTTP, "--connection", "keep-alive"]).unwrap(), 32);
+        assert_eq!(sources(&["udp://[::1]:6969"]).unwrap(), 1);
+        for (arguments, advice) in [
+            (&["udp://[::1]:6969", "--sources", "distinct"][..], "leave out --sources"),
+            (&[HTTP, "--connection", "keep-alive", "--sources", "distinct"], "--sources one or --sources 32"),
+            (&[UDP, "--sources", "one", "--peers", "64001"], "at most 64000"),
+        ] {
+            let error = sources(arguments).unwrap_err().to_string();
+            assert!(error.contains(advice), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_are_understood() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1m 500ms"), Ok(Duration::from_millis(60_500)));
+        assert!(["0s", "-1s", "10", "x"].into_iter().all(|text| duration(text).is_err()));
+        assert_eq!(["5", "5%"].map(str::parse), [Ok(Percent(5.0)); 2]);
+        assert!(["101", "-1", "NaN", ""].into_iter().all(|text| text.parse::<Percent>().is_err()));
+        assert!(["0", "-5", "inf"].into_iter().all(|text| rate(text).is_err()));
+    }
+}

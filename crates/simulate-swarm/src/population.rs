@@ -1,0 +1,347 @@
+//! Who is in which torrent, and what the tracker must or may know of it.
+
+use rand::{Rng, RngExt};
+
+use crate::address::Sources;
+use crate::popularity::Popularity;
+
+/// A moment that does not come. Moments are counts of the requests that have begun.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// What is remembered of everybody who ever came, in 16 bytes: each handed out peer costs one look at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    pub(crate) torrent: u32,
+    /// From when on the tracker must know that the peer is a seeder.
+    pub(crate) seed_since: u32,
+    /// From when on the tracker must know that the peer has left.
+    pub(crate) gone_since: u32,
+    /// The request whose answer was the last to name the peer.
+    pub(crate) named_by: u32,
+}
+
+/// The torrent of a number that nobody has had.
+const NOWHERE: u32 = u32::MAX;
+
+/// Somebody is in this place, or will be: who leaves makes room for a newcomer of the same torrent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Who is there, or who will come.
+    pub(crate) number: u32,
+    pub(crate) torrent: u32,
+    pub(crate) presence: Presence,
+    pub(crate) is_seed: bool,
+    /// A request is in flight.
+    pub(crate) is_busy: bool,
+}
+
+/// What the tracker knows of who is in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Nothing: nobody has come yet.
+    Absent,
+    /// Perhaps something: no answer has come, or it was an error.
+    Unsure,
+    /// It has answered the latest announce.
+    Sure,
+}
+
+/// Seeder or leecher, as an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Leecher = 0,
+    Seeder = 1,
+}
+
+impl Role {
+    pub(crate) fn of(is_seed: bool) -> Self {
+        if is_seed { Self::Seeder } else { Self::Leecher }
+    }
+}
+
+/// Counts that only grow, of the peers of one role in one torrent. Differences of them tell, without a list, how many the
+/// tracker must have known during a whole exchange, and how many it can have known at any moment of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    /// Announces that brought a peer into the role have been sent.
+    pub(crate) entered: u32,
+    /// And were answered.
+    pub(crate) confirmed: u32,
+    /// Of the confirmed ones, those who have since sent that they leave the role, or have vanished.
+    pub(crate) doubted: u32,
+    /// Those for whom that was answered.
+    pub(crate) removed: u32,
+}
+
+/// What of the [`Tally`]s is kept while a request is in flight: `confirmed` and `removed`, by role.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Snapshot([(u32, u32); 2]);
+
+/// The least and the most peers of a role that the tracker can have counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) least: u32,
+    pub(crate) most: u32,
+}
+
+/// All torrents, places and peers.
+#[derive(Debug)]
+pub(crate) struct Population {
+    pub(crate) sources: Sources,
+    torrents: Vec<[Tally; 2]>,
+    places: Vec<Place>,
+    peers: Vec<Peer>,
+    /// Requests that have begun.
+    moment: u32,
+}
+
+impl Population {
+    /// Draws the torrent and role of `peers` peers. Nobody has come yet. The sources have room for them.
+    pub(crate) fn draw(
+        peers: u32,
+        torrents: u32,
+        popularity: &Popularity,
+        seeders: f64,
+        sources: Sources,
+        rng: &mut impl Rng,
+    ) -> Self {
+        debug_assert!(peers <= sources.capacity());
+        let place = |index| Place {
+            number: index,
+            torrent: popularity.torrent(index, rng),
+            presence: Presence::Absent,
+            is_seed: rng.random_bool(seeders),
+            is_busy: false,
+        };
+        let places = (0..peers).map(place).collect();
+        let mut population = Self {
+            sources,
+            torrents: vec![Default::default(); torrents as usize],
+            places,
+            peers: Vec::new(),
+            moment: 0,
+        };
+        for index in 0..peers {
+            let torrent = population.place(index).torrent;
+            population.settle(index, torrent);
+        }
+        population
+    }
+
+    pub(crate) fn places(&self) -> u32 {
+        u32::try_from(self.places.len()).expect("was made of a u32")
+    }
+
+    pub(crate) fn torrents(&self) -> u32 {
+        u32::try_from(self.torrents.len()).expect("was made of a u32")
+    }
+
+    pub(crate) fn place(&self, index: u32) -> &Place {
+        &self.places[index as usize]
+    }
+
+    pub(crate) fn place_mut(&mut self, index: u32) -> &mut Place {
+        &mut self.places[index as usize]
+    }
+
+    /// The peer with this number, if there ever was one.
+    pub(crate) fn peer_mut(&mut self, number: u32) -> Option<&mut Peer> {
+        self.peers.get_mut(number as usize).filter(|peer| peer.torrent != NOWHERE)
+    }
+
+    /// Begins a request: the moment by which it is known.
+    pub(crate) fn next_moment(&mut self) -> u32 {
+        let moment = self.moment;
+        self.moment += 1;
+        moment
+    }
+
+    /// Whether the moments are used up.
+    pub(crate) fn is_out_of_moments(&self) -> bool {
+        self.moment == NEVER - 1
+    }
+
+    /// The next peer comes to a place: with a number that shares the source of the last one if sources are `shared`. Where
+    /// the numbers are used up, the one who left comes back.
+    pub(crate) fn replace(&mut self, index: u32, is_seed: bool, shared: bool) {
+        let Place { number, torrent, .. } = *self.place(index);
+        let number = if shared {
+            // The places of a source pass on its numbers by turns.
+            let sources = self.sources.count();
+            let places_of_source = self.places().div_ceil(sources);
+            number.checked_add(places_of_source * sources).filter(|&next| next < self.sources.capacity())
+        } else {
+            u32::try_from(self.peers.len()).ok().filter(|&next| next < self.sources.capacity())
+        }
+        .unwrap_or(number);
+        *self.place_mut(index) = Place { number, torrent, presence: Presence::Absent, is_seed, is_busy: false };
+        self.settle(index, torrent);
+    }
+
+    /// Makes the record of whoever is in a place.
+    fn settle(&mut self, index: u32, torrent: u32) {
+        let number = self.place(index).number as usize;
+        let nobody = Peer { torrent: NOWHERE, seed_since: NEVER, gone_since: NEVER, named_by: NEVER };
+        if number >= self.peers.len() {
+            self.peers.resize(number + 1, nobody);
+        }
+        self.peers[number] = Peer { torrent, ..nobody };
+    }
+
+    /// An announce that brings the one in the place into a role is being sent.
+    pub(crate) fn enters(&mut self, index: u32) {
+        let Place { torrent, is_seed, .. } = *self.place(index);
+        self.tally(torrent, Role::of(is_seed)).entered += 1;
+        self.place_mut(index).presence = Presence::Unsure;
+    }
+
+    /// The one in the place leaves its role: it is being announced, or nobody will hear of it.
+    pub(crate) fn leaves(&mut self, index: u32) {
+        let Place { torrent, is_seed, presence, .. } = *self.place(index);
+        if presence == Presence::Sure {
+            self.tally(torrent, Role::of(is_seed)).doubted += 1;
+            self.place_mut(index).presence = Presence::Unsure;
+        }
+    }
+
+    /// The tracker has answered an announce of the one in the place, who stays.
+    pub(crate) fn is_confirmed(&mut self, index: u32) {
+        let Place { number, torrent, is_seed, presence, .. } = *self.place(index);
+        if presence == Presence::Sure {
+            return;
+        }
+        self.tally(torrent, Role::of(is_seed)).confirmed += 1;
+        self.place_mut(index).presence = Presence::Sure;
+        if is_seed {
+            self.peers[number as usize].seed_since = self.moment;
+        }
+    }
+
+    /// The tracker has answered that somebody left a role.
+    pub(crate) fn is_removed(&mut self, torrent: u32, role: Role) {
+        self.tally(torrent, role).removed += 1;
+    }
+
+    /// The tracker has answered that the one in the place stopped.
+    pub(crate) fn is_gone(&mut self, index: u32) {
+        let Place { number, torrent, is_seed, .. } = *self.place(index);
+        self.is_removed(torrent, Role::of(is_seed));
+        self.peers[number as usize].gone_since = self.moment;
+    }
+
+    /// Takes note of the counts of a torrent, when a request about it begins.
+    pub(crate) fn snapshot(&self, torrent: u32) -> Snapshot {
+        Snapshot(self.torrents[torrent as usize].map(|tally| (tally.confirmed, tally.removed)))
+    }
+
+    /// What the tracker can have counted between a snapshot and now.
+    pub(crate) fn bounds(&self, torrent: u32, role: Role, snapshot: &Snapshot) -> Bounds {
+        let now = self.torrents[torrent as usize][role as usize];
+        let (confirmed, removed) = snapshot.0[role as usize];
+        Bounds { least: confirmed.saturating_sub(now.doubted), most: now.entered.saturating_sub(removed) }
+    }
+
+    fn tally(&mut self, torrent: u32, role: Role) -> &mut Tally {
+        &mut self.torrents[torrent as usize][role as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn population(seed: u64, sources: u32) -> Population {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let popularity = Popularity::zipf(10, 1.0).unwrap();
+        let sources = Sources::loopback(sources, Ipv4Addr::LOCALHOST);
+        Population::draw(1000, 10, &popularity, 0.25, sources, &mut rng)
+    }
+
+    fn bounds(population: &Population, snapshot: &Snapshot) -> [(u32, u32); 2] {
+        let torrent = population.place(0).torrent;
+        [Role::Leecher, Role::Seeder].map(|role| {
+            let bounds = population.bounds(torrent, role, snapshot);
+            (bounds.least, bounds.most)
+        })
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_population() {
+        let roles = |seed| {
+            let population = population(seed, 1000);
+            (0..1000)
+                .map(|index| (population.place(index).torrent, population.place(index).is_seed))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(roles(1), roles(1));
+        assert_ne!(roles(1), roles(2));
+        let seeds = roles(1).iter().filter(|(_, is_seed)| *is_seed).count();
+        assert!((180..320).contains(&seeds), "{seeds}");
+    }
+
+    #[test]
+    fn bounds_hold_for_any_moment_of_an_exchange() {
+        let mut population = population(1, 1000);
+        population.place_mut(0).is_seed = false;
+        let torrent = population.place(0).torrent;
+        let start = population.snapshot(torrent);
+        assert_eq!(bounds(&population, &start), [(0, 0), (0, 0)]);
+        population.enters(0);
+        assert_eq!(bounds(&population, &start), [(0, 1), (0, 0)]);
+        population.is_confirmed(0);
+        // Who asked before may have been answered before.
+        assert_eq!(bounds(&population, &start), [(0, 1), (0, 0)]);
+        let started = population.snapshot(torrent);
+        assert_eq!(bounds(&population, &started), [(1, 1), (0, 0)]);
+
+        // It completes.
+        population.leaves(0);
+        population.place_mut(0).is_seed = true;
+        population.enters(0);
+        assert_eq!(bounds(&population, &started), [(0, 1), (0, 1)]);
+        population.is_confirmed(0);
+        population.is_removed(torrent, Role::Leecher);
+        assert_eq!(bounds(&population, &started), [(0, 1), (0, 1)]);
+        let completed = population.snapshot(torrent);
+        assert_eq!(bounds(&population, &completed), [(0, 0), (1, 1)]);
+
+        // It stops.
+        population.leaves(0);
+        assert_eq!(bounds(&population, &completed), [(0, 0), (0, 1)]);
+        population.is_gone(0);
+        let stopped = population.snapshot(torrent);
+        assert_eq!(bounds(&population, &stopped), [(0, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn newcomers_have_numbers_of_their_own_until_none_is_left() {
+        let mut population = population(1, 1);
+        assert_eq!(population.place(5).number, 5);
+        population.replace(5, true, false);
+        assert_eq!(population.place(5).number, 1000);
+        for _ in 0..70_000 {
+            population.replace(6, true, false);
+        }
+        assert_eq!(population.place(6).number, population.sources.capacity() - 1);
+        let torrent = population.place(6).torrent;
+        assert_eq!(population.peer_mut(63_999).unwrap().torrent, torrent);
+        assert!(population.peer_mut(64_000).is_none());
+    }
+
+    #[test]
+    fn shared_sources_stay_with_their_places() {
+        let mut population = population(1, 7);
+        let source = population.sources.source(population.place(12).number);
+        for _ in 0..10 {
+            let before = population.place(12).number;
+            population.replace(12, false, true);
+            assert!(population.place(12).number > before);
+            assert_eq!(population.sources.source(population.place(12).number), source);
+        }
+    }
+}

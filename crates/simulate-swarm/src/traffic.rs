@@ -1,0 +1,349 @@
+//! Which peer asks what next.
+
+use std::collections::VecDeque;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::ask::{Announce, Ask, Event, Kind, Scraped};
+use crate::population::{Population, Presence, Role};
+
+/// What share of the requests are of which kind, all from 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mix {
+    /// Of the peers, those that have nothing left to download.
+    pub(crate) seeders: f64,
+    /// Of the announces, those by which somebody completes or leaves. A quarter complete, half stop and the rest vanish
+    /// without a word, of which the tracker sees the newcomer who takes the place.
+    pub(crate) leaving: f64,
+    /// Of the requests, those that are scrapes.
+    pub(crate) scrapes: f64,
+    /// How many torrents one scrape asks for.
+    pub(crate) scrape_hashes: u32,
+    /// How many peers an announce asks for.
+    pub(crate) numwant: u32,
+}
+
+/// Part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Everybody comes, once.
+    Fill,
+    /// Everybody announces again and again, and some leave.
+    Steady,
+}
+
+/// What a group of places can do now.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// This.
+    Ask(Ask),
+    /// Nothing until an answer comes.
+    Busy,
+    /// Nothing more in this phase.
+    Over,
+}
+
+/// The info-hashes of a run depend on the seed only; with fewer torrents they are the first of those with more.
+pub(crate) fn info_hashes(seed: u64, torrents: u32) -> Vec<[u8; 20]> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    (0..torrents).map(|_| rng.random()).collect()
+}
+
+/// Draws requests, and enters into the population what comes of them.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    pub(crate) population: Population,
+    info_hashes: Vec<[u8; 20]>,
+    mix: Mix,
+    phase: Phase,
+    rng: StdRng,
+    /// Seeders among the places.
+    seeders: u32,
+    /// Places whose index leaves the same remainder form a group, and share a connection. For each group: who of it came
+    /// last, and who is to come next.
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Group {
+    filled: u32,
+    arrivals: VecDeque<u32>,
+}
+
+impl Traffic {
+    /// The population is new. `groups` is 1 where any connection serves any peer, and else the number of sources.
+    pub(crate) fn new(population: Population, info_hashes: Vec<[u8; 20]>, mix: Mix, groups: u32, rng: StdRng) -> Self {
+        let seeders = (0..population.places()).filter(|&index| population.place(index).is_seed).count();
+        Self {
+            seeders: u32::try_from(seeders).expect("no more than places"),
+            groups: vec![Group::default(); groups as usize],
+            phase: Phase::Fill,
+            population,
+            info_hashes,
+            mix,
+            rng,
+        }
+    }
+
+    pub(crate) fn info_hash(&self, torrent: u32) -> &[u8; 20] {
+        &self.info_hashes[torrent as usize]
+    }
+
+    /// Begins another phase. Nothing is in flight.
+    pub(crate) fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// Takes everybody for present, as after an earlier run with the same seed, which the tracker may still know.
+    pub(crate) fn assume_filled(&mut self) {
+        for index in 0..self.population.places() {
+            self.population.enters(index);
+        }
+    }
+
+    /// The next request of a group.
+    pub(crate) fn next(&mut self, group: u32) -> Turn {
+        if self.population.is_out_of_moments() {
+            return Turn::Over;
+        }
+        match self.phase {
+            Phase::Fill => self.next_arrival(group),
+            Phase::Steady => self.next_of_many(group),
+        }
+    }
+
+    fn next_arrival(&mut self, group: u32) -> Turn {
+        let filled = &mut self.groups[group as usize].filled;
+        let index = u64::from(*filled) * self.groups.len() as u64 + u64::from(group);
+        match u32::try_from(index) {
+            Ok(index) if index < self.population.places() => {
+                self.groups[group as usize].filled += 1;
+                Turn::Ask(self.announce(index, Event::Started))
+            }
+            _ => Turn::Over,
+        }
+    }
+
+    fn next_of_many(&mut self, group: u32) -> Turn {
+        if self.mix.scrapes > 0.0 && self.rng.random_bool(self.mix.scrapes) {
+            return self.scrape(group).map_or(Turn::Over, Turn::Ask);
+        }
+        if let Some(index) = self.groups[group as usize].arrivals.pop_front() {
+            return Turn::Ask(self.announce(index, Event::Started));
+        }
+        let Some(index) = self.pick(group, |traffic, index| !traffic.population.place(index).is_busy) else {
+            return Turn::Busy;
+        };
+        let is_leaving = self.mix.leaving > 0.0 && self.rng.random_bool(self.mix.leaving);
+        let event = match self.population.place(index).presence {
+            Presence::Absent => Event::Started,
+            _ if is_leaving => self.leave(index),
+            _ => Event::None,
+        };
+        Turn::Ask(self.announce(index, event))
+    }
+
+    /// How the one in a place leaves its role.
+    fn leave(&mut self, index: u32) -> Event {
+        match self.rng.random_range(0..4) {
+            0 if !self.population.place(index).is_seed => Event::Completed,
+            0..=2 => Event::Stopped,
+            _ => {
+                self.population.leaves(index);
+                self.replace(index);
+                Event::Started
+            }
+        }
+    }
+
+    /// A random place of the group that is `fit`. Looks at a few only.
+    fn pick(&mut self, group: u32, fit: impl Fn(&Self, u32) -> bool) -> Option<u32> {
+        const TRIES: u32 = 64;
+        let groups = u32::try_from(self.groups.len()).expect("was made of a u32");
+        let members = self.population.places().checked_sub(group + 1)? / groups + 1;
+        let first = self.rng.random_range(0..members);
+        let mut candidates = (0..members.min(TRIES)).map(|step| (first + step) % members * groups + group);
+        candidates.find(|&index| fit(self, index))
+    }
+
+    fn announce(&mut self, index: u32, event: Event) -> Ask {
+        let population = &mut self.population;
+        let was_sure = population.place(index).presence == Presence::Sure;
+        match event {
+            Event::None => {}
+            Event::Started => population.enters(index),
+            Event::Stopped => population.leaves(index),
+            Event::Completed => {
+                population.leaves(index);
+                population.place_mut(index).is_seed = true;
+                population.enters(index);
+                self.seeders += 1;
+            }
+        }
+        let place = population.place_mut(index);
+        place.is_busy = true;
+        let place = *place;
+        let announce = Announce {
+            place: index,
+            torrent: place.torrent,
+            event,
+            is_seed: place.is_seed,
+            was_sure: was_sure && event == Event::None,
+            numwant: if event == Event::Stopped { 0 } else { self.mix.numwant },
+            snapshot: population.snapshot(place.torrent),
+        };
+        Ask { moment: population.next_moment(), number: place.number, kind: Kind::Announce(announce) }
+    }
+
+    /// A scrape by somebody of the group, of torrents as popular as those of announces. None if the group has nobody.
+    fn scrape(&mut self, group: u32) -> Option<Ask> {
+        let asker = self.pick(group, |_, _| true)?;
+        let mut scraped: Vec<Scraped> = Vec::with_capacity(self.mix.scrape_hashes as usize);
+        while scraped.len() < self.mix.scrape_hashes as usize {
+            let index = self.rng.random_range(0..self.population.places());
+            let mut torrent = self.population.place(index).torrent;
+            while scraped.iter().any(|other| other.torrent == torrent) {
+                torrent = (torrent + 1) % self.population.torrents();
+            }
+            scraped.push(Scraped { torrent, snapshot: self.population.snapshot(torrent) });
+        }
+        let number = self.population.place(asker).number;
+        Some(Ask { moment: self.population.next_moment(), number, kind: Kind::Scrape(scraped) })
+    }
+
+    /// The tracker has carried out an announce.
+    pub(crate) fn answered(&mut self, announce: &Announce) {
+        let index = announce.place;
+        self.population.place_mut(index).is_busy = false;
+        match announce.event {
+            Event::None | Event::Started => self.population.is_confirmed(index),
+            Event::Completed => {
+                self.population.is_confirmed(index);
+                self.population.is_removed(announce.torrent, Role::Leecher);
+            }
+            Event::Stopped => {
+                self.population.is_gone(index);
+                self.expect_newcomer(index);
+            }
+        }
+    }
+
+    /// Nobody knows whether the tracker has carried out an announce.
+    pub(crate) fn failed(&mut self, announce: &Announce) {
+        self.population.place_mut(announce.place).is_busy = false;
+        if announce.event == Event::Stopped {
+            self.expect_newcomer(announce.place);
+        }
+    }
+
+    fn expect_newcomer(&mut self, index: u32) {
+        self.replace(index);
+        let group = index as usize % self.groups.len();
+        self.groups[group].arrivals.push_back(index);
+    }
+
+    /// Newcomers are leechers, unless seeders have become fewer than they shall be.
+    fn replace(&mut self, index: u32) {
+        self.seeders -= u32::from(self.population.place(index).is_seed);
+        let is_seed = f64::from(self.seeders) < self.mix.seeders * f64::from(self.population.places());
+        self.seeders += u32::from(is_seed);
+        self.population.replace(index, is_seed, self.groups.len() > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::address::Sources;
+    use crate::popularity::Popularity;
+
+    const MIX: Mix = Mix { seeders: 0.25, leaving: 0.2, scrapes: 0.1, scrape_hashes: 3, numwant: 50 };
+
+    fn traffic(groups: u32) -> Traffic {
+        let mut rng = StdRng::seed_from_u64(3);
+        let popularity = Popularity::zipf(10, 1.0).unwrap();
+        let sources = Sources::loopback(if groups == 1 { 1_000_000 } else { groups }, Ipv4Addr::LOCALHOST);
+        let population = Population::draw(200, 10, &popularity, MIX.seeders, sources, &mut rng);
+        Traffic::new(population, info_hashes(3, 10), MIX, groups, rng)
+    }
+
+    fn fill(traffic: &mut Traffic) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        for group in 0..traffic.groups.len() as u32 {
+            while let Turn::Ask(Ask { number, kind: Kind::Announce(announce), .. }) = traffic.next(group) {
+                assert_eq!(announce.event, Event::Started);
+                traffic.answered(&announce);
+                numbers.push(number);
+            }
+        }
+        traffic.begin(Phase::Steady);
+        numbers
+    }
+
+    #[test]
+    fn everybody_comes_once() {
+        for groups in [1, 7] {
+            let mut numbers = fill(&mut traffic(groups));
+            numbers.sort_unstable();
+            assert_eq!(numbers, Vec::from_iter(0..200));
+        }
+    }
+
+    #[test]
+    fn leaving_keeps_the_number_and_the_shares() {
+        for groups in [1, 7] {
+            let mut traffic = traffic(groups);
+            fill(&mut traffic);
+            let mut events = [0.0; 4];
+            let mut scrapes = 0;
+            for turn in 0..20_000 {
+                let group = turn % groups;
+                let Turn::Ask(ask) = traffic.next(group) else { panic!("nothing is in flight") };
+                match ask.kind {
+                    Kind::Announce(announce) => {
+                        if groups > 1 {
+                            assert_eq!(traffic.population.sources.source(ask.number), group);
+                        }
+                        events[announce.event as usize] += 1.0;
+                        traffic.answered(&announce);
+                    }
+                    Kind::Scrape(scraped) => {
+                        scrapes += 1;
+                        let torrents: std::collections::BTreeSet<_> = scraped.iter().map(|one| one.torrent).collect();
+                        assert_eq!(torrents.len(), 3);
+                    }
+                }
+            }
+            assert!((1800..2200).contains(&scrapes), "{scrapes}");
+            let [none, completed, started, stopped] = events.map(|count| count / events.iter().sum::<f64>());
+            assert!((0.68..0.76).contains(&none), "{none}");
+            assert!((0.01..0.06).contains(&completed), "{completed}");
+            assert!((0.07..0.14).contains(&stopped), "{stopped}");
+            assert!(started > stopped, "{started}");
+            let seeders = (0..200).filter(|&index| traffic.population.place(index).is_seed).count();
+            assert_eq!(seeders, traffic.seeders as usize);
+            assert!((40..90).contains(&seeders), "{seeders}");
+        }
+    }
+
+    #[test]
+    fn one_peer_has_one_request_in_flight() {
+        let mut traffic = traffic(1);
+        traffic.mix.scrapes = 0.0;
+        fill(&mut traffic);
+        let mut numbers = std::collections::BTreeSet::new();
+        while let Turn::Ask(ask) = traffic.next(0) {
+            assert!(numbers.insert(ask.number));
+        }
+        assert!(numbers.len() > 100);
+    }
+
+    #[test]
+    fn info_hashes_come_of_the_seed() {
+        assert_eq!(info_hashes(1, 5)[..3], info_hashes(1, 3)[..]);
+        assert_ne!(info_hashes(1, 1), info_hashes(2, 1));
+    }
+}
