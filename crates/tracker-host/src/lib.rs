@@ -1,10 +1,11 @@
-//! What a tracker needs of the machine it runs on: its clock, its addresses.
+//! What a tracker needs of the machine it runs on: its clock, its addresses, its ports.
 //!
 //! [`tracker_core`] reads no clock and knows no network interface; here is what it is told by those who embed it, whatever
 //! protocol they speak:
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
-//! - [`Addresses`] are those by which other machines reach this one.
+//! - [`Addresses`] are those by which other machines reach this one;
+//! - [`bind`] takes the ports of a server, the same way for every protocol, and [`Seldom`] keeps its log short.
 //!
 //! ```no_run
 //! use std::num::NonZeroUsize;
@@ -29,11 +30,15 @@
 //! ```
 
 mod addresses;
+mod bind;
 mod clock;
 mod expiry;
 mod gateways;
 mod interface;
+mod seldom;
 
 pub use addresses::Addresses;
+pub use bind::{BindError, Transport, all_addresses, bind};
 pub use clock::Clock;
 pub use expiry::expire_swarms;
+pub use seldom::Seldom;

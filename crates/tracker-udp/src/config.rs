@@ -1,0 +1,88 @@
+//! What can be set.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+/// Limits of the UDP adapter.
+///
+/// What a tracker does (intervals, limits on swarms and peers, who may announce) is [`tracker_core::Config`].
+/// [`validate`](Self::validate) checks the bounds that are named here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UdpConfig {
+    /// Threads that serve each address, on Linux each with a socket of its own. Those of an address to which nothing comes
+    /// sleep. Default: one per core, at most 1024.
+    pub threads: NonZeroUsize,
+    /// Bytes that requests may take up in the system while they wait for a thread, per socket. A request takes up about
+    /// 1 kB; those that find no room are lost, and clients ask again after 15 s. Linux grants at most its `net.core.rmem_max`,
+    /// 208 KiB unless somebody raised it. Default: 4 MiB, from 16 KiB to 1 GiB.
+    pub receive_buffer_bytes: usize,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UdpConfigError {
+    /// A number is too small or too large.
+    #[error("{name} is {value}, but must be from {least} to {most}")]
+    OutOfBounds {
+        /// The field.
+        name: &'static str,
+        /// What it is.
+        value: u64,
+        /// The smallest it may be.
+        least: u64,
+        /// The largest it may be.
+        most: u64,
+    },
+}
+
+impl UdpConfig {
+    /// Checks every field against its bounds. [`Adapter::new`](crate::Adapter::new) calls this.
+    ///
+    /// # Errors
+    ///
+    /// When a number is beyond what the server can keep.
+    pub fn validate(&self) -> Result<(), UdpConfigError> {
+        let bounds = [
+            ("threads", self.threads.get() as u64, 1, 1024),
+            ("receive_buffer_bytes", self.receive_buffer_bytes as u64, 16 << 10, 1 << 30),
+        ];
+        for (name, value, least, most) in bounds {
+            if value < least || value > most {
+                return Err(UdpConfigError::OutOfBounds { name, value, least, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for UdpConfig {
+    fn default() -> Self {
+        Self { threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), receive_buffer_bytes: 4 << 20 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(UdpConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_bound_is_checked() {
+        let base = UdpConfig::default;
+        for (name, config) in [
+            ("threads", UdpConfig { threads: NonZeroUsize::new(1025).unwrap(), ..base() }),
+            ("receive_buffer_bytes", UdpConfig { receive_buffer_bytes: (16 << 10) - 1, ..base() }),
+            ("receive_buffer_bytes", UdpConfig { receive_buffer_bytes: (1 << 30) + 1, ..base() }),
+        ] {
+            match config.validate() {
+                Err(UdpConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
+                Ok(()) => panic!("{name} was not checked: {config:?}"),
+            }
+        }
+    }
+}

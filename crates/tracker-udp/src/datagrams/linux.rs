@@ -1,0 +1,167 @@
+//! As many datagrams with one system call as there are, and where each of them came to.
+
+use std::array;
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, sendmmsg,
+    setsockopt, sockopt,
+};
+use socket2::Socket;
+
+use crate::request::MAX_REQUEST_BYTES;
+
+/// Most datagrams that are taken, answered and sent together. With more of them the first answer is later and a request
+/// hardly cheaper.
+const BATCH: usize = 32;
+
+/// What a thread needs to serve a socket.
+pub(crate) struct Datagrams {
+    requests: Box<[[u8; MAX_REQUEST_BYTES]; BATCH]>,
+    received: MultiHeaders<SockaddrStorage>,
+    to_send: MultiHeaders<SockaddrStorage>,
+    /// The bytes of the answers of a batch, one after the other.
+    bytes: Vec<u8>,
+    answers: Vec<Answer>,
+    /// Where each answer goes.
+    remotes: Vec<Option<SockaddrStorage>>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    bytes: Range<usize>,
+    /// From where it leaves.
+    local: IpAddr,
+}
+
+impl fmt::Debug for Datagrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagrams").finish_non_exhaustive()
+    }
+}
+
+/// Has the system tell of each datagram to which address it came.
+pub(crate) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+    }
+    Ok(())
+}
+
+impl Datagrams {
+    pub(crate) fn new(socket: &UdpSocket) -> io::Result<Self> {
+        // A message of the family's own size is all that a header has room for, received or sent.
+        let room = || match socket.local_addr() {
+            Ok(SocketAddr::V4(_)) => Ok(cmsg_space!(in_pktinfo)),
+            Ok(SocketAddr::V6(_)) => Ok(cmsg_space!(in6_pktinfo)),
+            Err(error) => Err(error),
+        };
+        Ok(Self {
+            requests: Box::new([[0; MAX_REQUEST_BYTES]; BATCH]),
+            received: MultiHeaders::preallocate(BATCH, Some(room()?)),
+            to_send: MultiHeaders::preallocate(BATCH, Some(room()?)),
+            bytes: Vec::new(),
+            answers: Vec::with_capacity(BATCH),
+            remotes: Vec::with_capacity(BATCH),
+        })
+    }
+
+    /// Waits for datagrams and sends what `answer` appends for each, if anything.
+    ///
+    /// # Errors
+    ///
+    /// When nothing comes within the socket's timeout, or the system says so.
+    pub(crate) fn serve(
+        &mut self,
+        socket: &UdpSocket,
+        mut answer: impl FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>),
+    ) -> io::Result<()> {
+        self.bytes.clear();
+        self.answers.clear();
+        self.remotes.clear();
+
+        let mut buffers = self.requests.each_mut().map(|request| [IoSliceMut::new(request)]);
+        // It waits for the first, and takes no more than have come by then.
+        let received = recvmmsg(socket.as_raw_fd(), &mut self.received, &mut buffers, MsgFlags::MSG_WAITFORONE, None)?;
+        for message in received {
+            let (Some((remote, to)), Some(local)) = (remote(&message), local(&message)) else { continue };
+            let start = self.bytes.len();
+            answer(remote, local, message.iovs().next().unwrap_or_default(), &mut self.bytes);
+            if self.bytes.len() > start {
+                self.answers.push(Answer { bytes: start..self.bytes.len(), local });
+                self.remotes.push(Some(to));
+            }
+        }
+        self.send(socket);
+        Ok(())
+    }
+
+    /// Sends the answers. One call for all that leave from the same address, which mostly is all: the address is not given
+    /// per datagram.
+    fn send(&mut self, socket: &UdpSocket) {
+        let mut remotes = self.remotes.as_slice();
+        for run in self.answers.chunk_by(|one, next| one.local == next.local) {
+            let (to, rest) = remotes.split_at(run.len());
+            remotes = rest;
+            let slices: [_; BATCH] = array::from_fn(|at| {
+                [IoSlice::new(run.get(at).map_or(&[], |answer| &self.bytes[answer.bytes.clone()]))]
+            });
+            send_from(socket, run[0].local, &slices[..run.len()], to, &mut self.to_send);
+        }
+    }
+}
+
+/// Sends without waiting: an answer that the system does not take is lost, as it might be on its way; the client asks again.
+fn send_from(
+    socket: &UdpSocket,
+    local: IpAddr,
+    mut slices: &[[IoSlice<'_>; 1]],
+    mut to: &[Option<SockaddrStorage>],
+    headers: &mut MultiHeaders<SockaddrStorage>,
+) {
+    let (v4, v6);
+    let source = match local {
+        IpAddr::V4(ip) => {
+            let s_addr = u32::from_ne_bytes(ip.octets());
+            v4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: in_addr { s_addr }, ipi_addr: in_addr { s_addr: 0 } };
+            ControlMessage::Ipv4PacketInfo(&v4)
+        }
+        IpAddr::V6(ip) => {
+            v6 = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+            ControlMessage::Ipv6PacketInfo(&v6)
+        }
+    };
+    while !slices.is_empty() {
+        let sent = match sendmmsg(socket.as_raw_fd(), headers, slices, to, [source], MsgFlags::MSG_DONTWAIT) {
+            Ok(sent) => sent.count(),
+            Err(Errno::EINTR) => 0,
+            // It is about the first one.
+            Err(_) => 1,
+        };
+        (slices, to) = (&slices[sent..], &to[sent..]);
+    }
+}
+
+fn remote(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<(SocketAddr, SockaddrStorage)> {
+    let storage = message.address?;
+    let v4 = storage.as_sockaddr_in().map(|address| SocketAddrV4::from(*address).into());
+    let v6 = || storage.as_sockaddr_in6().map(|address| SocketAddrV6::from(*address).into());
+    Some((v4.or_else(v6)?, storage))
+}
+
+/// To which address it came; for a broadcast, by which of ours it is answered.
+fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
+    message.cmsgs().ok()?.find_map(|message| match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => Some(IpAddr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())),
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
+        _ => None,
+    })
+}

@@ -1,0 +1,37 @@
+//! The one place where an error becomes the answer to a client.
+//!
+//! The protocol has no field for when to come back; clients decide that themselves.
+
+use tracker_core::{AnnounceError, ScrapeError};
+
+use crate::response::encode_error;
+
+/// What a client is told instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    reason: String,
+}
+
+impl Failure {
+    /// The text for the user of the client.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Appends the answer.
+    pub(crate) fn encode(&self, transaction_id: u32, out: &mut Vec<u8>) {
+        encode_error(transaction_id, &self.reason, out);
+    }
+}
+
+impl From<AnnounceError> for Failure {
+    fn from(error: AnnounceError) -> Self {
+        Self { reason: error.to_string() }
+    }
+}
+
+impl From<ScrapeError> for Failure {
+    fn from(error: ScrapeError) -> Self {
+        Self { reason: error.to_string() }
+    }
+}

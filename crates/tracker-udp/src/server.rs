@@ -1,0 +1,175 @@
+//! The server.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::sync::mpsc;
+use tracker_host::{BindError, Transport, bind};
+
+use crate::Adapter;
+use crate::datagrams::{self, Datagrams};
+
+/// How soon a thread to which nothing comes sees that it is to stop.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Serves an [`Adapter`] over UDP.
+///
+/// Threads of its own, which wait for datagrams and need no runtime: one for each address and core, on Linux with a socket
+/// of its own. An answer leaves from the address the request came to.
+///
+/// ```no_run
+/// use tracker_udp::{Adapter, Server, all_addresses};
+///
+/// # async fn example(adapter: Adapter) -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::bind(&all_addresses(6969), adapter)?;
+/// println!("listening on {:?}", server.local_addrs());
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// server.run(async { _ = stopped.await }).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    sockets: Vec<UdpSocket>,
+    local_addrs: Vec<SocketAddr>,
+    adapter: Adapter,
+}
+
+impl Server {
+    /// Listens on all of these addresses. From now on datagrams queue up, until [`run`](Self::run) answers them.
+    ///
+    /// An IPv6 address takes IPv6 only. When all addresses of both families are asked for (as
+    /// [`all_addresses`](crate::all_addresses) does) and the machine has one family only, the other is left out. Port 0
+    /// takes a free port, one for each address.
+    ///
+    /// # Errors
+    ///
+    /// The first address that cannot be listened on. A port that any other program listens on is an error, even where the
+    /// system would share it.
+    pub fn bind(addresses: &[SocketAddr], adapter: Adapter) -> Result<Self, BindError> {
+        let config = adapter.config();
+        let prepare = |socket: &Socket, address| {
+            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_recv_buffer_size(config.receive_buffer_bytes)?;
+            datagrams::prepare(socket, address)
+        };
+        let sockets = bind(addresses, Transport::Udp, config.threads, prepare)?;
+        let local_addrs = sockets[0].iter().filter_map(|socket| socket.local_addr().ok()?.as_socket()).collect();
+        let sockets = sockets.into_iter().flatten().map(UdpSocket::from).collect();
+        Ok(Self { sockets, local_addrs, adapter })
+    }
+
+    /// The addresses it listens on, with their ports, in the order in which they were asked for.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Serves until `shutdown` is ready. It takes up to a quarter of a second then until all threads have ended and the
+    /// ports are free, which they are when this returns. When the future is dropped instead, the server stops likewise, in
+    /// the background.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be set up, or its socket fails for good: all others stop then.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let adapter = self.adapter;
+        let answer = move |remote, local, datagram: &[u8], out: &mut Vec<u8>| {
+            adapter.answer(remote, local, datagram, out);
+        };
+        run(self.sockets, answer, shutdown).await
+    }
+}
+
+/// Has each socket served by a thread.
+async fn run(sockets: Vec<UdpSocket>, answer: impl Answer, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let stop = StopOnDrop(Arc::default());
+    let (done, mut finished) = mpsc::unbounded_channel();
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let worker = Worker { stopped: Arc::clone(&stop.0), answer: answer.clone() };
+        let done = done.clone();
+        thread::Builder::new().name(format!("udp-{number}")).spawn(move || {
+            // A thread that panics must not leave a server with fewer threads than addresses.
+            let result = catch_unwind(AssertUnwindSafe(|| worker.run(socket)));
+            // Nobody listens when `run` was dropped.
+            _ = done.send(result.unwrap_or_else(|_| Err(io::Error::other("a thread of the UDP server panicked"))));
+        })?;
+    }
+    drop(done);
+
+    let mut result = Ok(());
+    tokio::select! {
+        () = shutdown => {}
+        Some(ended) = finished.recv() => result = ended,
+    }
+    drop(stop);
+    while let Some(ended) = finished.recv().await {
+        result = result.and(ended);
+    }
+    result
+}
+
+/// What [`Adapter::answer`] does.
+trait Answer: FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>) + Clone + Send + 'static {}
+
+impl<F: FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>) + Clone + Send + 'static> Answer for F {}
+
+/// Tells the threads to stop.
+#[derive(Debug)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One thread's part.
+struct Worker<A> {
+    stopped: Arc<AtomicBool>,
+    answer: A,
+}
+
+impl<A: Answer> Worker<A> {
+    /// Serves until it is stopped. The socket is closed when this returns.
+    fn run(mut self, socket: UdpSocket) -> io::Result<()> {
+        let mut datagrams = Datagrams::new(&socket)?;
+        while !self.stopped.load(Ordering::Relaxed) {
+            let served = datagrams.serve(&socket, |remote, local, datagram, out| {
+                let before = out.len();
+                // A bug costs the datagram that showed it: what the tracker shares stays usable, and what is this thread's
+                // own is emptied before each use.
+                if catch_unwind(AssertUnwindSafe(|| (self.answer)(remote, local, datagram, out))).is_err() {
+                    out.truncate(before);
+                }
+            });
+            match served {
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it says nothing about the socket itself: nothing came in time, or an answer of before did not arrive.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        WouldBlock
+            | TimedOut
+            | Interrupted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
+            | OutOfMemory
+    )
+}

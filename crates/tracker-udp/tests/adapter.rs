@@ -1,0 +1,214 @@
+//! Datagrams and their answers, without a socket.
+
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+
+use tracker_core::{
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers,
+};
+use tracker_udp::{Action, Adapter, Announce, MAX_SCRAPE_HASHES, Request};
+
+use crate::support::{INFO_HASH, adapter, announce, connection_id, datagram};
+
+/// One client, and the address of ours that it asks.
+struct Client<'a> {
+    adapter: &'a Adapter,
+    remote: SocketAddr,
+    local: IpAddr,
+}
+
+impl<'a> Client<'a> {
+    fn new(adapter: &'a Adapter, remote: &str) -> Self {
+        let remote: SocketAddr = remote.parse().unwrap();
+        let local = if remote.is_ipv4() { "10.0.0.1" } else { "fd77::1" };
+        Self { adapter, remote, local: local.parse().unwrap() }
+    }
+
+    fn send(&self, datagram: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.adapter.answer(self.remote, self.local, datagram, &mut out);
+        out
+    }
+
+    fn connect(&self) -> u64 {
+        let mut connect = Vec::new();
+        Request::connect(1).encode(&mut connect);
+        connection_id(&self.send(&connect), 1)
+    }
+
+    fn ask(&self, action: Action<'_>) -> Vec<u8> {
+        self.send(&datagram(self.connect(), 0x0102_0304, action))
+    }
+
+    /// The answer, without its action and transaction id.
+    fn announce(&self, announce: Announce<'_>) -> Vec<u8> {
+        let answer = self.ask(Action::Announce(announce));
+        assert_eq!(answer[..8], *b"\0\0\0\x01\x01\x02\x03\x04");
+        answer[8..].to_vec()
+    }
+}
+
+#[test]
+fn a_client_learns_of_those_before() {
+    let (_, adapter) = adapter(Config::default(), 1);
+    let first = Client::new(&adapter, "10.0.0.8:4000");
+    assert_eq!(first.announce(announce(1, 6881)), b"\0\0\0\x3c\0\0\0\x01\0\0\0\0");
+    let second = Client::new(&adapter, "10.0.0.9:4000");
+    let seeding = Announce { left: 0, ..announce(2, 6882) };
+    assert_eq!(second.announce(seeding), b"\0\0\0\x3c\0\0\0\x01\0\0\0\x01\x0a\0\0\x08\x1a\xe1");
+    let leaving = Announce { event: 3, ..seeding };
+    assert_eq!(second.announce(leaving), b"\0\0\0\x3c\0\0\0\x01\0\0\0\0");
+}
+
+#[test]
+fn an_answer_has_the_peers_of_one_family() {
+    let (shards, adapter) = adapter(Config::default(), 1);
+    Client::new(&adapter, "10.0.0.8:4000").announce(announce(1, 6881));
+    Client::new(&adapter, "[fd77::8]:4000").announce(announce(2, 6882));
+    assert_eq!(shards.totals().peers(), 2);
+
+    let head = b"\0\0\0\x3c\0\0\0\x03\0\0\0\0";
+    let v4 = Client::new(&adapter, "10.0.0.9:4000").announce(announce(3, 6883));
+    assert_eq!(v4, [head.as_slice(), b"\x0a\0\0\x08\x1a\xe1"].concat());
+    // As a socket of both families has it.
+    let mapped = Client::new(&adapter, "[::ffff:10.0.0.9]:4000").announce(announce(3, 6883));
+    assert_eq!(mapped, v4);
+    let v6 = Client::new(&adapter, "[fd77::9]:4000").announce(announce(4, 6884));
+    let head = b"\0\0\0\x3c\0\0\0\x04\0\0\0\0";
+    assert_eq!(v6, [head.as_slice(), b"\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x08\x1a\xe2"].concat());
+}
+
+#[test]
+fn clients_of_udp_and_http_meet() {
+    // What tracker-http hands in.
+    let by_http = AnnounceRequest {
+        info_hash: InfoHash::new(INFO_HASH),
+        peer_id: PeerId::new([b'h'; 20]),
+        key: PeerKey::NONE,
+        remote: [10, 0, 0, 7].into(),
+        local: [10, 0, 0, 1].into(),
+        claimed_ip: None,
+        port: 6880,
+        uploaded: 0,
+        downloaded: 0,
+        left: Some(0),
+        event: Some(AnnounceEvent::Started),
+        numwant: None,
+        families: Families::Both,
+        peer_ids: false,
+    };
+    let (shards, adapter) = adapter(Config::default(), 1);
+    let mut peers = Peers::default();
+    shards.announce(Instant::ZERO, &mut rand::rng(), &by_http, &mut peers).unwrap();
+    let answer = Client::new(&adapter, "10.0.0.8:4000").announce(announce(1, 6881));
+    assert_eq!(answer, b"\0\0\0\x3c\0\0\0\x01\0\0\0\x01\x0a\0\0\x07\x1a\xe0");
+
+    shards.announce(Instant::ZERO, &mut rand::rng(), &by_http, &mut peers).unwrap();
+    assert_eq!(peers.v4(), [[10, 0, 0, 8, 0x1a, 0xe1]]);
+}
+
+#[test]
+fn one_client_over_udp_and_http_has_one_key() {
+    let (shards, adapter) = adapter(Config::default(), 1);
+    Client::new(&adapter, "10.0.0.8:4000").announce(Announce { key: 0xE0B5_5AB7, ..announce(1, 6881) });
+    let mut request = announce(1, 7000).to_request("10.0.0.8:80".parse().unwrap(), [10, 0, 0, 1].into(), 50);
+    // From another port, over HTTP: the same client, so that the old place is given up.
+    request.key = PeerKey::from_number(0xE0B5_5AB7);
+    shards.announce(Instant::ZERO, &mut rand::rng(), &request, &mut Peers::default()).unwrap();
+    assert_eq!(shards.totals().peers(), 1);
+}
+
+#[test]
+fn a_claimed_address_counts_from_trusted_networks_only() {
+    let trusted = Config { trusted_networks: vec!["10.0.0.8/32".parse().unwrap()], ..Config::default() };
+    let (_, adapter) = adapter(trusted, 1);
+    let claiming = |peer, port| Announce { ip: [10, 0, 0, 77].into(), ..announce(peer, port) };
+    Client::new(&adapter, "10.0.0.8:4000").announce(claiming(1, 1));
+    Client::new(&adapter, "10.0.0.9:4000").announce(claiming(2, 2));
+    let answer = Client::new(&adapter, "10.0.0.10:4000").announce(announce(3, 3));
+    let (peers, _) = answer[12..].as_chunks::<6>();
+    let mut peers = peers.to_vec();
+    peers.sort();
+    assert_eq!(peers, [[10, 0, 0, 9, 0, 2], [10, 0, 0, 77, 0, 1]]);
+}
+
+#[test]
+fn answers_fit_a_frame_whatever_is_asked_for() {
+    let config = Config { max_numwant: 1000, default_numwant: 1000, ..Config::default() };
+    let (_, adapter) = adapter(config, 1);
+    for host in 0..300_u16 {
+        for remote in [format!("10.1.{}.{}:4000", host / 200, host % 200 + 1), format!("[fd77::2:{host}]:4000")] {
+            Client::new(&adapter, &remote).announce(Announce { num_want: 0, ..announce(1, 6881) });
+        }
+    }
+    for num_want in [-1, 1000, i32::MAX] {
+        let asking = Announce { num_want, ..announce(2, 6881) };
+        assert_eq!(Client::new(&adapter, "10.0.0.9:4000").announce(asking).len(), 12 + 6 * 238);
+        assert_eq!(Client::new(&adapter, "[fd77::9]:4000").announce(asking).len(), 12 + 18 * 79);
+    }
+    let asking = Announce { num_want: 10, ..announce(2, 6881) };
+    assert_eq!(Client::new(&adapter, "10.0.0.9:4000").announce(asking).len(), 12 + 6 * 10);
+}
+
+#[test]
+fn a_scrape_tells_of_each_torrent_in_turn() {
+    let (shards, adapter) = adapter(Config::default(), 1);
+    let client = Client::new(&adapter, "10.0.0.9:4000");
+    client.announce(announce(1, 6881));
+    client.announce(Announce { left: 0, event: 1, ..announce(1, 6881) });
+    let hashes: Vec<_> = (0..80).map(|torrent| if torrent % 2 == 0 { INFO_HASH } else { [torrent; 20] }).collect();
+    let answer = client.ask(Action::Scrape(&hashes));
+    let known = b"\0\0\0\x01\0\0\0\x01\0\0\0\0";
+    let pairs = [known, [0; 12].as_slice()].concat().repeat(MAX_SCRAPE_HASHES / 2);
+    assert_eq!(answer, [b"\0\0\0\x02\x01\x02\x03\x04".as_slice(), &pairs].concat());
+    assert_eq!(shards.totals().scrapes, 1);
+    assert_eq!(client.ask(Action::Scrape(&[])), b"\0\0\0\x02\x01\x02\x03\x04");
+}
+
+#[test]
+fn a_refusal_says_why() {
+    let (_, adapter) = adapter(Config { access: Access::Lan { own: Vec::new() }, ..Config::default() }, 1);
+    let client = Client::new(&adapter, "203.0.113.9:4000");
+    let reason = b"this tracker does not serve 203.0.113.9: it is set up for other networks";
+    let refused = [b"\0\0\0\x03\x01\x02\x03\x04".as_slice(), reason].concat();
+    assert_eq!(client.ask(Action::Announce(announce(1, 6881))), refused);
+    assert_eq!(client.ask(Action::Scrape(&[INFO_HASH])), refused);
+}
+
+#[test]
+fn strangers_get_no_more_than_they_send() {
+    let (shards, adapter) = adapter(Config::default(), 1);
+    let client = Client::new(&adapter, "10.0.0.9:4000");
+    let id = client.connect();
+    let of_another = Client::new(&adapter, "10.0.0.10:4000").connect();
+    for wrong in [0, u64::MAX, 0x417_2710_1980, of_another, id ^ 1, id ^ (1 << 63)] {
+        for action in [Action::Announce(announce(1, 6881)), Action::Scrape(&[INFO_HASH])] {
+            assert_eq!(client.send(&datagram(wrong, 1, action)), b"", "{wrong:x}");
+        }
+    }
+    assert_eq!((shards.totals().peers(), shards.totals().scrapes), (0, 0));
+
+    // The port may change, as it does behind some routers.
+    let elsewhere = Client::new(&adapter, "10.0.0.9:5000");
+    assert_ne!(elsewhere.send(&datagram(id, 1, Action::Announce(announce(1, 6881)))), b"");
+
+    let mut connect = Vec::new();
+    Request::connect(1).encode(&mut connect);
+    assert_eq!(client.send(&connect).len(), connect.len());
+}
+
+#[test]
+fn what_is_too_short_is_dropped_and_what_is_longer_is_taken() {
+    let (shards, adapter) = adapter(Config::default(), 1);
+    let client = Client::new(&adapter, "10.0.0.9:4000");
+    let whole = datagram(client.connect(), 9, Action::Announce(announce(1, 6881)));
+    for length in 0..whole.len() {
+        assert_eq!(client.send(&whole[..length]), b"", "{length}");
+    }
+    assert_eq!(shards.totals().peers(), 0);
+    for more in [b"\x02\x09/announce\x00".as_slice(), b"\x02\x07/scrape", b"\x02\xff/", b"\xff", &[0; 900]] {
+        let answer = client.send(&[whole.as_slice(), more].concat());
+        assert_eq!(answer, b"\0\0\0\x01\0\0\0\x09\0\0\0\x3c\0\0\0\x01\0\0\0\0", "{}", more.escape_ascii());
+    }
+}
