@@ -193,7 +193,9 @@ impl FromStr for SourceCount {
             "one" => Ok(Self::Shared(1)),
             _ => {
                 let count = text.parse().ok().filter(|count| (1..=LOOPBACK_SOURCES).contains(count));
-                count.map(Self::Shared).ok_or(format!("give distinct, one, or a number up to {LOOPBACK_SOURCES}"))
+                count
+                    .map(Self::Shared)
+                    .ok_or_else(|| format!("give distinct, one, or a number up to {LOOPBACK_SOURCES}"))
             }
         }
     }
@@ -217,6 +219,15 @@ impl Cli {
             "a scrape of {} torrents needs as many: give --torrents {} or more",
             self.scrape_hashes,
             self.scrape_hashes
+        );
+        Ok(())
+    }
+
+    /// Checks what the options demand of the tracker.
+    pub(crate) fn check_target(&self, target: &Target) -> Result<()> {
+        ensure!(
+            self.scrapes.0 == 0.0 || !matches!(target.protocol, Protocol::Http { scrape: None, .. }),
+            "there is no scrape URL where the path does not end in /announce: leave out --scrapes"
         );
         Ok(())
     }

@@ -18,6 +18,8 @@ mod http;
 #[cfg(target_os = "linux")]
 mod pace;
 #[cfg(target_os = "linux")]
+mod persona;
+#[cfg(target_os = "linux")]
 mod play;
 #[cfg(target_os = "linux")]
 mod plot;

@@ -40,7 +40,10 @@ fn draw(svg: &mut String, title: &str, samples: &[Sample]) -> Outcome {
     Ok(())
 }
 
-fn chart(area: &Area<'_>, name: &str, lines: &[(&str, RGBColor, Vec<(f64, f64)>)]) -> Outcome {
+/// Its name, its colour, and its points.
+type Line<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
+
+fn chart(area: &Area<'_>, name: &str, lines: &[Line<'_>]) -> Outcome {
     let end = |value: fn(&(f64, f64)) -> f64| {
         let all = lines.iter().flat_map(|(_, _, points)| points);
         all.map(value).fold(f64::MIN_POSITIVE, f64::max)

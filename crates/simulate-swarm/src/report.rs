@@ -11,6 +11,8 @@ use crate::record::{Errors, Record};
 
 /// A thread that computes for this share of the time has no time left.
 const SATURATED: f64 = 0.9;
+/// One that computes for less than this share mostly waits.
+const BUSY: f64 = 0.6;
 
 /// The whole run.
 #[derive(Debug, Serialize)]
@@ -110,6 +112,8 @@ pub(crate) enum Bottleneck {
     Tracker,
     SimulateSwarm,
     Rate,
+    /// The tracker and simulate-swarm both waited: for each other, or for the machine.
+    Neither,
 }
 
 /// What a phase used besides what its record tells.
@@ -130,7 +134,7 @@ impl PhaseReport {
         let requests_per_second = ratio(requests as f64, seconds);
         let own_share = ratio(spent.own_cpu.as_secs_f64(), seconds);
         let tracker = spent.tracker.map(|usage| Cost::new(record, usage, seconds, is_fill));
-        let tracker_share = tracker.map_or(0.0, |cost| cost.cpu_percent / 100.0);
+        let tracker_share = tracker.map(|cost| cost.cpu_percent / 100.0);
         Self {
             requests,
             announces: record.announces,
@@ -156,13 +160,15 @@ impl PhaseReport {
 }
 
 /// `of_rate`: the share of the requested rate that was reached.
-fn bottleneck(own_share: f64, tracker_share: f64, of_rate: Option<f64>) -> Bottleneck {
+fn bottleneck(own_share: f64, tracker_share: Option<f64>, of_rate: Option<f64>) -> Bottleneck {
     if of_rate.is_some_and(|share| share > 0.98) {
-        Bottleneck::Rate
-    } else if own_share >= SATURATED && tracker_share < SATURATED {
-        Bottleneck::SimulateSwarm
-    } else {
-        Bottleneck::Tracker
+        return Bottleneck::Rate;
+    }
+    match tracker_share {
+        Some(share) if share >= SATURATED => Bottleneck::Tracker,
+        _ if own_share >= SATURATED => Bottleneck::SimulateSwarm,
+        Some(share) if share < BUSY && own_share < BUSY => Bottleneck::Neither,
+        _ => Bottleneck::Tracker,
     }
 }
 
@@ -213,11 +219,13 @@ mod tests {
 
     #[test]
     fn who_is_busy_is_the_bottleneck() {
-        assert_eq!(bottleneck(0.5, 0.99, None), Bottleneck::Tracker);
-        assert_eq!(bottleneck(0.95, 0.95, None), Bottleneck::Tracker);
-        assert_eq!(bottleneck(0.95, 0.5, None), Bottleneck::SimulateSwarm);
-        assert_eq!(bottleneck(0.95, 0.5, Some(0.5)), Bottleneck::SimulateSwarm);
-        assert_eq!(bottleneck(0.1, 0.1, Some(0.999)), Bottleneck::Rate);
+        assert_eq!(bottleneck(0.5, Some(0.99), None), Bottleneck::Tracker);
+        assert_eq!(bottleneck(0.95, Some(0.95), None), Bottleneck::Tracker);
+        assert_eq!(bottleneck(0.5, None, None), Bottleneck::Tracker);
+        assert_eq!(bottleneck(0.95, Some(0.5), None), Bottleneck::SimulateSwarm);
+        assert_eq!(bottleneck(0.95, None, Some(0.5)), Bottleneck::SimulateSwarm);
+        assert_eq!(bottleneck(0.3, Some(0.4), None), Bottleneck::Neither);
+        assert_eq!(bottleneck(0.1, Some(0.1), Some(0.999)), Bottleneck::Rate);
         assert_eq!(serde_json::to_string(&Bottleneck::SimulateSwarm).unwrap(), "\"simulate-swarm\"");
     }
 

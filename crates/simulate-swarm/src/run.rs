@@ -59,6 +59,7 @@ struct Stage<'a> {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let prepared = cli.check().and_then(|()| Target::parse(&cli.url)).and_then(|target| {
+        cli.check_target(&target)?;
         let sources = cli.sources(&target)?;
         let popularity = popularity(&cli)?;
         Ok((target, sources, popularity))
@@ -101,13 +102,9 @@ fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity
     let settings = settings(cli, target, sources.count());
     let client = match &target.protocol {
         Protocol::Udp => Client::Udp(UdpClient::open(target, &sources, concurrency)?),
-        Protocol::Http { .. } => Client::Http(HttpClient::open(
-            target,
-            &sources,
-            concurrency,
-            cli.keeps_connections(target),
-            cli.scrapes.0 > 0.0,
-        )?),
+        Protocol::Http { .. } => {
+            Client::Http(HttpClient::open(target, &sources, concurrency, cli.keeps_connections(target))?)
+        }
     };
     let groups = if cli.keeps_connections(target) { sources.count() } else { 1 };
     let mut rng = StdRng::seed_from_u64(cli.seed.wrapping_add(1));

@@ -90,6 +90,7 @@ fn bottleneck(phase: &PhaseReport) -> &'static str {
     match phase.bottleneck {
         Bottleneck::Rate => "the rate that was asked for",
         Bottleneck::Tracker => "the tracker",
+        Bottleneck::Neither => "neither side: more --concurrency helps, or a machine that others leave alone",
         Bottleneck::SimulateSwarm => {
             "simulate-swarm: the tracker can do more than this rate shows; compare CPU per request instead"
         }

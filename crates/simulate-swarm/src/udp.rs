@@ -17,8 +17,6 @@ use crate::play::{Next, Play};
 use crate::record::Exchange;
 use crate::target::Target;
 
-pub(crate) use self::packet::{downloaded, key, left, peer_id, uploaded};
-
 /// How long a client may use a connection id (BEP 15), less a margin.
 const ID_LIFE: Duration = Duration::from_secs(55);
 /// A request is sent again after this time, and again after twice the time, and given up after four times the time.

@@ -1,6 +1,7 @@
 //! The packets of BEP 15.
 
 use crate::ask::Announce;
+use crate::persona;
 
 /// Room for the longest request: a scrape of 74 torrents.
 pub(crate) const LONGEST_REQUEST: usize = 16 + 74 * 20;
@@ -54,18 +55,17 @@ pub(crate) fn announce(
     (number, port): (u32, u16),
     announce: &Announce,
 ) -> usize {
-    let left = if announce.is_seed { 0 } else { left(number) };
     Writer { out, length: 0 }
         .head(connection, Action::Announce, transaction)
         .put(info_hash)
-        .put(&peer_id(number))
-        .put(&downloaded(number).to_be_bytes())
-        .put(&left.to_be_bytes())
-        .put(&uploaded(number).to_be_bytes())
+        .put(&persona::peer_id(number))
+        .put(&persona::downloaded(number).to_be_bytes())
+        .put(&persona::left(number, announce.is_seed).to_be_bytes())
+        .put(&persona::uploaded(number).to_be_bytes())
         .put(&(announce.event as u32).to_be_bytes())
         // The address is where the packet comes from.
         .put(&[0; 4])
-        .put(&key(number).to_be_bytes())
+        .put(&persona::key(number).to_be_bytes())
         .put(&announce.numwant.to_be_bytes())
         .put(&port.to_be_bytes())
         .length
@@ -79,37 +79,6 @@ pub(crate) fn scrape<'a>(
 ) -> usize {
     let writer = Writer { out, length: 0 }.head(connection, Action::Scrape, transaction);
     info_hashes.fold(writer, |writer, info_hash| writer.put(info_hash)).length
-}
-
-/// The peer id of a peer, in the style of BEP 20. No byte needs an escape in a URL.
-pub(crate) fn peer_id(number: u32) -> [u8; 20] {
-    let mut id = *b"-SS0100-000000000000";
-    let mut rest = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for digit in &mut id[8..] {
-        *digit = b"0123456789abcdef"[(rest >> 60) as usize];
-        rest <<= 4;
-    }
-    id
-}
-
-/// The key of a peer (BEP 7).
-pub(crate) fn key(number: u32) -> u32 {
-    number.wrapping_mul(0x9e37_79b1)
-}
-
-/// What a leecher has left to download, in bytes; never 0.
-pub(crate) fn left(number: u32) -> u64 {
-    (u64::from(number) % 50_000 + 1) * 16_384
-}
-
-/// What a peer has downloaded, in bytes.
-pub(crate) fn downloaded(number: u32) -> u64 {
-    u64::from(number) % 40_000 * 16_384
-}
-
-/// What a peer has uploaded, in bytes.
-pub(crate) fn uploaded(number: u32) -> u64 {
-    u64::from(number) % 30_000 * 16_384
 }
 
 /// The big-endian number at this place of a packet that is long enough.
@@ -140,22 +109,15 @@ mod tests {
         };
         assert_eq!(announce(&mut out, (7, 8), b"abcdefghijklmnopqrst", (9, 0x1ae1), &request), 98);
         assert_eq!(out[..36], *b"\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x08abcdefghijklmnopqrst");
-        assert_eq!(out[36..56], peer_id(9));
-        assert_eq!(out[56..64], downloaded(9).to_be_bytes());
+        assert_eq!(out[36..56], persona::peer_id(9));
+        assert_eq!(out[56..64], persona::downloaded(9).to_be_bytes());
         assert_eq!(out[64..72], [0; 8]);
-        assert_eq!(out[72..80], uploaded(9).to_be_bytes());
+        assert_eq!(out[72..80], persona::uploaded(9).to_be_bytes());
         assert_eq!(out[80..88], [0, 0, 0, 2, 0, 0, 0, 0]);
-        assert_eq!(out[88..92], key(9).to_be_bytes());
+        assert_eq!(out[88..92], persona::key(9).to_be_bytes());
         assert_eq!(out[92..98], [0, 0, 0, 50, 0x1a, 0xe1]);
 
         assert_eq!(scrape(&mut out, (7, 8), [[b'x'; 20]; 74].iter()), LONGEST_REQUEST);
         assert_eq!(out[..17], *b"\0\0\0\0\0\0\0\x07\0\0\0\x02\0\0\0\x08x");
-    }
-
-    #[test]
-    fn peer_ids_differ() {
-        let ids: std::collections::HashSet<_> = (0..100_000).map(peer_id).collect();
-        assert_eq!(ids.len(), 100_000);
-        assert!(peer_id(5).starts_with(b"-SS0100-"));
     }
 }
