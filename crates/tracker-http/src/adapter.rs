@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use bencode::Encoder;
+use rand::rngs::SmallRng;
 use tracker_core::{Peers, Shards};
-use tracker_host::Clock;
+use tracker_host::{Clock, Seldom};
 
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::failure::Failure;
 use crate::full_scrape::FullScrape;
 use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
-use crate::seldom::Seldom;
 use crate::{HttpConfig, HttpConfigError};
 
 /// Of this time the log has one refusal, and at level debug all of them.
@@ -54,6 +55,23 @@ struct Inner {
     unknown_proxies: Seldom,
 }
 
+thread_local! {
+    static TOOLS: RefCell<Tools> = RefCell::new(Tools {
+        rng: rand::make_rng(),
+        peers: Peers::default(),
+        encoder: Encoder::new(),
+    });
+}
+
+/// What each thread uses for all its announces, so that they allocate nothing.
+#[derive(Debug)]
+struct Tools {
+    /// For the choice of peers and the jitter of intervals, which may be foreseen: they are no secrets.
+    rng: SmallRng,
+    peers: Peers,
+    encoder: Encoder,
+}
+
 impl Adapter {
     /// Serves these swarms. Other adapters may share them, and then must share the clock.
     ///
@@ -80,19 +98,26 @@ impl Adapter {
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
     /// of the request target. The answer is a bencoded dictionary, always; a refusal is one with `failure reason`.
     pub fn announce(&self, remote: IpAddr, local: IpAddr, query: &[u8]) -> Vec<u8> {
-        self.try_announce(remote, local, query).unwrap_or_else(|failure| self.refuse("announce", remote, &failure))
+        let mut answer = Vec::new();
+        self.announce_into(remote, local, query, &mut answer);
+        answer
     }
 
-    fn try_announce(&self, remote: IpAddr, local: IpAddr, query: &[u8]) -> Result<Vec<u8>, Failure> {
-        thread_local! {
-            static PEERS: RefCell<Peers> = RefCell::default();
+    /// The same, to the end of `out`.
+    pub fn announce_into(&self, remote: IpAddr, local: IpAddr, query: &[u8], out: &mut Vec<u8>) {
+        if let Err(failure) = self.try_announce(remote, local, query, out) {
+            out.extend(self.refuse("announce", remote, &failure));
         }
+    }
+
+    fn try_announce(&self, remote: IpAddr, local: IpAddr, query: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         let query = AnnounceQuery::parse(query)?;
         let format = query.peer_format;
         let request = query.into_request(remote, local);
-        PEERS.with_borrow_mut(|peers| {
-            let response = self.0.shards.announce(self.0.clock.now(), &mut rand::rng(), &request, peers)?;
-            Ok(encode_announce(&response, peers, format))
+        TOOLS.with_borrow_mut(|Tools { rng, peers, encoder }| {
+            let response = self.0.shards.announce(self.0.clock.now(), rng, &request, peers)?;
+            out.extend_from_slice(encode_announce(&response, peers, format, encoder));
+            Ok(())
         })
     }
 

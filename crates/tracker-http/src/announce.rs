@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::str;
 
+use bencode::Encoder;
 use tracker_core::{AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, InfoHash, PeerId, PeerKey, Peers};
 
 use crate::query::{EscapeError, Escaped, Query};
@@ -179,15 +180,20 @@ impl AnnounceQuery {
     }
 }
 
-/// Writes the answer to an announce, canonically bencoded.
+/// Writes the answer to an announce, canonically bencoded. It stands in `encoder`, whose memory is used again by the next.
 ///
 /// `interval`, `min interval`, `complete`, `incomplete`, `downloaded` and `peers` are always there: clients fail without
 /// `peers`, and Transmission skips its own scrape when it has the three counts. `peers6`
 /// ([BEP 7](https://www.bittorrent.org/beps/bep_0007.html)) is there when it is not empty; `peers` as dictionaries holds
 /// both families.
-pub fn encode_announce(response: &AnnounceResponse, peers: &Peers, format: PeerFormat) -> Vec<u8> {
+pub fn encode_announce<'e>(
+    response: &AnnounceResponse,
+    peers: &Peers,
+    format: PeerFormat,
+    encoder: &'e mut Encoder,
+) -> &'e [u8] {
     let external_ip = response.external_ip.map(Octets::from);
-    let encoded = bencode::encode(|value| {
+    let encoded = encoder.encode(|value| {
         value.dict(|answer| {
             answer.int("complete", response.seeders);
             answer.int("downloaded", response.completed);
@@ -667,10 +673,11 @@ mod tests {
                 .concat(),
             ),
         ];
+        let mut encoder = Encoder::new();
         for (response, peers, format, expected) in cases {
-            let encoded = encode_announce(response, &answer(peers.iter().copied()), *format);
+            let encoded = encode_announce(response, &answer(peers.iter().copied()), *format, &mut encoder);
             assert_eq!(encoded.escape_ascii().to_string(), expected.escape_ascii().to_string());
-            assert!(bencode::Decoder::strict().decode(&encoded).is_ok(), "{}", encoded.escape_ascii());
+            assert!(bencode::Decoder::strict().decode(encoded).is_ok(), "{}", encoded.escape_ascii());
         }
     }
 
@@ -710,8 +717,9 @@ mod tests {
                     peer_id: Some(PeerId::new(peer_id)),
                 })
                 .collect();
-            let encoded = encode_announce(&response, &answer(peers.iter().copied()), format);
-            let document = bencode::Decoder::strict().decode(&encoded).unwrap();
+            let mut encoder = Encoder::new();
+            let encoded = encode_announce(&response, &answer(peers.iter().copied()), format, &mut encoder);
+            let document = bencode::Decoder::strict().decode(encoded).unwrap();
             let answer = document.root().as_dict().unwrap();
             for (key, expected) in [
                 ("interval", response.interval.as_secs()),

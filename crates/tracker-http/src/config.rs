@@ -15,15 +15,17 @@ pub struct HttpConfig {
     /// Threads that serve connections, each with a runtime of its own and, on Linux, a listener of its own.
     /// Default: one per core, at most 1024.
     pub threads: NonZeroUsize,
-    /// Connections open at the same time. One more is closed as soon as it is accepted; from half of it on,
-    /// connections are closed after one answer instead of being kept alive, so that idle ones never use it up.
+    /// Connections open at the same time. One more is closed as soon as it is accepted, unless its request is there and
+    /// can be answered without waiting; from half of it on, connections are closed after one answer instead of being kept
+    /// alive, so that idle ones never use it up.
     /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows; 1 or more.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted
     /// proxies may have any number. Default: 1024, since many machines may stand behind one address; 1 or more.
     pub max_connections_per_address: usize,
-    /// Time for a request's head to arrive, from its first byte (for a connection's first request: from the
-    /// connection). Then the connection is closed. Default: 10 s, from 1 ms to a day.
+    /// Time for a request's head to arrive, from its first byte (for a connection's first request: from when it is
+    /// accepted, which on Linux is a second late where nothing is sent). Then the connection is closed. Default: 10 s,
+    /// from 1 ms to a day.
     pub head_timeout: Duration,
     /// Time a connection may stay open between requests. Default: 30 s, from 1 ms to a day.
     pub idle_timeout: Duration,

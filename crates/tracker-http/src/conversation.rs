@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, Write};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -120,7 +120,7 @@ impl Guest {
         let Connection { remote, local } = self.connection;
         body.clear();
         match request.asks {
-            Asks::Announce => body.extend_from_slice(&shared.adapter.announce(remote.ip(), local.ip(), request.query)),
+            Asks::Announce => shared.adapter.announce_into(remote.ip(), local.ip(), request.query, body),
             Asks::Scrape => body.extend_from_slice(&shared.adapter.scrape(remote.ip(), request.query)),
         }
         let (begin, connection) = match (request.version, keep) {
@@ -129,9 +129,16 @@ impl Guest {
             (Version::Http10, true) => ("HTTP/1.0", "Connection: keep-alive\r\n"),
             (Version::Http10, false) => ("HTTP/1.0", ""),
         };
-        let length = body.len();
-        write!(output, "{begin} 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n")
-            .expect("a vector takes it");
+        for part in [
+            begin,
+            " 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ",
+            itoa::Buffer::new().format(body.len()),
+            "\r\n",
+            connection,
+            "\r\n",
+        ] {
+            output.extend_from_slice(part.as_bytes());
+        }
         output.extend_from_slice(body);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`Adapter`] turns the query of a request into the bytes of its answer. It needs no socket and no runtime.
 //! - [`router`] puts it on the paths that clients ask for, as an [`axum::Router`] to embed or to test.
-//! - [`Server`] runs the router on every core, and keeps slow, huge, half-open and garbage requests from hurting others.
+//! - [`Server`] runs both on every core, and keeps slow, huge, half-open and garbage requests from hurting others.
 //!
 //! Its time comes from `tracker_host`, which also drops the peers that fell silent.
 //!
@@ -35,9 +35,19 @@
 //! # What it does not do
 //!
 //! No TLS, no HTTP/2: put a reverse proxy in front and name it in [`HttpConfig::trusted_proxies`]. No `tracker id`: some
-//! clients send it back unescaped. Request targets may hold any byte percent-escaped, but not every byte raw: the server
-//! answers 400 to `"`, `<`, `>`, a space, control characters, DEL (0x7f) and what is no UTF-8, and takes a `#` for the end
-//! of the query, as of any URL, so that what follows it is lost. No known client sends them raw.
+//! clients send it back unescaped. No `Date`: no client looks at it.
+//!
+//! The query of an announce or a scrape may hold every byte raw that a request line can hold: all but a space, control
+//! characters and DEL (0x7f), which are answered with 400. That is so for plain GETs. Requests with a body or with the
+//! headers of proxies, and those for a HEAD, must be as RFC 3986 has it: `"`, `<`, `>` and what is no UTF-8 are a 400 there,
+//! and a `#` ends the query. No known client sends any of these raw, and proxies escape them.
+//!
+//! # How a request is answered
+//!
+//! A plain GET of an announce or a scrape is read, answered and, where the client has it so, its connection closed at
+//! once: on Linux with four system calls and no registration, task or timer, elsewhere from a small task. Everything
+//! else (other paths and methods, bodies, `Forwarded`, heads that are large or wrong, full scrapes) goes on to hyper and the
+//! [`router`]. Both ask the same [`Adapter`], and both give the same bytes.
 //!
 //! [BEP 3]: https://www.bittorrent.org/beps/bep_0003.html
 //! [BEP 7]: https://www.bittorrent.org/beps/bep_0007.html
@@ -62,7 +72,6 @@ mod patience;
 mod query;
 mod router;
 mod scrape;
-mod seldom;
 mod server;
 mod slots;
 
@@ -70,8 +79,8 @@ pub use adapter::Adapter;
 pub use announce::{AnnounceQuery, AnnounceQueryError, PeerFormat, encode_announce};
 pub use config::{HttpConfig, HttpConfigError};
 pub use full_scrape::MAX_FULL_SCRAPE;
-pub use listener::{BindError, all_addresses};
 pub use query::{EscapeError, Escaped, Parameter, Query};
 pub use router::{Connection, router};
 pub use scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 pub use server::Server;
+pub use tracker_host::{BindError, all_addresses};

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 /// The parameters of a query, in the order in which they stand.
 ///
 /// - `&` separates parameters, and so does a second `?`: some clients glue `?info_hash=…` to an announce URL that has a
@@ -39,9 +41,9 @@ impl<'a> Iterator for Query<'a> {
     fn next(&mut self) -> Option<Parameter<'a>> {
         while !self.rest.is_empty() {
             let parameter;
-            (parameter, self.rest) = split(self.rest, |byte| matches!(byte, b'&' | b'?'));
+            (parameter, self.rest) = split(self.rest, memchr2(b'&', b'?', self.rest));
             if !parameter.is_empty() {
-                let (name, value) = split(parameter, |byte| byte == b'=');
+                let (name, value) = split(parameter, parameter.iter().position(|&byte| byte == b'='));
                 return Some(Parameter { name: Escaped(name), value: Escaped(value) });
             }
         }
@@ -73,7 +75,7 @@ impl<'a> Escaped<'a> {
     ///
     /// [`EscapeError`] when a `%` is not followed by two hexadecimal digits.
     pub fn decode(self) -> Result<Cow<'a, [u8]>, EscapeError> {
-        if !self.0.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        if self.is_plain() {
             return Ok(Cow::Borrowed(self.0));
         }
         self.bytes().collect::<Result<Vec<u8>, _>>().map(Cow::Owned)
@@ -85,6 +87,9 @@ impl<'a> Escaped<'a> {
     ///
     /// [`EscapeError`] when a `%` is not followed by two hexadecimal digits.
     pub fn decode_exact<const N: usize>(self) -> Result<Option<[u8; N]>, EscapeError> {
+        if self.is_plain() {
+            return Ok(self.0.try_into().ok());
+        }
         let mut decoded = [0; N];
         let mut len = 0;
         for byte in self.bytes() {
@@ -97,16 +102,27 @@ impl<'a> Escaped<'a> {
         Ok((len == N).then_some(decoded))
     }
 
+    /// Whether every byte stands for itself.
+    fn is_plain(self) -> bool {
+        // Without an early exit: nearly all values are short and plain.
+        !self.0.iter().fold(false, |escaped, &byte| escaped | (byte == b'%') | (byte == b'+'))
+    }
+
     fn bytes(self) -> impl Iterator<Item = Result<u8, EscapeError>> + 'a {
-        let mut rest = self.0.iter();
+        let mut rest = self.0;
         std::iter::from_fn(move || {
-            Some(match rest.next()? {
+            let (&first, after) = rest.split_first()?;
+            rest = after;
+            Some(match first {
                 b'+' => Ok(b' '),
-                b'%' => match (rest.next().and_then(hex_digit), rest.next().and_then(hex_digit)) {
-                    (Some(high), Some(low)) => Ok(high << 4 | low),
+                b'%' => match rest {
+                    &[high, low, ref after @ ..] => {
+                        rest = after;
+                        hex_byte(high, low).ok_or(EscapeError)
+                    }
                     _ => Err(EscapeError),
                 },
-                &byte => Ok(byte),
+                byte => Ok(byte),
             })
         })
     }
@@ -117,21 +133,31 @@ impl<'a> Escaped<'a> {
 #[error("malformed percent-escape in the query")]
 pub struct EscapeError;
 
-/// What stands before the first byte that `separates`, and what stands after it.
-fn split(bytes: &[u8], separates: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    match bytes.iter().position(|&byte| separates(byte)) {
+/// What stands before a separator, and what stands after it.
+fn split(bytes: &[u8], separator: Option<usize>) -> (&[u8], &[u8]) {
+    match separator {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
         None => (bytes, &[]),
     }
 }
 
-const fn hex_digit(byte: &u8) -> Option<u8> {
-    match *byte {
-        digit @ b'0'..=b'9' => Some(digit - b'0'),
-        digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
-        digit @ b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of each byte as a hexadecimal digit of either case; [`NO_DIGIT`] where it is none.
+const HEX_DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        digits[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
     }
+    digits
+};
+const NO_DIGIT: u8 = u8::MAX;
+
+/// The byte that two hexadecimal digits stand for.
+fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let (high, low) = (HEX_DIGITS[usize::from(high)], HEX_DIGITS[usize::from(low)]);
+    (high | low != NO_DIGIT).then_some(high << 4 | low)
 }
 
 #[cfg(test)]

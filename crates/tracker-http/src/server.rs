@@ -20,11 +20,11 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tower::Service;
+use tracker_host::{BindError, Seldom};
 
 use crate::accept::Door;
-use crate::listener::{self, BindError};
+use crate::listener;
 use crate::patience::{Limits, Patient};
-use crate::seldom::Seldom;
 use crate::slots::Slots;
 use crate::{Adapter, Connection, HttpConfig, router};
 

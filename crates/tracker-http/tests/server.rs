@@ -338,6 +338,25 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn any_number_of_pipelined_requests_is_answered() {
+    let running = Running::start(patient(1));
+    let mut stream = running.connect().await;
+    let (announces, health) = (request("").repeat(1000), "GET /health HTTP/1.0\r\n\r\n");
+    let (mut reads, mut writes) = stream.split();
+    let ask = async {
+        writes.write_all(announces.as_bytes()).await.unwrap();
+        writes.write_all(health.as_bytes()).await.unwrap();
+    };
+    let mut answers = String::new();
+    let ((), read) = in_time(async { tokio::join!(ask, reads.read_to_string(&mut answers)) }).await;
+    read.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 1000);
+    assert_eq!(answers.matches("d8:completei1e").count(), 1000);
+    assert!(answers.ends_with("\r\n\r\nok\n"), "{answers}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_half_closed_client_gets_its_answer() {
     let running = Running::start(patient(1));
     let mut stream = running.connect().await;
