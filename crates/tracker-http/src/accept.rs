@@ -2,9 +2,9 @@
 //!
 //! Nearly every client opens a connection for one announce, sends it at once, and has the connection closed. On Linux such
 //! a visit costs four system calls: the listener gives out a connection when its first bytes are there (`TCP_DEFER_ACCEPT`),
-//! so that accept, receive, send and close follow one another and nothing ever waits. The socket is not registered with
-//! the runtime, has no task and no timer, and takes no slot. Whatever would have to wait becomes a task that
-//! [converses](converse) with its client.
+//! so that accept, receive, send and close follow one another and nothing ever waits; the answer and the end of the
+//! connection leave in one packet. The socket is not registered with the runtime, has no task and no timer, and takes no
+//! slot. Whatever would have to wait becomes a task that [converses](converse) with its client.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
@@ -96,7 +96,11 @@ fn answer_at_once(socket: OwnedFd, connection: Connection, shared: &Arc<Shared>,
 
     let mut guest = Guest::new(connection);
     let receive = |buffer: &mut [u8]| Ok(recv(&socket, buffer, RecvFlags::empty())?.0);
-    let send = |answer: &[u8]| Ok(send(&socket, answer, SendFlags::NOSIGNAL)?);
+    let send = |answer: &[u8], is_last| {
+        // What is last goes out with the end of the connection, in one packet instead of two, when the socket is closed.
+        let flags = if is_last { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+        Ok(send(&socket, answer, flags)?)
+    };
     // A panic costs its own connection, as it would in a task. What it leaves behind is the thread's buffers, which are
     // cleared before they are used, and the swarms, which cope with panics themselves.
     match catch_unwind(AssertUnwindSafe(|| Begun::at_once(&mut guest, shared, receive, send))) {

@@ -158,12 +158,13 @@ impl Begun {
         Self { unsent: Vec::new(), next: Next::Close }
     }
 
-    /// Reads once from a new connection with `receive`, and answers with `send` what there is. `None` when that was all.
+    /// Reads once from a new connection with `receive`, and answers with `send` what there is; that is told whether the
+    /// connection is closed at once when it took all. `None` when that was all.
     pub(crate) fn at_once(
         guest: &mut Guest,
         shared: &Shared,
         receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-        send: impl FnOnce(&[u8]) -> io::Result<usize>,
+        send: impl FnOnce(&[u8], bool) -> io::Result<usize>,
     ) -> io::Result<Option<Self>> {
         BUFFERS.with_borrow_mut(|Buffers { input, output, body }| {
             let Some(received) = unless_blocked(receive(&mut **input))? else { return Ok(Some(Self::silent())) };
@@ -172,8 +173,12 @@ impl Begun {
             }
             output.clear();
             let next = guest.answer(&input[..received], output, body, shared, false);
-            let sent = if output.is_empty() { 0 } else { unless_blocked(send(output))?.unwrap_or(0) };
-            if sent == output.len() && matches!(next, Next::Close) {
+            let is_last = matches!(next, Next::Close);
+            // Where the buffer is full there may be more, and closing resets the connection.
+            let is_all_read = received < INPUT;
+            let sent =
+                if output.is_empty() { 0 } else { unless_blocked(send(output, is_last && is_all_read))?.unwrap_or(0) };
+            if is_last && sent == output.len() {
                 return Ok(None);
             }
             Ok(Some(Self { unsent: output[sent..].to_vec(), next }))
