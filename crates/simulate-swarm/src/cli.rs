@@ -44,7 +44,7 @@ pub(crate) struct Cli {
     pub(crate) spread: Spread,
 
     /// Exponent of the popularity: the torrent of rank n has n^-S of the peers of the first; 0 makes all alike
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) zipf: f64,
 
     /// What everything random comes of, also the info-hashes

@@ -140,8 +140,12 @@ fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity
         Some(report)
     };
 
-    let mut phases = fill.iter().chain(&steady);
-    let ok = phases.all(|phase| phase.requests > 0 && phase.errors_total + phase.violations_total == 0);
+    let ok =
+        phases_of(&fill, &steady).all(|phase| phase.requests > 0 && phase.errors_total + phase.violations_total == 0);
+    if let Some(silent) = phases_of(&fill, &steady).find(|phase| phase.requests == 0) {
+        let error = silent.first_error.as_deref().unwrap_or("nothing was asked");
+        eprintln!("simulate-swarm: {target} gave no useful answer: {}", error.escape_debug());
+    }
     let interrupted = stage.stop.load(Ordering::Relaxed);
     let version = env!("CARGO_PKG_VERSION");
     let report = Report { target: target.to_string(), version, settings, fill, steady, interrupted, ok };
@@ -150,6 +154,13 @@ fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity
         plot::write(path, &format!("{} peers in {} torrents at {target}", cli.peers, cli.torrents), &samples)?;
     }
     Ok(ok)
+}
+
+fn phases_of<'a>(
+    fill: &'a Option<PhaseReport>,
+    steady: &'a Option<PhaseReport>,
+) -> impl Iterator<Item = &'a PhaseReport> {
+    fill.iter().chain(steady)
 }
 
 fn steady_pace(cli: &Cli) -> Pace {
