@@ -27,7 +27,7 @@ pub struct Config {
     /// Shortest `interval`. Defaults to 60 s: Transmission, aria2 and WebTorrent obey at once, so that a small network
     /// repairs itself within a minute.
     pub interval_floor: Duration,
-    /// Longest `interval`. Defaults to 1800 s, the field's usual one. At most 16 hours, so that it stays below a day with its
+    /// Longest `interval`. Defaults to 1800 s, the field's usual one. At most 12 hours, so that it stays below a day with its
     /// jitter: libtorrent and Transmission compute nonsense from very long ones.
     pub interval_ceiling: Duration,
     /// By how many percent an interval is longer or shorter than computed, at random, so that a room that was switched on
@@ -69,6 +69,9 @@ pub struct Config {
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
 
+    /// How much is kept of each peer. Defaults to all there is to tell.
+    pub memory: Memory,
+
     /// From which addresses announces and scrapes are taken.
     pub access: Access,
     /// Which info-hashes are served. Shared, since it may be long.
@@ -105,6 +108,7 @@ impl Default for Config {
             max_numwant: 200,
             max_scrape_hashes: 128,
             max_pending_events: 0,
+            memory: Memory::Full,
             access: Access::default(),
             torrents: Arc::default(),
             trusted_networks: Vec::new(),
@@ -127,8 +131,8 @@ impl Config {
         let most = usize::MAX as u64;
         let bounds = [
             ("announce_budget", u64::from(self.announce_budget), 1, u64::from(u32::MAX)),
-            ("interval_floor", self.interval_floor.as_secs(), 1, 16 * HOUR),
-            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), 16 * HOUR),
+            ("interval_floor", self.interval_floor.as_secs(), 1, 12 * HOUR),
+            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), 12 * HOUR),
             ("interval_jitter_percent", u64::from(self.interval_jitter_percent), 0, 50),
             ("min_interval_floor", self.min_interval_floor.as_secs(), 1, DAY),
             ("peer_timeout", self.peer_timeout.as_secs(), 1, 30 * DAY),
@@ -174,6 +178,25 @@ impl Config {
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.trusted_networks.iter().any(|network| network.contains(&address))
     }
+}
+
+/// How much a tracker keeps of each peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Memory {
+    /// Everything in [`PeerDetail`](crate::PeerDetail).
+    #[default]
+    Full,
+    /// Where it is, what it has, and when it is due: for a tracker of millions of peers that nobody looks at. What follows
+    /// from the rest is lost:
+    ///
+    /// - A peer is known by its address and port alone. A client that comes back on another port is two until the first has
+    ///   been silent for too long, and gets itself if it is on two addresses. Several that listen nowhere (port 0) on one
+    ///   address are one.
+    /// - [`Peer::detail`](crate::Peer::detail) is `None`, and no peer ids are handed out.
+    /// - Peers may stay up to a thousandth longer than their time. [`Tracker::expire`](crate::Tracker::expire) must be called
+    ///   when there is something to expire: a peer that is overlooked for twice the longest timeout may stay for that long
+    ///   again.
+    Lean,
 }
 
 /// A value of a [`Config`] that cannot be used.

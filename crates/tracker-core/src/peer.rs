@@ -3,8 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::interval::Intervals;
-use crate::{AnnounceEvent, AnnounceRequest, Instant, PeerId, PeerKey};
+use crate::detail::Detail;
+use crate::entry::{Download, Mark, Tail};
+use crate::interval::{Intervals, Lifetimes};
+use crate::rules::Rules;
+use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey};
 
 /// What a peer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,7 +40,7 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What it has.
     pub state: PeerState,
-    /// What else is known of it.
+    /// What else is known of it; `None` where that is [not kept](crate::Memory::Lean).
     pub detail: Option<PeerDetail>,
 }
 
@@ -49,11 +52,11 @@ pub struct PeerDetail {
     pub peer_id: PeerId,
     /// Its key.
     pub key: PeerKey,
-    /// Bytes uploaded since it started, as it counts.
+    /// Bytes uploaded since it started, as it counts; at most [`MAX_BYTES`](Self::MAX_BYTES).
     pub uploaded: u64,
-    /// Bytes downloaded since it started, as it counts.
+    /// Bytes downloaded since it started, as it counts; at most [`MAX_BYTES`](Self::MAX_BYTES).
     pub downloaded: u64,
-    /// Bytes it still wants; `None` when it does not say.
+    /// Bytes it still wants, at most [`MAX_BYTES`](Self::MAX_BYTES); `None` when it does not say.
     pub left: Option<u64>,
     /// When its first announce came.
     pub first_seen: Instant,
@@ -65,94 +68,85 @@ pub struct PeerDetail {
     pub expires: Instant,
 }
 
-/// A peer as a swarm keeps it.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
+impl PeerDetail {
+    /// The largest number of bytes that is told: 281 terabytes. What is more is told as this.
+    pub const MAX_BYTES: u64 = (1 << 48) - 2;
+}
+
+/// A peer of a swarm, taken out of the arrays that it is kept in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
     pub(crate) ip: IpAddr,
     pub(crate) port: u16,
-    pub(crate) state: PeerState,
-    pub(crate) download: Download,
-    pub(crate) peer_id: PeerId,
-    pub(crate) key: PeerKey,
-    uploaded: u64,
-    downloaded: u64,
-    left: Option<u64>,
-    first_seen: Instant,
-    last_seen: Instant,
-    interval: Duration,
-    pub(crate) expires: Instant,
+    pub(crate) tail: Tail,
+    pub(crate) detail: Option<Detail>,
 }
 
-/// How far the tracker saw the peer's download, so that each counts once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Download {
-    /// It was never seen leeching.
-    Unseen,
-    /// It was seen leeching.
-    Begun,
-    /// It was counted as completed.
-    Counted,
-}
-
-impl Entry {
-    pub(crate) fn new(ip: IpAddr, request: &AnnounceRequest, now: Instant, intervals: &Intervals) -> Self {
+impl Member {
+    /// The member that an announce makes of its sender.
+    pub(crate) fn new(
+        ip: IpAddr,
+        request: &AnnounceRequest,
+        now: Instant,
+        intervals: &Intervals,
+        rules: &Rules,
+    ) -> Self {
         let state = PeerState::announced(request.event, request.left);
-        Self {
-            ip,
-            port: request.port,
-            state,
-            download: if state == PeerState::Leecher { Download::Begun } else { Download::Unseen },
-            peer_id: request.peer_id,
-            key: request.key,
-            uploaded: request.uploaded,
-            downloaded: request.downloaded,
-            left: request.left,
-            first_seen: now,
-            last_seen: now,
-            interval: intervals.interval,
-            expires: now + intervals.timeout,
-        }
+        let download = if state == PeerState::Leecher { Download::Begun } else { Download::Unseen };
+        let (detail, mark) = match rules.memory {
+            Memory::Full => (Some(Detail::new(request, now, intervals.interval)), digest(request.peer_id)),
+            Memory::Lean => (None, rules.lifetimes.mark(now + rules.lifetimes.timeout(intervals.interval))),
+        };
+        Self { ip, port: request.port, tail: Tail { state, download, mark }, detail }
     }
 
     /// Carries over what is known of the same peer from an earlier announce. Says whether its download is completed now.
     pub(crate) fn continue_from(&mut self, earlier: &Self) -> bool {
-        self.first_seen = earlier.first_seen;
-        let completed = earlier.download == Download::Begun && self.state == PeerState::Seeder;
-        self.download = match earlier.download {
+        if let (Some(detail), Some(earlier)) = (&mut self.detail, earlier.detail) {
+            detail.first_seen = earlier.first_seen;
+        }
+        let completed = earlier.tail.download == Download::Begun && self.tail.state == PeerState::Seeder;
+        self.tail.download = match earlier.tail.download {
             _ if completed => Download::Counted,
-            Download::Unseen => self.download,
+            Download::Unseen => self.tail.download,
             seen => seen,
         };
         completed
     }
 
-    pub(crate) fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
-        self.ip == ip && self.peer_id == peer_id && self.key == key
+    /// Whether it is, as far as is known, one that calls itself this.
+    pub(crate) fn may_be(&self, peer_id: PeerId) -> bool {
+        self.detail.is_none_or(|detail| detail.peer_id == peer_id)
+    }
+
+    /// Whether it has, as far as is known, this key.
+    pub(crate) fn may_have(&self, key: PeerKey) -> bool {
+        self.detail.is_none_or(|detail| detail.key == key)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
     }
 
-    pub(crate) fn last_seen(&self) -> Instant {
-        self.last_seen
-    }
-
-    pub(crate) fn peer(&self) -> Peer {
-        Peer {
-            address: self.address(),
-            state: self.state,
-            detail: Some(PeerDetail {
-                peer_id: self.peer_id,
-                key: self.key,
-                uploaded: self.uploaded,
-                downloaded: self.downloaded,
-                left: self.left,
-                first_seen: self.first_seen,
-                last_seen: self.last_seen,
-                interval: self.interval,
-                expires: self.expires,
-            }),
+    /// The less, the longer it was silent; comparable within a tracker.
+    pub(crate) fn order_of_silence(&self, rules: &Rules, now: Instant) -> Instant {
+        match self.detail {
+            Some(detail) => detail.last_seen,
+            None => rules.lifetimes.due_after(now, self.tail.mark).unwrap_or(now),
         }
     }
+
+    pub(crate) fn peer(&self, lifetimes: &Lifetimes) -> Peer {
+        Peer {
+            address: self.address(),
+            state: self.tail.state,
+            detail: self.detail.map(|detail| detail.told(lifetimes)),
+        }
+    }
+}
+
+/// A digest by which two peer ids are told apart mostly. Their ends are random, and their beginnings name the client.
+pub(crate) fn digest(peer_id: PeerId) -> Mark {
+    let [.., a, b, c, d] = *peer_id.as_bytes();
+    Mark::new(u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b9) >> (u32::BITS - Mark::BITS))
 }

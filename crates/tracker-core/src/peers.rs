@@ -2,7 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+use rand::Rng;
+
 use crate::PeerId;
+use crate::sample::Sample;
 
 /// The peers that an announce hands out.
 ///
@@ -24,6 +29,11 @@ pub struct Peers {
     v4_ids: Vec<PeerId>,
     /// Of the IPv6 peers, likewise.
     v6_ids: Vec<PeerId>,
+    sample: Sample,
+    /// Peers outside of the preferred subnet, for when there are too few in it.
+    others: Vec<PeerEntry>,
+    /// Where peers on the tracker's machine were handed out.
+    here: HashSet<SocketAddr, FixedState>,
 }
 
 /// A peer that is handed out.
@@ -72,6 +82,8 @@ impl Peers {
 
     /// Forgets them, and keeps the memory.
     pub fn clear(&mut self) {
+        self.others.clear();
+        self.here.clear();
         self.v4.clear();
         self.v6.clear();
         self.v4_ids.clear();
@@ -94,6 +106,48 @@ impl Peers {
                 self.v6.push(entry);
                 self.v6_ids.extend(ids);
             }
+        }
+    }
+}
+
+/// What the selection of peers does with them.
+impl Peers {
+    /// Starts to draw from so many candidates, so many times. Makes room for so many wanted, and so many to be put back.
+    pub(crate) fn start(&mut self, candidates: usize, draws: usize, wanted: usize, others: usize) {
+        self.sample.start(candidates, draws);
+        self.v4.reserve(wanted.min(candidates));
+        self.v6.reserve(wanted.min(candidates));
+        self.others.reserve(others);
+    }
+
+    /// The number of a candidate that was not drawn before.
+    pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Option<usize> {
+        self.sample.draw(rng)
+    }
+
+    pub(crate) fn push_v4(&mut self, compact: [u8; 6]) {
+        self.v4.push(compact);
+    }
+
+    pub(crate) fn push_v6(&mut self, compact: [u8; 18]) {
+        self.v6.push(compact);
+    }
+
+    /// Whether no other peer on this machine was handed out under this address.
+    pub(crate) fn is_first_here(&mut self, address: SocketAddr) -> bool {
+        self.here.insert(address)
+    }
+
+    /// Keeps a peer for when there are not enough others.
+    pub(crate) fn put_back(&mut self, peer: PeerEntry) {
+        self.others.push(peer);
+    }
+
+    /// Adds those that were put back, until there are as many as wanted.
+    pub(crate) fn fill_up(&mut self, wanted: usize) {
+        let missing = wanted.saturating_sub(self.len()).min(self.others.len());
+        for position in 0..missing {
+            self.push(self.others[position]);
         }
     }
 }

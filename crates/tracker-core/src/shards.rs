@@ -10,7 +10,7 @@ use rand::Rng;
 use crate::tracker::Elsewhere;
 use crate::{
     AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, Peers,
-    ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Tracker,
+    ScrapeError, SwarmCounts, SwarmView, TorrentPolicy, Totals, Tracker,
 };
 
 /// The same state machine several times, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -141,12 +141,12 @@ impl Shards {
     }
 
     /// Looks at one swarm, if it is known. The shard is locked meanwhile: copy, and be quick.
-    pub fn with_swarm<T>(&self, info_hash: &InfoHash, look: impl FnOnce(&Swarm) -> T) -> Option<T> {
+    pub fn with_swarm<T>(&self, info_hash: &InfoHash, look: impl FnOnce(SwarmView<'_>) -> T) -> Option<T> {
         lock(self.shard_of(info_hash)).swarm(info_hash).map(look)
     }
 
     /// Looks at every swarm. A shard is locked while its swarms are looked at: copy, and be quick.
-    pub fn for_each_swarm(&self, mut look: impl FnMut(InfoHash, &Swarm)) {
+    pub fn for_each_swarm(&self, mut look: impl FnMut(InfoHash, SwarmView<'_>)) {
         for shard in &self.shards {
             lock(shard).swarms().for_each(|(info_hash, swarm)| look(info_hash, swarm));
         }

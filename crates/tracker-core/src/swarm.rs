@@ -1,42 +1,74 @@
 //! The peers of one torrent.
 
-use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::time::Duration;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-
-use crate::peer::Entry;
-use crate::{Instant, Peer, PeerId, PeerKey, PeerState, SwarmCounts, address};
+use crate::detail::Detail;
+use crate::entry::{EntryV4, EntryV6};
+use crate::peer::Member;
+use crate::pool::Pool;
+use crate::rules::Rules;
+use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, SwarmCounts};
 
 /// The peers of one torrent, to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct SwarmView<'t> {
+    swarm: &'t Swarm,
+    rules: &'t Rules,
+}
+
+impl<'t> SwarmView<'t> {
+    pub(crate) fn new(swarm: &'t Swarm, rules: &'t Rules) -> Self {
+        Self { swarm, rules }
+    }
+
+    /// Its counts, peers that are not handed out included.
+    pub fn counts(&self) -> SwarmCounts {
+        self.swarm.counts()
+    }
+
+    /// Number of peers.
+    pub fn len(&self) -> usize {
+        self.swarm.len()
+    }
+
+    /// Whether it has no peers: it is remembered for its completed downloads only.
+    pub fn is_empty(&self) -> bool {
+        self.swarm.is_empty()
+    }
+
+    /// The peers, in no particular order.
+    pub fn peers(&self) -> impl Iterator<Item = Peer> + use<'t> {
+        let Self { swarm, rules } = *self;
+        let v6 = swarm.v6.iter().flat_map(|v6| v6.members());
+        swarm.v4.members().chain(v6).map(|member| member.peer(&rules.lifetimes))
+    }
+}
+
+/// The peers of one torrent.
 ///
-/// Inside, the peers stand in arrays by what they are good for: leeching, holding data, and not to be handed out (to most).
-/// A selection is then a draw of array positions. An index by address finds a peer again.
+/// They stand in an array for each family, sorted by what they are good for: leeching, holding data, and not to be
+/// handed out (to most). A selection is then a draw of array positions, and what is drawn goes into the answer as it stands.
 #[derive(Debug)]
-pub struct Swarm {
-    pools: [Vec<Entry>; 4],
-    /// Slots by the hash of the address without its port, so that all peers of one address are found together.
-    index: HashTable<Slot>,
-    counts: SwarmCounts,
+pub(crate) struct Swarm {
+    pub(crate) info_hash: InfoHash,
+    v4: Pool<EntryV4>,
+    /// Most swarms have none.
+    v6: Option<Box<Pool<EntryV6>>>,
+    seeders: u32,
+    partial_seeds: u32,
+    completed: u32,
     /// When the tracker looks next for peers to drop, never later than the first one is due; or, while there are none, when
     /// the swarm is forgotten.
     pub(crate) deadline: Instant,
-    sweep: Option<Sweep>,
+    /// When the look for peers to drop began that has not come to its end.
+    sweep_began: Option<Instant>,
 }
 
-/// A look through all peers for those that are due, as far as it has come.
-///
-/// It goes through each pool from the end, so that the peer which takes a removed one's place was looked at already.
-#[derive(Debug)]
-struct Sweep {
-    began: Instant,
-    pool: usize,
-    /// How many peers of the pool, from its beginning, are left to look at.
-    left: usize,
-    /// When the first of the peers is due that were looked at.
-    next: Option<Instant>,
+/// Where a peer stands, until any peer of the swarm is taken out or put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    V4(usize),
+    V6(usize),
 }
 
 /// What a [`Swarm::expire`] came to.
@@ -48,242 +80,195 @@ pub(crate) enum Swept {
     Wholly { next: Option<Instant> },
 }
 
-/// Which array a peer stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pool {
-    /// Downloading.
-    Leeching,
-    /// Not downloading, with something to give: seeders and partial seeds.
-    Holding,
-    /// In 169.254/16, where those in it can dial it.
-    Nearby,
-    /// Nobody can dial it.
-    Hidden,
-}
-
-const POOLS: [Pool; 4] = [Pool::Leeching, Pool::Holding, Pool::Nearby, Pool::Hidden];
-
-impl Pool {
-    fn of(entry: &Entry) -> Self {
-        match entry.state {
-            _ if !address::is_dialable(entry.ip, entry.port) => Self::Hidden,
-            _ if address::is_v4_link_local(entry.ip) => Self::Nearby,
-            PeerState::Leecher => Self::Leeching,
-            PeerState::Seeder | PeerState::PartialSeed => Self::Holding,
-        }
-    }
-}
-
-/// Where in a swarm a peer stands, until the swarm changes: the pool in the upper two bits, the position in the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(u32);
-
-impl Slot {
-    fn new(pool: Pool, position: usize) -> Self {
-        let position = u32::try_from(position).expect("Config::validate bounds a swarm to 2^30 peers");
-        Self((pool as u32) << 30 | position)
-    }
-
-    fn pool(self) -> usize {
-        (self.0 >> 30) as usize
-    }
-
-    fn position(self) -> usize {
-        (self.0 & ((1 << 30) - 1)) as usize
-    }
-}
-
 impl Swarm {
-    pub(crate) fn new(deadline: Instant) -> Self {
+    pub(crate) fn new(info_hash: InfoHash, deadline: Instant) -> Self {
         Self {
-            pools: Default::default(),
-            index: HashTable::new(),
-            counts: SwarmCounts::default(),
+            info_hash,
+            v4: Pool::default(),
+            v6: None,
+            seeders: 0,
+            partial_seeds: 0,
+            completed: 0,
             deadline,
-            sweep: None,
+            sweep_began: None,
         }
-    }
-
-    /// A swarm without peers, which is kept for its count of completed downloads.
-    pub(crate) fn remembered(counts: SwarmCounts, deadline: Instant) -> Self {
-        Self { counts, ..Self::new(deadline) }
     }
 
     /// Its counts, peers that are not handed out included.
-    pub fn counts(&self) -> SwarmCounts {
-        self.counts
+    pub(crate) fn counts(&self) -> SwarmCounts {
+        SwarmCounts {
+            seeders: self.seeders,
+            leechers: u32::try_from(self.len()).unwrap_or(u32::MAX).saturating_sub(self.seeders),
+            partial_seeds: self.partial_seeds,
+            completed: self.completed,
+        }
     }
 
     /// Number of peers.
-    pub fn len(&self) -> usize {
-        self.index.len()
+    pub(crate) fn len(&self) -> usize {
+        self.v4.len() + self.v6.as_ref().map_or(0, |v6| v6.len())
     }
 
     /// Whether it has no peers: it is remembered for its completed downloads only.
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// The peers, in no particular order.
-    pub fn peers(&self) -> impl Iterator<Item = Peer> {
-        self.pools.iter().flatten().map(Entry::peer)
+    pub(crate) fn v4(&self) -> &Pool<EntryV4> {
+        &self.v4
     }
 
-    /// The peers that are downloading and can be dialled by everybody.
-    pub(crate) fn leeching(&self) -> &[Entry] {
-        &self.pools[Pool::Leeching as usize]
+    pub(crate) fn v6(&self) -> Option<&Pool<EntryV6>> {
+        self.v6.as_deref()
     }
 
-    /// The peers that have data, are not downloading, and can be dialled by everybody.
-    pub(crate) fn holding(&self) -> &[Entry] {
-        &self.pools[Pool::Holding as usize]
+    pub(crate) fn member(&self, slot: Slot) -> Member {
+        match slot {
+            Slot::V4(position) => self.v4.member(position),
+            Slot::V6(position) => self.v6.as_ref().expect(V6_IS_THERE).member(position),
+        }
     }
 
-    /// The peers, downloading or not, that can be dialled by those in 169.254/16.
-    pub(crate) fn nearby(&self) -> &[Entry] {
-        &self.pools[Pool::Nearby as usize]
-    }
-
-    pub(crate) fn entry(&self, slot: Slot) -> &Entry {
-        &self.pools[slot.pool()][slot.position()]
-    }
-
-    /// The peer at this address and port. A port of 0 is no place, so that two clients that listen nowhere are two.
-    pub(crate) fn find(&self, hasher: &FixedState, ip: IpAddr, port: u16) -> Option<Slot> {
-        if port == 0 {
+    /// The peer at this address and port. A port of 0 is no place, so that two clients that listen nowhere are two, unless
+    /// there is nothing else to tell them apart by.
+    pub(crate) fn find(&self, rules: &Rules, ip: IpAddr, port: u16) -> Option<Slot> {
+        if port == 0 && rules.memory == Memory::Full {
             return None;
         }
-        self.find_by(hasher, ip, |entry| entry.ip == ip && entry.port == port)
+        match ip {
+            IpAddr::V4(ip) => self.v4.find(rules, ip, port).map(Slot::V4),
+            IpAddr::V6(ip) => self.v6.as_ref()?.find(rules, ip, port).map(Slot::V6),
+        }
     }
 
     /// The peer at this address that is this client, whatever its port.
-    pub(crate) fn find_client(&self, hasher: &FixedState, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> Option<Slot> {
-        self.find_by(hasher, ip, |entry| entry.is_client(ip, peer_id, key))
+    pub(crate) fn find_client(&self, rules: &Rules, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> Option<Slot> {
+        self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.is_client(peer_id, key)))
     }
 
     /// A peer at this address with this peer id, whatever its port and key.
-    pub(crate) fn find_peer_id(&self, hasher: &FixedState, ip: IpAddr, peer_id: PeerId) -> Option<Slot> {
-        self.find_by(hasher, ip, |entry| entry.ip == ip && entry.peer_id == peer_id)
+    pub(crate) fn find_peer_id(&self, rules: &Rules, ip: IpAddr, peer_id: PeerId) -> Option<Slot> {
+        self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.peer_id == peer_id))
     }
 
     /// How many peers are at this address, and the one of them that was silent for longest.
-    pub(crate) fn at_address(&self, hasher: &FixedState, ip: IpAddr) -> (usize, Option<Slot>) {
-        let slots = || self.index.iter_hash(hasher.hash_one(ip)).copied().filter(|&slot| self.entry(slot).ip == ip);
-        (slots().count(), slots().min_by_key(|&slot| self.entry(slot).last_seen()))
+    pub(crate) fn at_address(&self, rules: &Rules, now: Instant, ip: IpAddr) -> (usize, Option<Slot>) {
+        let (mut count, mut stalest) = (0, None);
+        _ = self.find_at(rules, ip, |slot| {
+            let heard = self.member(slot).order_of_silence(rules, now);
+            if stalest.is_none_or(|(longest, _)| heard < longest) {
+                stalest = Some((heard, slot));
+            }
+            count += 1;
+            false
+        });
+        (count, stalest.map(|(_, slot)| slot))
     }
 
-    pub(crate) fn insert(&mut self, hasher: &FixedState, entry: Entry) -> Slot {
-        let pool = Pool::of(&entry);
-        let slot = Slot::new(pool, self.pools[pool as usize].len());
-        self.count(entry.state, u32::wrapping_add);
-        let hash = hasher.hash_one(entry.ip);
-        self.pools[pool as usize].push(entry);
-        let pools = &self.pools;
-        self.index.insert_unique(hash, slot, |slot| hasher.hash_one(pools[slot.pool()][slot.position()].ip));
-        slot
-    }
-
-    pub(crate) fn remove(&mut self, hasher: &FixedState, slot: Slot) -> Entry {
-        let hash = hasher.hash_one(self.entry(slot).ip);
-        self.index.find_entry(hash, |&found| found == slot).expect("every peer stands in the index").remove();
-        let pool = &mut self.pools[slot.pool()];
-        let removed = pool.swap_remove(slot.position());
-        if let Some(moved) = pool.get(slot.position()) {
-            // The pool's last peer stands here now.
-            let was = Slot::new(POOLS[slot.pool()], pool.len());
-            let hash = hasher.hash_one(moved.ip);
-            *self.index.find_mut(hash, |&found| found == was).expect("every peer stands in the index") = slot;
+    pub(crate) fn insert(&mut self, rules: &Rules, member: &Member) -> Slot {
+        self.count(member.tail.state, u32::wrapping_add);
+        match member.ip {
+            IpAddr::V4(ip) => Slot::V4(self.v4.insert(rules, ip, member)),
+            IpAddr::V6(ip) => Slot::V6(self.v6.get_or_insert_default().insert(rules, ip, member)),
         }
-        self.count(removed.state, u32::wrapping_sub);
+    }
+
+    pub(crate) fn remove(&mut self, rules: &Rules, slot: Slot) -> Member {
+        let removed = match slot {
+            Slot::V4(position) => self.v4.remove(rules, position),
+            Slot::V6(position) => self.v6.as_mut().expect(V6_IS_THERE).remove(rules, position),
+        };
+        self.count(removed.tail.state, u32::wrapping_sub);
         removed
     }
 
-    /// Puts `entry` in the place of the peer in `slot`, which is the same peer.
-    pub(crate) fn replace(&mut self, hasher: &FixedState, slot: Slot, entry: Entry) -> Slot {
-        if slot.pool() != Pool::of(&entry) as usize || self.entry(slot).ip != entry.ip {
-            self.remove(hasher, slot);
-            return self.insert(hasher, entry);
+    /// Puts `member` in the place of the peer in `slot`, which is the same peer.
+    pub(crate) fn replace(&mut self, rules: &Rules, slot: Slot, member: &Member) -> Slot {
+        self.count(self.member(slot).tail.state, u32::wrapping_sub);
+        self.count(member.tail.state, u32::wrapping_add);
+        match (slot, member.ip) {
+            (Slot::V4(position), IpAddr::V4(ip)) => Slot::V4(self.v4.replace(rules, position, ip, member)),
+            (Slot::V6(position), IpAddr::V6(ip)) => {
+                Slot::V6(self.v6.as_mut().expect(V6_IS_THERE).replace(rules, position, ip, member))
+            }
+            _ => unreachable!("a peer is known by its address"),
         }
-        self.count(self.entry(slot).state, u32::wrapping_sub);
-        self.count(entry.state, u32::wrapping_add);
-        self.pools[slot.pool()][slot.position()] = entry;
-        slot
     }
 
     /// One more completed download.
     pub(crate) fn complete(&mut self) {
-        self.counts.completed = self.counts.completed.saturating_add(1);
+        self.completed = self.completed.saturating_add(1);
+    }
+
+    /// Forgets everything but its completed downloads, until `deadline`.
+    pub(crate) fn remember(&mut self, deadline: Instant) {
+        *self = Self { completed: self.completed, ..Self::new(self.info_hash, deadline) };
     }
 
     /// Removes the peers that are due. Looks at `budget` peers at most, and takes those it looks at from it; the next call
     /// goes on from there. At the end memory is given back.
     ///
-    /// No peer may come in that is due before `shortest_timeout` is over.
+    /// No peer may come in that is due before the shortest timeout is over.
     pub(crate) fn expire(
         &mut self,
-        hasher: &FixedState,
+        rules: &Rules,
         now: Instant,
-        shortest_timeout: Duration,
         budget: &mut usize,
-        mut expired: impl FnMut(&Entry),
+        mut expired: impl FnMut(&Member),
     ) -> Swept {
-        let start = || Sweep { began: now, pool: 0, left: usize::MAX, next: None };
-        let mut sweep = self.sweep.take().unwrap_or_else(start);
-        while let Some(pool) = POOLS.get(sweep.pool) {
-            sweep.left = sweep.left.min(self.pools[sweep.pool].len());
-            while sweep.left > 0 {
-                if *budget == 0 {
-                    self.sweep = Some(sweep);
-                    return Swept::Partly;
-                }
-                *budget -= 1;
-                sweep.left -= 1;
-                let expires = self.pools[sweep.pool][sweep.left].expires;
-                if expires <= now {
-                    expired(&self.remove(hasher, Slot::new(*pool, sweep.left)));
-                } else {
-                    sweep.next = Some(sweep.next.map_or(expires, |next| next.min(expires)));
-                }
-            }
-            sweep = Sweep { pool: sweep.pool + 1, left: usize::MAX, ..sweep };
+        let began = *self.sweep_began.get_or_insert_with(|| {
+            self.v4.start_sweep(now);
+            self.v6.iter_mut().for_each(|v6| v6.start_sweep(now));
+            now
+        });
+        let (mut seeders, mut partial_seeds) = (0, 0);
+        let mut expired = |member: &Member| {
+            seeders += u32::from(member.tail.state == PeerState::Seeder);
+            partial_seeds += u32::from(member.tail.state == PeerState::PartialSeed);
+            expired(member);
+        };
+        let v4_is_done = self.v4.sweep(rules, now, budget, &mut expired);
+        let v6_is_done = self.v6.as_mut().is_none_or(|v6| v6.sweep(rules, now, budget, &mut expired));
+        self.seeders -= seeders;
+        self.partial_seeds -= partial_seeds;
+        if !(v4_is_done && v6_is_done) {
+            return Swept::Partly;
         }
-        self.shrink(hasher);
+        self.sweep_began = None;
+        let next_v4 = self.v4.end_sweep(rules);
+        let next_v6 = self.v6.as_mut().and_then(|v6| v6.end_sweep(rules));
+        self.v6.take_if(|v6| v6.len() == 0);
         if self.is_empty() {
             return Swept::Wholly { next: None };
         }
         // Peers that came in, or announced, since the sweep began are due later than this.
-        let latest = sweep.began + shortest_timeout;
-        Swept::Wholly { next: Some(sweep.next.map_or(latest, |next| next.min(latest))) }
+        let latest = began + rules.lifetimes.shortest();
+        Swept::Wholly { next: Some(next_v4.into_iter().chain(next_v6).fold(latest, Instant::min)) }
     }
 
-    fn find_by(&self, hasher: &FixedState, ip: IpAddr, is_it: impl Fn(&Entry) -> bool) -> Option<Slot> {
-        self.index.find(hasher.hash_one(ip), |&slot| is_it(self.entry(slot))).copied()
+    /// The first peer at this address of which it holds.
+    fn find_at(&self, rules: &Rules, ip: IpAddr, mut holds: impl FnMut(Slot) -> bool) -> Option<Slot> {
+        match ip {
+            IpAddr::V4(ip) => self.v4.find_at(rules, ip, |position| holds(Slot::V4(position))).map(Slot::V4),
+            IpAddr::V6(ip) => self.v6.as_ref()?.find_at(rules, ip, |position| holds(Slot::V6(position))).map(Slot::V6),
+        }
+    }
+
+    fn detail(&self, slot: Slot) -> Option<&Detail> {
+        match slot {
+            Slot::V4(position) => self.v4.detail(position),
+            Slot::V6(position) => self.v6.as_ref().expect(V6_IS_THERE).detail(position),
+        }
     }
 
     fn count(&mut self, state: PeerState, change: impl Fn(u32, u32) -> u32) {
-        let counts = &mut self.counts;
         match state {
-            PeerState::Seeder => counts.seeders = change(counts.seeders, 1),
-            PeerState::Leecher => counts.leechers = change(counts.leechers, 1),
-            PeerState::PartialSeed => {
-                counts.leechers = change(counts.leechers, 1);
-                counts.partial_seeds = change(counts.partial_seeds, 1);
-            }
-        }
-    }
-
-    /// Gives memory back where most of it is unused: a class has gone home.
-    fn shrink(&mut self, hasher: &FixedState) {
-        for pool in &mut self.pools {
-            if pool.capacity() > 64 && pool.len() < pool.capacity() / 4 {
-                pool.shrink_to(pool.len() * 2);
-            }
-        }
-        if self.index.capacity() > 64 && self.index.len() < self.index.capacity() / 4 {
-            let pools = &self.pools;
-            self.index.shrink_to(pools.iter().map(Vec::len).sum::<usize>() * 2, |slot| {
-                hasher.hash_one(pools[slot.pool()][slot.position()].ip)
-            });
+            PeerState::Seeder => self.seeders = change(self.seeders, 1),
+            PeerState::PartialSeed => self.partial_seeds = change(self.partial_seeds, 1),
+            PeerState::Leecher => {}
         }
     }
 }
+
+/// A slot was made by this swarm, and no peer was taken out since.
+const V6_IS_THERE: &str = "a slot of IPv6 is one of a pool that is there";

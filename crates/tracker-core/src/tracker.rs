@@ -1,24 +1,22 @@
 //! The state machine.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use hashbrown::hash_map;
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 use crate::address::{self, Asker};
 use crate::event::EventQueue;
 use crate::interval::Intervals;
-use crate::peer::Entry;
-use crate::select::{Selector, Want};
-use crate::swarm::Swept;
+use crate::peer::Member;
+use crate::rules::Rules;
+use crate::select::Want;
+use crate::swarm::{Swarm, Swept};
+use crate::swarms::{SwarmId, Swarms};
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, PeerKey, PeerState, Peers, ScrapeError, Swarm, SwarmCounts, TorrentPolicy, Totals, Verdict, Warning,
-    access,
+    Instant, PeerKey, Peers, ScrapeError, SwarmCounts, SwarmView, TorrentPolicy, Totals, Verdict, Warning, access,
 };
 
 /// Peers and swarms that one call of [`Tracker::expire`] looks at: a millisecond's work, so that announces do not wait.
@@ -88,15 +86,14 @@ pub struct Tracker {
     config: Config,
     /// The latest time that was seen.
     now: Instant,
-    hasher: FixedState,
-    swarms: HashMap<InfoHash, Swarm, FixedState>,
+    rules: Rules,
+    swarms: Swarms,
     /// Each swarm that has peers, by its deadline.
-    deadlines: BTreeSet<(Instant, InfoHash)>,
+    deadlines: BTreeSet<(Instant, SwarmId)>,
     /// Each swarm that has none and is remembered, by its deadline.
-    remembered: BTreeSet<(Instant, InfoHash)>,
+    remembered: BTreeSet<(Instant, SwarmId)>,
     totals: Totals,
     events: EventQueue,
-    selector: Selector,
 }
 
 /// What other trackers of the same [`Shards`](crate::Shards) hold.
@@ -114,16 +111,14 @@ impl Tracker {
     /// A value of `config` that cannot be used.
     pub fn new(config: Config, rng: &mut impl Rng) -> Result<Self, ConfigError> {
         config.validate()?;
-        let hasher = FixedState::with_seed(rng.random());
         Ok(Self {
             now: Instant::ZERO,
-            swarms: HashMap::with_hasher(hasher.clone()),
+            rules: Rules::new(&config, rng),
+            swarms: Swarms::default(),
             deadlines: BTreeSet::new(),
             remembered: BTreeSet::new(),
             totals: Totals::default(),
             events: EventQueue::new(config.max_pending_events),
-            selector: Selector::new(hasher.clone()),
-            hasher,
             config,
         })
     }
@@ -161,40 +156,43 @@ impl Tracker {
         peers.clear();
         self.advance(now);
         self.totals.announces += 1;
-        let asker = Asker::of(request);
-        let answer = self.admit(&asker, &request.info_hash).and_then(|()| {
-            let ip = asker.announced_ip(request, &self.config);
-            let intervals = Intervals::draw(&self.config, elsewhere.peers + self.peers(), rng);
-            let counts = if request.event == Some(AnnounceEvent::Stopped) {
-                self.stop(ip, request)
-            } else {
-                self.update(elsewhere, ip, &intervals, request)?;
-                let swarm = &self.swarms[&request.info_hash];
-                let own_ip = asker.sees(ip, &self.config.host_addresses).unwrap_or(ip);
-                let want = Want {
-                    asker,
-                    address: SocketAddr::new(own_ip, request.port),
-                    peer_id: request.peer_id,
-                    state: PeerState::announced(request.event, request.left),
-                    families: request.families,
-                    peer_ids: request.peer_ids,
-                    numwant: request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant),
-                };
-                self.selector.select(&self.config, rng, swarm, &want, peers);
-                swarm.counts()
-            };
-            Ok(AnnounceResponse {
-                interval: intervals.interval,
-                min_interval: intervals.min_interval,
-                seeders: counts.seeders,
-                leechers: counts.leechers,
-                completed: counts.completed,
-                warning: self.warning(ip, &request.info_hash),
-                external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
-            })
-        });
+        let answer = self.answer(elsewhere, rng, request, peers);
         self.totals.refused_announces += u64::from(answer.is_err());
         answer
+    }
+
+    fn answer(
+        &mut self,
+        elsewhere: Elsewhere,
+        rng: &mut impl Rng,
+        request: &AnnounceRequest,
+        peers: &mut Peers,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        let asker = Asker::of(request);
+        self.admit(&asker, &request.info_hash)?;
+        let ip = asker.announced_ip(request, &self.config);
+        let intervals = Intervals::draw(&self.config, elsewhere.peers + self.peers(), rng);
+        let known = self.swarms.find(&self.rules, &request.info_hash);
+        let (counts, warning) = if request.event == Some(AnnounceEvent::Stopped) {
+            let counts = known.map(|id| self.stop(id, ip, request)).unwrap_or_default();
+            // The swarm may be gone.
+            let known = self.swarms.find(&self.rules, &request.info_hash);
+            (counts, self.warning(ip, known))
+        } else {
+            let id = self.update(known, elsewhere, ip, &intervals, request)?;
+            let swarm = &self.swarms[id];
+            Want::new(&self.config, asker, ip, request).select(rng, swarm, peers);
+            (swarm.counts(), self.warning(ip, Some(id)))
+        };
+        Ok(AnnounceResponse {
+            interval: intervals.interval,
+            min_interval: intervals.min_interval,
+            seeders: counts.seeders,
+            leechers: counts.leechers,
+            completed: counts.completed,
+            warning,
+            external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
+        })
     }
 
     /// Fills `counts` (emptied first) with what is known of each info-hash, in their order
@@ -222,37 +220,36 @@ impl Tracker {
     /// long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
     pub fn expire(&mut self, now: Instant) {
         self.advance(now);
-        let shortest_timeout = Intervals::shortest_timeout(&self.config);
         let mut budget = EXPIRE_BATCH;
-        while let Some(info_hash) = first_due(&self.deadlines, self.now) {
-            let swarm = self.swarms.get_mut(&info_hash).expect("every deadline is that of a swarm");
-            let before = swarm.counts();
-            let swept = swarm.expire(&self.hasher, self.now, shortest_timeout, &mut budget, |entry| {
-                self.events.push(self.now, info_hash, || EventKind::PeerExpired(entry.peer()));
+        while let Some(id) = first_due(&self.deadlines, self.now) {
+            let swarm = &mut self.swarms[id];
+            let (before, info_hash) = (swarm.counts(), swarm.info_hash);
+            let swept = swarm.expire(&self.rules, self.now, &mut budget, |member| {
+                self.events.push(self.now, info_hash, || EventKind::PeerExpired(member.peer(&self.rules.lifetimes)));
             });
             self.totals.swarm_changed(before, swarm.counts());
             match swept {
                 Swept::Partly => return,
                 Swept::Wholly { next: Some(next) } => {
-                    self.deadlines.remove(&(swarm.deadline, info_hash));
-                    self.deadlines.insert((next, info_hash));
+                    self.deadlines.remove(&(swarm.deadline, id));
+                    self.deadlines.insert((next, id));
                     swarm.deadline = next;
                 }
-                Swept::Wholly { next: None } => self.emptied(info_hash),
+                Swept::Wholly { next: None } => self.emptied(id),
             }
         }
         while budget > 0
-            && let Some(info_hash) = first_due(&self.remembered, self.now)
+            && let Some(id) = first_due(&self.remembered, self.now)
         {
             budget -= 1;
-            self.drop_swarm(info_hash);
+            self.drop_swarm(id);
         }
     }
 
     /// When [`expire`](Self::expire) has work next; `None` while there is no swarm.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        let first = |deadlines: &BTreeSet<(Instant, InfoHash)>| deadlines.first().map(|&(deadline, _)| deadline);
+        let first = |deadlines: &BTreeSet<(Instant, SwarmId)>| deadlines.first().map(|&(deadline, _)| deadline);
         first(&self.deadlines).into_iter().chain(first(&self.remembered)).min()
     }
 
@@ -266,10 +263,10 @@ impl Tracker {
     pub fn set_torrents(&mut self, torrents: impl Into<Arc<TorrentPolicy>>) {
         self.config.torrents = torrents.into();
         let policy = &self.config.torrents;
-        let unserved: Vec<InfoHash> =
-            self.swarms.keys().filter(|info_hash| policy.verdict(info_hash) != Verdict::Served).copied().collect();
-        for info_hash in unserved {
-            self.drop_swarm(info_hash);
+        let is_unserved = |id: &SwarmId| policy.verdict(&self.swarms[*id].info_hash) != Verdict::Served;
+        let unserved: Vec<SwarmId> = self.swarms.ids().filter(is_unserved).collect();
+        for id in unserved {
+            self.drop_swarm(id);
         }
     }
 
@@ -279,13 +276,14 @@ impl Tracker {
     }
 
     /// The swarm of this info-hash, if it is known.
-    pub fn swarm(&self, info_hash: &InfoHash) -> Option<&Swarm> {
-        self.swarms.get(info_hash)
+    pub fn swarm(&self, info_hash: &InfoHash) -> Option<SwarmView<'_>> {
+        let id = self.swarms.find(&self.rules, info_hash)?;
+        Some(SwarmView::new(&self.swarms[id], &self.rules))
     }
 
     /// All swarms, in no particular order.
-    pub fn swarms(&self) -> impl Iterator<Item = (InfoHash, &Swarm)> {
-        self.swarms.iter().map(|(info_hash, swarm)| (*info_hash, swarm))
+    pub fn swarms(&self) -> impl Iterator<Item = (InfoHash, SwarmView<'_>)> {
+        self.swarms.iter().map(|swarm| (swarm.info_hash, SwarmView::new(swarm, &self.rules)))
     }
 
     /// How it is set up.
@@ -294,7 +292,7 @@ impl Tracker {
     }
 
     pub(crate) fn counts(&self, info_hash: &InfoHash) -> SwarmCounts {
-        self.swarms.get(info_hash).map(Swarm::counts).unwrap_or_default()
+        self.swarms.find(&self.rules, info_hash).map(|id| self.swarms[id].counts()).unwrap_or_default()
     }
 
     /// Number of swarms that have peers, and of peers in them.
@@ -322,89 +320,83 @@ impl Tracker {
     }
 
     /// What the sender of an announce, whose peer is kept under `ip`, should know.
-    fn warning(&self, ip: IpAddr, info_hash: &InfoHash) -> Option<Warning> {
+    fn warning(&self, ip: IpAddr, swarm: Option<SwarmId>) -> Option<Warning> {
         if address::is_v6_link_local(ip) {
             return Some(Warning::LinkLocalAddress);
         }
-        let swarm = self.swarms.get(info_hash)?;
-        is_shared(&self.config, &self.hasher, swarm, ip).then_some(Warning::SharedAddress { address: ip })
+        let swarm = &self.swarms[swarm?];
+        is_shared(&self.config, &self.rules, swarm, self.now, ip).then_some(Warning::SharedAddress { address: ip })
     }
 
     /// Takes a peer out that says it leaves. Returns the counts without it.
-    fn stop(&mut self, ip: IpAddr, request: &AnnounceRequest) -> SwarmCounts {
-        let info_hash = request.info_hash;
-        let Some(swarm) = self.swarms.get_mut(&info_hash) else { return SwarmCounts::default() };
-        let hasher = &self.hasher;
+    fn stop(&mut self, id: SwarmId, ip: IpAddr, request: &AnnounceRequest) -> SwarmCounts {
+        let (rules, swarm) = (&self.rules, &mut self.swarms[id]);
         // Another client's place is not given up: a late `stopped` of the one that had it before changes nothing.
         let own = swarm
-            .find(hasher, ip, request.port)
-            .filter(|&slot| swarm.entry(slot).peer_id == request.peer_id)
-            .or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key))
+            .find(rules, ip, request.port)
+            .filter(|&slot| swarm.member(slot).may_be(request.peer_id))
+            .or_else(|| swarm.find_client(rules, ip, request.peer_id, request.key))
             // Some clients forget their port, and their key, when they leave.
-            .or_else(|| swarm.find_peer_id(hasher, ip, request.peer_id).filter(|_| is_nameless(request)));
-        if let Some(slot) = own {
-            let before = swarm.counts();
-            let entry = swarm.remove(hasher, slot);
-            self.totals.swarm_changed(before, swarm.counts());
-            self.events.push(self.now, info_hash, || EventKind::PeerLeft(entry.peer()));
-            if swarm.is_empty() {
-                let counts = swarm.counts();
-                self.emptied(info_hash);
-                return counts;
-            }
+            .or_else(|| swarm.find_peer_id(rules, ip, request.peer_id).filter(|_| is_nameless(request)));
+        let Some(slot) = own else { return swarm.counts() };
+        let before = swarm.counts();
+        let member = swarm.remove(rules, slot);
+        let after = swarm.counts();
+        self.totals.swarm_changed(before, after);
+        self.events.push(self.now, request.info_hash, || EventKind::PeerLeft(member.peer(&rules.lifetimes)));
+        if swarm.is_empty() {
+            self.emptied(id);
         }
-        self.counts(&info_hash)
+        after
     }
 
     /// Takes a peer in, or takes in what is new about it.
     fn update(
         &mut self,
+        known: Option<SwarmId>,
         elsewhere: Elsewhere,
         ip: IpAddr,
         intervals: &Intervals,
         request: &AnnounceRequest,
-    ) -> Result<(), AnnounceError> {
-        let info_hash = request.info_hash;
+    ) -> Result<SwarmId, AnnounceError> {
         let tracker_is_full = elsewhere.peers + self.peers() >= self.config.max_peers;
         let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
-        let mut entry = Entry::new(ip, request, self.now, intervals);
-
-        if self.swarms.get(&info_hash).is_none_or(Swarm::is_empty) {
-            if elsewhere.swarms + self.deadlines.len() >= self.config.max_swarms {
+        let id = match known.filter(|&id| !self.swarms[id].is_empty()) {
+            Some(id) => id,
+            None if elsewhere.swarms + self.deadlines.len() >= self.config.max_swarms => {
                 return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
             }
-            if tracker_is_full {
-                return Err(too_many_peers);
-            }
-            self.populate(info_hash);
-        }
-        let swarm = self.swarms.get_mut(&info_hash).expect("it is there or was just made");
-        let (hasher, events, now) = (&self.hasher, &mut self.events, self.now);
+            None if tracker_is_full => return Err(too_many_peers),
+            None => self.populate(known, request.info_hash),
+        };
+        let (rules, events, now, info_hash) = (&self.rules, &mut self.events, self.now, request.info_hash);
+        let swarm = &mut self.swarms[id];
         let before = swarm.counts();
+        let mut member = Member::new(ip, request, now, intervals, rules);
 
         // Who gives up a place for this peer: another client that was here, or the sender itself elsewhere, when it was known
         // here by another key.
-        let mut here = swarm.find(hasher, ip, request.port);
-        let stale = here.and_then(|slot| match swarm.entry(slot) {
-            entry if entry.peer_id != request.peer_id => Some(slot),
-            entry if entry.key != request.key => swarm.find_client(hasher, ip, request.peer_id, request.key),
+        let mut here = swarm.find(rules, ip, request.port);
+        let stale = here.and_then(|slot| match swarm.member(slot) {
+            earlier if !earlier.may_be(request.peer_id) => Some(slot),
+            earlier if !earlier.may_have(request.key) => swarm.find_client(rules, ip, request.peer_id, request.key),
             _ => None,
         });
         let mut place_is_free = false;
         if let Some(slot) = stale {
-            let other = swarm.remove(hasher, slot);
-            events.push(now, info_hash, || EventKind::PeerLeft(other.peer()));
+            let other = swarm.remove(rules, slot);
+            events.push(now, info_hash, || EventKind::PeerLeft(other.peer(&rules.lifetimes)));
             place_is_free = true;
-            here = swarm.find(hasher, ip, request.port);
+            here = swarm.find(rules, ip, request.port);
         }
-        let own = here.or_else(|| swarm.find_client(hasher, ip, request.peer_id, request.key));
+        let own = here.or_else(|| swarm.find_client(rules, ip, request.peer_id, request.key));
 
         if let Some(slot) = own {
-            let earlier = swarm.entry(slot);
-            let moved_from = Some(earlier.address()).filter(|&address| address != entry.address());
-            let completed = entry.continue_from(earlier);
-            let slot = swarm.replace(hasher, slot, entry);
-            let peer = || swarm.entry(slot).peer();
+            let earlier = swarm.member(slot);
+            let moved_from = Some(earlier.address()).filter(|&address| address != member.address());
+            let completed = member.continue_from(&earlier);
+            swarm.replace(rules, slot, &member);
+            let peer = || member.peer(&rules.lifetimes);
             events.push(now, info_hash, || EventKind::PeerUpdated { peer: peer(), moved_from });
             if completed {
                 events.push(now, info_hash, || EventKind::PeerCompleted(peer()));
@@ -412,12 +404,12 @@ impl Tracker {
                 self.totals.completed += 1;
             }
         } else {
-            let (at_address, stalest) = swarm.at_address(hasher, ip);
+            let (at_address, stalest) = swarm.at_address(rules, now, ip);
             if at_address >= self.config.max_peers_per_address
                 && let Some(slot) = stalest
             {
-                let other = swarm.remove(hasher, slot);
-                events.push(now, info_hash, || EventKind::PeerLeft(other.peer()));
+                let other = swarm.remove(rules, slot);
+                events.push(now, info_hash, || EventKind::PeerLeft(other.peer(&rules.lifetimes)));
                 place_is_free = true;
             }
             if place_is_free {
@@ -427,44 +419,47 @@ impl Tracker {
             } else if tracker_is_full {
                 return Err(too_many_peers);
             }
-            let slot = swarm.insert(hasher, entry);
-            events.push(now, info_hash, || EventKind::PeerJoined(swarm.entry(slot).peer()));
-            if is_shared(&self.config, hasher, swarm, ip) {
+            swarm.insert(rules, &member);
+            events.push(now, info_hash, || EventKind::PeerJoined(member.peer(&rules.lifetimes)));
+            if is_shared(&self.config, rules, swarm, now, ip) {
                 events.push(now, info_hash, || EventKind::AddressShared { address: ip });
             }
         }
         self.totals.swarm_changed(before, swarm.counts());
-        Ok(())
+        Ok(id)
     }
 
     /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.
-    fn populate(&mut self, info_hash: InfoHash) {
+    fn populate(&mut self, known: Option<SwarmId>, info_hash: InfoHash) -> SwarmId {
         // No peer is due earlier, also none that comes in later: so an announce never moves the deadline.
-        let deadline = self.now + Intervals::shortest_timeout(&self.config);
-        self.deadlines.insert((deadline, info_hash));
-        match self.swarms.entry(info_hash) {
-            hash_map::Entry::Occupied(mut swarm) => {
-                self.remembered.remove(&(swarm.get().deadline, info_hash));
-                swarm.get_mut().deadline = deadline;
+        let deadline = self.now + self.rules.lifetimes.shortest();
+        let id = match known {
+            Some(id) => {
+                let swarm = &mut self.swarms[id];
+                self.remembered.remove(&(swarm.deadline, id));
+                swarm.deadline = deadline;
+                id
             }
-            hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Swarm::new(deadline));
+            None => {
                 self.events.push(self.now, info_hash, || EventKind::SwarmCreated);
+                self.swarms.insert(&self.rules, Swarm::new(info_hash, deadline))
             }
-        }
+        };
+        self.deadlines.insert((deadline, id));
+        id
     }
 
     /// A swarm lost its last peer: it is kept for a while for its completed downloads, if it has any.
-    fn emptied(&mut self, info_hash: InfoHash) {
-        let swarm = self.swarms.get_mut(&info_hash).expect("only a swarm that exists loses its last peer");
+    fn emptied(&mut self, id: SwarmId) {
+        let swarm = &mut self.swarms[id];
         if swarm.counts().completed == 0 {
-            self.drop_swarm(info_hash);
+            self.drop_swarm(id);
             return;
         }
-        self.deadlines.remove(&(swarm.deadline, info_hash));
+        self.deadlines.remove(&(swarm.deadline, id));
         let deadline = self.now + self.config.swarm_timeout;
-        *swarm = Swarm::remembered(swarm.counts(), deadline);
-        self.remembered.insert((deadline, info_hash));
+        swarm.remember(deadline);
+        self.remembered.insert((deadline, id));
         if self.remembered.len() > self.config.max_remembered_swarms
             && let Some(&(_, oldest)) = self.remembered.first()
         {
@@ -472,19 +467,19 @@ impl Tracker {
         }
     }
 
-    fn drop_swarm(&mut self, info_hash: InfoHash) {
-        if let Some(swarm) = self.swarms.remove(&info_hash) {
-            self.deadlines.remove(&(swarm.deadline, info_hash));
-            self.remembered.remove(&(swarm.deadline, info_hash));
+    fn drop_swarm(&mut self, id: SwarmId) {
+        if let Some(swarm) = self.swarms.remove(&self.rules, id) {
+            self.deadlines.remove(&(swarm.deadline, id));
+            self.remembered.remove(&(swarm.deadline, id));
             self.totals.swarm_changed(swarm.counts(), SwarmCounts::default());
-            self.events.push(self.now, info_hash, || EventKind::SwarmDropped);
+            self.events.push(self.now, swarm.info_hash, || EventKind::SwarmDropped);
         }
     }
 }
 
 /// Which of these swarms is due first, if one is due.
-fn first_due(deadlines: &BTreeSet<(Instant, InfoHash)>, now: Instant) -> Option<InfoHash> {
-    deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, info_hash)| info_hash)
+fn first_due(deadlines: &BTreeSet<(Instant, SwarmId)>, now: Instant) -> Option<SwarmId> {
+    deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, id)| id)
 }
 
 /// Whether an announce names neither port nor key.
@@ -493,6 +488,6 @@ fn is_nameless(request: &AnnounceRequest) -> bool {
 }
 
 /// Whether several peers of the swarm are under the address of a gateway.
-fn is_shared(config: &Config, hasher: &FixedState, swarm: &Swarm, ip: IpAddr) -> bool {
-    config.gateways.contains(&ip) && swarm.at_address(hasher, ip).0 > 1
+fn is_shared(config: &Config, rules: &Rules, swarm: &Swarm, now: Instant, ip: IpAddr) -> bool {
+    config.gateways.contains(&ip) && swarm.at_address(rules, now, ip).0 > 1
 }

@@ -360,7 +360,7 @@ impl Model {
             peer_id: request.peer_id,
             key: request.key,
             state,
-            transfer: (request.uploaded, request.downloaded, request.left),
+            transfer: (told(request.uploaded), told(request.downloaded), request.left.map(told)),
             first_seen: self.now,
             last_seen: self.now,
             expires,
@@ -520,6 +520,11 @@ impl Model {
         let is_localhost = ip == IpAddr::from([127, 0, 0, 1]) || ip.is_ipv6();
         if is_localhost { like(ip).or(Some(ip)) } else { Some(ip) }
     }
+}
+
+/// The number of bytes that the tracker tells.
+fn told(bytes: u64) -> u64 {
+    bytes.min(PeerDetail::MAX_BYTES)
 }
 
 /// Whether anybody can dial it at all.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, InfoHash, Instant, PeerId, PeerKey,
-    SubnetPreference, TorrentPolicy,
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, InfoHash, Instant, Memory, PeerId,
+    PeerKey, SubnetPreference, TorrentPolicy,
 };
 
 /// Something done to a tracker.
@@ -166,6 +166,7 @@ impl World {
                 _ => Vec::new(),
             },
             max_remembered_swarms: default.max_remembered_swarms,
+            memory: Memory::Full,
             prefer_subnet: match choices.below(4) {
                 0 => Some(SubnetPreference::default()),
                 1 => Some(SubnetPreference { v4_prefix: choices.of(&[0, 16, 32]), v6_prefix: choices.of(&[0, 128]) }),
