@@ -44,13 +44,14 @@ pub struct Config {
     /// nobody completed goes with its last peer.
     pub swarm_timeout: Duration,
 
-    /// Most swarms with peers. Defaults to 1,048,576; one with a single peer takes about 800 bytes.
+    /// Most swarms with peers. Defaults to 1,048,576; at most 2^31. One with a single peer takes about 210 bytes, or 140 in a
+    /// [lean](Memory::Lean) tracker.
     pub max_swarms: usize,
-    /// Most swarms without peers that are remembered; then the one that is due first is forgotten. Defaults to 65,536, of
-    /// about 400 bytes each. [`Shards`](crate::Shards) share it out among them.
+    /// Most swarms without peers that are remembered; then the one that is due first is forgotten. Defaults to 65,536, at
+    /// most 2^30, of about 140 bytes each. [`Shards`](crate::Shards) share it out among them.
     pub max_remembered_swarms: usize,
-    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 110 bytes in a large swarm, and up to
-    /// 200 in a small one.
+    /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 63 bytes, or 12 in a
+    /// [lean](Memory::Lean) tracker, in a swarm of many.
     pub max_peers: usize,
     /// Most peers in one swarm. Defaults to 262,144; at most 2^30.
     pub max_peers_per_swarm: usize,
@@ -137,7 +138,8 @@ impl Config {
             ("min_interval_floor", self.min_interval_floor.as_secs(), 1, DAY),
             ("peer_timeout", self.peer_timeout.as_secs(), 1, 30 * DAY),
             ("swarm_timeout", self.swarm_timeout.as_secs(), 0, 365 * DAY),
-            ("max_swarms", self.max_swarms as u64, 1, most),
+            ("max_swarms", self.max_swarms as u64, 1, 1 << 31),
+            ("max_remembered_swarms", self.max_remembered_swarms as u64, 0, 1 << 30),
             ("max_peers", self.max_peers as u64, 1, most),
             ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1, 1 << 30),
             ("max_peers_per_address", self.max_peers_per_address as u64, 1, 1 << 16),

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::interval::Lifetimes;
 use crate::{AnnounceRequest, Instant, PeerDetail, PeerId, PeerKey};
 
-/// What is kept of a peer beside its entry: 52 bytes.
+/// What is kept of a peer beside its entry: 49 bytes, since nothing in it is aligned.
 #[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed)]
 pub(crate) struct Detail {
     pub(crate) peer_id: PeerId,
     pub(crate) key: PeerKey,
@@ -14,10 +15,10 @@ pub(crate) struct Detail {
     pub(crate) last_seen: Instant,
     /// Seconds; `Config::validate` bounds it.
     interval: u16,
-    uploaded: U48,
-    downloaded: U48,
-    /// The largest number where the client does not say.
-    left: U48,
+    uploaded: Bytes,
+    downloaded: Bytes,
+    /// [`Bytes::UNKNOWN`] where the client does not say.
+    left: Bytes,
 }
 
 impl Detail {
@@ -28,14 +29,19 @@ impl Detail {
             first_seen: now,
             last_seen: now,
             interval: u16::try_from(interval.as_secs()).unwrap_or(u16::MAX),
-            uploaded: U48::saturating(request.uploaded),
-            downloaded: U48::saturating(request.downloaded),
-            left: request.left.map_or(U48::MAX, U48::saturating),
+            uploaded: Bytes::new(request.uploaded),
+            downloaded: Bytes::new(request.downloaded),
+            left: request.left.map_or(Bytes::UNKNOWN, Bytes::new),
         }
     }
 
     pub(crate) fn is_client(&self, peer_id: PeerId, key: PeerKey) -> bool {
-        self.peer_id == peer_id && self.key == key
+        self.peer_id == peer_id && self.has_key(key)
+    }
+
+    pub(crate) fn has_key(&self, key: PeerKey) -> bool {
+        let own = self.key;
+        own == key
     }
 
     pub(crate) fn expires(&self, lifetimes: &Lifetimes) -> Instant {
@@ -48,7 +54,7 @@ impl Detail {
             key: self.key,
             uploaded: self.uploaded.get(),
             downloaded: self.downloaded.get(),
-            left: (self.left != U48::MAX).then(|| self.left.get()),
+            left: Some(self.left).filter(|&left| left != Bytes::UNKNOWN).map(Bytes::get),
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             interval: self.interval(),
@@ -57,26 +63,32 @@ impl Detail {
     }
 
     fn interval(&self) -> Duration {
-        Duration::from_secs(self.interval.into())
+        Duration::from_secs(u64::from(self.interval))
     }
 }
 
-/// A number of bytes in six bytes: below 2^48 - 1, of which it stops short.
+/// A number of bytes in five: exact below 2^39, then in units of 4 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct U48([u8; 6]);
+struct Bytes([u8; 5]);
 
-impl U48 {
-    /// No number that is counted.
-    const MAX: Self = Self([u8::MAX; 6]);
+impl Bytes {
+    /// What a client does not say.
+    const UNKNOWN: Self = Self([u8::MAX; 5]);
+    /// The highest of 40 bits says that the others count units.
+    const IN_UNITS: u64 = 1 << 39;
+    const UNIT: u64 = 4096;
 
-    fn saturating(number: u64) -> Self {
-        let [low @ .., _, _] = number.min(PeerDetail::MAX_BYTES).to_le_bytes();
+    fn new(number: u64) -> Self {
+        let number = number.min(PeerDetail::MAX_BYTES);
+        let bits = if number < Self::IN_UNITS { number } else { Self::IN_UNITS | (number / Self::UNIT) };
+        let [low @ .., _, _, _] = bits.to_le_bytes();
         Self(low)
     }
 
     fn get(self) -> u64 {
-        let [a, b, c, d, e, f] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+        let [a, b, c, d, e] = self.0;
+        let bits = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);
+        if bits < Self::IN_UNITS { bits } else { (bits & !Self::IN_UNITS) * Self::UNIT }
     }
 }
 
@@ -85,14 +97,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_detail_is_52_bytes() {
-        assert_eq!(size_of::<Detail>(), 52);
+    fn a_detail_is_49_bytes() {
+        assert_eq!(size_of::<Detail>(), 49);
     }
 
     #[test]
-    fn numbers_are_kept_up_to_their_limit() {
-        for (number, kept) in [(0, 0), (1 << 40, 1 << 40), ((1 << 48) - 2, (1 << 48) - 2), (u64::MAX, (1 << 48) - 2)] {
-            assert_eq!(U48::saturating(number).get(), kept);
+    fn numbers_are_kept_as_the_documentation_says() {
+        const LIMIT: u64 = 1 << 39;
+        for (number, kept) in [
+            (0, 0),
+            (LIMIT - 1, LIMIT - 1),
+            (LIMIT, LIMIT),
+            (LIMIT + 4095, LIMIT),
+            (LIMIT + 4096, LIMIT + 4096),
+            (PeerDetail::MAX_BYTES, PeerDetail::MAX_BYTES),
+            (u64::MAX, PeerDetail::MAX_BYTES),
+        ] {
+            assert_eq!(Bytes::new(number).get(), kept);
+            assert_ne!(Bytes::new(number), Bytes::UNKNOWN);
         }
     }
 }

@@ -11,11 +11,11 @@ pub(crate) enum Index {
 }
 
 impl Index {
-    /// An index of the positions below the number of `hashes`, with room to grow by a fifth.
+    /// An index of the positions below the number of `hashes`, with room to grow by an eighth.
     pub(crate) fn new(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
-        let slots = hashes.len() + hashes.len() / 2 + 2;
-        // What will be put in, growth included, has positions below the number of slots.
-        if slots < usize::from(u16::MAX) {
+        let slots = hashes.len() + hashes.len() * 2 / 5 + 2;
+        // It is full before a position is as large as this.
+        if slots * 4 / 5 < usize::from(u16::MAX) {
             Self::Narrow(Table::new(slots, hashes))
         } else {
             Self::Wide(Table::new(slots, hashes))
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn positions_that_do_not_fit_two_bytes_make_it_wide() {
         let hash = |position: usize| (position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        assert!(matches!(Index::new((0..40_000).map(hash)), Index::Narrow(_)));
+        assert!(matches!(Index::new((0..50_000).map(hash)), Index::Narrow(_)));
         let index = Index::new((0..70_000).map(hash));
         assert!(matches!(index, Index::Wide(_)));
         assert_eq!(index.find(hash(69_999), |position| position == 69_999), Some(69_999));

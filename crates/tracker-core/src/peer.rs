@@ -45,6 +45,9 @@ pub struct Peer {
 }
 
 /// What is known of a peer beside where it is and what it has.
+///
+/// Numbers of bytes are exact below 512 GiB, from there on rounded down to 4 KiB, and at most
+/// [`MAX_BYTES`](Self::MAX_BYTES).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerDetail {
@@ -52,11 +55,11 @@ pub struct PeerDetail {
     pub peer_id: PeerId,
     /// Its key.
     pub key: PeerKey,
-    /// Bytes uploaded since it started, as it counts; at most [`MAX_BYTES`](Self::MAX_BYTES).
+    /// Bytes uploaded since it started, as it counts.
     pub uploaded: u64,
-    /// Bytes downloaded since it started, as it counts; at most [`MAX_BYTES`](Self::MAX_BYTES).
+    /// Bytes downloaded since it started, as it counts.
     pub downloaded: u64,
-    /// Bytes it still wants, at most [`MAX_BYTES`](Self::MAX_BYTES); `None` when it does not say.
+    /// Bytes it still wants; `None` when it does not say.
     pub left: Option<u64>,
     /// When its first announce came.
     pub first_seen: Instant,
@@ -69,8 +72,8 @@ pub struct PeerDetail {
 }
 
 impl PeerDetail {
-    /// The largest number of bytes that is told: 281 terabytes. What is more is told as this.
-    pub const MAX_BYTES: u64 = (1 << 48) - 2;
+    /// The largest number of bytes that is told: almost 2 PiB. What is more is told as this.
+    pub const MAX_BYTES: u64 = ((1 << 39) - 2) * 4096;
 }
 
 /// A peer of a swarm, taken out of the arrays that it is kept in.
@@ -121,7 +124,7 @@ impl Member {
 
     /// Whether it has, as far as is known, this key.
     pub(crate) fn may_have(&self, key: PeerKey) -> bool {
-        self.detail.is_none_or(|detail| detail.key == key)
+        self.detail.is_none_or(|detail| detail.has_key(key))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

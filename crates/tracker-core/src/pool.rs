@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
+
 use crate::detail::Detail;
 use crate::entry::Entry;
 use crate::index::Index;
@@ -11,20 +14,27 @@ use crate::{Instant, PeerState, address};
 
 /// A pool of more peers than this has an index. One of less is looked through: that takes less than a microsecond, and an
 /// index takes a third as much memory as the peers of a lean tracker.
-const INDEX_ABOVE: usize = 512;
+const INDEX_ABOVE: usize = 1024;
 
 /// The peers of one family: an array of entries, sorted by what they are good for, and beside it one of what else is known.
 #[derive(Debug)]
 pub(crate) struct Pool<E> {
-    entries: Vec<E>,
+    /// Most swarms have one or two peers, and need no further memory for them.
+    entries: SmallVec<[E; 2]>,
     /// Of each entry; empty in a lean tracker.
-    details: Vec<Detail>,
+    details: ThinVec<Detail>,
     /// Where the entries of each [`Class`] but the last end, and those of the next begin.
     ends: [u32; 3],
     /// How many of the entries are on the tracker's machine, and announced over loopback.
     loopback: u32,
-    index: Option<Box<Index>>,
-    sweep: Option<Box<Sweep>>,
+    rarity: Option<Box<Rarity>>,
+}
+
+/// What few pools have.
+#[derive(Debug, Default)]
+struct Rarity {
+    index: Option<Index>,
+    sweep: Option<Sweep>,
 }
 
 /// What an entry is good for.
@@ -55,17 +65,23 @@ impl Class {
 /// A look at all entries for those that are due, from the last to the first, as far as it has come. So the entry which takes
 /// a removed one's place was looked at already.
 #[derive(Debug, Clone, Copy)]
-struct Sweep {
-    began: Instant,
+pub(crate) struct Sweep {
+    pub(crate) began: Instant,
     /// How many entries, from the beginning, are left to look at.
-    left: usize,
+    pub(crate) left: usize,
     /// When the first of the others is due.
-    next: Option<Instant>,
+    pub(crate) next: Option<Instant>,
+}
+
+impl Sweep {
+    fn see(&mut self, due: Instant) {
+        self.next = Some(self.next.map_or(due, |next| next.min(due)));
+    }
 }
 
 impl<E> Default for Pool<E> {
     fn default() -> Self {
-        Self { entries: Vec::new(), details: Vec::new(), ends: [0; 3], loopback: 0, index: None, sweep: None }
+        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: [0; 3], loopback: 0, rarity: None }
     }
 }
 
@@ -105,7 +121,7 @@ impl<E: Entry> Pool<E> {
 
     /// The position of the peer at this address and port.
     pub(crate) fn find(&self, rules: &Rules, ip: E::Ip, port: u16) -> Option<usize> {
-        match &self.index {
+        match self.index() {
             Some(index) => index.find(rules.hash(ip), |position| self.entries[position].is_at(ip, port)),
             None => position_of(&self.entries, |entry| entry.is_at(ip, port)),
         }
@@ -114,7 +130,7 @@ impl<E: Entry> Pool<E> {
     /// The position of the first peer at this address of which it holds.
     pub(crate) fn find_at(&self, rules: &Rules, ip: E::Ip, mut holds: impl FnMut(usize) -> bool) -> Option<usize> {
         let mut is_it = |position: usize| self.entries[position].ip() == ip && holds(position);
-        match &self.index {
+        match self.index() {
             Some(index) => index.find(rules.hash(ip), is_it),
             None => (0..self.len()).find(|&position| is_it(position)),
         }
@@ -123,14 +139,18 @@ impl<E: Entry> Pool<E> {
     pub(crate) fn insert(&mut self, rules: &Rules, ip: E::Ip, member: &Member) -> usize {
         let entry = E::new(ip, member.port, member.tail);
         let class = Class::of(entry) as usize;
-        grow(&mut self.entries);
+        if self.len() == self.entries.capacity() {
+            self.entries.reserve_exact(step(self.len()));
+        }
         self.entries.push(entry);
         self.loopback += u32::from(member.ip.is_loopback());
         if let Some(detail) = member.detail {
-            grow(&mut self.details);
+            if self.details.len() == self.details.capacity() {
+                self.details.reserve_exact(step(self.details.len()));
+            }
             self.details.push(detail);
         }
-        if let Some(index) = &mut self.index {
+        if let Some(index) = self.rarity.as_mut().and_then(|rarity| rarity.index.as_mut()) {
             index.insert(rules.hash(ip), self.entries.len() - 1);
         }
         // The first of each later class makes room at its end.
@@ -159,7 +179,7 @@ impl<E: Entry> Pool<E> {
         }
         let last = self.entries.len() - 1;
         self.swap(rules, hole, last);
-        if let Some(index) = &mut self.index {
+        if let Some(index) = self.rarity.as_mut().and_then(|rarity| rarity.index.as_mut()) {
             let entries = &self.entries;
             index.remove(rules.hash(entries[last].ip()), last, |position| rules.hash(entries[position].ip()));
         }
@@ -182,40 +202,50 @@ impl<E: Entry> Pool<E> {
         position
     }
 
-    /// Begins to look for peers that are due.
-    pub(crate) fn start_sweep(&mut self, now: Instant) {
-        self.sweep = Some(Box::new(Sweep { began: now, left: self.len(), next: None }));
+    /// The look for peers that are due that was interrupted, or a new one.
+    pub(crate) fn resume_sweep(&mut self, now: Instant) -> Sweep {
+        let interrupted = self.rarity.as_mut().and_then(|rarity| rarity.sweep.take());
+        interrupted.unwrap_or(Sweep { began: now, left: self.len(), next: None })
     }
 
-    /// Removes peers that are due. Looks at `budget` peers at most, and takes those it looks at from it; whether it came to
-    /// the end.
+    /// Removes peers that are due. Looks at `budget` peers at most, and takes those it looks at from it.
     pub(crate) fn sweep(
         &mut self,
         rules: &Rules,
         now: Instant,
+        sweep: &mut Sweep,
         budget: &mut usize,
         mut expired: impl FnMut(&Member),
-    ) -> bool {
-        let Some(mut sweep) = self.sweep.take() else { return true };
+    ) {
         while sweep.left > 0 && *budget > 0 {
             *budget -= 1;
             sweep.left -= 1;
             match self.due_after(rules, now, sweep.left) {
                 None => expired(&self.remove(rules, sweep.left)),
-                Some(due) => sweep.next = Some(earlier(sweep.next, due)),
+                Some(due) => sweep.see(due),
             }
         }
-        let is_done = sweep.left == 0;
-        self.sweep = Some(sweep);
-        is_done
     }
 
-    /// Ends the look for peers that are due, and gives memory back. When the first is due of those that were looked at.
-    pub(crate) fn end_sweep(&mut self, rules: &Rules) -> Option<Instant> {
-        shrink(&mut self.entries);
-        shrink(&mut self.details);
+    /// Keeps what is to be resumed.
+    pub(crate) fn interrupt_sweep(&mut self, sweep: Sweep) {
+        self.rarity.get_or_insert_default().sweep = Some(sweep);
+    }
+
+    /// Gives memory back where most of it is unused: a class has gone home.
+    pub(crate) fn shrink(&mut self, rules: &Rules) {
+        let wanted = 2 * self.len();
+        if self.entries.capacity() > 64 && self.len() < self.entries.capacity() / 4 {
+            let mut entries = SmallVec::with_capacity(wanted);
+            entries.extend_from_slice(&self.entries);
+            self.entries = entries;
+        }
+        if self.details.capacity() > 64 && self.details.len() < self.details.capacity() / 4 {
+            let mut details = ThinVec::with_capacity(wanted);
+            details.extend_from_slice(&self.details);
+            self.details = details;
+        }
         self.fit_index(rules);
-        self.sweep.take().and_then(|sweep| sweep.next)
     }
 
     /// When a peer is due, if that is later than `now`.
@@ -232,17 +262,16 @@ impl<E: Entry> Pool<E> {
             return;
         }
         let (a, b) = (a.min(b), a.max(b));
-        if let Some(index) = &mut self.index {
+        if let Some(index) = self.rarity.as_mut().and_then(|rarity| rarity.index.as_mut()) {
             let hash = |position: usize| rules.hash(self.entries[position].ip());
             index.swap((hash(a), a), (hash(b), b));
         }
-        if let Some(mut sweep) = self.sweep.take() {
-            if (a + 1..=b).contains(&sweep.left) {
-                // The sweep will not come to the one that goes up, so it is looked at now.
-                let due = self.due_after(rules, sweep.began, a).unwrap_or(sweep.began);
-                sweep.next = Some(earlier(sweep.next, due));
-            }
-            self.sweep = Some(sweep);
+        if let Some(mut sweep) = self.rarity.as_ref().and_then(|rarity| rarity.sweep)
+            && (a + 1..=b).contains(&sweep.left)
+        {
+            // The sweep will not come to the one that goes up, so it is looked at now.
+            sweep.see(self.due_after(rules, sweep.began, a).unwrap_or(sweep.began));
+            self.interrupt_sweep(sweep);
         }
         self.entries.swap(a, b);
         if !self.details.is_empty() {
@@ -250,21 +279,26 @@ impl<E: Entry> Pool<E> {
         }
     }
 
+    fn index(&self) -> Option<&Index> {
+        self.rarity.as_ref()?.index.as_ref()
+    }
+
     /// Makes the index that suits the number of peers: none, the one there is, or another.
     fn fit_index(&mut self, rules: &Rules) {
-        let fits = match &self.index {
+        let fits = match self.index() {
             None => self.len() <= INDEX_ABOVE,
-            Some(_) if self.len() < INDEX_ABOVE / 2 => {
-                self.index = None;
-                true
-            }
-            Some(index) => !index.is_full(self.len()) && index.slots() < 4 * self.len(),
+            Some(index) => (INDEX_ABOVE / 2..index.slots()).contains(&self.len()) && !index.is_full(self.len()),
         };
-        if !fits {
-            // The old one first, so that there are never two.
-            self.index = None;
-            let hashes = self.entries.iter().map(|entry| rules.hash(entry.ip()));
-            self.index = Some(Box::new(Index::new(hashes)));
+        if fits {
+            return;
+        }
+        let rarity = self.rarity.get_or_insert_default();
+        // The old one first, so that there are never two.
+        rarity.index = None;
+        if self.entries.len() > INDEX_ABOVE / 2 {
+            rarity.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
+        } else if rarity.sweep.is_none() {
+            self.rarity = None;
         }
     }
 }
@@ -278,20 +312,8 @@ fn position_of<E: Entry>(entries: &[E], holds: impl Fn(&E) -> bool) -> Option<us
     entries[first..].iter().position(holds).map(|position| first + position)
 }
 
-/// Makes room for one more in steps of a sixteenth: there are many arrays, and room that is not used is lost.
-fn grow<T>(array: &mut Vec<T>) {
-    if array.len() == array.capacity() {
-        array.reserve_exact(array.len() / 16 + 1);
-    }
-}
-
-/// Gives memory back where most of it is unused: a class has gone home.
-fn shrink<T>(array: &mut Vec<T>) {
-    if array.capacity() > 64 && array.len() < array.capacity() / 4 {
-        array.shrink_to(array.len() * 2);
-    }
-}
-
-pub(crate) fn earlier(one: Option<Instant>, other: Instant) -> Instant {
-    one.map_or(other, |one| one.min(other))
+/// How many more an array of this length is made room for. A step of a thirty-second: there are many arrays, and room that is
+/// not used is lost.
+fn step(len: usize) -> usize {
+    len / 32 + 1
 }

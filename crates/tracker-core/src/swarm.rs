@@ -60,8 +60,6 @@ pub(crate) struct Swarm {
     /// When the tracker looks next for peers to drop, never later than the first one is due; or, while there are none, when
     /// the swarm is forgotten.
     pub(crate) deadline: Instant,
-    /// When the look for peers to drop began that has not come to its end.
-    sweep_began: Option<Instant>,
 }
 
 /// Where a peer stands, until any peer of the swarm is taken out or put in.
@@ -82,16 +80,7 @@ pub(crate) enum Swept {
 
 impl Swarm {
     pub(crate) fn new(info_hash: InfoHash, deadline: Instant) -> Self {
-        Self {
-            info_hash,
-            v4: Pool::default(),
-            v6: None,
-            seeders: 0,
-            partial_seeds: 0,
-            completed: 0,
-            deadline,
-            sweep_began: None,
-        }
+        Self { info_hash, v4: Pool::default(), v6: None, seeders: 0, partial_seeds: 0, completed: 0, deadline }
     }
 
     /// Its counts, peers that are not handed out included.
@@ -216,34 +205,38 @@ impl Swarm {
         budget: &mut usize,
         mut expired: impl FnMut(&Member),
     ) -> Swept {
-        let began = *self.sweep_began.get_or_insert_with(|| {
-            self.v4.start_sweep(now);
-            self.v6.iter_mut().for_each(|v6| v6.start_sweep(now));
-            now
-        });
         let (mut seeders, mut partial_seeds) = (0, 0);
         let mut expired = |member: &Member| {
             seeders += u32::from(member.tail.state == PeerState::Seeder);
             partial_seeds += u32::from(member.tail.state == PeerState::PartialSeed);
             expired(member);
         };
-        let v4_is_done = self.v4.sweep(rules, now, budget, &mut expired);
-        let v6_is_done = self.v6.as_mut().is_none_or(|v6| v6.sweep(rules, now, budget, &mut expired));
+        let mut v4 = self.v4.resume_sweep(now);
+        self.v4.sweep(rules, now, &mut v4, budget, &mut expired);
+        let mut v6 = None;
+        if let Some(pool) = &mut self.v6 {
+            let sweep = v6.insert(pool.resume_sweep(now));
+            pool.sweep(rules, now, sweep, budget, &mut expired);
+        }
         self.seeders -= seeders;
         self.partial_seeds -= partial_seeds;
-        if !(v4_is_done && v6_is_done) {
+        if v4.left > 0 || v6.is_some_and(|v6| v6.left > 0) {
+            self.v4.interrupt_sweep(v4);
+            if let (Some(pool), Some(v6)) = (&mut self.v6, v6) {
+                pool.interrupt_sweep(v6);
+            }
             return Swept::Partly;
         }
-        self.sweep_began = None;
-        let next_v4 = self.v4.end_sweep(rules);
-        let next_v6 = self.v6.as_mut().and_then(|v6| v6.end_sweep(rules));
+        self.v4.shrink(rules);
         self.v6.take_if(|v6| v6.len() == 0);
+        self.v6.iter_mut().for_each(|v6| v6.shrink(rules));
         if self.is_empty() {
             return Swept::Wholly { next: None };
         }
         // Peers that came in, or announced, since the sweep began are due later than this.
-        let latest = began + rules.lifetimes.shortest();
-        Swept::Wholly { next: Some(next_v4.into_iter().chain(next_v6).fold(latest, Instant::min)) }
+        let latest = v4.began + rules.lifetimes.shortest();
+        let next = [v4.next, v6.and_then(|v6| v6.next)].into_iter().flatten().fold(latest, Instant::min);
+        Swept::Wholly { next: Some(next) }
     }
 
     /// The first peer at this address of which it holds.

@@ -10,14 +10,17 @@ use crate::swarm::Swarm;
 
 /// All swarms of a tracker.
 ///
-/// They stand in one array, and a table of four bytes for each finds them. An id is half as long as an info-hash.
+/// They stand in arrays of one length, so that none ever moves, and a table of four bytes for each finds them.
 #[derive(Debug, Default)]
 pub(crate) struct Swarms {
-    places: Vec<Option<Swarm>>,
+    blocks: Vec<Vec<Option<Swarm>>>,
     /// Places that became free.
     free: Vec<SwarmId>,
     by_info_hash: HashTable<SwarmId>,
 }
+
+/// Swarms in one array: about 26 KB.
+const BLOCK: usize = 256;
 
 /// Where a swarm is, as long as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,20 +41,17 @@ impl Swarms {
         let hash = rules.hash(swarm.info_hash);
         let id = match self.free.pop() {
             Some(id) => {
-                self.places[id.place()] = Some(swarm);
+                *self.place(id) = Some(swarm);
                 id
             }
-            None => {
-                self.places.push(Some(swarm));
-                SwarmId(u32::try_from(self.places.len() - 1).expect("Config::validate bounds the swarms to 2^31"))
-            }
+            None => self.append(swarm),
         };
         self.by_info_hash.insert_unique(hash, id, |_| unreachable!("there is room"));
         id
     }
 
     pub(crate) fn remove(&mut self, rules: &Rules, id: SwarmId) -> Option<Swarm> {
-        let swarm = self.places[id.place()].take()?;
+        let swarm = self.place(id).take()?;
         if let Ok(entry) = self.by_info_hash.find_entry(rules.hash(swarm.info_hash), |&found| found == id) {
             entry.remove();
         }
@@ -60,11 +60,25 @@ impl Swarms {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Swarm> {
-        self.places.iter().flatten()
+        self.blocks.iter().flatten().flatten()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = SwarmId> {
         self.by_info_hash.iter().copied()
+    }
+
+    fn place(&mut self, id: SwarmId) -> &mut Option<Swarm> {
+        &mut self.blocks[id.block()][id.within()]
+    }
+
+    /// Puts a swarm behind all others.
+    fn append(&mut self, swarm: Swarm) -> SwarmId {
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        let (before, last) = ((self.blocks.len() - 1) * BLOCK, self.blocks.last_mut().expect("there is one"));
+        last.push(Some(swarm));
+        SwarmId(u32::try_from(before + last.len() - 1).expect("Config::validate bounds the swarms"))
     }
 
     /// Makes the table larger when it is full. It is filled in the order of the places: following its own order would look at
@@ -74,9 +88,8 @@ impl Swarms {
             return;
         }
         self.by_info_hash = HashTable::with_capacity(2 * self.len() + 1);
-        for (place, swarm) in self.places.iter().enumerate() {
+        for (id, swarm) in (0..).map(SwarmId).zip(self.blocks.iter().flatten()) {
             if let Some(swarm) = swarm {
-                let id = SwarmId(place as u32);
                 self.by_info_hash.insert_unique(rules.hash(swarm.info_hash), id, |_| unreachable!("there is room"));
             }
         }
@@ -84,8 +97,12 @@ impl Swarms {
 }
 
 impl SwarmId {
-    fn place(self) -> usize {
-        self.0 as usize
+    fn block(self) -> usize {
+        self.0 as usize / BLOCK
+    }
+
+    fn within(self) -> usize {
+        self.0 as usize % BLOCK
     }
 }
 
@@ -93,12 +110,12 @@ impl Index<SwarmId> for Swarms {
     type Output = Swarm;
 
     fn index(&self, id: SwarmId) -> &Swarm {
-        self.places[id.place()].as_ref().expect("an id is used as long as its swarm is there")
+        self.blocks[id.block()][id.within()].as_ref().expect("an id is used as long as its swarm is there")
     }
 }
 
 impl IndexMut<SwarmId> for Swarms {
     fn index_mut(&mut self, id: SwarmId) -> &mut Swarm {
-        self.places[id.place()].as_mut().expect("an id is used as long as its swarm is there")
+        self.place(id).as_mut().expect("an id is used as long as its swarm is there")
     }
 }

@@ -524,7 +524,10 @@ impl Model {
 
 /// The number of bytes that the tracker tells.
 fn told(bytes: u64) -> u64 {
-    bytes.min(PeerDetail::MAX_BYTES)
+    match bytes.min(PeerDetail::MAX_BYTES) {
+        exact if exact < 512 << 30 => exact,
+        large => large / 4096 * 4096,
+    }
 }
 
 /// Whether anybody can dial it at all.
