@@ -312,8 +312,8 @@ fn position_of<E: Entry>(entries: &[E], holds: impl Fn(&E) -> bool) -> Option<us
     entries[first..].iter().position(holds).map(|position| first + position)
 }
 
-/// How many more an array of this length is made room for. A step of a thirty-second: there are many arrays, and room that is
+/// How many more an array of this length is made room for. A twelfth: there are many arrays, and room that is
 /// not used is lost.
 fn step(len: usize) -> usize {
-    len / 32 + 1
+    len / 12 + 1
 }
