@@ -42,7 +42,7 @@ pub struct PeerEntry {
     /// Where the asker can reach it. The port is never 0.
     pub address: SocketAddr,
     /// Who it says it is, where the announce [asked for it](crate::AnnounceRequest::peer_ids) and the tracker
-    /// [keeps it](crate::Config::detail).
+    /// [keeps it](crate::Config::memory).
     pub peer_id: Option<PeerId>,
 }
 
