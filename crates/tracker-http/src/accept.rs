@@ -55,7 +55,7 @@ impl Door {
 
     /// Accepts connections until it is told to stop.
     pub(crate) async fn accept(self, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
-        loop {
+        'ready: loop {
             let mut ready = tokio::select! {
                 ready = self.listener.readable() => ready.expect("the runtime runs"),
                 _ = stopped.changed() => return,
@@ -65,7 +65,7 @@ impl Door {
                     Ok((socket, connection)) => answer_at_once(socket, connection, &shared, &stopped),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         ready.clear_ready();
-                        break;
+                        continue 'ready;
                     }
                     Err(error) => complain(error, &shared).await,
                 }
