@@ -1,0 +1,121 @@
+"""simulate-swarm, run once against a tracker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .scenarios import Load, Row
+from .trackers import TRACKERS
+
+SEED = 1
+
+TIMEOUT = 120.0
+"""Seconds that one run may take."""
+
+
+class LoadError(Exception):
+    """simulate-swarm failed."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The figures of one run: of its steady phase, or of the fill where there is none. None: not measured."""
+
+    requests: int
+    errors: int
+    requests_per_second: float
+    cpu_us_per_request: float | None
+    latency_p50_us: float | None
+    latency_p99_us: float | None
+    answer_bytes: float | None
+    peers_per_answer: float | None
+    rss_bytes_per_peer: float | None
+    rss_mib_before: float | None
+    rss_mib_after: float | None
+    bottleneck: str
+    violations: int
+    violations_by_kind: dict[str, int] = field(default_factory=dict)
+
+
+def write_info_hashes(load: Load, program: Path, file: Path) -> None:
+    """Writes the info-hashes that the load is about, in hex, one a line."""
+    command = [str(program), _url(load, 1), *_flags(load), "--info-hashes", str(file)]
+    _simulate_swarm(command)
+
+
+def run(row: Row, port: int, pid: int, program: Path, on_cores: str, directory: Path) -> Sample:
+    """Puts the row's load on the tracker with that port and process id, and reads what was measured."""
+    written = directory / "simulate-swarm.json"
+    command = ["taskset", "--cpu-list", on_cores, str(program), _url(row.load, port), *_flags(row.load)]
+    command += ["--pid", str(pid), "--json", str(written), "--quiet"]
+    if TRACKERS[row.tracker].seeds_to_seeds:
+        command.append("--seeds-to-seeds")
+    _simulate_swarm(command)
+    return _sample(json.loads(written.read_text()), row.load)
+
+
+def _url(load: Load, port: int) -> str:
+    return f"{load.protocol}://127.0.0.1:{port}/announce"
+
+
+def _flags(load: Load) -> list[str]:
+    flags: dict[str, object] = {
+        "--seed": SEED,
+        "--peers": load.peers,
+        "--torrents": load.torrents,
+        "--zipf": load.zipf,
+        "--leaving": load.leaving_percent,
+        "--numwant": load.numwant,
+        "--concurrency": load.concurrency,
+        "--scrapes": load.scrapes_percent,
+        "--connection": "keep-alive" if load.keep_alive else "new",
+        "--spread": "even" if load.torrents == load.peers else "zipf",
+    }
+    if load.rate is not None:
+        flags["--rate"] = load.rate
+    if load.seconds:
+        flags["--duration"] = f"{load.seconds * 1000:.0f}ms"
+    parts = [str(part) for flag in flags.items() for part in flag]
+    return parts if load.seconds else [*parts, "--fill-only"]
+
+
+def _simulate_swarm(command: list[str]) -> None:
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LoadError(f"not done after {TIMEOUT:.0f} s") from error
+    # 1 says that there were violations or errors, which are figures here.
+    if ended.returncode not in (0, 1):
+        raise LoadError(f"simulate-swarm ended with {ended.returncode}: {ended.stderr.strip()[-400:]}")
+
+
+def _sample(report: dict[str, Any], load: Load) -> Sample:
+    # Where the fill fails there is no steady phase.
+    phase = report["steady" if load.seconds else "fill"] or report["fill"]
+    if not phase["requests"]:
+        raise LoadError(f"no request was answered; {phase['first_error']}; violations: {phase['violations']}")
+    cost = phase["tracker"] or {}
+    return Sample(
+        requests=phase["requests"],
+        errors=phase["errors_total"],
+        requests_per_second=phase["requests_per_second"],
+        cpu_us_per_request=cost.get("cpu_us_per_request"),
+        latency_p50_us=phase["latency_us"]["p50"],
+        latency_p99_us=phase["latency_us"]["p99"],
+        answer_bytes=phase["answer_bytes_mean"],
+        peers_per_answer=phase["peers_per_answer_mean"] if phase["announces"] else None,
+        rss_bytes_per_peer=cost.get("rss_bytes_per_peer"),
+        rss_mib_before=_mib(cost.get("rss_bytes_before")),
+        rss_mib_after=_mib(cost.get("rss_bytes_after")),
+        bottleneck=phase["bottleneck"],
+        violations=phase["violations_total"],
+        violations_by_kind=phase["violations"],
+    )
+
+
+def _mib(size: float | None) -> float | None:
+    return None if size is None else size / 2**20
