@@ -7,7 +7,9 @@
 //! slot. Whatever would have to wait becomes a task that [converses](converse) with its client.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+#[cfg(target_os = "linux")]
+use std::net::SocketAddr;
+use std::net::TcpListener as StdTcpListener;
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -15,9 +15,9 @@ pub struct HttpConfig {
     /// Threads that serve connections, each with a runtime of its own and, on Linux, a listener of its own.
     /// Default: one per core, at most 1024.
     pub threads: NonZeroUsize,
-    /// Connections open at the same time. One more is closed as soon as it is accepted, unless its request is there and
-    /// can be answered without waiting; from half of it on, connections are closed after one answer instead of being kept
-    /// alive, so that idle ones never use it up.
+    /// Connections open at the same time. One more is closed as soon as it is accepted, unless (on Linux) its request is
+    /// there and can be answered without waiting; from half of it on, connections are closed after one answer instead of
+    /// being kept alive, so that idle ones never use it up.
     /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows; 1 or more.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted

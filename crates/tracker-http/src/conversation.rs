@@ -160,6 +160,7 @@ impl Begun {
 
     /// Reads once from a new connection with `receive`, and answers with `send` what there is; that is told whether the
     /// connection is closed at once when it took all. `None` when that was all.
+    #[cfg(target_os = "linux")]
     pub(crate) fn at_once(
         guest: &mut Guest,
         shared: &Shared,
@@ -187,6 +188,7 @@ impl Begun {
 }
 
 /// `None` when it would have to wait.
+#[cfg(target_os = "linux")]
 fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(bytes) => Ok(Some(bytes)),
