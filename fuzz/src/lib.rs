@@ -5,6 +5,8 @@
 mod bencode_invariants;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
 mod metainfo_invariants;
+#[path = "../../crates/tracker-udp/tests/packets/invariants.rs"]
+mod packet_invariants;
 #[path = "../../crates/tracker-http/tests/queries/invariants.rs"]
 mod query_invariants;
 #[path = "../../crates/tracker-core/tests/model/mod.rs"]
@@ -33,4 +35,9 @@ pub fn announce_query(input: &[u8]) {
 /// Whatever clients do, the tracker does as the model does, and shards do as one tracker.
 pub fn tracker_ops(input: &[u8]) {
     tracker_model::trial::tracker_ops(input);
+}
+
+/// Whatever stands in a datagram, strangers get no more than they send, and an answer is one that BEP 15 knows.
+pub fn udp_packet(input: &[u8]) {
+    packet_invariants::udp_packet(input);
 }

@@ -173,3 +173,64 @@ fn is_passing(error: &io::Error) -> bool {
             | OutOfMemory
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Fails what would hang.
+    async fn in_time<T>(what: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(60), what).await.expect("it takes too long")
+    }
+
+    /// A socket that has been bound as [`Server::bind`] does.
+    fn socket() -> UdpSocket {
+        let prepare = |socket: &Socket, address| {
+            socket.set_read_timeout(Some(PATIENCE))?;
+            datagrams::prepare(socket, address)
+        };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut lists = bind(&[address], Transport::Udp, std::num::NonZeroUsize::MIN, prepare).unwrap();
+        lists.remove(0).remove(0).into()
+    }
+
+    fn echo(_: SocketAddr, _: IpAddr, datagram: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(datagram);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_panic_costs_its_own_datagram() {
+        let panicking = |remote, local, datagram: &[u8], out: &mut Vec<u8>| {
+            echo(remote, local, datagram, out);
+            assert_ne!(datagram, b"panic");
+        };
+        let server = socket();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        client.connect(server.local_addr().unwrap()).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(run(vec![server], panicking, async { _ = stopped.await }));
+        for round in 0..10_u8 {
+            client.send(b"panic").unwrap();
+            client.send(&[round]).unwrap();
+            let mut answer = [0; 10];
+            assert_eq!(client.recv(&mut answer).unwrap(), 1);
+            assert_eq!(answer[0], round);
+        }
+        drop(stop);
+        in_time(ended).await.unwrap().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_thread_that_ends_ends_the_server() {
+        // Nothing will ever be received from this one.
+        let broken = std::os::fd::OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).into();
+        let sockets = vec![socket(), broken, socket()];
+        let error = in_time(run(sockets, echo, std::future::pending())).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+    }
+}

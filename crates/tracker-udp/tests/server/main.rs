@@ -2,11 +2,15 @@
 //!
 //! Nothing here waits for a time to pass: a client that is to get nothing asks something more, and only that is answered.
 
+mod client;
+#[cfg(target_os = "linux")]
+mod multi_homed;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +20,8 @@ use tokio::time::timeout;
 use tracker_core::{Config, Shards};
 use tracker_udp::{Action, Announce, MAX_SCRAPE_HASHES, Request, Server, all_addresses};
 
-use crate::support::{INFO_HASH, adapter, announce, connection_id, datagram};
+use crate::client::Client;
+use crate::support::{INFO_HASH, adapter, announce, datagram};
 
 /// A minute for what takes milliseconds, on a machine that does much else.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -53,44 +58,6 @@ impl Running {
 /// Fails what would hang.
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
     timeout(DEADLINE, what).await.expect("it takes too long")
-}
-
-/// Talks to one address of the tracker, and takes answers from that one only.
-struct Client(UdpSocket);
-
-impl Client {
-    fn new(from: &str, to: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((from.parse::<IpAddr>().unwrap(), 0)).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        // The system drops what comes from any other address.
-        socket.connect(to).unwrap();
-        Self(socket)
-    }
-
-    fn send(&self, datagram: &[u8]) {
-        self.0.send(datagram).unwrap();
-    }
-
-    fn receive(&self) -> Vec<u8> {
-        let mut answer = [0; 4096];
-        let length = self.0.recv(&mut answer).expect("there is an answer");
-        answer[..length].to_vec()
-    }
-
-    fn connect(&self) -> u64 {
-        let mut connect = Vec::new();
-        Request::connect(77).encode(&mut connect);
-        self.send(&connect);
-        connection_id(&self.receive(), 77)
-    }
-
-    /// The answer, without its action and transaction id.
-    fn announce(&self, announce: Announce<'_>) -> Vec<u8> {
-        self.send(&datagram(self.connect(), 78, Action::Announce(announce)));
-        let answer = self.receive();
-        assert_eq!(answer[..8], [0, 0, 0, 1, 0, 0, 0, 78]);
-        answer[8..].to_vec()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,7 +242,7 @@ async fn many_clients_of_many_threads_are_all_answered() {
                     let socket = Client::new(&format!("127.0.{client}.{}", peer + 1), to);
                     let answer = socket.announce(Announce { num_want: 0, ..announce(peer, 6881) });
                     assert_eq!(answer.len(), 12);
-                    seen.insert(socket.0.local_addr().unwrap());
+                    seen.insert(socket.local_addr());
                 }
                 seen.len()
             })
