@@ -195,9 +195,9 @@ pub enum Memory {
     ///   been silent for too long, and gets itself if it is on two addresses. Several that listen nowhere (port 0) on one
     ///   address are one.
     /// - [`Peer::detail`](crate::Peer::detail) is `None`, and no peer ids are handed out.
-    /// - Peers may stay up to a thousandth longer than their time. [`Tracker::expire`](crate::Tracker::expire) must be called
-    ///   when there is something to expire: a peer that is overlooked for twice the longest timeout may stay for that long
-    ///   again.
+    /// - Peers stay up to a thousandth longer than their time. [`Tracker::expire`](crate::Tracker::expire) must be called when
+    ///   there is something to expire: a peer that was due for twice the longest timeout, while others announced, may stay
+    ///   for that long again.
     Lean,
 }
 

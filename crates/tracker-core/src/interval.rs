@@ -31,19 +31,35 @@ impl Intervals {
 pub(crate) struct Lifetimes {
     /// Silence after which a peer is dropped, at least; whole seconds.
     shortest: Duration,
-    /// Seconds that a mark's number counts by. The longest lifetime is less than half of a mark's range, so that what is due
-    /// and what is not can be told apart until twice that time has gone.
+    /// Silence after which a peer is dropped, at most; seconds.
+    longest: u32,
+    /// Seconds that a mark's number counts by. The longest lifetime is a quarter of a mark's range, so that a peer is known to
+    /// be due until it was for three times as long.
     tick: u32,
+    /// Seconds that passed and are not counted in marks; whole ticks.
+    skipped: u32,
 }
 
 impl Lifetimes {
+    /// Ticks that a peer may be due after now.
+    const AHEAD: u32 = 1 << (Mark::BITS - 2);
+
     pub(crate) fn new(config: &Config) -> Self {
         let shortest = Duration::from_secs(config.peer_timeout.as_secs());
         let ceiling = config.interval_ceiling.as_secs();
         let longest_interval = ceiling + ceiling * u64::from(config.interval_jitter_percent) / 100;
-        let longest = timeout(shortest, Duration::from_secs(longest_interval));
-        let tick = longest.as_secs().div_ceil((1 << (Mark::BITS - 1)) - 2);
-        Self { shortest, tick: u32::try_from(tick).unwrap_or(u32::MAX) }
+        let longest = timeout(shortest, Duration::from_secs(longest_interval)).as_secs();
+        let longest = u32::try_from(longest).expect("Config::validate bounds intervals and timeouts");
+        // Two less, since both ends are rounded.
+        Self { shortest, longest, tick: longest.div_ceil(Self::AHEAD - 2), skipped: 0 }
+    }
+
+    /// Takes in that nothing happened in between. When that took so long that all peers are due, no matter how long they are,
+    /// marks need not count it.
+    pub(crate) fn pass(&mut self, from: Instant, to: Instant) {
+        let passed = to.as_secs().saturating_sub(from.as_secs());
+        let needless = passed.saturating_sub(self.longest + self.tick);
+        self.skipped += needless - needless % self.tick;
     }
 
     /// No peer is dropped sooner after its announce.
@@ -58,15 +74,15 @@ impl Lifetimes {
 
     /// The mark of a peer that is due then, or up to a tick later.
     pub(crate) fn mark(&self, due: Instant) -> Mark {
-        Mark::new(due.as_secs().div_ceil(self.tick))
+        Mark::new((due.as_secs() - self.skipped).div_ceil(self.tick))
     }
 
     /// When a peer of this mark is due, if that is later than `now`.
     pub(crate) fn due_after(&self, now: Instant, mark: Mark) -> Option<Instant> {
-        let now = now.as_secs() / self.tick;
+        let now = (now.as_secs() - self.skipped) / self.tick;
         let ahead = Mark::new(mark.get().wrapping_sub(now)).get();
-        let is_ahead = (1..1 << (Mark::BITS - 1)).contains(&ahead);
-        is_ahead.then(|| Instant::from_secs(now.saturating_add(ahead).saturating_mul(self.tick)))
+        let due = now.saturating_add(ahead).saturating_mul(self.tick).saturating_add(self.skipped);
+        (1..=Self::AHEAD).contains(&ahead).then(|| Instant::from_secs(due))
     }
 }
 
@@ -137,9 +153,27 @@ mod tests {
                     assert!(after(start).is_none_or(|due| due == rounded));
                     assert_eq!(after(due - 1), Some(rounded), "{due} by {}", lifetimes.tick);
                     assert_eq!(after(rounded), None);
-                    assert_eq!(after(rounded + longest), None, "still known to be due");
+                    assert_eq!(after(rounded + 2 * longest), None, "still known to be due");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_due_stays_so_however_long_nothing_happens() {
+        let mut lifetimes = Lifetimes::new(&Config::default());
+        let mut now = Instant::from_secs(17);
+        for passed in [1, 3720, 3721, 5000, 100_000, 1_000_000_000] {
+            let due = now + Duration::from_secs(3720);
+            let mark = lifetimes.mark(due);
+            assert!(
+                lifetimes.due_after(now, mark).is_some_and(|told| told >= due && told <= due + Duration::from_secs(4))
+            );
+            let later = now + Duration::from_secs(passed);
+            lifetimes.pass(now, later);
+            let told = lifetimes.due_after(later, mark);
+            assert_eq!(told.is_none(), passed >= 3724, "{passed} s later it is due at {told:?}");
+            now = later;
         }
     }
 }

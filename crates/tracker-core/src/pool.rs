@@ -287,7 +287,9 @@ impl<E: Entry> Pool<E> {
     fn fit_index(&mut self, rules: &Rules) {
         let fits = match self.index() {
             None => self.len() <= INDEX_ABOVE,
-            Some(index) => (INDEX_ABOVE / 2..index.slots()).contains(&self.len()) && !index.is_full(self.len()),
+            Some(index) => {
+                self.len() >= INDEX_ABOVE / 2 && !index.is_full(self.len()) && index.slots() <= 4 * self.len()
+            }
         };
         if fits {
             return;
@@ -295,7 +297,7 @@ impl<E: Entry> Pool<E> {
         let rarity = self.rarity.get_or_insert_default();
         // The old one first, so that there are never two.
         rarity.index = None;
-        if self.entries.len() > INDEX_ABOVE / 2 {
+        if self.entries.len() >= INDEX_ABOVE / 2 {
             rarity.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
         } else if rarity.sweep.is_none() {
             self.rarity = None;
@@ -316,4 +318,186 @@ fn position_of<E: Entry>(entries: &[E], holds: impl Fn(&E) -> bool) -> Option<us
 /// not used is lost.
 fn step(len: usize) -> usize {
     len / 12 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::entry::EntryV4;
+    use crate::interval::Intervals;
+    use crate::{AnnounceRequest, Config, Families, InfoHash, Memory, PeerId, PeerKey};
+
+    type Place = (Ipv4Addr, u16);
+
+    /// A pool, what is in it, and the time.
+    struct Trial {
+        rules: Rules,
+        pool: Pool<EntryV4>,
+        known: BTreeMap<Place, Member>,
+        now: Instant,
+    }
+
+    impl Trial {
+        fn new(memory: Memory) -> Self {
+            let config = Config { memory, ..Config::default() };
+            Self {
+                rules: Rules::new(&config, &mut StdRng::seed_from_u64(1)),
+                pool: Pool::default(),
+                known: BTreeMap::new(),
+                now: Instant::ZERO,
+            }
+        }
+
+        fn member(&self, (ip, port): Place, left: u64) -> Member {
+            let request = AnnounceRequest {
+                info_hash: InfoHash::new([7; 20]),
+                peer_id: PeerId::new([port as u8; 20]),
+                key: PeerKey::NONE,
+                remote: ip.into(),
+                local: Ipv4Addr::LOCALHOST.into(),
+                claimed_ip: None,
+                port,
+                uploaded: 0,
+                downloaded: 0,
+                left: Some(left),
+                event: None,
+                numwant: None,
+                families: Families::Both,
+                peer_ids: false,
+            };
+            let interval = Duration::from_secs(60);
+            Member::new(ip.into(), &request, self.now, &Intervals { interval, min_interval: interval }, &self.rules)
+        }
+
+        fn announce(&mut self, place: Place, left: u64) {
+            let member = self.member(place, left);
+            match self.pool.find(&self.rules, place.0, place.1) {
+                Some(position) => _ = self.pool.replace(&self.rules, position, place.0, &member),
+                None => _ = self.pool.insert(&self.rules, place.0, &member),
+            }
+            self.known.insert(place, member);
+        }
+
+        fn stop(&mut self, place: Place) {
+            let position = self.pool.find(&self.rules, place.0, place.1);
+            assert_eq!(position.is_some(), self.known.remove(&place).is_some());
+            if let Some(position) = position {
+                assert_eq!(self.pool.remove(&self.rules, position).ip, IpAddr::V4(place.0));
+            }
+        }
+
+        fn due(&self, member: &Member) -> Option<Instant> {
+            match member.detail {
+                Some(detail) => Some(detail.expires(&self.rules.lifetimes)).filter(|&due| due > self.now),
+                None => self.rules.lifetimes.due_after(self.now, member.tail.mark),
+            }
+        }
+
+        /// Every peer is where the index and its class say, and there are no others.
+        fn check(&self) {
+            assert_eq!(self.pool.len(), self.known.len());
+            for (&(ip, port), member) in &self.known {
+                let position = self.pool.find(&self.rules, ip, port).expect("it is there");
+                let found = self.pool.member(position);
+                assert_eq!((found.address(), found.tail), (member.address(), member.tail));
+                assert!(self.pool.range(Class::of(self.pool.entry(position))).contains(&position));
+            }
+            let loopback = self.known.keys().any(|(ip, _)| ip.is_loopback());
+            assert_eq!(self.pool.has_loopback(), loopback);
+        }
+    }
+
+    fn place(rng: &mut StdRng) -> Place {
+        let ip = match rng.random_range(0..20) {
+            0 => Ipv4Addr::new(127, 0, 0, rng.random()),
+            1 => Ipv4Addr::new(169, 254, 7, rng.random()),
+            2 => Ipv4Addr::new(224, 0, 0, rng.random()),
+            // Many peers at few addresses.
+            3..10 => Ipv4Addr::new(10, 0, 0, rng.random_range(0..8)),
+            _ => Ipv4Addr::new(10, 1, rng.random_range(0..16), rng.random()),
+        };
+        (ip, rng.random_range(1..20))
+    }
+
+    #[test]
+    fn peers_are_found_whatever_came_and_went() {
+        for memory in [Memory::Full, Memory::Lean] {
+            let mut rng = StdRng::seed_from_u64(1);
+            let mut trial = Trial::new(memory);
+            // Up to so many that there is an index, and down again.
+            for (steps, leaving) in [(6000, 10), (3000, 70), (2000, 30)] {
+                for step in 0..steps {
+                    let place = place(&mut rng);
+                    match rng.random_range(0..100) < leaving {
+                        true => trial.stop(place),
+                        false => trial.announce(place, rng.random_range(0..2)),
+                    }
+                    if step % 500 == 0 {
+                        trial.check();
+                    }
+                }
+                trial.check();
+            }
+            assert!(trial.pool.len() > INDEX_ABOVE, "{} peers", trial.pool.len());
+            let all: Vec<Place> = trial.known.keys().copied().collect();
+            all.into_iter().for_each(|place| trial.stop(place));
+            trial.pool.shrink(&trial.rules);
+            assert!(trial.pool.index().is_none());
+        }
+    }
+
+    /// A look that is interrupted by announces finds all that is due, or says that there is more.
+    #[test]
+    fn no_peer_is_overlooked() {
+        for memory in [Memory::Full, Memory::Lean] {
+            let mut rng = StdRng::seed_from_u64(2);
+            let mut trial = Trial::new(memory);
+            for round in 0..40 {
+                for _ in 0..200 {
+                    let place = place(&mut rng);
+                    trial.announce(place, rng.random_range(0..2));
+                    trial.now = trial.now + Duration::from_secs(u64::from(rng.random_range(0..10_u32) == 0) * 13);
+                }
+                let began = trial.now;
+                let mut sweep = trial.pool.resume_sweep(trial.now);
+                loop {
+                    let mut budget = rng.random_range(1..300);
+                    let (now, known) = (trial.now, &mut trial.known);
+                    trial.pool.sweep(&trial.rules, now, &mut sweep, &mut budget, |member| {
+                        let IpAddr::V4(ip) = member.ip else { panic!("{member:?}") };
+                        assert!(known.remove(&(ip, member.port)).is_some(), "{member:?} was not known");
+                    });
+                    if sweep.left == 0 {
+                        break;
+                    }
+                    trial.pool.interrupt_sweep(sweep);
+                    for _ in 0..rng.random_range(0..20) {
+                        let place = place(&mut rng);
+                        match rng.random_range(0..3) {
+                            0 => trial.stop(place),
+                            _ => trial.announce(place, rng.random_range(0..2)),
+                        }
+                    }
+                    sweep = trial.pool.resume_sweep(trial.now);
+                }
+                trial.check();
+                // Those that announced since it began are due later than the shortest timeout.
+                let latest = began + trial.rules.lifetimes.shortest();
+                let next = sweep.next.map_or(latest, |next| next.min(latest));
+                for member in trial.known.values() {
+                    let due = trial.due(member).unwrap_or(trial.now);
+                    assert!(next <= due, "{member:?} is due at {due:?}, looked for at {next:?} in round {round}");
+                }
+                trial.pool.shrink(&trial.rules);
+            }
+            assert!(trial.now > Instant::from_secs(5000));
+        }
+    }
 }

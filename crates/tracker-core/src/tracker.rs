@@ -305,7 +305,10 @@ impl Tracker {
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        if now > self.now {
+            self.rules.lifetimes.pass(self.now, now);
+            self.now = now;
+        }
     }
 
     fn admit(&self, asker: &Asker, info_hash: &InfoHash) -> Result<(), AnnounceError> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tracker_core::{Event, EventKind, InfoHash, Peer, PeerId, PeerKey, PeerState};
+use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState};
 
-use super::{Tally, detail};
+use super::Tally;
 
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -46,21 +46,20 @@ impl Journal {
         let peers = self.swarms.get_mut(&event.info_hash).expect("a swarm is created before it has peers");
         match event.kind {
             EventKind::PeerJoined(peer) => {
-                assert_eq!(
-                    find(peers, peer.address, detail(&peer).peer_id, detail(&peer).key),
-                    None,
-                    "{peer:?} joined twice"
+                assert_eq!(find(peers, peer.address, &peer), None, "{peer:?} joined twice");
+                assert!(
+                    peer.detail
+                        .as_ref()
+                        .is_none_or(|known| (known.first_seen, known.last_seen) == (event.at, event.at))
                 );
-                assert_eq!((detail(&peer).first_seen, detail(&peer).last_seen), (event.at, event.at));
                 peers.push(peer);
                 tally.joined += 1;
             }
             EventKind::PeerUpdated { peer, moved_from } => {
                 assert_ne!(moved_from, Some(peer.address), "moved to where it was");
                 let was = moved_from.unwrap_or(peer.address);
-                let position = find(peers, was, detail(&peer).peer_id, detail(&peer).key)
-                    .unwrap_or_else(|| panic!("{peer:?} was not at {was}"));
-                assert_eq!(detail(&peer).last_seen, event.at);
+                let position = find(peers, was, &peer).unwrap_or_else(|| panic!("{peer:?} was not at {was}"));
+                assert!(peer.detail.as_ref().is_none_or(|known| known.last_seen == event.at));
                 peers[position] = peer;
                 tally.updated += 1;
                 tally.moved += u64::from(moved_from.is_some());
@@ -75,7 +74,8 @@ impl Journal {
                 tally.left += 1;
             }
             EventKind::PeerExpired(peer) => {
-                assert!(detail(&peer).expires <= event.at, "{peer:?} expired at {:?}", event.at);
+                let is_due = peer.detail.as_ref().is_none_or(|known| known.expires <= event.at);
+                assert!(is_due, "{peer:?} expired at {:?}", event.at);
                 remove(peers, &peer);
                 tally.expired += 1;
             }
@@ -88,11 +88,11 @@ impl Journal {
     }
 }
 
-/// A place has one peer, but those that listen nowhere are told apart by who they are.
-fn find(peers: &[Peer], address: SocketAddr, peer_id: PeerId, key: PeerKey) -> Option<usize> {
-    peers.iter().position(|peer| {
-        peer.address == address && (address.port() != 0 || (detail(peer).peer_id == peer_id && detail(peer).key == key))
-    })
+/// Where the peer stands that was at `address`. A place has one peer, but those that listen nowhere are told apart by who they
+/// are, where that is known.
+fn find(peers: &[Peer], address: SocketAddr, peer: &Peer) -> Option<usize> {
+    let client = |peer: &Peer| peer.detail.as_ref().map(|known| (known.peer_id, known.key));
+    peers.iter().position(|known| known.address == address && (address.port() != 0 || client(known) == client(peer)))
 }
 
 fn remove(peers: &mut Vec<Peer>, peer: &Peer) {

@@ -14,8 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tracker_core::{
-    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Peer, PeerDetail,
-    PeerEntry, PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
+    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, Peer,
+    PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
 };
 
 /// A tracker of lists.
@@ -53,6 +53,7 @@ struct Members {
 
 #[derive(Debug, Clone)]
 struct Member {
+    memory: Memory,
     address: SocketAddr,
     peer_id: PeerId,
     key: PeerKey,
@@ -67,9 +68,10 @@ struct Member {
 
 impl Member {
     fn is(&self, peer: &Peer) -> bool {
-        let detail = detail(peer);
-        self.address == peer.address
-            && self.state == peer.state
+        let is_there = self.address == peer.address && self.state == peer.state;
+        let Some(detail) = &peer.detail else { return self.memory == Memory::Lean && is_there };
+        self.memory == Memory::Full
+            && is_there
             && self.peer_id == detail.peer_id
             && self.key == detail.key
             && self.transfer == (detail.uploaded, detail.downloaded, detail.left)
@@ -79,17 +81,13 @@ impl Member {
     }
 
     fn is_at(&self, place: SocketAddr) -> bool {
-        place.port() != 0 && self.address == place
+        // A lean tracker has nothing else to tell those apart by that listen nowhere.
+        (place.port() != 0 || self.memory == Memory::Lean) && self.address == place
     }
 
     fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
-        self.address.ip() == ip && self.peer_id == peer_id && self.key == key
+        self.memory == Memory::Full && self.address.ip() == ip && self.peer_id == peer_id && self.key == key
     }
-}
-
-/// What is known of a peer by a tracker that keeps it.
-pub(crate) fn detail(peer: &Peer) -> &PeerDetail {
-    peer.detail.as_ref().expect("the tracker keeps details")
 }
 
 impl Model {
@@ -143,14 +141,14 @@ impl Model {
         };
 
         self.check_interval(answer);
-        assert!(peers.iter().all(|peer| peer.peer_id.is_some() == request.peer_ids), "{peers:?}");
+        assert!(peers.iter().all(|peer| peer.peer_id.is_some() == (request.peer_ids && self.keeps_all())), "{peers:?}");
         assert!(peers.iter().all(|peer| request.families.contain(peer.address.ip())), "{peers:?}");
         if request.event == Some(AnnounceEvent::Stopped) {
-            self.stop(request);
+            self.stop(request, members);
             assert!(peers.is_empty(), "peers in the answer to stopped: {peers:?}");
         } else {
             let timeout = self.config.peer_timeout.max(2 * answer.interval + Duration::from_secs(60));
-            self.update(request, self.now + timeout, members);
+            self.update(request, self.due(timeout), members);
             self.check_peers(request, peers);
         }
 
@@ -322,18 +320,29 @@ impl Model {
         reasons
     }
 
-    fn stop(&mut self, request: &AnnounceRequest) {
+    fn stop(&mut self, request: &AnnounceRequest, after: &[Peer]) {
         let place = self.place(request);
+        let keeps_all = self.keeps_all();
         let Some(members) = self.swarms.get_mut(&request.info_hash) else { return };
         let peers = &mut members.peers;
         let own = peers
             .iter()
-            .position(|member| member.is_at(place) && member.peer_id == request.peer_id)
+            .position(|member| member.is_at(place) && (!keeps_all || member.peer_id == request.peer_id))
             .or_else(|| peers.iter().position(|member| member.is_client(place.ip(), request.peer_id, request.key)))
             .or_else(|| {
                 let is_nameless = request.port == 0 && request.key == PeerKey::NONE;
                 let named = |member: &Member| member.address.ip() == place.ip() && member.peer_id == request.peer_id;
-                peers.iter().position(named).filter(|_| is_nameless)
+                if !(is_nameless && keeps_all && peers.iter().any(named)) {
+                    return None;
+                }
+                // There may be several, with different keys: any of them goes.
+                let is_gone = |member: &Member| !after.iter().any(|peer| member.is(peer));
+                Some(
+                    peers
+                        .iter()
+                        .position(|peer| named(peer) && is_gone(peer))
+                        .expect("one of those that are named goes"),
+                )
             });
         if let Some(own) = own {
             peers.remove(own);
@@ -342,7 +351,24 @@ impl Model {
         }
     }
 
+    /// When a peer is due that announces now: a lean tracker rounds that up.
+    fn due(&self, timeout: Duration) -> Instant {
+        let expires = self.now + timeout;
+        if self.keeps_all() {
+            return expires;
+        }
+        let ceiling = self.config.interval_ceiling.as_secs();
+        let longest_interval = ceiling + ceiling * u64::from(self.config.interval_jitter_percent) / 100;
+        let longest = self.config.peer_timeout.as_secs().max(2 * longest_interval + 60);
+        Instant::from_secs(expires.as_secs().next_multiple_of(longest.div_ceil(1022) as u32))
+    }
+
+    fn keeps_all(&self) -> bool {
+        self.config.memory == Memory::Full
+    }
+
     fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) {
+        let keeps_all = self.keeps_all();
         let place = self.place(request);
         let members = self.swarms.entry(request.info_hash).or_insert_with(|| {
             self.tally.created += 1;
@@ -356,6 +382,7 @@ impl Model {
             _ => PeerState::Leecher,
         };
         let mut member = Member {
+            memory: self.config.memory,
             address: place,
             peer_id: request.peer_id,
             key: request.key,
@@ -369,7 +396,8 @@ impl Model {
         };
 
         // Another client at the place is gone.
-        if let Some(other) = peers.iter().position(|peer| peer.is_at(place) && peer.peer_id != request.peer_id) {
+        let is_other = |peer: &Member| keeps_all && peer.is_at(place) && peer.peer_id != request.peer_id;
+        if let Some(other) = peers.iter().position(is_other) {
             peers.remove(other);
             self.tally.left += 1;
         }
@@ -398,10 +426,11 @@ impl Model {
 
         let at_address: Vec<_> = peers.iter().filter(|peer| peer.address.ip() == place.ip()).cloned().collect();
         if at_address.len() >= self.config.max_peers_per_address {
-            let stalest = at_address.iter().map(|peer| peer.last_seen).min();
+            let silence = |peer: &Member| if keeps_all { peer.last_seen } else { peer.expires };
+            let stalest = at_address.iter().map(silence).min();
             let evicted = peers.iter().position(|peer| {
                 let is_gone = !after.iter().any(|after| peer.is(after));
-                is_gone && peer.address.ip() == place.ip() && Some(peer.last_seen) == stalest
+                is_gone && peer.address.ip() == place.ip() && Some(silence(peer)) == stalest
             });
             peers.remove(evicted.expect("one of those that were silent for longest goes"));
             self.tally.left += 1;
@@ -441,7 +470,10 @@ impl Model {
     fn check_peers(&self, request: &AnnounceRequest, peers: &[PeerEntry]) {
         let members = self.members(&request.info_hash);
         let place = self.place(request);
-        let asker = members.iter().find(|member| member.is_client(place.ip(), request.peer_id, request.key));
+        let is_asker = |member: &&Member| {
+            member.is_client(place.ip(), request.peer_id, request.key) || (!self.keeps_all() && member.is_at(place))
+        };
+        let asker = members.iter().find(is_asker);
         let state = asker.expect("the asker is a member").state;
         let own = self.translated(place.ip(), request).unwrap_or_else(|| place.ip());
 
@@ -449,7 +481,7 @@ impl Model {
         let mut candidates: BTreeMap<SocketAddr, Vec<PeerId>> = BTreeMap::new();
         for member in members {
             let useful = state == PeerState::Leecher || member.state == PeerState::Leecher;
-            let itself = member.peer_id == request.peer_id || member.address == place;
+            let itself = (self.keeps_all() && member.peer_id == request.peer_id) || member.address == place;
             if !useful || itself || member.address.port() == 0 || !is_usable(member.address.ip()) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, InfoHash, Peers, Shards, SwarmCounts, Tracker};
+use tracker_core::{Config, InfoHash, Memory, Peers, Shards, SwarmCounts, Tracker};
 
 use super::Model;
 use super::journal::Journal;
@@ -61,6 +61,13 @@ impl<S: Subject> Trial<S> {
     pub(crate) fn run(&mut self, operation: &Operation) {
         let mut everything = self.steps.is_multiple_of(FULL_CHECK);
         self.steps += 1;
+        if let Operation::Announce { now, .. } = operation
+            && self.model.config().memory == Memory::Lean
+        {
+            // A lean tracker must not be left alone with what is due for long.
+            self.subject.expire(*now);
+            self.model.expire(*now);
+        }
         match operation {
             Operation::Announce { now, request } => {
                 let answer = self.subject.announce(*now, &mut self.rng, request, &mut self.peers);

@@ -166,7 +166,7 @@ impl World {
                 _ => Vec::new(),
             },
             max_remembered_swarms: default.max_remembered_swarms,
-            memory: Memory::Full,
+            memory: if choices.one_in(3) { Memory::Lean } else { Memory::Full },
             prefer_subnet: match choices.below(4) {
                 0 => Some(SubnetPreference::default()),
                 1 => Some(SubnetPreference { v4_prefix: choices.of(&[0, 16, 32]), v6_prefix: choices.of(&[0, 128]) }),
