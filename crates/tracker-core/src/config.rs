@@ -53,7 +53,7 @@ pub struct Config {
     /// Most peers in all swarms together. Defaults to 4,194,304; a peer takes about 63 bytes, or 12 in a
     /// [lean](Memory::Lean) tracker, in a swarm of many.
     pub max_peers: usize,
-    /// Most peers in one swarm. Defaults to 262,144; at most 2^30.
+    /// Most peers in one swarm. Defaults to 262,144; fewer than 2^24.
     pub max_peers_per_swarm: usize,
     /// Most peers that one address may have in one swarm. Defaults to 128: a class room behind one NAT, not a flood. One
     /// more takes the place of the one of them that was silent for longest. In how many swarms an address is, is not
@@ -141,7 +141,7 @@ impl Config {
             ("max_swarms", self.max_swarms as u64, 1, 1 << 31),
             ("max_remembered_swarms", self.max_remembered_swarms as u64, 0, 1 << 30),
             ("max_peers", self.max_peers as u64, 1, most),
-            ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1, 1 << 30),
+            ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1, (1 << 24) - 1),
             ("max_peers_per_address", self.max_peers_per_address as u64, 1, 1 << 16),
             ("max_numwant", u64::from(self.max_numwant), 1, 1000),
             ("default_numwant", u64::from(self.default_numwant), 0, u64::from(self.max_numwant)),

@@ -2,20 +2,20 @@
 
 /// Positions in an array, found again by a hash.
 ///
-/// A table of open addressing with linear probing, filled to at most four fifths: two bytes a slot while positions fit, else
-/// four. The hash of what stands at a position is not kept; whoever calls brings it.
+/// A table of open addressing with linear probing, filled to at most five sixths: two bytes a slot while positions fit, else
+/// three. The hash of what stands at a position is not kept; whoever calls brings it.
 #[derive(Debug)]
 pub(crate) enum Index {
     Narrow(Table<u16>),
-    Wide(Table<u32>),
+    Wide(Table<[u8; 3]>),
 }
 
 impl Index {
-    /// An index of the positions below the number of `hashes`, with room to grow by an eighth.
+    /// An index of the positions below the number of `hashes`, with room to grow by a ninth.
     pub(crate) fn new(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
-        let slots = hashes.len() + hashes.len() * 2 / 5 + 2;
+        let slots = hashes.len() + hashes.len() / 3 + 2;
         // It is full before a position is as large as this.
-        if slots * 4 / 5 < usize::from(u16::MAX) {
+        if slots * 5 / 6 < usize::from(u16::MAX) {
             Self::Narrow(Table::new(slots, hashes))
         } else {
             Self::Wide(Table::new(slots, hashes))
@@ -24,7 +24,7 @@ impl Index {
 
     /// Whether one more position makes it too full, so that a larger one must be made.
     pub(crate) fn is_full(&self, positions: usize) -> bool {
-        (positions + 1) * 5 > self.slots() * 4
+        (positions + 1) * 6 > self.slots() * 5
     }
 
     /// Number of slots.
@@ -89,17 +89,22 @@ impl Position for u16 {
     }
 }
 
-impl Position for u32 {
-    const NONE: Self = Self::MAX;
+impl Position for [u8; 3] {
+    const NONE: Self = [u8::MAX; 3];
 
     fn new(position: usize) -> Self {
-        Self::try_from(position).expect("Config::validate bounds a swarm to 2^30 peers")
+        let [low @ .., high] = u32::try_from(position).expect(FITS).to_le_bytes();
+        assert!(high == 0 && low != Self::NONE, "{FITS}");
+        low
     }
 
     fn get(self) -> usize {
-        self as usize
+        let [a, b, c] = self;
+        u32::from_le_bytes([a, b, c, 0]) as usize
     }
 }
+
+const FITS: &str = "Config::validate bounds a swarm to fewer than 2^24 peers";
 
 #[derive(Debug)]
 pub(crate) struct Table<P> {

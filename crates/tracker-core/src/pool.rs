@@ -14,7 +14,7 @@ use crate::{Instant, PeerState, address};
 
 /// A pool of more peers than this has an index. One of less is looked through: that takes less than a microsecond, and an
 /// index takes a third as much memory as the peers of a lean tracker.
-const INDEX_ABOVE: usize = 1024;
+const INDEX_ABOVE: usize = 2048;
 
 /// The peers of one family: an array of entries, sorted by what they are good for, and beside it one of what else is known.
 #[derive(Debug)]

@@ -5,6 +5,9 @@ use rand::{Rng, RngExt};
 /// Up to this many numbers are drawn from an array of them, which is put in order again afterwards.
 const FEW: u32 = 4096;
 
+/// Draws that can be made of one sample: as many as the selection makes for the largest numwant, with room to spare.
+const MOST_DRAWS: u32 = (u16::MAX as u32 + 1) / 4;
+
 /// Draws numbers without repetition, each order of them equally likely. What it takes depends on how many are drawn, not on
 /// how many there are.
 #[derive(Debug, Default)]
@@ -14,9 +17,9 @@ pub(crate) struct Sample {
     /// How many are still to be drawn.
     draws: u32,
     /// The numbers in order, but for those that were drawn: the first of them stand at the beginning.
-    numbers: Vec<u32>,
+    numbers: Vec<u16>,
     /// With which position each of the first positions was exchanged.
-    exchanged: Vec<u32>,
+    exchanged: Vec<u16>,
     drawn: Drawn,
     are_few: bool,
 }
@@ -24,16 +27,17 @@ pub(crate) struct Sample {
 impl Sample {
     /// Starts again with the numbers below `n`, of which as many as `draws` can be drawn.
     pub(crate) fn start(&mut self, n: usize, draws: usize) {
-        self.n = u32::try_from(n).expect("Config::validate bounds a swarm to 2^30 peers");
-        let draws = u32::try_from(draws).unwrap_or(u32::MAX).min(self.n);
+        self.n = u32::try_from(n).expect("Config::validate bounds a swarm to fewer than 2^24 peers");
+        let draws = u32::try_from(draws).unwrap_or(u32::MAX).min(self.n).min(MOST_DRAWS);
         self.draws = draws;
         for (position, other) in self.exchanged.drain(..).enumerate().rev() {
-            self.numbers.swap(position, other as usize);
+            self.numbers.swap(position, other.into());
         }
-        self.are_few = self.n <= FEW.max(draws.saturating_mul(4));
+        self.are_few = self.n <= FEW.max(4 * draws);
         if self.are_few {
             let known = self.numbers.len() as u32;
-            self.numbers.extend(known..self.n.max(known));
+            // At most 2^16 of them, so the highest fits.
+            self.numbers.extend((known..self.n.max(known)).map(|number| number as u16));
         } else {
             self.drawn.start(draws);
         }
@@ -46,8 +50,8 @@ impl Sample {
             let position = self.exchanged.len();
             let other = rng.random_range(position as u32..self.n);
             self.numbers.swap(position, other as usize);
-            self.exchanged.push(other);
-            return Some(self.numbers[position] as usize);
+            self.exchanged.push(other as u16);
+            return Some(self.numbers[position].into());
         }
         // At most a quarter is ever drawn, so a new number comes soon.
         loop {
