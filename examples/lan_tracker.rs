@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tracker_core::{Access, Config, Shards};
-use tracker_host::{Addresses, Clock, expire_swarms};
-use tracker_http::{Adapter, HttpConfig, Server, all_addresses};
+use tracker_host::{Addresses, Clock, all_addresses, expire_swarms};
+use tracker_http::HttpConfig;
+use tracker_udp::UdpConfig;
 
 const PORT: u16 = 6969;
 
@@ -30,10 +31,12 @@ async fn main() -> anyhow::Result<()> {
     };
     let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).expect("16 is not 0"), &mut rand::rng())?);
 
-    // The adapter: HTTP in, HTTP out. One clock for all that share the swarms.
+    // The adapters: HTTP and UDP, on the same port number. All share the swarms, and the clock.
     let clock = Clock::start();
-    let adapter = Adapter::new(Arc::clone(&shards), clock, HttpConfig::default())?;
-    let server = Server::bind(&all_addresses(PORT), adapter).context("the tracker cannot start")?;
+    let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, HttpConfig::default())?;
+    let http = tracker_http::Server::bind(&all_addresses(PORT), http).context("HTTP cannot start")?;
+    let udp = tracker_udp::Adapter::new(Arc::clone(&shards), clock, UdpConfig::default())?;
+    let udp = tracker_udp::Server::bind(&all_addresses(PORT), udp).context("UDP cannot start")?;
 
     for &address in &addresses.lan {
         println!("announce URL: http://{}/announce", SocketAddr::new(address, PORT));
@@ -42,13 +45,16 @@ async fn main() -> anyhow::Result<()> {
         println!("This machine has no address on a LAN: only clients on it can use the tracker.");
         println!("announce URL: http://127.0.0.1:{PORT}/announce");
     }
-    println!("It goes into your torrents: `make-torrent -a URL FILE`. Ctrl-C stops the tracker.\n");
+    println!("It goes into your torrents: `make-torrent -a URL FILE`. With udp:// for http://, clients come by UDP.");
+    println!("Ctrl-C stops the tracker.\n");
 
     // Silent peers go when they are due.
     tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
     tokio::spawn(show(shards));
 
-    server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
+    // Both stop at Ctrl-C, and when one of them fails.
+    let ctrl_c = || async { _ = tokio::signal::ctrl_c().await };
+    tokio::try_join!(http.run(ctrl_c()), udp.run(ctrl_c()))?;
     Ok(())
 }
 

@@ -5,21 +5,32 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tracker_http::BindError;
+use tracker_host::BindError;
 
 use crate::port_holder::PortHolder;
+use crate::protocol::Protocol;
+use crate::servers::ListenError;
 
 /// Ports below this one are for privileged programs, on most systems.
 const FIRST_FREE_PORT: u16 = 1024;
 
 /// One line that says what is the matter, and what to do. `lan` are the machine's addresses.
-pub(crate) fn bind_advice(error: &BindError, lan: &[IpAddr]) -> String {
-    let BindError { address, source } = error;
+pub(crate) fn bind_advice(error: &ListenError, lan: &[IpAddr]) -> String {
+    let &ListenError { protocol, error: BindError { address, ref source } } = error;
     let (ip, port) = (address.ip(), address.port());
+    let cannot = match protocol {
+        Protocol::Http => format!("cannot listen on {address}"),
+        Protocol::Udp => format!("cannot listen on {address} over UDP"),
+    };
     match source.kind() {
         ErrorKind::AddrInUse => {
-            let holder = PortHolder::find(*address).map_or_else(|| "another program".to_owned(), |h| h.to_string());
-            format!("cannot listen on {address}: {holder} has the port; stop it, or choose another port with --listen")
+            let holder = PortHolder::find(address, protocol);
+            let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
+            let without = match protocol {
+                Protocol::Http => "",
+                Protocol::Udp => ", or do without UDP with --udp=false",
+            };
+            format!("{cannot}: {holder} has the port; stop it, or choose another port with --listen{without}")
         }
         ErrorKind::PermissionDenied if port < FIRST_FREE_PORT => {
             let capability = env::current_exe().unwrap_or_else(|_| PathBuf::from("tracker"));
@@ -29,7 +40,7 @@ pub(crate) fn bind_advice(error: &BindError, lan: &[IpAddr]) -> String {
                 String::new()
             };
             format!(
-                "cannot listen on {address}: ports below {FIRST_FREE_PORT} are for privileged programs; choose a higher \
+                "{cannot}: ports below {FIRST_FREE_PORT} are for privileged programs; choose a higher \
                  one with --listen{allow}"
             )
         }
@@ -37,11 +48,9 @@ pub(crate) fn bind_advice(error: &BindError, lan: &[IpAddr]) -> String {
             let all = if ip.is_ipv4() { "0.0.0.0" } else { "[::]" };
             let own: Vec<_> = lan.iter().map(ToString::to_string).collect();
             let own = if own.is_empty() { String::new() } else { format!("one of {}, or ", own.join(", ")) };
-            format!(
-                "cannot listen on {address}: this machine does not have the address; use {own}{all} for all with --listen"
-            )
+            format!("{cannot}: this machine does not have the address; use {own}{all} for all with --listen")
         }
-        _ => format!("cannot listen on {address}: {source}; choose another address or port with --listen"),
+        _ => format!("{cannot}: {source}; choose another address or port with --listen"),
     }
 }
 
@@ -51,9 +60,9 @@ mod tests {
 
     use super::*;
 
-    fn advice(address: &str, kind: ErrorKind) -> String {
+    fn advice(protocol: Protocol, address: &str, kind: ErrorKind) -> String {
         let error = BindError { address: address.parse().unwrap(), source: io::Error::from(kind) };
-        bind_advice(&error, &[[192, 168, 1, 5].into(), "fd77::5".parse().unwrap()])
+        bind_advice(&ListenError { protocol, error }, &[[192, 168, 1, 5].into(), "fd77::5".parse().unwrap()])
     }
 
     #[test]
@@ -69,9 +78,17 @@ mod tests {
             ("[2001:db8::9]:6969", ErrorKind::AddrNotAvailable, "or [::] for all"),
             ("0.0.0.0:6969", ErrorKind::PermissionDenied, "choose another address or port"),
         ] {
-            let line = advice(address, kind);
+            let line = advice(Protocol::Http, address, kind);
             assert!(line.starts_with(&format!("cannot listen on {address}: ")), "{line}");
             assert!(line.contains(words) && line.contains("--listen") && !line.contains('\n'), "{line}");
+            assert!(!line.contains("UDP"), "{line}");
         }
+    }
+
+    #[test]
+    fn udp_is_named() {
+        let line = advice(Protocol::Udp, "127.0.0.1:1", ErrorKind::AddrInUse);
+        assert!(line.starts_with("cannot listen on 127.0.0.1:1 over UDP: another program has the port"), "{line}");
+        assert!(line.contains("--listen") && line.contains("--udp=false"), "{line}");
     }
 }

@@ -6,21 +6,30 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use crate::listen_address::ListenAddress;
+use crate::protocol::Protocol;
 
-/// Instructions for these TCP ports.
+/// Instructions for these ports of these protocols.
 #[derive(Debug)]
 pub(crate) struct Firewall {
     ports: BTreeSet<u16>,
+    protocols: &'static [Protocol],
 }
 
 impl Firewall {
     /// For what is listened on. Port 0, which is any free one, cannot be opened beforehand.
-    pub(crate) fn new(listen: &[ListenAddress]) -> Self {
-        Self { ports: listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect() }
+    pub(crate) fn new(listen: &[ListenAddress], udp: bool) -> Self {
+        let ports = listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect();
+        Self { ports, protocols: Protocol::served(udp) }
     }
 
-    fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16) -> String) -> fmt::Result {
-        self.ports.iter().try_for_each(|&port| writeln!(f, "    {}", line(port)))
+    /// A line for each port and transport.
+    fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, &str) -> String) -> fmt::Result {
+        for &port in &self.ports {
+            for protocol in self.protocols {
+                writeln!(f, "    {}", line(port, protocol.transport()))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -32,24 +41,28 @@ impl Display for Firewall {
         let ports: Vec<_> = self.ports.iter().map(ToString::to_string).collect();
         let program = env::current_exe().ok();
         let program = program.as_deref().unwrap_or_else(|| Path::new("/path/to/tracker")).display();
-        writeln!(f, "Clients reach the tracker on TCP port {}.", ports.join(", "))?;
+        let transports: Vec<_> = self.protocols.iter().map(|protocol| protocol.transport().to_uppercase()).collect();
+        writeln!(f, "Clients reach the tracker on {} port {}.", transports.join(" and "), ports.join(", "))?;
         writeln!(f, "To open it, on the machine that runs the tracker, use what belongs to your firewall.\n")?;
 
         writeln!(f, "ufw (Ubuntu, Debian, Mint):")?;
-        self.each(f, |port| format!("sudo ufw allow {port}/tcp"))?;
+        self.each(f, |port, transport| format!("sudo ufw allow {port}/{transport}"))?;
         writeln!(f, "\nfirewalld (Fedora, RHEL, openSUSE):")?;
-        self.each(f, |port| format!("sudo firewall-cmd --permanent --add-port={port}/tcp"))?;
+        self.each(f, |port, transport| format!("sudo firewall-cmd --permanent --add-port={port}/{transport}"))?;
         writeln!(f, "    sudo firewall-cmd --reload")?;
         writeln!(
             f,
             "\nnftables (with the usual table `inet filter`, until the next start; for good: /etc/nftables.conf):"
         )?;
-        self.each(f, |port| format!("sudo nft insert rule inet filter input tcp dport {port} accept"))?;
+        self.each(f, |port, transport| {
+            format!("sudo nft insert rule inet filter input {transport} dport {port} accept")
+        })?;
         writeln!(f, "\nWindows Defender (PowerShell as administrator):")?;
-        self.each(f, |port| {
+        self.each(f, |port, transport| {
+            let transport = transport.to_uppercase();
             format!(
-                "New-NetFirewallRule -DisplayName \"BitTorrent tracker {port}\" -Direction Inbound \
-                 -Action Allow -Profile Private,Domain -Protocol TCP -LocalPort {port}"
+                "New-NetFirewallRule -DisplayName \"BitTorrent tracker {port} {transport}\" -Direction Inbound \
+                 -Action Allow -Profile Private,Domain -Protocol {transport} -LocalPort {port}"
             )
         })?;
         writeln!(f, "\nmacOS (the firewall there goes by programs, not by ports):")?;
@@ -65,29 +78,37 @@ impl Display for Firewall {
 mod tests {
     use super::*;
 
-    fn text(listen: &[&str]) -> String {
+    fn text(listen: &[&str], udp: bool) -> String {
         let listen: Vec<_> = listen.iter().map(|address| address.parse().unwrap()).collect();
-        Firewall::new(&listen).to_string()
+        Firewall::new(&listen, udp).to_string()
     }
 
     #[test]
     fn each_port_is_opened() {
-        let text = text(&["0.0.0.0:7000", "[::]:7000", "10.0.0.1:80"]);
-        for line in [
-            "sudo ufw allow 7000/tcp",
-            "sudo ufw allow 80/tcp",
-            "--add-port=7000/tcp",
-            "input tcp dport 80 accept",
-            "-Protocol TCP -LocalPort 7000",
-            "socketfilterfw --add",
-        ] {
-            assert_eq!(text.matches(line).count(), 1, "{line}: {text}");
+        for udp in [false, true] {
+            let text = text(&["0.0.0.0:7000", "[::]:7000", "10.0.0.1:80"], udp);
+            for (line, is_udp) in [
+                ("Clients reach the tracker on TCP", false),
+                ("Clients reach the tracker on TCP and UDP port 80, 7000.", true),
+                ("sudo ufw allow 7000/tcp", false),
+                ("sudo ufw allow 80/tcp", false),
+                ("sudo ufw allow 80/udp", true),
+                ("--add-port=7000/tcp", false),
+                ("--add-port=7000/udp", true),
+                ("input tcp dport 80 accept", false),
+                ("input udp dport 80 accept", true),
+                ("-Protocol TCP -LocalPort 7000", false),
+                ("-Protocol UDP -LocalPort 7000", true),
+                ("socketfilterfw --add", false),
+            ] {
+                assert_eq!(text.matches(line).count(), usize::from(udp || !is_udp), "{line}: {text}");
+            }
+            assert!(!text.contains("6969"), "{text}");
         }
-        assert!(!text.contains("6969"), "{text}");
     }
 
     #[test]
     fn any_port_cannot_be_opened() {
-        assert!(text(&["0.0.0.0:0"]).contains("--listen"));
+        assert!(text(&["0.0.0.0:0"], true).contains("--listen"));
     }
 }

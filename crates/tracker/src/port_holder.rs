@@ -6,6 +6,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use crate::protocol::Protocol;
+
 /// A program that listens where we wanted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PortHolder {
@@ -14,13 +16,14 @@ pub(crate) struct PortHolder {
 }
 
 impl PortHolder {
-    /// The program that listens on this address or on one that includes it. `None` when it cannot be found: programs of
+    /// The program that has this address, or one that includes it, for this protocol. `None` when it cannot be found: programs of
     /// other users are hidden from all but root, and other systems have no /proc.
-    pub(crate) fn find(address: SocketAddr) -> Option<Self> {
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    pub(crate) fn find(address: SocketAddr, protocol: Protocol) -> Option<Self> {
+        let table = |family| fs::read_to_string(format!("/proc/net/{}{family}", protocol.transport()));
+        let tables = ["", "6"].map(|family| table(family).unwrap_or_default());
         let sockets: BTreeSet<String> = tables
             .iter()
-            .flat_map(|table| listening_sockets(table, address))
+            .flat_map(|table| sockets_in_the_way(table, address, protocol))
             .map(|inode| format!("socket:[{inode}]"))
             .collect();
         if sockets.is_empty() {
@@ -49,8 +52,9 @@ fn holds(process: &Path, sockets: &BTreeSet<String>) -> bool {
         .any(|target| target.to_str().is_some_and(|target| sockets.contains(target)))
 }
 
-/// The inodes of the sockets in the text of /proc/net/tcp or tcp6 that listen where they are in the way of `address`.
-fn listening_sockets(table: &str, address: SocketAddr) -> impl Iterator<Item = u64> {
+/// The inodes of the sockets in the text of /proc/net/tcp, tcp6, udp or udp6 that are in the way of `address`. Of those of
+/// TCP it is they that listen, of UDP all.
+fn sockets_in_the_way(table: &str, address: SocketAddr, protocol: Protocol) -> impl Iterator<Item = u64> {
     const LISTEN: &str = "0A";
     table.lines().filter_map(move |line| {
         let mut fields = line.split_ascii_whitespace();
@@ -60,7 +64,8 @@ fn listening_sockets(table: &str, address: SocketAddr) -> impl Iterator<Item = u
         let overlaps = ip == address.ip() || ip.is_unspecified() || address.ip().is_unspecified();
         let is_listening = fields.nth(1)? == LISTEN;
         let inode = fields.nth(5)?.parse().ok()?;
-        (is_listening && port == address.port() && overlaps).then_some(inode)
+        let takes = is_listening || protocol == Protocol::Udp;
+        (takes && port == address.port() && overlaps).then_some(inode)
     })
 }
 
@@ -109,7 +114,18 @@ mod tests {
             (tcp6, "[fd77::2]:6969", &[]),
             (tcp6, "[::]:6969", &[1005]),
         ] {
-            let found: Vec<_> = listening_sockets(table, address.parse().unwrap()).collect();
+            let found: Vec<_> = sockets_in_the_way(table, address.parse().unwrap(), Protocol::Http).collect();
+            assert_eq!(found, expected, "{address}");
+        }
+        let udp = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  101: 0100007F:1B39 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1006 2 0000000000000000 0
+  102: 0501A8C0:1B39 0901A8C0:C001 01 00000000:00000000 00:00000000 00000000     0        0 1007 2 0000000000000000 0
+";
+        for (address, expected) in
+            [("127.0.0.1:6969", &[1006][..]), ("0.0.0.0:6969", &[1006, 1007]), ("0.0.0.0:80", &[])]
+        {
+            let found: Vec<_> = sockets_in_the_way(udp, address.parse().unwrap(), Protocol::Udp).collect();
             assert_eq!(found, expected, "{address}");
         }
     }
@@ -118,8 +134,11 @@ mod tests {
     #[test]
     fn a_program_finds_itself() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let holder = PortHolder::find(listener.local_addr().unwrap()).unwrap();
-        assert_eq!(holder.process, std::process::id());
-        assert!(!holder.name.is_empty());
+        let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        for (address, protocol) in [(listener.local_addr(), Protocol::Http), (socket.local_addr(), Protocol::Udp)] {
+            let holder = PortHolder::find(address.unwrap(), protocol).unwrap();
+            assert_eq!(holder.process, std::process::id());
+            assert!(!holder.name.is_empty());
+        }
     }
 }

@@ -10,7 +10,6 @@ use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, expire_swarms};
-use tracker_http::{Adapter, Server};
 
 use crate::allow::Allow;
 use crate::bind_advice::bind_advice;
@@ -21,6 +20,7 @@ use crate::firewall::Firewall;
 use crate::lists::Lists;
 use crate::log::{self, Log};
 use crate::open_files;
+use crate::servers::Servers;
 use crate::settings::{Layer, LogFormat, Settings};
 use crate::signals::StopSignals;
 use crate::welcome::{AnnounceUrls, Welcome};
@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         return Ok(());
     }
     if cli.firewall {
-        print(&Firewall::new(&settings.listen).to_string());
+        print(&Firewall::new(&settings.listen, settings.udp).to_string());
         return Ok(());
     }
     let log = log::start(settings.log_format, settings.log_level);
@@ -47,10 +47,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     runtime.block_on(tracker.serve()).map_err(Failure::Running)
 }
 
-/// A tracker that has its port.
+/// A tracker that has its ports.
 #[derive(Debug)]
 struct Tracker {
-    server: Server,
+    servers: Servers,
     signals: StopSignals,
     events: Option<EventLog>,
 }
@@ -70,21 +70,24 @@ impl Tracker {
             gateways: addresses.gateways.clone(),
             ..settings.core()
         };
-        let http_config = settings.http();
         let logs_events = config.max_pending_events > 0;
         let clock = Clock::start();
-        let count = http_config.threads.saturating_mul(SHARDS_PER_THREAD);
+        let count = settings.threads.saturating_mul(SHARDS_PER_THREAD);
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
 
         let listen: Vec<_> = settings.listen.iter().map(|listen| listen.0).collect();
-        let adapter = Adapter::new(Arc::clone(&shards), clock, http_config).context("a setting cannot be used")?;
-        let server = Server::bind(&listen, adapter).map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
+        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, settings.http());
+        let http = http.context("a setting cannot be used")?;
+        let udp = settings.udp.then(|| tracker_udp::Adapter::new(Arc::clone(&shards), clock, settings.udp_config()));
+        let udp = udp.transpose().context("a setting cannot be used")?;
+        let servers = Servers::bind(&listen, &http, udp.as_ref());
+        let servers = servers.map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
         let signals = StopSignals::new().context("cannot wait for signals")?;
         let events = logs_events.then(|| EventLog::start(Arc::clone(&shards), log.dropped())).transpose()?;
         lists.watch(Arc::clone(&shards))?;
         tokio::spawn(expire_swarms(shards, clock));
-        welcome(&server, &addresses, settings.log_format);
-        Ok(Self { server, signals, events })
+        welcome(&servers, &addresses, settings.log_format);
+        Ok(Self { servers, signals, events })
     }
 
     /// Serves until it is told to stop. Told so again, the program ends at once.
@@ -97,7 +100,7 @@ impl Tracker {
                 process::exit(1);
             });
         };
-        self.server.run(told_to_stop).await.context("the server failed")?;
+        self.servers.run(told_to_stop).await?;
         if let Some(events) = self.events {
             // Not on this thread, which must see the second signal.
             spawn_blocking(|| events.finish()).await?;
@@ -107,19 +110,21 @@ impl Tracker {
 }
 
 /// Tells the operator, in the form he asked for, where clients find the tracker.
-fn welcome(server: &Server, addresses: &Addresses, format: LogFormat) {
-    let listening = server.local_addrs();
-    let urls = AnnounceUrls::new(listening, &addresses.lan);
-    for address in listening {
-        tracing::info!(%address, "listening");
+fn welcome(servers: &Servers, addresses: &Addresses, format: LogFormat) {
+    let listening = servers.local_addrs();
+    for protocol in servers.protocols() {
+        for address in listening {
+            tracing::info!(%address, protocol = protocol.name(), "listening");
+        }
     }
+    let urls = AnnounceUrls::new(listening, servers.protocols(), &addresses.lan);
     match format {
         LogFormat::Text => {
             let loopback_only = listening.iter().all(|address| address.ip().is_loopback());
             print(&Welcome { urls: &urls, loopback_only }.to_string());
         }
         LogFormat::Json => {
-            for url in urls.lan.iter().chain(&urls.loopback) {
+            for url in urls.all() {
                 tracing::info!(target: log::ANNOUNCE_URL, url, "announce URL");
             }
         }

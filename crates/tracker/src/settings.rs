@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf, absolute};
 use std::str::FromStr;
 
@@ -11,8 +12,10 @@ use clap::{Args, Command, ValueEnum};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing::level_filters::LevelFilter;
-use tracker_core::{Config, SubnetPreference};
-use tracker_http::{HttpConfig, all_addresses};
+use tracker_core::{Config, Memory, SubnetPreference};
+use tracker_host::all_addresses;
+use tracker_http::HttpConfig;
+use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
 use crate::events::MAX_PENDING_EVENTS;
@@ -34,6 +37,24 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "ADDR:PORT", env = "TRACKER_LISTEN", value_delimiter = ',', hide_env_values = true)]
     #[serde(deserialize_with = "from_texts")]
     listen: Option<Vec<ListenAddress>>,
+
+    /// Serve clients over UDP as well, on the same addresses and port numbers as over HTTP [default: true]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "TRACKER_UDP",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
+    udp: Option<bool>,
+
+    /// Serve with this many threads, and as many for UDP [default: one per core]
+    #[arg(long, value_name = "COUNT", env = "TRACKER_THREADS", hide_env_values = true)]
+    threads: Option<NonZeroUsize>,
 
     /// Serve these clients: lan (loopback, private, link-local and this machine's own networks), all, or a network such as
     /// 10.1.0.0/16; repeatable [default: lan]
@@ -103,6 +124,22 @@ pub(crate) struct Layer {
     )]
     full_scrape: Option<bool>,
 
+    /// Keep of each peer no more than its address and state, for millions of them: 12 bytes instead of 63. What only peer ids
+    /// tell is lost: the log names no clients, a client that comes back on another port is two for a while, and one on two
+    /// addresses is told of itself [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "TRACKER_LEAN",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
+    lean: Option<bool>,
+
     /// Log for people or, one JSON object a line, for programs; on standard error [default: text]
     #[arg(
         long,
@@ -143,6 +180,8 @@ pub(crate) enum LogLevel {
 pub(crate) struct Settings {
     #[serde(serialize_with = "to_texts")]
     pub(crate) listen: Vec<ListenAddress>,
+    pub(crate) udp: bool,
+    pub(crate) threads: NonZeroUsize,
     #[serde(serialize_with = "to_texts")]
     pub(crate) allow: Vec<Allow>,
     pub(crate) allow_list: Option<PathBuf>,
@@ -154,6 +193,7 @@ pub(crate) struct Settings {
     pub(crate) prefer_subnet: bool,
     pub(crate) announce_budget: u32,
     pub(crate) full_scrape: bool,
+    pub(crate) lean: bool,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
 }
@@ -183,6 +223,8 @@ impl Layer {
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
+            udp: self.udp.or(other.udp),
+            threads: self.threads.or(other.threads),
             allow: self.allow.or(other.allow),
             allow_list: self.allow_list.or(other.allow_list),
             deny_list: self.deny_list.or(other.deny_list),
@@ -191,6 +233,7 @@ impl Layer {
             prefer_subnet: self.prefer_subnet.or(other.prefer_subnet),
             announce_budget: self.announce_budget.or(other.announce_budget),
             full_scrape: self.full_scrape.or(other.full_scrape),
+            lean: self.lean.or(other.lean),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
         }
@@ -202,6 +245,8 @@ impl Layer {
         let path = |path: Option<PathBuf>| path.map(absolute).transpose().context("a list file without a name");
         let settings = Settings {
             listen: distinct(self.listen.unwrap_or_else(|| all_addresses(DEFAULT_PORT).map(ListenAddress).to_vec())),
+            udp: self.udp.unwrap_or(true),
+            threads: self.threads.unwrap_or(http_config.threads),
             allow: self.allow.unwrap_or_else(|| vec![Allow::Lan]),
             allow_list: path(self.allow_list)?,
             deny_list: path(self.deny_list)?,
@@ -210,6 +255,7 @@ impl Layer {
             prefer_subnet: self.prefer_subnet.unwrap_or_default(),
             announce_budget: self.announce_budget.unwrap_or(config.announce_budget),
             full_scrape: self.full_scrape.unwrap_or(http_config.full_scrape),
+            lean: self.lean.unwrap_or_default(),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
         };
@@ -220,6 +266,7 @@ impl Layer {
         let as_written = |error: &dyn Display| anyhow!(error.to_string().replace('_', "-"));
         settings.core().validate().map_err(|error| as_written(&error))?;
         settings.http().validate().map_err(|error| as_written(&error))?;
+        settings.udp_config().validate().map_err(|error| as_written(&error))?;
         Ok(settings)
     }
 }
@@ -232,6 +279,7 @@ impl Settings {
             announce_budget: self.announce_budget,
             trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
             prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
+            memory: if self.lean { Memory::Lean } else { Memory::Full },
             max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
             ..Config::default()
         }
@@ -240,10 +288,16 @@ impl Settings {
     /// What they are to the HTTP adapter.
     pub(crate) fn http(&self) -> HttpConfig {
         HttpConfig {
+            threads: self.threads,
             trusted_proxies: self.trusted_proxy.iter().map(|proxy| proxy.0).collect(),
             full_scrape: self.full_scrape,
             ..HttpConfig::default()
         }
+    }
+
+    /// What they are to the UDP adapter, if it is used.
+    pub(crate) fn udp_config(&self) -> UdpConfig {
+        UdpConfig { threads: self.threads, ..UdpConfig::default() }
     }
 
     /// The settings as a file that [`Layer::read`] takes. The comments are the help texts of the flags.
@@ -342,6 +396,9 @@ mod tests {
         let settings = Layer::default().or_default().unwrap();
         assert_eq!(settings.announce_budget, Config::default().announce_budget);
         assert_eq!(settings.full_scrape, HttpConfig::default().full_scrape);
+        assert_eq!(settings.http(), HttpConfig::default());
+        assert_eq!(settings.udp_config(), UdpConfig::default());
+        assert_eq!(settings.core().memory, Memory::default());
         assert_eq!(to_strings(&settings.listen), ["0.0.0.0:6969", "[::]:6969"]);
         assert_eq!(settings.allow, [Allow::Lan]);
     }
@@ -365,12 +422,28 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_servers_and_memory_get_there() {
+        let (_folder, path) = file("udp = false\nthreads = 3\nlean = true\n");
+        let settings = Layer::read(&path).unwrap().or_default().unwrap();
+        assert!(!settings.udp);
+        assert_eq!((settings.http().threads.get(), settings.udp_config().threads.get()), (3, 3));
+        assert_eq!(settings.core().memory, Memory::Lean);
+        let settings = flags(&["--udp", "--threads", "2", "--lean=false"]).or(Layer::read(&path).unwrap());
+        let settings = settings.or_default().unwrap();
+        assert!(settings.udp);
+        assert_eq!((settings.http().threads.get(), settings.udp_config().threads.get()), (2, 2));
+        assert_eq!(settings.core().memory, Memory::Full);
+        assert!(flags(&["--threads", "1025"]).or_default().unwrap_err().to_string().contains("threads is 1025"));
+    }
+
+    #[test]
     fn printed_settings_can_be_fed_back() {
         let folder = std::env::temp_dir();
         let lists = [folder.join("allowed \"torrents\".txt"), folder.join("denied.txt")];
         for layer in [
             Layer::default(),
             flags(&["--listen", "127.0.0.1:0,[::1]:80", "--allow", "lan,10.1.0.0/16", "--log-format", "json"]),
+            flags(&["--udp=false", "--threads", "5", "--lean"]),
             flags(&["--allow-list", lists[0].to_str().unwrap(), "--deny-list", lists[1].to_str().unwrap()]),
             flags(&["--trusted-proxy", "10.0.0.1", "--announce-budget", "9", "--full-scrape", "--log-level", "warn"]),
         ] {
@@ -402,6 +475,8 @@ mod tests {
             ("\n\nallow = ['lan', '10.0.0.1/33']\n", 3, "invalid value \"10.0.0.1/33\": write `lan`"),
             ("listen = ['6969']\n", 1, "write 0.0.0.0:6969"),
             ("log-level = 'loud'\n", 1, "unknown variant `loud`"),
+            ("udp = 'no'\nthreads = 1\n", 1, "invalid type: string"),
+            ("udp = false\nthreads = 0\n", 2, "nonzero"),
             ("full-scrape = true\nfull-scrape = true\n", 2, "duplicate key"),
             ("# comment\nlisten = [\n", 2, ""),
             ("full-scrape yes\n", 1, ""),

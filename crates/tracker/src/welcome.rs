@@ -3,18 +3,21 @@
 use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::protocol::Protocol;
+
 /// Where clients find the tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AnnounceUrls {
     /// For torrents, the best first.
-    pub(crate) lan: Vec<String>,
+    lan: Vec<SocketAddr>,
     /// For clients on this machine, where that is all there is.
-    pub(crate) loopback: Option<String>,
+    loopback: Option<SocketAddr>,
+    protocols: &'static [Protocol],
 }
 
 impl AnnounceUrls {
-    /// The URLs of a tracker that listens at `listening` on a machine with these LAN addresses.
-    pub(crate) fn new(listening: &[SocketAddr], lan: &[IpAddr]) -> Self {
+    /// The URLs of a tracker that speaks these protocols at all of `listening`, on a machine with these LAN addresses.
+    pub(crate) fn new(listening: &[SocketAddr], protocols: &'static [Protocol], lan: &[IpAddr]) -> Self {
         let mut addresses: Vec<SocketAddr> = Vec::new();
         for listening in listening.iter().filter(|listening| !listening.ip().is_loopback()) {
             if listening.ip().is_unspecified() {
@@ -32,18 +35,24 @@ impl AnnounceUrls {
             }
             ip => ip.is_loopback().then_some(listening),
         });
-        let mut urls = Vec::new();
-        for address in addresses.into_iter().map(url) {
-            if !urls.contains(&address) {
-                urls.push(address);
+        let mut lan = Vec::new();
+        for address in addresses {
+            if !lan.contains(&address) {
+                lan.push(address);
             }
         }
-        Self { loopback: loopback.filter(|_| urls.is_empty()).map(url), lan: urls }
+        Self { loopback: loopback.filter(|_| lan.is_empty()), lan, protocols }
     }
-}
 
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}/announce")
+    /// All of them, those of the protocol that every client speaks first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = String> {
+        self.protocols.iter().flat_map(|&protocol| self.of(protocol))
+    }
+
+    fn of(&self, protocol: Protocol) -> impl Iterator<Item = String> {
+        let addresses = self.lan.iter().chain(&self.loopback);
+        addresses.map(move |address| format!("{}://{address}/announce", protocol.scheme()))
+    }
 }
 
 /// The start-up text.
@@ -73,7 +82,12 @@ impl Display for Welcome<'_> {
                 writeln!(f, "The announce URLs, each by another address of this machine; the first suits most:")?
             }
         }
-        self.urls.lan.iter().chain(&self.urls.loopback).try_for_each(|url| writeln!(f, "    {url}"))?;
+        for &protocol in self.urls.protocols {
+            if protocol == Protocol::Udp {
+                writeln!(f, "The same over UDP, which is cheaper for all and not known to every client:")?;
+            }
+            self.urls.of(protocol).try_for_each(|url| writeln!(f, "    {url}"))?;
+        }
         if !self.urls.lan.is_empty() {
             writeln!(f, "If other machines cannot reach it, see `tracker --firewall`.")?;
         }
@@ -86,9 +100,13 @@ mod tests {
     use super::*;
 
     fn urls(listening: &[&str], lan: &[&str]) -> AnnounceUrls {
+        urls_of(Protocol::served(false), listening, lan)
+    }
+
+    fn urls_of(protocols: &'static [Protocol], listening: &[&str], lan: &[&str]) -> AnnounceUrls {
         let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
         let lan: Vec<_> = lan.iter().map(|address| address.parse().unwrap()).collect();
-        AnnounceUrls::new(&listening, &lan)
+        AnnounceUrls::new(&listening, protocols, &lan)
     }
 
     #[test]
@@ -111,7 +129,7 @@ mod tests {
             ),
         ] {
             let urls = urls(listening, &lan);
-            assert_eq!(urls.lan, expected, "{listening:?}");
+            assert_eq!(urls.all().collect::<Vec<_>>(), expected, "{listening:?}");
             assert_eq!(urls.loopback, None);
         }
     }
@@ -123,10 +141,30 @@ mod tests {
             (&["[::]:6969"], "http://[::1]:6969/announce"),
             (&["127.0.0.1:4000"], "http://127.0.0.1:4000/announce"),
         ] {
-            assert_eq!(urls(listening, &[]), AnnounceUrls { lan: vec![], loopback: Some(expected.to_owned()) });
+            let urls = urls(listening, &[]);
+            assert_eq!(urls.lan, []);
+            assert_eq!(urls.all().collect::<Vec<_>>(), [expected]);
         }
         let loopback = urls(&["127.0.0.1:4000"], &["192.168.1.5"]);
-        assert_eq!(loopback.loopback.as_deref(), Some("http://127.0.0.1:4000/announce"));
+        assert_eq!(loopback.all().collect::<Vec<_>>(), ["http://127.0.0.1:4000/announce"]);
+    }
+
+    #[test]
+    fn udp_has_the_same_urls_with_its_own_scheme() {
+        let urls = urls_of(Protocol::served(true), &["0.0.0.0:6969", "[::]:6969"], &["192.168.1.5", "fd77::1"]);
+        assert_eq!(
+            urls.all().collect::<Vec<_>>(),
+            [
+                "http://192.168.1.5:6969/announce",
+                "http://[fd77::1]:6969/announce",
+                "udp://192.168.1.5:6969/announce",
+                "udp://[fd77::1]:6969/announce",
+            ]
+        );
+        let text = Welcome { urls: &urls, loopback_only: false }.to_string();
+        let (http, udp) = text.split_once("over UDP").unwrap();
+        assert_eq!((http.matches("http://").count(), http.matches("udp://").count()), (2, 0), "{text}");
+        assert_eq!((udp.matches("http://").count(), udp.matches("udp://").count()), (0, 2), "{text}");
     }
 
     #[test]
@@ -134,7 +172,7 @@ mod tests {
         let text = |urls, loopback_only| Welcome { urls: &urls, loopback_only }.to_string();
         let one = text(urls(&["10.77.0.1:80"], &[]), false);
         assert!(one.starts_with("The announce URL to put into torrents:\n    http://10.77.0.1:80/announce\n"), "{one}");
-        assert!(one.contains("--firewall"));
+        assert!(one.contains("--firewall") && !one.contains("UDP"), "{one}");
         let loopback = text(urls(&["127.0.0.1:80"], &["10.77.0.1"]), true);
         assert!(loopback.contains("only clients on this machine"), "{loopback}");
         let none = text(urls(&["0.0.0.0:80"], &[]), false);

@@ -1,17 +1,17 @@
 //! The program as its users and their scripts see it: flags, files, exit codes, what it prints and logs.
 
+mod client;
+mod running;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write, pipe};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::{Read, Write, pipe};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{self, Output, Stdio};
 
 use serde_json::Value;
 
-/// Longest time that anything here may take. Much more than it does, since machines that run tests are busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::client::{announce, announce_target, get, peers_over_http, peers_over_udp, request};
+use crate::running::{Lines, Tracker, tracker, wait_until, without_settings};
 
 const INFO_HASH: &str = "3500292f2881c52a3c672db7c77db1f60426c65f";
 const OTHER: &str = "abcdef0123456789abcdef0123456789abcdef01";
@@ -22,8 +22,10 @@ fn a_text_start_says_which_url_to_use() {
     let url = tracker.out.wait_for(|line| line.trim_start().starts_with("http://127.0.0.1:"));
     let address: SocketAddr =
         url.trim().strip_prefix("http://").and_then(|url| url.strip_suffix("/announce")).unwrap().parse().unwrap();
+    tracker.out.wait_for(|line| line.trim() == format!("udp://{address}/announce"));
     let listening = tracker.log.wait_for(|line| line.contains("listening"));
     assert!(listening.contains(&address.to_string()) && !listening.contains('\x1b'), "{listening:?}");
+    tracker.log.wait_for(|line| line.contains("listening") && line.contains("UDP"));
     assert!(get(address, "/health").ends_with("ok\n"));
 
     announce(address, INFO_HASH, 6881, 10, "started");
@@ -82,10 +84,63 @@ fn json_has_the_announce_url_at_every_level() {
     for level in ["error", "warn"] {
         let mut tracker = Tracker::start(&["--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", level]);
         let line: Value = serde_json::from_str(&tracker.log.wait_for(|line| line.contains("announce URL"))).unwrap();
-        assert!(line["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{line}");
+        let url = line["url"].as_str().unwrap().strip_prefix("http").unwrap().to_owned();
+        assert!(url.starts_with("://127.0.0.1:"), "{url}");
+        let line: Value = serde_json::from_str(&tracker.log.wait_for(|line| line.contains("announce URL"))).unwrap();
+        assert_eq!(line["url"], format!("udp{url}"));
         assert!(tracker.stop("INT").success());
         assert_eq!(tracker.log.rest(), [""; 0], "{level}");
     }
+}
+
+#[test]
+fn peers_meet_whether_they_come_by_udp_or_http() {
+    let tracker = Tracker::start_json(&[]);
+    let over_http = |host, port| {
+        let target = announce_target(INFO_HASH, port, 10, "started");
+        peers_over_http([127, 0, 0, host].into(), tracker.address, &target)
+    };
+    let over_udp =
+        |host, port, left| peers_over_udp(Ipv4Addr::new(127, 0, 0, host), tracker.address, INFO_HASH, port, left);
+    let [seeder, leecher, other] =
+        ["127.0.0.2:7001", "127.0.0.3:7002", "127.0.0.4:7003"].map(|peer| peer.parse().unwrap());
+    assert_eq!(over_udp(2, 7001, 0), []);
+    assert_eq!(over_http(3, 7002), [seeder]);
+    let mut told = over_udp(4, 7003, 10);
+    told.sort();
+    assert_eq!(told, [seeder, leecher]);
+    // A seeder is told of those who want something.
+    let mut told = over_udp(2, 7001, 0);
+    told.sort();
+    assert_eq!(told, [leecher, other]);
+    // Who comes back over the other protocol is not another peer.
+    assert_eq!(over_http(4, 7003).len(), 2);
+    let answer = announce(tracker.address, INFO_HASH, 7004, 10, "started");
+    assert!(answer.contains("8:completei1e10:downloadedi0e10:incompletei3e"), "{answer}");
+}
+
+#[test]
+fn without_udp_there_is_http_only() {
+    let mut tracker = Tracker::start(&["--listen", "127.0.0.1:0", "--udp=false"]);
+    let url = tracker.out.wait_for(|line| line.contains("http://"));
+    let address: SocketAddr = url.trim()["http://".len()..].trim_end_matches("/announce").parse().unwrap();
+    UdpSocket::bind(address).expect("the UDP port is free");
+    assert!(get(address, "/health").ends_with("ok\n"));
+    assert!(tracker.stop("TERM").success());
+    for line in [tracker.out.rest(), tracker.log.rest()].concat() {
+        assert!(!line.to_lowercase().contains("udp"), "{line}");
+    }
+}
+
+#[test]
+fn a_lean_tracker_serves_and_names_no_client() {
+    let tracker = Tracker::start_json(&["--lean"]);
+    assert_eq!(peers_over_udp(Ipv4Addr::new(127, 0, 0, 2), tracker.address, INFO_HASH, 7001, 0), []);
+    let target = announce_target(INFO_HASH, 7002, 10, "started");
+    let told = peers_over_http(Ipv4Addr::new(127, 0, 0, 3), tracker.address, &target);
+    assert_eq!(told, ["127.0.0.2:7001".parse().unwrap()]);
+    let joined = tracker.log.wait_for(|line| line.contains("peer joined"));
+    assert!(joined.contains("127.0.0.2:7001") && !joined.contains("client"), "{joined}");
 }
 
 #[test]
@@ -96,6 +151,7 @@ fn both_signals_stop_it_and_free_the_port() {
         let status = tracker.stop(signal);
         assert_eq!(status.code(), Some(0), "{signal}: {status}");
         TcpListener::bind(address).unwrap();
+        UdpSocket::bind(address).unwrap();
     }
 }
 
@@ -221,6 +277,21 @@ fn a_port_in_use_is_named_with_its_holder() {
 }
 
 #[test]
+fn a_port_in_use_for_udp_only_is_named_as_such() {
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listen = holder.local_addr().unwrap().to_string();
+    let error = error_of(&["--listen", &listen]);
+    assert!(error.contains(&format!("cannot listen on {listen} over UDP: ")), "{error}");
+    assert!(error.contains("--listen") && error.contains("--udp=false"), "{error}");
+    if cfg!(target_os = "linux") {
+        assert!(error.contains(&format!("(process {})", process::id())), "{error}");
+    }
+    // Somebody has followed the advice.
+    let tracker = Tracker::start(&["--listen", &listen, "--udp=false"]);
+    tracker.out.wait_for(|line| line.contains(&format!("http://{listen}/announce")));
+}
+
+#[test]
 fn an_address_of_another_machine_cannot_be_listened_on() {
     // RFC 5737 keeps these for documentation.
     let error = error_of(&["--listen", "203.0.113.77:6969"]);
@@ -238,6 +309,8 @@ fn what_cannot_be_used_ends_it_with_2_and_advice() {
         (&["--listen", "localhost:6969"], "write an IP address and a port"),
         (&["--allow", "10.0.0.1/33"], "write `lan`, `all`, or a network"),
         (&["--trusted-proxy", "proxy.example"], "write a network such as"),
+        (&["--threads", "0"], "number would be zero"),
+        (&["--threads", "1025"], "threads is 1025, but must be from 1 to 1024"),
         (&["--announce-budget", "0"], "announce-budget is 0, but must be from 1"),
         (&["--announce-budget", "0", "--print-config"], "announce-budget is 0, but must be from 1"),
         (&["--listen", "0.0.0.0:7001,127.0.0.1:7001"], "0.0.0.0:7001 includes 127.0.0.1:7001"),
@@ -299,6 +372,10 @@ fn firewall_help_has_the_actual_port() {
     for words in ["ufw allow 7001/tcp", "--add-port=7001/tcp", "dport 7001", "-LocalPort 7001", "socketfilterfw"] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    for words in ["ufw allow 7001/udp", "--add-port=7001/udp", "udp dport 7001", "-Protocol UDP -LocalPort 7001"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let text = succeeded(tracker().args(["--listen", "0.0.0.0:7001", "--udp=false", "--firewall"]).output().unwrap());
     assert!(!text.to_lowercase().contains("udp"), "nothing serves it: {text}");
 }
 
@@ -310,21 +387,6 @@ fn only_those_who_are_allowed_are_served() {
         let answer = request(tracker.address, &target, &format!("X-Forwarded-For: {client}\r\n"));
         assert_eq!(answer.contains("failure reason"), refused, "{client}: {answer}");
     }
-}
-
-fn tracker() -> Command {
-    without_settings(env!("CARGO_BIN_EXE_tracker"))
-}
-
-/// A program, with nothing from this environment that would change the tracker's settings.
-fn without_settings(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("TRACKER_")) {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 /// What it prints when it ends with exit code 2.
@@ -341,141 +403,4 @@ fn error_of(flags: &[&str]) -> String {
 fn succeeded(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// A running tracker. It is killed when it is dropped.
-struct Tracker {
-    child: Child,
-    address: SocketAddr,
-    out: Lines,
-    log: Lines,
-}
-
-impl Tracker {
-    fn start(flags: &[&str]) -> Self {
-        let mut command = tracker();
-        command.args(flags);
-        Self::spawn(command)
-    }
-
-    fn spawn(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (out, log) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
-        Self { child, address: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), out, log }
-    }
-
-    /// Starts it on a free loopback port, with JSON lines.
-    fn start_json(flags: &[&str]) -> Self {
-        let mut tracker = Self::start(&[&["--listen", "127.0.0.1:0", "--log-format", "json"], flags].concat());
-        let listening = tracker.log.wait_for(|line| line.contains("\"listening\""));
-        let listening: Value = serde_json::from_str(&listening).unwrap();
-        tracker.address = listening["address"].as_str().unwrap().parse().unwrap();
-        tracker.log.wait_for(|line| line.contains(&format!("http://{}/announce", tracker.address)));
-        tracker
-    }
-
-    /// It must not have been waited for.
-    fn signal(&self, signal: &str) {
-        let process = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &process]).status().unwrap().success());
-    }
-
-    /// Sends a signal and waits for the end.
-    fn stop(&mut self, signal: &str) -> ExitStatus {
-        self.signal(signal);
-        self.wait()
-    }
-
-    /// Waits for the end.
-    fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until("the tracker stops", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-}
-
-impl Drop for Tracker {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-/// What a program prints, line by line.
-struct Lines(Receiver<String>);
-
-impl Lines {
-    fn of(output: impl Read + Send + 'static) -> Self {
-        let (sender, receiver) = channel();
-        thread::spawn(move || {
-            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        Self(receiver)
-    }
-
-    fn none() -> Self {
-        Self(channel().1)
-    }
-
-    /// Takes lines until one is as wanted.
-    #[track_caller]
-    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        let mut skipped = Vec::new();
-        loop {
-            match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if wanted(&line) => return line,
-                Ok(line) => skipped.push(line),
-                Err(error) => panic!("{error}; there was only: {skipped:#?}"),
-            }
-        }
-    }
-
-    /// All lines until the program ends.
-    fn rest(&self) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
-        let next = || self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
-        std::iter::from_fn(next).collect()
-    }
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "gave up waiting until {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn announce(tracker: SocketAddr, info_hash: &str, port: u16, left: u64, event: &str) -> String {
-    let answer = get(tracker, &announce_target(info_hash, port, left, event));
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    answer
-}
-
-fn announce_target(info_hash: &str, port: u16, left: u64, event: &str) -> String {
-    let info_hash: String = info_hash.as_bytes().chunks(2).map(|hex| format!("%{}", hex.escape_ascii())).collect();
-    format!(
-        "/announce?info_hash={info_hash}&peer_id=-qB4520-abcdefghijkl&port={port}&uploaded=0&downloaded=0&left={left}\
-         &event={event}&compact=1"
-    )
-}
-
-fn get(tracker: SocketAddr, target: &str) -> String {
-    request(tracker, target, "")
-}
-
-fn request(tracker: SocketAddr, target: &str, headers: &str) -> String {
-    let mut stream = TcpStream::connect(tracker).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!("GET {target} HTTP/1.1\r\nHost: {tracker}\r\n{headers}Connection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
 }

@@ -1,0 +1,206 @@
+//! The servers of all protocols, as one.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracker_host::BindError;
+
+use crate::protocol::Protocol;
+
+/// How often a free port is drawn anew because another program has it for the other protocol.
+const DRAWS: usize = 16;
+
+/// A server for each protocol, on the same addresses and ports.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    http: tracker_http::Server,
+    udp: Option<tracker_udp::Server>,
+}
+
+/// A protocol that cannot have its port.
+#[derive(Debug)]
+pub(crate) struct ListenError {
+    pub(crate) protocol: Protocol,
+    pub(crate) error: BindError,
+}
+
+impl Servers {
+    /// Listens on all the addresses. For port 0, which is any free one, both protocols get the same.
+    pub(crate) fn bind(
+        addresses: &[SocketAddr],
+        http: &tracker_http::Adapter,
+        udp: Option<&tracker_udp::Adapter>,
+    ) -> Result<Self, ListenError> {
+        let bind_http = || tracker_http::Server::bind(addresses, http.clone()).map_err(of(Protocol::Http));
+        let Some(udp) = udp else { return Ok(Self { http: bind_http()?, udp: None }) };
+        let (http, udp) = on_same_ports(addresses, bind_http, |http| {
+            tracker_udp::Server::bind(http.local_addrs(), udp.clone()).map_err(of(Protocol::Udp))
+        })?;
+        Ok(Self { http, udp: Some(udp) })
+    }
+
+    /// Where they listen.
+    pub(crate) fn local_addrs(&self) -> &[SocketAddr] {
+        self.http.local_addrs()
+    }
+
+    /// What they speak there.
+    pub(crate) const fn protocols(&self) -> &'static [Protocol] {
+        Protocol::served(self.udp.is_some())
+    }
+
+    /// Serves until `shutdown` is ready, and stops all servers gracefully then.
+    ///
+    /// # Errors
+    ///
+    /// When one of them fails: the others are stopped.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let (stop, stopped) = watch::channel(());
+        let stopped = || {
+            let mut stopped = stopped.clone();
+            // An error says that `stop` is gone, which is the sign.
+            async move { _ = stopped.changed().await }
+        };
+        let mut servers = JoinSet::new();
+        let http = self.http.run(stopped());
+        servers.spawn(async { http.await.context("the HTTP server failed") });
+        if let Some(udp) = self.udp {
+            let udp = udp.run(stopped());
+            servers.spawn(async { udp.await.context("the UDP server failed") });
+        }
+        run_together(servers, stop, shutdown).await
+    }
+}
+
+fn of(protocol: Protocol) -> impl Fn(BindError) -> ListenError {
+    move |error| ListenError { protocol, error }
+}
+
+/// Has the second server listen where the first one does, which listens on `addresses`. A port that was drawn for the first
+/// and is not free for the second is drawn again.
+fn on_same_ports<A, B>(
+    addresses: &[SocketAddr],
+    first: impl Fn() -> Result<A, ListenError>,
+    second: impl Fn(&A) -> Result<B, ListenError>,
+) -> Result<(A, B), ListenError> {
+    let mut draws = 1;
+    loop {
+        let one = first()?;
+        match second(&one) {
+            Ok(other) => return Ok((one, other)),
+            Err(error) => {
+                let port = error.error.address.port();
+                let was_asked_for = addresses.iter().any(|address| address.port() == port);
+                if was_asked_for || draws == DRAWS {
+                    return Err(error);
+                }
+                draws += 1;
+            }
+        }
+    }
+}
+
+/// Runs all of them until `shutdown` is ready or one of them ends. The others end when `stop` is dropped.
+async fn run_together<S>(
+    mut servers: JoinSet<anyhow::Result<()>>,
+    stop: S,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    tokio::select! {
+        () = shutdown => {}
+        Some(ended) = servers.join_next() => result = ended?,
+    }
+    drop(stop);
+    while let Some(ended) = servers.join_next().await {
+        result = result.and(ended?);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::{pending, ready};
+    use std::io::{self, ErrorKind};
+
+    use anyhow::bail;
+
+    use super::*;
+
+    fn taken(port: u16) -> ListenError {
+        let error = BindError { address: ([127, 0, 0, 1], port).into(), source: io::Error::from(ErrorKind::AddrInUse) };
+        ListenError { protocol: Protocol::Udp, error }
+    }
+
+    /// The port that both get when `asked` is asked for, these are drawn, and the second server can have only some.
+    fn same_port(asked: u16, drawn: &[u16], free: &[u16]) -> Result<u16, u16> {
+        let draws = RefCell::new(drawn.iter().copied());
+        let first = || Ok(if asked == 0 { draws.borrow_mut().next().expect("no more draws than that") } else { asked });
+        let second = |&port: &u16| if free.contains(&port) { Ok(port) } else { Err(taken(port)) };
+        match on_same_ports(&[([127, 0, 0, 1], asked).into()], first, second) {
+            Ok((one, other)) => {
+                assert_eq!(one, other);
+                Ok(one)
+            }
+            Err(error) => Err(error.error.address.port()),
+        }
+    }
+
+    #[test]
+    fn a_free_port_is_free_for_both() {
+        assert_eq!(same_port(0, &[4000], &[4000]), Ok(4000));
+        assert_eq!(same_port(0, &[4000, 4001, 4002], &[4002]), Ok(4002));
+        assert_eq!(same_port(7000, &[], &[7000]), Ok(7000));
+        assert_eq!(same_port(7000, &[], &[]), Err(7000), "it was asked for, so that no other will do");
+        assert_eq!(same_port(0, &[4000; DRAWS], &[]), Err(4000), "there is an end to it");
+    }
+
+    /// A server that serves until it is stopped, and tells `ended` by dropping it.
+    fn serving(servers: &mut JoinSet<anyhow::Result<()>>, mut stopped: watch::Receiver<()>, ended: watch::Sender<()>) {
+        servers.spawn(async move {
+            _ = stopped.changed().await;
+            drop(ended);
+            Ok(())
+        });
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_stops_the_others_and_is_told_of() {
+        let (stop, stopped) = watch::channel(());
+        let (ended, others) = watch::channel(());
+        let mut servers = JoinSet::new();
+        serving(&mut servers, stopped, ended);
+        servers.spawn(async { bail!("the socket is gone") });
+        let error = run_together(servers, stop, pending()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the socket is gone");
+        assert!(others.has_changed().is_err(), "the other one has ended");
+    }
+
+    #[tokio::test]
+    async fn a_failure_while_they_stop_is_told_of() {
+        let (stop, mut stopped) = watch::channel(());
+        let (ended, _) = watch::channel(());
+        let mut servers = JoinSet::new();
+        serving(&mut servers, stopped.clone(), ended);
+        servers.spawn(async move {
+            _ = stopped.changed().await;
+            bail!("a thread panicked")
+        });
+        let error = run_together(servers, stop, ready(())).await.unwrap_err();
+        assert_eq!(error.to_string(), "a thread panicked");
+    }
+
+    #[tokio::test]
+    async fn being_told_to_stop_is_no_failure() {
+        let (stop, stopped) = watch::channel(());
+        let (ended, others) = watch::channel(());
+        let mut servers = JoinSet::new();
+        serving(&mut servers, stopped, ended);
+        run_together(servers, stop, ready(())).await.unwrap();
+        assert!(others.has_changed().is_err());
+    }
+}
