@@ -37,7 +37,10 @@ impl Running {
     fn start(addresses: &[&str], threads: usize) -> Self {
         let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
         let (shards, adapter) = adapter(Config::default(), threads);
-        let server = Server::bind(&addresses, adapter).unwrap();
+        Self::run(shards, Server::bind(&addresses, adapter).unwrap())
+    }
+
+    fn run(shards: Arc<Shards>, server: Server) -> Self {
         let addresses = server.local_addrs().to_vec();
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(server.run(async { _ = stopped.await }));
@@ -84,11 +87,16 @@ async fn clients_meet_over_ipv6() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_families_have_one_port() {
-    let running = Running::start(&["127.0.0.1:0"], 1);
-    let port = running.addresses[0].port();
-    running.stop().await;
-    let [v4, v6] = all_addresses(port);
-    let running = Running::start(&[&v4.to_string(), &v6.to_string()], 1);
+    let (shards, adapter) = adapter(Config::default(), 1);
+    let server = loop {
+        // Free in the one family, and for the moment.
+        let port = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        match Server::bind(&all_addresses(port), adapter.clone()) {
+            Ok(server) => break server,
+            Err(error) => assert_eq!(error.source.kind(), ErrorKind::AddrInUse),
+        }
+    };
+    let running = Running::run(shards, server);
     Client::new("127.0.0.1", running.at("127.0.0.1")).announce(announce(1, 6881));
     let answer = Client::new("::1", running.at("::1")).announce(announce(2, 6882));
     assert_eq!(answer, b"\0\0\0\x3c\0\0\0\x02\0\0\0\0");
