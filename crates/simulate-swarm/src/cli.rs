@@ -81,7 +81,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
-    /// How many requests are in flight at most; 64 over UDP, 32 over HTTP
+    /// How many requests are in flight at most; 64 over UDP, 32 over HTTP. Over UDP some 200 fill the buffer that Linux gives
+    /// to a tracker's socket by default, and what is beyond gets lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub(crate) concurrency: Option<u16>,
 
@@ -106,7 +107,7 @@ pub(crate) struct Cli {
     pub(crate) skip_fill: bool,
 
     /// How many addresses the peers have: as many as there are peers (distinct), one, or a number that they share, each with a
-    /// port of its own. More than one needs a tracker on 127.x.y.z. Over UDP each address needs a connect every minute, so
+    /// port of its own. More than one needs a tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute, so
     /// that with more addresses than announces per minute there are as many connects as announces. With --connection
     /// keep-alive each connection is one address, and the default is --concurrency
     #[arg(long, value_name = "distinct|one|N")]

@@ -53,7 +53,7 @@ fn chart(area: &Area<'_>, name: &str, lines: &[Line<'_>]) -> Outcome {
         .x_label_area_size(35)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..end(|point| point.0).max(0.1), 0.0..(end(|point| point.1) * 1.1).max(1.0))?;
-    chart.configure_mesh().x_desc("seconds").y_desc(name).light_line_style(WHITE).draw()?;
+    chart.configure_mesh().x_desc("seconds").y_desc(name).max_light_lines(0).draw()?;
     for (label, colour, points) in lines {
         let line = LineSeries::new(points.iter().copied(), *colour);
         let colour = *colour;
