@@ -59,7 +59,15 @@ fn chart(area: &Area<'_>, name: &str, lines: &[Line<'_>]) -> Outcome {
         let colour = *colour;
         chart.draw_series(line)?.label(*label).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
     }
-    chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+    // One line needs no name besides that of its axis.
+    if lines.len() > 1 {
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .draw()?;
+    }
     Ok(())
 }
 
