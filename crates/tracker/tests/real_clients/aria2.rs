@@ -26,23 +26,29 @@ pub(crate) struct Aria2 {
 
 impl Aria2 {
     pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, &["--enable-dht=false"])
+    }
+
+    /// With a DHT, without which aria2 does not announce over UDP. It has no entry point: there is nobody in it.
+    pub(crate) fn start_with_udp(host: &Host) -> Self {
+        Self::start_with(host, &["--enable-dht=true", &format!("--dht-listen-port={PORT}")])
+    }
+
+    fn start_with(host: &Host, dht: &[&str]) -> Self {
         let folder = host.make_folder("aria2");
-        let program = host.run(
-            "aria2c",
-            &[
-                "--no-conf",
-                "--enable-rpc",
-                &format!("--rpc-listen-port={}", API.port()),
-                &format!("--listen-port={PORT}"),
-                &format!("--dir={}", folder.display()),
-                "--enable-dht=false",
-                "--enable-peer-exchange=false",
-                "--bt-enable-lpd=false",
-                "--file-allocation=none",
-                "--seed-ratio=0",
-                "--show-console-readout=false",
-            ],
-        );
+        let always = [
+            "--no-conf",
+            "--enable-rpc",
+            &format!("--rpc-listen-port={}", API.port()),
+            &format!("--listen-port={PORT}"),
+            &format!("--dir={}", folder.display()),
+            "--enable-peer-exchange=false",
+            "--bt-enable-lpd=false",
+            "--file-allocation=none",
+            "--seed-ratio=0",
+            "--show-console-readout=false",
+        ];
+        let program = host.run("aria2c", &[&always, dht].concat());
         let mut client = Self { host: host.clone(), folder, download: String::new(), program };
         wait_for("aria2 to start", START, || {
             client.program.check_alive()?;

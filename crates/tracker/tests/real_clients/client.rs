@@ -14,7 +14,8 @@ const TRANSFER: Duration = Duration::from_secs(150);
 
 /// A BitTorrent client with one torrent, driven through its own API as its user interface drives it.
 ///
-/// DHT, PEX and local discovery are off in all of them: whom they meet they know from the tracker.
+/// PEX and local discovery are off in all of them, and so is DHT where they can do without: whom they meet they know from
+/// the tracker.
 pub(crate) trait Client {
     /// The client's name for people.
     fn name(&self) -> &'static str;

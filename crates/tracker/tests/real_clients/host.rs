@@ -12,7 +12,7 @@ use crate::http::{self, Request, Response};
 use crate::program::Program;
 
 /// Longest wait for a connection or for the next bytes of an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A machine of a [`Lan`](crate::network::Lan): a network namespace with one address and a folder for its files.
 #[derive(Debug, Clone)]

@@ -7,7 +7,8 @@
 //! cargo test -p tracker --test real_clients -- --ignored
 //! ```
 //!
-//! The clients learn of each other from the tracker only: DHT, PEX and local discovery are off. The scenarios run one
+//! The clients learn of each other from the tracker only: PEX and local discovery are off, and so is DHT but in aria2, where
+//! it has no entry point. The scenarios run one
 //! after another, whatever `--test-threads` says, so that they do not disturb each other's figures.
 
 mod aria2;
@@ -22,6 +23,7 @@ mod rtorrent;
 mod torrent;
 mod tracker;
 mod transmission;
+mod udp;
 mod wait;
 
 use std::net::SocketAddrV4;
@@ -56,6 +58,13 @@ type Start = fn(&Host) -> Box<dyn Client>;
 const LEECHERS: [(&str, Start); 3] = [
     ("transmission", |host| Box::new(Transmission::start(host))),
     ("aria2", |host| Box::new(Aria2::start(host))),
+    ("rtorrent", |host| Box::new(RTorrent::start(host))),
+];
+
+/// The same for announce URLs of UDP.
+const UDP_LEECHERS: [(&str, Start); 3] = [
+    ("transmission", |host| Box::new(Transmission::start(host))),
+    ("aria2", |host| Box::new(Aria2::start_with_udp(host))),
     ("rtorrent", |host| Box::new(RTorrent::start(host))),
 ];
 
@@ -119,6 +128,72 @@ fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
     let mut neighbour = Transmission::start(&machine);
     let transfer = download(&mut neighbour, &local_torrent);
     report.add("Transmission*", transfer, tracker.announce_latency(&machine));
+    report.print().expect("the report can be printed");
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn qbittorrent_shares_a_file_over_udp_with_each_client() {
+    let _turn = take_turn();
+    let lan = Lan::new("udp");
+    let tracker = Tracker::start(&lan.host("tracker"));
+    let content = Content::write(&lan.make_folder("content"), 8 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.udp_url());
+
+    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &torrent);
+    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
+
+    let mut report = Report::new("qBittorrent seeds 8 MB, all over udp://, one leecher at a time", torrent.length());
+    for (name, start) in UDP_LEECHERS {
+        let host = lan.host(name);
+        let mut leecher = start(&host);
+        let transfer = download(&mut *leecher, &torrent);
+        leave(&mut *leecher, &tracker, &torrent);
+        report.add(leecher.name(), transfer, tracker.announce_latency_over_udp(&host));
+    }
+    report.print().expect("the report can be printed");
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn clients_meet_whether_they_come_by_udp_or_http() {
+    let _turn = take_turn();
+    let lan = Lan::new("mixed");
+    let machine = lan.host("tracker");
+    let tracker = Tracker::start(&machine);
+    let content = Content::write(&lan.make_folder("content"), 8 * MB);
+    let http = Torrent::make(&content, "http", &tracker.announce_url());
+    let udp = Torrent::make(&content, "udp", &tracker.udp_url());
+    let local_udp = Torrent::make(&content, "local-udp", &tracker.udp_loopback_url());
+
+    // The seeder announces over loopback by UDP. All others are to have the address at which they can dial it.
+    let mut seeder = QBittorrent::start(&machine);
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &local_udp);
+    tracker.wait_for_scrape("the seeder to be known", http.info_hash(), |counts| counts.complete == 1);
+    let seeder_on_the_lan = SocketAddrV4::new(machine.address, QBittorrent::PORT);
+    let newcomer = lan.host("newcomer");
+    assert_eq!(tracker.peers_told_to(&newcomer, http.info_hash()), [seeder_on_the_lan]);
+    assert_eq!(tracker.peers_told_over_udp(&newcomer, http.info_hash()), [seeder_on_the_lan]);
+
+    let mut report = Report::new("8 MB from UDP to HTTP, and back", http.length());
+    let host = lan.host("rtorrent");
+    let mut leecher = RTorrent::start(&host);
+    let transfer = download(&mut leecher, &http);
+    report.add("rTorrent", transfer, tracker.announce_latency(&host));
+
+    // Now the one that came by HTTP is the only one to have it.
+    seeder.pause().expect("a client pauses");
+    tracker.wait_for_scrape("the seeder to leave", http.info_hash(), |counts| {
+        counts == Counts { complete: 1, incomplete: 0, downloaded: 1 }
+    });
+    let host = lan.host("transmission");
+    let mut last = Transmission::start(&host);
+    let transfer = download(&mut last, &udp);
+    report.add("Transmission", transfer, tracker.announce_latency_over_udp(&host));
+    tracker.wait_for_scrape("both to seed", http.info_hash(), |counts| counts.complete == 2 && counts.downloaded == 2);
     report.print().expect("the report can be printed");
 }
 

@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::iter;
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -9,6 +10,7 @@ use crate::client::START;
 use crate::host::Host;
 use crate::http::Request;
 use crate::program::Program;
+use crate::udp::{self, Udp};
 use crate::wait::wait_for;
 
 const PORT: u16 = 6969;
@@ -40,7 +42,8 @@ pub(crate) struct Counts {
 pub(crate) struct Latency {
     /// From the request to the answer.
     pub(crate) request: Duration,
-    /// The same and the opening of the connection, which most clients do for each announce.
+    /// The same and the opening of the connection (over UDP: the asking for a connection id), which most clients do for
+    /// each announce.
     pub(crate) with_connect: Duration,
 }
 
@@ -79,6 +82,16 @@ impl Tracker {
         format!("http://127.0.0.1:{PORT}/announce")
     }
 
+    /// The same over UDP.
+    pub(crate) fn udp_url(&self) -> String {
+        format!("udp://{}/announce", self.address())
+    }
+
+    /// The same over UDP, on the tracker's own machine.
+    pub(crate) fn udp_loopback_url(&self) -> String {
+        format!("udp://127.0.0.1:{PORT}/announce")
+    }
+
     pub(crate) fn scrape(&self, info_hash: &str) -> anyhow::Result<Counts> {
         let target = format!("/scrape?info_hash={}", escape(info_hash));
         let response = self.host.request(self.address(), &Request::get(&target))?;
@@ -115,16 +128,26 @@ impl Tracker {
         let peers = document.root().as_dict().and_then(|root| root.get(b"peers")?.as_bytes());
         let (peers, rest) = peers.expect("an announce answer has compact peers").as_chunks::<6>();
         assert!(rest.is_empty(), "compact peers have six bytes each");
-        let peer = |&[a, b, c, d, high, low]: &[u8; 6]| {
-            SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]))
+        peers.iter().map(udp::peer).collect()
+    }
+
+    /// The same for a newcomer that announces over UDP.
+    pub(crate) fn peers_told_over_udp(&self, host: &Host, info_hash: &str) -> Vec<SocketAddrV4> {
+        const STARTED: u32 = 2;
+        const STOPPED: u32 = 3;
+
+        let announce = || {
+            let udp = Udp::new(host, self.address())?;
+            let id = udp.connect()?;
+            let peers = udp.announce(id, info_hash, NOBODY, STARTED)?;
+            udp.announce(id, info_hash, NOBODY, STOPPED)?;
+            anyhow::Ok(peers)
         };
-        peers.iter().map(peer).collect()
+        announce().expect("the tracker answers over UDP")
     }
 
     /// Announces from this host, to a swarm of nobody else, and returns the medians.
     pub(crate) fn announce_latency(&self, host: &Host) -> Latency {
-        const SAMPLES: usize = 201;
-
         let target = announce_target(&"00".repeat(20), "");
         let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address());
         let announce = || -> std::io::Result<_> {
@@ -136,12 +159,31 @@ impl Tracker {
             stream.read_to_end(&mut answer)?;
             Ok((connected.elapsed(), start.elapsed()))
         };
-        let measure = || (0..SAMPLES).map(|_| announce().expect("the tracker answers")).unzip();
-        let (mut requests, mut with_connects): (Vec<_>, Vec<_>) = host.on(measure);
-        requests.sort();
-        with_connects.sort();
-        Latency { request: requests[SAMPLES / 2], with_connect: with_connects[SAMPLES / 2] }
+        host.on(|| medians(|| announce().expect("the tracker answers")))
     }
+
+    /// The same over UDP.
+    pub(crate) fn announce_latency_over_udp(&self, host: &Host) -> Latency {
+        let announce = || {
+            let udp = Udp::new(host, self.address())?;
+            let start = Instant::now();
+            let id = udp.connect()?;
+            let connected = Instant::now();
+            udp.announce(id, &"00".repeat(20), NOBODY, 0)?;
+            anyhow::Ok((connected.elapsed(), start.elapsed()))
+        };
+        medians(|| announce().expect("the tracker answers over UDP"))
+    }
+}
+
+/// Of many announces, each measured without the opening of its connection and with it.
+fn medians(announce: impl FnMut() -> (Duration, Duration)) -> Latency {
+    const SAMPLES: usize = 201;
+
+    let (mut requests, mut with_connects): (Vec<_>, Vec<_>) = iter::repeat_with(announce).take(SAMPLES).unzip();
+    requests.sort();
+    with_connects.sort();
+    Latency { request: requests[SAMPLES / 2], with_connect: with_connects[SAMPLES / 2] }
 }
 
 fn announce_target(info_hash: &str, event: &str) -> String {
