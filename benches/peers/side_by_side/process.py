@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ START_TIMEOUT = 10.0
 
 # BEP 15: the protocol's number, action 0 (connect), any transaction.
 _CONNECT = bytes.fromhex("00000417271019800000000012345678")
+# An announce: connection, action, transaction, info-hash, peer id, downloaded, left, uploaded, event, address, key,
+# numwant, port.
+_LEAVE = struct.Struct(">8sII20s20sQQQIIIiH")
 
 
 class TrackerError(Exception):
@@ -59,7 +63,7 @@ def running(tracker: Tracker, place: Place, protocol: Protocol, on_cores: str) -
             env=_environment(start),
         )
     try:
-        _wait_until_it_answers(process, place.port, protocol, log)
+        _wait_until_it_answers(process, place, protocol, log)
         yield process.pid
         if process.poll() is not None:
             raise TrackerError(f"ended with {process.returncode}: {_end_of(log)}")
@@ -74,9 +78,11 @@ def _environment(start: Start) -> dict[str, str]:
     return {**kept, **start.environment}
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, protocol: Protocol, log: Path) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes], place: Place, protocol: Protocol, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while not (_answers_udp(port) if protocol == "udp" else _accepts_tcp(port)):
+    with place.info_hashes.open() as info_hashes:
+        info_hash = bytes.fromhex(info_hashes.readline())
+    while not (_answers_udp(place.port, info_hash) if protocol == "udp" else _accepts_tcp(place.port)):
         if process.poll() is not None:
             raise TrackerError(f"ended at the start with {process.returncode}: {_end_of(log)}")
         if time.monotonic() > deadline:
@@ -89,13 +95,16 @@ def _accepts_tcp(port: int) -> bool:
         return tcp.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers_udp(port: int) -> bool:
+def _answers_udp(port: int, info_hash: bytes) -> bool:
+    """Whether somebody who leaves the torrent is answered: not before a list of torrents is read."""
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.settimeout(0.2)
         try:
             udp.connect(("127.0.0.1", port))
             udp.send(_CONNECT)
-            return len(udp.recv(16)) == 16
+            connection = udp.recv(16)[8:]
+            udp.send(_LEAVE.pack(connection, 1, 1, info_hash, b"-SS0001-side-by-side", 0, 0, 0, 3, 0, 0, 0, 6881))
+            return len(udp.recv(2048)) >= 20
         except OSError:
             return False
 

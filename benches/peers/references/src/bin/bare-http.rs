@@ -1,11 +1,13 @@
 //! An epoll loop that answers whatever it reads, and parses nothing: the least that an answer over TCP costs.
 //!
-//! A connection is read at once when it is accepted, so that a request that came with it takes four system calls:
-//! accept4, recvfrom, sendto, close. Only one that must be waited for is registered.
+//! A connection is accepted together with its request, so that it takes four system calls: accept4, recvfrom, sendto, close.
+//! The last answer and the end of the connection go out in one packet. Only a connection that stays is registered.
 
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::sys::socket::setsockopt;
+use nix::{libc, setsockopt_impl, sockopt_impl};
 use references::{announce_body, listen_address};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -17,9 +19,19 @@ const EVENTS: usize = 256;
 /// What tells the listener from a connection, which is known by the number of its descriptor.
 const LISTENER: u64 = u64::MAX;
 
+sockopt_impl!(
+    /// Holds back new connections until data comes, for this many seconds.
+    DeferAccept,
+    SetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    i32
+);
+
 fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen_address()?)?;
     listener.set_nonblocking(true)?;
+    setsockopt(&listener, DeferAccept, &1)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut server = Server { epoll, connections: Vec::new(), closing: answer("close"), keeping: answer("keep-alive") };
@@ -93,8 +105,9 @@ impl Server {
             Err(_) | Ok((0, _)) => false,
             Ok((length, _)) => {
                 let keep = keeps_alive(&request[..length]);
-                let answer = if keep { &self.keeping } else { &self.closing };
-                send(&connection, answer, SendFlags::NOSIGNAL).is_ok() && keep
+                let (answer, more) =
+                    if keep { (&self.keeping, SendFlags::empty()) } else { (&self.closing, SendFlags::MORE) };
+                send(&connection, answer, SendFlags::NOSIGNAL | more).is_ok() && keep
             }
         }
     }
