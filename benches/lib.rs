@@ -1,1 +1,127 @@
-//! See the `[[bench]]` entries.
+//! What the benches share: peers like real ones, and trackers that know them. See the `[[bench]]` entries.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tracker_core::{
+    AnnounceRequest, AnnounceResponse, Config, Families, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, Shards,
+    Tracker,
+};
+
+/// When peers announce, unless a bench is about time.
+pub const NOW: Instant = Instant::from_secs(1000);
+
+/// The key of every peer.
+pub const KEY: u32 = 0xE0B5_5AB7;
+
+/// As many shards as the `tracker` binary has with two threads.
+const SHARDS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
+/// How many requests a bench repeats: enough that the peers in question are not all in the fastest cache.
+const SAMPLE: usize = 4096;
+
+/// The info-hash of the torrent of this number.
+pub fn info_hash(torrent: u32) -> InfoHash {
+    InfoHash::new(SmallRng::seed_from_u64(torrent.into()).random())
+}
+
+/// The regular announce of the peer of this number: every second over IPv6, every third a seeder.
+pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
+    let [a, b, c, d] = peer.to_be_bytes();
+    let mut peer_id = *b"-XX0001-............";
+    peer_id[16..].copy_from_slice(&[a, b, c, d]);
+    let (remote, local): (IpAddr, IpAddr) = if peer.is_multiple_of(2) {
+        ([10, b, c, d].into(), [10, 255, 0, 1].into())
+    } else {
+        let network = 0xfd77 << 112;
+        (Ipv6Addr::from_bits(network | 1 << 64 | u128::from(peer)).into(), Ipv6Addr::from_bits(network | 1).into())
+    };
+    AnnounceRequest {
+        info_hash: info_hash(torrent),
+        peer_id: PeerId::new(peer_id),
+        key: PeerKey::from_number(KEY),
+        remote,
+        local,
+        claimed_ip: None,
+        port: 6881,
+        uploaded: 123_456_789,
+        downloaded: 234_567_890,
+        left: Some(if peer.is_multiple_of(3) { 0 } else { 50_000_000 }),
+        event: None,
+        numwant: Some(50),
+        families: Families::Both,
+        peer_ids: false,
+    }
+}
+
+/// The regular announces of random ones of these peers, in random torrents out of so many.
+///
+/// # Panics
+///
+/// When there are none.
+pub fn sample(torrents: u32, peers: impl Iterator<Item = u32>) -> Vec<AnnounceRequest> {
+    let (mut rng, peers) = (SmallRng::seed_from_u64(2), Vec::from_iter(peers));
+    (0..SAMPLE).map(|_| request(rng.random_range(0..torrents), peers[rng.random_range(0..peers.len())])).collect()
+}
+
+/// A tracker as adapters share it, with so many torrents and so many peers in each.
+///
+/// # Panics
+///
+/// When that is more than the default limits allow.
+pub fn shards(torrents: u32, peers: u32) -> Arc<Shards> {
+    let mut rng = SmallRng::seed_from_u64(1);
+    let shards = Shards::new(Config::default(), SHARDS, &mut rng).expect("the defaults are valid");
+    let mut buffer = Peers::default();
+    for torrent in 0..torrents {
+        for peer in 0..peers {
+            shards.announce(NOW, &mut rng, &request(torrent, peer), &mut buffer).expect("within the limits");
+        }
+    }
+    Arc::new(shards)
+}
+
+/// One thread that owns a tracker.
+#[derive(Debug)]
+pub struct Embedder {
+    /// Its tracker.
+    pub tracker: Tracker,
+    rng: SmallRng,
+    peers: Peers,
+}
+
+impl Embedder {
+    /// A tracker without peers.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration is not valid.
+    pub fn new(config: Config) -> Self {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let tracker = Tracker::new(config, &mut rng).expect("a valid configuration");
+        Self { tracker, rng, peers: Peers::default() }
+    }
+
+    /// Announces once.
+    ///
+    /// # Panics
+    ///
+    /// When the announce is refused.
+    pub fn announce(&mut self, now: Instant, request: &AnnounceRequest) -> AnnounceResponse {
+        let response = self.tracker.announce(now, &mut self.rng, request, &mut self.peers);
+        black_box(&self.peers);
+        response.expect("within the limits")
+    }
+}
+
+/// What a bench's id calls it.
+pub fn name_of(memory: Memory) -> &'static str {
+    match memory {
+        Memory::Full => "full",
+        Memory::Lean => "lean",
+    }
+}

@@ -1,0 +1,92 @@
+//! What it costs to let silent peers go, and how long others wait meanwhile: one call is one lock.
+
+use std::time::{Duration, Instant as StdInstant};
+
+use benches::{Embedder, name_of, request, shards};
+use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use tracker_core::{Config, Instant, Memory};
+
+const PEERS: u32 = 1_000_000;
+
+/// When some announce again: the others are due, and a lean tracker still knows it.
+const REFRESH: Instant = Instant::from_secs(6_000);
+
+/// When the others are let go.
+const LATE: Instant = Instant::from_secs(6_100);
+
+fn expire(c: &mut Criterion) {
+    for memory in [Memory::Full, Memory::Lean] {
+        for (layout, swarms, staying) in
+            [("one swarm", 1, 0), ("one swarm, a fifth stays", 1, PEERS / 5), ("10,000 swarms", 10_000, 0)]
+        {
+            let calls = || calls_of_expire(memory, swarms, staying);
+            let name = format!("expire a million/{}/{layout}", name_of(memory));
+            longest_and_all(c, &name, PEERS, |b, of| {
+                b.iter_custom(|iters| (0..iters).map(|_| of(&calls())).sum());
+            });
+        }
+    }
+}
+
+/// Everybody was heard of in time, which has to be found out.
+fn refresh(c: &mut Criterion) {
+    const SWARM: u32 = 100_000;
+    for memory in [Memory::Full, Memory::Lean] {
+        let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+        let mut calls = || {
+            let now = embedder.tracker.next_expiry().unwrap_or_default();
+            (0..SWARM).for_each(|peer| _ = embedder.announce(now, &request(0, peer)));
+            let calls = calls_until_done(&mut embedder, now);
+            assert_eq!(embedder.tracker.totals().peers(), u64::from(SWARM));
+            calls
+        };
+        calls();
+        longest_and_all(c, &format!("refresh 100,000/{}", name_of(memory)), SWARM, |b, of| {
+            b.iter_custom(|iters| (0..iters).map(|_| of(&calls())).sum());
+        });
+    }
+}
+
+fn next_expiry(c: &mut Criterion) {
+    let shards = shards(10_000, 10);
+    c.bench_function("next_expiry/10,000 swarms in 8 shards", |b| b.iter(|| shards.next_expiry()));
+}
+
+/// Benches the longest of the calls, which is how long an announce may wait, and all of them together.
+fn longest_and_all(
+    c: &mut Criterion,
+    name: &str,
+    peers: u32,
+    mut bench: impl FnMut(&mut Bencher<'_>, fn(&[Duration]) -> Duration),
+) {
+    let mut group = c.benchmark_group(name);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.bench_function("longest call", |b| bench(b, |calls| calls.iter().max().copied().unwrap_or_default()));
+    group.throughput(Throughput::Elements(peers.into()));
+    group.bench_function(BenchmarkId::from_parameter("all calls"), |b| bench(b, |calls| calls.iter().sum()));
+}
+
+/// A million peers announce, so many of them once more, and the others are let go.
+fn calls_of_expire(memory: Memory, swarms: u32, staying: u32) -> Vec<Duration> {
+    let config = Config { memory, max_peers_per_swarm: PEERS as usize, ..Config::default() };
+    let mut embedder = Embedder::new(config);
+    (0..PEERS).for_each(|peer| _ = embedder.announce(Instant::ZERO, &request(peer / 2 % swarms, peer)));
+    (0..staying).for_each(|peer| _ = embedder.announce(REFRESH, &request(peer / 2 % swarms, peer)));
+    let calls = calls_until_done(&mut embedder, LATE);
+    assert_eq!(embedder.tracker.totals().peers(), u64::from(staying));
+    calls
+}
+
+/// How long each call takes, until there is nothing more to do.
+fn calls_until_done(embedder: &mut Embedder, now: Instant) -> Vec<Duration> {
+    let mut calls = Vec::new();
+    while embedder.tracker.next_expiry().is_some_and(|at| at <= now) {
+        let start = StdInstant::now();
+        embedder.tracker.expire(now);
+        calls.push(start.elapsed());
+    }
+    calls
+}
+
+criterion_group!(benches, expire, refresh, next_expiry);
+criterion_main!(benches);
