@@ -1,7 +1,7 @@
 //! An epoll loop that answers whatever it reads, and parses nothing: the least that an answer over TCP costs.
 //!
-//! A connection is accepted together with its request, so that it takes four system calls: accept4, recvfrom, sendto, close.
-//! The last answer and the end of the connection go out in one packet. Only a connection that stays is registered.
+//! A connection is accepted together with its request, so that it takes four system calls: accept4, recvfrom, sendto,
+//! close. The last answer and the end of the connection go out in one packet. Only a connection that stays is registered.
 
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -1,5 +1,5 @@
-//! A loop of recvfrom and sendto that answers in the shape of [BEP 15](https://www.bittorrent.org/beps/bep_0015.html): the
-//! least that an answer over UDP costs when packets are taken one by one.
+//! A loop of recvfrom and sendto, with answers in the shape of [BEP 15](https://www.bittorrent.org/beps/bep_0015.html):
+//! the least that an answer over UDP costs when packets are taken one by one.
 
 use std::net::UdpSocket;
 
