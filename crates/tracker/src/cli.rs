@@ -8,8 +8,8 @@ use crate::settings::Layer;
 
 /// A BitTorrent tracker for networks somebody is responsible for.
 ///
-/// Started without any flag it serves the LAN on port 6969, over IPv4 and IPv6, and prints the announce URL to put into
-/// torrents. Every setting can also come from the environment or from a file; a flag goes before the environment, and that
+/// Started without any flag it serves the LAN on port 6969, over HTTP and UDP, IPv4 and IPv6, and prints the announce URLs to
+/// put into torrents. Every setting can also come from the environment or from a file; a flag goes before the environment, and that
 /// before the file. In the environment several values are separated by commas, and a variable that is set must not be empty.
 /// The addresses are those that the machine has at the start: start the tracker again when they change.
 ///
