@@ -121,7 +121,7 @@ fn peers_meet_whether_they_come_by_udp_or_http() {
 
 #[test]
 fn without_udp_there_is_http_only() {
-    let mut tracker = Tracker::start(&["--listen", "127.0.0.1:0", "--udp=false"]);
+    let mut tracker = Tracker::start(&["--listen", "127.0.6.2:0", "--udp=false"]);
     let url = tracker.out.wait_for(|line| line.contains("http://"));
     let address: SocketAddr = url.trim()["http://".len()..].trim_end_matches("/announce").parse().unwrap();
     UdpSocket::bind(address).expect("the UDP port is free");
@@ -146,7 +146,8 @@ fn a_lean_tracker_serves_and_names_no_client() {
 #[test]
 fn both_signals_stop_it_and_free_the_port() {
     for signal in ["INT", "TERM"] {
-        let mut tracker = Tracker::start_json(&[]);
+        // An address of its own: what the tracker gives up no other test takes.
+        let mut tracker = Tracker::start_json_at("127.0.6.1:0", &[]);
         let address = tracker.address;
         let status = tracker.stop(signal);
         assert_eq!(status.code(), Some(0), "{signal}: {status}");
@@ -278,7 +279,7 @@ fn a_port_in_use_is_named_with_its_holder() {
 
 #[test]
 fn a_port_in_use_for_udp_only_is_named_as_such() {
-    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let holder = UdpSocket::bind("127.0.6.3:0").unwrap();
     let listen = holder.local_addr().unwrap().to_string();
     let error = error_of(&["--listen", &listen]);
     assert!(error.contains(&format!("cannot listen on {listen} over UDP: ")), "{error}");

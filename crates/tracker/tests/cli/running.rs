@@ -51,7 +51,12 @@ impl Tracker {
 
     /// Starts it on a free loopback port, with JSON lines.
     pub(crate) fn start_json(flags: &[&str]) -> Self {
-        let mut tracker = Self::start(&[&["--listen", "127.0.0.1:0", "--log-format", "json"], flags].concat());
+        Self::start_json_at("127.0.0.1:0", flags)
+    }
+
+    /// The same on this address.
+    pub(crate) fn start_json_at(listen: &str, flags: &[&str]) -> Self {
+        let mut tracker = Self::start(&[&["--listen", listen, "--log-format", "json"], flags].concat());
         let listening = tracker.log.wait_for(|line| line.contains("\"listening\""));
         let listening: Value = serde_json::from_str(&listening).unwrap();
         tracker.address = listening["address"].as_str().unwrap().parse().unwrap();
