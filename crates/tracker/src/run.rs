@@ -25,8 +25,8 @@ use crate::settings::{Layer, LogFormat, Settings};
 use crate::signals::StopSignals;
 use crate::welcome::{AnnounceUrls, Welcome};
 
-/// Shards per thread, so that threads seldom meet at one.
-const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+/// Shards per thread, so that threads seldom meet at one, and that what grows with a shard's torrents is small.
+const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// Does what the command line says: runs the tracker until it is told to stop, or prints something.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
