@@ -15,10 +15,10 @@ pub(crate) fn listen(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<
     let prepare = |socket: &Socket, _| {
         // Connections inherit this from their listener.
         socket.set_tcp_nodelay(true)?;
-        socket.set_nonblocking(true)?;
         #[cfg(target_os = "linux")]
-        defer::accept(socket)?;
-        Ok(())
+        return defer::accept(socket);
+        #[cfg(not(target_os = "linux"))]
+        socket.set_nonblocking(true)
     };
     let lists = bind(addresses, Transport::Tcp { backlog: BACKLOG }, workers, prepare)?;
     Ok(lists.into_iter().map(|list| list.into_iter().map(TcpListener::from).collect()).collect())

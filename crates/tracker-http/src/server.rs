@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tower::Service;
 use tracker_host::{BindError, Seldom};
 
-use crate::accept::Door;
+use crate::accept::Doors;
 use crate::listener;
 use crate::patience::{Limits, Patient};
 use crate::slots::Slots;
@@ -33,8 +33,8 @@ const ACCEPT_COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.
 ///
-/// One thread per core, each with a runtime and, on Linux, a listener of its own, so that a connection never changes
-/// threads. A client that is slow, sends garbage or does not read costs its own connection and nobody else's; the limits
+/// One thread per core that waits for connections, on Linux with a listener of its own, and one with a runtime for those that
+/// are waited for. A client that is slow, sends garbage or does not read costs its own connection and nobody else's; the limits
 /// are those of [`HttpConfig`].
 ///
 /// ```no_run
@@ -173,18 +173,19 @@ impl Worker {
         runtime.block_on(async {
             // Every connection holds a receiver, which tells it to stop, and tells us when all are gone.
             let (stop, stopped) = watch::channel(());
-            for listener in listeners {
-                let door = Door::open(listener)?;
-                tokio::spawn(door.accept(Arc::clone(&self.shared), stopped.clone()));
-            }
+            let mut doors = Doors::open(listeners, &self.shared, &stopped)?;
             drop(stopped);
-            // An error says that the sender is gone, which means the same.
-            _ = self.stopped.changed().await;
+            let result = tokio::select! {
+                // An error says that the sender is gone, which means the same.
+                _ = self.stopped.changed() => Ok(()),
+                error = doors.fail() => Err(error),
+            };
+            drop(doors);
             stop.send_replace(());
             if timeout(self.shared.config.shutdown_timeout, stop.closed()).await.is_err() {
                 tracing::debug!(connections = stop.receiver_count(), "cut off at shutdown");
             }
-            Ok(())
+            result
         })
     }
 }
