@@ -22,7 +22,9 @@ START_TIMEOUT = 10.0
 _CONNECT = bytes.fromhex("00000417271019800000000012345678")
 # An announce: connection, action, transaction, info-hash, peer id, downloaded, left, uploaded, event, address, key,
 # numwant, port.
-_LEAVE = struct.Struct(">8sII20s20sQQQIIIiH")
+_ANNOUNCE = struct.Struct(">8sII20s20sQQQIIIiH")
+_STARTED = 2
+_STOPPED = 3
 
 
 class TrackerError(Exception):
@@ -96,15 +98,19 @@ def _accepts_tcp(port: int) -> bool:
 
 
 def _answers_udp(port: int, info_hash: bytes) -> bool:
-    """Whether somebody who leaves the torrent is answered: not before a list of torrents is read."""
+    """Whether a peer that joins the torrent is answered: not before a list of torrents is read. It leaves again."""
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.settimeout(0.2)
         try:
             udp.connect(("127.0.0.1", port))
             udp.send(_CONNECT)
             connection = udp.recv(16)[8:]
-            udp.send(_LEAVE.pack(connection, 1, 1, info_hash, b"-SS0001-side-by-side", 0, 0, 0, 3, 0, 0, 0, 6881))
-            return len(udp.recv(2048)) >= 20
+            answers = []
+            for event in (_STARTED, _STOPPED):
+                peer = (info_hash, b"-SS0001-side-by-side", 0, 0, 0, event, 0, 0, 1, 6881)
+                udp.send(_ANNOUNCE.pack(connection, 1, 1, *peer))
+                answers.append(udp.recv(2048))
+            return len(answers[0]) >= 20
         except OSError:
             return False
 
