@@ -1,0 +1,1 @@
+//! What happens in the swarms, as log lines.

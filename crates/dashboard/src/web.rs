@@ -1,0 +1,83 @@
+//! The door for people: what is served there, and to whom.
+
+mod access;
+mod api;
+mod metrics;
+mod pages;
+mod plot;
+mod server;
+mod stream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use tracker_core::Shards;
+use tracker_host::Clock;
+
+use crate::{Digests, Door, Journal, Library, Maker, Observer};
+
+pub use access::Token;
+pub use server::Server;
+
+/// What a dashboard is put together from. The embedder brings it.
+#[derive(Debug, Clone)]
+pub struct DashboardConfig {
+    /// The tracker, for its address policy.
+    pub shards: Arc<Shards>,
+    /// The clock of its adapters.
+    pub clock: Clock,
+    /// What watches it.
+    pub observer: Observer,
+    /// Its log.
+    pub journal: Journal,
+    /// Its door for clients.
+    pub door: Door,
+    /// The .torrent files that are known.
+    pub library: Library,
+    /// What makes torrents, if there is a share folder.
+    pub maker: Option<Maker>,
+    /// What computes SHA-256, if there is a share folder.
+    pub digests: Option<Digests>,
+    /// Names and addresses under which this machine is reached, beside its addresses: for the check of the `Host` header.
+    pub host_names: Vec<String>,
+    /// Whether only torrents of the library are served.
+    pub only_known: bool,
+}
+
+/// The dashboard of a tracker. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Dashboard(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: DashboardConfig,
+    pub(crate) token: Token,
+    /// The wall clock at the tracker's [`Instant::ZERO`](tracker_core::Instant::ZERO).
+    pub(crate) started: SystemTime,
+}
+
+impl Dashboard {
+    /// A dashboard with a new token.
+    pub fn new(config: DashboardConfig) -> Self {
+        let started = SystemTime::now() - config.clock.now().since(tracker_core::Instant::ZERO);
+        Self(Arc::new(Inner { config, token: Token::draw(), started }))
+    }
+
+    /// The secret of those who may change things, as it stands in the URL that is printed at the start.
+    pub fn token(&self) -> &str {
+        self.0.token.as_str()
+    }
+
+    /// The page's URL at an address, with the token.
+    pub fn url(&self, address: SocketAddr) -> String {
+        format!("http://{address}/?token={}", self.token())
+    }
+
+    /// All that is served: page, API, metrics. Every request must carry the address it came from, as
+    /// [`ConnectInfo`](axum::extract::ConnectInfo).
+    pub fn router(&self) -> Router {
+        Router::new().merge(pages::router()).merge(api::router()).with_state(self.clone())
+    }
+}
