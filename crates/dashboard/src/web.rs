@@ -5,6 +5,7 @@ mod api;
 mod metrics;
 mod pages;
 mod plot;
+mod problem;
 mod server;
 mod stream;
 
@@ -18,7 +19,7 @@ use tracker_host::Clock;
 
 use crate::{Digests, Door, Journal, Library, Maker, Observer};
 
-pub use access::Token;
+use access::Token;
 pub use server::Server;
 
 /// What a dashboard is put together from. The embedder brings it.
