@@ -23,6 +23,6 @@ pub use library::{
     Digest, Digests, KnownTorrent, Library, LibraryConfig, LibraryError, Listing, ListingEntry, MakeError, MakeState,
     Maker, Making, RegisterError, RemoveError, Share, ShareError,
 };
-pub use observer::{Observer, PeerRow, PeerSort, PeerStanding, Status, TorrentRow, TorrentSort};
+pub use observer::{Failures, Observer, PeerRow, PeerSort, PeerStanding, Status, TorrentRow, TorrentSort};
 pub use page::{Order, Page, PageQuery};
 pub use web::{Dashboard, DashboardConfig, Server};

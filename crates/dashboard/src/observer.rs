@@ -28,8 +28,27 @@ pub struct Status {
     pub now: Instant,
     /// What it has and did since its start.
     pub totals: Totals,
+    /// Requests that its adapters refused or could not read, as of the last sample.
+    pub failures: Failures,
     /// What it does: the last sample of the history.
     pub last: Sample,
+}
+
+/// Requests so far that [`Totals::refused_announces`] does not count: those that an adapter could not read, or refused
+/// otherwise. They start again from 0 when an adapter is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Failures {
+    /// Over HTTP.
+    pub http: u64,
+    /// Over UDP.
+    pub udp: u64,
+}
+
+impl Failures {
+    /// Over all protocols.
+    pub fn total(self) -> u64 {
+        self.http.saturating_add(self.udp)
+    }
 }
 
 /// A torrent that is known, or has a swarm.
@@ -134,7 +153,7 @@ pub enum PeerSort {
 }
 
 impl Observer {
-    /// Begins to watch. `failures` counts the requests so far that adapters could not read.
+    /// Begins to watch. `failures` is asked about once a second.
     ///
     /// # Errors
     ///
@@ -143,7 +162,7 @@ impl Observer {
         shards: Arc<Shards>,
         clock: Clock,
         library: Library,
-        failures: impl Fn() -> u64 + Send + 'static,
+        failures: impl Fn() -> Failures + Send + 'static,
     ) -> io::Result<Self> {
         _ = (library, failures);
         Ok(Self(Arc::new(Inner { shards, clock, ticks: watch::Sender::new(Instant::ZERO) })))
@@ -154,7 +173,12 @@ impl Observer {
 
     /// The tracker now.
     pub fn status(&self) -> Status {
-        Status { now: self.0.clock.now(), totals: self.0.shards.totals(), last: Sample::default() }
+        Status {
+            now: self.0.clock.now(),
+            totals: self.0.shards.totals(),
+            failures: Failures::default(),
+            last: Sample::default(),
+        }
     }
 
     /// How it was.

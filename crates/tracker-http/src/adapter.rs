@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -12,7 +13,7 @@ use tracker_core::{Peers, Shards};
 use tracker_host::{Clock, Seldom};
 
 use crate::announce::{AnnounceQuery, encode_announce};
-use crate::failure::Failure;
+use crate::failure::{CountedBy, Failure};
 use crate::full_scrape::FullScrape;
 use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 use crate::{HttpConfig, HttpConfigError};
@@ -51,6 +52,7 @@ struct Inner {
     clock: Clock,
     config: HttpConfig,
     full_scrape: FullScrape,
+    failures: AtomicU64,
     refusals: Seldom,
     unknown_proxies: Seldom,
 }
@@ -85,6 +87,7 @@ impl Adapter {
             clock,
             config,
             full_scrape: FullScrape::default(),
+            failures: AtomicU64::new(0),
             refusals: Seldom::new(REFUSALS),
             unknown_proxies: Seldom::new(UNKNOWN_PROXIES),
         })))
@@ -93,6 +96,18 @@ impl Adapter {
     /// How it was set up.
     pub fn config(&self) -> &HttpConfig {
         &self.0.config
+    }
+
+    /// Requests so far that failed here: those that could not be read, and those that were refused, but for the announces
+    /// that the core refused, which [`Totals::refused_announces`](tracker_core::Totals::refused_announces) counts. Requests
+    /// for other paths do not count, nor do connections that end early.
+    pub fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that failed.
+    pub(crate) fn count_failure(&self) {
+        self.0.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
@@ -149,6 +164,9 @@ impl Adapter {
 
     /// The answer that refuses a request, which the log tells of: whoever cannot use the tracker asks its operator why.
     pub(crate) fn refuse(&self, what: &'static str, remote: IpAddr, failure: &Failure) -> Vec<u8> {
+        if failure.counted_by() == CountedBy::Adapter {
+            self.count_failure();
+        }
         let reason = failure.reason();
         match self.0.refusals.pass() {
             Some(untold) => tracing::info!(%remote, reason, untold, "{what} refused"),

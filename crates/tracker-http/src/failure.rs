@@ -24,20 +24,34 @@ const RETRY_LATE: Duration = Duration::from_secs(1800);
 pub(crate) struct Failure {
     reason: String,
     retry_after: Duration,
+    counted_by: CountedBy,
+}
+
+/// Who counts a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CountedBy {
+    /// The core, in [`Totals::refused_announces`](tracker_core::Totals::refused_announces).
+    Core,
+    /// The adapter, in [`Adapter::failures`](crate::Adapter::failures).
+    Adapter,
 }
 
 impl Failure {
     fn soon(error: &impl Display) -> Self {
-        Self { reason: error.to_string(), retry_after: RETRY_SOON }
+        Self { reason: error.to_string(), retry_after: RETRY_SOON, counted_by: CountedBy::Adapter }
     }
 
     fn late(error: &impl Display) -> Self {
-        Self { reason: error.to_string(), retry_after: RETRY_LATE }
+        Self { reason: error.to_string(), retry_after: RETRY_LATE, counted_by: CountedBy::Adapter }
     }
 
     /// The text for the user of the client.
     pub(crate) fn reason(&self) -> &str {
         &self.reason
+    }
+
+    pub(crate) fn counted_by(&self) -> CountedBy {
+        self.counted_by
     }
 
     /// The answer, canonically bencoded.
@@ -67,7 +81,8 @@ impl From<NoAnnouncePath> for Failure {
 
 impl From<AnnounceError> for Failure {
     fn from(error: AnnounceError) -> Self {
-        if error.is_permanent() { Self::late(&error) } else { Self::soon(&error) }
+        let failure = if error.is_permanent() { Self::late(&error) } else { Self::soon(&error) };
+        Self { counted_by: CountedBy::Core, ..failure }
     }
 }
 

@@ -220,7 +220,12 @@ pub(crate) async fn serve(
             served.await
         }
     };
-    result.map_err(io::Error::other)
+    result.map_err(|error| {
+        if error.is_parse() {
+            shared.adapter.count_failure();
+        }
+        io::Error::other(error)
+    })
 }
 
 #[cfg(test)]

@@ -280,6 +280,29 @@ async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
     assert_eq!(get(&adapter, "/scrape").await.body, answer.body);
 }
 
+#[tokio::test]
+async fn failures_count_what_the_core_does_not() {
+    let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
+    let core = Config { torrents: denied.into(), max_scrape_hashes: 1, ..Config::default() };
+    let shards = Arc::new(Shards::new(core, NonZeroUsize::MIN, &mut rand::rng()).unwrap());
+    let adapter = Adapter::new(Arc::clone(&shards), Clock::fixed(Instant::ZERO), HttpConfig::default()).unwrap();
+    let refused = format!("/announce?{}", announce('p', 1, ""));
+    for (target, failures) in [
+        ("/announce?info_hash=bbbbbbbbbbbbbbbbbbbb&peer_id=pppppppppppppppppppp&port=1&left=0", 0),
+        ("/scrape?info_hash=bbbbbbbbbbbbbbbbbbbb", 0),
+        (&refused, 0),
+        ("/announce", 1),
+        ("/scrape?info_hash=short", 2),
+        ("/scrape?info_hash=bbbbbbbbbbbbbbbbbbbb&info_hash=cccccccccccccccccccc", 3),
+        ("/?info_hash=bbbbbbbbbbbbbbbbbbbb", 4),
+        ("/favicon.ico", 4),
+    ] {
+        get(&adapter, target).await;
+        assert_eq!(adapter.failures(), failures, "{target}");
+    }
+    assert_eq!(shards.totals().refused_announces, 1);
+}
+
 #[test]
 fn settings_that_shut_everybody_out_are_refused() {
     let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rand::rng()).unwrap();

@@ -462,7 +462,8 @@ async fn garbage_is_refused() {
 
 #[tokio::test]
 async fn which_bytes_a_query_may_hold_raw() {
-    let running = Running::start(patient(1));
+    let adapter = adapter(Config::default(), patient(1));
+    let running = Running::serve(adapter.clone());
     let ask = async |byte: &[u8]| {
         let mut stream = running.connect().await;
         let query = announce('p', 6881, "&left=0").into_bytes();
@@ -477,6 +478,8 @@ async fn which_bytes_a_query_may_hold_raw() {
         // It begins an escape.
         assert_eq!(answer.contains("failure reason"), byte == b'%', "{byte:#04x}: {answer}");
     }
+    // All that were refused are counted: 32 control characters, the space, DEL, and the escape.
+    assert_eq!(adapter.failures(), 35);
     running.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -47,6 +48,7 @@ struct Inner {
     clock: Clock,
     config: UdpConfig,
     connection_ids: ConnectionIds,
+    failures: AtomicU64,
     refusals: Seldom,
 }
 
@@ -77,12 +79,23 @@ impl Adapter {
     pub fn new(shards: Arc<Shards>, clock: Clock, config: UdpConfig) -> Result<Self, UdpConfigError> {
         config.validate()?;
         let connection_ids = ConnectionIds::new(&mut rand::rng());
-        Ok(Self(Arc::new(Inner { shards, clock, config, connection_ids, refusals: Seldom::new(REFUSALS) })))
+        let refusals = Seldom::new(REFUSALS);
+        Ok(Self(Arc::new(Inner { shards, clock, config, connection_ids, failures: AtomicU64::new(0), refusals })))
     }
 
     /// How it was set up.
     pub fn config(&self) -> &UdpConfig {
         &self.0.config
+    }
+
+    /// Datagrams so far that failed here: those that were dropped, and the scrapes that were refused. The announces that
+    /// the core refused are in [`Totals::refused_announces`](tracker_core::Totals::refused_announces).
+    pub fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::Relaxed)
+    }
+
+    fn count_failure(&self) {
+        self.0.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Appends the answer to a datagram that came from `remote` to our address `local`; nothing, when it is to be dropped:
@@ -91,11 +104,11 @@ impl Adapter {
     ///
     /// Allocates nothing, once the thread has its buffers and unless the request is refused.
     pub fn answer(&self, remote: SocketAddr, local: IpAddr, datagram: &[u8], out: &mut Vec<u8>) {
-        let Some(request) = Request::parse(datagram) else { return };
+        let Some(request) = Request::parse(datagram) else { return self.count_failure() };
         let Request { connection_id, transaction_id, action } = request;
         let (now, ip) = (self.0.clock.now(), remote.ip().to_canonical());
         if !matches!(action, Action::Connect) && !self.0.connection_ids.is_valid(connection_id, now, ip) {
-            return;
+            return self.count_failure();
         }
         let (what, result) = match action {
             Action::Connect => {
@@ -105,7 +118,13 @@ impl Adapter {
                 let request = announce.to_request(remote, local, self.0.shards.config().default_numwant);
                 ("announce", self.announce(now, transaction_id, &request, out))
             }
-            Action::Scrape(info_hashes) => ("scrape", self.scrape(ip, transaction_id, info_hashes, out)),
+            Action::Scrape(info_hashes) => {
+                let result = self.scrape(ip, transaction_id, info_hashes, out);
+                if result.is_err() {
+                    self.count_failure();
+                }
+                ("scrape", result)
+            }
         };
         if let Err(failure) = result {
             self.refuse(what, ip, &failure);
@@ -171,6 +190,7 @@ mod tests {
             clock,
             config: UdpConfig::default(),
             connection_ids,
+            failures: AtomicU64::new(0),
             refusals,
         }))
     }

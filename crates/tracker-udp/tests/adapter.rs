@@ -5,7 +5,7 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers,
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, TorrentPolicy,
 };
 use tracker_udp::{Action, Adapter, Announce, MAX_SCRAPE_HASHES, Request};
 
@@ -211,4 +211,21 @@ fn what_is_too_short_is_dropped_and_what_is_longer_is_taken() {
         let answer = client.send(&[whole.as_slice(), more].concat());
         assert_eq!(answer, b"\0\0\0\x01\0\0\0\x09\0\0\0\x3c\0\0\0\x01\0\0\0\0", "{}", more.escape_ascii());
     }
+}
+
+#[test]
+fn failures_count_what_the_core_does_not() {
+    let denied = TorrentPolicy { denied: [INFO_HASH.into()].into(), ..TorrentPolicy::default() };
+    let config = Config { torrents: denied.into(), max_scrape_hashes: 1, ..Config::default() };
+    let (shards, adapter) = adapter(config, 1);
+    let client = Client::new(&adapter, "10.0.0.9:4000");
+    client.ask(Action::Announce(announce(1, 6881)));
+    client.ask(Action::Scrape(&[INFO_HASH]));
+    assert_eq!((adapter.failures(), shards.totals().refused_announces), (0, 1));
+    client.send(b"what is this");
+    assert_eq!(adapter.failures(), 1);
+    client.send(&datagram(7, 9, Action::Announce(announce(1, 6881))));
+    assert_eq!(adapter.failures(), 2);
+    client.ask(Action::Scrape(&[INFO_HASH, [b'b'; 20]]));
+    assert_eq!(adapter.failures(), 3);
 }
