@@ -17,6 +17,7 @@ mod web;
 
 pub use client::client;
 pub use door::{Door, DoorState, OpenError, Opened, Opener, Serve, Stop};
+pub use event_log::EventLog;
 pub use history::{Sample, Series, Span};
 pub use journal::{Journal, JournalEntry, JournalFilter, JournalLayer};
 pub use library::{

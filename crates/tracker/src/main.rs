@@ -6,8 +6,6 @@
 mod allow;
 mod bind_advice;
 mod cli;
-mod client;
-mod events;
 mod failure;
 mod firewall;
 mod listen_address;

@@ -6,6 +6,7 @@ use std::process;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use dashboard::EventLog;
 use tokio::runtime;
 use tokio::task::spawn_blocking;
 use tracker_core::{Config, Shards};
@@ -14,7 +15,6 @@ use tracker_host::{Addresses, Clock, expire_swarms};
 use crate::allow::Allow;
 use crate::bind_advice::bind_advice;
 use crate::cli::Cli;
-use crate::events::EventLog;
 use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::lists::Lists;
@@ -83,7 +83,9 @@ impl Tracker {
         let servers = Servers::bind(&listen, &http, udp.as_ref());
         let servers = servers.map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
         let signals = StopSignals::new().context("cannot wait for signals")?;
-        let events = logs_events.then(|| EventLog::start(Arc::clone(&shards), log.dropped())).transpose()?;
+        let dropped = log.dropped();
+        let dropped_lines = move || dropped.dropped_lines() as u64;
+        let events = logs_events.then(|| EventLog::start(Arc::clone(&shards), dropped_lines)).transpose()?;
         lists.watch(Arc::clone(&shards))?;
         tokio::spawn(expire_swarms(shards, clock));
         welcome(&servers, &addresses, settings.log_format);

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Command, ValueEnum};
+use dashboard::EventLog;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing::level_filters::LevelFilter;
@@ -18,7 +19,6 @@ use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
-use crate::events::MAX_PENDING_EVENTS;
 use crate::listen_address::ListenAddress;
 use crate::network::Network;
 
@@ -280,7 +280,7 @@ impl Settings {
             trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
             prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
             memory: if self.lean { Memory::Lean } else { Memory::Full },
-            max_pending_events: if logs_events { MAX_PENDING_EVENTS } else { 0 },
+            max_pending_events: if logs_events { EventLog::MAX_PENDING_EVENTS } else { 0 },
             ..Config::default()
         }
     }
