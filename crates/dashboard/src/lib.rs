@@ -21,8 +21,8 @@ pub use event_log::EventLog;
 pub use history::{Sample, Series, Span};
 pub use journal::{Journal, JournalEntry, JournalFilter, JournalLayer};
 pub use library::{
-    Digest, Digests, KnownTorrent, Library, LibraryConfig, LibraryError, Listing, ListingEntry, MakeError, MakeState,
-    Maker, Making, RegisterError, RemoveError, Share, ShareError,
+    Digest, Digests, KnownFile, KnownTorrent, Library, LibraryConfig, LibraryError, Listing, ListingEntry, MakeError,
+    MakeState, Maker, Making, RegisterError, RemoveError, Share, ShareError,
 };
 pub use observer::{Failures, Observer, PeerRow, PeerSort, PeerStanding, Status, TorrentRow, TorrentSort};
 pub use page::{Order, Page, PageQuery};

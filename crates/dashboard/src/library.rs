@@ -1,22 +1,36 @@
 //! The torrents whose .torrent files are at hand, and their making.
 
 mod digest;
+mod folder;
 mod known;
 mod make;
 mod share;
+mod stamp;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracker_core::InfoHash;
 
+use folder::Folder;
+
 pub use digest::{Digest, Digests};
-pub use known::KnownTorrent;
+pub use known::{KnownFile, KnownTorrent};
 pub use make::{MakeError, MakeState, Maker, Making};
 pub use share::{Listing, ListingEntry, Share, ShareError};
+
+/// How often the folder is looked at.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// A look at the folder may take this part of the time, so that one of very many files does not keep a core busy.
+const LOOKING_PART: u32 = 20;
+
+type Torrents = BTreeMap<InfoHash, Arc<KnownTorrent>>;
 
 /// Where the library has its files.
 #[derive(Debug, Clone, Default)]
@@ -27,13 +41,40 @@ pub struct LibraryConfig {
 }
 
 /// The .torrent files that are known. Cheap to clone; all clones are one.
+///
+/// They are kept in memory. There are at most [`MAX_TORRENTS`](Self::MAX_TORRENTS) of them, of
+/// [`MAX_BYTES`](Self::MAX_BYTES) in all and 100 MiB each, whether they come from the folder or are registered.
+///
+/// The folder is looked at about once a second: a file that is new or has changed counts as soon as it stays the same from
+/// one look to the next, one that is gone is forgotten, and one that cannot be used is logged once and passed over. All of
+/// this ends with the last clone.
+///
+/// [`all`](Self::all), [`get`](Self::get) and [`changes`](Self::changes) never wait for the disk;
+/// [`register`](Self::register) and [`remove`](Self::remove) do, and are not for a thread that serves others.
 #[derive(Debug, Clone)]
 pub struct Library(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    known: Mutex<Arc<BTreeMap<InfoHash, Arc<KnownTorrent>>>>,
+    limits: Limits,
+    /// Held by who changes something, so that changes come one after the other.
+    folder: Mutex<Option<Folder>>,
+    known: Mutex<Arc<Torrents>>,
     changed: watch::Sender<u64>,
+}
+
+/// What a library may hold.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    torrents: usize,
+    /// Bytes of .torrent files.
+    bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { torrents: Library::MAX_TORRENTS, bytes: Library::MAX_BYTES }
+    }
 }
 
 /// Why the folder of .torrent files cannot be used.
@@ -48,6 +89,9 @@ pub enum LibraryError {
         /// What the system says.
         source: io::Error,
     },
+    /// There cannot be a thread that looks after it.
+    #[error("cannot look after the folder of torrents")]
+    Watch(#[source] io::Error),
 }
 
 /// Why a .torrent cannot be registered. The texts are fit for who brought it.
@@ -57,6 +101,29 @@ pub enum RegisterError {
     /// It is not a torrent.
     #[error("this is not a torrent that the tracker can serve: {0}")]
     Parse(#[from] metainfo::ParseError),
+    /// It has too many bytes.
+    #[error("this has {len} bytes, more than the {limit} a .torrent file may have")]
+    TooLarge {
+        /// Its bytes.
+        len: usize,
+        /// Bytes it may have.
+        limit: usize,
+    },
+    /// There are too many already.
+    #[error("there are {limit} torrents already, and there may be no more; remove some first")]
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// There is no room for so many bytes.
+    #[error("all .torrent files together may have {limit} bytes; remove some first")]
+    NoRoom {
+        /// Bytes that they may have together.
+        limit: u64,
+    },
+    /// The system does not let it be written into the folder.
+    #[error("cannot write it into the folder of torrents: {0}")]
+    Write(io::Error),
 }
 
 /// Why a .torrent cannot be removed.
@@ -66,17 +133,49 @@ pub enum RemoveError {
     /// There is none of this info-hash.
     #[error("there is no torrent with this info-hash in the library")]
     Unknown,
+    /// The system does not let its file be removed.
+    #[error("cannot remove {file:?} from the folder of torrents: {error}")]
+    File {
+        /// The name of the file.
+        file: String,
+        /// What the system says.
+        error: io::Error,
+    },
 }
 
 impl Library {
+    /// Torrents there may be: 100,000.
+    pub const MAX_TORRENTS: usize = 100_000;
+
+    /// Bytes their .torrent files may have together: 1 GiB.
+    pub const MAX_BYTES: u64 = 1 << 30;
+
     /// Reads the folder, and looks after it from now on.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read. What is not a torrent in it is logged and passed over.
     pub fn open(config: LibraryConfig) -> Result<Self, LibraryError> {
-        _ = config;
-        Ok(Self(Arc::new(Inner { known: Mutex::default(), changed: watch::Sender::new(0) })))
+        let library = Self::read(config, Limits::default())?;
+        if library.0.folder().is_some() {
+            let inner = Arc::downgrade(&library.0);
+            thread::Builder::new().name("torrents".into()).spawn(|| watch(inner)).map_err(LibraryError::Watch)?;
+        }
+        Ok(library)
+    }
+
+    fn read(config: LibraryConfig, limits: Limits) -> Result<Self, LibraryError> {
+        let open = |path: PathBuf| {
+            let cannot_read = |source| LibraryError::Read { path: path.clone(), source };
+            Folder::open(path.clone(), limits).map_err(cannot_read)
+        };
+        let folder = config.torrents.map(open).transpose()?;
+        let known = folder.as_ref().map(Folder::torrents).unwrap_or_default();
+        if folder.is_some() {
+            tracing::info!(torrents = known.len(), "folder of torrents read");
+        }
+        let (folder, known) = (Mutex::new(folder), Mutex::new(Arc::new(known)));
+        Ok(Self(Arc::new(Inner { limits, folder, known, changed: watch::Sender::new(0) })))
     }
 
     /// All of them.
@@ -95,9 +194,36 @@ impl Library {
     ///
     /// When it is no torrent, too large, one too many, or cannot be written.
     pub fn register(&self, torrent: &[u8]) -> Result<Arc<KnownTorrent>, RegisterError> {
-        let metainfo = metainfo::Metainfo::parse(torrent)?;
-        _ = metainfo;
-        unimplemented!("by the library's author")
+        let (len, limit) = (torrent.len(), KnownTorrent::max_len());
+        if len > limit {
+            return Err(RegisterError::TooLarge { len, limit });
+        }
+        let torrent = Arc::new(KnownTorrent::parse(torrent)?);
+        let info_hash = torrent.info_hash;
+
+        let mut folder = self.0.folder();
+        let mut known = self.all();
+        if let Some(known) = known.get(&info_hash) {
+            return Ok(Arc::clone(known));
+        }
+        let (count, bytes) = match &*folder {
+            Some(folder) => (folder.len(), folder.bytes()),
+            None => (known.len(), known.values().map(|torrent| torrent.len()).sum()),
+        };
+        let Limits { torrents: limit, bytes: bytes_limit } = self.0.limits;
+        if count >= limit {
+            return Err(RegisterError::TooMany { limit });
+        }
+        if bytes + torrent.len() > bytes_limit {
+            return Err(RegisterError::NoRoom { limit: bytes_limit });
+        }
+        if let Some(folder) = &mut *folder {
+            folder.write(Arc::clone(&torrent)).map_err(RegisterError::Write)?;
+        }
+        Arc::make_mut(&mut known).insert(info_hash, Arc::clone(&torrent));
+        self.0.publish(known);
+        tracing::info!(%info_hash, name = %torrent.name, "torrent registered");
+        Ok(torrent)
     }
 
     /// Forgets a .torrent, and removes its file from the folder.
@@ -106,12 +232,205 @@ impl Library {
     ///
     /// When it is not known, or its file cannot be removed.
     pub fn remove(&self, info_hash: &InfoHash) -> Result<(), RemoveError> {
-        _ = info_hash;
-        Err(RemoveError::Unknown)
+        let mut folder = self.0.folder();
+        let mut known = self.all();
+        let torrent = Arc::make_mut(&mut known).remove(info_hash).ok_or(RemoveError::Unknown)?;
+        if let Some(folder) = &mut *folder {
+            folder.remove(info_hash).map_err(|(path, error)| {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                RemoveError::File { file, error }
+            })?;
+        }
+        self.0.publish(known);
+        tracing::info!(%info_hash, name = %torrent.name, "torrent removed");
+        Ok(())
     }
 
     /// Counts the changes, as they happen.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
+    }
+}
+
+impl Inner {
+    fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
+        self.folder.lock().expect("no holder panics")
+    }
+
+    /// To be called by who holds the folder.
+    fn publish(&self, known: Arc<Torrents>) {
+        *self.known.lock().expect("no holder panics") = known;
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Looks at the folder. Whether something has changed.
+    fn look(&self) -> bool {
+        let mut folder = self.folder();
+        let Some(folder) = &mut *folder else { return false };
+        let changed = folder.look();
+        if changed {
+            let known = folder.torrents();
+            tracing::info!(torrents = known.len(), "folder of torrents read again");
+            self.publish(Arc::new(known));
+        }
+        changed
+    }
+}
+
+/// Looks after the folder as long as somebody has the library.
+fn watch(inner: Weak<Inner>) {
+    let mut pause = PERIOD;
+    loop {
+        thread::sleep(pause);
+        let Some(inner) = inner.upgrade() else { return };
+        let start = Instant::now();
+        inner.look();
+        pause = PERIOD.max(start.elapsed() * LOOKING_PART);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A torrent of one file.
+    pub(super) fn torrent(name: &str, length: u64) -> Vec<u8> {
+        let before = format!("d4:infod6:lengthi{length}e4:name{}:{name}", name.len());
+        [before.as_bytes(), b"12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee"].concat()
+    }
+
+    /// Without a folder, or with one that nobody looks at.
+    fn library(torrents: Option<PathBuf>, limits: Limits) -> Library {
+        Library::read(LibraryConfig { torrents }, limits).unwrap()
+    }
+
+    #[test]
+    fn in_memory() {
+        let library = Library::open(LibraryConfig::default()).unwrap();
+        let mut changes = library.changes();
+        let a = library.register(&torrent("a", 5)).unwrap();
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        let before = library.all();
+
+        let again = library.register(&torrent("a", 5)).unwrap();
+        assert!(Arc::ptr_eq(&a, &again));
+        assert!(!changes.has_changed().unwrap(), "known before");
+
+        let b = library.register(&torrent("b", 5)).unwrap();
+        assert_eq!(library.get(&b.info_hash).unwrap().name.as_ref(), "b");
+        assert_eq!((before.len(), library.all().len()), (1, 2), "a snapshot stays as it is");
+
+        library.remove(&a.info_hash).unwrap();
+        assert!(library.get(&a.info_hash).is_none());
+        assert!(matches!(library.remove(&a.info_hash), Err(RemoveError::Unknown)));
+        assert_eq!(library.all().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_torrent_is_refused() {
+        let library = library(None, Limits::default());
+        assert!(matches!(library.register(b"<html>"), Err(RegisterError::Parse(_))));
+        let large = vec![b' '; KnownTorrent::max_len() + 1];
+        assert!(matches!(library.register(&large), Err(RegisterError::TooLarge { .. })));
+        assert!(library.all().is_empty());
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let place = tempfile::tempdir().unwrap();
+        for folder in [None, Some(place.path().to_owned())] {
+            let bytes = 2 * torrent("a", 5).len() as u64;
+            let library = library(folder, Limits { torrents: 3, bytes });
+            let a = library.register(&torrent("a", 5)).unwrap();
+            library.register(&torrent("b", 5)).unwrap();
+            let error = library.register(&torrent("c", 5)).unwrap_err();
+            assert!(matches!(error, RegisterError::NoRoom { limit } if limit == bytes), "{error}");
+            assert!(library.register(&torrent("b", 5)).is_ok(), "known before");
+            library.remove(&a.info_hash).unwrap();
+            library.register(&torrent("c", 5)).unwrap();
+        }
+        let library = library(None, Limits { torrents: 1, ..Limits::default() });
+        library.register(&torrent("a", 5)).unwrap();
+        let error = library.register(&torrent("b", 5)).unwrap_err();
+        assert!(matches!(error, RegisterError::TooMany { limit: 1 }), "{error}");
+    }
+
+    #[test]
+    fn what_is_registered_is_written() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        let library = library(Some(path.to_owned()), Limits::default());
+        let bytes = torrent(
+            "../<script>
+",
+            5,
+        );
+        let known = library.register(&bytes).unwrap();
+        assert!(!library.0.look());
+
+        let file = path.join(known.file_name());
+        assert_eq!(file.parent(), Some(path));
+        assert_eq!(fs::read(&file).unwrap(), bytes);
+        assert_eq!(Library::open(LibraryConfig { torrents: Some(path.to_owned()) }).unwrap().all().len(), 1);
+
+        // Of the same name, and another torrent.
+        let other = library
+            .register(&torrent(
+                "../<script>
+",
+                6,
+            ))
+            .unwrap();
+        assert_eq!(other.file_name(), known.file_name());
+        assert_eq!(fs::read(&file).unwrap(), bytes);
+
+        library.remove(&known.info_hash).unwrap();
+        assert!(!file.exists());
+        assert_eq!(fs::read_dir(path).unwrap().count(), 1);
+        assert!(!library.0.look());
+        assert!(library.all().keys().eq([&other.info_hash]));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_known() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("torrents");
+        fs::create_dir(&path).unwrap();
+        let library = library(Some(path.clone()), Limits::default());
+        let known = library.register(&torrent("a", 5)).unwrap();
+        fs::rename(&path, place.path().join("elsewhere")).unwrap();
+        assert!(matches!(library.register(&torrent("b", 5)), Err(RegisterError::Write(_))));
+        assert_eq!(library.all().len(), 1);
+
+        // A folder in the place of the file cannot be removed as one.
+        fs::create_dir_all(path.join("a.torrent")).unwrap();
+        library.remove(&known.info_hash).unwrap();
+        assert!(path.join("a.torrent").exists(), "it is not what was read");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let place = tempfile::tempdir().unwrap();
+        let error = Library::open(LibraryConfig { torrents: Some(place.path().join("none")) }).unwrap_err();
+        assert!(matches!(error, LibraryError::Read { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_folder_is_looked_after() {
+        let place = tempfile::tempdir().unwrap();
+        let library = Library::open(LibraryConfig { torrents: Some(place.path().to_owned()) }).unwrap();
+        let mut changes = library.changes();
+        fs::write(place.path().join("a.torrent"), torrent("a", 5)).unwrap();
+        let change = tokio::time::timeout(Duration::from_secs(60), changes.changed()).await;
+        change.expect("the folder is looked at").unwrap();
+        assert_eq!(library.all().len(), 1);
+
+        // The thread does not keep it.
+        drop(library);
+        let end = tokio::time::timeout(Duration::from_secs(60), changes.changed()).await;
+        assert!(end.expect("nobody has it any more").is_err());
     }
 }

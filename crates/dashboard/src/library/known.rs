@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use metainfo::Metainfo;
+use metainfo::{Magnet, Metainfo, ParseError, ParseOptions, is_invisible};
 use tracker_core::InfoHash;
+
+/// Bytes of a name or path that is shown, at most.
+const MAX_SHOWN_LEN: usize = 255;
+
+/// Bytes of the name of a .torrent file before its extension, at most: an info-hash still fits in beside it.
+const MAX_STEM_LEN: usize = 200;
 
 /// A torrent whose .torrent file is at hand.
 #[derive(Debug)]
 pub struct KnownTorrent {
     /// By what its swarm is known.
     pub info_hash: InfoHash,
-    /// What it is called, without characters that do harm on a screen.
+    /// What it is called, at most 255 bytes without characters that do harm on a screen. Still a stranger's text, to be
+    /// escaped.
     pub name: Arc<str>,
     /// Bytes of its content, padding left out.
     pub size: u64,
@@ -18,21 +25,193 @@ pub struct KnownTorrent {
     pub metainfo: Metainfo,
 }
 
+/// A file of a [`KnownTorrent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Its path below the torrent's folder, `/` between names, made fit to be shown as the torrent's name is.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
 impl KnownTorrent {
+    /// Bytes of a .torrent file, at most.
+    pub(super) fn max_len() -> usize {
+        ParseOptions::default().limits.input_len
+    }
+
+    pub(super) fn parse(torrent: &[u8]) -> Result<Self, ParseError> {
+        let metainfo = Metainfo::parse(torrent)?;
+        // What has only the v2 one is refused by the parser.
+        let info_hash = metainfo.info_hashes().v1.ok_or(ParseError::V2Only)?;
+        let info_hash = InfoHash::new(*info_hash.as_bytes());
+        let name = match shown(&metainfo.info().name()) {
+            name if name.is_empty() => info_hash.to_string().into(),
+            name => name.into(),
+        };
+        let size = metainfo.info().files().iter().filter(|file| !file.attributes.pad).map(|file| file.length).sum();
+        Ok(Self { info_hash, name, size, metainfo })
+    }
+
+    /// Bytes of the .torrent file.
+    pub(super) fn len(&self) -> u64 {
+        self.metainfo.as_bytes().len() as u64
+    }
+
+    /// Its files in the order of the torrent, padding left out. There may be a million.
+    pub fn files(&self) -> impl Iterator<Item = KnownFile> {
+        let files = self.metainfo.info().files().iter().filter(|file| !file.attributes.pad);
+        files.map(|file| KnownFile { path: shown(&file.display_path()), size: file.length })
+    }
+
     /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier.
+    ///
+    /// Each has a tier of its own, since clients shuffle the URLs of one: so they try them in this order.
     pub fn with_announce_urls(&self, urls: &[String]) -> Vec<u8> {
-        let tiers: Vec<_> = urls.iter().map(|url| vec![url.clone()]).collect();
-        self.metainfo.edit().trackers(&tiers).finish()
+        self.metainfo.edit().trackers(&tiers(urls)).finish()
     }
 
-    /// The magnet link with these announce URLs.
+    /// The magnet link with these announce URLs, and with nothing else of the torrent but its name and length.
     pub fn magnet(&self, urls: &[String]) -> String {
-        _ = urls;
-        String::new()
+        Magnet {
+            name: Some(self.name.as_ref().to_owned()),
+            trackers: urls.to_vec(),
+            web_seeds: Vec::new(),
+            ..Magnet::from(&self.metainfo)
+        }
+        .to_string()
     }
 
-    /// What to call the .torrent file: a plain file name.
+    /// What to call the .torrent file: a plain file name of at most 208 bytes that every system can have, and that hides no
+    /// file.
     pub fn file_name(&self) -> String {
-        format!("{}.torrent", self.name)
+        format!("{}.torrent", self.file_stem())
+    }
+
+    /// The same, of no other torrent.
+    pub(super) fn unique_file_name(&self) -> String {
+        format!("{}-{}.torrent", self.file_stem(), self.info_hash)
+    }
+
+    fn file_stem(&self) -> String {
+        let name = self.metainfo.info().sanitized_name();
+        let name = name.to_string_lossy();
+        // A name may be empty, and then so is a file's that is made of it.
+        let stem = if self.metainfo.info().raw_name().is_empty() { &self.name } else { name.as_ref() };
+        let stem = &stem[..stem.floor_char_boundary(MAX_STEM_LEN)];
+        // Those that begin with a dot are hidden, and are passed over in the folder.
+        match stem.strip_prefix('.') {
+            Some(rest) => format!("_{rest}"),
+            None => stem.to_owned(),
+        }
+    }
+}
+
+/// Announce URLs as tiers of one each.
+pub(super) fn tiers(urls: &[String]) -> Vec<Vec<String>> {
+    urls.iter().map(|url| vec![url.clone()]).collect()
+}
+
+/// A stranger's text with U+FFFD in place of what moves the cursor, turns the text around or cannot be seen, and cut.
+pub(super) fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.trim().chars() {
+        let character = if character.is_control() || is_invisible(character) { '\u{fffd}' } else { character };
+        if shown.len() + character.len_utf8() + '…'.len_utf8() > MAX_SHOWN_LEN {
+            shown.push('…');
+            break;
+        }
+        shown.push(character);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::torrent;
+    use super::*;
+
+    #[test]
+    fn names_do_no_harm_on_a_screen() {
+        for (name, expected) in [
+            ("notes.txt", "notes.txt"),
+            ("  Grüße 文 🦀 ", "Grüße 文 🦀"),
+            ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+            ("a\nb\x1b[2J\x7f\u{85}\0", "a\u{fffd}b\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}"),
+            ("\u{202e}gpj.exe\u{200b}\u{feff}", "\u{fffd}gpj.exe\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(shown(name), expected);
+            assert_eq!(KnownTorrent::parse(&torrent(name, 5)).unwrap().name.as_ref(), expected);
+        }
+        let long = shown(&"ä".repeat(1000));
+        assert!(long.len() <= MAX_SHOWN_LEN && long.ends_with("ä…"), "{long}");
+    }
+
+    #[test]
+    fn without_a_name_it_is_called_by_its_info_hash() {
+        let folder = b"d4:infod5:filesld6:lengthi5e4:pathl1:aeee4:name0:12:piece lengthi16384e6:pieces20:\
+            aaaaaaaaaaaaaaaaaaaaee";
+        let known = KnownTorrent::parse(folder).unwrap();
+        assert_eq!(known.name.as_ref(), known.info_hash.to_string());
+        assert_eq!(known.file_name(), format!("{}.torrent", known.info_hash));
+        let blank = KnownTorrent::parse(&torrent(" ", 5)).unwrap();
+        assert_eq!(blank.name.as_ref(), blank.info_hash.to_string());
+        assert_eq!(blank.file_name(), "_.torrent");
+    }
+
+    #[test]
+    fn file_names_are_plain() {
+        for (name, expected) in [
+            ("notes.txt", "notes.txt.torrent"),
+            ("../../etc/passwd", "_._.._etc_passwd.torrent"),
+            ("/etc/passwd", "_etc_passwd.torrent"),
+            ("a\\b:c", "a_b_c.torrent"),
+            ("a\0b\n\u{202e}", "a_b__.torrent"),
+            (".", "_.torrent"),
+            ("..", "__.torrent"),
+            (".hidden", "_hidden.torrent"),
+            ("con", "_con.torrent"),
+        ] {
+            assert_eq!(KnownTorrent::parse(&torrent(name, 5)).unwrap().file_name(), expected, "{name:?}");
+        }
+        let long = KnownTorrent::parse(&torrent(&"文".repeat(500), 5)).unwrap();
+        assert!(long.unique_file_name().len() < 255, "{}", long.unique_file_name());
+    }
+
+    #[test]
+    fn padding_does_not_count() {
+        let padded = b"d4:infod5:filesl\
+            d6:lengthi5e4:pathl4:docs5:a.txtee\
+            d4:attr1:p6:lengthi16379e4:pathl4:.pad5:16379ee\
+            d6:lengthi7e4:pathl6:b\x1b.txteee\
+            4:name5:notes12:piece lengthi16384e6:pieces40:aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbee";
+        let known = KnownTorrent::parse(padded).unwrap();
+        assert_eq!(known.size, 12);
+        let file = |path: &str, size| KnownFile { path: path.to_owned(), size };
+        assert_eq!(known.files().collect::<Vec<_>>(), [file("docs/a.txt", 5), file("b\u{fffd}.txt", 7)]);
+    }
+
+    #[test]
+    fn announce_urls_are_put_in() {
+        let known = KnownTorrent::parse(&torrent("course notes", 5)).unwrap();
+        let urls = ["http://192.168.1.10:6969/announce".to_owned(), "udp://192.168.1.10:6969".to_owned()];
+        let changed = KnownTorrent::parse(&known.with_announce_urls(&urls)).unwrap();
+        assert_eq!(changed.info_hash, known.info_hash);
+        assert_eq!(changed.metainfo.trackers(), tiers(&urls));
+
+        let link = known.magnet(&urls);
+        let magnet: Magnet = link.parse().unwrap();
+        assert_eq!(magnet.info_hashes, known.metainfo.info_hashes());
+        assert_eq!(magnet.name.as_deref(), Some("course notes"));
+        assert_eq!(magnet.length, Some(5));
+        assert_eq!(magnet.trackers, urls);
+        assert!(!known.magnet(&[]).contains("tr="));
+    }
+
+    #[test]
+    fn what_is_not_v1_is_refused() {
+        let v2 = b"d4:infod9:file treed1:ad0:d6:lengthi5e11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeee\
+            12:meta versioni2e4:name1:a12:piece lengthi16384eee";
+        assert_eq!(KnownTorrent::parse(v2).unwrap_err(), ParseError::V2Only);
     }
 }

@@ -1,0 +1,472 @@
+//! The folder of .torrent files.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use metainfo::ParseError;
+use tracker_core::InfoHash;
+
+use super::stamp::Stamp;
+use super::{KnownTorrent, Limits, Torrents};
+
+/// The folder of .torrent files, and what was found in it.
+///
+/// Files in folders below it, hidden ones, and what is no regular file are passed over.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    limits: Limits,
+    files: BTreeMap<OsString, Entry>,
+    /// Whether it was said that the folder cannot be read.
+    is_unreadable: bool,
+    /// Whether it was said that there are too many.
+    is_overfull: bool,
+}
+
+/// A file of it.
+#[derive(Debug, Default)]
+struct Entry {
+    /// As found at the last look.
+    seen: Option<Stamp>,
+    /// As it was when it was read.
+    read: Option<Stamp>,
+    /// Whether to read it again though it stays as it is: what prevented it (permissions, a disk, no room) may change.
+    retry: bool,
+    /// What it holds, if it is a torrent.
+    torrent: Option<Arc<KnownTorrent>>,
+}
+
+/// Why a file is passed over.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("cannot read it: {0}")]
+    Read(io::Error),
+    #[error("it has {len} bytes, more than the {limit} a .torrent file may have")]
+    TooLarge { len: u64, limit: u64 },
+    #[error("the .torrent files together have more than {limit} bytes")]
+    NoRoom { limit: u64 },
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
+impl Folder {
+    /// Reads the folder.
+    pub(super) fn open(path: PathBuf, limits: Limits) -> io::Result<Self> {
+        let mut folder = Self { path, limits, files: BTreeMap::new(), is_unreadable: false, is_overfull: false };
+        let found = folder.list()?;
+        // There was no look before, so all that is there counts as settled.
+        for (name, found) in &found {
+            folder.files.insert(name.clone(), Entry { seen: found.ok(), ..Entry::default() });
+        }
+        folder.take(found);
+        Ok(folder)
+    }
+
+    /// Looks at the folder again. Whether the torrents have changed.
+    ///
+    /// A new or changed file counts once it was found unchanged at the next look, so that one that is being written is not
+    /// read. If the folder cannot be read, everything stays as it was.
+    pub(super) fn look(&mut self) -> bool {
+        match self.list() {
+            Ok(found) => {
+                self.is_unreadable = false;
+                self.take(found)
+            }
+            Err(error) => {
+                if !self.is_unreadable {
+                    tracing::error!("cannot read the folder of torrents {:?}: {error}; what was read stays", self.path);
+                }
+                self.is_unreadable = true;
+                false
+            }
+        }
+    }
+
+    /// The torrents in it. Of two files with one torrent the first by name counts.
+    pub(super) fn torrents(&self) -> Torrents {
+        let torrents = self.files.values().rev().filter_map(|file| file.torrent.as_ref());
+        torrents.map(|torrent| (torrent.info_hash, Arc::clone(torrent))).collect()
+    }
+
+    /// Files, whatever is in them.
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Bytes in all .torrent files together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.values().filter_map(|file| file.torrent.as_ref()).map(|torrent| torrent.len()).sum()
+    }
+
+    /// Puts a torrent into the folder: all of it or nothing, and never in the place of something else.
+    pub(super) fn write(&mut self, torrent: Arc<KnownTorrent>) -> io::Result<()> {
+        let mut name = torrent.file_name();
+        let mut file = self.temporary()?;
+        file.write_all(torrent.metainfo.as_bytes())?;
+        // Else the name may outlive a power cut and the bytes not.
+        file.as_file().sync_all()?;
+        if let Err(error) = file.persist_noclobber(self.path.join(&name)) {
+            if error.error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error.error);
+            }
+            name = torrent.unique_file_name();
+            error.file.persist_noclobber(self.path.join(&name))?;
+        }
+        let stamp = fs::metadata(self.path.join(&name)).ok().map(|metadata| Stamp::new(&metadata));
+        let entry = Entry { seen: stamp, read: stamp, retry: false, torrent: Some(torrent) };
+        self.files.insert(name.into(), entry);
+        Ok(())
+    }
+
+    /// Removes all files of a torrent. The error is the first file that cannot be removed.
+    ///
+    /// A file that has become another's since it was read is left alone.
+    pub(super) fn remove(&mut self, info_hash: &InfoHash) -> Result<(), (PathBuf, io::Error)> {
+        let is_it = |torrent: &KnownTorrent| torrent.info_hash == *info_hash;
+        let names = self.files.iter().filter(|(_, file)| file.torrent.as_deref().is_some_and(is_it));
+        let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let path = self.path.join(&name);
+            let entry = self.files.get_mut(&name).expect("found a moment ago");
+            let now = fs::metadata(&path).ok().map(|metadata| Stamp::new(&metadata));
+            let is_the_same = now == entry.read || read(&path, u64::MAX).is_ok_and(|torrent| is_it(&torrent));
+            if is_the_same {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
+                    _ => {
+                        self.files.remove(&name);
+                    }
+                }
+            } else {
+                *entry = Entry::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        // Hidden, so that a look passes over it.
+        builder.prefix(".tracker-");
+        // A torrent is no secret: readable as any new file, which the umask decides.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(&self.path)
+    }
+
+    /// The .torrent files that there are.
+    fn list(&mut self) -> io::Result<BTreeMap<OsString, Found>> {
+        let mut found = BTreeMap::new();
+        let mut room = self.limits.torrents.saturating_sub(self.files.len());
+        let mut is_overfull = false;
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            if !is_torrent_name(&name) {
+                continue;
+            }
+            let known = self.files.contains_key(&name);
+            match fs::metadata(self.path.join(&name)) {
+                Ok(metadata) if !metadata.is_file() => {}
+                Ok(_) if !known && room == 0 => is_overfull = true,
+                Ok(metadata) => {
+                    room -= usize::from(!known);
+                    found.insert(name, Found::File(Stamp::new(&metadata)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound || !known => {}
+                Err(_) => {
+                    found.insert(name, Found::Unknown);
+                }
+            }
+        }
+        if is_overfull && !self.is_overfull {
+            let limit = self.limits.torrents;
+            tracing::warn!("there are more than {limit} .torrent files in {:?}; the others are passed over", self.path);
+        }
+        self.is_overfull = is_overfull;
+        Ok(found)
+    }
+
+    /// Reads what has changed and settled, and forgets what is gone. Whether the torrents have changed.
+    fn take(&mut self, found: BTreeMap<OsString, Found>) -> bool {
+        let mut changed = false;
+        self.files.retain(|name, file| {
+            let is_there = found.contains_key(name);
+            changed |= !is_there && file.torrent.is_some();
+            is_there
+        });
+        let mut bytes = self.bytes();
+        for (name, found) in found {
+            let Found::File(now) = found else { continue };
+            let path = self.path.join(&name);
+            let entry = self.files.entry(name).or_default();
+            let settled = entry.seen == Some(now);
+            entry.seen = Some(now);
+            let is_read = entry.read == Some(now);
+            if !settled || (is_read && !entry.retry) {
+                continue;
+            }
+            entry.read = Some(now);
+            let before = entry.torrent.as_ref().map_or(0, |torrent| torrent.len());
+            let room = self.limits.bytes.saturating_sub(bytes - before);
+            let outcome = match read(&path, room) {
+                Err(FileError::NoRoom { .. }) => Err(FileError::NoRoom { limit: self.limits.bytes }),
+                outcome => outcome,
+            };
+            entry.retry = matches!(outcome, Err(FileError::Read(_) | FileError::NoRoom { .. }));
+            match outcome {
+                Ok(torrent) => {
+                    entry.torrent = Some(Arc::new(torrent));
+                    changed = true;
+                }
+                Err(error) => {
+                    // That it cannot be read was said before.
+                    if !is_read {
+                        tracing::warn!("{path:?} is passed over: {error}");
+                    }
+                    // Of one that cannot be read nobody knows that it holds something else.
+                    if !matches!(error, FileError::Read(_)) {
+                        changed |= entry.torrent.take().is_some();
+                    }
+                }
+            }
+            bytes = bytes - before + entry.torrent.as_ref().map_or(0, |torrent| torrent.len());
+        }
+        changed
+    }
+}
+
+/// A file as a look finds it.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    File(Stamp),
+    /// Known from before, and the system does not tell how it is now.
+    Unknown,
+}
+
+impl Found {
+    fn ok(self) -> Option<Stamp> {
+        match self {
+            Self::File(stamp) => Some(stamp),
+            Self::Unknown => None,
+        }
+    }
+}
+
+fn is_torrent_name(name: &OsStr) -> bool {
+    let is_hidden = name.as_encoded_bytes().starts_with(b".");
+    !is_hidden && Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"))
+}
+
+/// Reads a .torrent file of at most `room` bytes.
+fn read(path: &Path, room: u64) -> Result<KnownTorrent, FileError> {
+    let limit = KnownTorrent::max_len() as u64;
+    let check = |metadata: Metadata| match metadata.len() {
+        // To open a named pipe may take for ever.
+        _ if !metadata.is_file() => Err(FileError::Read(io::ErrorKind::InvalidInput.into())),
+        len if len > limit => Err(FileError::TooLarge { len, limit }),
+        len if len > room => Err(FileError::NoRoom { limit: room }),
+        len => Ok(len),
+    };
+    let len = check(fs::metadata(path).map_err(FileError::Read)?)?;
+    let mut bytes = Vec::new();
+    // One that has grown since is read as far as it went, and again once it has settled.
+    File::open(path).and_then(|file| file.take(len).read_to_end(&mut bytes)).map_err(FileError::Read)?;
+    Ok(KnownTorrent::parse(&bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::torrent;
+    use super::*;
+
+    fn open(path: &Path) -> Folder {
+        Folder::open(path.to_owned(), Limits::default()).unwrap()
+    }
+
+    fn names(folder: &Folder) -> Vec<String> {
+        let mut names: Vec<_> = folder.torrents().values().map(|torrent| torrent.name.as_ref().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_torrent_files_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for name in ["a.torrent", "b.TORRENT", "c.txt", "torrent", ".d.torrent", ".torrent", "._a.torrent"] {
+            fs::write(path.join(name), torrent(name, 5)).unwrap();
+        }
+        fs::create_dir(path.join("e.torrent")).unwrap();
+        fs::write(path.join("e.torrent/f.torrent"), torrent("f", 5)).unwrap();
+        fs::write(path.join("empty.torrent"), "").unwrap();
+        fs::write(path.join("broken.torrent"), "d4:infoe").unwrap();
+        assert_eq!(names(&open(path)), ["a.torrent", "b.TORRENT"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        // A named pipe, which would wait for somebody who writes.
+        nix::unistd::mkfifo(&path.join("pipe.torrent"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        symlink("pipe.torrent", path.join("link.torrent")).unwrap();
+        symlink("loop.torrent", path.join("loop.torrent")).unwrap();
+        symlink("nowhere", path.join("dangling.torrent")).unwrap();
+        assert!(open(path).files.is_empty());
+        // The operator's own doing.
+        fs::write(path.join("a"), torrent("a", 5)).unwrap();
+        symlink("a", path.join("good.torrent")).unwrap();
+        let mut folder = open(path);
+        assert_eq!(names(&folder), ["a"]);
+        folder.remove(folder.torrents().keys().next().unwrap()).unwrap();
+        assert!(path.join("a").exists() && fs::symlink_metadata(path.join("good.torrent")).is_err());
+    }
+
+    #[test]
+    fn changes_are_read_once_they_are_over() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        fs::write(path.join("a.torrent"), torrent("a", 5)).unwrap();
+        let mut folder = open(path);
+        assert_eq!(names(&folder), ["a"]);
+        assert!(!folder.look());
+
+        fs::write(path.join("b.torrent"), &torrent("b", 5)[..20]).unwrap();
+        assert!(!folder.look(), "it may still be written");
+        fs::write(path.join("b.torrent"), torrent("b", 5)).unwrap();
+        assert!(!folder.look(), "it was still written");
+        assert!(folder.look());
+        assert_eq!(names(&folder), ["a", "b"]);
+        assert!(!folder.look());
+
+        // As editors do.
+        fs::write(path.join("new"), torrent("c", 5)).unwrap();
+        fs::rename(path.join("new"), path.join("a.torrent")).unwrap();
+        assert!(!folder.look());
+        assert!(folder.look());
+        assert_eq!(names(&folder), ["b", "c"]);
+
+        fs::remove_file(path.join("a.torrent")).unwrap();
+        assert!(folder.look());
+        assert_eq!(names(&folder), ["b"]);
+
+        fs::write(path.join("b.torrent"), "oops").unwrap();
+        assert!(!folder.look());
+        assert!(folder.look());
+        assert!(names(&folder).is_empty());
+        assert!(!folder.look(), "looked at once");
+
+        fs::write(path.join("b.torrent"), torrent("b", 5)).unwrap();
+        assert!(!folder.look());
+        assert!(folder.look());
+        assert_eq!(names(&folder), ["b"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_takes_nothing_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("torrents");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("a.torrent"), torrent("a", 5)).unwrap();
+        let mut folder = open(&path);
+        fs::rename(&path, place.path().join("elsewhere")).unwrap();
+        assert!(!folder.look());
+        assert!(folder.is_unreadable);
+        assert_eq!(names(&folder), ["a"]);
+        fs::rename(place.path().join("elsewhere"), &path).unwrap();
+        assert!(!folder.look());
+        assert!(!folder.is_unreadable);
+    }
+
+    #[test]
+    fn of_two_files_of_one_torrent_either_will_do() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        fs::write(path.join("a.torrent"), torrent("a", 5)).unwrap();
+        fs::write(path.join("b.torrent"), torrent("a", 5)).unwrap();
+        let mut folder = open(path);
+        assert_eq!(names(&folder), ["a"]);
+        fs::remove_file(path.join("a.torrent")).unwrap();
+        folder.look();
+        assert_eq!(names(&folder), ["a"]);
+
+        fs::write(path.join("c.torrent"), torrent("a", 5)).unwrap();
+        folder.look();
+        folder.look();
+        let info_hash = *folder.torrents().keys().next().unwrap();
+        folder.remove(&info_hash).unwrap();
+        assert_eq!(fs::read_dir(path).unwrap().count(), 0);
+        assert!(names(&folder).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_became_another_is_not_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        fs::write(path.join("a.torrent"), torrent("a", 5)).unwrap();
+        let mut folder = open(path);
+        let info_hash = *folder.torrents().keys().next().unwrap();
+        fs::write(path.join("a.torrent"), torrent("another", 5)).unwrap();
+        folder.remove(&info_hash).unwrap();
+        assert!(names(&folder).is_empty());
+        folder.look();
+        folder.look();
+        assert_eq!(names(&folder), ["another"]);
+    }
+
+    #[test]
+    fn files_are_never_overwritten() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        fs::write(path.join("a.torrent"), "somebody's").unwrap();
+        let mut folder = open(path);
+        let known = Arc::new(KnownTorrent::parse(&torrent("a", 5)).unwrap());
+        folder.write(Arc::clone(&known)).unwrap();
+        assert_eq!(fs::read(path.join("a.torrent")).unwrap(), b"somebody's");
+        assert_eq!(fs::read(path.join(known.unique_file_name())).unwrap(), torrent("a", 5));
+        assert!(!folder.look(), "what is written is known");
+
+        fs::write(path.join(known.unique_file_name()), "somebody's").unwrap();
+        assert_eq!(folder.write(known).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(path).unwrap().count(), 2, "nothing is left behind");
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        for name in ["a", "b", "c"] {
+            fs::write(path.join(format!("{name}.torrent")), torrent(name, 5)).unwrap();
+        }
+        let limits = Limits { torrents: 2, ..Limits::default() };
+        let mut folder = Folder::open(path.to_owned(), limits).unwrap();
+        let found = names(&folder);
+        assert_eq!(found.len(), 2);
+        assert!(!folder.look() && !folder.look());
+        assert_eq!(names(&folder), found, "which of them does not change");
+        fs::remove_file(path.join(format!("{}.torrent", found[0]))).unwrap();
+        assert!((0..3).filter(|_| folder.look()).count() == 2, "one goes, one comes");
+        assert_eq!(names(&folder).len(), 2);
+
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        for name in ["a", "b"] {
+            fs::write(path.join(format!("{name}.torrent")), torrent(name, 5)).unwrap();
+        }
+        let bytes = 2 * torrent("a", 5).len() as u64 - 1;
+        let mut folder = Folder::open(path.to_owned(), Limits { bytes, ..Limits::default() }).unwrap();
+        assert_eq!(names(&folder), ["a"]);
+        assert!(!folder.look());
+        fs::remove_file(path.join("a.torrent")).unwrap();
+        assert!(folder.look());
+        assert_eq!(names(&folder), ["b"], "now there is room");
+        assert!(!folder.look());
+    }
+}
