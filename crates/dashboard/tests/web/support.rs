@@ -1,0 +1,299 @@
+//! What the tests of this crate share: a dashboard of a small tracker, and how to ask it.
+#![allow(dead_code, reason = "some of it is for tests that are yet to come")]
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
+use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
+use dashboard::{
+    Dashboard, DashboardConfig, Digests, Door, Failures, Journal, Library, LibraryConfig, Maker, Observer, OpenError,
+    Opened, Opener, Share,
+};
+use http_body_util::BodyExt;
+use metainfo::Create;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, PeerId, PeerKey, Peers, Shards};
+use tracker_host::Clock;
+
+/// What a script in a name must not become.
+pub(crate) const HOSTILE_NAME: &str = "<script>alert('1')<script>.bin";
+
+/// The host that requests are for.
+pub(crate) const HOST_NAME: &str = "127.0.0.1:6970";
+
+/// Whence who may change things asks.
+pub(crate) const OPERATOR: &str = "127.0.0.1:50000";
+
+/// Whence who may only look asks.
+pub(crate) const VIEWER: &str = "192.168.1.77:50000";
+
+/// What counts as forever, on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A dashboard of a tracker with
+///
+/// - the torrent `film`: known, 40,000 bytes, with a seeder, two leechers and a partial seed;
+/// - the torrent `hostile`: known, named [`HOSTILE_NAME`], without peers;
+/// - the torrent `unknown`: one seeder.
+///
+/// Its share folder has what the first two torrents are made of, and a folder `course` with a file.
+pub(crate) struct Fixture {
+    pub(crate) dashboard: Dashboard,
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Observer,
+    pub(crate) journal: Journal,
+    pub(crate) door: Door,
+    pub(crate) opener: FakeOpener,
+    pub(crate) library: Library,
+    pub(crate) film: InfoHash,
+    pub(crate) hostile: InfoHash,
+    pub(crate) unknown: InfoHash,
+    /// Holds the folders `torrents` and `share`.
+    pub(crate) folder: TempDir,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (torrents, share) = (folder.path().join("torrents"), folder.path().join("share"));
+        fs::create_dir_all(&torrents).unwrap();
+        fs::create_dir_all(share.join("course")).unwrap();
+        fs::write(share.join("course/notes.txt"), "notes").unwrap();
+        fs::write(share.join("film.mkv"), [7; 40_000]).unwrap();
+        let (film, bytes) = torrent(Create::new(share.join("film.mkv")));
+        fs::write(torrents.join("film.torrent"), bytes).unwrap();
+        let (hostile, bytes) = torrent(Create::new(share.join("course/notes.txt")).name(HOSTILE_NAME));
+        fs::write(torrents.join("hostile.torrent"), bytes).unwrap();
+        let unknown = InfoHash::new([0xab; 20]);
+
+        let config = Config { interval_jitter_percent: 0, max_pending_events: 1000, ..Config::default() };
+        let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap();
+        let shards = Arc::new(shards);
+        let clock = Clock::start();
+        for (info_hash, ip, name, left, event) in [
+            (film, "192.168.1.10", "-qB5010-", 0, AnnounceEvent::Started),
+            (film, "192.168.1.11", "-TR4060-", 10_000, AnnounceEvent::Started),
+            (film, "192.168.1.12", "-lt2080-", 40_000, AnnounceEvent::Started),
+            (film, "fd00::13", "-DE211s-", 20_000, AnnounceEvent::Paused),
+            (unknown, "192.168.1.10", "-qB5010-", 0, AnnounceEvent::Started),
+        ] {
+            announce(&shards, &clock, info_hash, ip, name, left, event);
+        }
+
+        let library = Library::open(LibraryConfig { torrents: Some(torrents) }).unwrap();
+        let failures = || Failures { http: 3, udp: 4 };
+        let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), failures).unwrap();
+        let (journal, opener) = (Journal::new(), FakeOpener::default());
+        let door = Door::new(opener.clone());
+        let share = Share::open(share).unwrap();
+        let config = DashboardConfig {
+            shards: Arc::clone(&shards),
+            clock,
+            observer: observer.clone(),
+            journal: journal.clone(),
+            door: door.clone(),
+            library: library.clone(),
+            maker: Some(Maker::new(share.clone(), library.clone())),
+            digests: Some(Digests::new(share, library.clone())),
+            host_names: Vec::new(),
+            only_known: false,
+        };
+        let dashboard = Dashboard::new(config);
+        Self { dashboard, shards, clock, observer, journal, door, opener, library, film, hostile, unknown, folder }
+    }
+
+    pub(crate) fn share(&self) -> PathBuf {
+        self.folder.path().join("share")
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        self.send(VIEWER, Method::GET, target, Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, target: &str, body: impl Into<Body>) -> Answer {
+        self.send(OPERATOR, Method::POST, target, body.into()).await
+    }
+
+    pub(crate) async fn delete(&self, target: &str) -> Answer {
+        self.send(OPERATOR, Method::DELETE, target, Body::empty()).await
+    }
+
+    /// As a browser or a script on the machine `from` would. A body that begins with `{` is sent as JSON.
+    pub(crate) async fn send(&self, from: &str, method: Method, target: &str, body: Body) -> Answer {
+        let mut request = request(from, method, target, Body::empty());
+        let body = body.collect().await.unwrap().to_bytes();
+        if body.starts_with(b"{") {
+            request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        }
+        *request.body_mut() = body.into();
+        Answer::read(self.respond(request).await).await
+    }
+
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
+        self.dashboard.router().oneshot(request).await.unwrap()
+    }
+
+    /// Asks again until the answer is as wanted: what is shown of the tracker is up to two seconds old.
+    pub(crate) async fn get_until(&self, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let started = std::time::Instant::now();
+        loop {
+            let answer = self.get(target).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(started.elapsed() < DEADLINE, "{target} never became as wanted; at last it was {answer:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.observer.finish();
+    }
+}
+
+/// A request for [`HOST_NAME`] from there; one that changes something comes from a page of that host.
+pub(crate) fn request(from: &str, method: Method, target: &str, body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(&method).uri(target).header(HOST, HOST_NAME).body(body).unwrap();
+    if method != Method::GET {
+        request.headers_mut().insert(ORIGIN, format!("http://{HOST_NAME}").parse().unwrap());
+    }
+    let from: SocketAddr = from.parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(from));
+    request
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    async fn read(response: Response) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Holds that it is a problem of this status, and returns its sentence.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: StatusCode) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        let sentence = self.json()["error"].as_str().expect("a sentence").to_owned();
+        assert!(sentence.len() > 15, "{sentence}");
+        sentence
+    }
+}
+
+/// Takes no ports.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeOpener(Arc<FakeOpenerState>);
+
+#[derive(Debug, Default)]
+struct FakeOpenerState {
+    refusal: Mutex<Option<String>>,
+    serving: AtomicU32,
+}
+
+impl FakeOpener {
+    /// Fails from now on with this line, or not.
+    pub(crate) fn refuse(&self, refusal: Option<&str>) {
+        *self.0.refusal.lock().unwrap() = refusal.map(str::to_owned);
+    }
+
+    /// How many servers run.
+    pub(crate) fn serving(&self) -> u32 {
+        self.0.serving.load(Ordering::SeqCst)
+    }
+}
+
+impl Opener for FakeOpener {
+    fn open(&self) -> Result<Opened, OpenError> {
+        if let Some(refusal) = &*self.0.refusal.lock().unwrap() {
+            return Err(OpenError(refusal.clone()));
+        }
+        self.0.serving.fetch_add(1, Ordering::SeqCst);
+        let state = Arc::clone(&self.0);
+        Ok(Opened {
+            addresses: vec!["0.0.0.0:6969".parse().unwrap(), "[::]:6969".parse().unwrap()],
+            announce_urls: vec!["http://192.168.1.1:6969/announce".into(), "udp://192.168.1.1:6969/announce".into()],
+            serve: Box::new(move |stop| {
+                Box::pin(async move {
+                    stop.await;
+                    state.serving.fetch_sub(1, Ordering::SeqCst);
+                    Ok(())
+                })
+            }),
+        })
+    }
+}
+
+/// Makes a torrent.
+pub(crate) fn torrent(create: Create) -> (InfoHash, Vec<u8>) {
+    let created = create.plan().unwrap().hash(&AtomicBool::new(false), |_| {}).unwrap();
+    (created.info_hash().to_string().parse().unwrap(), created.as_bytes().to_vec())
+}
+
+/// Announces, as a client at port 6881 of `ip` whose peer id begins with `name`.
+pub(crate) fn announce(
+    shards: &Shards,
+    clock: &Clock,
+    info_hash: InfoHash,
+    ip: &str,
+    name: &str,
+    left: u64,
+    event: AnnounceEvent,
+) {
+    let mut peer_id = [b'x'; 20];
+    peer_id[..name.len()].copy_from_slice(name.as_bytes());
+    let remote: IpAddr = ip.parse().unwrap();
+    let request = AnnounceRequest {
+        info_hash,
+        peer_id: PeerId::new(peer_id),
+        key: PeerKey::NONE,
+        remote,
+        local: if remote.is_ipv4() { [192, 168, 1, 1].into() } else { "fd00::1".parse().unwrap() },
+        claimed_ip: None,
+        port: 6881,
+        uploaded: 0,
+        downloaded: 0,
+        left: Some(left),
+        event: Some(event),
+        numwant: Some(0),
+        families: Families::Both,
+        peer_ids: false,
+    };
+    shards.announce(clock.now(), &mut StdRng::seed_from_u64(2), &request, &mut Peers::default()).unwrap();
+}
