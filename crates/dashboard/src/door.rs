@@ -224,12 +224,9 @@ mod tests {
     type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
     /// An opener of nothing, whose servers are what `serve` makes of the sign to stop.
-    fn opener<F: Future<Output = Outcome> + Send>(
+    fn opener<F: Future<Output = Outcome> + Send + 'static>(
         serve: impl Fn(Stop) -> F + Clone + Send + Sync + 'static,
-    ) -> impl Opener
-    where
-        F: 'static,
-    {
+    ) -> impl Opener {
         Opens(move || {
             let serve = serve.clone();
             Ok(Opened {

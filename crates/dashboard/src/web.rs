@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use tracker_core::Shards;
 use tracker_host::Clock;
 
@@ -21,6 +22,9 @@ use crate::{Digests, Door, Journal, Library, Maker, Observer};
 
 use access::Token;
 pub use server::Server;
+
+/// Bytes of a request's body, at most, on routes that do not say otherwise: what pages send is a few fields.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// What a dashboard is put together from. The embedder brings it.
 #[derive(Debug, Clone)]
@@ -79,6 +83,7 @@ impl Dashboard {
     /// All that is served: page, API, metrics. Every request must carry the address it came from, as
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
-        Router::new().merge(pages::router()).merge(api::router()).with_state(self.clone())
+        let routes = Router::new().merge(pages::router()).merge(api::router());
+        access::guarded(routes, self).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone())
     }
 }

@@ -1,16 +1,71 @@
 //! Who may look, and who may change things.
+//!
+//! What stands before every route asks, in this order:
+//!
+//! - Does the tracker's address policy admit the sender? Whoever may use the tracker may look.
+//! - Does the sender know this machine by a name that is its own? Otherwise it may be a browser with a page of another site
+//!   whose name was turned to this machine (DNS rebinding).
+//! - Is it a request that changes something, sent by a page of another site? A browser takes the rights of its user
+//!   everywhere.
+//! - Is it the operator? That is who comes over loopback, or knows the token: from the URL that is printed at the start,
+//!   which leaves it in a cookie, or in a header `Authorization: Bearer TOKEN`.
+//!
+//! A proxy on this machine brings everybody over loopback. Who comes through one is a viewer without the token, if the proxy
+//! tells that it is one by `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on the `Host` by which it was asked.
+//! One that does neither makes an operator of everybody it serves, and the address policy knows none of them apart: so must a
+//! proxy decide itself whom it serves.
+
+mod host;
+mod token;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
+use axum::Router;
+use axum::extract::rejection::ExtensionRejection;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, FORWARDED, ORIGIN, REFERRER_POLICY, SET_COOKIE, VIA,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, SameSite};
+use tracker_host::Seldom;
 
+use host::Host;
+pub(crate) use token::Token;
+
+use super::Dashboard;
 use super::problem::Problem;
 
-/// The secret of those who may change things.
-#[derive(Clone)]
-pub(crate) struct Token(String);
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What browsers are told with every answer: to run, load and show nothing but what comes from here as a file of its own, in
+/// no frame, and to tell other sites nothing.
+const PROTECTION: [(HeaderName, HeaderValue); 5] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+    ),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    // With `no-referrer` the forms of our own pages would be sent with `Origin: null`.
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// How often wrong tokens are told of.
+static WRONG_TOKENS: Seldom = Seldom::new(Duration::from_secs(60));
 
 /// What the sender of a request may do. A handler takes it as an argument to show what can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,27 +94,445 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Role::from_request_parts(parts, state).await {
             Ok(Role::Operator) => Ok(Self),
-            Ok(Role::Viewer) => Err(Problem::new(
-                StatusCode::FORBIDDEN,
+            Ok(Role::Viewer) => Err(forbidden(
                 "this is for whoever runs the tracker: open the address that the tracker printed at its start",
             )),
         }
     }
 }
 
-impl Token {
-    /// A new one, of 128 random bits.
-    pub(crate) fn draw() -> Self {
-        Self(format!("{:032x}", rand::random::<u128>()))
+/// These routes, with what stands before them all.
+pub(super) fn guarded(routes: Router<Dashboard>, dashboard: &Dashboard) -> Router<Dashboard> {
+    routes.layer(middleware::from_fn_with_state(dashboard.clone(), guard))
+}
+
+/// Lets a request through to its route, or answers it.
+async fn guard(
+    State(dashboard): State<Dashboard>,
+    remote: Result<ConnectInfo<SocketAddr>, ExtensionRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut response = match remote {
+        Ok(ConnectInfo(remote)) => match admit(&dashboard, remote, &request) {
+            Ok(Admitted::As(role)) => {
+                request.extensions_mut().insert(role);
+                next.run(request).await
+            }
+            Ok(Admitted::After(answer)) => answer,
+            Err(problem) => refusal(problem, request.headers()),
+        },
+        // Nothing can be said of who asks.
+        Err(missing) => missing.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.extend(PROTECTION);
+    // What may be kept says so itself.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What becomes of a request that is not refused.
+enum Admitted {
+    /// It goes to its route.
+    As(Role),
+    /// This is answered first.
+    After(Response),
+}
+
+fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result<Admitted, Problem> {
+    let config = &dashboard.0.config;
+    if !config.shards.config().access.admits(remote.ip()) {
+        return Err(forbidden(format!(
+            "the tracker does not serve your address {}; whoever runs it can let you in with --allow",
+            remote.ip().to_canonical()
+        )));
+    }
+    let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;
+    if let Some(name) = host.as_ref().and_then(|host| host.unknown(&config.host_names)) {
+        return Err(forbidden(format!(
+            "the tracker does not know its machine by the name {name:?}; open the page by an address of the machine, or \
+             start the tracker with --host-name and this name"
+        )));
+    }
+    if !request.method().is_safe() && is_of_another_site(request.headers(), host.as_ref()) {
+        return Err(forbidden("a page of another site has sent this, so that it is not done"));
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    let token = &dashboard.0.token;
+    if let Some((given, uri)) = token_in_uri(request) {
+        if !token.is(given) {
+            return Err(wrong_token(remote));
+        }
+        let cookie = Cookie::build((cookie_name(host.as_ref()), token.as_str()))
+            .http_only(true)
+            .same_site(SameSite::Strict)
+            .path("/");
+        let answer = ([(SET_COOKIE, cookie.to_string())], Redirect::to(&uri)).into_response();
+        return Ok(Admitted::After(answer));
+    }
+    if let Some(given) = bearer(request.headers()) {
+        return if token.is(given) { Ok(Admitted::As(Role::Operator)) } else { Err(wrong_token(remote)) };
+    }
+    // A token of an earlier start, or of a tracker that was here before, is none.
+    let cookies = CookieJar::from_headers(request.headers());
+    let has_cookie = cookies.get(&cookie_name(host.as_ref())).is_some_and(|cookie| token.is(cookie.value()));
+    let is_operator = has_cookie || is_at_this_machine(remote, request.headers(), host.as_ref());
+    Ok(Admitted::As(if is_operator { Role::Operator } else { Role::Viewer }))
+}
+
+/// Whether a browser says that a page of another site sent a request. What is no browser says nothing.
+fn is_of_another_site(headers: &HeaderMap, host: Option<&Host>) -> bool {
+    let is_other_origin = headers
+        .get_all(ORIGIN)
+        .iter()
+        .any(|origin| !origin.to_str().is_ok_and(|origin| host.is_some_and(|host| host.is_origin(origin))));
+    // `none` is the user himself; `same-site` is anything on another port of this machine.
+    is_other_origin || headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none")
+}
+
+/// Whether a request was sent on this machine, and not only passed on there.
+fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<&Host>) -> bool {
+    remote.ip().to_canonical().is_loopback()
+        && [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().all(|header| !headers.contains_key(header))
+        && host.is_none_or(Host::is_loopback)
+}
+
+/// The token in the query of a request for something to look at, and the URI without it.
+fn token_in_uri(request: &Request) -> Option<(&str, String)> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let token = request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
+    let others = request.uri().query()?.split('&').filter(|pair| !pair.starts_with("token=") && !pair.is_empty());
+    // Two slashes would begin the name of another host.
+    let mut uri = format!("/{}", request.uri().path().trim_start_matches(['/', '\\']));
+    for (index, pair) in others.enumerate() {
+        uri.push(if index == 0 { '?' } else { '&' });
+        uri.push_str(pair);
+    }
+    Some((token, uri))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
+}
+
+/// Browsers have the same cookies for all ports of a host.
+fn cookie_name(host: Option<&Host>) -> String {
+    format!("tracker-{}", host.map_or(80, Host::port))
+}
+
+fn wrong_token(remote: SocketAddr) -> Problem {
+    if let Some(unsaid) = WRONG_TOKENS.pass() {
+        tracing::warn!(remote = %remote.ip(), unsaid, "a wrong token was refused");
+    }
+    forbidden("this token is not, or no longer, right: the tracker makes a new one at each start, and prints it")
+}
+
+fn forbidden(sentence: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, sentence)
+}
+
+/// A problem for who may not have a page: a sentence in a browser's window, JSON for all others.
+fn refusal(problem: Problem, headers: &HeaderMap) -> Response {
+    let accepts = |kind: &str| {
+        headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains(kind))
+    };
+    if accepts("text/html") {
+        (problem.status, format!("{}\n", problem.error)).into_response()
+    } else {
+        problem.into_response()
     }
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token")
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::header::{COOKIE, HOST, LOCATION};
+    use axum::http::request::Builder;
+    use axum::routing::{get, post};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tower::ServiceExt;
+    use tracker_core::{Access, Config, Instant, Shards};
+    use tracker_host::Clock;
+
+    use super::*;
+    use crate::{
+        DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, Observer, OpenError, Opened, Opener,
+    };
+
+    const LAN: &str = "192.168.1.9";
+    const LOOPBACK: &str = "127.0.0.1";
+
+    struct NoPorts;
+
+    impl Opener for NoPorts {
+        fn open(&self) -> Result<Opened, OpenError> {
+            Err(OpenError("there are no ports here".into()))
+        }
+    }
+
+    fn dashboard(access: Access) -> Dashboard {
+        let config = Config { access, ..Config::default() };
+        let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap());
+        let clock = Clock::fixed(Instant::ZERO);
+        let library = Library::open(LibraryConfig::default()).unwrap();
+        Dashboard::new(DashboardConfig {
+            observer: Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).unwrap(),
+            shards,
+            clock,
+            journal: Journal::new(),
+            door: Door::new(NoPorts),
+            library,
+            maker: None,
+            digests: None,
+            host_names: vec!["lab-pc".into()],
+            only_known: false,
+        })
+    }
+
+    struct Answer {
+        status: StatusCode,
+        headers: HeaderMap,
+        text: String,
+    }
+
+    async fn answer(dashboard: &Dashboard, remote: &str, request: Builder) -> Answer {
+        let routes = Router::new()
+            .route("/", get(async |role: Role| format!("{role:?}")))
+            .route("/kept", get(async || [(CACHE_CONTROL, "max-age=3600")]))
+            .route("/change", post(async |_: Operator| "changed"));
+        let app = guarded(routes, dashboard).with_state(dashboard.clone());
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(remote.parse().unwrap(), 50_000)));
+        let (parts, body) = app.oneshot(request).await.unwrap().into_parts();
+        let text = String::from_utf8(to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    fn look(host: &str) -> Builder {
+        Request::get("/").header(HOST, host)
+    }
+
+    fn change(host: &str) -> Builder {
+        Request::post("/change").header(HOST, host)
+    }
+
+    #[track_caller]
+    fn assert_refused(answer: &Answer, words: &str) {
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text);
+        assert!(answer.text.contains(words), "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn looking_is_for_those_who_may_use_the_tracker() {
+        let dashboard = dashboard(Access::default());
+        for remote in [LAN, LOOPBACK, "fd77::9", "::ffff:10.0.0.1"] {
+            assert_eq!(answer(&dashboard, remote, look("192.168.1.5:6970")).await.text, "Viewer", "{remote}");
+        }
+        for remote in ["203.0.113.9", "::ffff:203.0.113.9"] {
+            let refused = answer(&dashboard, remote, look("192.168.1.5:6970")).await;
+            assert_refused(&refused, "does not serve your address 203.0.113.9;");
+            // Not with a token, either.
+            let request = look("192.168.1.5").header(AUTHORIZATION, format!("Bearer {}", dashboard.token()));
+            assert_refused(&answer(&dashboard, remote, request).await, "--allow");
+        }
+        let everybody = self::dashboard(Access::All);
+        assert_eq!(answer(&everybody, "203.0.113.9", look("192.168.1.5:6970")).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn names_that_are_not_the_machines_are_refused() {
+        let dashboard = dashboard(Access::default());
+        for host in ["lab-pc:6970", "LAB-PC", "192.168.1.5:6970", "[fd77::1]:6970", "localhost:6970"] {
+            assert_eq!(answer(&dashboard, LAN, look(host)).await.status, StatusCode::OK, "{host}");
+        }
+        for remote in [LAN, LOOPBACK] {
+            for request in
+                [look("evil.example:6970"), change("evil.example:6970"), Request::get("http://evil.example/")]
+            {
+                let refused = answer(&dashboard, remote, request).await;
+                assert_refused(&refused, "evil.example");
+                assert!(refused.text.contains("--host-name"), "{}", refused.text);
+            }
+        }
+        let twice = look("127.0.0.1").header(HOST, "evil.example");
+        assert_eq!(answer(&dashboard, LOOPBACK, twice).await.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer(&dashboard, LAN, Request::get("/")).await.status, StatusCode::OK, "no browser");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_json_or_a_line_in_a_window() {
+        let dashboard = dashboard(Access::default());
+        let json = answer(&dashboard, LAN, look("<script>")).await;
+        assert_eq!(json.status, StatusCode::BAD_REQUEST);
+        assert_eq!(json.headers["content-type"], "application/json");
+        let json = answer(&dashboard, LAN, look("evil.example")).await;
+        assert!(json.text.starts_with("{\"error\":\"the tracker does not know"), "{}", json.text);
+        let line = answer(&dashboard, LAN, look("evil.example").header(ACCEPT, "text/html,*/*")).await;
+        assert!(line.text.starts_with("the tracker does not know"), "{}", line.text);
+        assert_eq!(line.headers["content-type"], "text/plain; charset=utf-8");
+    }
+
+    #[tokio::test]
+    async fn operators_come_over_loopback() {
+        let dashboard = dashboard(Access::default());
+        for (remote, host, is_operator) in [
+            (LOOPBACK, "localhost:6970", true),
+            (LOOPBACK, "127.0.0.1:6970", true),
+            ("127.0.0.77", "127.0.0.77:6970", true),
+            ("::1", "[::1]:6970", true),
+            ("::ffff:127.0.0.1", "127.0.0.1:6970", true),
+            (LAN, "192.168.1.5:6970", false),
+            (LAN, "localhost:6970", false),
+            // A proxy that passes on the name.
+            (LOOPBACK, "lab-pc", false),
+            (LOOPBACK, "192.168.1.5:6970", false),
+        ] {
+            let role = if is_operator { "Operator" } else { "Viewer" };
+            assert_eq!(answer(&dashboard, remote, look(host)).await.text, role, "{remote} {host}");
+            let changed = answer(&dashboard, remote, change(host)).await;
+            if is_operator {
+                assert_eq!(changed.text, "changed", "{remote} {host}");
+            } else {
+                assert_refused(&changed, "for whoever runs the tracker");
+            }
+        }
+        assert_eq!(answer(&dashboard, LOOPBACK, Request::get("/")).await.text, "Operator", "no browser");
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_through_a_proxy_needs_the_token() {
+        let dashboard = dashboard(Access::default());
+        for (header, value) in [
+            ("forwarded", "for=10.0.0.7"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-for", ""),
+            ("x-real-ip", "10.0.0.7"),
+            ("via", "1.1 proxy"),
+        ] {
+            let request = || look("localhost:6970").header(header, value);
+            assert_eq!(answer(&dashboard, LOOPBACK, request()).await.text, "Viewer", "{header}");
+            let with_token = request().header(AUTHORIZATION, format!("Bearer {}", dashboard.token()));
+            assert_eq!(answer(&dashboard, LOOPBACK, with_token).await.text, "Operator", "{header}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_in_the_url_becomes_a_cookie() {
+        let dashboard = dashboard(Access::default());
+        let token = dashboard.token();
+        for (uri, location) in [
+            (format!("/?token={token}"), "/"),
+            (format!("/?search=a&token={token}&page=2"), "/?search=a&page=2"),
+            (format!("/torrents?token={token}&token={token}"), "/torrents"),
+            (format!("//evil.example/?token={token}"), "/evil.example/"),
+            (format!("/\\evil.example/?token={token}"), "/evil.example/"),
+        ] {
+            let given = answer(&dashboard, LAN, Request::get(&uri).header(HOST, "lab-pc:6970")).await;
+            assert_eq!(
+                (given.status, &given.headers[LOCATION]),
+                (StatusCode::SEE_OTHER, &HeaderValue::from_static(location)),
+                "{uri}"
+            );
+            let cookie = given.headers[SET_COOKIE].to_str().unwrap();
+            assert_eq!(cookie, format!("tracker-6970={token}; HttpOnly; SameSite=Strict; Path=/"));
+        }
+
+        let with = |cookie: String| look("lab-pc:6970").header(COOKIE, cookie);
+        let role = |cookie: String| answer(&dashboard, LAN, with(cookie));
+        assert_eq!(role(format!("a=b; tracker-6970={token}")).await.text, "Operator");
+        let changed =
+            answer(&dashboard, LAN, change("lab-pc:6970").header(COOKIE, format!("tracker-6970={token}"))).await;
+        assert_eq!(changed.text, "changed");
+        // Of another tracker on this machine, or of an earlier start.
+        assert_eq!(role(format!("tracker-6971={token}")).await.text, "Viewer");
+        assert_eq!(role(format!("tracker-6970={}", token.replace(char::is_numeric, "z"))).await.text, "Viewer");
+    }
+
+    #[tokio::test]
+    async fn wrong_tokens_are_refused() {
+        let dashboard = dashboard(Access::default());
+        let other = Token::draw();
+        for given in ["", "x", other.as_str(), &dashboard.token()[1..]] {
+            // Also to who needs none.
+            for remote in [LAN, LOOPBACK] {
+                let in_url = Request::get(format!("/?token={given}"));
+                let refused = answer(&dashboard, remote, in_url).await;
+                assert_refused(&refused, "this token is not");
+                assert!(!refused.headers.contains_key(SET_COOKIE));
+                let in_header = look("127.0.0.1").header(AUTHORIZATION, format!("Bearer {given}"));
+                assert_refused(&answer(&dashboard, remote, in_header).await, "this token is not");
+            }
+        }
+        let bearer = change("lab-pc").header(AUTHORIZATION, format!("bearer {}", dashboard.token()));
+        assert_eq!(answer(&dashboard, LAN, bearer).await.text, "changed");
+        let in_url = Request::post(format!("/change?token={}", dashboard.token()));
+        assert_refused(&answer(&dashboard, LAN, in_url).await, "for whoever runs the tracker");
+    }
+
+    #[tokio::test]
+    async fn pages_of_other_sites_change_nothing() {
+        let dashboard = dashboard(Access::default());
+        let cookie = format!("tracker-6970={}", dashboard.token());
+        for (remote, host) in [(LOOPBACK, "127.0.0.1:6970"), (LAN, "lab-pc:6970")] {
+            let request = || change(host).header(COOKIE, &cookie);
+            for (header, value, is_own) in [
+                ("origin", format!("http://{host}"), true),
+                ("origin", format!("https://{host}"), true),
+                ("origin", "http://evil.example".into(), false),
+                ("origin", "http://127.0.0.1:8000".into(), false),
+                ("origin", "null".into(), false),
+                ("sec-fetch-site", "same-origin".into(), true),
+                ("sec-fetch-site", "none".into(), true),
+                ("sec-fetch-site", "same-site".into(), false),
+                ("sec-fetch-site", "cross-site".into(), false),
+            ] {
+                let answer = answer(&dashboard, remote, request().header(header, &value)).await;
+                if is_own {
+                    assert_eq!(answer.text, "changed", "{header}: {value}");
+                } else {
+                    assert_refused(&answer, "another site");
+                }
+            }
+            let both = request().header("origin", format!("http://{host}")).header("sec-fetch-site", "cross-site");
+            assert_refused(&answer(&dashboard, remote, both).await, "another site");
+            let two = request().header("origin", format!("http://{host}")).header("origin", "http://evil.example");
+            assert_refused(&answer(&dashboard, remote, two).await, "another site");
+            // A link to the page is none of it.
+            let link = look(host).header("sec-fetch-site", "cross-site");
+            assert_eq!(answer(&dashboard, remote, link).await.status, StatusCode::OK);
+        }
+        let no_host = Request::post("/change").header("origin", "http://127.0.0.1:6970");
+        assert_refused(&answer(&dashboard, LOOPBACK, no_host).await, "another site");
+    }
+
+    #[tokio::test]
+    async fn every_answer_protects_its_reader() {
+        let dashboard = dashboard(Access::default());
+        for (remote, request, status) in [
+            (LAN, look("lab-pc"), StatusCode::OK),
+            (LAN, change("lab-pc"), StatusCode::FORBIDDEN),
+            (LAN, look("evil.example"), StatusCode::FORBIDDEN),
+            (LAN, Request::get("/nowhere"), StatusCode::NOT_FOUND),
+            (LAN, Request::delete("/"), StatusCode::METHOD_NOT_ALLOWED),
+            (LAN, Request::get(format!("/?token={}", dashboard.token())), StatusCode::SEE_OTHER),
+            ("203.0.113.9", look("lab-pc"), StatusCode::FORBIDDEN),
+        ] {
+            let answer = answer(&dashboard, remote, request).await;
+            assert_eq!(answer.status, status);
+            for (name, value) in PROTECTION {
+                assert_eq!(answer.headers.get_all(&name).iter().collect::<Vec<_>>(), [value], "{status} {name}");
+            }
+            assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{status}");
+            assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control-")));
+        }
+        assert_eq!(answer(&dashboard, LAN, Request::get("/kept")).await.headers[CACHE_CONTROL], "max-age=3600");
     }
 }

@@ -1,0 +1,48 @@
+//! The secret of those who may change things.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+/// The secret of those who may change things.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// A new one, of 128 random bits.
+    pub(crate) fn draw() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// Whether somebody knows it, found out in a time that tells nothing about how much of it is right.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.0.as_bytes().ct_eq(text.as_bytes()).into()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_is_it() {
+        let token = Token::draw();
+        assert_eq!(token.as_str().len(), 32);
+        assert!(token.is(token.as_str()));
+        for other in ["", &token.as_str()[1..], &token.as_str().to_uppercase().replace(char::is_numeric, "A")] {
+            assert!(!token.is(other), "{other}");
+        }
+        assert_ne!(token.as_str(), Token::draw().as_str());
+        assert!(!format!("{token:?}").contains(token.as_str()));
+    }
+}
