@@ -69,6 +69,10 @@ pub struct Config {
     /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of about 170 bytes each.
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
+    /// Whether it is an [event](crate::EventKind::PeerUpdated) that a peer announces again. Defaults to `true`. Whoever wants
+    /// to know only who comes, completes and goes saves the many others by `false`: an announce costs as much then as when
+    /// nobody listens.
+    pub update_events: bool,
 
     /// How much is kept of each peer. Defaults to all there is to tell.
     pub memory: Memory,
@@ -109,6 +113,7 @@ impl Default for Config {
             max_numwant: 200,
             max_scrape_hashes: 128,
             max_pending_events: 0,
+            update_events: true,
             memory: Memory::Full,
             access: Access::default(),
             torrents: Arc::default(),

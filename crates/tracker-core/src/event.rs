@@ -27,7 +27,7 @@ pub enum EventKind {
     SwarmDropped,
     /// A peer announced that was not in the swarm.
     PeerJoined(Peer),
-    /// A peer of the swarm announced again.
+    /// A peer of the swarm announced again. Only when [`Config::update_events`](crate::Config::update_events) is set.
     PeerUpdated {
         /// The peer, as it is now.
         peer: Peer,

@@ -118,6 +118,7 @@ mod swarm;
 mod swarms;
 mod totals;
 mod tracker;
+mod walk;
 
 pub use access::{Access, TorrentPolicy, Verdict};
 pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, Warning};
@@ -133,6 +134,7 @@ pub use shards::Shards;
 pub use swarm::SwarmView;
 pub use totals::Totals;
 pub use tracker::Tracker;
+pub use walk::{Passage, Walk};
 
 /// The README's example must compile and run.
 #[cfg(doctest)]

@@ -90,8 +90,8 @@ impl<E: Entry> Pool<E> {
         self.entries.len()
     }
 
-    pub(crate) fn members(&self) -> impl Iterator<Item = Member> {
-        (0..self.len()).map(|position| self.member(position))
+    pub(crate) fn members(&self, positions: Range<usize>) -> impl Iterator<Item = Member> {
+        positions.map(|position| self.member(position))
     }
 
     pub(crate) fn entry(&self, position: usize) -> E {

@@ -1,6 +1,7 @@
 //! The peers of one torrent.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use crate::detail::Detail;
 use crate::entry::{EntryV4, EntryV6};
@@ -38,9 +39,20 @@ impl<'t> SwarmView<'t> {
 
     /// The peers, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = Peer> + use<'t> {
+        self.peers_at(0..self.len())
+    }
+
+    /// The peers at these places, out of those from 0 to the number of peers; fewer where there are not so many. For those who
+    /// do not want to look at a large swarm at once. Peers change their places when others come and go.
+    pub fn peers_at(&self, places: Range<usize>) -> impl Iterator<Item = Peer> + use<'t> {
         let Self { swarm, rules } = *self;
-        let v6 = swarm.v6.iter().flat_map(|v6| v6.members());
-        swarm.v4.members().chain(v6).map(|member| member.peer(&rules.lifetimes))
+        let v4_len = swarm.v4.len();
+        let v4 = places.start.min(v4_len)..places.end.min(v4_len);
+        let v6 = swarm.v6.iter().flat_map(move |v6| {
+            let place = |place: usize| place.saturating_sub(v4_len).min(v6.len());
+            v6.members(place(places.start)..place(places.end))
+        });
+        swarm.v4.members(v4).chain(v6).map(|member| member.peer(&rules.lifetimes))
     }
 }
 

@@ -63,6 +63,11 @@ impl Swarms {
         self.blocks.iter().flatten().flatten()
     }
 
+    /// What is at a place, if there is such a place. Some are free.
+    pub(crate) fn at(&self, place: usize) -> Option<Option<&Swarm>> {
+        self.blocks.get(place / BLOCK)?.get(place % BLOCK).map(Option::as_ref)
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = SwarmId> {
         self.by_info_hash.iter().copied()
     }

@@ -16,7 +16,8 @@ use crate::swarm::{Swarm, Swept};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, PeerKey, Peers, ScrapeError, SwarmCounts, SwarmView, TorrentPolicy, Totals, Verdict, Warning, access,
+    Instant, Passage, PeerKey, Peers, ScrapeError, SwarmCounts, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
+    Warning, access,
 };
 
 /// Peers and swarms that one call of [`Tracker::expire`] looks at: a millisecond's work, so that announces do not wait.
@@ -286,6 +287,25 @@ impl Tracker {
         self.swarms.iter().map(|swarm| (swarm.info_hash, SwarmView::new(swarm, &self.rules)))
     }
 
+    /// Goes on with a walk, as far as `budget` steps lead, which are taken from it. A free place is a step, too. Says whether
+    /// there is more.
+    pub(crate) fn walk(&self, walk: &mut Walk, budget: &mut usize, mut look: impl FnMut(Passage<'_>)) -> bool {
+        while let Some(swarm) = self.swarms.at(walk.place) {
+            if *budget == 0 {
+                return true;
+            }
+            let Some(swarm) = swarm else {
+                *budget -= 1;
+                walk.place += 1;
+                continue;
+            };
+            let (info_hash, swarm) = (swarm.info_hash, SwarmView::new(swarm, &self.rules));
+            let peers = walk.pass(info_hash, swarm, budget);
+            look(Passage { info_hash, swarm, peers });
+        }
+        false
+    }
+
     /// How it is set up.
     pub fn config(&self) -> &Config {
         &self.config
@@ -400,7 +420,9 @@ impl Tracker {
             let completed = member.continue_from(&earlier);
             swarm.replace(rules, slot, &member);
             let peer = || member.peer(&rules.lifetimes);
-            events.push(now, info_hash, || EventKind::PeerUpdated { peer: peer(), moved_from });
+            if self.config.update_events {
+                events.push(now, info_hash, || EventKind::PeerUpdated { peer: peer(), moved_from });
+            }
             if completed {
                 events.push(now, info_hash, || EventKind::PeerCompleted(peer()));
                 swarm.complete();

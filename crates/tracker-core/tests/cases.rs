@@ -1049,6 +1049,19 @@ fn nobody_listens_unless_there_is_room_for_events() {
 }
 
 #[test]
+fn whoever_does_not_want_updates_gets_all_but_them() {
+    let config = Config { max_pending_events: 100, update_events: false, ..Config::default() };
+    let mut embedder = Embedder::new(config);
+    embedder.announce(&client(A));
+    embedder.announce(&client(A));
+    embedder.announce(&AnnounceRequest { port: 7000, ..client(A) });
+    embedder.announce(&AnnounceRequest { port: 7000, ..completed(client(A)) });
+    embedder.announce(&AnnounceRequest { port: 7000, ..stopped(client(A)) });
+    assert_eq!(happened(&mut embedder), ["created", "joined", "completed", "left"]);
+    assert_eq!(embedder.tracker.totals().dropped_events, 0);
+}
+
+#[test]
 fn events_that_nobody_takes_are_dropped_and_counted() {
     let mut embedder = Embedder::new(Config { max_pending_events: 3, ..Config::default() });
     for request in [client(A), client(B), client(C), completed(client(A))] {

@@ -146,6 +146,7 @@ impl World {
             max_scrape_hashes: choices.of(&[3, 128]),
             // All are taken after every operation.
             max_pending_events: choices.of(&[0, 1 << 16]),
+            update_events: true,
             access: match choices.below(4) {
                 0 => Access::Lan { own: vec!["203.0.113.0/24".parse().expect("a network")] },
                 1 => Access::Networks(vec!["10.77.0.0/16".parse().expect("a network")]),
