@@ -90,6 +90,29 @@ pub enum SkipReason {
     Special,
 }
 
+impl SkipReason {
+    /// Why a file or folder is left out, by its name alone, unless such are asked for.
+    ///
+    /// Junk is junk whether its name begins with a dot or not.
+    ///
+    /// ```
+    /// use metainfo::SkipReason;
+    ///
+    /// assert_eq!(SkipReason::of_name(".ssh"), Some(SkipReason::Hidden));
+    /// assert_eq!(SkipReason::of_name("Thumbs.db"), Some(SkipReason::Junk));
+    /// assert_eq!(SkipReason::of_name("notes.txt"), None);
+    /// ```
+    pub fn of_name(name: &str) -> Option<Self> {
+        if is_junk(name) {
+            Some(Self::Junk)
+        } else if name.starts_with('.') {
+            Some(Self::Hidden)
+        } else {
+            None
+        }
+    }
+}
+
 /// What lies below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
@@ -181,15 +204,11 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Judged by the name alone; junk is junk whether its name begins with a dot or not.
     fn unwanted(&self, name: &str) -> Option<SkipReason> {
-        if is_junk(name) {
-            (!self.options.include_junk).then_some(SkipReason::Junk)
-        } else if name.starts_with('.') {
-            (!self.options.include_hidden).then_some(SkipReason::Hidden)
-        } else {
-            None
-        }
+        SkipReason::of_name(name).filter(|reason| match reason {
+            SkipReason::Junk => !self.options.include_junk,
+            _ => !self.options.include_hidden,
+        })
     }
 
     /// Of the file or folder, through a link only where links are followed.
