@@ -1,5 +1,8 @@
 //! What the tracker had and did, over the last two days.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use tracker_core::Instant;
 
 /// What the tracker had at a moment, and did in the time before it.
@@ -39,6 +42,230 @@ pub enum Span {
 pub struct Series {
     /// Seconds between samples.
     pub step_secs: u32,
-    /// When each sample was taken, and what it was.
+    /// When each sample was taken, and what it was: of more than a second, the average, and the end. The last one may not be
+    /// complete. Samples are missing from a time in which nobody watched.
     pub samples: Vec<(Instant, Sample)>,
+}
+
+/// Samples at three resolutions. It takes about 300 KB when it is full.
+#[derive(Debug)]
+pub(crate) struct History {
+    last: Option<(Instant, Sample)>,
+    rings: [Ring; 3],
+}
+
+/// A look that comes so late stands for the time since the one before. One that comes later leaves a gap: who knows what was.
+const LATE: u32 = 10;
+
+impl Sample {
+    fn combine(self, other: Self, each: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            torrents: each(self.torrents, other.torrents),
+            seeders: each(self.seeders, other.seeders),
+            leechers: each(self.leechers, other.leechers),
+            announces: each(self.announces, other.announces),
+            scrapes: each(self.scrapes, other.scrapes),
+            errors: each(self.errors, other.errors),
+            completed: each(self.completed, other.completed),
+            download_rate: each(self.download_rate, other.download_rate),
+        }
+    }
+}
+
+impl Span {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 3] = [Self::TenMinutes, Self::TwoHours, Self::TwoDays];
+
+    /// How far it goes back.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::TenMinutes => 10 * 60,
+            Self::TwoHours => 2 * 60 * 60,
+            Self::TwoDays => 2 * 24 * 60 * 60,
+        })
+    }
+
+    /// Seconds between samples.
+    pub const fn step_secs(self) -> u32 {
+        match self {
+            Self::TenMinutes => 1,
+            Self::TwoHours => 10,
+            Self::TwoDays => 60,
+        }
+    }
+}
+
+impl History {
+    pub(crate) fn new() -> Self {
+        Self { last: None, rings: Span::ALL.map(Ring::new) }
+    }
+
+    /// Takes a sample in: one a second, if all goes well. One that is not later than the last is left out.
+    pub(crate) fn push(&mut self, now: Instant, sample: Sample) {
+        let first = match self.last {
+            Some((last, _)) if now <= last => return,
+            Some((last, _)) if now.as_secs() - last.as_secs() <= LATE => last.as_secs() + 1,
+            _ => now.as_secs(),
+        };
+        for second in first..=now.as_secs() {
+            self.rings.iter_mut().for_each(|ring| ring.push(second, sample));
+        }
+        self.last = Some((now, sample));
+    }
+
+    /// The last sample.
+    pub(crate) fn last(&self) -> Sample {
+        self.last.map(|(_, sample)| sample).unwrap_or_default()
+    }
+
+    pub(crate) fn series(&self, span: Span) -> Series {
+        let [by_second, by_ten, by_minute] = &self.rings;
+        let ring = match span {
+            Span::TenMinutes => by_second,
+            Span::TwoHours => by_ten,
+            Span::TwoDays => by_minute,
+        };
+        Series { step_secs: span.step_secs(), samples: ring.samples().collect() }
+    }
+}
+
+/// Samples at one resolution.
+#[derive(Debug)]
+struct Ring {
+    span: Span,
+    complete: VecDeque<(Instant, Sample)>,
+    current: Option<Average>,
+}
+
+/// The average of the samples of some seconds.
+#[derive(Debug)]
+struct Average {
+    /// The number of the step that the seconds belong to.
+    step: u32,
+    until: Instant,
+    sum: Sample,
+    count: u32,
+}
+
+impl Ring {
+    fn new(span: Span) -> Self {
+        Self { span, complete: VecDeque::new(), current: None }
+    }
+
+    /// Takes in the sample of the second that ends there. Seconds must come in order.
+    fn push(&mut self, second: u32, sample: Sample) {
+        let (until, step) = (Instant::from_secs(second), second.div_ceil(self.span.step_secs()));
+        if let Some(current) = self.current.as_mut().filter(|current| current.step == step) {
+            current.sum = current.sum.combine(sample, |sum, value| sum + value);
+            current.count += 1;
+            current.until = until;
+        } else {
+            let complete = self.current.replace(Average { step, until, sum: sample, count: 1 });
+            self.complete.extend(complete.map(|average| average.sample()));
+        }
+        while let Some(&(oldest, _)) = self.complete.front()
+            && until.since(oldest) >= self.span.duration()
+        {
+            self.complete.pop_front();
+        }
+    }
+
+    fn samples(&self) -> impl Iterator<Item = (Instant, Sample)> {
+        self.complete.iter().copied().chain(self.current.as_ref().map(Average::sample))
+    }
+}
+
+impl Average {
+    fn sample(&self) -> (Instant, Sample) {
+        let count = f64::from(self.count);
+        (self.until, self.sum.combine(self.sum, |sum, _| sum / count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(number: u32) -> Sample {
+        let number = f64::from(number);
+        Sample { seeders: number, announces: 2.0 * number, ..Sample::default() }
+    }
+
+    fn history(seconds: impl IntoIterator<Item = u32>) -> History {
+        let mut history = History::new();
+        seconds.into_iter().for_each(|second| history.push(Instant::from_secs(second), sample(second)));
+        history
+    }
+
+    /// When each sample ends, and how many seeders it has.
+    fn seeders(history: &History, span: Span) -> Vec<(u32, f64)> {
+        let series = history.series(span);
+        assert_eq!(series.step_secs, span.step_secs());
+        series.samples.iter().map(|(at, sample)| (at.as_secs(), sample.seeders)).collect()
+    }
+
+    #[test]
+    fn nothing_happened_before_the_start() {
+        let history = History::new();
+        assert_eq!(history.last(), Sample::default());
+        Span::ALL.iter().for_each(|&span| assert_eq!(seeders(&history, span), []));
+    }
+
+    #[test]
+    fn coarser_ones_are_averages_and_the_last_is_of_what_is_there() {
+        let history = history(1..=125);
+        assert_eq!(history.last(), sample(125));
+        let by_second = seeders(&history, Span::TenMinutes);
+        assert!(by_second.iter().copied().eq((1..=125).map(|second| (second, f64::from(second)))));
+        let by_ten = seeders(&history, Span::TwoHours);
+        assert_eq!((by_ten.len(), by_ten[0], by_ten[11], by_ten[12]), (13, (10, 5.5), (120, 115.5), (125, 123.0)));
+        assert_eq!(seeders(&history, Span::TwoDays), [(60, 30.5), (120, 90.5), (125, 123.0)]);
+        let (_, sample) = history.series(Span::TwoDays).samples[0];
+        assert_eq!((sample.announces, sample.leechers), (61.0, 0.0));
+    }
+
+    #[test]
+    fn each_goes_back_as_far_as_it_should() {
+        const DAY: u32 = 24 * 60 * 60;
+        let history = history(1..=3 * DAY);
+        for (span, first, len) in [
+            (Span::TenMinutes, 3 * DAY - 599, 600),
+            (Span::TwoHours, 3 * DAY - 7190, 720),
+            (Span::TwoDays, DAY + 60, 2880),
+        ] {
+            let samples = seeders(&history, span);
+            assert_eq!((samples.len(), samples[0].0, samples[len - 1].0), (len, first, 3 * DAY), "{span:?}");
+            assert!(samples.iter().zip(&samples[1..]).all(|(a, b)| b.0 - a.0 == span.step_secs()));
+        }
+    }
+
+    #[test]
+    fn a_late_look_stands_for_the_time_since_the_one_before() {
+        let history = history([1, 2, 5, 6]);
+        assert_eq!(seeders(&history, Span::TenMinutes), [(1, 1.0), (2, 2.0), (3, 5.0), (4, 5.0), (5, 5.0), (6, 6.0)]);
+        assert_eq!(seeders(&history, Span::TwoHours), [(6, 4.0)]);
+    }
+
+    #[test]
+    fn a_long_time_without_a_look_is_a_gap() {
+        let history = history([1, 2, 100, 101, 5000]);
+        let samples = [(1, 1.0), (2, 2.0), (100, 100.0), (101, 101.0), (5000, 5000.0)];
+        assert_eq!(seeders(&history, Span::TenMinutes), samples[4..]);
+        assert_eq!(seeders(&history, Span::TwoHours), [(2, 1.5), (100, 100.0), (101, 101.0), (5000, 5000.0)]);
+        assert_eq!(seeders(&history, Span::TwoDays), [(2, 1.5), (101, 100.5), (5000, 5000.0)]);
+    }
+
+    #[test]
+    fn time_that_stands_still_or_goes_back_changes_nothing() {
+        let history = history([0, 0, 5, 5, 3, 5, 6]);
+        assert_eq!(history.last(), sample(6));
+        let samples = seeders(&history, Span::TenMinutes);
+        assert!(samples.iter().map(|(at, _)| *at).eq(0..=6), "{samples:?}");
+    }
+
+    #[test]
+    fn the_end_of_time_is_reached() {
+        let history = history([u32::MAX - 1, u32::MAX]);
+        assert_eq!(seeders(&history, Span::TwoDays), [(u32::MAX, f64::from(u32::MAX) - 0.5)]);
+    }
 }

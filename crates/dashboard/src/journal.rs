@@ -1,21 +1,36 @@
 //! The last log lines, for those who look at the page.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
-use tracing::Level;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
 use tracker_core::InfoHash;
 
 /// The last log lines of the program, [`MAX_ENTRIES`](Self::MAX_ENTRIES) at most. Cheap to clone; all clones are one.
 ///
-/// It is filled by its [`layer`](Self::layer), so that the page shows what the log shows.
+/// It is filled by its [`layer`](Self::layer), so that the page shows what the log shows. What is long in a line is cut, so
+/// that all of them take some megabytes usually, and 40 MB at most.
 #[derive(Debug, Clone)]
 pub struct Journal(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    lines: Mutex<Lines>,
     changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// Their ids count up by one.
+    entries: VecDeque<Arc<JournalEntry>>,
+    /// The id of the last.
+    last: u64,
 }
 
 /// A line of the log.
@@ -56,9 +71,18 @@ impl Journal {
     /// Lines that are kept, at most. Older ones are forgotten.
     pub const MAX_ENTRIES: usize = 10_000;
 
+    /// Bytes of a message, at most.
+    pub const MAX_MESSAGE: usize = 1000;
+
+    /// Bytes of the value of a field, at most.
+    pub const MAX_VALUE: usize = 200;
+
+    /// Fields of a line, at most, those with a member of their own left out.
+    pub const MAX_FIELDS: usize = 12;
+
     /// An empty one.
     pub fn new() -> Self {
-        Self(Arc::new(Inner { changed: watch::Sender::new(0) }))
+        Self(Arc::new(Inner { lines: Mutex::default(), changed: watch::Sender::new(0) }))
     }
 
     /// What puts lines into it.
@@ -68,13 +92,46 @@ impl Journal {
 
     /// The last `limit` lines that pass the filter and have a larger id than `after`, oldest first.
     pub fn entries(&self, filter: &JournalFilter, after: u64, limit: usize) -> Vec<JournalEntry> {
-        _ = (filter, after, limit);
-        Vec::new()
+        // Whoever writes a line does not wait until they are looked through.
+        let later = self.lines().after(after);
+        let mut entries: Vec<JournalEntry> = later
+            .iter()
+            .rev()
+            .filter(|entry| filter.passes(entry))
+            .take(limit)
+            .map(|entry| (**entry).clone())
+            .collect();
+        entries.reverse();
+        entries
     }
 
     /// The id of the last line, as it changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
+    }
+
+    fn push(&self, mut entry: JournalEntry) {
+        let id = {
+            let mut lines = self.lines();
+            lines.last += 1;
+            entry.id = lines.last;
+            if lines.entries.len() == Self::MAX_ENTRIES {
+                lines.entries.pop_front();
+            }
+            lines.entries.push_back(Arc::new(entry));
+            lines.last
+        };
+        // Another thread's later line may have come first.
+        self.0.changed.send_if_modified(|last| {
+            let is_later = id > *last;
+            *last = id.max(*last);
+            is_later
+        });
+    }
+
+    /// A thread that panicked here has left nothing half-done.
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,4 +141,223 @@ impl Default for Journal {
     }
 }
 
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for JournalLayer {}
+impl Lines {
+    fn after(&self, id: u64) -> Vec<Arc<JournalEntry>> {
+        let later = usize::try_from(self.last.saturating_sub(id)).unwrap_or(usize::MAX).min(self.entries.len());
+        self.entries.range(self.entries.len() - later..).cloned().collect()
+    }
+}
+
+/// All lines but those for developers.
+impl Default for JournalFilter {
+    fn default() -> Self {
+        Self { level: Level::INFO, info_hash: None, address: None }
+    }
+}
+
+impl JournalFilter {
+    /// Whether it is one of those that are asked for.
+    pub fn passes(&self, entry: &JournalEntry) -> bool {
+        let is_at = |part: &String| entry.address.as_ref().is_some_and(|address| address.contains(part));
+        entry.level <= self.level
+            && (self.info_hash.is_none() || self.info_hash == entry.info_hash)
+            && self.address.as_ref().is_none_or(is_at)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for JournalLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut entry = JournalEntry {
+            id: 0,
+            at: SystemTime::now(),
+            level: *event.metadata().level(),
+            message: String::new(),
+            info_hash: None,
+            address: None,
+            fields: Vec::new(),
+        };
+        event.record(&mut Recorder(&mut entry));
+        self.0.push(entry);
+    }
+}
+
+/// Takes the fields of a line apart.
+struct Recorder<'e>(&'e mut JournalEntry);
+
+impl Recorder<'_> {
+    fn record(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let Self(entry) = self;
+        match field.name() {
+            "message" => entry.message = text(value, Journal::MAX_MESSAGE),
+            "address" | "remote" if entry.address.is_none() => entry.address = Some(text(value, Journal::MAX_VALUE)),
+            "info_hash" if entry.info_hash.is_none() => {
+                let value = text(value, Journal::MAX_VALUE);
+                match value.parse() {
+                    Ok(info_hash) => entry.info_hash = Some(info_hash),
+                    Err(_) => entry.fields.push(("info_hash", value)),
+                }
+            }
+            name if entry.fields.len() < Journal::MAX_FIELDS => {
+                entry.fields.push((name, text(value, Journal::MAX_VALUE)));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Visit for Recorder<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record(field, format_args!("{value}"));
+    }
+}
+
+/// The beginning of a text, so many bytes at most.
+fn text(value: fmt::Arguments<'_>, limit: usize) -> String {
+    let mut beginning = Beginning { text: String::new(), limit };
+    // An error says that the rest is not wanted, or not to be had.
+    _ = beginning.write_fmt(value);
+    beginning.text
+}
+
+/// Takes no more than there is room for, also from a value that would go on for long.
+struct Beginning {
+    text: String,
+    limit: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        const CUT: &str = "…";
+        if self.text.len() + part.len() <= self.limit {
+            self.text.push_str(part);
+            return Ok(());
+        }
+        let room = self.limit - CUT.len();
+        self.text.truncate(self.text.floor_char_boundary(room));
+        self.text.push_str(&part[..part.floor_char_boundary(room - self.text.len())]);
+        self.text.push_str(CUT);
+        Err(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tracing::{debug, error, info, trace, warn};
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
+
+    use super::*;
+
+    const ALL: JournalFilter = JournalFilter { level: Level::TRACE, info_hash: None, address: None };
+
+    fn journal(write: impl FnOnce()) -> Journal {
+        let journal = Journal::new();
+        tracing::subscriber::with_default(registry().with(journal.layer()), write);
+        journal
+    }
+
+    fn messages(entries: &[JournalEntry]) -> Vec<&str> {
+        entries.iter().map(|entry| &*entry.message).collect()
+    }
+
+    #[test]
+    fn lines_are_taken_apart() {
+        let info_hash = InfoHash::new([0xab; 20]);
+        let journal = journal(|| {
+            info!(%info_hash, address = "10.0.0.7:6881", client = Some("aria2"), nobody = None::<u8>, seeders = 3, "joined");
+            warn!(remote = ?[1, 2], info_hash = "none", error = %fmt::Error, "a <{}>", "b");
+            error!(ratio = 0.5, is = true);
+        });
+        let entries = journal.entries(&ALL, 0, 10);
+        let fields = |entry: &JournalEntry| -> Vec<_> {
+            entry.fields.iter().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        assert_eq!(messages(&entries), ["joined", "a <b>", ""]);
+        assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(entries[0].info_hash, Some(info_hash));
+        assert_eq!(entries[0].address.as_deref(), Some("10.0.0.7:6881"));
+        assert_eq!(fields(&entries[0]), ["client=aria2", "seeders=3"]);
+        assert_eq!((entries[1].level, entries[1].info_hash), (Level::WARN, None));
+        assert_eq!(entries[1].address.as_deref(), Some("[1, 2]"));
+        assert_eq!(fields(&entries[1])[0], "info_hash=none");
+        assert_eq!(fields(&entries[2]), ["ratio=0.5", "is=true"]);
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        let long = "ä".repeat(10_000);
+        let journal = journal(|| {
+            info!(exact = "x".repeat(Journal::MAX_VALUE), more = "x".repeat(Journal::MAX_VALUE + 1), "{long}!");
+            info!(a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0, i = 0, j = 0, k = 0, l = 0, m = 0, n = 0);
+        });
+        let [first, second] = &journal.entries(&ALL, 0, 10)[..] else { panic!("there are two") };
+        assert_eq!(first.message, format!("{}…", "ä".repeat((Journal::MAX_MESSAGE - 3) / 2)));
+        assert_eq!(first.fields[0].1, "x".repeat(Journal::MAX_VALUE));
+        assert_eq!(first.fields[1].1, format!("{}…", "x".repeat(Journal::MAX_VALUE - 3)));
+        assert_eq!(second.fields.len(), Journal::MAX_FIELDS);
+    }
+
+    #[test]
+    fn lines_are_found() {
+        let [a, b] = [1, 2].map(|byte| InfoHash::new([byte; 20]));
+        let journal = journal(|| {
+            info!(info_hash = %a, address = "10.0.0.7:1", "one");
+            debug!(info_hash = %a, "two");
+            warn!(info_hash = %b, remote = "10.0.0.8:1", "three");
+            trace!("four");
+            info!("five");
+        });
+        let found = |filter: JournalFilter| -> Vec<String> {
+            journal.entries(&filter, 0, 10).into_iter().map(|entry| entry.message).collect()
+        };
+        assert_eq!(found(JournalFilter::default()), ["one", "three", "five"]);
+        assert_eq!(found(JournalFilter { level: Level::WARN, ..ALL }), ["three"]);
+        assert_eq!(found(JournalFilter { level: Level::ERROR, ..ALL }), [""; 0]);
+        assert_eq!(found(JournalFilter { info_hash: Some(a), ..ALL }), ["one", "two"]);
+        assert_eq!(found(JournalFilter { address: Some("0.0.".to_owned()), ..ALL }), ["one", "three"]);
+        assert_eq!(found(JournalFilter { address: Some("0.0.8".to_owned()), ..ALL }), ["three"]);
+        assert_eq!(messages(&journal.entries(&ALL, 0, 2)), ["four", "five"]);
+        assert_eq!(messages(&journal.entries(&ALL, 3, 10)), ["four", "five"]);
+        assert_eq!(messages(&journal.entries(&JournalFilter::default(), 1, 1)), ["five"]);
+        for after in [5, 6, u64::MAX] {
+            assert_eq!(journal.entries(&ALL, after, 10), []);
+        }
+        assert_eq!(journal.entries(&ALL, 0, 0), []);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let count = Journal::MAX_ENTRIES as u64 + 10;
+        let journal = journal(|| (1..=count).for_each(|number| info!("{number}")));
+        let entries = journal.entries(&ALL, 0, usize::MAX);
+        assert_eq!(entries.len(), Journal::MAX_ENTRIES);
+        for entry in &entries {
+            assert_eq!(entry.id.to_string(), entry.message);
+        }
+        assert_eq!(entries[0].id, 11);
+        assert_eq!(*journal.changes().borrow(), count);
+    }
+
+    #[test]
+    fn threads_leave_no_gaps() {
+        let journal = Journal::new();
+        let changes = journal.changes();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let subscriber = registry().with(journal.layer());
+                scope.spawn(|| {
+                    tracing::subscriber::with_default(subscriber, || (0..500).for_each(|number| info!("{number}")));
+                });
+            }
+        });
+        assert!(journal.entries(&ALL, 0, 5000).iter().map(|entry| entry.id).eq(1..=2000));
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(*changes.borrow(), 2000);
+    }
+}
