@@ -11,20 +11,28 @@ mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use tracker_core::Shards;
 use tracker_host::Clock;
 
 use crate::{Digests, Door, Journal, Library, Maker, Observer};
 
 use access::Token;
+use problem::Problem;
 pub use server::Server;
 
 /// Bytes of a request's body, at most, on routes that do not say otherwise: what pages send is a few fields.
 const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// How long a request may take until its answer begins, its body included. Streams of events begin at once.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a dashboard is put together from. The embedder brings it.
 #[derive(Debug, Clone)]
@@ -84,6 +92,32 @@ impl Dashboard {
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
         let routes = Router::new().merge(pages::router()).merge(api::router());
+        let routes = routes.layer(middleware::from_fn(in_time));
         access::guarded(routes, self).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone())
+    }
+}
+
+/// Ends what takes too long.
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "this took too long, or came too slowly").into_response()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_ended() {
+        let routes = Router::new().route("/", get(pending::<&str>)).layer(middleware::from_fn(in_time));
+        let answer = routes.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -1,42 +1,492 @@
 //! The server of the people's door.
 
-use std::io;
-use std::net::SocketAddr;
+mod prompt;
+mod slots;
 
-use tracker_host::BindError;
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use futures_util::StreamExt;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tower::Service;
+use tracker_host::{BindError, Seldom, Transport, bind};
+
+use prompt::Prompt;
+use slots::Slots;
 
 use super::Dashboard;
 
-/// Serves a [`Dashboard`] over HTTP/1.1.
+/// Connections that wait to be accepted, per address.
+const BACKLOG: i32 = 256;
+
+/// How long nothing is accepted when the system has no room for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often that is told of.
+static ACCEPT_COMPLAINTS: Seldom = Seldom::new(Duration::from_secs(60));
+
+/// Serves a [`Dashboard`] over HTTP/1.1, on the Tokio runtime that [`run`](Self::run) is called in. One thread is enough.
+///
+/// It serves up to 1024 connections, and 256 from one address: a browser opens up to six, and many machines may stand behind
+/// one address. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there 30 s
+/// after the connection was opened or the last answer was sent. An answer, or what there is of it, must be taken in 30 s.
+///
+/// ```no_run
+/// use dashboard::{Dashboard, Server};
+/// use tracker_host::all_addresses;
+///
+/// # async fn example(dashboard: Dashboard) -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::bind(&all_addresses(6970), dashboard.clone())?;
+/// println!("open {}", dashboard.url(server.local_addrs()[0]));
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// server.run(async { _ = stopped.await }).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
+    listeners: Vec<StdTcpListener>,
     local_addrs: Vec<SocketAddr>,
-    dashboard: Dashboard,
+    router: Router,
+    limits: Limits,
+}
+
+/// What a connection may cost.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    connections: usize,
+    connections_per_address: usize,
+    head_bytes: usize,
+    headers: usize,
+    /// Until the head of the next request is there, from the end of the last answer.
+    head: Duration,
+    /// Until what is sent is taken.
+    write: Duration,
+    /// Until requests that have begun are answered when the server stops.
+    shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            connections_per_address: 256,
+            head_bytes: 16 << 10,
+            headers: 100,
+            head: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+            shutdown: Duration::from_secs(2),
+        }
+    }
 }
 
 impl Server {
-    /// Listens on all of these addresses.
+    /// Listens on all of these addresses. From now on connections queue up, until [`run`](Self::run) answers them.
+    ///
+    /// An IPv6 address takes IPv6 connections only. When all addresses of both families are asked for (as
+    /// [`all_addresses`](tracker_host::all_addresses) does) and the machine has one family only, the other is left out. Port 0
+    /// takes a free port, one for each address.
     ///
     /// # Errors
     ///
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr], dashboard: Dashboard) -> Result<Self, BindError> {
-        Ok(Self { local_addrs: addresses.to_vec(), dashboard })
+        Self::bind_router(addresses, dashboard.router(), Limits::default())
     }
 
-    /// The addresses it listens on, with their ports.
+    fn bind_router(addresses: &[SocketAddr], router: Router, limits: Limits) -> Result<Self, BindError> {
+        let transport = Transport::Tcp { backlog: BACKLOG };
+        let sockets = bind(addresses, transport, NonZeroUsize::MIN, |socket, _| {
+            // Connections inherit the first from their listener.
+            socket.set_tcp_nodelay(true)?;
+            socket.set_nonblocking(true)
+        })?;
+        let listeners: Vec<_> = sockets.into_iter().flatten().map(StdTcpListener::from).collect();
+        let local_addrs = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        Ok(Self { listeners, local_addrs, router, limits })
+    }
+
+    /// The addresses it listens on, with their ports, in the order in which they were asked for.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
 
-    /// Serves until `shutdown` is ready.
+    /// Serves until `shutdown` is ready, and stops gracefully then: the ports are free at once, event streams end, requests
+    /// that have begun are answered, and after 2 s what is left is cut off. When the future is dropped instead, all is cut off.
     ///
     /// # Errors
     ///
-    /// When the event loop cannot be set up.
+    /// When the listeners cannot be registered with the runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        _ = self.dashboard.router();
+        let Self { listeners, router, limits, .. } = self;
+        let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
+        let shared = Arc::new(Shared::new(router, limits));
+        let (stop, stopped) = watch::channel(());
+        let mut doors = JoinSet::new();
+        for listener in listeners {
+            doors.spawn(accept(listener, Arc::clone(&shared), stopped.clone()));
+        }
         shutdown.await;
+        drop(stop);
+        while doors.join_next().await.is_some() {}
         Ok(())
+    }
+}
+
+/// What all connections have in common.
+struct Shared {
+    router: Router,
+    http: http1::Builder,
+    slots: Slots,
+    limits: Limits,
+}
+
+impl Shared {
+    fn new(router: Router, limits: Limits) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            // The buffer is what bounds a head that does not end.
+            .max_buf_size(limits.head_bytes)
+            .max_headers(limits.headers);
+        let slots = Slots::new(limits.connections, limits.connections_per_address);
+        Self { router, http, slots, limits }
+    }
+}
+
+/// Serves what comes to one listener until `stopped` changes or loses its sender.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    let signal = stopped.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = stopped.changed() => break,
+        };
+        match accepted {
+            Ok((stream, remote)) => match shared.slots.take(remote.ip()) {
+                Some(slot) => {
+                    let (shared, stopped) = (Arc::clone(&shared), signal.clone());
+                    connections.spawn(async move {
+                        serve(stream, remote, &shared, stopped).await;
+                        drop(slot);
+                    });
+                }
+                None => tracing::debug!(%remote, "too many look at the dashboard"),
+            },
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if let Some(unsaid) = ACCEPT_COMPLAINTS.pass() {
+                    tracing::warn!(%error, unsaid, "the dashboard cannot accept connections");
+                }
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(shared.limits.shutdown, all).await.is_err() {
+        tracing::debug!(connections = connections.len(), "cut off at the end");
+        connections.shutdown().await;
+    }
+}
+
+/// Whether the trouble was over with the connection that had it.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)
+}
+
+/// Serves a connection until one of the two, or the server, has had enough.
+async fn serve(stream: TcpStream, remote: SocketAddr, shared: &Shared, mut stopped: watch::Receiver<()>) {
+    let signal = stopped.clone();
+    let service = service_fn(|mut request| {
+        request.extensions_mut().insert(ConnectInfo(remote));
+        let answer = shared.router.clone().call(request);
+        let signal = signal.clone();
+        async move { Ok::<_, Infallible>(until(signal, answer.await?)) }
+    });
+    let stream = TokioIo::new(Prompt::new(stream, shared.limits.write));
+    let mut served = pin!(shared.http.serve_connection(stream, service));
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        _ = stopped.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%remote, %error, "connection ended");
+    }
+}
+
+/// An answer that, if it is a stream of events, ends when the server does.
+fn until(mut stopped: watch::Receiver<()>, response: Response) -> Response {
+    let is_stream = |kind: &str| kind.starts_with("text/event-stream");
+    if !response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(is_stream) {
+        return response;
+    }
+    response.map(|body| {
+        let stopped = Box::pin(async move { _ = stopped.changed().await });
+        Body::from_stream(body.into_data_stream().take_until(stopped))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::io::ErrorKind;
+    use std::thread;
+
+    use axum::http::Request;
+    use axum::response::Sse;
+    use axum::response::sse::Event;
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Notify, oneshot};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const FOREVER: Duration = Duration::from_secs(3600);
+    const AT_ONCE: Duration = Duration::from_millis(20);
+
+    /// Fails what would hang.
+    async fn in_time<T>(what: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(60), what).await.expect("it takes too long")
+    }
+
+    /// Limits that no test meets unless it changes them.
+    fn limits() -> Limits {
+        Limits { head: FOREVER, write: FOREVER, shutdown: FOREVER, ..Limits::default() }
+    }
+
+    struct Running {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        ended: JoinHandle<io::Result<()>>,
+    }
+
+    fn start(address: &str, router: Router, limits: Limits) -> Running {
+        let server = Server::bind_router(&[address.parse().unwrap()], router, limits).unwrap();
+        let address = server.local_addrs()[0];
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+        Running { address, stop, ended }
+    }
+
+    impl Running {
+        async fn ask(&self, path: &str) -> TcpStream {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: dashboard\r\n\r\n").as_bytes()).await.unwrap();
+            stream
+        }
+
+        async fn stop(self) {
+            drop(self.stop);
+            in_time(self.ended).await.unwrap().unwrap();
+        }
+    }
+
+    /// Reads until there is this.
+    async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(wanted) {
+            let mut bytes = [0; 1000];
+            let read = in_time(stream.read(&mut bytes)).await.unwrap();
+            assert_ne!(read, 0, "there was only {text:?}");
+            text.push_str(str::from_utf8(&bytes[..read]).unwrap());
+        }
+        text
+    }
+
+    /// What comes until the other end closes the connection.
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        if let Err(error) = in_time(stream.read_to_end(&mut bytes)).await {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_tells_routes_who_asks_and_gives_the_port_back() {
+        let who = async |ConnectInfo(remote): ConnectInfo<SocketAddr>| remote.to_string();
+        let server = start("127.0.7.2:0", Router::new().route("/", get(who)), limits());
+        let mut stream = server.ask("/").await;
+        let own = stream.local_addr().unwrap().to_string();
+        read_until(&mut stream, &own).await;
+        let taken = Server::bind_router(&[server.address], Router::new(), limits()).unwrap_err();
+        assert_eq!((taken.address, taken.source.kind()), (server.address, ErrorKind::AddrInUse));
+
+        let address = server.address;
+        server.stop().await;
+        assert_eq!(rest(&mut stream).await, "");
+        StdTcpListener::bind(address).unwrap();
+    }
+
+    #[tokio::test]
+    async fn connections_are_limited_in_all_and_by_address() {
+        let limits = Limits { connections: 3, connections_per_address: 2, ..limits() };
+        let server = start("127.0.0.1:0", Router::new().route("/", get("here")), limits);
+        let from = async |host: u8| {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+            let mut stream = socket.connect(server.address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: dashboard\r\n\r\n").await.unwrap();
+            stream
+        };
+        let mut two = [from(2).await, from(2).await];
+        for stream in &mut two {
+            read_until(stream, "here").await;
+        }
+        assert_eq!(rest(&mut from(2).await).await, "", "two per address");
+        let mut third = from(3).await;
+        read_until(&mut third, "here").await;
+        assert_eq!(rest(&mut from(4).await).await, "", "three in all");
+
+        drop(third);
+        let back = async { while rest_or_answer(&mut from(4).await).await.is_empty() {} };
+        in_time(back).await;
+        server.stop().await;
+    }
+
+    /// The answer, or nothing when the connection is closed instead.
+    async fn rest_or_answer(stream: &mut TcpStream) -> String {
+        let mut bytes = [0; 1000];
+        let read = in_time(stream.read(&mut bytes)).await.unwrap_or_default();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn heads_are_short_and_come_soon() {
+        let router = Router::new().route("/", get("here"));
+        let server = start("127.0.0.1:0", router.clone(), limits());
+        for head in [
+            format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000)),
+            format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(200)),
+            "no HTTP at all\r\n\r\n".into(),
+        ] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let answer = rest(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
+        }
+        server.stop().await;
+
+        let server = start("127.0.0.1:0", router, Limits { head: AT_ONCE, ..limits() });
+        let mut idle = server.ask("/").await;
+        let mut silent = TcpStream::connect(server.address).await.unwrap();
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        assert!(rest(&mut idle).await.ends_with("here"));
+        for stream in [&mut silent, &mut half] {
+            let answer = rest(stream).await;
+            assert!(!answer.contains("200"), "{answer}");
+        }
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_cut_off() {
+        let ended = Arc::new(Notify::new());
+        /// Tells that nobody has it any more.
+        struct Tells(Arc<Notify>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                self.0.notify_one();
+            }
+        }
+        let told = Arc::clone(&ended);
+        let endless = async move || {
+            let tells = Tells(Arc::clone(&told));
+            Body::from_stream(stream::repeat_with(move || {
+                _ = &tells;
+                Ok::<_, Infallible>(vec![b'x'; 10_000])
+            }))
+        };
+        let router = Router::new().route("/", get(endless));
+        let server = start("127.0.0.1:0", router, Limits { write: AT_ONCE, ..limits() });
+        let unread = server.ask("/").await;
+        in_time(ended.notified()).await;
+        drop(unread);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn event_streams_end_with_the_server() {
+        let events = async || {
+            Sse::new(stream::iter([Ok::<_, Infallible>(Event::default().data("first"))]).chain(stream::pending()))
+        };
+        let server = start("127.0.0.1:0", Router::new().route("/", get(events)), limits());
+        let mut stream = server.ask("/").await;
+        read_until(&mut stream, "first").await;
+        server.stop().await;
+        assert!(rest(&mut stream).await.ends_with("0\r\n\r\n"), "it ends as an answer does");
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_is_answered_and_cut_off_if_it_takes_too_long() {
+        let (arrived, proceed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let slow = {
+            let (arrived, proceed) = (Arc::clone(&arrived), Arc::clone(&proceed));
+            async move || {
+                arrived.notify_one();
+                proceed.notified().await;
+                "done"
+            }
+        };
+        let server = start("127.0.7.3:0", Router::new().route("/", get(slow)), limits());
+        let mut stream = server.ask("/").await;
+        in_time(arrived.notified()).await;
+        let Running { address, stop, ended } = server;
+        drop(stop);
+        in_time(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+        proceed.notify_one();
+        assert!(rest(&mut stream).await.ends_with("done"));
+        in_time(ended).await.unwrap().unwrap();
+
+        let told = Arc::clone(&arrived);
+        let never = async move || {
+            told.notify_one();
+            pending::<&str>().await
+        };
+        let server =
+            start("127.0.0.1:0", Router::new().route("/", get(never)), Limits { shutdown: AT_ONCE, ..limits() });
+        let mut stream = server.ask("/").await;
+        in_time(arrived.notified()).await;
+        server.stop().await;
+        assert_eq!(rest(&mut stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_connection() {
+        async fn panics(_: Request<Body>) -> &'static str {
+            panic!("a bug in a handler, on {:?}", thread::current().id())
+        }
+        let server = start("127.0.0.1:0", Router::new().route("/panic", get(panics)).route("/", get("here")), limits());
+        for _ in 0..2 {
+            assert_eq!(rest(&mut server.ask("/panic").await).await, "");
+            read_until(&mut server.ask("/").await, "here").await;
+        }
+        server.stop().await;
     }
 }
