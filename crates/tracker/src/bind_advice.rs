@@ -5,9 +5,8 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tracker_host::BindError;
+use tracker_host::{BindError, PortHolder};
 
-use crate::port_holder::PortHolder;
 use crate::protocol::Protocol;
 use crate::servers::ListenError;
 
@@ -24,7 +23,10 @@ pub(crate) fn bind_advice(error: &ListenError, lan: &[IpAddr]) -> String {
     };
     match source.kind() {
         ErrorKind::AddrInUse => {
-            let holder = PortHolder::find(address, protocol);
+            let holder = match protocol {
+                Protocol::Http => PortHolder::of_tcp(address),
+                Protocol::Udp => PortHolder::of_udp(address),
+            };
             let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
             let without = match protocol {
                 Protocol::Http => "",

@@ -13,7 +13,6 @@ mod lists;
 mod log;
 mod network;
 mod open_files;
-mod port_holder;
 mod protocol;
 mod run;
 mod servers;

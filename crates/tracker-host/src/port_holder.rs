@@ -6,21 +6,60 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use crate::protocol::Protocol;
-
-/// A program that listens where we wanted to.
+/// The program that has a port which a server wanted, for an error message that says more than that it is taken.
+///
+/// ```
+/// use std::net::TcpListener;
+/// use tracker_host::PortHolder;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// if let Some(holder) = PortHolder::of_tcp(listener.local_addr()?) {
+///     println!("{holder} has the port");
+///     assert_eq!(holder.process(), std::process::id());
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PortHolder {
+pub struct PortHolder {
     name: String,
     process: u32,
 }
 
+/// What the port is one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Tcp,
+    Udp,
+}
+
 impl PortHolder {
-    /// The program that has this address, or one that includes it, for this protocol. `None` when it cannot be found: programs of
-    /// other users are hidden from all but root, and other systems have no /proc.
-    pub(crate) fn find(address: SocketAddr, protocol: Protocol) -> Option<Self> {
-        let table = |family| fs::read_to_string(format!("/proc/net/{}{family}", protocol.transport()));
-        let tables = ["", "6"].map(|family| table(family).unwrap_or_default());
+    /// The program that listens for connections to this address, or to one that includes it. `None` when it cannot be found:
+    /// programs of other users are hidden from all but root, and only Linux has a `/proc` that tells.
+    pub fn of_tcp(address: SocketAddr) -> Option<Self> {
+        Self::find(address, Protocol::Tcp)
+    }
+
+    /// The program that has a socket for datagrams to this address, or to one that includes it; `None` as above.
+    pub fn of_udp(address: SocketAddr) -> Option<Self> {
+        Self::find(address, Protocol::Udp)
+    }
+
+    /// What the system calls the program, escaped: programs name themselves.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
+    fn find(address: SocketAddr, protocol: Protocol) -> Option<Self> {
+        let names = match protocol {
+            Protocol::Tcp => ["tcp", "tcp6"],
+            Protocol::Udp => ["udp", "udp6"],
+        };
+        let tables = names.map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
         let sockets: BTreeSet<String> = tables
             .iter()
             .flat_map(|table| sockets_in_the_way(table, address, protocol))
@@ -39,6 +78,7 @@ impl PortHolder {
     }
 }
 
+/// Such as `nginx (process 815)`.
 impl fmt::Display for PortHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (process {})", self.name, self.process)
@@ -114,7 +154,7 @@ mod tests {
             (tcp6, "[fd77::2]:6969", &[]),
             (tcp6, "[::]:6969", &[1005]),
         ] {
-            let found: Vec<_> = sockets_in_the_way(table, address.parse().unwrap(), Protocol::Http).collect();
+            let found: Vec<_> = sockets_in_the_way(table, address.parse().unwrap(), Protocol::Tcp).collect();
             assert_eq!(found, expected, "{address}");
         }
         let udp = "\
@@ -135,10 +175,11 @@ mod tests {
     fn a_program_finds_itself() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
-        for (address, protocol) in [(listener.local_addr(), Protocol::Http), (socket.local_addr(), Protocol::Udp)] {
-            let holder = PortHolder::find(address.unwrap(), protocol).unwrap();
-            assert_eq!(holder.process, std::process::id());
-            assert!(!holder.name.is_empty());
+        let of_tcp = PortHolder::of_tcp(listener.local_addr().unwrap());
+        let of_udp = PortHolder::of_udp(socket.local_addr().unwrap());
+        for holder in [of_tcp, of_udp].map(Option::unwrap) {
+            assert_eq!(holder.process(), std::process::id());
+            assert!(!holder.name().is_empty());
         }
     }
 }
