@@ -1,25 +1,102 @@
 //! SHA-256 of the content that is at hand, by which two copies are compared.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use metainfo::File as TorrentFile;
+use sha2::{Digest as _, Sha256};
 use tracker_core::InfoHash;
 
-use super::{Library, Share};
+use super::known::shown;
+use super::stamp::Stamp;
+use super::{KnownTorrent, LOOKING_PART, Library, Share};
+
+/// How long what was found holds good.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Torrents that are remembered, at most.
+const MAX_CONTENTS: usize = 1000;
+
+/// Files of all of them that are remembered, at most.
+const MAX_FILES: usize = 100_000;
+
+/// Torrents that wait, at most.
+const MAX_WAITING: usize = 100;
+
+/// Folders of the share in which content is looked for, at most, and entries of all of them.
+const MAX_SEARCHED: (usize, usize) = (1000, 100_000);
+
+/// What one read asks for: it stays in a core's cache.
+const CHUNK: usize = 128 << 10;
 
 /// Computes the SHA-256 of a torrent's files, where its content is in the share folder, and remembers it. Cheap to clone.
+///
+/// The content is what has the torrent's name, somewhere in the share, and a file of the right size. It is looked at again
+/// when it is asked for, after five seconds or more, and a file that has changed is read again. One thread does so, as long
+/// as there is something to do and until the last clone is gone. Paths of a torrent that are not
+/// [safe](metainfo::File::safe_path), or that the [`Share`] does not have, are not looked at.
 #[derive(Debug, Clone)]
-pub struct Digests(Arc<Inner>);
+pub struct Digests(Arc<Handle>);
+
+/// What its owners have; the thread has only what is in it.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
 
 #[derive(Debug)]
-struct Inner {
+struct Shared {
     share: Share,
     library: Library,
+    period: Duration,
+    state: Mutex<State>,
+    /// Whether nobody has it any more.
+    closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    contents: HashMap<InfoHash, Content>,
+    waiting: VecDeque<InfoHash>,
+    /// Whether there is a thread.
+    working: bool,
+    /// Counts the questions.
+    asked: u64,
+}
+
+/// What is known of a torrent's content.
+#[derive(Debug)]
+struct Content {
+    /// The number of the last question.
+    asked: u64,
+    /// Whether it waits or is being looked at.
+    busy: bool,
+    /// When to look at it again.
+    due: Instant,
+    /// Whether it was there, or was not yet looked for.
+    at_hand: bool,
+    /// Where it was, from the share on.
+    place: Option<String>,
+    files: Vec<ContentFile>,
+}
+
+#[derive(Debug, Clone)]
+struct ContentFile {
+    digest: Digest,
+    /// As it was when it was looked at, with its size right.
+    stamp: Option<Stamp>,
+    /// Whether it was fresh when it was read, so that it is to be read again.
+    fresh: bool,
 }
 
 /// The SHA-256 of a file of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
-    /// The file, as the torrent has it.
+    /// The file, as the torrent has it, made fit to be shown.
     pub path: String,
     /// Its bytes.
     pub size: u64,
@@ -28,14 +105,538 @@ pub struct Digest {
 }
 
 impl Digests {
+    /// Files of a torrent, at most: the first 1000.
+    pub const MAX_FILES: usize = 1000;
+
     /// Of the content in `share`.
     pub fn new(share: Share, library: Library) -> Self {
-        Self(Arc::new(Inner { share, library }))
+        Self::looking_every(PERIOD, share, library)
+    }
+
+    fn looking_every(period: Duration, share: Share, library: Library) -> Self {
+        let (state, closed) = (Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Handle(Arc::new(Shared { share, library, period, state, closed }))))
     }
 
     /// What is known of a torrent's files; begins to compute what is not. `None` when its content is not at hand.
+    ///
+    /// Never waits for the disk: until the content was looked for, nothing is known of any of its files.
     pub fn of(&self, info_hash: &InfoHash) -> Option<Vec<Digest>> {
-        _ = (info_hash, &self.0.share, &self.0.library);
+        let shared = &self.0.0;
+        let known = shared.library.get(info_hash);
+        let mut state = shared.state();
+        state.asked += 1;
+        let asked = state.asked;
+        let Some(known) = known else {
+            state.contents.remove(info_hash);
+            return None;
+        };
+        if !state.contents.contains_key(info_hash) {
+            let content = Content::new(&known);
+            if !state.make_room(content.files.len()) {
+                return content.digests();
+            }
+            state.contents.insert(*info_hash, content);
+        }
+        let has_room = state.waiting.len() < MAX_WAITING;
+        let content = state.contents.get_mut(info_hash).expect("put there");
+        content.asked = asked;
+        let digests = content.digests();
+        if !content.busy && content.due <= Instant::now() && has_room {
+            content.busy = true;
+            state.waiting.push_back(*info_hash);
+        }
+        if !state.working && !state.waiting.is_empty() {
+            let worker = Arc::clone(shared);
+            match thread::Builder::new().name("digests".into()).spawn(move || worker.work()) {
+                Ok(_) => state.working = true,
+                Err(error) => tracing::warn!("cannot compute SHA-256: {error}"),
+            }
+        }
+        digests
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    /// Forgets what was not asked for the longest time, until there is room for one more. Whether there is.
+    fn make_room(&mut self, files: usize) -> bool {
+        let mut count: usize = self.contents.values().map(|content| content.files.len()).sum();
+        while self.contents.len() >= MAX_CONTENTS || count + files > MAX_FILES {
+            let idle = self.contents.iter().filter(|(_, content)| !content.busy);
+            let Some((&oldest, _)) = idle.min_by_key(|(_, content)| content.asked) else { return false };
+            count -= self.contents.remove(&oldest).map_or(0, |content| content.files.len());
+        }
+        self.waiting.len() < MAX_WAITING
+    }
+}
+
+impl Content {
+    fn new(torrent: &KnownTorrent) -> Self {
+        let files = files(torrent)
+            .map(|file| ContentFile {
+                digest: Digest { path: shown(&file.display_path()), size: file.length, sha256: None },
+                stamp: None,
+                fresh: false,
+            })
+            .collect();
+        Self { asked: 0, busy: false, due: Instant::now(), at_hand: true, place: None, files }
+    }
+
+    fn digests(&self) -> Option<Vec<Digest>> {
+        self.at_hand.then(|| self.files.iter().map(|file| file.digest.clone()).collect())
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    fn update(&self, info_hash: &InfoHash, update: impl FnOnce(&mut Content)) {
+        // It is gone when its torrent is.
+        if let Some(content) = self.state().contents.get_mut(info_hash) {
+            update(content);
+        }
+    }
+
+    /// Looks at one after the other until none is left.
+    fn work(&self) {
+        while let Some(info_hash) = self.next() {
+            let spent = self.library.get(&info_hash).map(|torrent| self.look(&torrent)).unwrap_or_default();
+            let pause = self.period.max(spent * LOOKING_PART);
+            self.update(&info_hash, |content| {
+                content.busy = false;
+                content.due = Instant::now() + pause;
+            });
+        }
+    }
+
+    fn next(&self) -> Option<InfoHash> {
+        let mut state = self.state();
+        let next = state.waiting.pop_front().filter(|_| !self.is_closed());
+        state.working = next.is_some();
+        next
+    }
+
+    /// Looks for a torrent's content and reads what has changed. Returns the time that is not to be spent again soon: all but that of
+    /// reading what is settled.
+    fn look(&self, torrent: &KnownTorrent) -> Duration {
+        let start = Instant::now();
+        let info_hash = &torrent.info_hash;
+        let before = self.state().contents.get(info_hash).and_then(|content| content.place.clone());
+        let place = self.locate(torrent, before);
+        let found: Vec<_> = match &place {
+            Some(place) => files(torrent).map(|file| self.file(torrent, place, file)).collect(),
+            None => Vec::new(),
+        };
+        let mut unknown = Vec::new();
+        self.update(info_hash, |content| {
+            content.at_hand = place.is_some();
+            content.place = place;
+            for (number, file) in content.files.iter_mut().enumerate() {
+                let found = found.get(number).and_then(Option::as_ref);
+                let stamp = found.map(|(_, stamp)| *stamp);
+                if file.stamp != stamp {
+                    file.digest.sha256 = None;
+                }
+                file.stamp = stamp;
+                let is_unknown = file.fresh || file.digest.sha256.is_none();
+                unknown.extend(found.filter(|_| is_unknown).map(|found| (number, found)));
+            }
+        });
+        let mut spent = start.elapsed();
+        for (number, (path, stamp)) in unknown {
+            let (start, fresh) = (Instant::now(), stamp.is_fresh());
+            let sha256 = sha256(path, *stamp, &self.closed).unwrap_or_else(|error| {
+                tracing::debug!(%info_hash, "cannot compute the SHA-256 of {path:?}: {error}");
+                None
+            });
+            if fresh || sha256.is_none() {
+                spent += start.elapsed();
+            }
+            self.update(info_hash, |content| {
+                if let Some(file) = content.files.get_mut(number) {
+                    file.fresh = fresh;
+                    file.digest.sha256 = sha256;
+                }
+            });
+            if self.is_closed() {
+                break;
+            }
+        }
+        spent
+    }
+
+    /// Where a torrent's content is, from the share on: where it was before, or the first place with its name.
+    fn locate(&self, torrent: &KnownTorrent, before: Option<String>) -> Option<String> {
+        let name = torrent.metainfo.info().safe_name().ok()?;
+        let name = name.to_str()?;
+        let own_name = self.share.folder().file_name().filter(|own| *own == name).map(|_| String::new());
+        let likely = [before, Some(name.to_owned()), own_name].into_iter().flatten();
+        likely.into_iter().find(|place| self.fits(torrent, place)).or_else(|| self.search(torrent, name))
+    }
+
+    /// Looks through the folders of the share, those above first.
+    fn search(&self, torrent: &KnownTorrent, name: &str) -> Option<String> {
+        let (mut folders, mut entries) = MAX_SEARCHED;
+        let mut waiting = VecDeque::from([String::new()]);
+        // Links may lead in circles.
+        let mut been = HashSet::new();
+        while let Some(folder) = waiting.pop_front() {
+            folders = folders.checked_sub(1).filter(|_| !self.is_closed())?;
+            if !self.share.resolve(&folder).is_ok_and(|path| been.insert(path)) {
+                continue;
+            }
+            let Ok(listing) = self.share.list(&folder) else { continue };
+            entries = entries.checked_sub(listing.entries.len())?;
+            for entry in listing.entries {
+                let place = below(&folder, &entry.name);
+                if entry.name == name && self.fits(torrent, &place) {
+                    return Some(place);
+                }
+                if entry.size.is_none() {
+                    waiting.push_back(place);
+                }
+            }
+        }
         None
+    }
+
+    /// Whether any of the files is there with its size.
+    fn fits(&self, torrent: &KnownTorrent, place: &str) -> bool {
+        files(torrent).any(|file| self.file(torrent, place, file).is_some())
+    }
+
+    /// A file of the content at a place, if it is there with its size.
+    fn file(&self, torrent: &KnownTorrent, place: &str, file: &TorrentFile) -> Option<(PathBuf, Stamp)> {
+        let mut path = place.to_owned();
+        let safe = file.safe_path().ok()?;
+        if !torrent.metainfo.info().is_single_file() {
+            for name in &safe {
+                path = below(&path, name.to_str()?);
+            }
+        }
+        let path = self.share.resolve(&path).ok()?;
+        let metadata = fs::metadata(&path).ok().filter(|metadata| metadata.is_file())?;
+        let stamp = Stamp::new(&metadata);
+        (stamp.len == file.length).then_some((path, stamp))
+    }
+}
+
+/// The files whose digests are computed.
+fn files(torrent: &KnownTorrent) -> impl Iterator<Item = &TorrentFile> {
+    let has_content = |file: &&TorrentFile| !file.attributes.pad && !file.attributes.symlink;
+    torrent.metainfo.info().files().iter().filter(has_content).take(Digests::MAX_FILES)
+}
+
+fn below(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Reads a file that must be and stay as it was found. `None` when everything ends.
+fn sha256(path: &Path, stamp: Stamp, closed: &AtomicBool) -> io::Result<Option<String>> {
+    let mut file = File::open(path)?;
+    let check = |file: &File| match Stamp::new(&file.metadata()?) == stamp {
+        true => Ok(()),
+        false => Err(io::Error::other("it has changed")),
+    };
+    check(&file)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        if closed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => hasher.update(&buffer[..len]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    check(&file)?;
+    let digest = hasher.finalize();
+    Ok(Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+    use std::sync::atomic::AtomicBool;
+
+    use metainfo::Create;
+
+    use super::super::tests::torrent;
+    use super::*;
+    use crate::LibraryConfig;
+
+    const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    const OF_ABD: &str = "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9";
+
+    struct Place {
+        folder: tempfile::TempDir,
+        library: Library,
+        digests: Digests,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("share")).unwrap();
+            let library = Library::open(LibraryConfig::default()).unwrap();
+            let share = Share::open(folder.path().join("share")).unwrap();
+            let digests = Digests::looking_every(Duration::ZERO, share, library.clone());
+            Self { folder, library, digests }
+        }
+
+        fn write(&self, path: &str, bytes: &[u8]) {
+            let path = self.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.folder.path().join("share").join(path)
+        }
+
+        fn register(&self, torrent: &[u8]) -> InfoHash {
+            self.library.register(torrent).unwrap().info_hash
+        }
+
+        /// A torrent of what is at a path now.
+        fn made_of(&self, path: &str) -> InfoHash {
+            let plan = Create::new(self.path(path)).plan().unwrap();
+            self.register(plan.hash(&AtomicBool::new(false), |_| ()).unwrap().as_bytes())
+        }
+
+        fn shared(&self) -> &Arc<Shared> {
+            &self.digests.0.0
+        }
+
+        /// Asks until the answer is this: path and SHA-256 of each file.
+        #[track_caller]
+        fn until(&self, info_hash: &InfoHash, expected: Option<&[(&str, Option<&str>)]>) {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            loop {
+                let digests = self.digests.of(info_hash);
+                let digests: Option<Vec<_>> = (digests.as_ref())
+                    .map(|files| files.iter().map(|file| (&*file.path, file.sha256.as_deref())).collect());
+                if digests.as_deref() == expected {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "{digests:?} instead of {expected:?}");
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    #[test]
+    fn content_at_hand() {
+        let place = Place::new();
+        place.write("notes.txt", b"abc");
+        let info_hash = place.register(&torrent("notes.txt", 3));
+        let first = place.digests.of(&info_hash).unwrap();
+        assert_eq!(first, [Digest { path: "notes.txt".to_owned(), size: 3, sha256: None }], "it does not wait");
+        place.until(&info_hash, Some(&[("notes.txt", Some(OF_ABC))]));
+
+        // It is read again when it has changed.
+        place.write("notes.txt", b"abd");
+        place.until(&info_hash, Some(&[("notes.txt", Some(OF_ABD))]));
+        place.write("notes.txt", b"abcd");
+        place.until(&info_hash, None);
+        place.write("notes.txt", b"abc");
+        place.until(&info_hash, Some(&[("notes.txt", Some(OF_ABC))]));
+        fs::remove_file(place.path("notes.txt")).unwrap();
+        place.until(&info_hash, None);
+
+        place.library.remove(&info_hash).unwrap();
+        assert_eq!(place.digests.of(&info_hash), None);
+        assert!(place.shared().state().contents.is_empty());
+    }
+
+    #[test]
+    fn content_is_found_in_folders() {
+        let place = Place::new();
+        place.write("2026/course/a.txt", b"abc");
+        place.write("2026/course/week 1/b.txt", b"abd");
+        place.write("2026/course/week 1/c.txt", b"abc");
+        let info_hash = place.made_of("2026/course");
+        let all = [("a.txt", Some(OF_ABC)), ("week 1/b.txt", Some(OF_ABD)), ("week 1/c.txt", Some(OF_ABC))];
+        place.until(&info_hash, Some(&all));
+
+        // Each file by itself.
+        fs::remove_file(place.path("2026/course/a.txt")).unwrap();
+        place.write("2026/course/week 1/b.txt", b"another size");
+        place.until(&info_hash, Some(&[("a.txt", None), ("week 1/b.txt", None), all[2]]));
+
+        fs::rename(place.path("2026"), place.path("2027")).unwrap();
+        place.until(&info_hash, Some(&[("a.txt", None), ("week 1/b.txt", None), all[2]]));
+
+        // The share itself.
+        let info_hash = place.made_of("");
+        let before = "2027/course/week 1/";
+        let (b, c) = (format!("{before}b.txt"), format!("{before}c.txt"));
+        let of_b = "d842e9f1f680ea0e83114462360b7245f56a817764eab74642bc92d820eb92bd";
+        place.until(&info_hash, Some(&[(&b, Some(of_b)), (&c, Some(OF_ABC))]));
+    }
+
+    #[test]
+    fn another_of_the_name_is_passed_over() {
+        let place = Place::new();
+        place.write("course/other.txt", b"abc");
+        place.write("z/course/a.txt", b"abc");
+        let info_hash = place.made_of("z/course");
+        place.until(&info_hash, Some(&[("a.txt", Some(OF_ABC))]));
+    }
+
+    #[test]
+    fn no_path_leads_outside() {
+        let place = Place::new();
+        fs::write(place.folder.path().join("key"), b"abc").unwrap();
+        place.write("course/a.txt", b"abc");
+        place.write("course/.hidden", b"abc");
+        let file = |path: &[&str]| {
+            let path: String = path.iter().map(|name| format!("{}:{name}", name.len())).collect();
+            format!("d6:lengthi3e4:pathl{path}ee")
+        };
+        let files = [
+            file(&["a.txt"]),
+            file(&["..", "..", "key"]),
+            file(&["../../key"]),
+            file(&["..", "course", "a.txt"]),
+            file(&[".hidden"]),
+            file(&["link"]),
+        ]
+        .concat();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("../../key", place.path("course/link")).unwrap();
+        let torrent =
+            format!("d4:infod5:filesl{files}e4:name6:course12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee");
+        let info_hash = place.register(torrent.as_bytes());
+        place.until(
+            &info_hash,
+            Some(&[
+                ("a.txt", Some(OF_ABC)),
+                ("../../key", None),
+                ("../../key", None),
+                ("../course/a.txt", None),
+                (".hidden", None),
+                ("link", None),
+            ]),
+        );
+        for name in ["../key", "..", ".", "/etc/hostname", "course/a.txt"] {
+            let info_hash = place.register(&super::super::tests::torrent(name, 3));
+            place.until(&info_hash, None);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_circles_are_no_trouble() {
+        let place = Place::new();
+        place.write("a/b/notes.txt", b"abc");
+        std::os::unix::fs::symlink("../..", place.path("a/b/up")).unwrap();
+        std::os::unix::fs::symlink(".", place.path("self")).unwrap();
+        let found = place.register(&torrent("notes.txt", 3));
+        place.until(&found, Some(&[("notes.txt", Some(OF_ABC))]));
+        let missing = place.register(&torrent("missing.txt", 3));
+        place.until(&missing, None);
+    }
+
+    /// A torrent of a file whose reading does not end, and no bytes on disk.
+    fn endless(place: &Place, name: &str) -> InfoHash {
+        let len = 1_u64 << 40;
+        File::create(place.path(name)).unwrap().set_len(len).unwrap();
+        let pieces = "a".repeat(20 << 12);
+        let torrent = format!(
+            "d4:infod6:lengthi{len}e4:name{}:{name}12:piece lengthi{}e6:pieces{}:{pieces}ee",
+            name.len(),
+            len >> 12,
+            pieces.len()
+        );
+        let info_hash = place.register(torrent.as_bytes());
+        // Until it is being read.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        place.digests.of(&info_hash);
+        while place.shared().state().contents[&info_hash].files[0].stamp.is_none() {
+            assert!(Instant::now() < deadline, "it is looked at");
+            thread::sleep(Duration::from_millis(2));
+        }
+        info_hash
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let place = Place::new();
+        endless(&place, "endless");
+        let info_hashes: Vec<_> =
+            (0..MAX_WAITING + 10).map(|number| place.register(&torrent(&number.to_string(), 3))).collect();
+        for info_hash in &info_hashes {
+            let digests = place.digests.of(info_hash).unwrap();
+            assert_eq!((digests.len(), &digests[0].sha256), (1, &None));
+        }
+        let state = place.shared().state();
+        assert_eq!(state.waiting.len(), MAX_WAITING);
+        assert_eq!(state.contents.len(), MAX_WAITING + 1, "the others do not count as asked for");
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten() {
+        let mut state = State::default();
+        let torrent = KnownTorrent::parse(&torrent("a", 3)).unwrap();
+        for number in 0..MAX_CONTENTS {
+            assert!(state.make_room(1));
+            let mut info_hash = [0; 20];
+            info_hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            let content = Content { asked: number as u64, busy: number == 0, ..Content::new(&torrent) };
+            state.contents.insert(InfoHash::new(info_hash), content);
+        }
+        assert!(state.make_room(1));
+        let mut asked: Vec<_> = state.contents.values().map(|content| content.asked).collect();
+        asked.sort_unstable();
+        assert_eq!((asked.len(), &asked[..2]), (MAX_CONTENTS - 1, &[0, 2][..]), "what is busy stays");
+        assert!(state.make_room(MAX_FILES - 10));
+        assert_eq!(state.contents.len(), 10);
+        assert!(!state.make_room(MAX_FILES));
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_last_clone() {
+        let place = Place::new();
+        endless(&place, "endless");
+        let shared: Weak<Shared> = Arc::downgrade(place.shared());
+        let clone = place.digests.clone();
+        let Place { folder: _folder, library: _library, digests } = place;
+        drop(digests);
+        assert!(shared.strong_count() > 1, "somebody has it");
+        drop(clone);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while shared.strong_count() > 0 {
+            assert!(Instant::now() < deadline, "it ends");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_file_must_stay_as_it_is() {
+        let place = Place::new();
+        place.write("a", b"abc");
+        let path = place.path("a");
+        let stamp = Stamp::new(&fs::metadata(&path).unwrap());
+        let open = AtomicBool::new(false);
+        assert_eq!(sha256(&path, stamp, &open).unwrap().as_deref(), Some(OF_ABC));
+        assert_eq!(sha256(&path, stamp, &AtomicBool::new(true)).unwrap(), None);
+        place.write("a", b"abcd");
+        assert!(sha256(&path, stamp, &open).is_err());
     }
 }

@@ -379,7 +379,7 @@ fn explain(mut error: CreateError, share: &Share) -> String {
 fn from_share(path: &Path, share: &Path) -> PathBuf {
     let relative = path.strip_prefix(share).ok().filter(|relative| *relative != Path::new(""));
     let name = path.file_name().map(Path::new);
-    relative.or(name).unwrap_or(Path::new("")).to_owned()
+    relative.or(name).unwrap_or_else(|| Path::new("")).to_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What tells one state of a file from another.
 
 use std::fs::Metadata;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// Two changes in this time may leave the same stamp: FAT counts in seconds, by two.
+const RESOLUTION: Duration = Duration::from_secs(2);
 
 /// What tells one state of a file from another, without reading it.
 ///
@@ -30,5 +33,10 @@ impl Stamp {
             #[cfg(unix)]
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether the file may still change and keep its stamp, since it has just been written.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.modified.elapsed().map_or(true, |age| age < RESOLUTION)
     }
 }
