@@ -2,6 +2,8 @@
 //!
 //! The table is our own, since the library for it that is kept up does not know aria2, rTorrent and Transmission 4.
 
+use std::time::Duration;
+
 use tracker_core::PeerId;
 
 /// Programs that put two letters and four characters of version between dashes, as most do
@@ -33,6 +35,18 @@ const CLIENTS: &[(&[u8; 2], &str)] = &[
 pub fn client(peer_id: &PeerId) -> String {
     let bytes = peer_id.as_bytes();
     azureus_style(bytes).or_else(|| aria2(bytes)).unwrap_or_else(|| bytes[..8].escape_ascii().to_string())
+}
+
+/// The program's own shortest interval: those who are told to announce more often do not. As measured; what was not is taken
+/// for one with libtorrent, as most are.
+pub(crate) fn shortest_interval(peer_id: &PeerId) -> Duration {
+    Duration::from_secs(match peer_id.as_bytes() {
+        [b'-', b'T', b'R', ..] | [b'-', b'W', b'W' | b'D', ..] | [b'-', b'r', b'Q', ..] => 0,
+        // It doubles an interval of a minute now and then.
+        [b'A', b'2', b'-', ..] => 120,
+        [b'-', b'l', b't', ..] => 600,
+        _ => 300,
+    })
 }
 
 /// `-qB4520-`
@@ -95,6 +109,25 @@ mod tests {
             (b"A2-1-9-10-", "aria2 1.9.10"),
         ] {
             assert_eq!(client_of(prefix), name);
+        }
+    }
+
+    #[test]
+    fn intervals_are_those_that_clients_keep() {
+        for (prefix, secs) in [
+            (&b"-qB4520-"[..], 300),
+            (b"-DE203s-", 300),
+            (b"-LT20B0-", 300),
+            (b"-lt0D80-", 600),
+            (b"-TR4060-", 0),
+            (b"-WW0208-", 0),
+            (b"-rQ9010-", 0),
+            (b"A2-1-36-0-", 120),
+            (b"-XX1234-", 300),
+        ] {
+            let mut bytes = [b'x'; 20];
+            bytes[..prefix.len()].copy_from_slice(prefix);
+            assert_eq!(shortest_interval(&PeerId::new(bytes)).as_secs(), secs, "{}", prefix.escape_ascii());
         }
     }
 

@@ -1,24 +1,59 @@
 //! What is known of the torrents and their peers.
 
+mod expectation;
+mod meter;
+mod peers;
+mod records;
+mod snapshot;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod torrents;
+mod watcher;
+
+use std::convert::Infallible;
+use std::fmt::{self, Debug};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracker_core::{InfoHash, Instant, Shards, SwarmCounts, Totals};
 use tracker_host::Clock;
 
+use crate::history::History;
 use crate::{Library, Page, PageQuery, Sample, Series, Span};
 
-/// Watches a tracker, on a thread of its own. Cheap to clone; all clones are one.
+use peers::PeerEntry;
+use records::Records;
+use snapshot::Snapshot;
+use torrents::TorrentEntry;
+use watcher::Watcher;
+
+/// Watches a tracker, on a thread of its own. Cheap to clone; all clones are one. The thread ends with the last of them.
+///
+/// It costs the tracker almost nothing, whoever looks: a regular announce leaves no word for it. It goes round all peers
+/// instead, at most once a second and 100,000 peers a second, and keeps what each said the last two times. Peers announce at
+/// least a minute apart usually, so that it sees each announce. No shard is locked for longer than about a tenth of a
+/// millisecond.
 #[derive(Debug, Clone)]
 pub struct Observer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    shards: Arc<Shards>,
-    clock: Clock,
-    ticks: watch::Sender<Instant>,
+    shared: Arc<Shared>,
+    /// Until it is finished.
+    running: Mutex<Option<Running>>,
+}
+
+/// The thread. It ends when `stop` is dropped.
+#[derive(Debug)]
+struct Running {
+    stop: Sender<Infallible>,
+    thread: JoinHandle<()>,
 }
 
 /// The tracker at a moment.
@@ -64,7 +99,8 @@ pub struct TorrentRow {
     pub counts: SwarmCounts,
     /// How much its peers have of it on average, from 0 to 1, those that do not say left out; `None` without a size or peers.
     pub completion: Option<f64>,
-    /// Bytes per second that its peers say they download.
+    /// Bytes per second that its peers say they download: between their last two announces, those that are overdue left out.
+    /// What a peer did that has all it wants counts for as long as it took, and at least 5 s.
     pub download_rate: f64,
     /// When a peer of it announced last.
     pub last_seen: Option<Instant>,
@@ -107,15 +143,15 @@ pub struct PeerRow {
     pub uploaded: Option<u64>,
     /// Bytes downloaded, as it says.
     pub downloaded: Option<u64>,
-    /// Bytes per second between its last two announces.
+    /// Bytes per second between its last two announces; `None` when there was only one, or it was started again since.
     pub upload_rate: Option<f64>,
-    /// Bytes per second between its last two announces.
+    /// Bytes per second between its last two announces, likewise.
     pub download_rate: Option<f64>,
     /// When its first announce came.
     pub first_seen: Option<Instant>,
     /// When its last announce came: what is told of it is as of then.
     pub last_seen: Option<Instant>,
-    /// When its next announce is expected.
+    /// When its next announce is expected: after the interval it was told, or the one its program keeps to, if that is longer.
     pub next_expected: Option<Instant>,
 }
 
@@ -128,7 +164,7 @@ pub enum PeerStanding {
     Partial,
     /// It has everything.
     Seeding,
-    /// Its announce is overdue.
+    /// Its announce is overdue by more than a minute and a tenth of the interval.
     Silent,
 }
 
@@ -153,7 +189,19 @@ pub enum PeerSort {
 }
 
 impl Observer {
-    /// Begins to watch. `failures` is asked about once a second.
+    /// Torrents of whose peers more is shown than the tracker itself keeps: rates, average completion, last announce. Each
+    /// takes about 200 bytes. Those beyond are shown without.
+    pub const MAX_RECORDED_TORRENTS: usize = 1 << 16;
+
+    /// Peers, in all torrents, for which rates are shown: as many as may be in one swarm. Each takes 100 to 200 bytes. Those
+    /// beyond are shown without.
+    pub const MAX_RECORDED_PEERS: usize = 1 << 18;
+
+    /// Begins to watch. `failures` counts the requests so far that [`Totals::refused_announces`] does not count. The clock
+    /// is that of the tracker's adapters.
+    ///
+    /// It fetches the events of `shards`, where these are [kept](tracker_core::Config::max_pending_events), and writes the log
+    /// lines about them; nobody else should. It does not want [updates](tracker_core::Config::update_events).
     ///
     /// # Errors
     ///
@@ -164,48 +212,175 @@ impl Observer {
         library: Library,
         failures: impl Fn() -> Failures + Send + 'static,
     ) -> io::Result<Self> {
-        _ = (library, failures);
-        Ok(Self(Arc::new(Inner { shards, clock, ticks: watch::Sender::new(Instant::ZERO) })))
+        let shared = Arc::new(Shared::new(shards, clock, library));
+        let watcher = Watcher::new(Arc::clone(&shared), Box::new(failures));
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::Builder::new().name("observer".into()).spawn(move || watcher.run(&stopped))?;
+        Ok(Self(Arc::new(Inner { shared, running: Mutex::new(Some(Running { stop, thread })) })))
     }
 
-    /// Takes in what has happened until now, and ends the thread.
-    pub fn finish(&self) {}
+    /// From now on warns in the log when lines of it were dropped, of which there were so many so far. The first counter that
+    /// is given is asked.
+    pub fn watch_log(&self, dropped_lines: impl Fn() -> u64 + Send + Sync + 'static) {
+        _ = self.0.shared.dropped_lines.0.set(Box::new(dropped_lines));
+    }
+
+    /// Takes in what has happened until now, and ends the thread. Whoever looks sees what there was.
+    pub fn finish(&self) {
+        let running = lock(&self.0.running).take();
+        if let Some(Running { stop, thread }) = running {
+            drop(stop);
+            // If it panicked it has said so, and there is nothing to be done.
+            _ = thread.join();
+        }
+    }
 
     /// The tracker now.
     pub fn status(&self) -> Status {
+        let shared = &self.0.shared;
         Status {
-            now: self.0.clock.now(),
-            totals: self.0.shards.totals(),
-            failures: Failures::default(),
-            last: Sample::default(),
+            now: shared.clock.now(),
+            totals: shared.shards.totals(),
+            failures: *lock(&shared.failures),
+            last: lock(&shared.history).last(),
         }
     }
 
     /// How it was.
     pub fn history(&self, span: Span) -> Series {
-        _ = span;
-        Series { step_secs: 1, samples: Vec::new() }
+        lock(&self.0.shared.history).series(span)
     }
 
-    /// A part of the list of torrents: those that are known, and those that have a swarm. At most two seconds old.
+    /// A part of the list of torrents: those that are known, and those that have a swarm. The search is for a part of the
+    /// name, in either case, or for the beginning of an info-hash.
+    ///
+    /// With some thousand torrents it is as they are now. With more, what was put together last is shown again for twenty
+    /// times as long as that took: a list of a million torrents takes about half a second.
     pub fn torrents(&self, query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
-        Page { items: Vec::new(), total: 0, page: query.page, page_size: query.page_size }
+        torrents::page(&self.0.shared.torrents(), query)
     }
 
     /// One torrent; `None` when it is not known and has no swarm.
     pub fn torrent(&self, info_hash: &InfoHash) -> Option<TorrentRow> {
-        _ = info_hash;
-        None
+        let shared = &self.0.shared;
+        let known = shared.library.get(info_hash);
+        let counts = shared.shards.with_swarm(info_hash, |swarm| swarm.counts());
+        if known.is_none() && counts.is_none() {
+            return None;
+        }
+        let entry = TorrentEntry::new(*info_hash, known, counts.unwrap_or_default(), &lock(&shared.records));
+        Some(entry.row())
     }
 
-    /// A part of the list of a torrent's peers.
+    /// A part of the list of a torrent's peers; an empty one when it has no swarm. The search is for a part of the address or
+    /// of the client's name. It is as new as [`torrents`](Self::torrents): a list of 262,144 peers takes about a tenth of a
+    /// second.
     pub fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
-        _ = info_hash;
-        Page { items: Vec::new(), total: 0, page: query.page, page_size: query.page_size }
+        let shared = &self.0.shared;
+        shared.peers_page(info_hash, query, shared.clock.now())
     }
 
     /// The time of the last look at the tracker, as it changes: once a second.
     pub fn ticks(&self) -> watch::Receiver<Instant> {
-        self.0.ticks.subscribe()
+        self.0.shared.ticks.subscribe()
     }
+}
+
+/// What the thread and those who look share.
+#[derive(Debug)]
+struct Shared {
+    shards: Arc<Shards>,
+    clock: Clock,
+    library: Library,
+    ticks: watch::Sender<Instant>,
+    history: Mutex<History>,
+    failures: Mutex<Failures>,
+    records: Mutex<Records>,
+    torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
+    /// The oldest first.
+    peers: Mutex<Vec<(InfoHash, Snapshot<Vec<PeerEntry>>)>>,
+    dropped_lines: DroppedLines,
+}
+
+/// Lists of peers that are kept, at most, of torrents that have so many that it takes longer than [`KEPT_ABOVE`].
+const MAX_KEPT_LISTS: usize = 4;
+
+const KEPT_ABOVE: Duration = Duration::from_millis(1);
+
+impl Shared {
+    fn new(shards: Arc<Shards>, clock: Clock, library: Library) -> Self {
+        Self {
+            shards,
+            clock,
+            library,
+            ticks: watch::Sender::new(Instant::ZERO),
+            history: Mutex::new(History::new()),
+            failures: Mutex::default(),
+            records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
+            torrents: Mutex::default(),
+            peers: Mutex::default(),
+            dropped_lines: DroppedLines::default(),
+        }
+    }
+
+    /// Whoever comes while the list is put together waits for it.
+    fn torrents(&self) -> Arc<Vec<TorrentEntry>> {
+        let mut kept = lock(&self.torrents);
+        if let Some(entries) = kept.as_mut().and_then(Snapshot::look) {
+            return entries;
+        }
+        // First the old one goes, so that there are never two.
+        *kept = None;
+        let snapshot = Snapshot::make(|| torrents::all(&self.shards, &self.library.all(), &self.records));
+        kept.insert(snapshot).value()
+    }
+
+    fn peers(&self, info_hash: &InfoHash) -> Arc<Vec<PeerEntry>> {
+        let mut kept = lock(&self.peers);
+        if let Some((_, snapshot)) = kept.iter_mut().find(|(of, _)| of == info_hash)
+            && let Some(entries) = snapshot.look()
+        {
+            return entries;
+        }
+        kept.retain(|(of, _)| of != info_hash);
+        let snapshot = Snapshot::make(|| peers::all(&self.shards, info_hash, &self.records));
+        let entries = snapshot.value();
+        if snapshot.cost() > KEPT_ABOVE {
+            if kept.len() == MAX_KEPT_LISTS {
+                kept.remove(0);
+            }
+            kept.push((*info_hash, snapshot));
+        }
+        entries
+    }
+
+    fn peers_page(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>, now: Instant) -> Page<PeerRow> {
+        let size = self.library.get(info_hash).map(|known| known.size);
+        peers::page(&self.peers(info_hash), query, now, size)
+    }
+
+    /// Throws away what nobody looks at. What is being put together is looked at.
+    fn tidy(&self) {
+        if let Ok(mut kept) = self.torrents.try_lock() {
+            kept.take_if(|snapshot| snapshot.is_unused());
+        }
+        if let Ok(mut kept) = self.peers.try_lock() {
+            kept.retain(|(_, snapshot)| !snapshot.is_unused());
+        }
+    }
+}
+
+/// Counts the lines of the log that were dropped, once somebody told how.
+#[derive(Default)]
+struct DroppedLines(OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>);
+
+impl Debug for DroppedLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DroppedLines")
+    }
+}
+
+/// A thread that panicked with the lock has left nothing half-done that the next could trip over.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

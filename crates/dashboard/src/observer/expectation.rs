@@ -1,0 +1,141 @@
+//! When a peer is expected to announce, and how much it has.
+
+use std::time::Duration;
+
+use tracker_core::{Instant, Peer, PeerDetail, PeerState};
+
+use super::PeerStanding;
+use crate::client::shortest_interval;
+
+/// A peer is overdue when it is late by this and a tenth of its interval: time for a second try, where the first was lost.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// When the next announce is expected: after the interval the peer was given, or its program's own, if that is longer.
+pub(super) fn next_expected(detail: &PeerDetail) -> Instant {
+    detail.last_seen + expected_interval(detail)
+}
+
+pub(super) fn is_overdue(detail: &PeerDetail, now: Instant) -> bool {
+    let interval = expected_interval(detail);
+    now > detail.last_seen + (interval + GRACE + interval / 10)
+}
+
+fn expected_interval(detail: &PeerDetail) -> Duration {
+    detail.interval.max(shortest_interval(&detail.peer_id))
+}
+
+/// What the peer is at.
+pub(super) fn standing(peer: &Peer, now: Instant) -> PeerStanding {
+    match (&peer.detail, peer.state) {
+        (Some(detail), _) if is_overdue(detail, now) => PeerStanding::Silent,
+        (_, PeerState::Leecher) => PeerStanding::Downloading,
+        (_, PeerState::PartialSeed) => PeerStanding::Partial,
+        (_, PeerState::Seeder) => PeerStanding::Seeding,
+    }
+}
+
+/// How much a peer has of a torrent of this size, from 0 to 1. One that does not know how large the torrent is, as with a
+/// magnet link, names any number: it has nothing then.
+pub(super) fn completion(peer: &Peer, size: Option<u64>) -> Option<f64> {
+    if peer.state == PeerState::Seeder {
+        return Some(1.0);
+    }
+    let left = peer.detail.as_ref()?.left?;
+    match size? {
+        0 => Some(1.0),
+        size => Some(1.0 - left.min(size) as f64 / size as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tracker_core::{
+        AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Memory, PeerId, PeerKey, Peers, Shards,
+    };
+
+    use super::*;
+
+    /// A peer as the tracker knows it that announced at 1000 s, of this client, that was told this interval.
+    fn peer(client: &[u8; 8], interval: u64, left: Option<u64>, event: Option<AnnounceEvent>, memory: Memory) -> Peer {
+        let interval = Duration::from_secs(interval);
+        let config = Config {
+            interval_floor: interval,
+            interval_ceiling: interval,
+            interval_jitter_percent: 0,
+            memory,
+            ..Config::default()
+        };
+        let mut rng = StdRng::seed_from_u64(1);
+        let shards = Shards::new(config, NonZeroUsize::MIN, &mut rng).unwrap();
+        let mut peer_id = [b'x'; 20];
+        peer_id[..8].copy_from_slice(client);
+        let request = AnnounceRequest {
+            info_hash: InfoHash::new([1; 20]),
+            peer_id: PeerId::new(peer_id),
+            key: PeerKey::NONE,
+            remote: [10, 0, 0, 7].into(),
+            local: [10, 0, 0, 1].into(),
+            claimed_ip: None,
+            port: 6881,
+            uploaded: 0,
+            downloaded: 0,
+            left,
+            event,
+            numwant: None,
+            families: Families::Both,
+            peer_ids: false,
+        };
+        shards.announce(Instant::from_secs(1000), &mut rng, &request, &mut Peers::default()).unwrap();
+        shards.with_swarm(&request.info_hash, |swarm| swarm.peers().next()).flatten().unwrap()
+    }
+
+    #[test]
+    fn healthy_clients_are_not_called_silent() {
+        for (client, interval, expected, still_on_time) in [
+            // They announce when they are told to.
+            (b"-TR4060-", 60, 60, 126),
+            (b"-WW0208-", 600, 600, 720),
+            // Whatever they are told, they announce every 300, 600 or 120 s.
+            (b"-qB4520-", 60, 300, 390),
+            (b"-DE203s-", 300, 300, 390),
+            (b"-lt0D80-", 60, 600, 720),
+            (b"A2-1-36-", 60, 120, 192),
+            // A long interval is kept by all of them.
+            (b"-qB4520-", 1800, 1800, 2040),
+        ] {
+            let peer = peer(client, interval, Some(10), None, Memory::Full);
+            let name = client.escape_ascii();
+            let at = |secs: u32| Instant::from_secs(1000 + secs);
+            assert_eq!(next_expected(peer.detail.as_ref().unwrap()), at(expected), "{name} {interval}");
+            assert_eq!(standing(&peer, at(still_on_time)), PeerStanding::Downloading, "{name} {interval}");
+            assert_eq!(standing(&peer, at(still_on_time + 1)), PeerStanding::Silent, "{name} {interval}");
+        }
+    }
+
+    #[test]
+    fn peers_are_at_what_they_say() {
+        let now = Instant::from_secs(1000);
+        for (left, event, expected, part) in [
+            (Some(1000), None, PeerStanding::Downloading, Some(0.0)),
+            (Some(250), None, PeerStanding::Downloading, Some(0.75)),
+            (Some(u64::MAX), None, PeerStanding::Downloading, Some(0.0)),
+            (None, None, PeerStanding::Downloading, None),
+            (Some(500), Some(AnnounceEvent::Paused), PeerStanding::Partial, Some(0.5)),
+            (Some(0), None, PeerStanding::Seeding, Some(1.0)),
+            (Some(9), Some(AnnounceEvent::Completed), PeerStanding::Seeding, Some(1.0)),
+        ] {
+            let full = peer(b"-XX0001-", 60, left, event, Memory::Full);
+            assert_eq!((standing(&full, now), completion(&full, Some(1000))), (expected, part));
+            assert_eq!(completion(&full, None).is_some(), expected == PeerStanding::Seeding, "its size is not known");
+            let lean = peer(b"-XX0001-", 60, left, event, Memory::Lean);
+            let much_later = Instant::from_secs(100_000);
+            assert_eq!(standing(&lean, much_later), expected, "nobody knows when it announced");
+            assert_eq!(completion(&lean, Some(1000)), part.filter(|_| expected == PeerStanding::Seeding));
+        }
+        assert_eq!(completion(&peer(b"-XX0001-", 60, Some(5), None, Memory::Full), Some(0)), Some(1.0));
+    }
+}

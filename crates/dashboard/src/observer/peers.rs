@@ -1,0 +1,117 @@
+//! The list of a torrent's peers.
+
+use std::cmp::Ordering;
+use std::sync::Mutex;
+
+use tracker_core::{InfoHash, Instant, Peer, Shards};
+
+use super::expectation::{completion, next_expected, standing};
+use super::records::{Rates, Records};
+use super::sweep::STRIDE;
+use super::{PeerRow, PeerSort};
+use crate::{Page, PageQuery, client};
+
+/// What is shown of a peer. There may be hundreds of thousands.
+#[derive(Debug)]
+pub(super) struct PeerEntry {
+    peer: Peer,
+    rates: Option<Rates>,
+}
+
+/// All peers of a torrent, by their addresses.
+pub(super) fn all(shards: &Shards, info_hash: &InfoHash, records: &Mutex<Records>) -> Vec<PeerEntry> {
+    let mut entries = Vec::new();
+    let (mut next, mut len) = (0, usize::MAX);
+    while next < len {
+        let places = next..next + STRIDE;
+        let look = shards.with_swarm(info_hash, |swarm| (swarm.peers_at(places).collect::<Vec<_>>(), swarm.len()));
+        let (peers, len_now) = look.unwrap_or_default();
+        let records = super::lock(records);
+        entries.extend(peers.into_iter().map(|peer| PeerEntry { rates: records.rates(info_hash, &peer), peer }));
+        (next, len) = (next + STRIDE, len_now);
+    }
+    // One that changed its place meanwhile may have been seen twice. Those that listen nowhere are told apart by who they are.
+    let peer_id = |peer: &Peer| peer.detail.as_ref().filter(|_| peer.address.port() == 0).map(|detail| detail.peer_id);
+    entries.sort_by_key(|entry| (entry.peer.address, peer_id(&entry.peer)));
+    entries.dedup_by_key(|entry| (entry.peer.address, peer_id(&entry.peer)));
+    entries
+}
+
+/// The part of the list that is asked for, of a torrent of this size.
+pub(super) fn page(
+    entries: &[PeerEntry],
+    query: &PageQuery<PeerSort>,
+    now: Instant,
+    size: Option<u64>,
+) -> Page<PeerRow> {
+    let search = query.search.trim().to_lowercase();
+    let needs_client = query.sort == PeerSort::Client || !search.is_empty();
+    let found = entries.iter().map(|entry| Found { entry, client: needs_client.then(|| entry.client()).flatten() });
+    let found = found.filter(|found| search.is_empty() || found.contains(&search)).collect();
+    query.cut(found, |a, b| compare(a, b, query, now, size)).map(|found| found.entry.row(now, size))
+}
+
+struct Found<'e> {
+    entry: &'e PeerEntry,
+    /// Only where it matters.
+    client: Option<String>,
+}
+
+impl Found<'_> {
+    fn contains(&self, search: &str) -> bool {
+        self.entry.peer.address.to_string().contains(search)
+            || self.client.as_ref().is_some_and(|client| client.to_lowercase().contains(search))
+    }
+}
+
+fn compare(a: &Found<'_>, b: &Found<'_>, query: &PageQuery<PeerSort>, now: Instant, size: Option<u64>) -> Ordering {
+    let order = query.order;
+    let (client_a, client_b) = (a.client.as_deref(), b.client.as_deref());
+    let (a, b) = (a.entry, b.entry);
+    let ordering = match query.sort {
+        PeerSort::Address => order.apply(a.peer.address.cmp(&b.peer.address)),
+        PeerSort::Client => order.apply_to(client_a, client_b, Ord::cmp),
+        PeerSort::Standing => order.apply(standing(&a.peer, now).cmp(&standing(&b.peer, now))),
+        PeerSort::Completion => order.apply_to(completion(&a.peer, size), completion(&b.peer, size), f64::total_cmp),
+        PeerSort::DownloadRate => order.apply_to(a.download_rate(), b.download_rate(), f64::total_cmp),
+        PeerSort::UploadRate => order.apply_to(a.upload_rate(), b.upload_rate(), f64::total_cmp),
+        PeerSort::LastSeen => order.apply_to(a.last_seen(), b.last_seen(), Ord::cmp),
+    };
+    ordering.then_with(|| a.peer.address.cmp(&b.peer.address))
+}
+
+impl PeerEntry {
+    fn row(&self, now: Instant, size: Option<u64>) -> PeerRow {
+        let detail = self.peer.detail.as_ref();
+        PeerRow {
+            address: self.peer.address,
+            client: self.client(),
+            standing: standing(&self.peer, now),
+            completion: completion(&self.peer, size),
+            left: detail.and_then(|detail| detail.left),
+            uploaded: detail.map(|detail| detail.uploaded),
+            downloaded: detail.map(|detail| detail.downloaded),
+            upload_rate: self.upload_rate(),
+            download_rate: self.download_rate(),
+            first_seen: detail.map(|detail| detail.first_seen),
+            last_seen: self.last_seen(),
+            next_expected: detail.map(next_expected),
+        }
+    }
+
+    fn client(&self) -> Option<String> {
+        self.peer.detail.as_ref().map(|detail| client(&detail.peer_id))
+    }
+
+    fn last_seen(&self) -> Option<Instant> {
+        self.peer.detail.as_ref().map(|detail| detail.last_seen)
+    }
+
+    fn upload_rate(&self) -> Option<f64> {
+        self.rates.map(|rates| rates.upload)
+    }
+
+    fn download_rate(&self) -> Option<f64> {
+        self.rates.map(|rates| rates.download)
+    }
+}

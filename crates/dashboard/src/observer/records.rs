@@ -1,0 +1,307 @@
+//! What is remembered of peers from one announce to the next.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use tracker_core::{Event, EventKind, InfoHash, Instant, Peer, PeerDetail, PeerState};
+
+use super::expectation::{completion, is_overdue};
+
+/// How long the download rate of a peer that has finished counts, at least: so that it is seen by those who look once a
+/// second.
+const FINISHED: u32 = 5;
+
+/// What is remembered of torrents and their peers. Bounded: what is beyond is not remembered, until others are gone.
+#[derive(Debug)]
+pub(super) struct Records {
+    torrents: HashMap<InfoHash, TorrentRecord, RandomState>,
+    /// In all torrents.
+    peers: usize,
+    max_torrents: usize,
+    max_peers: usize,
+    /// Counts the looks at all swarms.
+    round: u32,
+}
+
+#[derive(Debug, Default)]
+struct TorrentRecord {
+    peers: HashMap<SocketAddr, PeerRecord, RandomState>,
+    sums: Sums,
+    /// In which it was seen last.
+    round: u32,
+}
+
+/// What the last two announces of a peer said.
+#[derive(Debug)]
+struct PeerRecord {
+    /// With its address it tells who it is.
+    first_seen: Instant,
+    before: Option<Count>,
+    last: Count,
+    /// In which it was seen last.
+    round: u32,
+}
+
+/// How much a peer had transferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    at: Instant,
+    uploaded: u64,
+    downloaded: u64,
+}
+
+/// What a peer did between its last two announces.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rates {
+    /// Bytes per second.
+    pub(super) upload: f64,
+    /// Bytes per second.
+    pub(super) download: f64,
+    /// Seconds between the announces, which are whole ones; at least 1.
+    secs: u32,
+}
+
+/// What all peers of a torrent come to.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Sums {
+    /// Bytes per second.
+    pub(super) download_rate: f64,
+    /// Of those that say how much they have, added up.
+    pub(super) completion: f64,
+    /// How many say so.
+    pub(super) telling: u32,
+    pub(super) last_seen: Option<Instant>,
+}
+
+/// A part of a swarm that is looked at.
+#[derive(Debug)]
+pub(super) struct Part<'p> {
+    pub(super) info_hash: InfoHash,
+    /// The torrent's size, if it is known.
+    pub(super) size: Option<u64>,
+    pub(super) peers: &'p [Peer],
+    /// Whether the swarm begins with it.
+    pub(super) is_first: bool,
+    /// Whether the swarm ends with it.
+    pub(super) is_last: bool,
+}
+
+impl Records {
+    pub(super) fn new(max_torrents: usize, max_peers: usize) -> Self {
+        Self { torrents: HashMap::default(), peers: 0, max_torrents, max_peers, round: 0 }
+    }
+
+    /// Takes in a part of a swarm. `sums` are those of the swarm's parts so far.
+    pub(super) fn look(&mut self, now: Instant, part: &Part<'_>, sums: &mut Sums) {
+        if part.is_first {
+            *sums = Sums::default();
+        }
+        if part.peers.iter().all(|peer| peer.detail.is_none()) {
+            // Nothing that could be remembered.
+        } else if let Some((torrent, mut room)) = self.torrent(&part.info_hash) {
+            for peer in part.peers {
+                let rates = torrent.take(peer, &mut room);
+                sums.add(now, peer, part.size, rates);
+            }
+        }
+        if part.is_last {
+            self.end_swarm(&part.info_hash, *sums);
+        }
+    }
+
+    /// All swarms were looked at. What was not seen, this time and the last, is gone.
+    pub(super) fn end_round(&mut self) {
+        let (round, peers) = (self.round, &mut self.peers);
+        self.torrents.retain(|_, torrent| {
+            let is_there = round - torrent.round <= 1;
+            *peers -= if is_there { 0 } else { torrent.peers.len() };
+            is_there
+        });
+        self.round += 1;
+    }
+
+    /// Takes in what happened. Looks alone would see a peer's first announce only where the second does not follow at once.
+    pub(super) fn happened(&mut self, event: &Event) {
+        let info_hash = &event.info_hash;
+        match &event.kind {
+            EventKind::PeerJoined(peer) | EventKind::PeerCompleted(peer) => self.take(info_hash, peer),
+            EventKind::PeerUpdated { peer, moved_from } => {
+                if let Some(address) = moved_from {
+                    self.forget(info_hash, address);
+                }
+                self.take(info_hash, peer);
+            }
+            EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => self.forget(info_hash, &peer.address),
+            EventKind::SwarmDropped => self.forget_swarm(info_hash),
+            _ => {}
+        }
+    }
+
+    /// What the peers of a torrent came to when they were looked at last.
+    pub(super) fn sums(&self, info_hash: &InfoHash) -> Sums {
+        self.torrents.get(info_hash).map(|torrent| torrent.sums).unwrap_or_default()
+    }
+
+    /// What this peer did, if it announced twice.
+    pub(super) fn rates(&self, info_hash: &InfoHash, peer: &Peer) -> Option<Rates> {
+        let record = self.torrents.get(info_hash)?.peers.get(&peer.address)?;
+        record.rates().filter(|_| peer.detail.as_ref().is_some_and(|detail| detail.first_seen == record.first_seen))
+    }
+
+    /// Bytes per second that all peers download.
+    pub(super) fn download_rate(&self) -> f64 {
+        self.torrents.values().map(|torrent| torrent.sums.download_rate).sum()
+    }
+
+    fn take(&mut self, info_hash: &InfoHash, peer: &Peer) {
+        if peer.detail.is_some()
+            && let Some((torrent, mut room)) = self.torrent(info_hash)
+        {
+            torrent.take(peer, &mut room);
+        }
+    }
+
+    /// The record of a torrent, and room for those of peers. `None` if it has none, and there are too many already.
+    fn torrent(&mut self, info_hash: &InfoHash) -> Option<(&mut TorrentRecord, Room<'_>)> {
+        let has_room = self.torrents.len() < self.max_torrents;
+        let torrent = match self.torrents.entry(*info_hash) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) if has_room => unknown.insert(TorrentRecord::default()),
+            Entry::Vacant(_) => return None,
+        };
+        torrent.round = self.round;
+        Some((torrent, Room { taken: &mut self.peers, limit: self.max_peers }))
+    }
+
+    fn end_swarm(&mut self, info_hash: &InfoHash, sums: Sums) {
+        let Some(torrent) = self.torrents.get_mut(info_hash) else { return };
+        let before = torrent.peers.len();
+        torrent.peers.retain(|_, peer| self.round - peer.round <= 1);
+        self.peers -= before - torrent.peers.len();
+        (torrent.sums, torrent.round) = (sums, self.round);
+        if torrent.peers.is_empty() && sums == Sums::default() {
+            self.torrents.remove(info_hash);
+        }
+    }
+
+    fn forget(&mut self, info_hash: &InfoHash, address: &SocketAddr) {
+        if let Some(torrent) = self.torrents.get_mut(info_hash)
+            && torrent.peers.remove(address).is_some()
+        {
+            self.peers -= 1;
+        }
+    }
+
+    fn forget_swarm(&mut self, info_hash: &InfoHash) {
+        if let Some(torrent) = self.torrents.remove(info_hash) {
+            self.peers -= torrent.peers.len();
+        }
+    }
+}
+
+/// How many records of peers there are in all torrents, and may be.
+struct Room<'r> {
+    taken: &'r mut usize,
+    limit: usize,
+}
+
+impl TorrentRecord {
+    /// Remembers what a peer said, if there is something to remember, and room. Of those that listen nowhere (port 0) there may
+    /// be several at an address.
+    fn take(&mut self, peer: &Peer, room: &mut Room<'_>) -> Option<Rates> {
+        let detail = peer.detail.as_ref().filter(|_| peer.address.port() != 0)?;
+        if let Some(record) = self.peers.get_mut(&peer.address) {
+            record.take(detail);
+            record.round = self.round;
+            return record.rates();
+        }
+        if *room.taken < room.limit {
+            self.peers.insert(peer.address, PeerRecord::new(detail, self.round));
+            *room.taken += 1;
+        }
+        None
+    }
+}
+
+impl PeerRecord {
+    fn new(detail: &PeerDetail, round: u32) -> Self {
+        Self { first_seen: detail.first_seen, before: None, last: Count::of(detail), round }
+    }
+
+    fn take(&mut self, detail: &PeerDetail) {
+        let (count, is_same) = (Count::of(detail), detail.first_seen == self.first_seen);
+        if count.at < self.last.at {
+            // An event that is fetched after a look which saw what came later.
+            if is_same && self.before.is_none() && count.is_before(&self.last) {
+                self.before = Some(count);
+            }
+        } else if !is_same || !self.last.is_before(&count) {
+            // Another client, or one that was started again.
+            *self = Self::new(detail, self.round);
+        } else if count != self.last {
+            // Several announces within a second are one.
+            if count.at > self.last.at || self.before.is_none() {
+                self.before = Some(self.last);
+            }
+            self.last = count;
+        }
+    }
+
+    fn rates(&self) -> Option<Rates> {
+        let before = self.before?;
+        let secs = (self.last.at.as_secs() - before.at.as_secs()).max(1);
+        let rate = |from: u64, to: u64| (to - from) as f64 / f64::from(secs);
+        Some(Rates {
+            upload: rate(before.uploaded, self.last.uploaded),
+            download: rate(before.downloaded, self.last.downloaded),
+            secs,
+        })
+    }
+}
+
+impl Count {
+    fn of(detail: &PeerDetail) -> Self {
+        Self { at: detail.last_seen, uploaded: detail.uploaded, downloaded: detail.downloaded }
+    }
+
+    /// Whether a client may count up from this to the other.
+    fn is_before(&self, later: &Self) -> bool {
+        self.uploaded <= later.uploaded && self.downloaded <= later.downloaded
+    }
+}
+
+impl Sums {
+    /// Adds a peer.
+    fn add(&mut self, now: Instant, peer: &Peer, size: Option<u64>, rates: Option<Rates>) {
+        let Some(detail) = &peer.detail else { return };
+        self.last_seen = self.last_seen.max(Some(detail.last_seen));
+        if size.is_some()
+            && let Some(completion) = completion(peer, size)
+        {
+            self.completion += completion;
+            self.telling += 1;
+        }
+        if let Some(rates) = rates
+            && rates.still_hold(peer.state, detail, now)
+        {
+            self.download_rate += rates.download;
+        }
+    }
+}
+
+impl Rates {
+    /// Whether the peer is likely to go on as it did. One that has what it wants does not download any more: what it did is
+    /// shown for as long as it took.
+    fn still_hold(&self, state: PeerState, detail: &PeerDetail, now: Instant) -> bool {
+        match state {
+            _ if is_overdue(detail, now) => false,
+            PeerState::Leecher => true,
+            PeerState::PartialSeed | PeerState::Seeder => {
+                now.since(detail.last_seen) < Duration::from_secs(self.secs.max(FINISHED).into())
+            }
+        }
+    }
+}

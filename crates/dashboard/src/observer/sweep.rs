@@ -1,0 +1,81 @@
+//! A look at all peers, again and again.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use tracker_core::{InfoHash, Instant, Memory, Peer, Shards, Walk};
+
+use super::records::{Part, Records, Sums};
+use crate::KnownTorrent;
+
+/// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
+pub(super) const STRIDE: usize = 1000;
+
+/// How far the look at all peers has come.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    walk: Walk,
+    /// Of the swarm that it is in.
+    sums: Sums,
+    /// Used again and again.
+    peers: Vec<Peer>,
+    parts: Vec<Stretch>,
+}
+
+/// Which of the peers are of which swarm.
+#[derive(Debug)]
+struct Stretch {
+    info_hash: InfoHash,
+    peers: Range<usize>,
+    is_first: bool,
+    is_last: bool,
+}
+
+impl Sweep {
+    pub(super) fn new() -> Self {
+        Self { walk: Walk::past_peers(), sums: Sums::default(), peers: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Goes on by so many steps, or to the end. Says whether it is there: then the next one begins.
+    ///
+    /// No lock is held for long, and none while another is taken.
+    pub(super) fn go_on(
+        &mut self,
+        shards: &Shards,
+        known: &BTreeMap<InfoHash, Arc<KnownTorrent>>,
+        records: &Mutex<Records>,
+        now: Instant,
+        steps: usize,
+    ) -> bool {
+        if shards.config().memory == Memory::Lean {
+            // There is nothing to be seen.
+            return true;
+        }
+        let Self { walk, sums, peers, parts } = self;
+        for _ in 0..steps.div_ceil(STRIDE) {
+            peers.clear();
+            parts.clear();
+            let is_more = shards.walk(walk, STRIDE, |passage| {
+                let start = peers.len();
+                peers.extend(passage.swarm.peers_at(passage.peers.clone()));
+                parts.push(Stretch {
+                    info_hash: passage.info_hash,
+                    peers: start..peers.len(),
+                    is_first: passage.peers.start == 0,
+                    is_last: passage.peers.end == passage.swarm.len(),
+                });
+            });
+            let mut records = super::lock(records);
+            for Stretch { info_hash, peers: range, is_first, is_last } in parts.drain(..) {
+                let size = known.get(&info_hash).map(|torrent| torrent.size);
+                records.look(now, &Part { info_hash, size, peers: &peers[range], is_first, is_last }, sums);
+            }
+            if !is_more {
+                records.end_round();
+                return true;
+            }
+        }
+        false
+    }
+}

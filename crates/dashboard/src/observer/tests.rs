@@ -1,0 +1,551 @@
+//! The observer against a tracker, and against a naive one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant as StdInstant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tracing_subscriber::layer::SubscriberExt;
+use tracker_core::{
+    AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState,
+    Peers, Shards, SwarmView,
+};
+use tracker_host::Clock;
+
+use super::watcher::Watcher;
+use super::*;
+use crate::{Journal, JournalFilter, LibraryConfig, Order};
+
+/// A tracker and its watcher, with a clock that is set by hand.
+struct Network {
+    shared: Arc<Shared>,
+    watcher: Watcher,
+    rng: StdRng,
+    now: Instant,
+}
+
+impl Network {
+    fn new(config: Config) -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let config = Config { interval_jitter_percent: 0, update_events: false, ..config };
+        let shards = Arc::new(Shards::new(config, NonZeroUsize::new(3).unwrap(), &mut rng).unwrap());
+        let library = Library::open(LibraryConfig::default()).unwrap();
+        let shared = Arc::new(Shared::new(shards, Clock::fixed(Instant::ZERO), library));
+        let watcher = Watcher::new(Arc::clone(&shared), Box::new(Failures::default));
+        Self { shared, watcher, rng, now: Instant::ZERO }
+    }
+
+    fn listening() -> Self {
+        Self::new(Config { max_pending_events: 10_000, ..Config::default() })
+    }
+
+    fn announce(&mut self, request: &AnnounceRequest) {
+        self.shared.shards.announce(self.now, &mut self.rng, request, &mut Peers::default()).unwrap();
+    }
+
+    /// Time passes, and the watcher looks.
+    fn pass(&mut self, secs: u32) {
+        self.now = Instant::from_secs(self.now.as_secs() + secs);
+        self.watcher.look(self.now);
+    }
+
+    fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
+        self.shared.peers_page(info_hash, query, self.now)
+    }
+
+    fn peer(&self, request: &AnnounceRequest) -> PeerRow {
+        let search = SocketAddr::new(request.remote, request.port).to_string();
+        let mut page = self.peers(&request.info_hash, &PageQuery { search, ..PageQuery::default() });
+        assert_eq!(page.total, 1, "{request:?}");
+        page.items.remove(0)
+    }
+
+    fn torrents(&self, query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
+        torrents::page(&torrents::all(&self.shared.shards, &self.shared.library.all(), &self.shared.records), query)
+    }
+
+    fn torrent(&self, info_hash: &InfoHash) -> TorrentRow {
+        let search = info_hash.to_string();
+        let mut page = self.torrents(&PageQuery { search, ..PageQuery::default() });
+        assert_eq!(page.total, 1, "{info_hash}");
+        page.items.remove(0)
+    }
+
+    fn has(&self, info_hash: &InfoHash, address: SocketAddr) -> bool {
+        let has = |swarm: SwarmView<'_>| swarm.peers().any(|peer| peer.address == address);
+        self.shared.shards.with_swarm(info_hash, has) == Some(true)
+    }
+
+    fn last(&self) -> Sample {
+        lock(&self.shared.history).last()
+    }
+
+    /// Makes a torrent known of a file of this size, at most a piece.
+    fn know(&self, name: &str, size: usize) -> InfoHash {
+        let name = format!("{}:{name}", name.len());
+        let pieces = "aaaaaaaaaaaaaaaaaaaa";
+        let torrent = format!("d4:infod6:lengthi{size}e4:name{name}12:piece lengthi16384e6:pieces20:{pieces}ee");
+        self.shared.library.register(torrent.as_bytes()).unwrap().info_hash
+    }
+}
+
+const TORRENT: InfoHash = InfoHash::new([0xab; 20]);
+
+fn request(ip: impl Into<IpAddr>, downloaded: u64, left: u64) -> AnnounceRequest {
+    let remote = ip.into();
+    AnnounceRequest {
+        info_hash: TORRENT,
+        peer_id: PeerId::new(*b"-TR4060-123456789012"),
+        key: PeerKey::NONE,
+        remote,
+        local: if remote.is_ipv4() { [10, 255, 0, 1].into() } else { [0xfd77, 0, 0, 0, 0, 0, 0, 1].into() },
+        claimed_ip: None,
+        port: 6881,
+        uploaded: 0,
+        downloaded,
+        left: Some(left),
+        event: None,
+        numwant: Some(0),
+        families: Families::Both,
+        peer_ids: false,
+    }
+}
+
+const ONE: [u8; 4] = [10, 0, 0, 1];
+const TWO: [u8; 4] = [10, 0, 0, 2];
+
+#[test]
+fn rates_are_those_between_the_last_two_announces() {
+    let mut network = Network::listening();
+    network.pass(1000);
+    network.announce(&AnnounceRequest { uploaded: 7, ..request(ONE, 1000, 9000) });
+    network.pass(1);
+    let row = network.peer(&request(ONE, 0, 0));
+    assert_eq!((row.upload_rate, row.download_rate), (None, None), "there was one announce");
+    assert_eq!(row.client.as_deref(), Some("Transmission 4.0.6"));
+    assert_eq!((row.uploaded, row.downloaded, row.left), (Some(7), Some(1000), Some(9000)));
+
+    network.pass(59);
+    network.announce(&AnnounceRequest { uploaded: 127, ..request(ONE, 4000, 6000) });
+    network.pass(1);
+    let row = network.peer(&request(ONE, 0, 0));
+    assert_eq!((row.upload_rate, row.download_rate), (Some(2.0), Some(50.0)));
+    let at = |secs| Some(Instant::from_secs(secs));
+    assert_eq!((row.first_seen, row.last_seen, row.next_expected), (at(1000), at(1060), at(1120)));
+    assert_eq!((network.torrent(&TORRENT).download_rate, network.last().download_rate), (50.0, 50.0));
+    assert_eq!(network.torrent(&TORRENT).last_seen, at(1060));
+
+    network.pass(119);
+    network.announce(&AnnounceRequest { uploaded: 127, ..request(ONE, 4000, 6000) });
+    network.pass(1);
+    let row = network.peer(&request(ONE, 0, 0));
+    assert_eq!((row.upload_rate, row.download_rate), (Some(0.0), Some(0.0)), "it is stuck");
+}
+
+#[test]
+fn a_client_that_counts_from_0_again_has_no_rate() {
+    let mut network = Network::listening();
+    for (downloaded, expected) in [(5000, None), (10_000, Some(50.0)), (100, None), (600, Some(5.0))] {
+        network.announce(&request(ONE, downloaded, 9000));
+        network.pass(1);
+        assert_eq!(network.peer(&request(ONE, 0, 0)).download_rate, expected);
+        network.pass(99);
+    }
+}
+
+#[test]
+fn another_client_at_an_address_begins_anew() {
+    let mut network = Network::listening();
+    network.announce(&request(ONE, 0, 9000));
+    network.pass(60);
+    let other = AnnounceRequest { peer_id: PeerId::new([b'x'; 20]), ..request(ONE, 6000, 9000) };
+    network.announce(&other);
+    network.pass(1);
+    assert_eq!(network.peer(&other).download_rate, None);
+    network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..other.clone() });
+    network.announce(&AnnounceRequest { downloaded: 90_000, ..other.clone() });
+    network.pass(1);
+    assert_eq!(network.peer(&other).download_rate, None);
+}
+
+#[test]
+fn a_download_between_two_looks_has_a_rate() {
+    let mut network = Network::listening();
+    network.pass(10);
+    network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Started), ..request(ONE, 0, 50_000_000) });
+    network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Completed), ..request(ONE, 50_000_000, 0) });
+    network.pass(1);
+    assert_eq!(network.peer(&request(ONE, 0, 0)).download_rate, Some(50_000_000.0));
+    assert_eq!(network.last().download_rate, 50_000_000.0);
+    network.pass(4);
+    assert_eq!(network.last().download_rate, 0.0, "it has what it wants");
+    assert_eq!(network.peer(&request(ONE, 0, 0)).download_rate, Some(50_000_000.0), "this is how it was");
+}
+
+#[test]
+fn those_that_are_overdue_are_silent_and_do_not_count() {
+    let mut network = Network::listening();
+    for downloaded in [0, 6000] {
+        network.announce(&request(ONE, downloaded, 9000));
+        network.announce(&request(TWO, 10 * downloaded, 9000));
+        network.pass(60);
+    }
+    assert_eq!(network.torrent(&TORRENT).download_rate, 1100.0);
+    network.pass(30);
+    network.announce(&request(TWO, 60_000, 9000));
+    network.pass(37);
+    assert_eq!(network.peer(&request(ONE, 0, 0)).standing, PeerStanding::Silent);
+    assert_eq!(network.peer(&request(TWO, 0, 0)).standing, PeerStanding::Downloading);
+    assert_eq!(network.torrent(&TORRENT).download_rate, 0.0, "the other one has got nothing since");
+    assert_eq!(network.torrent(&TORRENT).counts.leechers, 2);
+}
+
+#[test]
+fn a_lean_tracker_shows_what_it_has() {
+    let mut network = Network::new(Config { memory: Memory::Lean, max_pending_events: 100, ..Config::default() });
+    for left in [9000, 0] {
+        network.announce(&request(ONE, 100, left));
+        network.announce(&request(TWO, 100, 500));
+        network.pass(60);
+    }
+    let row = network.peer(&request(ONE, 0, 0));
+    assert_eq!((row.standing, row.completion, row.client), (PeerStanding::Seeding, Some(1.0), None));
+    assert_eq!((row.left, row.uploaded, row.downloaded, row.download_rate), (None, None, None, None));
+    assert_eq!((row.first_seen, row.last_seen, row.next_expected), (None, None, None));
+    let row = network.torrent(&TORRENT);
+    assert_eq!((row.counts.seeders, row.counts.leechers, row.counts.completed), (1, 1, 1));
+    assert_eq!((row.completion, row.download_rate, row.last_seen), (None, 0.0, None));
+}
+
+#[test]
+fn a_torrent_is_known_by_its_file() {
+    let mut network = Network::listening();
+    let film = network.know("Film", 1000);
+    assert_eq!((network.torrent(&film).name.as_deref(), network.torrent(&film).size), (Some("Film"), Some(1000)));
+    assert_eq!((network.torrent(&film).completion, network.torrent(&film).last_seen), (None, None));
+    for (ip, left) in [(ONE, Some(0)), (TWO, Some(500)), ([10, 0, 0, 3], None), ([10, 0, 0, 4], Some(u64::MAX))] {
+        network.announce(&AnnounceRequest { info_hash: film, left, ..request(ip, 0, 0) });
+    }
+    network.pass(1);
+    assert_eq!(network.torrent(&film).completion, Some(0.5), "of three that say what they have");
+    let peers = network.peers(&film, &PageQuery { sort: PeerSort::Completion, ..PageQuery::default() });
+    let completion: Vec<_> = peers.items.iter().map(|row| row.completion).collect();
+    assert_eq!(completion, [Some(0.0), Some(0.5), Some(1.0), None]);
+}
+
+#[test]
+fn torrents_are_found_and_sorted() {
+    let mut network = Network::listening();
+    let names = ["beta", "Alpha", "ÄTHER", "gamma 0xAB"];
+    for (position, name) in names.iter().enumerate() {
+        let info_hash = network.know(name, 1000 * (4 - position));
+        for peer in 0..position as u8 {
+            network.announce(&AnnounceRequest { info_hash, ..request([10, 0, 0, peer], 0, 0) });
+        }
+    }
+    let [a, b] = [0x11, 0x1f].map(|byte| InfoHash::new([byte; 20]));
+    network.announce(&AnnounceRequest { info_hash: b, ..request(ONE, 0, 10) });
+    network.announce(&AnnounceRequest { info_hash: a, ..request(ONE, 0, 10) });
+    network.pass(1);
+    let list = |search: &str, sort, order| -> Vec<String> {
+        let query = PageQuery { search: search.to_owned(), sort, order, ..PageQuery::default() };
+        let page = network.torrents(&query);
+        assert_eq!(page.total, page.items.len());
+        page.items.iter().map(|row| row.name.as_deref().unwrap_or(&row.info_hash.to_string()[..4]).to_owned()).collect()
+    };
+    use {Order::*, TorrentSort::*};
+    assert_eq!(list("", Name, Ascending), ["Alpha", "beta", "gamma 0xAB", "ÄTHER", "1111", "1f1f"]);
+    assert_eq!(list("", Name, Descending), ["ÄTHER", "gamma 0xAB", "beta", "Alpha", "1111", "1f1f"]);
+    assert_eq!(list("", Size, Descending), ["beta", "Alpha", "ÄTHER", "gamma 0xAB", "1111", "1f1f"]);
+    assert_eq!(list("", Seeders, Descending)[..2], ["gamma 0xAB", "ÄTHER"]);
+    assert_eq!(list("", Leechers, Descending)[..2], ["1111", "1f1f"]);
+    assert_eq!(list(" äth ", Name, Ascending), ["ÄTHER"]);
+    assert_eq!(list("ALPHA", Name, Ascending), ["Alpha"]);
+    assert_eq!(list("1F", Name, Ascending), ["1f1f"]);
+    assert_eq!(list("1", Name, Ascending)[..], ["1111", "1f1f"]);
+    assert_eq!(list(&b.to_string(), Name, Ascending), ["1f1f"]);
+    assert_eq!(list(&format!("{b}0"), Name, Ascending), [""; 0]);
+    assert!(list("ab", Name, Ascending).contains(&"gamma 0xAB".to_owned()));
+    let page = network.torrents(&PageQuery { page: 1, page_size: 4, ..PageQuery::default() });
+    assert_eq!((page.total, page.items.len(), page.items[0].info_hash), (6, 2, a));
+}
+
+#[test]
+fn peers_are_found_and_sorted() {
+    let mut network = Network::listening();
+    let v6: IpAddr = "fd77::9".parse().unwrap();
+    let clients: [(IpAddr, &[u8; 20], u64); 3] = [
+        ([10, 0, 0, 10].into(), b"-qB4520-xxxxxxxxxxxx", 0),
+        ([10, 0, 0, 9].into(), b"-TR4060-xxxxxxxxxxxx", 500),
+        (v6, b"A2-1-36-0-xxxxxxxxxx", 1000),
+    ];
+    for seconds in [0, 1] {
+        for (ip, peer_id, left) in clients {
+            let peer_id = PeerId::new(*peer_id);
+            network.announce(&AnnounceRequest { peer_id, ..request(ip, seconds * left, left) });
+            network.pass(10);
+        }
+    }
+    let list = |search: &str, sort, order| -> Vec<IpAddr> {
+        let query = PageQuery { search: search.to_owned(), sort, order, ..PageQuery::default() };
+        network.peers(&TORRENT, &query).items.iter().map(|row| row.address.ip()).collect()
+    };
+    let [qbittorrent, transmission, aria2] = clients.map(|(ip, ..)| ip);
+    use {Order::*, PeerSort::*};
+    assert_eq!(list("", Address, Ascending), [transmission, qbittorrent, aria2], "as numbers");
+    assert_eq!(list("", Client, Ascending), [transmission, aria2, qbittorrent]);
+    assert_eq!(list("", Standing, Ascending)[2], qbittorrent);
+    assert_eq!(list("", DownloadRate, Descending), [aria2, transmission, qbittorrent]);
+    assert_eq!(list("", LastSeen, Ascending), [qbittorrent, transmission, aria2]);
+    assert_eq!(list("TRANS", Address, Ascending), [transmission]);
+    assert_eq!(list("[FD77::9]:6881", Address, Ascending), [aria2]);
+    assert_eq!(list("10.0.0.1", Address, Ascending), [qbittorrent]);
+    assert_eq!(network.peers(&InfoHash::new([0; 20]), &PageQuery::default()).total, 0);
+}
+
+#[test]
+fn several_that_listen_nowhere_are_several() {
+    let mut network = Network::listening();
+    for downloaded in [0, 600] {
+        for name in 1..=3 {
+            let peer_id = PeerId::new([name; 20]);
+            network.announce(&AnnounceRequest { port: 0, peer_id, ..request(ONE, downloaded * u64::from(name), 9) });
+        }
+        network.pass(60);
+    }
+    let peers = network.peers(&TORRENT, &PageQuery::default());
+    assert_eq!(peers.total, 3);
+    assert!(peers.items.iter().all(|row| row.download_rate.is_none()), "nobody can tell which is which");
+}
+
+/// More than one look at a swarm takes, of both families.
+#[test]
+fn a_large_swarm_is_seen_in_parts() {
+    let mut network = Network::listening();
+    let film = network.know("Film", 1000);
+    let address = |peer: u16| -> IpAddr {
+        match peer % 3 {
+            0 => [0xfd77, 0, 0, 0, 0, 0, 0, peer].into(),
+            _ => [10, 1, peer.to_be_bytes()[0], peer.to_be_bytes()[1]].into(),
+        }
+    };
+    for downloaded in [0, 60] {
+        for (info_hash, peers) in [(film, 2500), (TORRENT, 1500)] {
+            for peer in 0..peers {
+                network.announce(&AnnounceRequest { info_hash, ..request(address(peer), downloaded, 250) });
+            }
+        }
+        network.pass(60);
+    }
+    assert_eq!((network.torrent(&film).download_rate, network.torrent(&film).completion), (2500.0, Some(0.75)));
+    assert_eq!((network.torrent(&TORRENT).download_rate, network.torrent(&TORRENT).completion), (1500.0, None));
+    assert_eq!(network.last().download_rate, 4000.0);
+    let last = network.peers(&film, &PageQuery { page: 2, page_size: 1000, ..PageQuery::default() });
+    assert_eq!((last.total, last.items.len()), (2500, 500));
+    assert!(last.items.iter().all(|row| row.download_rate == Some(1.0)));
+}
+
+#[test]
+fn what_is_beyond_the_limits_is_shown_without_rates() {
+    let network = Network::listening();
+    let mut records = Records::new(1, 2);
+    let look = |records: &mut Records, torrent: u8, now: u32, peers: std::ops::Range<u8>| {
+        let info_hash = InfoHash::new([torrent; 20]);
+        let mut rng = StdRng::seed_from_u64(1);
+        for peer in peers {
+            let request = AnnounceRequest { info_hash, ..request([10, 0, 0, peer], now.into(), 9) };
+            let at = Instant::from_secs(now);
+            network.shared.shards.announce(at, &mut rng, &request, &mut Peers::default()).unwrap();
+        }
+        let peers: Vec<Peer> =
+            network.shared.shards.with_swarm(&info_hash, |swarm| swarm.peers().collect()).unwrap_or_default();
+        let part = records::Part { info_hash, size: None, peers: &peers, is_first: true, is_last: true };
+        let mut sums = records::Sums::default();
+        records.look(Instant::from_secs(now), &part, &mut sums);
+        (sums, peers.iter().filter(|peer| records.rates(&info_hash, peer).is_some()).count())
+    };
+    look(&mut records, 1, 100, 0..3);
+    let (sums, with_rates) = look(&mut records, 1, 160, 0..3);
+    assert_eq!((sums.download_rate, sums.last_seen, with_rates), (2.0, Some(Instant::from_secs(160)), 2));
+    look(&mut records, 2, 100, 0..3);
+    assert_eq!(look(&mut records, 2, 160, 0..3), (records::Sums::default(), 0), "there is no room for the torrent");
+
+    // Those that are not seen any more make room.
+    for _ in 0..3 {
+        records.end_round();
+    }
+    look(&mut records, 2, 220, 0..1);
+    assert_eq!(look(&mut records, 2, 280, 0..1).1, 1);
+}
+
+#[test]
+fn the_pump_writes_the_log() {
+    let mut network = Network::listening();
+    let journal = Journal::new();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(journal.layer()), || {
+        network.announce(&request(ONE, 0, 10));
+        network.announce(&request(ONE, 10, 0));
+        network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..request(ONE, 10, 0) });
+        network.pass(1);
+        assert!(network.shared.dropped_lines.0.set(Box::new(|| 3)).is_ok());
+        network.pass(1);
+        network.pass(1);
+    });
+    let lines = journal.entries(&JournalFilter::default(), 0, 10);
+    let messages: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages[..3], ["peer joined", "peer completed", "peer left"]);
+    assert!(messages[3].starts_with("lines of this log were dropped") && messages.len() == 4, "{messages:?}");
+    assert_eq!((lines[0].info_hash, lines[0].address.as_deref()), (Some(TORRENT), Some("10.0.0.1:6881")));
+}
+
+#[test]
+fn the_thread_looks_and_ends() {
+    let network = Network::listening();
+    let Shared { shards, library, .. } = &*network.shared;
+    let failures = || Failures { http: 1, udp: 2 };
+    let observer = Observer::start(Arc::clone(shards), Clock::start(), library.clone(), failures).unwrap();
+    shards.announce(Instant::ZERO, &mut StdRng::seed_from_u64(1), &request(ONE, 0, 10), &mut Peers::default()).unwrap();
+    let (mut ticks, deadline) = (observer.ticks(), StdInstant::now() + Duration::from_secs(30));
+    while observer.torrent(&TORRENT).is_none_or(|row| row.last_seen.is_none()) || observer.status().last.leechers < 1.0
+    {
+        assert!(StdInstant::now() < deadline, "nothing was seen");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(ticks.has_changed().unwrap());
+    assert!(*ticks.borrow_and_update() > Instant::ZERO);
+    assert_eq!((observer.status().failures.total(), observer.status().totals.leechers), (3, 1));
+    assert!(!observer.history(Span::TenMinutes).samples.is_empty());
+    assert_eq!(observer.peers(&TORRENT, &PageQuery::default()).total, 1);
+    assert_eq!(observer.torrents(&PageQuery::default()).total, 1);
+    assert_eq!(observer.torrent(&InfoHash::new([0; 20])), None);
+    observer.clone().finish();
+    observer.finish();
+    assert_eq!(observer.torrents(&PageQuery::default()).total, 1, "it can still be looked at");
+}
+
+/// What a peer said, as somebody knows it who writes down every announce.
+#[derive(Default)]
+struct Diary {
+    first_seen: Option<Instant>,
+    counts: Vec<(Instant, u64, u64)>,
+}
+
+impl Diary {
+    fn rates(&self) -> Option<(f64, f64, u32)> {
+        let [.., before, last] = self.counts[..] else { return None };
+        let secs = last.0.as_secs() - before.0.as_secs();
+        (last.1 >= before.1 && last.2 >= before.2)
+            .then(|| ((last.1 - before.1) as f64 / f64::from(secs), (last.2 - before.2) as f64 / f64::from(secs), secs))
+    }
+}
+
+#[test]
+fn it_shows_what_somebody_knows_who_writes_down_everything() {
+    for seed in 0..30 {
+        let mut choice = StdRng::seed_from_u64(seed);
+        let mut network = Network::new(Config {
+            // With and without events.
+            max_pending_events: if choice.random() { 10_000 } else { 0 },
+            ..Config::default()
+        });
+        let sizes = BTreeMap::from([(network.know("one", 1000), 1000), (network.know("two", 5000), 5000)]);
+        let torrents: Vec<InfoHash> = sizes.keys().copied().chain([TORRENT, InfoHash::new([0; 20])]).collect();
+        let mut diaries: BTreeMap<(InfoHash, SocketAddr), Diary> = BTreeMap::new();
+        for step in 0..300 {
+            let told = format!("seed {seed}, step {step}");
+            network.now = Instant::from_secs(network.now.as_secs() + choice.random_range(1..120));
+            network.shared.shards.expire(network.now);
+            diaries.retain(|(info_hash, place), _| network.has(info_hash, *place));
+            let mut announced = BTreeSet::new();
+            for _ in 0..choice.random_range(0..12) {
+                let (info_hash, host) = (torrents[choice.random_range(0..torrents.len())], choice.random_range(1..8));
+                let ip: IpAddr =
+                    if host > 5 { [0xfd77, 0, 0, 0, 0, 0, 0, host].into() } else { [10, 0, 0, host as u8].into() };
+                let place = (info_hash, SocketAddr::new(ip, 6881));
+                // The watcher looks once in a while, and peers announce less often than that.
+                if !announced.insert(place) {
+                    continue;
+                }
+                let diary = diaries.entry(place).or_default();
+                let (mut uploaded, mut downloaded) = diary.counts.last().map_or((0, 0), |last| (last.1, last.2));
+                let event = match choice.random_range(0..10) {
+                    0 => Some(AnnounceEvent::Stopped),
+                    1 => Some(AnnounceEvent::Paused),
+                    2 => {
+                        (uploaded, downloaded) = (0, 0);
+                        Some(AnnounceEvent::Started)
+                    }
+                    _ => None,
+                };
+                uploaded += choice.random_range(0..10_000);
+                downloaded += choice.random_range(0..10_000);
+                let left = [Some(0), Some(500), Some(100_000), None][choice.random_range(0..4)];
+                network.announce(&AnnounceRequest { info_hash, uploaded, left, event, ..request(ip, downloaded, 0) });
+                if event == Some(AnnounceEvent::Stopped) {
+                    diaries.remove(&place);
+                } else {
+                    diary.first_seen.get_or_insert(network.now);
+                    diary.counts.push((network.now, uploaded, downloaded));
+                }
+            }
+            network.watcher.look(network.now);
+
+            let mut download_rate_of_all = 0.0;
+            for info_hash in &torrents {
+                let (mut download_rate, mut completion, mut telling, mut last_seen) = (0.0, 0.0, 0, None);
+                let look = |swarm: SwarmView<'_>| (swarm.peers().collect(), swarm.counts());
+                let (peers, counts): (Vec<Peer>, _) =
+                    network.shared.shards.with_swarm(info_hash, look).unwrap_or_default();
+                let rows = network.peers(info_hash, &PageQuery::default());
+                assert_eq!(rows.total, peers.len(), "{told}");
+                for row in &rows.items {
+                    let peer = peers.iter().find(|peer| peer.address == row.address).expect(&told);
+                    let (detail, diary) = (peer.detail.as_ref().unwrap(), &diaries[&(*info_hash, row.address)]);
+                    let rates = diary.rates();
+                    assert_eq!(row.upload_rate, rates.map(|rates| rates.0), "{told}: {row:?}");
+                    assert_eq!(row.download_rate, rates.map(|rates| rates.1), "{told}: {row:?}");
+                    assert_eq!((row.first_seen, row.last_seen), (diary.first_seen, Some(detail.last_seen)), "{told}");
+                    let has = match (peer.state, detail.left, sizes.get(info_hash)) {
+                        (PeerState::Seeder, ..) => Some(1.0),
+                        (_, Some(left), Some(&size)) => Some((size - size.min(left)) as f64 / size as f64),
+                        _ => None,
+                    };
+                    assert_eq!(row.completion, has, "{told}: {row:?}");
+                    let silent_for = network.now.since(detail.last_seen).as_secs();
+                    // The interval is 60 s, and it is Transmission.
+                    let is_overdue = silent_for > 60 + 60 + 6;
+                    assert_eq!(row.standing == PeerStanding::Silent, is_overdue, "{told}: {row:?}");
+                    if let Some((_, rate, secs)) = rates
+                        && !is_overdue
+                        && (peer.state == PeerState::Leecher || silent_for < u64::from(secs.max(5)))
+                    {
+                        download_rate += rate;
+                    }
+                    if let Some(has) = has {
+                        completion += has;
+                        telling += 1;
+                    }
+                    last_seen = last_seen.max(row.last_seen);
+                }
+                if peers.is_empty() && !sizes.contains_key(info_hash) && counts.completed == 0 {
+                    continue;
+                }
+                let row = network.torrent(info_hash);
+                let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(1.0);
+                assert_eq!((row.counts, row.last_seen), (counts, last_seen), "{told}");
+                assert!(near(row.download_rate, download_rate), "{told}: {row:?} but {download_rate}");
+                let expected = (sizes.contains_key(info_hash) && telling > 0).then(|| completion / f64::from(telling));
+                assert_eq!(row.completion.is_some(), expected.is_some(), "{told}: {row:?} but {expected:?}");
+                assert!(
+                    near(row.completion.unwrap_or(0.0), expected.unwrap_or(0.0)),
+                    "{told}: {row:?} but {expected:?}"
+                );
+                download_rate_of_all += download_rate;
+            }
+            assert!((network.last().download_rate - download_rate_of_all).abs() < 1e-6, "{told}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The list of torrents.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tracker_core::{InfoHash, Shards, SwarmCounts, Walk};
+
+use super::records::{Records, Sums};
+use super::sweep::STRIDE;
+use super::{TorrentRow, TorrentSort};
+use crate::{KnownTorrent, Page, PageQuery};
+
+/// What is shown of a torrent. There may be a million.
+#[derive(Debug)]
+pub(super) struct TorrentEntry {
+    info_hash: InfoHash,
+    known: Option<Arc<KnownTorrent>>,
+    counts: SwarmCounts,
+    sums: Sums,
+}
+
+impl TorrentEntry {
+    pub(super) fn new(
+        info_hash: InfoHash,
+        known: Option<Arc<KnownTorrent>>,
+        counts: SwarmCounts,
+        records: &Records,
+    ) -> Self {
+        Self { info_hash, known, counts, sums: records.sums(&info_hash) }
+    }
+
+    pub(super) fn row(&self) -> TorrentRow {
+        TorrentRow {
+            info_hash: self.info_hash,
+            name: self.known.as_ref().map(|known| Arc::clone(&known.name)),
+            size: self.size(),
+            counts: self.counts,
+            completion: self.completion(),
+            download_rate: self.sums.download_rate,
+            last_seen: self.sums.last_seen,
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.known.as_ref().map(|known| &*known.name)
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.known.as_ref().map(|known| known.size)
+    }
+
+    fn completion(&self) -> Option<f64> {
+        let Sums { completion, telling, .. } = self.sums;
+        (self.known.is_some() && telling > 0).then(|| completion / f64::from(telling))
+    }
+}
+
+/// Those that are known, and those that have a swarm.
+pub(super) fn all(
+    shards: &Shards,
+    known: &BTreeMap<InfoHash, Arc<KnownTorrent>>,
+    records: &Mutex<Records>,
+) -> Vec<TorrentEntry> {
+    let mut entries = Vec::with_capacity(known.len());
+    let mut walk = Walk::past_swarms();
+    let mut stretch: Vec<(InfoHash, SwarmCounts)> = Vec::new();
+    let mut add =
+        |stretch: &mut Vec<(InfoHash, SwarmCounts)>| {
+            let records = super::lock(records);
+            entries.extend(stretch.drain(..).map(|(info_hash, counts)| {
+                TorrentEntry::new(info_hash, known.get(&info_hash).cloned(), counts, &records)
+            }));
+        };
+    for info_hash in known.keys() {
+        stretch.push((*info_hash, shards.with_swarm(info_hash, |swarm| swarm.counts()).unwrap_or_default()));
+        if stretch.len() == STRIDE {
+            add(&mut stretch);
+        }
+    }
+    add(&mut stretch);
+    let mut is_more = true;
+    while is_more {
+        is_more = shards.walk(&mut walk, STRIDE, |passage| {
+            if !known.contains_key(&passage.info_hash) {
+                stretch.push((passage.info_hash, passage.swarm.counts()));
+            }
+        });
+        add(&mut stretch);
+    }
+    entries
+}
+
+/// The part of the list that is asked for.
+pub(super) fn page(entries: &[TorrentEntry], query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
+    let search = Search::new(&query.search);
+    let found = entries.iter().filter(|entry| search.finds(entry)).collect();
+    query.cut(found, |a, b| compare(a, b, query)).map(TorrentEntry::row)
+}
+
+fn compare(a: &TorrentEntry, b: &TorrentEntry, query: &PageQuery<TorrentSort>) -> Ordering {
+    let order = query.order;
+    let by_name = || order.apply_to(a.name(), b.name(), |a, b| in_lower_case(a).cmp(in_lower_case(b)));
+    let ordering = match query.sort {
+        TorrentSort::Name => by_name(),
+        TorrentSort::Size => order.apply_to(a.size(), b.size(), Ord::cmp),
+        TorrentSort::Seeders => order.apply(a.counts.seeders.cmp(&b.counts.seeders)),
+        TorrentSort::Leechers => order.apply(a.counts.leechers.cmp(&b.counts.leechers)),
+        TorrentSort::Completed => order.apply(a.counts.completed.cmp(&b.counts.completed)),
+        TorrentSort::Completion => order.apply_to(a.completion(), b.completion(), f64::total_cmp),
+        TorrentSort::DownloadRate => order.apply(a.sums.download_rate.total_cmp(&b.sums.download_rate)),
+    };
+    ordering.then_with(|| a.info_hash.cmp(&b.info_hash))
+}
+
+/// What is searched for: a part of a name, or the beginning of an info-hash.
+#[derive(Debug)]
+struct Search {
+    part: String,
+    /// The digits of the part, if it has no other characters.
+    digits: Option<Vec<u8>>,
+}
+
+impl Search {
+    fn new(text: &str) -> Self {
+        let part: String = in_lower_case(text.trim()).collect();
+        let digit = |character: char| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let digits = part.chars().map(digit).collect::<Option<Vec<u8>>>().filter(|digits| digits.len() <= 40);
+        Self { part, digits }
+    }
+
+    fn finds(&self, entry: &TorrentEntry) -> bool {
+        self.part.is_empty()
+            || self.digits.as_ref().is_some_and(|digits| begins_with(&entry.info_hash, digits))
+            || entry.name().is_some_and(|name| in_lower_case(name).collect::<String>().contains(&self.part))
+    }
+}
+
+fn begins_with(info_hash: &InfoHash, digits: &[u8]) -> bool {
+    let digits_of = info_hash.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits_of.zip(digits).all(|(a, &b)| a == b)
+}
+
+fn in_lower_case(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_lowercase)
+}
