@@ -69,13 +69,14 @@ pub(crate) struct Inner {
     pub(crate) token: Token,
     /// The wall clock at the tracker's [`Instant::ZERO`](tracker_core::Instant::ZERO).
     pub(crate) started: SystemTime,
+    streams: stream::Streams,
 }
 
 impl Dashboard {
     /// A dashboard with a new token.
     pub fn new(config: DashboardConfig) -> Self {
         let started = SystemTime::now() - config.clock.now().since(tracker_core::Instant::ZERO);
-        Self(Arc::new(Inner { config, token: Token::draw(), started }))
+        Self(Arc::new(Inner { config, token: Token::draw(), started, streams: stream::Streams::default() }))
     }
 
     /// The secret of those who may change things, as it stands in the URL that is printed at the start.
@@ -86,6 +87,16 @@ impl Dashboard {
     /// The page's URL at an address, with the token.
     pub fn url(&self, address: SocketAddr) -> String {
         format!("http://{address}/?token={}", self.token())
+    }
+
+    fn config(&self) -> &DashboardConfig {
+        &self.0.config
+    }
+
+    /// A moment of the tracker's in Unix seconds.
+    fn unix(&self, at: tracker_core::Instant) -> u64 {
+        let time = self.0.started + at.since(tracker_core::Instant::ZERO);
+        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     /// All that is served: page, API, metrics. Every request must carry the address it came from, as

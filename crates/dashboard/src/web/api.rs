@@ -1,9 +1,119 @@
-//! The JSON API.
+//! The JSON API, and its description.
+//!
+//! Each route is described where its handler stands, and only so gets into the router: what is served and what
+//! `openapi.json` says cannot part.
+#![expect(unused_qualifications, reason = "utoipa's macro qualifies the names of queries")]
+
+mod download;
+pub(super) mod extract;
+mod history;
+mod log;
+mod makings;
+mod peers;
+mod share;
+mod torrents;
+mod tracker;
+
+use std::sync::LazyLock;
 
 use axum::Router;
+use axum::extract::OriginalUri;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::any;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::Dashboard;
+use super::problem::Problem;
+use super::{Dashboard, metrics, stream};
+
+pub(super) use log::{LogEntry, LogFilter};
+pub(super) use makings::Makings;
+pub(super) use tracker::{Status, Tracker};
+
+/// What stands before the routes.
+const ROOT: &str = "/api/v1";
+
+/// A tracker as programs see it.
+///
+/// All answers are JSON but where told otherwise. Times are Unix seconds, rates bytes per second, completion goes from 0 to
+/// 1, and what is not known is `null`. What cannot be done is answered with a status of 400 or more and a sentence.
+///
+/// Looking is for everybody whom the tracker's address policy lets in. Changing (POST and DELETE) is for who asks from the
+/// tracker's own machine, or has the cookie that the URL printed at its start gives.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "BitTorrent tracker"),
+    // Those that only events have.
+    components(schemas(stream::Missed, stream::TorrentsChanged)),
+    tags(
+        (name = "tracker", description = "The tracker as a whole"),
+        (name = "torrents", description = "Torrents and their peers"),
+        (name = "making", description = "Making torrents of what is in the share folder"),
+        (name = "log", description = "What happens"),
+    )
+)]
+struct Description;
 
 pub(super) fn router() -> Router<Dashboard> {
-    Router::new()
+    let (router, _) = routes().split_for_parts();
+    // Not a fallback, which there can be one of for all routes.
+    let router = router.route("/api", any(no_such_path)).route("/api/{*rest}", any(no_such_path));
+    router.method_not_allowed_fallback(wrong_method)
+}
+
+fn routes() -> OpenApiRouter<Dashboard> {
+    let api = OpenApiRouter::default()
+        .routes(routes!(tracker::status))
+        .routes(routes!(tracker::start))
+        .routes(routes!(tracker::stop))
+        .routes(routes!(history::history))
+        .routes(torrents::list_and_register())
+        .routes(routes!(torrents::torrent, torrents::remove))
+        .routes(routes!(torrents::torrent_file))
+        .routes(routes!(torrents::digests))
+        .routes(routes!(peers::peers))
+        .routes(routes!(peers::peers_csv))
+        .routes(routes!(share::share))
+        .routes(routes!(makings::makings, makings::make))
+        .routes(routes!(makings::making, makings::cancel))
+        .routes(routes!(log::log))
+        .routes(routes!(log::log_ndjson))
+        .routes(routes!(stream::events))
+        .routes(routes!(description));
+    OpenApiRouter::with_openapi(Description::openapi()).nest(ROOT, api).routes(routes!(metrics::metrics))
+}
+
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "tracker",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
+)]
+async fn description() -> impl IntoResponse {
+    static DESCRIPTION: LazyLock<String> =
+        LazyLock::new(|| routes().into_openapi().to_pretty_json().expect("it has only strings for keys"));
+    ([(CONTENT_TYPE, "application/json")], DESCRIPTION.as_str())
+}
+
+async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {path}: see {ROOT}/openapi.json for what there is"),
+    )
+}
+
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    let what = format!("{path} does not take {method}: see {ROOT}/openapi.json for what it takes");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, what)
+}
+
+/// To three digits after the point, more than which no figure here is true to.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1000.0).round() / 1000.0
 }

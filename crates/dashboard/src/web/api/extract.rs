@@ -1,0 +1,129 @@
+//! What is read from requests. What cannot be read is a [`Problem`].
+
+use std::error::Error;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::task::spawn_blocking;
+use tracker_core::InfoHash;
+
+use crate::web::problem::Problem;
+use crate::{Order, PageQuery};
+
+/// The query.
+#[derive(Debug)]
+pub(in crate::web) struct Query<T>(pub(in crate::web) T);
+
+/// `{info_hash}` in the path.
+#[derive(Debug)]
+pub(super) struct InfoHashPath(pub(super) InfoHash);
+
+/// `{id}` in the path.
+#[derive(Debug)]
+pub(super) struct IdPath(pub(super) u64);
+
+/// A body, or an answer, as JSON.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+/// A body as it stands.
+#[derive(Debug)]
+pub(super) struct Bytes(pub(super) axum::body::Bytes);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        query.map(|query| Self(query.0)).map_err(|error| {
+            let detail = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            Problem::new(StatusCode::BAD_REQUEST, format!("the query of this address cannot be read: {detail}"))
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InfoHashPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_segment(parts, state).await?;
+        text.parse().map(Self).map_err(|error| bad_request(format!("{error}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_segment(parts, state).await?;
+        text.parse().map(Self).map_err(|_| bad_request(format!("{text:?} is no id: an id is a number, such as 1")))
+    }
+}
+
+async fn path_segment<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
+    let segment = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+    segment.map(|path| path.0).map_err(|error| Problem::new(error.status(), error.body_text()))
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = axum::Json::from_request(request, state).await;
+        json.map(|json| Self(json.0)).map_err(|error| {
+            let detail = error.source().map_or_else(|| error.body_text(), ToString::to_string);
+            Problem::new(error.status(), format!("the JSON that was sent cannot be used: {detail}"))
+        })
+    }
+}
+
+impl<T: Serialize> axum::response::IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Bytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = axum::body::Bytes::from_request(request, state).await;
+        bytes.map(Self).map_err(|error| match error.status() {
+            status @ StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(status, "this is more than the tracker takes: a .torrent is smaller than its content")
+            }
+            status => Problem::new(status, format!("what was sent did not arrive: {}", error.body_text())),
+        })
+    }
+}
+
+/// The part of a list that is asked for, if there can be such a part.
+pub(super) fn page_query<S>(
+    search: String,
+    sort: S,
+    order: Order,
+    page: u32,
+    page_size: u32,
+    max_page_size: u32,
+) -> Result<PageQuery<S>, Problem> {
+    if !(1..=max_page_size).contains(&page_size) {
+        return Err(bad_request(format!("page_size is {page_size}, but must be from 1 to {max_page_size}")));
+    }
+    Ok(PageQuery { search, sort, order, page: page as usize, page_size: page_size as usize })
+}
+
+pub(super) fn bad_request(error: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, error)
+}
+
+/// Does what waits for a disk, beside the event loop.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a request could not be answered");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")
+    })
+}

@@ -1,0 +1,88 @@
+//! How it was.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{Json, Query};
+use super::rounded;
+use crate::web::Dashboard;
+use crate::web::problem::Problem;
+use crate::{Sample, Series};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HistoryQuery {
+    /// How far back.
+    #[serde(default)]
+    #[param(inline)]
+    span: Span,
+}
+
+/// How far back a history goes: ten minutes by the second, two hours by ten seconds, two days by the minute.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
+enum Span {
+    #[default]
+    #[serde(rename = "10m")]
+    TenMinutes,
+    #[serde(rename = "2h")]
+    TwoHours,
+    #[serde(rename = "2d")]
+    TwoDays,
+}
+
+/// What the tracker had and did, oldest first. All lists are of one length: the n-th of each is of the n-th time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct History {
+    span: Span,
+    /// Seconds between times.
+    step: u32,
+    times: Vec<u64>,
+    torrents: Vec<f64>,
+    seeders: Vec<f64>,
+    /// Partial seeds included.
+    leechers: Vec<f64>,
+    /// Per second.
+    announces: Vec<f64>,
+    /// Per second.
+    scrapes: Vec<f64>,
+    /// Requests per second that were refused or could not be read.
+    errors: Vec<f64>,
+    /// Downloads completed per minute.
+    completed: Vec<f64>,
+    /// Bytes per second that the peers say they download.
+    download_rate: Vec<f64>,
+}
+
+/// How it was.
+#[utoipa::path(
+    get,
+    path = "/history",
+    tag = "tracker",
+    params(HistoryQuery),
+    responses((status = 200, body = History), (status = 400, description = "No such span", body = Problem))
+)]
+pub(super) async fn history(
+    State(dashboard): State<Dashboard>,
+    Query(HistoryQuery { span }): Query<HistoryQuery>,
+) -> Json<History> {
+    let Series { step_secs, samples } = dashboard.config().observer.history(match span {
+        Span::TenMinutes => crate::Span::TenMinutes,
+        Span::TwoHours => crate::Span::TwoHours,
+        Span::TwoDays => crate::Span::TwoDays,
+    });
+    let column = |of: fn(&Sample) -> f64| samples.iter().map(|(_, sample)| rounded(of(sample))).collect();
+    Json(History {
+        span,
+        step: step_secs,
+        times: samples.iter().map(|&(at, _)| dashboard.unix(at)).collect(),
+        torrents: column(|sample| sample.torrents),
+        seeders: column(|sample| sample.seeders),
+        leechers: column(|sample| sample.leechers),
+        announces: column(|sample| sample.announces),
+        scrapes: column(|sample| sample.scrapes),
+        errors: column(|sample| sample.errors),
+        completed: column(|sample| sample.completed),
+        download_rate: column(|sample| sample.download_rate),
+    })
+}

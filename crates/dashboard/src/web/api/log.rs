@@ -1,0 +1,193 @@
+//! The log.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tracing::Level;
+use utoipa::{IntoParams, ToSchema};
+
+use super::download::download;
+use super::extract::{Json, Query, bad_request};
+use super::tracker::unix;
+use crate::web::Dashboard;
+use crate::web::problem::Problem;
+use crate::{Journal, JournalEntry, JournalFilter};
+
+/// Lines that are told at once, at most.
+const MAX_ENTRIES: usize = 1000;
+
+/// Lines that are written in one piece.
+const CHUNK: usize = 100;
+
+/// Which lines are asked for.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web) struct LogFilter {
+    /// Those of this level and of more important ones.
+    #[serde(default)]
+    #[param(inline, default = "info")]
+    level: LogLevel,
+    /// Those about the torrent of this info-hash.
+    info_hash: Option<String>,
+    /// Those whose address contains this.
+    address: Option<String>,
+    /// Those with a larger id.
+    #[serde(default)]
+    #[param(default = 0)]
+    pub(in crate::web) after: Option<u64>,
+}
+
+/// How many lines are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogLimit {
+    /// So many, the last ones.
+    #[param(minimum = 1)]
+    limit: Option<usize>,
+}
+
+/// How important a line is.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Lines of the log, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Log {
+    entries: Vec<LogEntry>,
+    /// The id of the last line of the log, whether it is among these or not: what to ask for `after` it.
+    last: u64,
+}
+
+/// A line of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web) struct LogEntry {
+    /// Counts up from 1, without gaps.
+    id: u64,
+    at: u64,
+    level: LogLevel,
+    /// What happened.
+    message: String,
+    /// The torrent it is about.
+    info_hash: Option<String>,
+    /// The address it is about.
+    address: Option<String>,
+    /// What else is told, in order.
+    fields: Vec<LogField>,
+}
+
+/// Something that a line of the log tells.
+#[derive(Debug, Serialize, ToSchema)]
+struct LogField {
+    name: &'static str,
+    value: String,
+}
+
+impl LogFilter {
+    pub(in crate::web) fn to_journal(&self) -> Result<JournalFilter, Problem> {
+        // A form sends what is left empty.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let info_hash = given(&self.info_hash).map(|text| text.parse()).transpose();
+        Ok(JournalFilter {
+            level: match self.level {
+                LogLevel::Error => Level::ERROR,
+                LogLevel::Warn => Level::WARN,
+                LogLevel::Info => Level::INFO,
+                LogLevel::Debug => Level::DEBUG,
+                LogLevel::Trace => Level::TRACE,
+            },
+            info_hash: info_hash.map_err(|error: tracker_core::ParseInfoHashError| bad_request(error.to_string()))?,
+            address: given(&self.address),
+        })
+    }
+}
+
+impl LogLimit {
+    fn limit(&self, default: usize, max: usize) -> Result<usize, Problem> {
+        match self.limit {
+            None => Ok(default),
+            Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+            Some(limit) => Err(bad_request(format!("limit is {limit}, but must be from 1 to {max}"))),
+        }
+    }
+}
+
+impl From<JournalEntry> for LogEntry {
+    fn from(entry: JournalEntry) -> Self {
+        Self {
+            id: entry.id,
+            at: unix(entry.at),
+            level: match entry.level {
+                Level::ERROR => LogLevel::Error,
+                Level::WARN => LogLevel::Warn,
+                Level::INFO => LogLevel::Info,
+                Level::DEBUG => LogLevel::Debug,
+                Level::TRACE => LogLevel::Trace,
+            },
+            message: entry.message,
+            info_hash: entry.info_hash.map(|info_hash| info_hash.to_string()),
+            address: entry.address,
+            fields: entry.fields.into_iter().map(|(name, value)| LogField { name, value }).collect(),
+        }
+    }
+}
+
+/// Lines of the log: the last 200 that are asked for, or up to 1000 by `limit`.
+#[utoipa::path(
+    get,
+    path = "/log",
+    tag = "log",
+    params(LogFilter, LogLimit),
+    responses((status = 200, body = Log), (status = 400, description = "Such lines cannot be", body = Problem))
+)]
+pub(super) async fn log(
+    State(dashboard): State<Dashboard>,
+    Query(filter): Query<LogFilter>,
+    Query(limit): Query<LogLimit>,
+) -> Result<Json<Log>, Problem> {
+    let limit = limit.limit(200, MAX_ENTRIES)?;
+    let journal = &dashboard.config().journal;
+    // Before the lines, so that none is missed by who goes on from there.
+    let last = *journal.changes().borrow();
+    let entries = journal.entries(&filter.to_journal()?, filter.after.unwrap_or(0), limit);
+    Ok(Json(Log { entries: entries.into_iter().map(LogEntry::from).collect(), last }))
+}
+
+/// The whole log that is kept, 10,000 lines, as one JSON object per line (<https://github.com/ndjson/ndjson-spec>).
+#[utoipa::path(
+    get,
+    path = "/log.ndjson",
+    tag = "log",
+    params(LogFilter, LogLimit),
+    responses(
+        (status = 200, description = "`LogEntry` per line", body = LogEntry, content_type = "application/x-ndjson"),
+        (status = 400, description = "Such lines cannot be", body = Problem),
+    )
+)]
+pub(super) async fn log_ndjson(
+    State(dashboard): State<Dashboard>,
+    Query(filter): Query<LogFilter>,
+    Query(limit): Query<LogLimit>,
+) -> Result<Response, Problem> {
+    let limit = limit.limit(Journal::MAX_ENTRIES, Journal::MAX_ENTRIES)?;
+    let entries = dashboard.config().journal.entries(&filter.to_journal()?, filter.after.unwrap_or(0), limit);
+    let mut entries = entries.into_iter().map(LogEntry::from);
+    let chunks = std::iter::from_fn(move || {
+        let mut chunk = Vec::new();
+        for entry in entries.by_ref().take(CHUNK) {
+            serde_json::to_writer(&mut chunk, &entry).expect("memory takes it, and it has only strings for keys");
+            chunk.push(b'\n');
+        }
+        (!chunk.is_empty()).then_some(Ok::<_, std::convert::Infallible>(chunk))
+    });
+    Ok(download("application/x-ndjson", "tracker-log.ndjson", Body::from_stream(stream::iter(chunks))))
+}

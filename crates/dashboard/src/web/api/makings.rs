@@ -1,0 +1,176 @@
+//! The making of torrents.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ROOT;
+use super::extract::{IdPath, Json, blocking};
+use super::share::{self, maker};
+use super::torrents::announce_urls;
+use crate::web::Dashboard;
+use crate::web::access::Operator;
+use crate::web::problem::Problem;
+use crate::{MakeError, MakeState};
+
+/// What to make a torrent of.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct Make {
+    /// A file or folder, from the share folder on, with `/` between names.
+    path: String,
+    /// Whether clients may find peers through this tracker only.
+    #[serde(default)]
+    private: bool,
+}
+
+/// Torrents that are being made, and the last that were; the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web) struct Makings {
+    makings: Vec<Making>,
+}
+
+/// A torrent that is being made, or was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Making {
+    id: u64,
+    /// Of what, from the share folder on.
+    path: String,
+    state: MakingState,
+    /// Bytes that were read so far, while it is being made.
+    hashed: Option<u64>,
+    /// Bytes in all, while it is being made.
+    total: Option<u64>,
+    /// As what it is registered, when it is done.
+    info_hash: Option<String>,
+    /// Why it could not be made.
+    error: Option<String>,
+}
+
+/// How far the making of a torrent is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum MakingState {
+    /// It waits for others.
+    Waiting,
+    /// Its content is read.
+    Hashing,
+    /// It is registered.
+    Done,
+    /// It could not be made.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+impl Makings {
+    /// `None` without a share folder.
+    pub(in crate::web) fn of(dashboard: &Dashboard) -> Option<Self> {
+        let makings = dashboard.config().maker.as_ref()?.makings();
+        Some(Self { makings: makings.into_iter().map(Making::from).collect() })
+    }
+}
+
+impl From<crate::Making> for Making {
+    fn from(making: crate::Making) -> Self {
+        let crate::Making { id, path, state } = making;
+        let (state, hashed, total, info_hash, error) = match state {
+            MakeState::Waiting => (MakingState::Waiting, None, None, None, None),
+            MakeState::Hashing { hashed, total } => (MakingState::Hashing, Some(hashed), Some(total), None, None),
+            MakeState::Done { info_hash } => (MakingState::Done, None, None, Some(info_hash.to_string()), None),
+            MakeState::Failed { error } => (MakingState::Failed, None, None, None, Some(error)),
+            MakeState::Cancelled => (MakingState::Cancelled, None, None, None, None),
+        };
+        Self { id, path, state, hashed, total, info_hash, error }
+    }
+}
+
+fn unknown(id: u64) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("no torrent is being made under the id {id}, and none was lately"))
+}
+
+/// Torrents that are being made, and the last that were; the newest first.
+#[utoipa::path(
+    get,
+    path = "/makings",
+    tag = "making",
+    responses((status = 200, body = Makings), (status = 404, description = "There is no share folder", body = Problem))
+)]
+pub(super) async fn makings(State(dashboard): State<Dashboard>) -> Result<Json<Makings>, Problem> {
+    maker(&dashboard)?;
+    Ok(Json(Makings::of(&dashboard).expect("there is a maker")))
+}
+
+/// Begins to make a torrent of a file or folder in the share folder. It is registered when it is done.
+#[utoipa::path(
+    post,
+    path = "/makings",
+    tag = "making",
+    request_body = Make,
+    responses(
+        (
+            status = 201,
+            body = Making,
+            headers(("Location" = String, description = "Where to ask how far it is")),
+        ),
+        (status = 400, description = "The path leads out of the share folder", body = Problem),
+        (status = 403, description = "Not for those who only look, or it cannot be read", body = Problem),
+        (status = 404, description = "There is no such file or folder, or no share folder at all", body = Problem),
+        (status = 422, description = "Something is missing", body = Problem),
+        (status = 429, description = "Too many wait already", body = Problem),
+    )
+)]
+pub(super) async fn make(
+    _: Operator,
+    State(dashboard): State<Dashboard>,
+    Json(Make { path, private }): Json<Make>,
+) -> Result<impl IntoResponse, Problem> {
+    let (maker, announce_urls) = (maker(&dashboard)?, announce_urls(&dashboard));
+    let making = blocking(move || maker.make(&path, private, &announce_urls)).await?;
+    let making = making.map_err(|error| match error {
+        MakeError::Share(error) => share::problem(&error),
+        error => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+    })?;
+    let location = [(LOCATION, format!("{ROOT}/makings/{}", making.id))];
+    Ok((StatusCode::CREATED, location, Json(Making::from(making))))
+}
+
+/// How far the making of a torrent is.
+#[utoipa::path(
+    get,
+    path = "/makings/{id}",
+    tag = "making",
+    params(("id" = u64, Path)),
+    responses(
+        (status = 200, body = Making),
+        (status = 400, description = "That is no id", body = Problem),
+        (status = 404, description = "There is none of this id", body = Problem),
+    )
+)]
+pub(super) async fn making(State(dashboard): State<Dashboard>, IdPath(id): IdPath) -> Result<Json<Making>, Problem> {
+    let making = maker(&dashboard)?.making(id).ok_or_else(|| unknown(id))?;
+    Ok(Json(making.into()))
+}
+
+/// Cancels the making of a torrent.
+#[utoipa::path(
+    delete,
+    path = "/makings/{id}",
+    tag = "making",
+    params(("id" = u64, Path)),
+    responses(
+        (status = 204, description = "It is cancelled"),
+        (status = 400, description = "That is no id", body = Problem),
+        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 404, description = "There is none to cancel", body = Problem),
+    )
+)]
+pub(super) async fn cancel(
+    _: Operator,
+    State(dashboard): State<Dashboard>,
+    IdPath(id): IdPath,
+) -> Result<StatusCode, Problem> {
+    if maker(&dashboard)?.cancel(id) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
+}

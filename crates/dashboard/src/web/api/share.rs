@@ -1,0 +1,78 @@
+//! What is in the share folder.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{Json, Query, blocking};
+use crate::web::Dashboard;
+use crate::web::problem::Problem;
+use crate::{Maker, ShareError};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ShareQuery {
+    /// A folder, from the share folder on, with `/` between names; empty for the share folder itself.
+    #[serde(default)]
+    path: String,
+}
+
+/// What is in a folder of the share folder.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Listing {
+    /// The folder, from the share folder on.
+    path: String,
+    /// Folders first, then files, each by name.
+    entries: Vec<ListingEntry>,
+    /// Whether there is more than can be listed.
+    truncated: bool,
+}
+
+/// A file or folder.
+#[derive(Debug, Serialize, ToSchema)]
+struct ListingEntry {
+    name: String,
+    /// Bytes; `null` for a folder.
+    size: Option<u64>,
+}
+
+/// What makes torrents; a problem without a share folder.
+pub(super) fn maker(dashboard: &Dashboard) -> Result<Maker, Problem> {
+    dashboard.config().maker.clone().ok_or_else(|| {
+        let why = "this tracker has no share folder: whoever runs it can name one when it is started (--share)";
+        Problem::new(StatusCode::NOT_FOUND, why)
+    })
+}
+
+pub(super) fn problem(error: &ShareError) -> Problem {
+    let status = match error {
+        ShareError::NotFound => StatusCode::NOT_FOUND,
+        ShareError::Outside => StatusCode::BAD_REQUEST,
+        _ => StatusCode::FORBIDDEN,
+    };
+    Problem::new(status, error.to_string())
+}
+
+/// What is in a folder of the share folder.
+#[utoipa::path(
+    get,
+    path = "/share",
+    tag = "making",
+    params(ShareQuery),
+    responses(
+        (status = 200, body = Listing),
+        (status = 400, description = "The path leads out of the share folder", body = Problem),
+        (status = 403, description = "The folder cannot be read", body = Problem),
+        (status = 404, description = "There is no such folder, or no share folder at all", body = Problem),
+    )
+)]
+pub(super) async fn share(
+    State(dashboard): State<Dashboard>,
+    Query(ShareQuery { path }): Query<ShareQuery>,
+) -> Result<Json<Listing>, Problem> {
+    let maker = maker(&dashboard)?;
+    let listing = blocking(move || maker.share().list(&path)).await?.map_err(|error| problem(&error))?;
+    let entries = listing.entries.into_iter().map(|entry| ListingEntry { name: entry.name, size: entry.size });
+    Ok(Json(Listing { path: listing.path, entries: entries.collect(), truncated: listing.truncated }))
+}

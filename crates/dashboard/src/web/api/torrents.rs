@@ -1,0 +1,460 @@
+//! Torrents: what is known of them, their .torrent files, their digests.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use metainfo::{InfoHashes, Magnet};
+use serde::{Deserialize, Serialize};
+use tracker_core::{InfoHash, SwarmCounts};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use super::download::download;
+use super::extract::{Bytes, InfoHashPath, Json, Query, blocking, page_query};
+use super::{ROOT, rounded};
+use crate::web::Dashboard;
+use crate::web::access::Operator;
+use crate::web::problem::Problem;
+use crate::{DoorState, KnownTorrent, PageQuery, RemoveError, TorrentRow};
+
+/// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
+/// terabyte has seldom more than 2 MB.
+const MAX_TORRENT_BYTES: usize = 10 << 20;
+
+/// Files of a torrent that are told, at most.
+const MAX_FILES: usize = 1000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TorrentsQuery {
+    /// Only those whose name or info-hash contains this, in either case.
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    #[param(inline)]
+    sort: TorrentSort,
+    #[serde(default)]
+    #[param(inline)]
+    order: Order,
+    /// From 0.
+    #[serde(default)]
+    page: u32,
+    /// Items on a page.
+    #[serde(default = "page_size")]
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    page_size: u32,
+}
+
+pub(super) fn page_size() -> u32 {
+    100
+}
+
+/// By what torrents are sorted. Those of which it is not known come last.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TorrentSort {
+    #[default]
+    Name,
+    Size,
+    Seeders,
+    Leechers,
+    Completed,
+    Completion,
+    DownloadRate,
+}
+
+/// Which way a list is sorted.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// The least first.
+    #[default]
+    Ascending,
+    /// The most first.
+    Descending,
+}
+
+impl From<Order> for crate::Order {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Ascending => Self::Ascending,
+            Order::Descending => Self::Descending,
+        }
+    }
+}
+
+impl From<TorrentSort> for crate::TorrentSort {
+    fn from(sort: TorrentSort) -> Self {
+        match sort {
+            TorrentSort::Name => Self::Name,
+            TorrentSort::Size => Self::Size,
+            TorrentSort::Seeders => Self::Seeders,
+            TorrentSort::Leechers => Self::Leechers,
+            TorrentSort::Completed => Self::Completed,
+            TorrentSort::Completion => Self::Completion,
+            TorrentSort::DownloadRate => Self::DownloadRate,
+        }
+    }
+}
+
+/// Torrents that are known or have a swarm.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TorrentPage {
+    items: Vec<Torrent>,
+    /// How many there are on all pages.
+    total: usize,
+    /// From 0.
+    page: usize,
+    page_size: usize,
+}
+
+/// A torrent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Torrent {
+    /// 40 hexadecimal digits.
+    info_hash: String,
+    /// Its name, if its .torrent is known.
+    name: Option<String>,
+    /// Its size in bytes, if its .torrent is known.
+    size: Option<u64>,
+    seeders: u32,
+    /// Partial seeds included.
+    leechers: u32,
+    /// They have all that they want, but not everything.
+    partial_seeds: u32,
+    /// Downloads completed.
+    completed: u32,
+    /// How much its peers have on average, those that do not say left out.
+    completion: Option<f64>,
+    /// Bytes per second that its peers say they download.
+    download_rate: f64,
+    /// When one of its peers announced last.
+    last_seen: Option<u64>,
+}
+
+/// A torrent and what stands in its .torrent file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TorrentDetails {
+    #[serde(flatten)]
+    torrent: Torrent,
+    /// A link to it, with the tracker's announce URLs while it runs.
+    magnet: String,
+    /// What stands in its .torrent file, if that is known.
+    metainfo: Option<Metainfo>,
+}
+
+/// What stands in a .torrent file.
+#[derive(Debug, Serialize, ToSchema)]
+struct Metainfo {
+    /// Whether clients find peers through trackers only.
+    private: bool,
+    /// Bytes of a piece.
+    piece_length: u32,
+    pieces: usize,
+    comment: Option<String>,
+    created_by: Option<String>,
+    /// When it was made.
+    created: Option<u64>,
+    /// The first 1000 of its files.
+    files: Vec<File>,
+    /// How many files it has.
+    file_count: usize,
+}
+
+/// A file of a torrent.
+#[derive(Debug, Serialize, ToSchema)]
+struct File {
+    path: String,
+    /// Bytes.
+    size: u64,
+}
+
+/// The SHA-256 of a torrent's files, as they are in the share folder.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Digests {
+    files: Vec<Digest>,
+}
+
+/// The SHA-256 of a file.
+#[derive(Debug, Serialize, ToSchema)]
+struct Digest {
+    path: String,
+    /// Bytes.
+    size: u64,
+    /// 64 hexadecimal digits; `null` while it is computed, or when the file is not at hand or of another size.
+    sha256: Option<String>,
+}
+
+impl Torrent {
+    fn new(row: TorrentRow, dashboard: &Dashboard) -> Self {
+        Self {
+            info_hash: row.info_hash.to_string(),
+            name: row.name.map(|name| name.to_string()),
+            size: row.size,
+            seeders: row.counts.seeders,
+            leechers: row.counts.leechers,
+            partial_seeds: row.counts.partial_seeds,
+            completed: row.counts.completed,
+            completion: row.completion.map(rounded),
+            download_rate: rounded(row.download_rate),
+            last_seen: row.last_seen.map(|at| dashboard.unix(at)),
+        }
+    }
+}
+
+impl TorrentDetails {
+    /// `None` when nothing is known of it at all.
+    fn of(info_hash: &InfoHash, dashboard: &Dashboard) -> Option<Self> {
+        let known = dashboard.config().library.get(info_hash);
+        let row = dashboard.config().observer.torrent(info_hash);
+        // What was registered a moment ago is not observed yet.
+        let row = row.or_else(|| known.as_deref().map(unobserved))?;
+        let announce_urls = announce_urls(dashboard);
+        let magnet = match &known {
+            Some(known) => known.magnet(&announce_urls),
+            None => {
+                let v1 = Some((*info_hash.as_bytes()).into());
+                let info_hashes = InfoHashes { v1, ..InfoHashes::default() };
+                Magnet { info_hashes, trackers: announce_urls, ..Magnet::default() }.to_string()
+            }
+        };
+        let metainfo = known.map(|known| Metainfo::from(&known.metainfo));
+        Some(Self { torrent: Torrent::new(row, dashboard), magnet, metainfo })
+    }
+}
+
+fn unobserved(known: &KnownTorrent) -> TorrentRow {
+    TorrentRow {
+        info_hash: known.info_hash,
+        name: Some(Arc::clone(&known.name)),
+        size: Some(known.size),
+        counts: SwarmCounts::default(),
+        completion: None,
+        download_rate: 0.0,
+        last_seen: None,
+    }
+}
+
+impl From<&metainfo::Metainfo> for Metainfo {
+    fn from(metainfo: &metainfo::Metainfo) -> Self {
+        let info = metainfo.info();
+        let files = info.files().iter().filter(|file| !file.attributes.pad);
+        Self {
+            private: info.private(),
+            piece_length: info.piece_length(),
+            pieces: info.pieces().len(),
+            comment: metainfo.comment().map(str::to_owned),
+            created_by: metainfo.created_by().map(str::to_owned),
+            created: metainfo.creation_date(),
+            files: files
+                .clone()
+                .take(MAX_FILES)
+                .map(|file| File { path: file.display_path(), size: file.length })
+                .collect(),
+            file_count: files.count(),
+        }
+    }
+}
+
+/// What to put into torrents; nothing while the tracker is stopped.
+pub(super) fn announce_urls(dashboard: &Dashboard) -> Vec<String> {
+    match dashboard.config().door.state() {
+        DoorState::Open { announce_urls, .. } => announce_urls,
+        DoorState::Shut { .. } => Vec::new(),
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "the tracker knows no torrent of this info-hash, and nobody has announced it")
+}
+
+/// Fails when nothing is known of a torrent.
+pub(super) fn check_torrent(dashboard: &Dashboard, info_hash: &InfoHash) -> Result<(), Problem> {
+    let config = dashboard.config();
+    if config.library.get(info_hash).is_none() && config.observer.torrent(info_hash).is_none() {
+        return Err(unknown());
+    }
+    Ok(())
+}
+
+fn known(dashboard: &Dashboard, info_hash: &InfoHash) -> Result<Arc<KnownTorrent>, Problem> {
+    dashboard.config().library.get(info_hash).ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "the tracker does not have the .torrent file of this info-hash: register it",
+        )
+    })
+}
+
+/// Both on one path, and of the second the body may be larger than others.
+pub(super) fn list_and_register() -> UtoipaMethodRouter<Dashboard> {
+    routes!(torrents, register).layer(DefaultBodyLimit::max(MAX_TORRENT_BYTES))
+}
+
+/// A part of the list of torrents: those that are known, and those that have a swarm. At most two seconds old.
+#[utoipa::path(
+    get,
+    path = "/torrents",
+    tag = "torrents",
+    params(TorrentsQuery),
+    responses((status = 200, body = TorrentPage), (status = 400, description = "No such page", body = Problem))
+)]
+async fn torrents(
+    State(dashboard): State<Dashboard>,
+    Query(query): Query<TorrentsQuery>,
+) -> Result<Json<TorrentPage>, Problem> {
+    let TorrentsQuery { search, sort, order, page, page_size } = query;
+    let max = PageQuery::<crate::TorrentSort>::MAX_PAGE_SIZE as u32;
+    let query = page_query(search, sort.into(), order.into(), page, page_size, max)?;
+    let page = dashboard.config().observer.torrents(&query);
+    Ok(Json(TorrentPage {
+        items: page.items.into_iter().map(|row| Torrent::new(row, &dashboard)).collect(),
+        total: page.total,
+        page: page.page,
+        page_size: page.page_size,
+    }))
+}
+
+/// Registers a torrent. One that is known already stays as it is.
+#[utoipa::path(
+    post,
+    path = "/torrents",
+    tag = "torrents",
+    request_body(
+        content = [u8],
+        content_type = "application/x-bittorrent",
+        description = "The .torrent file, at most 10 MiB. Its announce URLs do not matter."
+    ),
+    responses(
+        (
+            status = 201,
+            body = TorrentDetails,
+            headers(("Location" = String, description = "Where the torrent is from now on")),
+        ),
+        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 413, description = "It is too large", body = Problem),
+        (status = 422, description = "It is no torrent that the tracker can take", body = Problem),
+    )
+)]
+async fn register(
+    _: Operator,
+    State(dashboard): State<Dashboard>,
+    Bytes(torrent): Bytes,
+) -> Result<impl IntoResponse, Problem> {
+    let library = dashboard.config().library.clone();
+    let registered = blocking(move || library.register(&torrent)).await?;
+    let registered =
+        registered.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?.info_hash;
+    let details = TorrentDetails::of(&registered, &dashboard).ok_or_else(unknown)?;
+    let location = [(LOCATION, format!("{ROOT}/torrents/{registered}"))];
+    Ok((StatusCode::CREATED, location, Json(details)))
+}
+
+/// One torrent.
+#[utoipa::path(
+    get,
+    path = "/torrents/{info_hash}",
+    tag = "torrents",
+    params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
+    responses(
+        (status = 200, body = TorrentDetails),
+        (status = 400, description = "That is no info-hash", body = Problem),
+        (status = 404, description = "It is not known and has no swarm", body = Problem),
+    )
+)]
+pub(super) async fn torrent(
+    State(dashboard): State<Dashboard>,
+    InfoHashPath(info_hash): InfoHashPath,
+) -> Result<Json<TorrentDetails>, Problem> {
+    TorrentDetails::of(&info_hash, &dashboard).map(Json).ok_or_else(unknown)
+}
+
+/// Forgets the .torrent file of a torrent. Its content stays where it is.
+#[utoipa::path(
+    delete,
+    path = "/torrents/{info_hash}",
+    tag = "torrents",
+    params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
+    responses(
+        (status = 204, description = "It is forgotten"),
+        (status = 400, description = "That is no info-hash", body = Problem),
+        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 404, description = "There is none to forget", body = Problem),
+        (status = 500, description = "The file cannot be removed", body = Problem),
+    )
+)]
+pub(super) async fn remove(
+    _: Operator,
+    State(dashboard): State<Dashboard>,
+    InfoHashPath(info_hash): InfoHashPath,
+) -> Result<StatusCode, Problem> {
+    let library = dashboard.config().library.clone();
+    match blocking(move || library.remove(&info_hash)).await? {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => {
+            let is_unknown = matches!(error, RemoveError::Unknown);
+            let status = if is_unknown { StatusCode::NOT_FOUND } else { StatusCode::INTERNAL_SERVER_ERROR };
+            Err(Problem::new(status, error.to_string()))
+        }
+    }
+}
+
+/// The .torrent file, with the announce URLs of this tracker in place of its own.
+#[utoipa::path(
+    get,
+    path = "/torrents/{info_hash}/torrent",
+    tag = "torrents",
+    params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
+    responses(
+        (status = 200, body = [u8], content_type = "application/x-bittorrent"),
+        (status = 400, description = "That is no info-hash", body = Problem),
+        (status = 404, description = "The .torrent file is not known", body = Problem),
+        (status = 409, description = "The tracker is stopped, and has no announce URLs", body = Problem),
+    )
+)]
+pub(super) async fn torrent_file(
+    State(dashboard): State<Dashboard>,
+    InfoHashPath(info_hash): InfoHashPath,
+) -> Result<Response, Problem> {
+    let known = known(&dashboard, &info_hash)?;
+    let announce_urls = announce_urls(&dashboard);
+    if announce_urls.is_empty() {
+        let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
+        return Err(Problem::new(StatusCode::CONFLICT, why));
+    }
+    let bytes = known.with_announce_urls(&announce_urls);
+    Ok(download("application/x-bittorrent", &known.file_name(), bytes))
+}
+
+/// The SHA-256 of the torrent's files, where its content is in the share folder: by it two copies can be compared. Asking
+/// begins what is not computed yet: ask again.
+#[utoipa::path(
+    get,
+    path = "/torrents/{info_hash}/digests",
+    tag = "torrents",
+    params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
+    responses(
+        (status = 200, body = Digests),
+        (status = 400, description = "That is no info-hash", body = Problem),
+        (status = 404, description = "The .torrent file or the content is not at hand", body = Problem),
+    )
+)]
+pub(super) async fn digests(
+    State(dashboard): State<Dashboard>,
+    InfoHashPath(info_hash): InfoHashPath,
+) -> Result<Json<Digests>, Problem> {
+    known(&dashboard, &info_hash)?;
+    let files = match dashboard.config().digests.clone() {
+        Some(digests) => blocking(move || digests.of(&info_hash)).await?,
+        None => None,
+    };
+    let files = files.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "the content of this torrent is not in the tracker's share folder")
+    })?;
+    let digest = |digest: crate::Digest| Digest { path: digest.path, size: digest.size, sha256: digest.sha256 };
+    Ok(Json(Digests { files: files.into_iter().map(digest).collect() }))
+}

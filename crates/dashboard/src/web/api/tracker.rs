@@ -1,0 +1,187 @@
+//! The tracker as a whole: what it is at, start and stop.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::extract::Json;
+use super::rounded;
+use crate::DoorState;
+use crate::web::Dashboard;
+use crate::web::access::Operator;
+use crate::web::problem::Problem;
+
+/// What the tracker is at, has, and did since its start.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web) struct Status {
+    /// When this was.
+    now: u64,
+    /// When the program was started.
+    started: u64,
+    tracker: Tracker,
+    /// Whether only torrents of the library are served.
+    only_known: bool,
+    /// Torrents with a swarm now.
+    torrents: u64,
+    /// Seeders now. A client counts once for each torrent and address.
+    seeders: u64,
+    /// Leechers now, partial seeds included.
+    leechers: u64,
+    /// Partial seeds now: they have all that they want, but not everything.
+    partial_seeds: u64,
+    /// Announces so far, refused ones included.
+    announces: u64,
+    /// Announces refused so far.
+    refused_announces: u64,
+    /// Scrapes so far.
+    scrapes: u64,
+    /// Downloads completed so far.
+    completed: u64,
+    failures: Failures,
+    rates: Rates,
+}
+
+/// Requests so far that could not be read, or were refused and are no announces.
+#[derive(Debug, Serialize, ToSchema)]
+struct Failures {
+    /// Over HTTP.
+    http: u64,
+    /// Over UDP.
+    udp: u64,
+}
+
+/// What the tracker does now.
+#[derive(Debug, Serialize, ToSchema)]
+struct Rates {
+    /// Announces per second.
+    announces: f64,
+    /// Scrapes per second.
+    scrapes: f64,
+    /// Requests per second that were refused or could not be read.
+    errors: f64,
+    /// Downloads completed per minute.
+    completed: f64,
+    /// Bytes per second that the peers say they download.
+    download_rate: f64,
+}
+
+/// The door for clients.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web) struct Tracker {
+    state: TrackerState,
+    /// Since when.
+    since: u64,
+    /// Where clients are served; none when the tracker is stopped.
+    addresses: Vec<String>,
+    /// What to put into torrents, the best first; none when the tracker is stopped.
+    announce_urls: Vec<String>,
+    /// What ended the tracker, or why it could not be started.
+    error: Option<String>,
+}
+
+/// Whether clients are served.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TrackerState {
+    /// They are.
+    Running,
+    /// They are not, and the ports are free.
+    Stopped,
+}
+
+impl Status {
+    pub(in crate::web) fn of(dashboard: &Dashboard) -> Self {
+        let crate::Status { now, totals, failures, last } = dashboard.config().observer.status();
+        Self {
+            now: dashboard.unix(now),
+            started: dashboard.unix(tracker_core::Instant::ZERO),
+            tracker: dashboard.config().door.state().into(),
+            only_known: dashboard.config().only_known,
+            torrents: totals.swarms,
+            seeders: totals.seeders,
+            leechers: totals.leechers,
+            partial_seeds: totals.partial_seeds,
+            announces: totals.announces,
+            refused_announces: totals.refused_announces,
+            scrapes: totals.scrapes,
+            completed: totals.completed,
+            failures: Failures { http: failures.http, udp: failures.udp },
+            rates: Rates {
+                announces: rounded(last.announces),
+                scrapes: rounded(last.scrapes),
+                errors: rounded(last.errors),
+                completed: rounded(last.completed),
+                download_rate: rounded(last.download_rate),
+            },
+        }
+    }
+}
+
+impl From<DoorState> for Tracker {
+    fn from(state: DoorState) -> Self {
+        match state {
+            DoorState::Open { since, addresses, announce_urls } => Self {
+                state: TrackerState::Running,
+                since: unix(since),
+                addresses: addresses.iter().map(ToString::to_string).collect(),
+                announce_urls,
+                error: None,
+            },
+            DoorState::Shut { since, error } => Self {
+                state: TrackerState::Stopped,
+                since: unix(since),
+                addresses: Vec::new(),
+                announce_urls: Vec::new(),
+                error,
+            },
+        }
+    }
+}
+
+pub(super) fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What the tracker is at, has, and did.
+#[utoipa::path(get, path = "/status", tag = "tracker", responses((status = 200, body = Status)))]
+pub(super) async fn status(State(dashboard): State<Dashboard>) -> Json<Status> {
+    Json(Status::of(&dashboard))
+}
+
+/// Starts to serve clients, unless they are served.
+#[utoipa::path(
+    post,
+    path = "/tracker/start",
+    tag = "tracker",
+    responses(
+        (status = 200, body = Tracker),
+        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 409, description = "The ports cannot be had: the sentence says who has them", body = Problem),
+    )
+)]
+pub(super) async fn start(_: Operator, State(dashboard): State<Dashboard>) -> Result<Json<Tracker>, Problem> {
+    let door = &dashboard.config().door;
+    match door.open().await {
+        Ok(()) => Ok(Json(door.state().into())),
+        Err(error) => Err(Problem::new(StatusCode::CONFLICT, error.to_string())),
+    }
+}
+
+/// Stops to serve clients, unless they are not served, and waits until the ports are free. Torrents and peers are kept.
+#[utoipa::path(
+    post,
+    path = "/tracker/stop",
+    tag = "tracker",
+    responses(
+        (status = 200, body = Tracker),
+        (status = 403, description = "Not for those who only look", body = Problem),
+    )
+)]
+pub(super) async fn stop(_: Operator, State(dashboard): State<Dashboard>) -> Json<Tracker> {
+    let door = &dashboard.config().door;
+    door.shut().await;
+    Json(door.state().into())
+}
