@@ -104,6 +104,7 @@ impl Dashboard {
     pub fn router(&self) -> Router {
         let routes = Router::new().merge(pages::router()).merge(api::router());
         let routes = routes.layer(middleware::from_fn(in_time));
+        let routes = routes.layer(middleware::from_fn_with_state(self.clone(), pages::readable_errors));
         access::guarded(routes, self).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone())
     }
 }

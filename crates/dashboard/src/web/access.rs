@@ -235,16 +235,12 @@ fn forbidden(sentence: impl Into<String>) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, sentence)
 }
 
-/// A problem for who may not have a page: a sentence in a browser's window, JSON for all others.
+/// A problem for who may not have a page: one of its own in a browser, JSON for all others.
 fn refusal(problem: Problem, headers: &HeaderMap) -> Response {
     let accepts = |kind: &str| {
         headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains(kind))
     };
-    if accepts("text/html") {
-        (problem.status, format!("{}\n", problem.error)).into_response()
-    } else {
-        problem.into_response()
-    }
+    if accepts("text/html") { super::pages::refused(&problem) } else { problem.into_response() }
 }
 
 #[cfg(test)]
@@ -368,16 +364,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_json_or_a_line_in_a_window() {
+    async fn a_refusal_is_json_or_a_page_for_people() {
         let dashboard = dashboard(Access::default());
         let json = answer(&dashboard, LAN, look("<script>")).await;
         assert_eq!(json.status, StatusCode::BAD_REQUEST);
         assert_eq!(json.headers["content-type"], "application/json");
         let json = answer(&dashboard, LAN, look("evil.example")).await;
         assert!(json.text.starts_with("{\"error\":\"the tracker does not know"), "{}", json.text);
-        let line = answer(&dashboard, LAN, look("evil.example").header(ACCEPT, "text/html,*/*")).await;
-        assert!(line.text.starts_with("the tracker does not know"), "{}", line.text);
-        assert_eq!(line.headers["content-type"], "text/plain; charset=utf-8");
+        let page = answer(&dashboard, LAN, look("evil.example").header(ACCEPT, "text/html,*/*")).await;
+        assert!(page.text.contains("<p>the tracker does not know"), "{}", page.text);
+        assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
     }
 
     #[tokio::test]

@@ -24,6 +24,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
+        let mut response = (self.status, Json(&self)).into_response();
+        // Where it can be found by who tells it in another form.
+        response.extensions_mut().insert(self);
+        response
     }
 }

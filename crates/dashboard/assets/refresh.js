@@ -1,0 +1,125 @@
+// Fetches the page again and takes its regions over: there is one rendering, the server's.
+
+import { morph } from "./morph.js";
+import { localize, setClock } from "./times.js";
+
+/** Regions that are not to change now, by their `data-region`. */
+export const held = new Set();
+
+let running = null;
+let again = false;
+
+/** Brings all regions up to date. Calls while it works become one more round after it. */
+export function refresh() {
+  if (running) {
+    again = true;
+    return running;
+  }
+  running = (async () => {
+    try {
+      do {
+        again = false;
+        await round();
+      } while (again);
+    } finally {
+      running = null;
+    }
+  })();
+  return running;
+}
+
+async function round() {
+  const url = location.href;
+  let response;
+  let html;
+  try {
+    response = await fetch(url, { headers: { accept: "text/html" }, cache: "no-store" });
+    html = await response.text();
+  } catch {
+    // The connection is lost, which the event stream notices, too, and tells.
+    return;
+  }
+  if (url !== location.href) {
+    again = true;
+    return;
+  }
+  const page = new DOMParser().parseFromString(html, "text/html");
+  if (!response.ok) {
+    // A torrent that is gone, say. What is shown stays, and says why nothing moves.
+    const error = page.querySelector(".error-page p:not(.error-number)");
+    tell(error?.textContent ?? `The tracker answers: ${response.status}`);
+    return;
+  }
+  setClock(page);
+  localize(page);
+  for (const region of document.querySelectorAll("[data-region]")) {
+    const newer = page.getElementById(region.id);
+    if (newer && !held.has(region.dataset.region)) morph(region, newer);
+  }
+  document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
+}
+
+/** Shows what is the matter, until something else is, or somebody does something else. */
+export function tell(text) {
+  const notice = document.getElementById("notice");
+  notice.textContent = text;
+  notice.hidden = !text;
+  if (text) notice.scrollIntoView({ block: "nearest" });
+}
+
+/** Says something that needs no attention, and is gone after a while. */
+export function say(text) {
+  const said = document.getElementById("said");
+  said.textContent = text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => {
+    said.textContent = "";
+  }, 4000);
+}
+
+/** Follows links and filters that change only the regions, without a new page. */
+export function watchLinks() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-in-place]");
+    if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    history.pushState(null, "", link.href);
+    refresh().then(fillFilters);
+  });
+  addEventListener("popstate", () => refresh().then(fillFilters));
+  for (const form of document.querySelectorAll("form[data-in-place]")) {
+    let timer;
+    const filter = () => {
+      clearTimeout(timer);
+      const query = new URLSearchParams(new FormData(form));
+      for (const [name, value] of [...query]) {
+        if (!value) query.delete(name);
+      }
+      history.replaceState(null, "", query.size ? `${form.action}?${query}` : form.action);
+      refresh();
+    };
+    form.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(filter, 200);
+    });
+    form.addEventListener("change", filter);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      filter();
+    });
+  }
+}
+
+/** After a link, the filters are to say what the link said. */
+function fillFilters() {
+  const query = new URLSearchParams(location.search);
+  for (const field of document.querySelectorAll("form[data-in-place] [name]")) {
+    if (field === document.activeElement) continue;
+    if (field.localName === "select") {
+      const named = query.get(field.name);
+      if (named && [...field.options].some((option) => option.value === named)) field.value = named;
+    } else {
+      field.value = query.get(field.name) ?? "";
+    }
+  }
+}

@@ -1,0 +1,131 @@
+//! The log.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use tracing::Level;
+use tracker_core::InfoHash;
+
+use crate::web::Dashboard;
+use crate::web::access::Role;
+use crate::{JournalEntry, JournalFilter};
+
+use super::format::{Moment, MomentStyle};
+use super::{Label, Section, Shell, link, render};
+
+/// Lines that are shown.
+const LINES: usize = 250;
+
+#[derive(Template)]
+#[template(path = "log.html")]
+struct LogPage {
+    shell: Shell,
+    level: &'static str,
+    levels: &'static [(&'static str, &'static str, Level)],
+    torrent: String,
+    /// What is wrong with what was asked for.
+    torrent_error: bool,
+    address: String,
+    ndjson: String,
+    lines: Lines,
+    full: bool,
+}
+
+/// Lines of the log, the newest first.
+#[derive(Template)]
+#[template(path = "lines.html")]
+pub(super) struct Lines {
+    lines: Vec<LineView>,
+}
+
+struct LineView {
+    id: u64,
+    at: Moment,
+    level: &'static str,
+    class: &'static str,
+    message: String,
+    torrent: Option<Label>,
+    address: Option<String>,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Lines {
+    /// Of entries as the journal gives them: the oldest first.
+    pub(super) fn new(dashboard: &Dashboard, shell: &Shell, entries: Vec<JournalEntry>) -> Self {
+        let view = |entry: JournalEntry| {
+            let (level, class) = level_text(entry.level);
+            let torrent = entry.info_hash.map(|info_hash| {
+                let known = dashboard.0.config.library.get(&info_hash);
+                Label::new(&info_hash, known.as_ref().map(|known| &*known.name))
+            });
+            LineView {
+                id: entry.id,
+                at: shell.wall(entry.at, MomentStyle::Clock),
+                level,
+                class,
+                message: entry.message,
+                torrent,
+                address: entry.address,
+                fields: entry.fields,
+            }
+        };
+        Self { lines: entries.into_iter().rev().map(view).collect() }
+    }
+}
+
+fn level_text(level: Level) -> (&'static str, &'static str) {
+    match level {
+        Level::ERROR => ("Error", "level-error"),
+        Level::WARN => ("Warning", "level-warn"),
+        Level::INFO => ("Info", "level-info"),
+        Level::DEBUG => ("Debug", "level-debug"),
+        Level::TRACE => ("Trace", "level-debug"),
+    }
+}
+
+/// The levels that can be chosen.
+const LEVELS: &[(&str, &str, Level)] = &[
+    ("error", "Errors", Level::ERROR),
+    ("warn", "Warnings and errors", Level::WARN),
+    ("info", "Info and above", Level::INFO),
+    ("debug", "Everything", Level::TRACE),
+];
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    level: Option<String>,
+    info_hash: Option<String>,
+    address: Option<String>,
+}
+
+/// `GET /log`.
+pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
+    let shell = Shell::new(&dashboard, role, Section::Log);
+    let named = wanted.level.as_deref().and_then(|level| LEVELS.iter().find(|(name, ..)| *name == level));
+    let &(level_name, _, level) = named.unwrap_or(&LEVELS[2]);
+    let torrent = wanted.info_hash.unwrap_or_default().trim().to_owned();
+    let info_hash = torrent.parse::<InfoHash>();
+    let address = wanted.address.unwrap_or_default().trim().to_owned();
+    let torrent_error = !torrent.is_empty() && info_hash.is_err();
+    let filter = JournalFilter {
+        level,
+        info_hash: info_hash.ok(),
+        address: Some(address.clone()).filter(|address| !address.is_empty()),
+    };
+    // A torrent that is none has no lines.
+    let limit = if torrent_error { 0 } else { LINES };
+    let entries = dashboard.0.config.journal.entries(&filter, 0, limit);
+    let full = entries.len() == LINES;
+    render(&LogPage {
+        level: level_name,
+        levels: LEVELS,
+        ndjson: link("/api/v1/log.ndjson", &[("level", level_name), ("info_hash", &torrent), ("address", &address)]),
+        torrent,
+        torrent_error,
+        address,
+        lines: Lines::new(&dashboard, &shell, entries),
+        full,
+        shell,
+    })
+}

@@ -1,0 +1,183 @@
+//! Making torrents of what is in the share folder.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::web::Dashboard;
+use crate::web::access::Role;
+use crate::{Listing, MakeState, Making};
+
+use super::format::{Bar, bytes};
+use super::{Label, Section, Shell, announce_urls, link, render};
+
+/// Torrents in the making, or made, that are shown.
+const MAKINGS: usize = 20;
+
+#[derive(Template)]
+#[template(path = "make.html")]
+struct MakePage {
+    shell: Shell,
+    /// Whether there is a share folder.
+    shares: bool,
+    /// Whether a torrent would have announce URLs.
+    running: bool,
+    folder: Result<FolderView, String>,
+    makings: Vec<MakingView>,
+}
+
+/// A folder of the share.
+struct FolderView {
+    /// From the share on; empty for the share itself.
+    path: String,
+    name: String,
+    /// The folders above it, the share first.
+    above: Vec<Crumb>,
+    entries: Vec<EntryView>,
+    truncated: bool,
+}
+
+struct Crumb {
+    name: String,
+    href: String,
+}
+
+struct EntryView {
+    name: String,
+    path: String,
+    /// Where it is looked into; `None` for a file.
+    href: Option<String>,
+    size: Option<String>,
+}
+
+struct MakingView {
+    id: u64,
+    path: String,
+    state: &'static str,
+    class: &'static str,
+    progress: Option<Bar>,
+    hashed: Option<String>,
+    torrent: Option<Label>,
+    error: Option<String>,
+    cancellable: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    path: Option<String>,
+}
+
+/// `GET /make`. Only operators see what is in the share folder: nobody else can do anything with it.
+pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
+    let shell = Shell::new(&dashboard, role, Section::Make);
+    let maker = dashboard.0.config.maker.as_ref();
+    let path = wanted.path.unwrap_or_default();
+    let folder = match maker {
+        Some(maker) if shell.operator() => maker.share().list(&path).map(folder).map_err(|error| error.to_string()),
+        _ => Err(String::new()),
+    };
+    let makings = maker.map(|maker| maker.makings()).unwrap_or_default();
+    render(&MakePage {
+        shares: maker.is_some(),
+        running: !announce_urls(&dashboard).is_empty(),
+        folder,
+        makings: makings.into_iter().take(MAKINGS).map(|making| MakingView::new(&dashboard, making)).collect(),
+        shell,
+    })
+}
+
+fn folder(listing: Listing) -> FolderView {
+    let href = |path: &str| link("/make", &[("path", path)]);
+    let mut above = Vec::new();
+    let mut name = "Share folder".to_owned();
+    let mut so_far = String::new();
+    for next in listing.path.split('/').filter(|name| !name.is_empty()) {
+        above.push(Crumb { name: std::mem::replace(&mut name, next.to_owned()), href: href(&so_far) });
+        so_far = joined(&so_far, next);
+    }
+    let entries = listing
+        .entries
+        .into_iter()
+        .map(|entry| {
+            let path = joined(&listing.path, &entry.name);
+            EntryView {
+                href: entry.size.is_none().then(|| href(&path)),
+                size: entry.size.map(|size| bytes(size as f64)),
+                name: entry.name,
+                path,
+            }
+        })
+        .collect();
+    FolderView { path: listing.path, name, above, entries, truncated: listing.truncated }
+}
+
+fn joined(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+impl MakingView {
+    fn new(dashboard: &Dashboard, making: Making) -> Self {
+        let mut view = Self {
+            id: making.id,
+            path: if making.path.is_empty() { "Share folder".to_owned() } else { making.path },
+            state: "Waiting",
+            class: "partial",
+            progress: None,
+            hashed: None,
+            torrent: None,
+            error: None,
+            cancellable: false,
+        };
+        match making.state {
+            MakeState::Waiting => view.cancellable = true,
+            MakeState::Hashing { hashed, total } => {
+                view.state = "Reading";
+                view.class = "downloading";
+                view.progress = Some(Bar(Some(hashed as f64 / total.max(1) as f64)));
+                view.hashed = Some(format!("{} of {}", bytes(hashed as f64), bytes(total as f64)));
+                view.cancellable = true;
+            }
+            MakeState::Done { info_hash } => {
+                view.state = "Done";
+                view.class = "seeding";
+                let known = dashboard.0.config.library.get(&info_hash);
+                view.torrent = Some(Label::new(&info_hash, known.as_ref().map(|known| &*known.name)));
+            }
+            MakeState::Failed { error } => {
+                view.state = "Failed";
+                view.class = "failed";
+                view.error = Some(error);
+            }
+            MakeState::Cancelled => {
+                view.state = "Cancelled";
+                view.class = "silent";
+            }
+        }
+        view
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ListingEntry;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_knows_those_above_it() {
+        let entry = |name: &str, size| ListingEntry { name: name.to_owned(), size };
+        let entries = vec![entry("c d", None), entry("e", Some(50_000_000))];
+        let view = folder(Listing { path: "a/b".to_owned(), entries, truncated: false });
+        let above: Vec<_> = view.above.iter().map(|crumb| (&*crumb.name, &*crumb.href)).collect();
+        assert_eq!(above, [("Share folder", "/make"), ("a", "/make?path=a")]);
+        assert_eq!(view.name, "b");
+        assert_eq!(view.entries[0].href.as_deref(), Some("/make?path=a%2Fb%2Fc+d"));
+        assert_eq!(view.entries[1].path, "a/b/e");
+        assert_eq!(view.entries[1].size.as_deref(), Some("50 MB"));
+
+        let view = folder(Listing { path: String::new(), entries: Vec::new(), truncated: false });
+        assert!(view.above.is_empty());
+        assert_eq!(view.name, "Share folder");
+    }
+}

@@ -1,0 +1,221 @@
+//! The overview, and its plots as images.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tracing::Level;
+
+use crate::web::Dashboard;
+use crate::web::access::Role;
+use crate::web::plot::{self, Axis, Plot, Shape, Theme};
+use crate::web::problem::Problem;
+use crate::{DoorState, JournalFilter, Order, PageQuery, Sample, Span, TorrentSort};
+
+use super::attention::{Attention, attention};
+use super::format::{Moment, MomentStyle, count, decimal, rate};
+use super::log::Lines;
+use super::torrents::Row;
+use super::{Section, Shell, link, render};
+
+/// Torrents that are shown.
+const TORRENTS: usize = 6;
+
+/// Log lines that are shown.
+const LINES: usize = 8;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    shell: Shell,
+    door: DoorView,
+    only_known: bool,
+    torrents: String,
+    seeders: String,
+    leechers: String,
+    completed: String,
+    announces: String,
+    rate: String,
+    spans: Vec<SpanLink>,
+    plots: Vec<Figure>,
+    attention: Attention,
+    active: Vec<Row>,
+    lines: Lines,
+}
+
+/// What the door for clients is at.
+enum DoorView {
+    Open { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<Url> },
+    Shut { since: Moment, error: Option<String> },
+}
+
+/// An announce URL.
+struct Url {
+    url: String,
+    qr: String,
+}
+
+/// A span that can be chosen.
+struct SpanLink {
+    label: &'static str,
+    href: String,
+    chosen: bool,
+}
+
+/// A plot in the page.
+struct Figure {
+    name: &'static str,
+    title: &'static str,
+    /// For the script.
+    values: String,
+    /// Drawn in all shapes of which the style sheet may choose one.
+    drawings: Vec<String>,
+    legend: &'static [(&'static str, &'static str)],
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    span: Option<String>,
+}
+
+/// `GET /`.
+pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
+    let shell = Shell::new(&dashboard, role, Section::Overview);
+    let config = &dashboard.0.config;
+    let status = config.observer.status();
+    let span = wanted.span.as_deref().and_then(span).unwrap_or(Span::TenMinutes);
+    let active = config.observer.torrents(&PageQuery {
+        search: String::new(),
+        sort: TorrentSort::DownloadRate,
+        order: Order::Descending,
+        page: 0,
+        page_size: TORRENTS,
+    });
+    let filter = JournalFilter { level: Level::INFO, info_hash: None, address: None };
+    let lines = Lines::new(&dashboard, &shell, config.journal.entries(&filter, 0, LINES));
+    let Sample { announces, download_rate, .. } = status.last;
+    let page = OverviewPage {
+        door: door(&shell, config.door.state()),
+        only_known: config.only_known,
+        torrents: count(active.total as u64),
+        seeders: count(status.totals.seeders),
+        leechers: count(status.totals.leechers),
+        completed: count(status.totals.completed),
+        announces: decimal(announces),
+        rate: rate(download_rate),
+        spans: SPANS
+            .iter()
+            .map(|&(name, label, of)| SpanLink { label, href: link("/", &[("span", name)]), chosen: of == span })
+            .collect(),
+        plots: figures(&dashboard, &shell, span),
+        attention: attention(&config.observer),
+        active: active.items.iter().map(Row::new).collect(),
+        lines,
+        shell,
+    };
+    render(&page)
+}
+
+/// Their names in URLs and on the page.
+const SPANS: [(&str, &str, Span); 3] =
+    [("10m", "10 min", Span::TenMinutes), ("2h", "2 h", Span::TwoHours), ("2d", "2 days", Span::TwoDays)];
+
+fn span(name: &str) -> Option<Span> {
+    SPANS.iter().find(|(known, ..)| *known == name).map(|(.., span)| *span)
+}
+
+fn figures(dashboard: &Dashboard, shell: &Shell, span: Span) -> Vec<Figure> {
+    let series = dashboard.0.config.observer.history(span);
+    let axis = Axis { started: shell.started, now: shell.now, span };
+    let figure = |plot: Plot| {
+        let values = plot.values(&series, axis);
+        let shapes: &[Shape] = if plot == Plot::Peers { &[Shape::Wide, Shape::Narrow] } else { &[Shape::Narrow] };
+        let draw = |shape: &Shape| plot::draw(plot, &values, axis, Theme::Page, *shape);
+        Figure {
+            name: plot.name(),
+            title: plot.title(),
+            drawings: shapes.iter().map(draw).collect(),
+            values: values.json(),
+            legend: if plot == Plot::Peers { &[("seeders", "Seeders"), ("leechers", "Leechers")] } else { &[] },
+        }
+    };
+    Plot::ALL.map(figure).into()
+}
+
+fn door(shell: &Shell, state: DoorState) -> DoorView {
+    match state {
+        DoorState::Open { since, addresses, announce_urls } => DoorView::Open {
+            since: shell.wall(since, MomentStyle::Clock),
+            elapsed: shell.wall(since, MomentStyle::Elapsed),
+            ports: ports(&addresses, &announce_urls),
+            announce_urls: announce_urls
+                .into_iter()
+                .enumerate()
+                .map(|(index, url)| Url { url, qr: link("/qr.svg", &[("announce", &index.to_string())]) })
+                .collect(),
+        },
+        DoorState::Shut { since, error } => DoorView::Shut { since: shell.wall(since, MomentStyle::Clock), error },
+    }
+}
+
+/// The ports and their protocols: `Port 6969, TCP and UDP`.
+fn ports(addresses: &[SocketAddr], announce_urls: &[String]) -> String {
+    let numbers: BTreeSet<_> = addresses.iter().map(SocketAddr::port).collect();
+    let noun = if numbers.len() == 1 { "Port" } else { "Ports" };
+    let numbers: Vec<_> = numbers.iter().map(u16::to_string).collect();
+    let speaks = |scheme: &str| announce_urls.iter().any(|url| url.starts_with(scheme));
+    let protocols = match (speaks("http"), speaks("udp:")) {
+        (true, true) => ", TCP and UDP",
+        (true, false) => ", TCP",
+        (false, true) => ", UDP",
+        (false, false) => "",
+    };
+    format!("{noun} {}{protocols}", numbers.join(", "))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PlotQuery {
+    span: Option<String>,
+    #[serde(default)]
+    theme: Theme,
+}
+
+/// `GET /plots/{peers|announces|rate}.svg`: a plot as an image, for other pages.
+pub(super) async fn plot(
+    State(dashboard): State<Dashboard>,
+    Path(name): Path<String>,
+    Query(query): Query<PlotQuery>,
+) -> Response {
+    let plot = name.strip_suffix(".svg").and_then(|name| Plot::ALL.into_iter().find(|plot| plot.name() == name));
+    let span = query.span.as_deref().map_or(Some(Span::TenMinutes), span);
+    let (Some(plot), Some(span)) = (plot, span) else {
+        let error =
+            "there is no such plot: they are peers.svg, announces.svg and rate.svg, each with a span of 10m, 2h or 2d";
+        return Problem::new(StatusCode::NOT_FOUND, error).into_response();
+    };
+    let shell = Shell::new(&dashboard, Role::Viewer, Section::None);
+    let axis = Axis { started: shell.started, now: shell.now, span };
+    let values = plot.values(&dashboard.0.config.observer.history(span), axis);
+    let svg = plot::draw(plot, &values, axis, query.theme, Shape::Wide);
+    ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-store")], svg).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_named_once_with_their_protocols() {
+        let address = |text: &str| text.parse().unwrap();
+        let addresses = [address("0.0.0.0:6969"), address("[::]:6969")];
+        let urls = ["http://h:6969/announce".to_owned(), "udp://h:6969/announce".to_owned()];
+        assert_eq!(ports(&addresses, &urls), "Port 6969, TCP and UDP");
+        assert_eq!(ports(&addresses[..1], &urls[1..]), "Port 6969, UDP");
+        assert_eq!(ports(&[address("0.0.0.0:1"), address("0.0.0.0:2")], &urls[..1]), "Ports 1, 2, TCP");
+    }
+}

@@ -1,0 +1,281 @@
+//! One torrent and its peers.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tracker_core::{InfoHash, Instant};
+
+use crate::web::Dashboard;
+use crate::web::access::Role;
+use crate::web::problem::Problem;
+use crate::{KnownTorrent, Order, PageQuery, PeerRow, PeerSort, PeerStanding, TorrentRow};
+
+use super::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
+use super::torrents::{aria_sort, order, order_name, page_index, turned};
+use super::{Column, Label, Pages, Section, Shell, announce_urls, attention, link, render};
+
+/// Peers on a page.
+const PAGE_SIZE: usize = 100;
+
+/// Files that are listed. Torrents of more have their list in the .torrent.
+const FILES: usize = 500;
+
+/// Seconds after which what a peer said is marked as old.
+const STALE_AFTER: u64 = 90;
+
+#[derive(Template)]
+#[template(path = "torrent.html")]
+struct TorrentPage {
+    shell: Shell,
+    info_hash: String,
+    label: Label,
+    seeders: String,
+    leechers: String,
+    completed: String,
+    completion: Bar,
+    rate: String,
+    hint: Option<String>,
+    advice: &'static str,
+    known: Option<KnownView>,
+    columns: Vec<Column>,
+    peers: Vec<PeerView>,
+    peers_total: String,
+    pages: Pages,
+}
+
+/// What is known of a torrent whose .torrent is at hand.
+struct KnownView {
+    size: String,
+    magnet: String,
+    qr: String,
+    /// Whether the tracker's announce URLs are in the files and links.
+    has_urls: bool,
+    private: bool,
+    piece_length: String,
+    files: Vec<FileView>,
+    /// What the list leaves out.
+    more_files: Option<String>,
+    files_total: String,
+    /// Whether the content is in the share folder.
+    at_hand: bool,
+}
+
+struct FileView {
+    path: String,
+    size: String,
+    sha256: Option<String>,
+}
+
+struct PeerView {
+    address: String,
+    client: Option<String>,
+    standing: &'static str,
+    standing_class: &'static str,
+    completion: Bar,
+    left: Option<String>,
+    download_rate: Option<String>,
+    upload_rate: Option<String>,
+    /// Whether what it said is old.
+    stale: bool,
+    last_seen: Option<Moment>,
+    next_expected: Option<Moment>,
+    first_seen: Option<Moment>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    sort: Option<String>,
+    order: Option<String>,
+    page: Option<String>,
+}
+
+/// The columns: their names in URLs and on the page, what they sort by, and which way at first.
+const COLUMNS: [(&str, &str, PeerSort, Order, &str); 7] = [
+    ("address", "Address", PeerSort::Address, Order::Ascending, "wide"),
+    ("client", "Client", PeerSort::Client, Order::Ascending, ""),
+    ("standing", "State", PeerSort::Standing, Order::Ascending, ""),
+    ("completion", "Has", PeerSort::Completion, Order::Descending, "bar-column"),
+    ("download_rate", "Download", PeerSort::DownloadRate, Order::Descending, "number"),
+    ("upload_rate", "Upload", PeerSort::UploadRate, Order::Descending, "number"),
+    ("last_seen", "Last seen", PeerSort::LastSeen, Order::Descending, "number"),
+];
+
+/// `GET /torrents/{info_hash}`.
+pub(super) async fn page(
+    State(dashboard): State<Dashboard>,
+    role: Role,
+    Path(text): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let Ok(info_hash) = text.parse::<InfoHash>() else {
+        return Problem::new(StatusCode::NOT_FOUND, "an info-hash has 40 hexadecimal digits").into_response();
+    };
+    let config = &dashboard.0.config;
+    let known = config.library.get(&info_hash);
+    let Some(row) = config.observer.torrent(&info_hash).or_else(|| known.as_deref().map(unseen)) else {
+        let error = "the tracker does not know this torrent: it has no peers, and its .torrent is not at hand";
+        return Problem::new(StatusCode::NOT_FOUND, error).into_response();
+    };
+    let shell = Shell::new(&dashboard, role, Section::Torrents);
+    let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
+    let label = Label::new(&info_hash, name.map(|name| &**name));
+
+    let named = wanted.sort.as_deref().and_then(|sort| COLUMNS.iter().find(|(name, ..)| *name == sort));
+    let &(sort, _, by, first_order, _) = named.unwrap_or(&COLUMNS[0]);
+    let order = order(wanted.order.as_deref()).unwrap_or(first_order);
+    let query =
+        PageQuery { search: String::new(), sort: by, order, page: page_index(wanted.page), page_size: PAGE_SIZE };
+    let mut peers = config.observer.peers(&info_hash, &query);
+    if peers.items.is_empty() && peers.total > 0 {
+        peers = config.observer.peers(&info_hash, &PageQuery { page: (peers.total - 1) / PAGE_SIZE, ..query });
+    }
+    let columns = COLUMNS
+        .iter()
+        .map(|&(name, label_of, by_this, first, class)| {
+            let sorted = by_this == by;
+            let next = if sorted { turned(order) } else { first };
+            Column {
+                label: label_of,
+                href: link(&label.href, &[("sort", name), ("order", order_name(next))]),
+                sorted: sorted.then(|| aria_sort(order)),
+                class,
+            }
+        })
+        .collect();
+    let page_link = |index: usize| {
+        let page = (index + 1).to_string();
+        link(&label.href, &[("sort", sort), ("order", order_name(order)), ("page", &page)])
+    };
+    render(&TorrentPage {
+        info_hash: info_hash.to_string(),
+        seeders: count(row.counts.seeders.into()),
+        leechers: count(row.counts.leechers.into()),
+        completed: count(row.counts.completed.into()),
+        completion: Bar(row.completion),
+        rate: rate(row.download_rate),
+        hint: attention::hint(&row),
+        advice: attention::ADVICE,
+        known: known.map(|known| known_view(&dashboard, &known)),
+        columns,
+        peers_total: counted(peers.total as u64, "peer"),
+        pages: Pages::new(peers.page, PAGE_SIZE, peers.total, page_link),
+        peers: peers.items.iter().map(|peer| PeerView::new(&shell, peer)).collect(),
+        label,
+        shell,
+    })
+}
+
+/// A torrent that the observer has not looked at yet.
+fn unseen(known: &KnownTorrent) -> TorrentRow {
+    TorrentRow {
+        info_hash: known.info_hash,
+        name: Some(known.name.clone()),
+        size: Some(known.size),
+        counts: Default::default(),
+        completion: None,
+        download_rate: 0.0,
+        last_seen: None,
+    }
+}
+
+fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
+    let urls = announce_urls(dashboard);
+    let info = known.metainfo.info();
+    let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
+    let at_hand = digests.is_some();
+    let contents = || info.files().iter().filter(|file| !file.attributes.pad);
+    let files_total = contents().count();
+    let digests = digests.unwrap_or_default();
+    let files = contents()
+        .take(FILES)
+        .enumerate()
+        .map(|(index, file)| {
+            let path = printable(&file.display_path());
+            // In their order, unless a digest is of something else.
+            let digest = digests.get(index).filter(|digest| digest.size == file.length);
+            FileView { sha256: digest.and_then(|digest| digest.sha256.clone()), path, size: bytes(file.length as f64) }
+        })
+        .collect();
+    KnownView {
+        size: bytes(known.size as f64),
+        magnet: known.magnet(&urls),
+        qr: link("/qr.svg", &[("magnet", &known.info_hash.to_string())]),
+        has_urls: !urls.is_empty(),
+        private: info.private(),
+        piece_length: pieces(info.piece_length(), info.total_length()),
+        files,
+        more_files: files_total
+            .checked_sub(FILES)
+            .filter(|more| *more > 0)
+            .map(|more| counted(more as u64, "more file")),
+        files_total: counted(files_total as u64, "file"),
+        at_hand,
+    }
+}
+
+/// `191 pieces of 256 KiB`, as every client tells it.
+fn pieces(piece_length: u32, total: u64) -> String {
+    let number = total.div_ceil(u64::from(piece_length.max(1)));
+    let size = if piece_length >= 1 << 20 && piece_length.is_multiple_of(1 << 20) {
+        format!("{} MiB", piece_length >> 20)
+    } else if piece_length.is_multiple_of(1 << 10) {
+        format!("{} KiB", piece_length >> 10)
+    } else {
+        format!("{} B", count(piece_length.into()))
+    };
+    format!("{} of {size}", counted(number, "piece"))
+}
+
+/// A text of the network without characters that one cannot see, which could make it look like another.
+fn printable(text: &str) -> String {
+    let unseen = |character: char| character.is_control() || metainfo::is_invisible(character);
+    text.chars().map(|character| if unseen(character) { '\u{fffd}' } else { character }).collect()
+}
+
+impl PeerView {
+    fn new(shell: &Shell, peer: &PeerRow) -> Self {
+        let (standing, standing_class) = match peer.standing {
+            PeerStanding::Downloading => ("Downloading", "downloading"),
+            PeerStanding::Partial => ("Has its part", "partial"),
+            PeerStanding::Seeding => ("Seeding", "seeding"),
+            PeerStanding::Silent => ("Silent", "silent"),
+        };
+        let moment = |at: Option<Instant>, style| at.map(|at| shell.moment(at, style));
+        let last_seen = moment(peer.last_seen, MomentStyle::Ago);
+        // A peer that has all needs no "left", and one that loads nothing no rate.
+        let shown = |rate_of: Option<f64>| rate_of.filter(|bytes| *bytes >= 1.0).map(rate);
+        Self {
+            address: peer.address.to_string(),
+            client: peer.client.as_deref().map(printable),
+            standing,
+            standing_class,
+            completion: Bar(peer.completion),
+            left: peer.left.filter(|left| *left > 0).map(|left| bytes(left as f64)),
+            download_rate: shown(peer.download_rate),
+            upload_rate: shown(peer.upload_rate),
+            stale: last_seen.is_some_and(|seen| seen.now.saturating_sub(seen.at) > STALE_AFTER as i64),
+            last_seen,
+            next_expected: moment(peer.next_expected, MomentStyle::Due),
+            first_seen: moment(peer.first_seen, MomentStyle::Clock),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_told_in_binary_units() {
+        assert_eq!(pieces(262_144, 50_000_000), "191 pieces of 256 KiB");
+        assert_eq!(pieces(1 << 20, 1), "1 piece of 1 MiB");
+        assert_eq!(pieces(1000, 0), "0 pieces of 1,000 B");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_replaced() {
+        assert_eq!(printable("a\u{202e}b\nc"), "a\u{fffd}b\u{fffd}c");
+    }
+}
