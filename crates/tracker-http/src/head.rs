@@ -6,8 +6,9 @@
 
 use memchr::memchr;
 
-/// Headers of a request that is answered here. Clients send up to 8.
-const MAX_HEADERS: usize = 24;
+/// Headers of a request that is answered here. Clients send up to 8. The least that
+/// [`HttpConfig::max_headers`](crate::HttpConfig::max_headers) may be is this, and heads with more are hyper's.
+pub(crate) const MAX_HEADERS: usize = 24;
 
 /// What the first bytes of a request are.
 #[derive(Debug, PartialEq, Eq)]
