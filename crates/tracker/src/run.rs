@@ -111,16 +111,17 @@ impl Tracker {
 
 /// Tells the operator, in the form he asked for, where clients find the tracker.
 fn welcome(servers: &Servers, addresses: &Addresses, format: LogFormat) {
-    let listening = servers.local_addrs();
-    for protocol in servers.protocols() {
-        for address in listening {
+    let listening = servers.listening();
+    for (protocol, addresses) in &listening {
+        for address in *addresses {
             tracing::info!(%address, protocol = protocol.name(), "listening");
         }
     }
-    let urls = AnnounceUrls::new(listening, servers.protocols(), &addresses.lan);
+    let urls = AnnounceUrls::new(&listening, &addresses.lan);
     match format {
         LogFormat::Text => {
-            let loopback_only = listening.iter().all(|address| address.ip().is_loopback());
+            let loopback_only =
+                listening.iter().flat_map(|(_, addresses)| *addresses).all(|address| address.ip().is_loopback());
             print(&Welcome { urls: &urls, loopback_only }.to_string());
         }
         LogFormat::Json => {

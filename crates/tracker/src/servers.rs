@@ -42,14 +42,10 @@ impl Servers {
         Ok(Self { http, udp: Some(udp) })
     }
 
-    /// Where they listen.
-    pub(crate) fn local_addrs(&self) -> &[SocketAddr] {
-        self.http.local_addrs()
-    }
-
-    /// What they speak there.
-    pub(crate) const fn protocols(&self) -> &'static [Protocol] {
-        Protocol::served(self.udp.is_some())
+    /// What they speak, HTTP first, and where they listen for it.
+    pub(crate) fn listening(&self) -> Vec<(Protocol, &[SocketAddr])> {
+        let udp = self.udp.as_ref().map(|udp| (Protocol::Udp, udp.local_addrs()));
+        [(Protocol::Http, self.http.local_addrs())].into_iter().chain(udp).collect()
     }
 
     /// Serves until `shutdown` is ready, and stops all servers gracefully then.
