@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         access: Access::Lan { own: addresses.networks.clone() },
         ..Config::default()
     };
+    // Threads seldom meet at one of 16 shards, on the machines of a LAN; `tracker` makes 16 for each thread.
     let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).expect("16 is not 0"), &mut rand::rng())?);
 
     // The adapters: HTTP and UDP, on the same port number. All share the swarms, and the clock.
