@@ -67,6 +67,8 @@ mod failure;
 mod forwarded;
 mod full_scrape;
 mod head;
+#[cfg(test)]
+mod head_invariants;
 mod listener;
 mod patience;
 mod query;
