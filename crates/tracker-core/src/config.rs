@@ -69,6 +69,9 @@ pub struct Config {
     /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of about 170 bytes each.
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
+    /// Most peers and swarms that one call of [`Tracker::expire`](crate::Tracker::expire) looks at, in each of the
+    /// [`Shards`](crate::Shards). Defaults to 2,000: a millisecond's work, so that announces do not wait. At most 2^31.
+    pub expire_batch: usize,
 
     /// How much is kept of each peer. Defaults to all there is to tell.
     pub memory: Memory,
@@ -109,6 +112,7 @@ impl Default for Config {
             max_numwant: 200,
             max_scrape_hashes: 128,
             max_pending_events: 0,
+            expire_batch: 2000,
             memory: Memory::Full,
             access: Access::default(),
             torrents: Arc::default(),
@@ -146,6 +150,7 @@ impl Config {
             ("max_numwant", u64::from(self.max_numwant), 1, 1000),
             ("default_numwant", u64::from(self.default_numwant), 0, u64::from(self.max_numwant)),
             ("max_scrape_hashes", self.max_scrape_hashes as u64, 1, 1 << 16),
+            ("expire_batch", self.expire_batch as u64, 1, 1 << 31),
             ("max_pending_events", self.max_pending_events as u64, 0, 1 << 24),
             ("v4_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v4_prefix.into()), 0, 32),
             ("v6_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v6_prefix.into()), 0, 128),
@@ -294,6 +299,7 @@ mod tests {
             ("max_numwant", Config { max_numwant: 1001, ..base() }),
             ("default_numwant", Config { default_numwant: 201, ..base() }),
             ("max_peers", Config { max_peers: 0, ..base() }),
+            ("expire_batch", Config { expire_batch: 0, ..base() }),
             ("max_pending_events", Config { max_pending_events: usize::MAX, ..base() }),
             ("v6_prefix", Config { prefer_subnet: Some(SubnetPreference { v4_prefix: 24, v6_prefix: 129 }), ..base() }),
         ] {

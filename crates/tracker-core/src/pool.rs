@@ -203,16 +203,17 @@ impl<E: Entry> Pool<E> {
     }
 
     /// The look for peers that are due that was interrupted, or a new one.
-    pub(crate) fn resume_sweep(&mut self, now: Instant) -> Sweep {
+    pub(crate) fn resume_sweep(&mut self, rules: &Rules) -> Sweep {
         let interrupted = self.rarity.as_mut().and_then(|rarity| rarity.sweep.take());
-        interrupted.unwrap_or(Sweep { began: now, left: self.len(), next: None })
+        let sweep = interrupted.unwrap_or(Sweep { began: rules.now, left: self.len(), next: None });
+        // More than were left to look at may have gone since.
+        Sweep { left: sweep.left.min(self.len()), ..sweep }
     }
 
     /// Removes peers that are due. Looks at `budget` peers at most, and takes those it looks at from it.
     pub(crate) fn sweep(
         &mut self,
         rules: &Rules,
-        now: Instant,
         sweep: &mut Sweep,
         budget: &mut usize,
         mut expired: impl FnMut(&Member),
@@ -220,7 +221,7 @@ impl<E: Entry> Pool<E> {
         while sweep.left > 0 && *budget > 0 {
             *budget -= 1;
             sweep.left -= 1;
-            match self.due_after(rules, now, sweep.left) {
+            match self.due(rules, sweep.left) {
                 None => expired(&self.remove(rules, sweep.left)),
                 Some(due) => sweep.see(due),
             }
@@ -246,13 +247,14 @@ impl<E: Entry> Pool<E> {
             self.details = details;
         }
         self.fit_index(rules);
+        self.rarity.take_if(|rarity| rarity.index.is_none() && rarity.sweep.is_none());
     }
 
-    /// When a peer is due, if that is later than `now`.
-    fn due_after(&self, rules: &Rules, now: Instant, position: usize) -> Option<Instant> {
+    /// When a peer is due, if it is not yet.
+    fn due(&self, rules: &Rules, position: usize) -> Option<Instant> {
         match self.detail(position) {
-            Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&expires| expires > now),
-            None => rules.lifetimes.due_after(now, self.entries[position].tail().mark),
+            Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&expires| expires > rules.now),
+            None => rules.lifetimes.due_after(rules.now, self.entries[position].tail().mark),
         }
     }
 
@@ -270,7 +272,7 @@ impl<E: Entry> Pool<E> {
             && (a + 1..=b).contains(&sweep.left)
         {
             // The sweep will not come to the one that goes up, so it is looked at now.
-            sweep.see(self.due_after(rules, sweep.began, a).unwrap_or(sweep.began));
+            sweep.see(self.due(rules, a).unwrap_or(sweep.began));
             self.interrupt_sweep(sweep);
         }
         self.entries.swap(a, b);
@@ -299,8 +301,6 @@ impl<E: Entry> Pool<E> {
         rarity.index = None;
         if self.entries.len() >= INDEX_ABOVE / 2 {
             rarity.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
-        } else if rarity.sweep.is_none() {
-            self.rarity = None;
         }
     }
 }
@@ -336,12 +336,11 @@ mod tests {
 
     type Place = (Ipv4Addr, u16);
 
-    /// A pool, what is in it, and the time.
+    /// A pool, and what is in it.
     struct Trial {
         rules: Rules,
         pool: Pool<EntryV4>,
         known: BTreeMap<Place, Member>,
-        now: Instant,
     }
 
     impl Trial {
@@ -351,7 +350,6 @@ mod tests {
                 rules: Rules::new(&config, &mut StdRng::seed_from_u64(1)),
                 pool: Pool::default(),
                 known: BTreeMap::new(),
-                now: Instant::ZERO,
             }
         }
 
@@ -373,7 +371,17 @@ mod tests {
                 peer_ids: false,
             };
             let interval = Duration::from_secs(60);
-            Member::new(ip.into(), &request, self.now, &Intervals { interval, min_interval: interval }, &self.rules)
+            Member::new(
+                ip.into(),
+                &request,
+                self.rules.now,
+                &Intervals { interval, min_interval: interval },
+                &self.rules,
+            )
+        }
+
+        fn pass(&mut self, secs: u64) {
+            self.rules.advance(self.rules.now + Duration::from_secs(secs));
         }
 
         fn announce(&mut self, place: Place, left: u64) {
@@ -395,8 +403,8 @@ mod tests {
 
         fn due(&self, member: &Member) -> Option<Instant> {
             match member.detail {
-                Some(detail) => Some(detail.expires(&self.rules.lifetimes)).filter(|&due| due > self.now),
-                None => self.rules.lifetimes.due_after(self.now, member.tail.mark),
+                Some(detail) => Some(detail.expires(&self.rules.lifetimes)).filter(|&due| due > self.rules.now),
+                None => self.rules.lifetimes.due_after(self.rules.now, member.tail.mark),
             }
         }
 
@@ -449,7 +457,7 @@ mod tests {
             let all: Vec<Place> = trial.known.keys().copied().collect();
             all.into_iter().for_each(|place| trial.stop(place));
             trial.pool.shrink(&trial.rules);
-            assert!(trial.pool.index().is_none());
+            assert!(trial.pool.rarity.is_none());
         }
     }
 
@@ -463,14 +471,14 @@ mod tests {
                 for _ in 0..200 {
                     let place = place(&mut rng);
                     trial.announce(place, rng.random_range(0..2));
-                    trial.now = trial.now + Duration::from_secs(u64::from(rng.random_range(0..10_u32) == 0) * 13);
+                    trial.pass(if rng.random_range(0..10) == 0 { 13 } else { 0 });
                 }
-                let began = trial.now;
-                let mut sweep = trial.pool.resume_sweep(trial.now);
+                let began = trial.rules.now;
+                let mut sweep = trial.pool.resume_sweep(&trial.rules);
                 loop {
-                    let mut budget = rng.random_range(1..300);
-                    let (now, known) = (trial.now, &mut trial.known);
-                    trial.pool.sweep(&trial.rules, now, &mut sweep, &mut budget, |member| {
+                    let mut budget = if rng.random_range(0..4) == 0 { 0 } else { rng.random_range(1..300) };
+                    let known = &mut trial.known;
+                    trial.pool.sweep(&trial.rules, &mut sweep, &mut budget, |member| {
                         let IpAddr::V4(ip) = member.ip else { panic!("{member:?}") };
                         assert!(known.remove(&(ip, member.port)).is_some(), "{member:?} was not known");
                     });
@@ -478,6 +486,14 @@ mod tests {
                         break;
                     }
                     trial.pool.interrupt_sweep(sweep);
+                    // Seldom the machine sleeps.
+                    trial.pass(if rng.random_range(0..100) == 0 { 10_000 } else { 0 });
+                    // Sometimes so many leave that fewer stay than were left to look at.
+                    let leaving = if rng.random_range(0..8) == 0 { trial.known.len() } else { 5 };
+                    for _ in 0..rng.random_range(0..=leaving) {
+                        let known = trial.known.keys().nth(rng.random_range(0..trial.known.len().max(1)));
+                        known.copied().into_iter().for_each(|place| trial.stop(place));
+                    }
                     for _ in 0..rng.random_range(0..20) {
                         let place = place(&mut rng);
                         match rng.random_range(0..3) {
@@ -485,19 +501,21 @@ mod tests {
                             _ => trial.announce(place, rng.random_range(0..2)),
                         }
                     }
-                    sweep = trial.pool.resume_sweep(trial.now);
+                    sweep = trial.pool.resume_sweep(&trial.rules);
                 }
                 trial.check();
                 // Those that announced since it began are due later than the shortest timeout.
                 let latest = began + trial.rules.lifetimes.shortest();
                 let next = sweep.next.map_or(latest, |next| next.min(latest));
                 for member in trial.known.values() {
-                    let due = trial.due(member).unwrap_or(trial.now);
+                    let due = trial.due(member).unwrap_or(trial.rules.now);
                     assert!(next <= due, "{member:?} is due at {due:?}, looked for at {next:?} in round {round}");
                 }
                 trial.pool.shrink(&trial.rules);
+                let has_rarity = trial.pool.rarity.is_some();
+                assert_eq!(has_rarity, trial.pool.index().is_some(), "of {} peers", trial.known.len());
             }
-            assert!(trial.now > Instant::from_secs(5000));
+            assert!(trial.rules.now > Instant::from_secs(5000));
         }
     }
 }
