@@ -50,12 +50,16 @@ async fn main() -> anyhow::Result<()> {
     println!("Ctrl-C stops the tracker.\n");
 
     // Silent peers go when they are due.
-    tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
+    let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
     tokio::spawn(show(shards));
 
-    // Both stop at Ctrl-C, and when one of them fails.
+    // All stop at Ctrl-C, and when one of them fails.
     let ctrl_c = || async { _ = tokio::signal::ctrl_c().await };
-    tokio::try_join!(http.run(ctrl_c()), udp.run(ctrl_c()))?;
+    let servers = async { tokio::try_join!(http.run(ctrl_c()), udp.run(ctrl_c())) };
+    tokio::select! {
+        served = servers => drop(served?),
+        ended = expiry => ended.context("silent peers cannot be dropped any more")?,
+    }
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use std::process;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tokio::runtime;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, expire_swarms};
 
@@ -53,6 +53,7 @@ struct Tracker {
     servers: Servers,
     signals: StopSignals,
     events: Option<EventLog>,
+    expiry: JoinHandle<()>,
 }
 
 impl Tracker {
@@ -85,12 +86,12 @@ impl Tracker {
         let signals = StopSignals::new().context("cannot wait for signals")?;
         let events = logs_events.then(|| EventLog::start(Arc::clone(&shards), log.dropped())).transpose()?;
         lists.watch(Arc::clone(&shards))?;
-        tokio::spawn(expire_swarms(shards, clock));
+        let expiry = tokio::spawn(expire_swarms(shards, clock));
         welcome(&servers, &addresses, settings.log_format);
-        Ok(Self { servers, signals, events })
+        Ok(Self { servers, signals, events, expiry })
     }
 
-    /// Serves until it is told to stop. Told so again, the program ends at once.
+    /// Serves until it is told to stop, or silent peers do not go any more. Told to stop again, the program ends at once.
     async fn serve(mut self) -> anyhow::Result<()> {
         let told_to_stop = async {
             self.signals.next().await;
@@ -100,12 +101,25 @@ impl Tracker {
                 process::exit(1);
             });
         };
-        self.servers.run(told_to_stop).await?;
+        let mut stopped = Ok(());
+        self.servers.run(async { stopped = stop(told_to_stop, self.expiry).await }).await?;
         if let Some(events) = self.events {
             // Not on this thread, which must see the second signal.
             spawn_blocking(|| events.finish()).await?;
         }
-        Ok(())
+        stopped
+    }
+}
+
+/// Waits until the tracker is told to stop, or must: `expiry` ends only by a bug, and without it swarms fill up with peers
+/// that are gone.
+async fn stop(told_to_stop: impl Future<Output = ()>, expiry: JoinHandle<()>) -> anyhow::Result<()> {
+    tokio::select! {
+        () = told_to_stop => Ok(()),
+        ended = expiry => {
+            ended.context("silent peers cannot be dropped any more")?;
+            bail!("silent peers are not dropped any more")
+        }
     }
 }
 
@@ -136,4 +150,24 @@ fn print(text: &str) {
     let mut stdout = stdout().lock();
     // Whoever does not read it does not want it.
     _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn expiry_that_ends_is_a_failure() {
+        let panicking = tokio::spawn(async { panic!("as a bug would") });
+        let error = format!("{:#}", stop(pending(), panicking).await.unwrap_err());
+        assert!(error.starts_with("silent peers") && error.contains("as a bug would"), "{error}");
+        stop(pending(), tokio::spawn(ready(()))).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn being_told_to_stop_is_no_failure() {
+        stop(ready(()), tokio::spawn(pending())).await.unwrap();
+    }
 }
