@@ -24,9 +24,7 @@ pub(crate) struct Pool<E> {
     /// Of each entry; empty in a lean tracker.
     details: ThinVec<Detail>,
     /// Where the entries of each [`Class`] but the last end, and those of the next begin.
-    ends: [u32; 3],
-    /// How many of the entries are on the tracker's machine, and announced over loopback.
-    loopback: u32,
+    ends: Ends,
     rarity: Option<Box<Rarity>>,
 }
 
@@ -37,13 +35,18 @@ struct Rarity {
     sweep: Option<Sweep>,
 }
 
-/// What an entry is good for.
+/// What an entry is good for. Leechers stand before the others, and those that everybody can dial before those that not
+/// everybody can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// Downloading, and can be dialled by everybody.
+    /// Downloading on the tracker's machine, and announced over loopback: it may have the other family for some.
+    LeechingHere,
+    /// Downloading elsewhere, and can be dialled by everybody.
     Leeching,
     /// Not downloading, with something to give: seeders and partial seeds that can be dialled by everybody.
     Holding,
+    /// The same on the tracker's machine, and announced over loopback.
+    HoldingHere,
     /// In 169.254/16, where those in it can dial it.
     Nearby,
     /// Nobody can dial it.
@@ -56,9 +59,29 @@ impl Class {
         match entry.tail().state {
             _ if !address::is_dialable(ip, entry.port()) => Self::Hidden,
             _ if address::is_v4_link_local(ip) => Self::Nearby,
+            PeerState::Leecher if ip.is_loopback() => Self::LeechingHere,
             PeerState::Leecher => Self::Leeching,
+            PeerState::Seeder | PeerState::PartialSeed if ip.is_loopback() => Self::HoldingHere,
             PeerState::Seeder | PeerState::PartialSeed => Self::Holding,
         }
+    }
+}
+
+/// Positions between classes, in three bytes each: `Config::validate` bounds a swarm to fewer than 2^24 peers, and most swarms
+/// are so small that four bytes each would show.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends([[u8; 3]; Self::COUNT]);
+
+impl Ends {
+    const COUNT: usize = Class::Hidden as usize;
+
+    fn get(&self, class: usize) -> usize {
+        let [low, middle, high] = self.0[class];
+        u32::from_le_bytes([low, middle, high, 0]) as usize
+    }
+
+    fn set(&mut self, class: usize, end: usize) {
+        [self.0[class][0], self.0[class][1], self.0[class][2], _] = (end as u32).to_le_bytes();
     }
 }
 
@@ -81,7 +104,7 @@ impl Sweep {
 
 impl<E> Default for Pool<E> {
     fn default() -> Self {
-        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: [0; 3], loopback: 0, rarity: None }
+        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: Ends::default(), rarity: None }
     }
 }
 
@@ -98,14 +121,9 @@ impl<E: Entry> Pool<E> {
         self.entries[position]
     }
 
-    /// Whether there are peers that announced over loopback.
-    pub(crate) fn has_loopback(&self) -> bool {
-        self.loopback > 0
-    }
-
     /// Where the entries of a class stand.
     pub(crate) fn range(&self, class: Class) -> Range<usize> {
-        let end = |class: usize| self.ends.get(class).map_or(self.entries.len(), |&end| end as usize);
+        let end = |class: usize| if class < Ends::COUNT { self.ends.get(class) } else { self.entries.len() };
         let class = class as usize;
         (if class == 0 { 0 } else { end(class - 1) })..end(class)
     }
@@ -143,7 +161,6 @@ impl<E: Entry> Pool<E> {
             self.entries.reserve_exact(step(self.len()));
         }
         self.entries.push(entry);
-        self.loopback += u32::from(member.ip.is_loopback());
         if let Some(detail) = member.detail {
             if self.details.len() == self.details.capacity() {
                 self.details.reserve_exact(step(self.details.len()));
@@ -155,10 +172,10 @@ impl<E: Entry> Pool<E> {
         }
         // The first of each later class makes room at its end.
         let mut hole = self.entries.len() - 1;
-        for later in (class..self.ends.len()).rev() {
-            let first = self.ends[later] as usize;
+        for later in (class..Ends::COUNT).rev() {
+            let first = self.ends.get(later);
             self.swap(rules, first, hole);
-            self.ends[later] += 1;
+            self.ends.set(later, first + 1);
             hole = first;
         }
         self.fit_index(rules);
@@ -167,14 +184,13 @@ impl<E: Entry> Pool<E> {
 
     pub(crate) fn remove(&mut self, rules: &Rules, position: usize) -> Member {
         let removed = self.member(position);
-        self.loopback -= u32::from(removed.ip.is_loopback());
         let class = Class::of(self.entries[position]) as usize;
         // The last of each class, from that of the removed one on, fills the hole before it.
         let mut hole = position;
-        for later in class..self.ends.len() {
-            let last = self.ends[later] as usize - 1;
+        for later in class..Ends::COUNT {
+            let last = self.ends.get(later) - 1;
             self.swap(rules, hole, last);
-            self.ends[later] -= 1;
+            self.ends.set(later, last);
             hole = last;
         }
         let last = self.entries.len() - 1;
@@ -417,8 +433,6 @@ mod tests {
                 assert_eq!((found.address(), found.tail), (member.address(), member.tail));
                 assert!(self.pool.range(Class::of(self.pool.entry(position))).contains(&position));
             }
-            let loopback = self.known.keys().any(|(ip, _)| ip.is_loopback());
-            assert_eq!(self.pool.has_loopback(), loopback);
         }
     }
 
@@ -432,6 +446,11 @@ mod tests {
             _ => Ipv4Addr::new(10, 1, rng.random_range(0..16), rng.random()),
         };
         (ip, rng.random_range(1..20))
+    }
+
+    #[test]
+    fn a_pool_of_a_small_swarm_is_small() {
+        assert_eq!(size_of::<Pool<EntryV4>>(), 56);
     }
 
     #[test]
