@@ -45,7 +45,8 @@ pub struct Config {
     pub swarm_timeout: Duration,
 
     /// Most swarms with peers. Defaults to 1,048,576; at most 2^31. One with a single peer takes about 210 bytes, or 140 in a
-    /// [lean](Memory::Lean) tracker.
+    /// [lean](Memory::Lean) tracker. They stand in arrays of 256: one that is empty is given back, so that of a flood that is
+    /// over no more stays than 26 KB for each swarm that is left.
     pub max_swarms: usize,
     /// Most swarms without peers that are remembered; then the one that is due first is forgotten. Defaults to 65,536, at
     /// most 2^30, of about 140 bytes each. [`Shards`](crate::Shards) share it out among them.
@@ -66,7 +67,7 @@ pub struct Config {
     /// Most info-hashes in one scrape. Defaults to 128; Transmission asks for up to 60.
     pub max_scrape_hashes: usize,
     /// Most events kept for [`Tracker::poll_event`](crate::Tracker::poll_event). Defaults to 0: nobody listens, and events
-    /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of about 170 bytes each.
+    /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of 184 bytes each.
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
     /// Most peers and swarms that one call of [`Tracker::expire`](crate::Tracker::expire) looks at, in each of the

@@ -15,7 +15,7 @@ use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
 
 use crate::client::client;
 
-/// Events that may wait to be logged. An announce is one, and about 170 bytes.
+/// Events that may wait to be logged. An announce is one, and 184 bytes.
 pub(crate) const MAX_PENDING_EVENTS: usize = 1 << 17;
 
 /// How often events are fetched.
