@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         access: Access::Lan { own: addresses.networks.clone() },
         ..Config::default()
     };
+    // Threads seldom meet at one of 16 shards, on the machines of a LAN; `tracker` makes 16 for each thread.
     let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).expect("16 is not 0"), &mut rand::rng())?);
 
     // The adapters: HTTP and UDP, on the same port number. All share the swarms, and the clock.
@@ -49,12 +50,16 @@ async fn main() -> anyhow::Result<()> {
     println!("Ctrl-C stops the tracker.\n");
 
     // Silent peers go when they are due.
-    tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
+    let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
     tokio::spawn(show(shards));
 
-    // Both stop at Ctrl-C, and when one of them fails.
+    // All stop at Ctrl-C, and when one of them fails.
     let ctrl_c = || async { _ = tokio::signal::ctrl_c().await };
-    tokio::try_join!(http.run(ctrl_c()), udp.run(ctrl_c()))?;
+    let servers = async { tokio::try_join!(http.run(ctrl_c()), udp.run(ctrl_c())) };
+    tokio::select! {
+        served = servers => drop(served?),
+        ended = expiry => ended.context("silent peers cannot be dropped any more")?,
+    }
     Ok(())
 }
 
