@@ -147,27 +147,25 @@ fn memory_is_as_documented() {
     const PEERS: u32 = 100_000;
     const SWARMS: u32 = 100_000;
     for (memory, of_peer, of_swarm) in [(Memory::Full, 63.0, 210.0), (Memory::Lean, 12.0, 140.0)] {
-        let config = || Config { memory, ..Config::default() };
-        let of_each = |count: u32, mut announce: Box<dyn FnMut(&mut Embedder, u32)>| {
-            let mut embedder = Embedder::with_peers(config(), 0);
-            let allocated = measure(|| (0..count).for_each(|number| announce(&mut embedder, number)));
-            let bytes = i32::try_from(allocated.bytes_current).expect("it is some megabytes");
-            f64::from(bytes) / f64::from(count)
-        };
         // Over IPv4.
         let request = |number: u32| AnnounceRequest { numwant: Some(0), ..request(2 * number) };
-        let peer = of_each(PEERS, Box::new(move |embedder, number| embedder.announce(&request(number))));
-        let swarm = of_each(
-            SWARMS,
-            Box::new(move |embedder, number| {
-                let mut info_hash = [1; 20];
-                info_hash[..4].copy_from_slice(&number.to_be_bytes());
-                embedder.announce(&AnnounceRequest { info_hash: InfoHash::new(info_hash), ..request(number) });
-            }),
-        );
+        let peer = bytes_of_each(memory, PEERS, request);
+        let swarm = bytes_of_each(memory, SWARMS, |number| {
+            let mut info_hash = [1; 20];
+            info_hash[..4].copy_from_slice(&number.to_be_bytes());
+            AnnounceRequest { info_hash: InfoHash::new(info_hash), ..request(number) }
+        });
         assert!(peer < of_peer && swarm < of_swarm, "{memory:?}: {peer} bytes per peer, {swarm} per swarm of one");
     }
     assert_eq!(size_of::<Event>(), 184);
+}
+
+/// What a tracker takes for so many announces, per announce.
+fn bytes_of_each(memory: Memory, count: u32, request: impl Fn(u32) -> AnnounceRequest) -> f64 {
+    let mut embedder = Embedder::with_peers(Config { memory, ..Config::default() }, 0);
+    let allocated = measure(|| (0..count).for_each(|number| embedder.announce(&request(number))));
+    let bytes = i32::try_from(allocated.bytes_current).expect("it is some megabytes");
+    f64::from(bytes) / f64::from(count)
 }
 
 #[test]
