@@ -13,18 +13,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Takes the ports of the tracker. The embedder brings it.
 pub trait Opener: Send + Sync + 'static {
-    /// Takes the ports, all or none. On a thread where it may block.
+    /// Takes the ports, all or none.
     ///
     /// # Errors
     ///
     /// When one of them cannot be had.
     fn open(&self) -> Result<Opened, OpenError>;
-}
-
-impl<O: Opener + ?Sized> Opener for Arc<O> {
-    fn open(&self) -> Result<Opened, OpenError> {
-        (**self).open()
-    }
 }
 
 /// A future that becomes ready when the servers are to stop.

@@ -2,4 +2,7 @@
 
 mod bad_requests;
 mod description;
+mod events;
+mod metrics;
 mod support;
+mod torrents;
