@@ -13,12 +13,18 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Takes the ports of the tracker. The embedder brings it.
 pub trait Opener: Send + Sync + 'static {
-    /// Takes the ports, all or none.
+    /// Takes the ports, all or none. On a thread where it may block.
     ///
     /// # Errors
     ///
     /// When one of them cannot be had.
     fn open(&self) -> Result<Opened, OpenError>;
+}
+
+impl<O: Opener + ?Sized> Opener for Arc<O> {
+    fn open(&self) -> Result<Opened, OpenError> {
+        (**self).open()
+    }
 }
 
 /// A future that becomes ready when the servers are to stop.

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tracker_host::{BindError, PortHolder};
@@ -13,28 +13,38 @@ use crate::servers::ListenError;
 /// Ports below this one are for privileged programs, on most systems.
 const FIRST_FREE_PORT: u16 = 1024;
 
-/// One line that says what is the matter, and what to do. `lan` are the machine's addresses.
-pub(crate) fn bind_advice(error: &ListenError, lan: &[IpAddr]) -> String {
-    let &ListenError { protocol, error: BindError { address, ref source } } = error;
-    let (ip, port) = (address.ip(), address.port());
-    let cannot = match protocol {
-        Protocol::Http => format!("cannot listen on {address}"),
-        Protocol::Udp => format!("cannot listen on {address} over UDP"),
-    };
+/// One line that says what is the matter with a port for clients, and what to do. `lan` are the machine's addresses.
+pub(crate) fn bind_advice(ListenError { protocol, error }: &ListenError, lan: &[IpAddr]) -> String {
+    match protocol {
+        Protocol::Http => advice(error, "", PortHolder::of_tcp, "--listen", "", lan),
+        Protocol::Udp => {
+            advice(error, " over UDP", PortHolder::of_udp, "--listen", ", or do without UDP with --udp=false", lan)
+        }
+    }
+}
+
+/// The same of a port for the dashboard.
+pub(crate) fn dashboard_advice(error: &BindError, lan: &[IpAddr]) -> String {
+    let without = ", or do without the dashboard with --dashboard=false";
+    advice(error, " for the dashboard", PortHolder::of_tcp, "--dashboard-listen", without, lan)
+}
+
+/// `what` the port is for, by which `flag` another one is chosen, and how to do `without`.
+fn advice(
+    BindError { address, source }: &BindError,
+    what: &str,
+    holder: impl Fn(SocketAddr) -> Option<PortHolder>,
+    flag: &str,
+    without: &str,
+    lan: &[IpAddr],
+) -> String {
+    let cannot = format!("cannot listen on {address}{what}");
     match source.kind() {
         ErrorKind::AddrInUse => {
-            let holder = match protocol {
-                Protocol::Http => PortHolder::of_tcp(address),
-                Protocol::Udp => PortHolder::of_udp(address),
-            };
-            let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
-            let without = match protocol {
-                Protocol::Http => "",
-                Protocol::Udp => ", or do without UDP with --udp=false",
-            };
-            format!("{cannot}: {holder} has the port; stop it, or choose another port with --listen{without}")
+            let holder = holder(*address).map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
+            format!("{cannot}: {holder} has the port; stop it, or choose another port with {flag}{without}")
         }
-        ErrorKind::PermissionDenied if port < FIRST_FREE_PORT => {
+        ErrorKind::PermissionDenied if address.port() < FIRST_FREE_PORT => {
             let capability = env::current_exe().unwrap_or_else(|_| PathBuf::from("tracker"));
             let allow = if cfg!(target_os = "linux") {
                 format!(", or allow it: sudo setcap cap_net_bind_service=+ep {}", capability.display())
@@ -42,17 +52,16 @@ pub(crate) fn bind_advice(error: &ListenError, lan: &[IpAddr]) -> String {
                 String::new()
             };
             format!(
-                "{cannot}: ports below {FIRST_FREE_PORT} are for privileged programs; choose a higher \
-                 one with --listen{allow}"
+                "{cannot}: ports below {FIRST_FREE_PORT} are for privileged programs; choose a higher one with {flag}{allow}"
             )
         }
         ErrorKind::AddrNotAvailable => {
-            let all = if ip.is_ipv4() { "0.0.0.0" } else { "[::]" };
+            let all = if address.is_ipv4() { "0.0.0.0" } else { "[::]" };
             let own: Vec<_> = lan.iter().map(ToString::to_string).collect();
             let own = if own.is_empty() { String::new() } else { format!("one of {}, or ", own.join(", ")) };
-            format!("{cannot}: this machine does not have the address; use {own}{all} for all with --listen")
+            format!("{cannot}: this machine does not have the address; use {own}{all} for all with {flag}")
         }
-        _ => format!("{cannot}: {source}; choose another address or port with --listen"),
+        _ => format!("{cannot}: {source}; choose another address or port with {flag}"),
     }
 }
 
@@ -92,5 +101,16 @@ mod tests {
         let line = advice(Protocol::Udp, "127.0.0.1:1", ErrorKind::AddrInUse);
         assert!(line.starts_with("cannot listen on 127.0.0.1:1 over UDP: another program has the port"), "{line}");
         assert!(line.contains("--listen") && line.contains("--udp=false"), "{line}");
+    }
+
+    #[test]
+    fn the_dashboard_has_flags_of_its_own() {
+        for kind in [ErrorKind::AddrInUse, ErrorKind::PermissionDenied, ErrorKind::AddrNotAvailable] {
+            let error = BindError { address: "127.0.0.1:1".parse().unwrap(), source: io::Error::from(kind) };
+            let line = dashboard_advice(&error, &[]);
+            assert!(line.starts_with("cannot listen on 127.0.0.1:1 for the dashboard: "), "{line}");
+            assert!(line.contains("--dashboard-listen") && !line.contains(" --listen"), "{line}");
+            assert_eq!(line.contains("--dashboard=false"), kind == ErrorKind::AddrInUse, "{line}");
+        }
     }
 }

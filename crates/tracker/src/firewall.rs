@@ -5,32 +5,43 @@ use std::env;
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use crate::listen_address::ListenAddress;
 use crate::protocol::Protocol;
+use crate::settings::Settings;
 
 /// Instructions for these ports of these protocols.
 #[derive(Debug)]
 pub(crate) struct Firewall {
     ports: BTreeSet<u16>,
     protocols: &'static [Protocol],
+    /// Where browsers find the dashboard, over TCP.
+    dashboard: BTreeSet<u16>,
 }
 
 impl Firewall {
     /// For what is listened on. Port 0, which is any free one, cannot be opened beforehand.
-    pub(crate) fn new(listen: &[ListenAddress], udp: bool) -> Self {
-        let ports = listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect();
-        Self { ports, protocols: Protocol::served(udp) }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let ports = settings.listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect();
+        let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0);
+        let dashboard =
+            dashboard.filter(|listen| settings.dashboard && listen.port() != 0 && !listen.ip().is_loopback());
+        let dashboard = dashboard.map(|listen| listen.port()).collect();
+        Self { ports, protocols: Protocol::served(settings.udp), dashboard }
     }
 
     /// A line for each port and transport.
     fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, &str) -> String) -> fmt::Result {
-        for &port in &self.ports {
-            for protocol in self.protocols {
-                writeln!(f, "    {}", line(port, protocol.transport()))?;
-            }
+        let transports = self.protocols.iter().map(|protocol| protocol.transport());
+        let clients = self.ports.iter().flat_map(|&port| transports.clone().map(move |transport| (port, transport)));
+        let people = self.dashboard.iter().map(|&port| (port, Protocol::Http.transport()));
+        for (port, transport) in clients.chain(people) {
+            writeln!(f, "    {}", line(port, transport))?;
         }
         Ok(())
     }
+}
+
+fn list(ports: &BTreeSet<u16>) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Display for Firewall {
@@ -38,12 +49,17 @@ impl Display for Firewall {
         let Some(port) = self.ports.first() else {
             return writeln!(f, "The tracker would take any free port. Give it a fixed one with --listen first.");
         };
-        let ports: Vec<_> = self.ports.iter().map(ToString::to_string).collect();
         let program = env::current_exe().ok();
         let program = program.as_deref().unwrap_or_else(|| Path::new("/path/to/tracker")).display();
         let transports: Vec<_> = self.protocols.iter().map(|protocol| protocol.transport().to_uppercase()).collect();
-        writeln!(f, "Clients reach the tracker on {} port {}.", transports.join(" and "), ports.join(", "))?;
-        writeln!(f, "To open it, on the machine that runs the tracker, use what belongs to your firewall.\n")?;
+        writeln!(f, "Clients reach the tracker on {} port {}.", transports.join(" and "), list(&self.ports))?;
+        if !self.dashboard.is_empty() {
+            writeln!(f, "Browsers reach the dashboard on TCP port {}.", list(&self.dashboard))?;
+        }
+        writeln!(
+            f,
+            "To open what you want to be reached, on the machine that runs the tracker, use what belongs to your firewall.\n"
+        )?;
 
         writeln!(f, "ufw (Ubuntu, Debian, Mint):")?;
         self.each(f, |port, transport| format!("sudo ufw allow {port}/{transport}"))?;
@@ -76,11 +92,18 @@ impl Display for Firewall {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::Cli;
+
+    fn firewall(flags: &[&str]) -> String {
+        let cli = Cli::try_parse_from([&["tracker"], flags].concat()).unwrap();
+        Firewall::new(&cli.settings.or_default().unwrap()).to_string()
+    }
 
     fn text(listen: &[&str], udp: bool) -> String {
-        let listen: Vec<_> = listen.iter().map(|address| address.parse().unwrap()).collect();
-        Firewall::new(&listen, udp).to_string()
+        firewall(&["--listen", &listen.join(","), if udp { "--udp" } else { "--udp=false" }, "--dashboard=false"])
     }
 
     #[test]
@@ -110,5 +133,17 @@ mod tests {
     #[test]
     fn any_port_cannot_be_opened() {
         assert!(text(&["0.0.0.0:0"], true).contains("--listen"));
+    }
+
+    #[test]
+    fn browsers_need_tcp_only() {
+        let text = firewall(&["--dashboard-listen", "0.0.0.0:7001,[::]:7001,127.0.0.1:7002"]);
+        assert!(text.contains("Browsers reach the dashboard on TCP port 7001.\n"), "{text}");
+        assert!(text.contains("allow 6969/tcp") && text.contains("allow 6969/udp"), "{text}");
+        assert!(text.contains("allow 7001/tcp") && !text.contains("7001/udp") && !text.contains("7002"), "{text}");
+        assert!(firewall(&[]).contains("allow 6970/tcp"));
+        for flags in [&["--dashboard=false"][..], &["--dashboard-listen", "127.0.0.1:6970"]] {
+            assert!(!firewall(flags).contains("6970"), "{flags:?}");
+        }
     }
 }

@@ -4,11 +4,17 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// One value of `--listen`: an address of the machine and a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ListenAddress(pub(crate) SocketAddr);
+/// Where the tracker listens by default, on all addresses of both families: the port the field expects a tracker on.
+pub(crate) const TRACKER_PORT: u16 = 6969;
 
-impl fmt::Display for ListenAddress {
+/// The port beside it, where the dashboard is.
+pub(crate) const DASHBOARD_PORT: u16 = 6970;
+
+/// One value of `--listen` or, with another usual port, of `--dashboard-listen`: an address of the machine and a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListenAddress<const PORT: u16 = TRACKER_PORT>(pub(crate) SocketAddr);
+
+impl<const PORT: u16> fmt::Display for ListenAddress<PORT> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -22,13 +28,13 @@ pub(crate) enum ParseListenAddressError {
          and [::]:{port} for all IPv6 ones"
     )]
     AddressMissing { port: u16 },
-    #[error("the port is missing; write {}", SocketAddr::new(*address, 6969))]
-    PortMissing { address: IpAddr },
-    #[error("write an IP address and a port, such as 0.0.0.0:6969 or [::]:6969")]
-    Malformed,
+    #[error("the port is missing; write {}", SocketAddr::new(*address, *usual))]
+    PortMissing { address: IpAddr, usual: u16 },
+    #[error("write an IP address and a port, such as 0.0.0.0:{usual} or [::]:{usual}")]
+    Malformed { usual: u16 },
 }
 
-impl FromStr for ListenAddress {
+impl<const PORT: u16> FromStr for ListenAddress<PORT> {
     type Err = ParseListenAddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -39,9 +45,9 @@ impl FromStr for ListenAddress {
         if let Ok(port) = text.trim_start_matches(['*', ':']).parse() {
             Err(ParseListenAddressError::AddressMissing { port })
         } else if let Ok(address) = bare.parse() {
-            Err(ParseListenAddressError::PortMissing { address })
+            Err(ParseListenAddressError::PortMissing { address, usual: PORT })
         } else {
-            Err(ParseListenAddressError::Malformed)
+            Err(ParseListenAddressError::Malformed { usual: PORT })
         }
     }
 }
@@ -73,5 +79,7 @@ mod tests {
             let error = text.parse::<ListenAddress>().unwrap_err().to_string();
             assert!(error.contains(advice), "{text}: {error}");
         }
+        let error = "10.0.0.1".parse::<ListenAddress<DASHBOARD_PORT>>().unwrap_err().to_string();
+        assert!(error.contains("write 10.0.0.1:6970"), "{error}");
     }
 }

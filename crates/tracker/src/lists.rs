@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use dashboard::Library;
+use tokio::task::spawn_blocking;
 use tracker_core::{InfoHash, Shards, TorrentPolicy};
 
 /// Bytes of a list, at most: a million and a half info-hashes.
@@ -17,13 +19,16 @@ const MAX_LIST_BYTES: u64 = 1 << 26;
 /// written is not read.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// The allow list and the deny list. Each stays as it was while it cannot be used, whatever the other does.
+/// The allow list and the deny list, and the library, if only what is known is served. Each list stays as it was while it
+/// cannot be used, whatever the other does.
 #[derive(Debug)]
 pub(crate) struct Lists {
     allow: Option<List>,
     deny: Option<List>,
     /// What they say.
-    policy: TorrentPolicy,
+    listed: TorrentPolicy,
+    /// Its torrents are served as well as those of the allow list, and no others.
+    known: Option<Library>,
 }
 
 /// One of them.
@@ -65,49 +70,80 @@ pub(crate) enum ListError {
 }
 
 impl Lists {
-    /// Reads the lists that there are.
-    pub(crate) fn read(allow: Option<PathBuf>, deny: Option<PathBuf>) -> Result<Self, ListError> {
-        let mut lists = Self { allow: None, deny: None, policy: TorrentPolicy::default() };
+    /// Reads the lists that there are. `known` has the torrents that are served besides those of the allow list.
+    pub(crate) fn read(
+        allow: Option<PathBuf>,
+        deny: Option<PathBuf>,
+        known: Option<Library>,
+    ) -> Result<Self, ListError> {
+        let mut lists = Self { allow: None, deny: None, listed: TorrentPolicy::default(), known };
         if let Some(path) = allow {
             let (list, info_hashes) = List::read(path)?;
             lists.allow = Some(list);
-            lists.policy.allowed = Some(info_hashes);
+            lists.listed.allowed = Some(info_hashes);
         }
         if let Some(path) = deny {
             let (list, info_hashes) = List::read(path)?;
             lists.deny = Some(list);
-            lists.policy.denied = info_hashes;
+            lists.listed.denied = info_hashes;
         }
         lists.log("lists of torrents read");
         Ok(lists)
     }
 
-    /// What they say.
-    pub(crate) fn policy(&self) -> &TorrentPolicy {
-        &self.policy
+    /// What all of them say together.
+    pub(crate) fn policy(&self) -> TorrentPolicy {
+        let mut policy = self.listed.clone();
+        if let Some(library) = &self.known {
+            // A hybrid torrent has a swarm for each of its info-hashes.
+            let library = library.all();
+            let known =
+                library.values().flat_map(|torrent| torrent.metainfo.info_hashes().swarm_keys().collect::<Vec<_>>());
+            policy.allowed.get_or_insert_default().extend(known.map(InfoHash::new));
+        }
+        policy
     }
 
-    /// Looks after the lists for ever, on a thread of its own.
-    pub(crate) fn watch(mut self, shards: Arc<Shards>) -> io::Result<()> {
-        if self.allow.is_none() && self.deny.is_none() {
-            return Ok(());
+    /// Looks after them for ever: after the lists on a thread of its own, and after the library in a task of the Tokio runtime
+    /// that this is called in.
+    pub(crate) fn watch(self, shards: Arc<Shards>) -> io::Result<()> {
+        let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
+        // Locked until the shards have what it says: what came last is what counts.
+        let lists = Arc::new(Mutex::new(self));
+        if let Some(library) = known {
+            let (lists, shards) = (Arc::clone(&lists), Arc::clone(&shards));
+            let mut changes = library.changes();
+            // Since it was asked first.
+            changes.mark_changed();
+            tokio::spawn(async move {
+                while changes.changed().await.is_ok() {
+                    let (lists, shards) = (Arc::clone(&lists), Arc::clone(&shards));
+                    _ = spawn_blocking(move || shards.set_torrents(lock(&lists).policy())).await;
+                }
+            });
         }
-        let watch = move || {
-            loop {
-                thread::sleep(PERIOD);
-                let (changed, errors) = self.look();
-                for error in errors {
-                    let error = anyhow::Error::new(error);
-                    tracing::error!("{error:#}; what was read from it before stays in force");
+        if has_lists {
+            let watch = move || {
+                loop {
+                    thread::sleep(PERIOD);
+                    lock(&lists).look_and_tell(&shards);
                 }
-                if changed {
-                    self.log("lists of torrents read again");
-                    shards.set_torrents(self.policy.clone());
-                }
-            }
-        };
-        thread::Builder::new().name("lists".into()).spawn(watch)?;
+            };
+            thread::Builder::new().name("lists".into()).spawn(watch)?;
+        }
         Ok(())
+    }
+
+    fn look_and_tell(&mut self, shards: &Shards) {
+        let (changed, errors) = self.look();
+        for error in errors {
+            let error = anyhow::Error::new(error);
+            tracing::error!("{error:#}; what was read from it before stays in force");
+        }
+        if changed {
+            self.log("lists of torrents read again");
+            shards.set_torrents(self.policy());
+        }
     }
 
     /// Looks at the files. Whether what they say has changed, and what cannot be used.
@@ -115,7 +151,7 @@ impl Lists {
         let (mut changed, mut errors) = (false, Vec::new());
         match self.allow.as_mut().and_then(List::changed) {
             Some(Ok(info_hashes)) => {
-                self.policy.allowed = Some(info_hashes);
+                self.listed.allowed = Some(info_hashes);
                 changed = true;
             }
             Some(Err(error)) => errors.push(error),
@@ -123,7 +159,7 @@ impl Lists {
         }
         match self.deny.as_mut().and_then(List::changed) {
             Some(Ok(info_hashes)) => {
-                self.policy.denied = info_hashes;
+                self.listed.denied = info_hashes;
                 changed = true;
             }
             Some(Err(error)) => errors.push(error),
@@ -136,12 +172,16 @@ impl Lists {
         if self.allow.is_none() && self.deny.is_none() {
             return;
         }
-        let allowed = self.policy.allowed.as_ref().map(BTreeSet::len);
-        tracing::info!(allowed, denied = self.deny.is_some().then_some(self.policy.denied.len()), "{what}");
-        if allowed == Some(0) {
+        let allowed = self.listed.allowed.as_ref().map(BTreeSet::len);
+        tracing::info!(allowed, denied = self.deny.is_some().then_some(self.listed.denied.len()), "{what}");
+        if allowed == Some(0) && self.known.is_none() {
             tracing::warn!("the allow list is empty, so that no torrent is served");
         }
     }
+}
+
+fn lock(lists: &Mutex<Lists>) -> MutexGuard<'_, Lists> {
+    lists.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl List {
@@ -338,20 +378,20 @@ mod tests {
         let (allow, deny) = (folder.path().join("allowed.txt"), folder.path().join("denied.txt"));
         fs::write(&allow, ONE).unwrap();
         fs::write(&deny, "").unwrap();
-        let mut lists = Lists::read(Some(allow.clone()), Some(deny.clone())).unwrap();
+        let mut lists = Lists::read(Some(allow.clone()), Some(deny.clone()), None).unwrap();
         fs::write(&allow, "oops").unwrap();
         fs::write(&deny, TWO).unwrap();
         let (changed, errors) = (0..3).map(|_| lists.look()).find(|look| look.0).unwrap();
         assert!(changed && matches!(&*errors, [ListError::NotAnInfoHash { line: 1, .. }]), "{errors:?}");
-        assert_eq!(*lists.policy(), TorrentPolicy { allowed: Some(set(&[ONE])), denied: set(&[TWO]) });
+        assert_eq!(lists.policy(), TorrentPolicy { allowed: Some(set(&[ONE])), denied: set(&[TWO]) });
     }
 
     #[test]
     fn a_list_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("denied.txt");
-        assert!(matches!(Lists::read(None, Some(path)), Err(ListError::Read { .. })));
-        assert_eq!(*Lists::read(None, None).unwrap().policy(), TorrentPolicy::default());
+        assert!(matches!(Lists::read(None, Some(path), None), Err(ListError::Read { .. })));
+        assert_eq!(Lists::read(None, None, None).unwrap().policy(), TorrentPolicy::default());
     }
 
     #[cfg(unix)]
@@ -361,6 +401,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("allowed.txt");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(matches!(Lists::read(Some(path), None), Err(ListError::NotAFile { .. })));
+        assert!(matches!(Lists::read(Some(path), None, None), Err(ListError::NotAFile { .. })));
     }
 }

@@ -6,10 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use dashboard::Journal;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -18,6 +20,9 @@ use crate::settings::{LogFormat, LogLevel};
 /// The target of the lines with the announce URLs. They are written at every level: in JSON there is no other place for
 /// what everybody who starts a tracker needs to know.
 pub(crate) const ANNOUNCE_URL: &str = "tracker::announce_url";
+
+/// The target of the lines with the dashboard's URLs, likewise. Their token is not for those who look at the dashboard's log.
+pub(crate) const DASHBOARD_URL: &str = "tracker::dashboard_url";
 
 /// Lines that may wait to be written. Those that come when there are so many are dropped and counted: whoever does not read
 /// the log must not hold up those who are served, nor the end of the program.
@@ -56,30 +61,40 @@ impl Drop for Log {
     }
 }
 
-/// From now on log lines are written to standard error, by a thread of its own.
+/// From now on log lines are written to standard error, by a thread of its own, and those that are no less important than
+/// information into the journal, if there is one.
 ///
 /// Colours are for terminals only, and not where [`NO_COLOR`](https://no-color.org) is set.
-pub(crate) fn start(format: LogFormat, level: LogLevel) -> Log {
-    let levels = Targets::new().with_default(level).with_target(ANNOUNCE_URL, LevelFilter::INFO);
+pub(crate) fn start(format: LogFormat, level: LogLevel, journal: Option<&Journal>) -> Log {
+    let levels = Targets::new()
+        .with_default(level)
+        .with_target(ANNOUNCE_URL, LevelFilter::INFO)
+        .with_target(DASHBOARD_URL, LevelFilter::INFO);
+    let journal = journal.map(|journal| journal.layer().with_filter(of_journal()));
     let (lines, writer) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_WAITING_LINES)
         .lossy(true)
         .thread_name("log")
         .finish(stderr());
     let log = Log { writer: Some(writer), dropped: lines.error_counter() };
-    let registry = tracing_subscriber::registry().with(levels);
+    let registry = tracing_subscriber::registry().with(journal);
     let lines = fmt::layer().with_writer(lines);
     match format {
         LogFormat::Text => {
             let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            registry.with(lines.with_ansi(stderr().is_terminal() && !no_color).with_target(false)).init();
+            let lines = lines.with_ansi(stderr().is_terminal() && !no_color).with_target(false);
+            registry.with(lines.with_filter(levels)).init();
         }
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
-            registry.with(lines).init();
+            registry.with(lines.with_filter(levels)).init();
         }
     }
     log
+}
+
+fn of_journal() -> Targets {
+    Targets::new().with_default(LevelFilter::INFO).with_target(DASHBOARD_URL, LevelFilter::OFF)
 }
 
 impl From<LogLevel> for LevelFilter {
@@ -91,5 +106,27 @@ impl From<LogLevel> for LevelFilter {
             LogLevel::Debug => Self::DEBUG,
             LogLevel::Trace => Self::TRACE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dashboard::JournalFilter;
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_token_does_not_get_into_the_journal() {
+        let journal = Journal::new();
+        let subscriber = tracing_subscriber::registry().with(journal.layer().with_filter(of_journal()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: DASHBOARD_URL, url = "http://lab-pc:6970/?token=secret", "dashboard URL");
+            tracing::info!(target: ANNOUNCE_URL, url = "http://lab-pc:6969/announce", "announce URL");
+            tracing::debug!("a detail");
+        });
+        let all = JournalFilter { level: Level::TRACE, info_hash: None, address: None };
+        let messages: Vec<_> = journal.entries(&all, 0, 10).into_iter().map(|entry| entry.message).collect();
+        assert_eq!(messages, ["announce URL"]);
     }
 }

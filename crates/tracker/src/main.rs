@@ -1,13 +1,15 @@
 //! A BitTorrent tracker for networks somebody is responsible for: a classroom, an office, a LAN party.
 //!
 //! The program puts together `tracker-core`, which knows what a tracker does, and its adapters, which talk to clients.
-//! What is here: settings, lists of torrents, logging, signals.
+//! What is here: settings, the doors for clients and for people, lists of torrents, logging, signals.
 
 mod allow;
 mod bind_advice;
 mod cli;
+mod client_door;
 mod failure;
 mod firewall;
+mod host_name;
 mod listen_address;
 mod lists;
 mod log;

@@ -1,29 +1,37 @@
 //! The tracker, put together.
 
-use std::io::{Write, stdout};
+use std::convert::Infallible;
+use std::io::{self, Write, stdout};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use dashboard::EventLog;
+use dashboard::{
+    Dashboard, DashboardConfig, Digests, Door, DoorState, EventLog, Journal, Library, LibraryConfig, Maker, Observer,
+    Share,
+};
 use tokio::runtime;
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tracker_core::{Config, Shards};
-use tracker_host::{Addresses, Clock, expire_swarms};
+use tracker_host::{Addresses, Clock, expire_swarms, host_name};
 
 use crate::allow::Allow;
-use crate::bind_advice::bind_advice;
+use crate::bind_advice::dashboard_advice;
 use crate::cli::Cli;
+use crate::client_door::ClientDoor;
 use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::lists::Lists;
 use crate::log::{self, Log};
 use crate::open_files;
-use crate::servers::Servers;
+use crate::protocol::Protocol;
 use crate::settings::{Layer, LogFormat, Settings};
 use crate::signals::StopSignals;
-use crate::welcome::{AnnounceUrls, Welcome};
+use crate::welcome::{AnnounceUrls, DashboardUrls, Welcome};
 
 /// Shards per thread, so that threads seldom meet at one, and that what grows with a shard's torrents is small.
 const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -37,95 +45,213 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         return Ok(());
     }
     if cli.firewall {
-        print(&Firewall::new(&settings.listen, settings.udp).to_string());
+        print(&Firewall::new(&settings).to_string());
         return Ok(());
     }
-    let log = log::start(settings.log_format, settings.log_level);
+    let journal = settings.dashboard.then(Journal::new);
+    let log = log::start(settings.log_format, settings.log_level, journal.as_ref());
     open_files::raise_limit();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    let tracker = runtime.block_on(Tracker::start(settings, &log))?;
+    let tracker = runtime.block_on(Tracker::start(settings, &log, journal))?;
     runtime.block_on(tracker.serve()).map_err(Failure::Running)
 }
 
 /// A tracker that has its ports.
 #[derive(Debug)]
 struct Tracker {
-    servers: Servers,
+    clients: Door,
+    people: Option<dashboard::Server>,
     signals: StopSignals,
-    events: Option<EventLog>,
+    witness: Witness,
+}
+
+/// What takes in the events of the swarms.
+#[derive(Debug)]
+enum Witness {
+    /// For the dashboard and the log.
+    Observer(Observer),
+    /// For the log.
+    EventLog(EventLog),
+    /// There are none.
+    Nobody,
 }
 
 impl Tracker {
-    /// Sets up all there is, and tells the operator where clients find it.
-    async fn start(settings: Settings, log: &Log) -> anyhow::Result<Self> {
+    /// Sets up all there is, and tells the operator where clients and browsers find it.
+    async fn start(settings: Settings, log: &Log, journal: Option<Journal>) -> anyhow::Result<Self> {
         let addresses = Addresses::find().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot list the addresses of this machine");
             Addresses::default()
         });
-        let lists = Lists::read(settings.allow_list.clone(), settings.deny_list.clone())?;
+        let swarms = Swarms::new(&settings, &addresses)?;
+        let Swarms { shards, clock, library, .. } = &swarms;
+        let opener = Arc::new(swarms.opener(&settings, addresses.lan.clone())?);
+        let clients = Door::new(Arc::clone(&opener));
+        let dropped = log.dropped();
+        let dropped_lines = move || dropped.dropped_lines() as u64;
+        let (witness, people) = if let Some(journal) = journal {
+            let failures = opener.failures();
+            let observer = Observer::start(Arc::clone(shards), *clock, library.clone(), failures)?;
+            observer.watch_log(dropped_lines);
+            let share = settings.share.clone().map(open_share).transpose()?;
+            let dashboard = Dashboard::new(DashboardConfig {
+                shards: Arc::clone(shards),
+                clock: *clock,
+                observer: observer.clone(),
+                journal,
+                door: clients.clone(),
+                library: library.clone(),
+                maker: share.clone().map(|share| Maker::new(share, library.clone())),
+                digests: share.map(|share| Digests::new(share, library.clone())),
+                host_names: host_names(&settings),
+                only_known: settings.only_known,
+            });
+            let listen: Vec<_> = settings.dashboard_listen.iter().map(|listen| listen.0).collect();
+            let server = dashboard::Server::bind(&listen, dashboard.clone());
+            let server = server.map_err(|error| anyhow!(dashboard_advice(&error, &addresses.lan)))?;
+            for address in server.local_addrs() {
+                tracing::info!(%address, "serving the dashboard");
+            }
+            (Witness::Observer(observer), Some((server, dashboard)))
+        } else if settings.logs_events() {
+            (Witness::EventLog(EventLog::start(Arc::clone(shards), dropped_lines)?), None)
+        } else {
+            (Witness::Nobody, None)
+        };
+        let signals = StopSignals::new().context("cannot wait for signals")?;
+        swarms.look_after()?;
+        clients.open().await?;
+
+        let urls = people.as_ref().map(|(server, dashboard)| {
+            DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| dashboard.url(address))
+        });
+        welcome(urls.as_ref(), &opener.listening(), &addresses, &settings);
+        Ok(Self { clients, people: people.map(|(server, _)| server), signals, witness })
+    }
+
+    /// Serves until it is told to stop. Told so again, the program ends at once.
+    ///
+    /// When the servers for clients fail it ends, too, unless there is a dashboard by which they can be started again.
+    async fn serve(self) -> anyhow::Result<()> {
+        let Self { clients, people: server, mut signals, witness } = self;
+        let (stop, stopped) = oneshot::channel::<Infallible>();
+        let mut people = JoinSet::new();
+        if let Some(server) = server {
+            people.spawn(server.run(async { _ = stopped.await }));
+        }
+        let has_dashboard = !people.is_empty();
+        let mut result = tokio::select! {
+            () = signals.next() => {
+                tracing::info!("stopping");
+                tokio::spawn(async move {
+                    signals.next().await;
+                    process::exit(1);
+                });
+                Ok(())
+            }
+            () = until_shut(&clients), if !has_dashboard => Ok(()),
+            Some(ended) = people.join_next() => of_dashboard(ended),
+        };
+        drop(stop);
+        let was_open = matches!(clients.state(), DoorState::Open { .. });
+        clients.shut().await;
+        if let DoorState::Shut { error: Some(error), .. } = clients.state()
+            // What happened earlier was shown on the dashboard.
+            && (was_open || !has_dashboard)
+        {
+            result = result.and(Err(anyhow!(error)));
+        }
+        while let Some(ended) = people.join_next().await {
+            result = result.and_then(|()| of_dashboard(ended));
+        }
+        // Not on this thread, which must see the second signal.
+        match witness {
+            Witness::Observer(observer) => spawn_blocking(move || observer.finish()).await?,
+            Witness::EventLog(events) => spawn_blocking(|| events.finish()).await?,
+            Witness::Nobody => {}
+        }
+        result
+    }
+}
+
+/// The tracker without a door.
+#[derive(Debug)]
+struct Swarms {
+    shards: Arc<Shards>,
+    clock: Clock,
+    library: Library,
+    lists: Lists,
+}
+
+impl Swarms {
+    fn new(settings: &Settings, addresses: &Addresses) -> anyhow::Result<Self> {
+        let library = Library::open(LibraryConfig { torrents: settings.torrents.clone() })?;
+        let known = settings.only_known.then(|| library.clone());
+        let lists = Lists::read(settings.allow_list.clone(), settings.deny_list.clone(), known)?;
         let config = Config {
-            access: Allow::access(&settings.allow, &addresses),
-            torrents: Arc::new(lists.policy().clone()),
+            access: Allow::access(&settings.allow, addresses),
+            torrents: Arc::new(lists.policy()),
             host_addresses: addresses.host(),
             gateways: addresses.gateways.clone(),
             ..settings.core()
         };
-        let logs_events = config.max_pending_events > 0;
         let clock = Clock::start();
         let count = settings.threads.saturating_mul(SHARDS_PER_THREAD);
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
-
-        let listen: Vec<_> = settings.listen.iter().map(|listen| listen.0).collect();
-        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, settings.http());
-        let http = http.context("a setting cannot be used")?;
-        let udp = settings.udp.then(|| tracker_udp::Adapter::new(Arc::clone(&shards), clock, settings.udp_config()));
-        let udp = udp.transpose().context("a setting cannot be used")?;
-        let servers = Servers::bind(&listen, &http, udp.as_ref());
-        let servers = servers.map_err(|error| anyhow!(bind_advice(&error, &addresses.lan)))?;
-        let signals = StopSignals::new().context("cannot wait for signals")?;
-        let dropped = log.dropped();
-        let dropped_lines = move || dropped.dropped_lines() as u64;
-        let events = logs_events.then(|| EventLog::start(Arc::clone(&shards), dropped_lines)).transpose()?;
-        lists.watch(Arc::clone(&shards))?;
-        tokio::spawn(expire_swarms(shards, clock));
-        welcome(&servers, &addresses, settings.log_format);
-        Ok(Self { servers, signals, events })
+        Ok(Self { shards, clock, library, lists })
     }
 
-    /// Serves until it is told to stop. Told so again, the program ends at once.
-    async fn serve(mut self) -> anyhow::Result<()> {
-        let told_to_stop = async {
-            self.signals.next().await;
-            tracing::info!("stopping");
-            tokio::spawn(async move {
-                self.signals.next().await;
-                process::exit(1);
-            });
-        };
-        self.servers.run(told_to_stop).await?;
-        if let Some(events) = self.events {
-            // Not on this thread, which must see the second signal.
-            spawn_blocking(|| events.finish()).await?;
-        }
+    /// What opens the door for clients.
+    fn opener(&self, settings: &Settings, lan: Vec<IpAddr>) -> anyhow::Result<ClientDoor> {
+        let shards = || Arc::clone(&self.shards);
+        let http = tracker_http::Adapter::new(shards(), self.clock, settings.http());
+        let http = http.context("a setting cannot be used")?;
+        let udp = settings.udp.then(|| tracker_udp::Adapter::new(shards(), self.clock, settings.udp_config()));
+        let udp = udp.transpose().context("a setting cannot be used")?;
+        let listen = settings.listen.iter().map(|listen| listen.0).collect();
+        Ok(ClientDoor::new(listen, http, udp, lan))
+    }
+
+    /// Does for ever what is due, and what files that change want.
+    fn look_after(self) -> io::Result<()> {
+        self.lists.watch(Arc::clone(&self.shards))?;
+        tokio::spawn(expire_swarms(self.shards, self.clock));
         Ok(())
     }
 }
 
-/// Tells the operator, in the form he asked for, where clients find the tracker.
-fn welcome(servers: &Servers, addresses: &Addresses, format: LogFormat) {
-    let listening = servers.local_addrs();
-    for protocol in servers.protocols() {
-        for address in listening {
-            tracing::info!(%address, protocol = protocol.name(), "listening");
-        }
-    }
-    let urls = AnnounceUrls::new(listening, servers.protocols(), &addresses.lan);
-    match format {
+async fn until_shut(door: &Door) {
+    // An error would say that the door is gone.
+    _ = door.changes().wait_for(|state| matches!(state, DoorState::Shut { .. })).await;
+}
+
+fn of_dashboard(ended: Result<io::Result<()>, JoinError>) -> anyhow::Result<()> {
+    ended?.context("the server of the dashboard failed")
+}
+
+fn open_share(folder: PathBuf) -> anyhow::Result<Share> {
+    let cannot_open = format!("cannot open the folder to share {}", folder.display());
+    Share::open(folder).context(cannot_open)
+}
+
+/// Those that were given, and what the machine calls itself.
+fn host_names(settings: &Settings) -> Vec<String> {
+    let own = host_name().into_iter().flat_map(|name| [format!("{name}.local"), name]);
+    settings.host_name.iter().map(|name| name.0.clone()).chain(own).collect()
+}
+
+/// Tells the operator, in the form he asked for, where browsers and clients find the tracker.
+fn welcome(dashboard: Option<&DashboardUrls>, listening: &[SocketAddr], addresses: &Addresses, settings: &Settings) {
+    let urls = AnnounceUrls::new(listening, Protocol::served(settings.udp), &addresses.lan);
+    match settings.log_format {
         LogFormat::Text => {
             let loopback_only = listening.iter().all(|address| address.ip().is_loopback());
-            print(&Welcome { urls: &urls, loopback_only }.to_string());
+            print(&Welcome { dashboard, urls: &urls, loopback_only }.to_string());
         }
         LogFormat::Json => {
+            for url in dashboard.into_iter().flat_map(DashboardUrls::operator) {
+                tracing::info!(target: log::DASHBOARD_URL, url, "dashboard URL");
+            }
             for url in urls.all() {
                 tracing::info!(target: log::ANNOUNCE_URL, url, "announce URL");
             }

@@ -47,11 +47,6 @@ impl Servers {
         self.http.local_addrs()
     }
 
-    /// What they speak there.
-    pub(crate) const fn protocols(&self) -> &'static [Protocol] {
-        Protocol::served(self.udp.is_some())
-    }
-
     /// Serves until `shutdown` is ready, and stops all servers gracefully then.
     ///
     /// # Errors

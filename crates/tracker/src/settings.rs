@@ -1,32 +1,28 @@
 //! What can be set, where it comes from, and what it is when nobody says.
 
-use std::fmt::{Display, Write as _};
-use std::fs;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf, absolute};
-use std::str::FromStr;
+mod file;
+mod listen;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::path::{PathBuf, absolute};
+
+use anyhow::{Context, anyhow, ensure};
 use clap::builder::BoolishValueParser;
-use clap::{Args, Command, ValueEnum};
+use clap::{Args, ValueEnum};
 use dashboard::EventLog;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracker_core::{Config, Memory, SubnetPreference};
-use tracker_host::all_addresses;
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
-use crate::listen_address::ListenAddress;
+use crate::host_name::HostName;
+use crate::listen_address::{DASHBOARD_PORT, ListenAddress};
 use crate::network::Network;
 
-/// Where the tracker listens by default, on all addresses of both families: the port the field expects a tracker on.
-const DEFAULT_PORT: u16 = 6969;
-
-/// Bytes of a settings file, at most.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+use file::{from_texts, to_texts};
 
 /// What one source says: the flags and the environment (clap knows which goes first), or a file. The keys of a file are
 /// the names of the flags.
@@ -51,6 +47,63 @@ pub(crate) struct Layer {
         hide_env_values = true
     )]
     udp: Option<bool>,
+
+    /// Serve the dashboard, a page that shows what goes on and by which the operator stops and starts the tracker, makes
+    /// torrents and registers them [default: true]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "TRACKER_DASHBOARD",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
+    dashboard: Option<bool>,
+
+    /// Serve the dashboard on this address and port; repeatable [default: all addresses, port 6970]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "TRACKER_DASHBOARD_LISTEN",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    #[serde(deserialize_with = "from_texts")]
+    dashboard_listen: Option<Vec<ListenAddress<DASHBOARD_PORT>>>,
+
+    /// Answer on the dashboard to this name of the machine, too; repeatable. It answers to the machine's addresses, to what
+    /// the machine calls itself (with .local, too), and to no other name, which might be that of a hostile page [default:
+    /// none]
+    #[arg(long, value_name = "NAME", env = "TRACKER_HOST_NAME", value_delimiter = ',', hide_env_values = true)]
+    #[serde(deserialize_with = "from_texts")]
+    host_name: Option<Vec<HostName>>,
+
+    /// Know the torrents whose .torrent files are in this folder by their names, sizes and files; re-read on change. What is
+    /// registered on the dashboard is written there, and lost with the program otherwise
+    #[arg(long, value_name = "DIR", env = "TRACKER_TORRENTS", hide_env_values = true)]
+    torrents: Option<PathBuf>,
+
+    /// Let the operator make torrents of the files and folders in this folder, on the dashboard
+    #[arg(long, value_name = "DIR", env = "TRACKER_SHARE", hide_env_values = true)]
+    share: Option<PathBuf>,
+
+    /// Serve only torrents whose .torrent files are known, from the folder or from the dashboard, and those of the allow list
+    /// [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "TRACKER_ONLY_KNOWN",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
+    only_known: Option<bool>,
 
     /// Serve with this many threads, and as many for UDP [default: one per core]
     #[arg(long, value_name = "COUNT", env = "TRACKER_THREADS", hide_env_values = true)]
@@ -181,6 +234,14 @@ pub(crate) struct Settings {
     #[serde(serialize_with = "to_texts")]
     pub(crate) listen: Vec<ListenAddress>,
     pub(crate) udp: bool,
+    pub(crate) dashboard: bool,
+    #[serde(serialize_with = "to_texts")]
+    pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
+    #[serde(serialize_with = "to_texts")]
+    pub(crate) host_name: Vec<HostName>,
+    pub(crate) torrents: Option<PathBuf>,
+    pub(crate) share: Option<PathBuf>,
+    pub(crate) only_known: bool,
     pub(crate) threads: NonZeroUsize,
     #[serde(serialize_with = "to_texts")]
     pub(crate) allow: Vec<Allow>,
@@ -199,31 +260,17 @@ pub(crate) struct Settings {
 }
 
 impl Layer {
-    /// Reads a settings file. Its relative paths start from its own folder.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let cannot_read = || format!("cannot read the settings file {}", path.display());
-        let bytes = fs::metadata(path).with_context(cannot_read)?.len();
-        ensure!(bytes <= MAX_FILE_BYTES, "{}: a settings file has at most {MAX_FILE_BYTES} bytes", path.display());
-        let text = fs::read_to_string(path).with_context(cannot_read)?;
-        let layer: Self = match toml::from_str(&text) {
-            Ok(layer) => layer,
-            Err(error) => {
-                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-                let line = before.matches('\n').count() + 1;
-                // The messages of the TOML parser may have several lines.
-                bail!("{}:{line}: {}", path.display(), error.message().replace('\n', ", "));
-            }
-        };
-        let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        let from_folder = |path: PathBuf| folder.join(path);
-        Ok(Self { allow_list: layer.allow_list.map(from_folder), deny_list: layer.deny_list.map(from_folder), ..layer })
-    }
-
     /// What this source says and, where it says nothing, what `other` says.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
             udp: self.udp.or(other.udp),
+            dashboard: self.dashboard.or(other.dashboard),
+            dashboard_listen: self.dashboard_listen.or(other.dashboard_listen),
+            host_name: self.host_name.or(other.host_name),
+            torrents: self.torrents.or(other.torrents),
+            share: self.share.or(other.share),
+            only_known: self.only_known.or(other.only_known),
             threads: self.threads.or(other.threads),
             allow: self.allow.or(other.allow),
             allow_list: self.allow_list.or(other.allow_list),
@@ -242,10 +289,16 @@ impl Layer {
     /// What this source says and, where it says nothing, the defaults. Paths become absolute.
     pub(crate) fn or_default(self) -> anyhow::Result<Settings> {
         let (config, http_config) = (Config::default(), HttpConfig::default());
-        let path = |path: Option<PathBuf>| path.map(absolute).transpose().context("a list file without a name");
+        let path = |path: Option<PathBuf>| path.map(absolute).transpose().context("a file or folder without a name");
         let settings = Settings {
-            listen: distinct(self.listen.unwrap_or_else(|| all_addresses(DEFAULT_PORT).map(ListenAddress).to_vec())),
+            listen: listen::or_all(self.listen),
             udp: self.udp.unwrap_or(true),
+            dashboard: self.dashboard.unwrap_or(true),
+            dashboard_listen: listen::or_all(self.dashboard_listen),
+            host_name: self.host_name.unwrap_or_default(),
+            torrents: path(self.torrents)?,
+            share: path(self.share)?,
+            only_known: self.only_known.unwrap_or_default(),
             threads: self.threads.unwrap_or(http_config.threads),
             allow: self.allow.unwrap_or_else(|| vec![Allow::Lan]),
             allow_list: path(self.allow_list)?,
@@ -259,8 +312,15 @@ impl Layer {
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
         };
-        ensure!(!settings.listen.is_empty(), "`listen` is empty: name at least one address and port");
-        check_overlap(&settings.listen)?;
+        listen::check("listen", &settings.listen)?;
+        if settings.dashboard {
+            listen::check("dashboard-listen", &settings.dashboard_listen)?;
+            listen::check_both(&settings.listen, &settings.dashboard_listen)?;
+        }
+        ensure!(
+            !settings.only_known || settings.dashboard || settings.torrents.is_some() || settings.allow_list.is_some(),
+            "`only-known` without `torrents` and without the dashboard would serve nothing; name the folder with --torrents"
+        );
         ensure!(!settings.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
         // The fields are called as the settings are, but for the hyphens.
         let as_written = |error: &dyn Display| anyhow!(error.to_string().replace('_', "-"));
@@ -274,15 +334,21 @@ impl Layer {
 impl Settings {
     /// What they are to the core, which needs to know more than settings say.
     pub(crate) fn core(&self) -> Config {
-        let logs_events = LevelFilter::from(self.log_level) >= LevelFilter::INFO;
+        let events_are_seen = self.dashboard || self.logs_events();
         Config {
             announce_budget: self.announce_budget,
             trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
             prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
             memory: if self.lean { Memory::Lean } else { Memory::Full },
-            max_pending_events: if logs_events { EventLog::MAX_PENDING_EVENTS } else { 0 },
+            max_pending_events: if events_are_seen { EventLog::MAX_PENDING_EVENTS } else { 0 },
+            update_events: false,
             ..Config::default()
         }
+    }
+
+    /// Whether the log has a line for each event.
+    pub(crate) fn logs_events(&self) -> bool {
+        LevelFilter::from(self.log_level) >= LevelFilter::INFO
     }
 
     /// What they are to the HTTP adapter.
@@ -299,81 +365,13 @@ impl Settings {
     pub(crate) fn udp_config(&self) -> UdpConfig {
         UdpConfig { threads: self.threads, ..UdpConfig::default() }
     }
-
-    /// The settings as a file that [`Layer::read`] takes. The comments are the help texts of the flags.
-    pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
-        let table = toml::Table::try_from(self).context("the settings cannot be written as TOML")?;
-        let mut text = String::from("# Settings of tracker. Each is also a flag, and an environment variable.\n");
-        for arg in Layer::augment_args(Command::new("tracker")).get_arguments() {
-            let key = arg.get_long().expect("every setting has a long flag");
-            let help = arg.get_help().expect("every setting has a help text").to_string();
-            text.push('\n');
-            comment(&mut text, &help);
-            match table.get(key) {
-                Some(value) => writeln!(text, "{key} = {value}")?,
-                None => writeln!(text, "# {key} = \"FILE\"")?,
-            }
-        }
-        Ok(text)
-    }
-}
-
-/// The addresses, each once.
-fn distinct(addresses: Vec<ListenAddress>) -> Vec<ListenAddress> {
-    let mut distinct = Vec::new();
-    for address in addresses {
-        if !distinct.contains(&address) {
-            distinct.push(address);
-        }
-    }
-    distinct
-}
-
-/// The system would say of an address that all addresses include that its port is taken.
-fn check_overlap(listen: &[ListenAddress]) -> anyhow::Result<()> {
-    for all in listen.iter().filter(|listen| listen.0.ip().is_unspecified() && listen.0.port() != 0) {
-        let is_within =
-            |one: &&ListenAddress| *one != all && one.0.port() == all.0.port() && one.0.is_ipv4() == all.0.is_ipv4();
-        if let Some(one) = listen.iter().find(is_within) {
-            bail!("`listen`: {all} includes {one}; write one of the two");
-        }
-    }
-    Ok(())
-}
-
-/// Adds `words` as comment lines of up to 100 characters.
-fn comment(text: &mut String, words: &str) {
-    let mut width = usize::MAX;
-    for word in words.split_whitespace() {
-        let word_width = word.chars().count() + 1;
-        if width.saturating_add(word_width) > 100 {
-            text.push_str(if width == usize::MAX { "#" } else { "\n#" });
-            width = 1;
-        }
-        text.push(' ');
-        text.push_str(word);
-        width += word_width;
-    }
-    text.push('\n');
-}
-
-fn from_texts<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
-{
-    let parse =
-        |text: &String| text.parse().map_err(|error| D::Error::custom(format_args!("invalid value {text:?}: {error}")));
-    Vec::<String>::deserialize(deserializer)?.iter().map(parse).collect::<Result<_, _>>().map(Some)
-}
-
-fn to_texts<S: Serializer>(values: &[impl Display], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(ToString::to_string))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use std::fs;
+
+    use clap::{Command, Parser};
     use tempfile::TempDir;
 
     use super::*;
@@ -400,6 +398,7 @@ mod tests {
         assert_eq!(settings.udp_config(), UdpConfig::default());
         assert_eq!(settings.core().memory, Memory::default());
         assert_eq!(to_strings(&settings.listen), ["0.0.0.0:6969", "[::]:6969"]);
+        assert_eq!(to_strings(&settings.dashboard_listen), ["0.0.0.0:6970", "[::]:6970"]);
         assert_eq!(settings.allow, [Allow::Lan]);
     }
 
@@ -444,6 +443,15 @@ mod tests {
             Layer::default(),
             flags(&["--listen", "127.0.0.1:0,[::1]:80", "--allow", "lan,10.1.0.0/16", "--log-format", "json"]),
             flags(&["--udp=false", "--threads", "5", "--lean"]),
+            flags(&["--dashboard=false", "--only-known", "--torrents", lists[0].to_str().unwrap()]),
+            flags(&[
+                "--dashboard-listen",
+                "127.0.0.1:0",
+                "--host-name",
+                "lab-pc,lab",
+                "--share",
+                folder.to_str().unwrap(),
+            ]),
             flags(&["--allow-list", lists[0].to_str().unwrap(), "--deny-list", lists[1].to_str().unwrap()]),
             flags(&["--trusted-proxy", "10.0.0.1", "--announce-budget", "9", "--full-scrape", "--log-level", "warn"]),
         ] {
@@ -474,6 +482,8 @@ mod tests {
             ("announce-budget = 'many'\n", 1, "invalid type: string"),
             ("\n\nallow = ['lan', '10.0.0.1/33']\n", 3, "invalid value \"10.0.0.1/33\": write `lan`"),
             ("listen = ['6969']\n", 1, "write 0.0.0.0:6969"),
+            ("dashboard-listen = ['10.0.0.1']\n", 1, "write 10.0.0.1:6970"),
+            ("host-name = ['http://lab-pc']\n", 1, "write a name such as"),
             ("log-level = 'loud'\n", 1, "unknown variant `loud`"),
             ("udp = 'no'\nthreads = 1\n", 1, "invalid type: string"),
             ("udp = false\nthreads = 0\n", 2, "nonzero"),
@@ -491,8 +501,11 @@ mod tests {
 
     #[test]
     fn paths_in_a_file_start_from_its_folder() {
-        let (folder, path) = file("allow-list = 'allowed.txt'\ndeny-list = '/etc/denied.txt'\n");
+        let (folder, path) =
+            file("allow-list = 'allowed.txt'\ndeny-list = '/etc/denied.txt'\ntorrents = 'torrents'\nshare = '..'\n");
         let layer = Layer::read(&path).unwrap();
+        assert_eq!(layer.torrents.unwrap(), folder.path().join("torrents"));
+        assert_eq!(layer.share.unwrap(), folder.path().join(".."));
         assert_eq!(layer.allow_list.unwrap(), folder.path().join("allowed.txt"));
         assert_eq!(layer.deny_list.unwrap(), PathBuf::from("/etc/denied.txt"));
     }
@@ -514,8 +527,40 @@ mod tests {
     }
 
     #[test]
+    fn clients_and_people_have_a_port_each() {
+        let both = |listen, dashboard| flags(&["--listen", listen, "--dashboard-listen", dashboard]).or_default();
+        for (listen, dashboard) in [
+            ("0.0.0.0:6969", "0.0.0.0:6970"),
+            ("0.0.0.0:0", "0.0.0.0:0"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("0.0.0.0:80", "[::]:80"),
+        ] {
+            both(listen, dashboard).unwrap();
+        }
+        for (listen, dashboard) in
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[fd77::1]:80", "[::]:80"), ("[::1]:80", "[::1]:80")]
+        {
+            let error = both(listen, dashboard).unwrap_err().to_string();
+            assert!(error.contains(listen) && error.contains(dashboard), "{error}");
+            assert!(error.contains("--dashboard-listen") && error.contains("--dashboard=false"), "{error}");
+        }
+        assert!(flags(&["--listen", "0.0.0.0:6970"]).or_default().is_err());
+        flags(&["--listen", "0.0.0.0:6970", "--dashboard=false"]).or_default().unwrap();
+        assert!(flags(&["--dashboard-listen", "0.0.0.0:1,127.0.0.1:1"]).or_default().is_err());
+    }
+
+    #[test]
+    fn events_are_kept_where_somebody_sees_them() {
+        let pending = |arguments| flags(arguments).or_default().unwrap().core().max_pending_events;
+        assert_eq!(pending(&["--dashboard=false", "--log-level", "warn"]), 0);
+        for arguments in [&["--log-level", "warn"][..], &["--dashboard=false"], &[]] {
+            assert_eq!(pending(arguments), EventLog::MAX_PENDING_EVENTS, "{arguments:?}");
+        }
+    }
+
+    #[test]
     fn nowhere_and_nobody_are_errors() {
-        for text in ["listen = []", "allow = []"] {
+        for text in ["listen = []", "allow = []", "dashboard-listen = []", "only-known = true\ndashboard = false"] {
             let (_folder, path) = file(text);
             assert!(Layer::read(&path).unwrap().or_default().is_err(), "{text}");
         }

@@ -18,30 +18,8 @@ pub(crate) struct AnnounceUrls {
 impl AnnounceUrls {
     /// The URLs of a tracker that speaks these protocols at all of `listening`, on a machine with these LAN addresses.
     pub(crate) fn new(listening: &[SocketAddr], protocols: &'static [Protocol], lan: &[IpAddr]) -> Self {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for listening in listening.iter().filter(|listening| !listening.ip().is_loopback()) {
-            if listening.ip().is_unspecified() {
-                let of_family = lan.iter().filter(|address| address.is_ipv4() == listening.is_ipv4());
-                addresses.extend(of_family.map(|&address| SocketAddr::new(address, listening.port())));
-            } else {
-                addresses.push(*listening);
-            }
-        }
-        addresses.sort_by_key(SocketAddr::is_ipv6);
-        let loopback = listening.iter().find_map(|&listening| match listening.ip() {
-            IpAddr::V4(v4) if v4.is_unspecified() => Some(SocketAddr::from(([127, 0, 0, 1], listening.port()))),
-            IpAddr::V6(v6) if v6.is_unspecified() => {
-                Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], listening.port())))
-            }
-            ip => ip.is_loopback().then_some(listening),
-        });
-        let mut lan = Vec::new();
-        for address in addresses {
-            if !lan.contains(&address) {
-                lan.push(address);
-            }
-        }
-        Self { loopback: loopback.filter(|_| lan.is_empty()), lan, protocols }
+        let lan = on_lan(listening, lan);
+        Self { loopback: on_loopback(listening).filter(|_| lan.is_empty()), lan, protocols }
     }
 
     /// All of them, those of the protocol that every client speaks first.
@@ -55,9 +33,65 @@ impl AnnounceUrls {
     }
 }
 
+/// Where browsers find the dashboard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DashboardUrls {
+    /// With the token: by the best address on the LAN, and on this machine.
+    operator: Vec<String>,
+    /// For everybody else on the LAN.
+    viewers: Option<String>,
+}
+
+impl DashboardUrls {
+    /// The URLs of a dashboard at all of `listening`, on a machine with these LAN addresses. `url` makes one with the token.
+    pub(crate) fn new(listening: &[SocketAddr], lan: &[IpAddr], url: impl Fn(SocketAddr) -> String) -> Self {
+        let on_lan = on_lan(listening, lan).first().copied();
+        Self {
+            operator: on_lan.into_iter().chain(on_loopback(listening)).map(url).collect(),
+            viewers: on_lan.map(|address| format!("http://{address}/")),
+        }
+    }
+
+    /// Those with the token, the best first.
+    pub(crate) fn operator(&self) -> &[String] {
+        &self.operator
+    }
+}
+
+/// How other machines reach what listens here, the best first, if this machine has these LAN addresses.
+fn on_lan(listening: &[SocketAddr], lan: &[IpAddr]) -> Vec<SocketAddr> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for listening in listening.iter().filter(|listening| !listening.ip().is_loopback()) {
+        if listening.ip().is_unspecified() {
+            let of_family = lan.iter().filter(|address| address.is_ipv4() == listening.is_ipv4());
+            addresses.extend(of_family.map(|&address| SocketAddr::new(address, listening.port())));
+        } else {
+            addresses.push(*listening);
+        }
+    }
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut distinct = Vec::new();
+    for address in addresses {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    distinct
+}
+
+/// How this machine itself does.
+fn on_loopback(listening: &[SocketAddr]) -> Option<SocketAddr> {
+    listening.iter().find_map(|&listening| match listening.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => Some(SocketAddr::from(([127, 0, 0, 1], listening.port()))),
+        IpAddr::V6(v6) if v6.is_unspecified() => Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], listening.port()))),
+        ip => ip.is_loopback().then_some(listening),
+    })
+}
+
 /// The start-up text.
 #[derive(Debug)]
 pub(crate) struct Welcome<'a> {
+    pub(crate) dashboard: Option<&'a DashboardUrls>,
     pub(crate) urls: &'a AnnounceUrls,
     /// Whether the tracker listens on loopback addresses only.
     pub(crate) loopback_only: bool,
@@ -65,6 +99,17 @@ pub(crate) struct Welcome<'a> {
 
 impl Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(DashboardUrls { operator, viewers }) = self.dashboard {
+            writeln!(
+                f,
+                "The dashboard, for whoever runs the tracker (with this URL it can be stopped, so keep it to yourself):"
+            )?;
+            operator.iter().try_for_each(|url| writeln!(f, "    {url}"))?;
+            if let Some(url) = viewers {
+                writeln!(f, "Everybody else may look at {url}")?;
+            }
+            writeln!(f)?;
+        }
         match &*self.urls.lan {
             [] if self.loopback_only => {
                 writeln!(f, "The tracker listens on a loopback address: only clients on this machine can use it, by")?;
@@ -161,7 +206,7 @@ mod tests {
                 "udp://[fd77::1]:6969/announce",
             ]
         );
-        let text = Welcome { urls: &urls, loopback_only: false }.to_string();
+        let text = Welcome { dashboard: None, urls: &urls, loopback_only: false }.to_string();
         let (http, udp) = text.split_once("over UDP").unwrap();
         assert_eq!((http.matches("http://").count(), http.matches("udp://").count()), (2, 0), "{text}");
         assert_eq!((udp.matches("http://").count(), udp.matches("udp://").count()), (0, 2), "{text}");
@@ -169,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_text_says_what_is_the_matter() {
-        let text = |urls, loopback_only| Welcome { urls: &urls, loopback_only }.to_string();
+        let text = |urls, loopback_only| Welcome { dashboard: None, urls: &urls, loopback_only }.to_string();
         let one = text(urls(&["10.77.0.1:80"], &[]), false);
         assert!(one.starts_with("The announce URL to put into torrents:\n    http://10.77.0.1:80/announce\n"), "{one}");
         assert!(one.contains("--firewall") && !one.contains("UDP"), "{one}");
@@ -177,5 +222,37 @@ mod tests {
         assert!(loopback.contains("only clients on this machine"), "{loopback}");
         let none = text(urls(&["0.0.0.0:80"], &[]), false);
         assert!(none.contains("no address on a LAN") && none.contains("http://127.0.0.1:80/announce"), "{none}");
+    }
+
+    #[test]
+    fn the_dashboard_comes_first() {
+        let dashboard = |listening: &[&str], lan: &[&str]| {
+            let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
+            let lan: Vec<_> = lan.iter().map(|address| address.parse().unwrap()).collect();
+            DashboardUrls::new(&listening, &lan, |address| format!("http://{address}/?token=secret"))
+        };
+        for (listening, lan, operator, viewers) in [
+            (
+                &["0.0.0.0:6970", "[::]:6970"][..],
+                &["192.168.1.5", "10.77.0.1", "fd77::1"][..],
+                &["http://192.168.1.5:6970/?token=secret", "http://127.0.0.1:6970/?token=secret"][..],
+                Some("http://192.168.1.5:6970/"),
+            ),
+            (&["0.0.0.0:6970"], &[], &["http://127.0.0.1:6970/?token=secret"], None),
+            (&["127.0.0.1:80"], &["192.168.1.5"], &["http://127.0.0.1:80/?token=secret"], None),
+            (&["[fd77::1]:80"], &["fd77::1"], &["http://[fd77::1]:80/?token=secret"], Some("http://[fd77::1]:80/")),
+        ] {
+            let urls = dashboard(listening, lan);
+            assert_eq!(
+                (urls.operator(), urls.viewers.as_deref()),
+                (&*operator.iter().map(ToString::to_string).collect::<Vec<_>>(), viewers)
+            );
+        }
+        let people = dashboard(&["0.0.0.0:6970"], &["192.168.1.5"]);
+        let clients = urls(&["0.0.0.0:6969"], &["192.168.1.5"]);
+        let text = Welcome { dashboard: Some(&people), urls: &clients, loopback_only: false }.to_string();
+        let (first, rest) = text.split_once("\n\n").unwrap();
+        assert_eq!((first.matches("?token=secret").count(), first.matches("6969").count()), (2, 0), "{text}");
+        assert_eq!((rest.matches("token").count(), rest.matches("6969/announce").count()), (0, 1), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! The program as its users and their scripts see it: flags, files, exit codes, what it prints and logs.
 
 mod client;
+mod dashboard;
 mod running;
 
 use std::fs;
@@ -319,6 +320,13 @@ fn what_cannot_be_used_ends_it_with_2_and_advice() {
         (&["--deny-list", &path("broken.txt")], "broken.txt:3: expected an info-hash of 40 hexadecimal digits"),
         (&["--config", &path("unknown.toml")], "unknown.toml:2: unknown field `alow`"),
         (&["--config", &path("missing.toml")], "cannot read the settings file"),
+        (&["--dashboard-listen", "6970"], "write 0.0.0.0:6970"),
+        (&["--dashboard-listen", "10.0.0.1"], "write 10.0.0.1:6970"),
+        (&["--dashboard", "--listen", "0.0.0.0:6970"], "--dashboard=false"),
+        (&["--host-name", "http://lab-pc"], "write a name such as"),
+        (&["--torrents", &path("missing")], "cannot read the folder of torrents"),
+        (&["--dashboard", "--share", &path("missing")], "cannot open the folder to share"),
+        (&["--only-known"], "--torrents"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),
     ] {
         let error = error_of(flags);

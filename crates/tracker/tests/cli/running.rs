@@ -16,7 +16,8 @@ pub(crate) fn tracker() -> Command {
     without_settings(env!("CARGO_BIN_EXE_tracker"))
 }
 
-/// A program, with nothing from this environment that would change the tracker's settings.
+/// A program, with nothing from this environment that would change the tracker's settings, but that there is no dashboard
+/// unless a flag asks for it: many trackers run at the same time.
 pub(crate) fn without_settings(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -24,6 +25,7 @@ pub(crate) fn without_settings(program: &str) -> Command {
             command.env_remove(name);
         }
     }
+    command.env("TRACKER_DASHBOARD", "false");
     command
 }
 
@@ -112,7 +114,7 @@ impl Lines {
 
     /// Takes lines until one is as wanted.
     #[track_caller]
-    pub(crate) fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait_for(&self, mut wanted: impl FnMut(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut skipped = Vec::new();
         loop {

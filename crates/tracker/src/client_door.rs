@@ -1,0 +1,116 @@
+//! The door for clients: what is opened and shut from the dashboard.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dashboard::{Failures, OpenError, Opened, Opener};
+
+use crate::bind_advice::bind_advice;
+use crate::protocol::Protocol;
+use crate::servers::Servers;
+use crate::welcome::AnnounceUrls;
+
+/// Takes the ports for clients, for all protocols.
+#[derive(Debug)]
+pub(crate) struct ClientDoor {
+    /// Where to listen and, once that was done, where it was. A free port that was drawn stands in torrents from then on.
+    listen: Mutex<Vec<SocketAddr>>,
+    http: tracker_http::Adapter,
+    udp: Option<tracker_udp::Adapter>,
+    /// The machine's addresses.
+    lan: Vec<IpAddr>,
+}
+
+impl ClientDoor {
+    /// It serves these adapters at all of `listen`, on a machine with these LAN addresses.
+    pub(crate) fn new(
+        listen: Vec<SocketAddr>,
+        http: tracker_http::Adapter,
+        udp: Option<tracker_udp::Adapter>,
+        lan: Vec<IpAddr>,
+    ) -> Self {
+        Self { listen: Mutex::new(listen), http, udp, lan }
+    }
+
+    /// Where it listens, or did.
+    pub(crate) fn listening(&self) -> Vec<SocketAddr> {
+        self.listen().clone()
+    }
+
+    /// Counts the requests so far that the adapters could not read, or refused.
+    pub(crate) fn failures(&self) -> impl Fn() -> Failures + Send + 'static {
+        let (http, udp) = (self.http.clone(), self.udp.clone());
+        move || Failures { http: http.failures(), udp: udp.as_ref().map_or(0, tracker_udp::Adapter::failures) }
+    }
+
+    fn listen(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.listen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Opener for ClientDoor {
+    fn open(&self) -> Result<Opened, OpenError> {
+        let mut listen = self.listen();
+        let servers = Servers::bind(&listen, &self.http, self.udp.as_ref());
+        let servers = servers.map_err(|error| OpenError(bind_advice(&error, &self.lan)))?;
+        let addresses = servers.local_addrs().to_vec();
+        listen.clone_from(&addresses);
+        let protocols = Protocol::served(self.udp.is_some());
+        for protocol in protocols {
+            for address in &addresses {
+                tracing::info!(%address, protocol = protocol.name(), "listening");
+            }
+        }
+        let announce_urls = AnnounceUrls::new(&addresses, protocols, &self.lan).all().collect();
+        let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
+        Ok(Opened { addresses, announce_urls, serve })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use dashboard::{Door, DoorState};
+    use tracker_core::{Config, Shards};
+    use tracker_host::Clock;
+    use tracker_http::HttpConfig;
+    use tracker_udp::UdpConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_was_drawn_stays() {
+        let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::MIN, &mut rand::rng()).unwrap());
+        let clock = Clock::start();
+        let threads = NonZeroUsize::MIN;
+        let http = HttpConfig { threads, ..HttpConfig::default() };
+        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http).unwrap();
+        let udp = tracker_udp::Adapter::new(shards, clock, UdpConfig { threads, ..UdpConfig::default() }).unwrap();
+        // An address of its own: what is given up no other test takes.
+        let door = Door::new(ClientDoor::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
+
+        let mut drawn = None;
+        for _ in 0..3 {
+            door.open().await.unwrap();
+            let DoorState::Open { addresses, announce_urls, .. } = door.state() else { panic!("{door:?}") };
+            let address = *drawn.get_or_insert(addresses[0]);
+            assert_eq!(addresses, [address]);
+            assert_eq!(announce_urls, ["http", "udp"].map(|scheme| format!("{scheme}://{address}/announce")));
+            TcpListener::bind(address).unwrap_err();
+            UdpSocket::bind(address).unwrap_err();
+            door.shut().await;
+            TcpListener::bind(address).unwrap();
+            UdpSocket::bind(address).unwrap();
+        }
+
+        let holder = UdpSocket::bind(drawn.unwrap()).unwrap();
+        let error = door.open().await.unwrap_err().to_string();
+        assert!(error.contains("over UDP") && error.contains("--listen"), "{error}");
+        drop(holder);
+        door.open().await.unwrap();
+        door.shut().await;
+    }
+}

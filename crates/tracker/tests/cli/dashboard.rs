@@ -1,0 +1,150 @@
+//! The dashboard as the operator and his scripts see it. Its pages and its API have tests of their own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use metainfo::Metainfo;
+use serde_json::Value;
+
+use crate::client::{announce, get, request};
+use crate::running::{PATIENCE, Tracker, wait_until};
+use crate::{INFO_HASH, OTHER, error_of};
+
+const HERE: &str = "127.0.0.1:0";
+
+/// A tracker with a dashboard, both on free loopback ports, with JSON lines.
+struct Observed {
+    tracker: Tracker,
+    dashboard: SocketAddr,
+    token: String,
+}
+
+fn observed(flags: &[&str]) -> Observed {
+    observed_at(HERE, flags)
+}
+
+fn observed_at(listen: &str, flags: &[&str]) -> Observed {
+    let doors = ["--dashboard", "--listen", listen, "--dashboard-listen", listen, "--log-format", "json"];
+    let mut tracker = Tracker::start(&[&doors, flags].concat());
+    let url = |what: &str| {
+        let line: Value = serde_json::from_str(&tracker.log.wait_for(|line| line.contains(what))).unwrap();
+        line["url"].as_str().unwrap().to_owned()
+    };
+    let (dashboard, token) = url_parts(&url("dashboard URL"));
+    let announce_url = url("announce URL");
+    tracker.address = announce_url.strip_prefix("http://").unwrap().strip_suffix("/announce").unwrap().parse().unwrap();
+    Observed { tracker, dashboard, token }
+}
+
+/// The address and the token.
+fn url_parts(url: &str) -> (SocketAddr, String) {
+    let (address, token) = url.strip_prefix("http://").unwrap().split_once("/?token=").unwrap();
+    (address.parse().unwrap(), token.to_owned())
+}
+
+/// A .torrent file and its info-hash.
+fn torrent(name: char) -> (Vec<u8>, String) {
+    let torrent = format!("d4:infod6:lengthi1e4:name1:{name}12:piece lengthi16384e6:pieces20:{}ee", "x".repeat(20));
+    let metainfo = Metainfo::parse(torrent.as_bytes()).unwrap();
+    let info_hash = metainfo.info_hashes().v1.unwrap().to_string();
+    (torrent.into_bytes(), info_hash)
+}
+
+#[test]
+fn its_url_is_printed_first_and_gives_the_token_to_a_browser() {
+    let tracker = Tracker::start(&["--dashboard", "--listen", HERE, "--dashboard-listen", HERE]);
+    let mut lines = Vec::new();
+    tracker.out.wait_for(|line| {
+        lines.push(line.trim().to_owned());
+        line.contains("/announce")
+    });
+    let urls: Vec<_> = lines.iter().filter(|line| line.starts_with("http://")).collect();
+    let (address, token) = url_parts(urls[0]);
+    let answer = get(address, &format!("/?token={token}"));
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    assert!(answer.contains(&format!("tracker-{}={token}; HttpOnly; SameSite=Strict", address.port())), "{answer}");
+    assert!(get(address, "/").starts_with("HTTP/1.1 200 "));
+    assert!(get(address, "/?token=wrong").starts_with("HTTP/1.1 403 "));
+    assert!(request(address, "/", "X-Forwarded-Host: x\r\n").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn json_has_its_url_at_every_level() {
+    for level in ["error", "info"] {
+        let Observed { mut tracker, dashboard, .. } = observed(&["--log-level", level]);
+        assert!(get(dashboard, "/").starts_with("HTTP/1.1 200 "));
+        assert!(tracker.stop("TERM").success());
+        let dashboard_urls = tracker.log.rest().iter().filter(|line| line.contains("token")).count();
+        assert_eq!(dashboard_urls, 0, "there is one, on loopback");
+    }
+}
+
+#[test]
+fn a_port_of_the_dashboard_in_use_is_named_with_its_holder() {
+    let holder = TcpListener::bind(HERE).unwrap();
+    let listen = holder.local_addr().unwrap().to_string();
+    let error = error_of(&["--dashboard", "--listen", HERE, "--dashboard-listen", &listen]);
+    assert!(error.contains(&format!("cannot listen on {listen} for the dashboard: ")), "{error}");
+    assert!(error.contains("--dashboard-listen") && error.contains("--dashboard=false"), "{error}");
+    if cfg!(target_os = "linux") {
+        assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
+    }
+}
+
+#[test]
+fn signals_stop_it_whoever_looks() {
+    let Observed { mut tracker, dashboard, token } = observed_at("127.0.6.5:0", &[]);
+    let head = format!("Host: {dashboard}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let mut viewers: Vec<_> = ["/api/v1/events", "/"]
+        .iter()
+        .map(|target| {
+            let mut stream = TcpStream::connect(dashboard).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(format!("GET {target} HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+            stream.read_exact(&mut [0; 12]).unwrap();
+            stream
+        })
+        .collect();
+    assert!(tracker.stop("TERM").success());
+    for viewer in &mut viewers {
+        let mut rest = Vec::new();
+        viewer.read_to_end(&mut rest).unwrap();
+    }
+    for address in [tracker.address, dashboard] {
+        TcpListener::bind(address).unwrap();
+    }
+}
+
+#[test]
+fn only_what_is_known_or_listed_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (torrent('a'), torrent('b'));
+    let torrents = folder.path().join("torrents");
+    fs::create_dir(&torrents).unwrap();
+    fs::write(torrents.join("a.torrent"), &first.0).unwrap();
+    let allow = folder.path().join("allowed.txt");
+    fs::write(&allow, format!("{OTHER}\n")).unwrap();
+    // With and without a dashboard.
+    for flags in [&["--dashboard", "--dashboard-listen", HERE][..], &[]] {
+        let [torrents, allow] = [&torrents, &allow].map(|path| path.to_str().unwrap());
+        let known = ["--only-known", "--torrents", torrents, "--allow-list", allow];
+        let tracker = Tracker::start_json(&[&known, flags].concat());
+        let is_served =
+            |info_hash: &str| !announce(tracker.address, info_hash, 6881, 10, "started").contains("failure reason");
+        assert!(is_served(&first.1) && is_served(OTHER));
+        assert!(!is_served(&second.1) && !is_served(INFO_HASH));
+
+        fs::write(folder.path().join("torrents/b.torrent"), &second.0).unwrap();
+        wait_until("the new torrent is served", || is_served(&second.1));
+        assert!(is_served(OTHER), "the list counts as before");
+        fs::write(allow, format!("{INFO_HASH}\n")).unwrap();
+        wait_until("the new list counts", || is_served(INFO_HASH));
+        assert!(is_served(&first.1) && is_served(&second.1) && !is_served(OTHER), "the folder counts as before");
+
+        fs::remove_file(folder.path().join("torrents/b.torrent")).unwrap();
+        wait_until("the torrent that is gone is refused", || !is_served(&second.1));
+        fs::write(allow, format!("{OTHER}\n")).unwrap();
+        wait_until("the old list counts again", || is_served(OTHER) && !is_served(INFO_HASH));
+    }
+}
