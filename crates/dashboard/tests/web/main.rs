@@ -4,5 +4,6 @@ mod bad_requests;
 mod description;
 mod events;
 mod metrics;
+mod pages;
 mod support;
 mod torrents;

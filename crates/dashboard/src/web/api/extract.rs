@@ -121,7 +121,9 @@ pub(super) fn bad_request(error: String) -> Problem {
 }
 
 /// Does what waits for a disk, beside the event loop.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(in crate::web) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
     spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a request could not be answered");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")

@@ -126,6 +126,8 @@ pub(super) struct Torrent {
     leechers: u32,
     /// They have all that they want, but not everything.
     partial_seeds: u32,
+    /// Peers whose announce is overdue.
+    silent: u32,
     /// Downloads completed.
     completed: u32,
     /// How much its peers have on average, those that do not say left out.
@@ -198,6 +200,7 @@ impl Torrent {
             seeders: row.counts.seeders,
             leechers: row.counts.leechers,
             partial_seeds: row.counts.partial_seeds,
+            silent: row.silent,
             completed: row.counts.completed,
             completion: row.completion.map(rounded),
             download_rate: rounded(row.download_rate),
