@@ -97,6 +97,8 @@ pub struct TorrentRow {
     pub size: Option<u64>,
     /// Its peers and completed downloads.
     pub counts: SwarmCounts,
+    /// How many of its peers are overdue with their announce.
+    pub silent: u32,
     /// How much its peers have of it on average, from 0 to 1, those that do not say left out; `None` without a size or peers.
     pub completion: Option<f64>,
     /// Bytes per second that its peers say they download: between their last two announces, those that are overdue left out.

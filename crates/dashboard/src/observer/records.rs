@@ -73,6 +73,8 @@ pub(super) struct Sums {
     pub(super) completion: f64,
     /// How many say so.
     pub(super) telling: u32,
+    /// How many are overdue.
+    pub(super) silent: u32,
     pub(super) last_seen: Option<Instant>,
 }
 
@@ -278,6 +280,7 @@ impl Sums {
     fn add(&mut self, now: Instant, peer: &Peer, size: Option<u64>, rates: Option<Rates>) {
         let Some(detail) = &peer.detail else { return };
         self.last_seen = self.last_seen.max(Some(detail.last_seen));
+        self.silent += u32::from(is_overdue(detail, now));
         if size.is_some()
             && let Some(completion) = completion(peer, size)
         {

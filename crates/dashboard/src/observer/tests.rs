@@ -495,7 +495,8 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
 
             let mut download_rate_of_all = 0.0;
             for info_hash in &torrents {
-                let (mut download_rate, mut completion, mut telling, mut last_seen) = (0.0, 0.0, 0, None);
+                let (mut download_rate, mut completion, mut telling, mut silent, mut last_seen) =
+                    (0.0, 0.0, 0, 0, None);
                 let look = |swarm: SwarmView<'_>| (swarm.peers().collect(), swarm.counts());
                 let (peers, counts): (Vec<Peer>, _) =
                     network.shared.shards.with_swarm(info_hash, look).unwrap_or_default();
@@ -528,6 +529,7 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
                         completion += has;
                         telling += 1;
                     }
+                    silent += u32::from(is_overdue);
                     last_seen = last_seen.max(row.last_seen);
                 }
                 if peers.is_empty() && !sizes.contains_key(info_hash) && counts.completed == 0 {
@@ -535,7 +537,7 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
                 }
                 let row = network.torrent(info_hash);
                 let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(1.0);
-                assert_eq!((row.counts, row.last_seen), (counts, last_seen), "{told}");
+                assert_eq!((row.counts, row.silent, row.last_seen), (counts, silent, last_seen), "{told}");
                 assert!(near(row.download_rate, download_rate), "{told}: {row:?} but {download_rate}");
                 let expected = (sizes.contains_key(info_hash) && telling > 0).then(|| completion / f64::from(telling));
                 assert_eq!(row.completion.is_some(), expected.is_some(), "{told}: {row:?} but {expected:?}");

@@ -36,6 +36,7 @@ impl TorrentEntry {
             name: self.known.as_ref().map(|known| Arc::clone(&known.name)),
             size: self.size(),
             counts: self.counts,
+            silent: self.sums.silent,
             completion: self.completion(),
             download_rate: self.sums.download_rate,
             last_seen: self.sums.last_seen,

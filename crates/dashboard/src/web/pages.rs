@@ -27,6 +27,7 @@ use crate::DoorState;
 
 use super::Dashboard;
 use super::access::Role;
+use super::api::extract::blocking;
 use super::problem::Problem;
 use format::{Moment, MomentStyle};
 
@@ -167,6 +168,11 @@ fn render(page: &impl Template) -> Response {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be put together").into_response()
         }
     }
+}
+
+/// Puts a page together beside the event loop: long lists, folders and digests may wait for a disk or take their time.
+async fn aside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    blocking(work).await.unwrap_or_else(Problem::into_response)
 }
 
 /// What to put into torrents; nothing while the door is shut.

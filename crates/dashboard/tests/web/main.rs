@@ -2,4 +2,8 @@
 
 mod bad_requests;
 mod description;
+mod events;
+mod metrics;
+mod pages;
 mod support;
+mod torrents;

@@ -1,5 +1,4 @@
 //! What the tests of this crate share: a dashboard of a small tracker, and how to ask it.
-#![allow(dead_code, reason = "some of it is for tests that are yet to come")]
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +24,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
+use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, PeerId, PeerKey, Peers, Shards};
 use tracker_host::Clock;
 
@@ -147,6 +147,12 @@ impl Fixture {
         self.dashboard.router().oneshot(request).await.unwrap()
     }
 
+    /// Logs what `work` logs.
+    pub(crate) fn log(&self, work: impl FnOnce()) {
+        let subscriber = tracing_subscriber::registry().with(self.journal.layer());
+        tracing::subscriber::with_default(subscriber, work);
+    }
+
     /// Asks again until the answer is as wanted: what is shown of the tracker is up to two seconds old.
     pub(crate) async fn get_until(&self, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
         let started = std::time::Instant::now();
@@ -187,7 +193,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn read(response: Response) -> Self {
+    pub(crate) async fn read(response: Response) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Self { status: head.status, headers: head.headers, body }

@@ -108,12 +108,12 @@ pub(super) fn page_query<S>(
     order: Order,
     page: u32,
     page_size: u32,
-    max_page_size: u32,
 ) -> Result<PageQuery<S>, Problem> {
-    if !(1..=max_page_size).contains(&page_size) {
-        return Err(bad_request(format!("page_size is {page_size}, but must be from 1 to {max_page_size}")));
+    let (page, page_size, max) = (page as usize, page_size as usize, PageQuery::<S>::MAX_PAGE_SIZE);
+    if !(1..=max).contains(&page_size) {
+        return Err(bad_request(format!("page_size is {page_size}, but must be from 1 to {max}")));
     }
-    Ok(PageQuery { search, sort, order, page: page as usize, page_size: page_size as usize })
+    Ok(PageQuery { search, sort, order, page, page_size })
 }
 
 pub(super) fn bad_request(error: String) -> Problem {
@@ -121,7 +121,9 @@ pub(super) fn bad_request(error: String) -> Problem {
 }
 
 /// Does what waits for a disk, beside the event loop.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(in crate::web) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
     spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a request could not be answered");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")

@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracker_core::InfoHash;
 use utoipa::{IntoParams, ToSchema};
 
 use super::download::download;
-use super::extract::{InfoHashPath, Json, Query, page_query};
+use super::extract::{InfoHashPath, Json, Query, blocking, page_query};
 use super::rounded;
 use super::torrents::{Order, check_torrent, page_size};
 use crate::web::Dashboard;
@@ -17,9 +18,9 @@ use crate::web::problem::Problem;
 use crate::{PageQuery, PeerRow, PeerStanding};
 
 /// Peers in a table, at most; those after them are on its next page.
-const MAX_TABLE: u32 = 10_000;
+const MAX_TABLE: usize = 10_000;
 
-const MAX_PAGE_SIZE: u32 = PageQuery::<crate::PeerSort>::MAX_PAGE_SIZE as u32;
+const MAX_PAGE_SIZE: usize = PageQuery::<crate::PeerSort>::MAX_PAGE_SIZE;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -53,7 +54,7 @@ pub(super) struct TableQuery {
     page: u32,
 }
 
-/// By what peers are sorted. Those of which it is not known come last.
+/// By what peers are sorted.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum PeerSort {
@@ -195,9 +196,10 @@ pub(super) async fn peers(
     Query(query): Query<PeersQuery>,
 ) -> Result<Json<PeerPage>, Problem> {
     let PeersQuery { search, sort, order, page, page_size } = query;
-    let query = page_query(search, sort.into(), order.into(), page, page_size, MAX_PAGE_SIZE)?;
+    let query = page_query(search, sort.into(), order.into(), page, page_size)?;
     check_torrent(&dashboard, &info_hash)?;
-    let page = dashboard.config().observer.peers(&info_hash, &query);
+    let observer = dashboard.config().observer.clone();
+    let page = blocking(move || observer.peers(&info_hash, &query)).await?;
     Ok(Json(PeerPage {
         now: dashboard.unix(dashboard.config().clock.now()),
         items: page.items.into_iter().map(|row| Peer::new(row, &dashboard)).collect(),
@@ -226,21 +228,28 @@ pub(super) async fn peers_csv(
     Query(TableQuery { search, page }): Query<TableQuery>,
 ) -> Result<Response, Problem> {
     check_torrent(&dashboard, &info_hash)?;
+    let table = blocking(move || table(&dashboard, &info_hash, &search, page)).await?;
+    Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), table))
+}
+
+fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -> Vec<u8> {
     let mut table = Table::new();
-    // From page to page, so that the observer is never held up for long.
     let pages = MAX_TABLE / MAX_PAGE_SIZE;
     for part in 0..pages {
-        let part = page.saturating_mul(pages).saturating_add(part);
-        let sort = PeerSort::Address.into();
-        let query = page_query(search.clone(), sort, Order::Ascending.into(), part, MAX_PAGE_SIZE, MAX_PAGE_SIZE)?;
-        let rows = dashboard.config().observer.peers(&info_hash, &query).items;
-        let is_last = rows.len() < query.page_size;
-        rows.into_iter().for_each(|row| table.push(Peer::new(row, &dashboard)));
+        let query = PageQuery {
+            search: search.to_owned(),
+            page: (page as usize).saturating_mul(pages).saturating_add(part),
+            page_size: MAX_PAGE_SIZE,
+            ..PageQuery::default()
+        };
+        let rows = dashboard.config().observer.peers(info_hash, &query).items;
+        let is_last = rows.len() < MAX_PAGE_SIZE;
+        rows.into_iter().for_each(|row| table.push(Peer::new(row, dashboard)));
         if is_last {
             break;
         }
     }
-    Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), table.finish()))
+    table.finish()
 }
 
 /// Peers as CSV.

@@ -8,7 +8,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use metainfo::{InfoHashes, Magnet};
 use serde::{Deserialize, Serialize};
-use tracker_core::{InfoHash, SwarmCounts};
+use tracker_core::InfoHash;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -19,7 +19,7 @@ use super::{ROOT, rounded};
 use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
-use crate::{DoorState, KnownTorrent, PageQuery, RemoveError, TorrentRow};
+use crate::{DoorState, KnownTorrent, RemoveError, TorrentRow};
 
 /// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
 /// terabyte has seldom more than 2 MB.
@@ -31,7 +31,7 @@ const MAX_FILES: usize = 1000;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TorrentsQuery {
-    /// Only those whose name or info-hash contains this, in either case.
+    /// Only those whose name contains this, in either case, or whose info-hash begins with it.
     #[serde(default)]
     search: String,
     #[serde(default)]
@@ -53,7 +53,7 @@ pub(super) fn page_size() -> u32 {
     100
 }
 
-/// By what torrents are sorted. Those of which it is not known come last.
+/// By what torrents are sorted.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum TorrentSort {
@@ -126,6 +126,8 @@ pub(super) struct Torrent {
     leechers: u32,
     /// They have all that they want, but not everything.
     partial_seeds: u32,
+    /// Peers whose announce is overdue.
+    silent: u32,
     /// Downloads completed.
     completed: u32,
     /// How much its peers have on average, those that do not say left out.
@@ -198,6 +200,7 @@ impl Torrent {
             seeders: row.counts.seeders,
             leechers: row.counts.leechers,
             partial_seeds: row.counts.partial_seeds,
+            silent: row.silent,
             completed: row.counts.completed,
             completion: row.completion.map(rounded),
             download_rate: rounded(row.download_rate),
@@ -210,9 +213,7 @@ impl TorrentDetails {
     /// `None` when nothing is known of it at all.
     fn of(info_hash: &InfoHash, dashboard: &Dashboard) -> Option<Self> {
         let known = dashboard.config().library.get(info_hash);
-        let row = dashboard.config().observer.torrent(info_hash);
-        // What was registered a moment ago is not observed yet.
-        let row = row.or_else(|| known.as_deref().map(unobserved))?;
+        let row = dashboard.config().observer.torrent(info_hash)?;
         let announce_urls = announce_urls(dashboard);
         let magnet = match &known {
             Some(known) => known.magnet(&announce_urls),
@@ -224,18 +225,6 @@ impl TorrentDetails {
         };
         let metainfo = known.map(|known| Metainfo::from(&known.metainfo));
         Some(Self { torrent: Torrent::new(row, dashboard), magnet, metainfo })
-    }
-}
-
-fn unobserved(known: &KnownTorrent) -> TorrentRow {
-    TorrentRow {
-        info_hash: known.info_hash,
-        name: Some(Arc::clone(&known.name)),
-        size: Some(known.size),
-        counts: SwarmCounts::default(),
-        completion: None,
-        download_rate: 0.0,
-        last_seen: None,
     }
 }
 
@@ -274,11 +263,7 @@ fn unknown() -> Problem {
 
 /// Fails when nothing is known of a torrent.
 pub(super) fn check_torrent(dashboard: &Dashboard, info_hash: &InfoHash) -> Result<(), Problem> {
-    let config = dashboard.config();
-    if config.library.get(info_hash).is_none() && config.observer.torrent(info_hash).is_none() {
-        return Err(unknown());
-    }
-    Ok(())
+    dashboard.config().observer.torrent(info_hash).map(drop).ok_or_else(unknown)
 }
 
 fn known(dashboard: &Dashboard, info_hash: &InfoHash) -> Result<Arc<KnownTorrent>, Problem> {
@@ -295,7 +280,7 @@ pub(super) fn list_and_register() -> UtoipaMethodRouter<Dashboard> {
     routes!(torrents, register).layer(DefaultBodyLimit::max(MAX_TORRENT_BYTES))
 }
 
-/// A part of the list of torrents: those that are known, and those that have a swarm. At most two seconds old.
+/// A part of the list of torrents: those that are known, and those that have a swarm.
 #[utoipa::path(
     get,
     path = "/torrents",
@@ -308,9 +293,9 @@ async fn torrents(
     Query(query): Query<TorrentsQuery>,
 ) -> Result<Json<TorrentPage>, Problem> {
     let TorrentsQuery { search, sort, order, page, page_size } = query;
-    let max = PageQuery::<crate::TorrentSort>::MAX_PAGE_SIZE as u32;
-    let query = page_query(search, sort.into(), order.into(), page, page_size, max)?;
-    let page = dashboard.config().observer.torrents(&query);
+    let query = page_query(search, sort.into(), order.into(), page, page_size)?;
+    let observer = dashboard.config().observer.clone();
+    let page = blocking(move || observer.torrents(&query)).await?;
     Ok(Json(TorrentPage {
         items: page.items.into_iter().map(|row| Torrent::new(row, &dashboard)).collect(),
         total: page.total,

@@ -12,22 +12,24 @@ const LOOKED_AT: usize = 1000;
 const SHOWN: usize = 5;
 
 /// A torrent where somebody is stuck.
-pub(super) struct Hint {
+pub(super) struct Stuck {
     pub(super) torrent: Label,
-    /// What is the matter.
-    pub(super) what: String,
+    pub(super) hint: Hint,
 }
 
-/// The hints that are shown, and how many there are.
-pub(super) struct Attention {
-    pub(super) hints: Vec<Hint>,
-    pub(super) total: usize,
-    /// What to do.
+/// What is the matter with a torrent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hint {
+    pub(super) what: String,
+    /// What can be done about it.
     pub(super) advice: &'static str,
 }
 
-/// What to do where nobody has all of a torrent.
-pub(super) const ADVICE: &str = "Start a client that has the whole content, and let it seed.";
+/// The torrents that are shown, and how many there are.
+pub(super) struct Attention {
+    pub(super) stuck: Vec<Stuck>,
+    pub(super) total: usize,
+}
 
 pub(super) fn attention(observer: &Observer) -> Attention {
     let rows = observer.torrents(&PageQuery {
@@ -37,26 +39,42 @@ pub(super) fn attention(observer: &Observer) -> Attention {
         page: 0,
         page_size: LOOKED_AT,
     });
-    let stuck: Vec<_> = rows.items.iter().filter_map(|row| Some((row, hint(row)?))).collect();
+    let mut stuck: Vec<_> = rows.items.iter().filter_map(|row| Some((row, hint(row)?))).collect();
+    // Those that get nothing from anybody before those of whom nothing is heard.
+    stuck.sort_by_key(|(row, _)| !lacks_seeder(row));
     let total = stuck.len();
-    let hints = stuck
+    let stuck = stuck
         .into_iter()
         .take(SHOWN)
-        .map(|(row, what)| Hint { torrent: Label::new(&row.info_hash, row.name.as_deref()), what })
+        .map(|(row, hint)| Stuck { torrent: Label::new(&row.info_hash, row.name.as_deref()), hint })
         .collect();
-    Attention { hints, total, advice: ADVICE }
+    Attention { stuck, total }
 }
 
-/// What is the matter with a torrent.
-pub(super) fn hint(row: &TorrentRow) -> Option<String> {
-    // Partial seeds have all they want: they wait for nobody.
-    let waiting = u64::from(row.counts.leechers.saturating_sub(row.counts.partial_seeds));
-    if waiting > 0 && row.counts.seeders == 0 {
+pub(super) fn hint(row: &TorrentRow) -> Option<Hint> {
+    if lacks_seeder(row) {
+        let waiting = waiting(row);
         let wait = if waiting == 1 { "waits" } else { "wait" };
-        let have = row.completion.map(|part| format!("; they have {} on average", percent(part))).unwrap_or_default();
-        return Some(format!("{} {wait}, and nobody has all of it{have}", counted(waiting, "leecher")));
+        let have = row.completion.map(|part| format!("; on average they have {}", percent(part))).unwrap_or_default();
+        return Some(Hint {
+            what: format!("{} {wait}, and nobody has all of it{have}", counted(waiting, "leecher")),
+            advice: "Start a client that has the whole content, and let it seed.",
+        });
     }
-    None
+    (row.silent > 0).then(|| Hint {
+        what: format!("Nothing is heard of {}", counted(row.silent.into(), "peer")),
+        advice: "Its machine may sleep, be off or have lost the network.",
+    })
+}
+
+/// Whether somebody wants more of it than anybody has.
+pub(super) fn lacks_seeder(row: &TorrentRow) -> bool {
+    waiting(row) > 0 && row.counts.seeders == 0
+}
+
+/// Partial seeds have all they want: they wait for nobody.
+fn waiting(row: &TorrentRow) -> u64 {
+    row.counts.leechers.saturating_sub(row.counts.partial_seeds).into()
 }
 
 #[cfg(test)]
@@ -66,20 +84,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leechers_without_a_seeder_are_stuck_and_partial_seeds_are_not() {
-        let row = |seeders, leechers, partial_seeds| TorrentRow {
+    fn those_are_stuck_who_wait_for_a_seeder_or_are_silent() {
+        let row = |seeders, leechers, partial_seeds, silent| TorrentRow {
             info_hash: InfoHash::from([1; 20]),
             name: None,
             size: None,
             counts: SwarmCounts { seeders, leechers, partial_seeds, completed: 0 },
+            silent,
             completion: Some(0.5),
             download_rate: 0.0,
             last_seen: None,
         };
-        assert!(hint(&row(0, 0, 0)).is_none());
-        assert!(hint(&row(1, 5, 0)).is_none());
-        assert!(hint(&row(0, 2, 2)).is_none());
-        let what = hint(&row(0, 3, 2)).unwrap();
-        assert_eq!(what, "1 leecher waits, and nobody has all of it; they have 50% on average");
+        let what = |row| hint(&row).map(|hint| hint.what);
+        assert_eq!(what(row(0, 0, 0, 0)), None);
+        assert_eq!(what(row(1, 5, 0, 0)), None);
+        assert_eq!(what(row(0, 2, 2, 0)), None);
+        let alone = "1 leecher waits, and nobody has all of it; on average they have 50%";
+        assert_eq!(what(row(0, 3, 2, 1)).as_deref(), Some(alone));
+        assert_eq!(what(row(1, 5, 0, 2)).as_deref(), Some("Nothing is heard of 2 peers"));
     }
 }

@@ -1,7 +1,7 @@
 //! The log.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use tracing::Level;
@@ -9,10 +9,11 @@ use tracker_core::InfoHash;
 
 use crate::web::Dashboard;
 use crate::web::access::Role;
+use crate::web::api::extract::Query;
 use crate::{JournalEntry, JournalFilter};
 
 use super::format::{Moment, MomentStyle};
-use super::{Label, Section, Shell, link, render};
+use super::{Label, Section, Shell, aside, link, render};
 
 /// Lines that are shown.
 const LINES: usize = 250;
@@ -101,7 +102,11 @@ pub(super) struct Wanted {
 
 /// `GET /log`.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    let shell = Shell::new(&dashboard, role, Section::Log);
+    aside(move || log(&dashboard, role, wanted)).await
+}
+
+fn log(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+    let shell = Shell::new(dashboard, role, Section::Log);
     let named = wanted.level.as_deref().and_then(|level| LEVELS.iter().find(|(name, ..)| *name == level));
     let &(level_name, _, level) = named.unwrap_or(&LEVELS[2]);
     let torrent = wanted.info_hash.unwrap_or_default().trim().to_owned();
@@ -124,7 +129,7 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
         torrent,
         torrent_error,
         address,
-        lines: Lines::new(&dashboard, &shell, entries),
+        lines: Lines::new(dashboard, &shell, entries),
         full,
         shell,
     })

@@ -1,16 +1,17 @@
 //! Making torrents of what is in the share folder.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::web::Dashboard;
 use crate::web::access::Role;
+use crate::web::api::extract::Query;
 use crate::{Listing, MakeState, Making};
 
 use super::format::{Bar, bytes};
-use super::{Label, Section, Shell, announce_urls, link, render};
+use super::{Label, Section, Shell, announce_urls, aside, link, render};
 
 /// Torrents in the making, or made, that are shown.
 const MAKINGS: usize = 20;
@@ -70,7 +71,11 @@ pub(super) struct Wanted {
 
 /// `GET /make`. Only operators see what is in the share folder: nobody else can do anything with it.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    let shell = Shell::new(&dashboard, role, Section::Make);
+    aside(move || share(&dashboard, role, wanted)).await
+}
+
+fn share(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+    let shell = Shell::new(dashboard, role, Section::Make);
     let maker = dashboard.0.config.maker.as_ref();
     let path = wanted.path.unwrap_or_default();
     let folder = match maker {
@@ -80,9 +85,9 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
     let makings = maker.map(|maker| maker.makings()).unwrap_or_default();
     render(&MakePage {
         shares: maker.is_some(),
-        running: !announce_urls(&dashboard).is_empty(),
+        running: !announce_urls(dashboard).is_empty(),
         folder,
-        makings: makings.into_iter().take(MAKINGS).map(|making| MakingView::new(&dashboard, making)).collect(),
+        makings: makings.into_iter().take(MAKINGS).map(|making| MakingView::new(dashboard, making)).collect(),
         shell,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use tracing::Level;
 
 use crate::web::Dashboard;
 use crate::web::access::Role;
+use crate::web::api::extract::Query;
 use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
 use crate::{DoorState, JournalFilter, Order, PageQuery, Sample, Span, TorrentSort};
@@ -21,7 +22,7 @@ use super::attention::{Attention, attention};
 use super::format::{Moment, MomentStyle, count, decimal, rate};
 use super::log::Lines;
 use super::torrents::Row;
-use super::{Section, Shell, link, render};
+use super::{Section, Shell, aside, link, render};
 
 /// Torrents that are shown.
 const TORRENTS: usize = 6;
@@ -85,7 +86,11 @@ pub(super) struct Wanted {
 
 /// `GET /`.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    let shell = Shell::new(&dashboard, role, Section::Overview);
+    aside(move || overview(&dashboard, role, wanted)).await
+}
+
+fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+    let shell = Shell::new(dashboard, role, Section::Overview);
     let config = &dashboard.0.config;
     let status = config.observer.status();
     let span = wanted.span.as_deref().and_then(span).unwrap_or(Span::TenMinutes);
@@ -97,7 +102,7 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
         page_size: TORRENTS,
     });
     let filter = JournalFilter { level: Level::INFO, info_hash: None, address: None };
-    let lines = Lines::new(&dashboard, &shell, config.journal.entries(&filter, 0, LINES));
+    let lines = Lines::new(dashboard, &shell, config.journal.entries(&filter, 0, LINES));
     let Sample { announces, download_rate, .. } = status.last;
     let page = OverviewPage {
         door: door(&shell, config.door.state()),
@@ -112,7 +117,7 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
             .iter()
             .map(|&(name, label, of)| SpanLink { label, href: link("/", &[("span", name)]), chosen: of == span })
             .collect(),
-        plots: figures(&dashboard, &shell, span),
+        plots: figures(dashboard, &shell, span),
         attention: attention(&config.observer),
         active: active.items.iter().map(Row::new).collect(),
         lines,

@@ -1,6 +1,6 @@
 //! QR codes of announce URLs and magnet links.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tracker_core::InfoHash;
 
 use crate::web::Dashboard;
+use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 
 use super::announce_urls;

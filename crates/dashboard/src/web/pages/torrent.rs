@@ -1,7 +1,7 @@
 //! One torrent and its peers.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -9,12 +9,14 @@ use tracker_core::{InfoHash, Instant};
 
 use crate::web::Dashboard;
 use crate::web::access::Role;
+use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
-use crate::{KnownTorrent, Order, PageQuery, PeerRow, PeerSort, PeerStanding, TorrentRow};
+use crate::{KnownTorrent, Order, PageQuery, PeerRow, PeerSort, PeerStanding};
 
+use super::attention::{Hint, hint};
 use super::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
 use super::torrents::{aria_sort, order, order_name, page_index, turned};
-use super::{Column, Label, Pages, Section, Shell, announce_urls, attention, link, render};
+use super::{Column, Label, Pages, Section, Shell, announce_urls, aside, link, render};
 
 /// Peers on a page.
 const PAGE_SIZE: usize = 100;
@@ -36,8 +38,7 @@ struct TorrentPage {
     completed: String,
     completion: Bar,
     rate: String,
-    hint: Option<String>,
-    advice: &'static str,
+    hint: Option<Hint>,
     known: Option<KnownView>,
     columns: Vec<Column>,
     peers: Vec<PeerView>,
@@ -109,24 +110,33 @@ pub(super) async fn page(
     Path(text): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Response {
+    aside(move || torrent(&dashboard, role, &text, &wanted)).await
+}
+
+fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Response {
     let Ok(info_hash) = text.parse::<InfoHash>() else {
         return Problem::new(StatusCode::NOT_FOUND, "an info-hash has 40 hexadecimal digits").into_response();
     };
     let config = &dashboard.0.config;
     let known = config.library.get(&info_hash);
-    let Some(row) = config.observer.torrent(&info_hash).or_else(|| known.as_deref().map(unseen)) else {
+    let Some(row) = config.observer.torrent(&info_hash) else {
         let error = "the tracker does not know this torrent: it has no peers, and its .torrent is not at hand";
         return Problem::new(StatusCode::NOT_FOUND, error).into_response();
     };
-    let shell = Shell::new(&dashboard, role, Section::Torrents);
+    let shell = Shell::new(dashboard, role, Section::Torrents);
     let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
     let label = Label::new(&info_hash, name.map(|name| &**name));
 
     let named = wanted.sort.as_deref().and_then(|sort| COLUMNS.iter().find(|(name, ..)| *name == sort));
     let &(sort, _, by, first_order, _) = named.unwrap_or(&COLUMNS[0]);
     let order = order(wanted.order.as_deref()).unwrap_or(first_order);
-    let query =
-        PageQuery { search: String::new(), sort: by, order, page: page_index(wanted.page), page_size: PAGE_SIZE };
+    let query = PageQuery {
+        search: String::new(),
+        sort: by,
+        order,
+        page: page_index(wanted.page.as_deref()),
+        page_size: PAGE_SIZE,
+    };
     let mut peers = config.observer.peers(&info_hash, &query);
     if peers.items.is_empty() && peers.total > 0 {
         peers = config.observer.peers(&info_hash, &PageQuery { page: (peers.total - 1) / PAGE_SIZE, ..query });
@@ -155,9 +165,8 @@ pub(super) async fn page(
         completed: count(row.counts.completed.into()),
         completion: Bar(row.completion),
         rate: rate(row.download_rate),
-        hint: attention::hint(&row),
-        advice: attention::ADVICE,
-        known: known.map(|known| known_view(&dashboard, &known)),
+        hint: hint(&row),
+        known: known.map(|known| known_view(dashboard, &known)),
         columns,
         peers_total: counted(peers.total as u64, "peer"),
         pages: Pages::new(peers.page, PAGE_SIZE, peers.total, page_link),
@@ -165,19 +174,6 @@ pub(super) async fn page(
         label,
         shell,
     })
-}
-
-/// A torrent that the observer has not looked at yet.
-fn unseen(known: &KnownTorrent) -> TorrentRow {
-    TorrentRow {
-        info_hash: known.info_hash,
-        name: Some(known.name.clone()),
-        size: Some(known.size),
-        counts: Default::default(),
-        completion: None,
-        download_rate: 0.0,
-        last_seen: None,
-    }
 }
 
 fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {

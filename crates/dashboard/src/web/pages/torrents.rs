@@ -1,16 +1,18 @@
 //! The table of torrents.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::web::Dashboard;
 use crate::web::access::Role;
+use crate::web::api::extract::Query;
 use crate::{Order, PageQuery, TorrentRow, TorrentSort};
 
+use super::attention::lacks_seeder;
 use super::format::{Bar, bytes, count, counted, rate};
-use super::{Column, Label, Pages, Section, Shell, link, render};
+use super::{Column, Label, Pages, Section, Shell, aside, link, render};
 
 /// Torrents on a page.
 const PAGE_SIZE: usize = 50;
@@ -39,7 +41,7 @@ pub(super) struct Row {
     pub(super) completed: String,
     pub(super) completion: Bar,
     pub(super) rate: String,
-    /// Whether it has leechers and no seeder.
+    /// Whether somebody wants more of it than anybody has.
     pub(super) stuck: bool,
 }
 
@@ -54,7 +56,7 @@ impl Row {
             completed: count(row.counts.completed.into()),
             completion: Bar(row.completion),
             rate: if row.download_rate > 0.0 { rate(row.download_rate) } else { "–".to_owned() },
-            stuck: super::attention::hint(row).is_some(),
+            stuck: lacks_seeder(row),
         }
     }
 }
@@ -80,14 +82,23 @@ const COLUMNS: [(&str, &str, TorrentSort, Order, &str); 7] = [
 
 /// `GET /torrents`. What it does not understand of the query it passes over.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    let shell = Shell::new(&dashboard, role, Section::Torrents);
+    aside(move || table(&dashboard, role, wanted)).await
+}
+
+fn table(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+    let shell = Shell::new(dashboard, role, Section::Torrents);
     let config = &dashboard.0.config;
     let named = wanted.sort.as_deref().and_then(|sort| COLUMNS.iter().find(|(name, ..)| *name == sort));
     let &(sort, _, by, first_order, _) = named.unwrap_or(&COLUMNS[0]);
     let order = order(wanted.order.as_deref()).unwrap_or(first_order);
     let search = wanted.search.unwrap_or_default();
-    let query =
-        PageQuery { search: search.clone(), sort: by, order, page: page_index(wanted.page), page_size: PAGE_SIZE };
+    let query = PageQuery {
+        search: search.clone(),
+        sort: by,
+        order,
+        page: page_index(wanted.page.as_deref()),
+        page_size: PAGE_SIZE,
+    };
     let mut page = config.observer.torrents(&query);
     if page.items.is_empty() && page.total > 0 {
         // Beyond the end: torrents have gone. Show the last page.
@@ -130,7 +141,7 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
 }
 
 /// The page of a query, which counts from 1, as it counts from 0.
-pub(super) fn page_index(page: Option<String>) -> usize {
+pub(super) fn page_index(page: Option<&str>) -> usize {
     page.and_then(|page| page.parse::<usize>().ok()).unwrap_or(1).saturating_sub(1)
 }
 

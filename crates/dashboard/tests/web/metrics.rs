@@ -1,0 +1,129 @@
+//! The metrics, and the board that shows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use crate::support::{Fixture, VIEWER, request};
+
+/// Metrics by name and labels, as they stand.
+type Metrics = BTreeMap<String, f64>;
+
+/// Reads the text format of Prometheus
+/// (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details>), and fails where it is not in it.
+fn parse(text: &str) -> Metrics {
+    assert!(text.ends_with('\n'));
+    let mut metrics = Metrics::new();
+    let (mut helped, mut typed) = (BTreeSet::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').expect("a text");
+            assert!(helped.insert(name) && !help.is_empty(), "{line}");
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect("a type");
+            assert!(["counter", "gauge"].contains(&kind), "{line}");
+            assert_eq!(typed.insert(name, kind), None, "{line}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            assert!(helped.contains(name) && typed.contains_key(name), "{line}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
+            for label in labels.strip_suffix('}').unwrap().split(',').filter(|label| !label.is_empty()) {
+                let (label, value) = label.split_once('=').unwrap();
+                assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
+                assert!(value.len() >= 2 && value.starts_with('"') && value.ends_with('"'), "{line}");
+            }
+            assert_eq!(metrics.insert(series.to_owned(), value.parse().unwrap()), None, "{line}");
+        }
+    }
+    assert_eq!(helped, typed.into_keys().collect());
+    metrics
+}
+
+#[tokio::test]
+async fn metrics_are_those_of_the_tracker() {
+    let fixture = Fixture::new();
+    let answer = fixture.get_until("/metrics", |answer| answer.text().contains("protocol=\"udp\"} 4\n")).await;
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let mut metrics = parse(answer.text());
+    let started = metrics.remove("process_start_time_seconds").unwrap();
+    let status = fixture.get("/api/v1/status").await.json();
+    assert_eq!(Some(started), status["started"].as_f64());
+    let expected = [
+        ("tracker_announces_total", 5.0),
+        ("tracker_build_info{version=\"0.1.0\"}", 1.0),
+        ("tracker_completed_total", 0.0),
+        ("tracker_dashboard_viewers", 0.0),
+        ("tracker_download_bytes_per_second", 0.0),
+        ("tracker_dropped_events_total", 0.0),
+        ("tracker_failures_total{protocol=\"http\"}", 3.0),
+        ("tracker_failures_total{protocol=\"udp\"}", 4.0),
+        ("tracker_known_torrents", 2.0),
+        ("tracker_peers{state=\"downloading\"}", 2.0),
+        ("tracker_peers{state=\"partial\"}", 1.0),
+        ("tracker_peers{state=\"seeding\"}", 2.0),
+        ("tracker_refused_announces_total", 0.0),
+        ("tracker_running", 0.0),
+        ("tracker_scrapes_total", 0.0),
+        ("tracker_torrents", 2.0),
+    ];
+    assert_eq!(metrics, expected.map(|(name, value)| (name.to_owned(), value)).into());
+    fixture.door.open().await.unwrap();
+    assert_eq!(parse(fixture.get("/metrics").await.text())["tracker_running"], 1.0);
+}
+
+#[tokio::test]
+async fn open_metrics_for_those_who_ask() {
+    let fixture = Fixture::new();
+    let mut request = request(VIEWER, Method::GET, "/metrics", Body::empty());
+    // As Prometheus does.
+    let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3";
+    request.headers_mut().insert("accept", accept.parse().unwrap());
+    let response = fixture.respond(request).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let text = std::str::from_utf8(&body).unwrap();
+    assert!(text.contains("\n# TYPE tracker_announces counter\ntracker_announces_total 5\n"), "{text}");
+    assert!(text.contains("# UNIT process_start_time_seconds seconds\n"), "{text}");
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+}
+
+/// What could be a metric in an expression: names that are no labels, functions or words of the language.
+fn names(expression: &str) -> impl Iterator<Item = &str> {
+    let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    expression
+        .split(move |character| !is_of_name(character))
+        .filter(|name| name.starts_with("tracker_") || name.starts_with("process_"))
+}
+
+#[tokio::test]
+async fn the_board_shows_metrics_that_there_are() {
+    let metrics = parse(Fixture::new().get("/metrics").await.text());
+    let there: BTreeSet<_> = metrics.keys().map(|series| series.split('{').next().unwrap()).collect();
+    let board: Value = serde_json::from_str(include_str!("../../../../docs/grafana-dashboard.json")).unwrap();
+    let mut shown = BTreeSet::new();
+    let panels = board["panels"].as_array().unwrap();
+    for panel in panels {
+        assert!(panel["title"].is_string() && panel["description"].is_string(), "{panel:#}");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{panel:#}");
+            let expression = target["expr"].as_str().unwrap();
+            let before = shown.len();
+            shown.extend(names(expression));
+            assert!(names(expression).next().is_some() || shown.len() > before, "{expression}");
+        }
+    }
+    assert_eq!(shown.difference(&there).collect::<Vec<_>>(), Vec::<&&str>::new());
+    // All that somebody may want to see.
+    assert_eq!(
+        there.difference(&shown).collect::<Vec<_>>(),
+        [&"tracker_dashboard_viewers", &"tracker_dropped_events_total"]
+    );
+    let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len());
+}

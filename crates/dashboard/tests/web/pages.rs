@@ -1,0 +1,330 @@
+//! The pages, as somebody sees them whose browser runs no scripts.
+
+use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, IF_NONE_MATCH};
+use axum::http::{Method, StatusCode};
+use dashboard::{Dashboard, DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, Observer};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tower::ServiceExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracker_core::{AnnounceEvent, Config, InfoHash, Shards};
+use tracker_host::Clock;
+
+use crate::support::{Answer, FakeOpener, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, announce, request};
+
+/// All pages; those of torrents are of the fixture's.
+fn paths(fixture: &Fixture) -> Vec<String> {
+    let torrents = [fixture.film, fixture.hostile, fixture.unknown].map(|info_hash| format!("/torrents/{info_hash}"));
+    let others = ["/", "/?span=2h", "/?span=2d", "/torrents", "/make", "/make?path=course", "/log", "/log?level=debug"];
+    others.into_iter().map(str::to_owned).chain(torrents).collect()
+}
+
+async fn page(fixture: &Fixture, from: &str, path: &str) -> String {
+    let mut request = request(from, Method::GET, path, Body::empty());
+    request.headers_mut().insert(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8".parse().unwrap());
+    let answer = Answer::read(fixture.respond(request).await).await;
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{path}");
+    answer.text().to_owned()
+}
+
+/// Waits until the observer has seen what the fixture has announced.
+async fn observed() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.get_until("/torrents", |answer| answer.text().matches("<tr role=\"row\" id=").count() == 3).await;
+    fixture.get_until(&format!("/torrents/{}", fixture.film), |answer| answer.text().contains("4 peers")).await;
+    fixture
+}
+
+#[tokio::test]
+async fn every_page_is_whole_and_obeys_its_own_policy() {
+    let fixture = observed().await;
+    fixture.door.open().await.unwrap();
+    for path in paths(&fixture) {
+        for from in [OPERATOR, VIEWER] {
+            let html = page(&fixture, from, &path).await;
+            assert!(html.starts_with("<!doctype html>"), "{path}");
+            assert!(html.trim_end().ends_with("</html>"), "{path}");
+            assert_eq!(html.matches("<h1").count(), 1, "{path} has one main heading");
+            assert_eq!(html.matches("<main").count(), 1, "{path}");
+            for inline in [" style=", " onclick=", " onload=", "javascript:", "<style", "http://www.w3.org/1999"] {
+                assert!(!html.contains(inline), "{path} has {inline}");
+            }
+            for script in html.split("<script").skip(1) {
+                assert!(script.contains("src=\"/assets/"), "{path}: {script:.80}");
+            }
+            let ids: Vec<_> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            let mut distinct = ids.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(ids.len(), distinct.len(), "{path} uses an id twice: {ids:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_and_log_texts_are_only_text() {
+    let fixture = observed().await;
+    let subscriber = tracing_subscriber::registry().with(fixture.journal.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!(info_hash = %fixture.hostile, address = "<img src=x>", field = "<b>", "<script>alert(2)</script>");
+    });
+    let hostile = format!("/torrents/{}", fixture.hostile);
+    for path in
+        ["/", "/torrents", "/log", &hostile, "/torrents?search=%22%3E%3Cscript%3E", "/log?address=%22%3E%3Cscript%3E"]
+    {
+        let html = page(&fixture, OPERATOR, path).await;
+        for tag in ["<script>", "<img src=x", "<b>", "\"><script"] {
+            assert!(!html.contains(tag), "{path} has {tag}");
+        }
+    }
+    let escaped = HOSTILE_NAME.replace('<', "&#60;").replace('>', "&#62;").replace('\'', "&#39;");
+    assert!(page(&fixture, VIEWER, "/torrents").await.contains(&escaped));
+    assert!(page(&fixture, VIEWER, &hostile).await.contains(&format!("<title>{escaped} ·")));
+    assert!(page(&fixture, VIEWER, "/log").await.contains("&#60;script&#62;alert(2)"));
+}
+
+#[tokio::test]
+async fn who_only_looks_is_offered_nothing_to_change() {
+    let fixture = observed().await;
+    fixture.door.open().await.unwrap();
+    let film = format!("/torrents/{}", fixture.film);
+    for (path, offer) in [
+        ("/", "data-post=\"/api/v1/tracker/stop\""),
+        ("/torrents", "id=\"torrent-file\""),
+        (&*film, "data-delete=\"/api/v1/torrents/"),
+        ("/make", "data-make=\"film.mkv\""),
+    ] {
+        assert!(page(&fixture, OPERATOR, path).await.contains(offer), "{path}");
+        let html = page(&fixture, VIEWER, path).await;
+        for change in ["data-post", "data-delete", "data-make", "type=\"file\""] {
+            assert!(!html.contains(change), "{path} offers {change}");
+        }
+    }
+    assert!(!page(&fixture, VIEWER, "/make").await.contains("film.mkv"), "nor told what is in the share folder");
+}
+
+#[tokio::test]
+async fn the_overview_tells_what_the_door_is_at() {
+    let fixture = Fixture::new();
+    let html = page(&fixture, OPERATOR, "/").await;
+    assert!(html.contains("The tracker is stopped"));
+    assert!(html.contains("The ports are free"));
+    assert!(html.contains("data-post=\"/api/v1/tracker/start\""));
+
+    fixture.door.open().await.unwrap();
+    let html = page(&fixture, OPERATOR, "/").await;
+    assert!(html.contains("The tracker is running"));
+    assert!(html.contains("Port 6969, TCP and UDP"), "{html}");
+    assert!(html.contains("data-copy=\"http://192.168.1.1:6969/announce\""));
+    assert!(html.contains("/qr.svg?announce=1"));
+}
+
+#[tokio::test]
+async fn the_overview_tells_who_is_stuck() {
+    let fixture = Fixture::new();
+    let alone = InfoHash::new([0xcd; 20]);
+    announce(&fixture.shards, &fixture.clock, alone, "192.168.1.30", "-TR4060-", 5, AnnounceEvent::Started);
+    let overview = fixture.get_until("/", |answer| answer.text().contains("nobody has all of it")).await;
+    assert!(overview.text().contains(&format!("href=\"/torrents/{alone}\"")));
+    assert!(overview.text().contains("1 leecher waits"));
+    let torrents = fixture.get("/torrents").await;
+    assert_eq!(torrents.text().matches("no seeder").count(), 1);
+}
+
+#[tokio::test]
+async fn torrents_are_searched_and_sorted() {
+    let fixture = observed().await;
+    let html = page(&fixture, VIEWER, "/torrents?search=FILM").await;
+    assert!(html.contains("film.mkv") && html.contains("1 torrent found"));
+    assert!(!html.contains(&fixture.unknown.to_string()));
+    let html = page(&fixture, VIEWER, "/torrents?sort=leechers").await;
+    assert!(html.contains("aria-sort=\"descending\""), "the most first");
+    let place = |info_hash: InfoHash| html.find(&format!("id=\"torrent-{info_hash}\"")).unwrap();
+    assert!(place(fixture.film) < place(fixture.unknown));
+    // What makes no sense is passed over.
+    for query in ["sort=nonsense", "order=up", "page=0", "page=99", "page=18446744073709551615", "page=-1"] {
+        let html = page(&fixture, VIEWER, &format!("/torrents?{query}")).await;
+        assert!(html.contains("film.mkv"), "{query}");
+    }
+    assert!(page(&fixture, VIEWER, "/torrents?search=none").await.contains("Nothing found"));
+}
+
+#[tokio::test]
+async fn a_torrent_has_its_peers_files_and_links() {
+    let fixture = observed().await;
+    fixture.door.open().await.unwrap();
+    let path = format!("/torrents/{}", fixture.film);
+    let html = page(&fixture, VIEWER, &path).await;
+    for text in [
+        "<title>film.mkv",
+        "192.168.1.11:6881",
+        "[fd00::13]:6881",
+        "qBittorrent 5.0.1",
+        "75%",
+        "10 kB left",
+        "Downloading",
+        "Has its part",
+        "Seeding",
+        "40 kB in 1 file",
+        "href=\"magnet:?xt=urn:btih:",
+        "tr=http%3A%2F%2F192.168.1.1%3A6969%2Fannounce",
+        "/torrent\" download",
+        "/peers.csv\" download",
+        "/qr.svg?magnet=",
+    ] {
+        assert!(html.contains(text), "{text} is missing in {html}");
+    }
+    let answer = fixture.get_until(&path, |answer| answer.text().contains("Copy the SHA-256 of film.mkv")).await;
+    let sha256 = "data-label=\"SHA-256\"><code class=\"hash\">";
+    assert_eq!(answer.text().split(sha256).nth(1).unwrap().find('<'), Some(64));
+
+    let html = page(&fixture, VIEWER, &format!("/torrents/{}", fixture.unknown)).await;
+    assert!(html.contains("its .torrent is not at hand") && html.contains("1 peer<"));
+}
+
+#[tokio::test]
+async fn the_log_is_filtered() {
+    let fixture = Fixture::new();
+    let subscriber = tracing_subscriber::registry().with(fixture.journal.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!(info_hash = %fixture.film, address = "192.168.1.10:6881", "somebody came");
+        tracing::warn!(address = "192.168.1.11:6881", "somebody was refused");
+    });
+    let html = page(&fixture, VIEWER, "/log").await;
+    assert!(html.find("was refused").unwrap() < html.find("somebody came").unwrap(), "the newest first");
+    assert!(html.contains("href=\"/api/v1/log.ndjson?level=info\""));
+    let html = page(&fixture, VIEWER, "/log?level=warn").await;
+    assert!(html.contains("was refused") && !html.contains("somebody came"));
+    let html = page(&fixture, VIEWER, &format!("/log?info_hash={}", fixture.film)).await;
+    assert!(!html.contains("was refused") && html.contains("somebody came"));
+    assert!(html.contains(">film.mkv</a>"));
+    let html = page(&fixture, VIEWER, "/log?address=1.11").await;
+    assert!(html.contains("was refused") && !html.contains("somebody came"));
+    let html = page(&fixture, VIEWER, "/log?info_hash=zz").await;
+    assert!(html.contains("40 hexadecimal digits") && !html.contains("somebody came"));
+}
+
+#[tokio::test]
+async fn the_share_folder_is_looked_into() {
+    let fixture = Fixture::new();
+    let html = page(&fixture, OPERATOR, "/make").await;
+    assert!(html.contains("href=\"/make?path=course\"") && html.contains("40 kB"));
+    assert!(html.contains("The tracker is stopped, so that there are no announce URLs"));
+    let html = page(&fixture, OPERATOR, "/make?path=course").await;
+    assert!(html.contains("data-make=\"course/notes.txt\""));
+    let html = page(&fixture, OPERATOR, "/make?path=..%2F..").await;
+    assert!(html.contains("not in the share folder"));
+}
+
+#[tokio::test]
+async fn errors_are_pages_for_browsers_and_json_for_all_others() {
+    let fixture = Fixture::new();
+    let zeros = format!("/torrents/{}", "0".repeat(40));
+    for path in
+        ["/nonsense", "/torrents/zz", &zeros, "/plots/all.svg", "/assets/nothing.js", "/qr.svg", "/qr.svg?announce=0"]
+    {
+        let html = page(&fixture, VIEWER, path).await;
+        assert!(html.contains("<h1>Not Found</h1>") && html.contains("To the overview"), "{path}: {html}");
+        fixture.get(path).await.problem(StatusCode::NOT_FOUND);
+    }
+    let html = page(&fixture, VIEWER, "/torrents?search=%ff&search=").await;
+    assert!(html.contains("<h1>Bad Request</h1>"), "{html}");
+}
+
+#[tokio::test]
+async fn assets_are_kept_for_as_long_as_they_are_the_same() {
+    let fixture = Fixture::new();
+    let html = page(&fixture, VIEWER, "/").await;
+    let assets: Vec<_> = html.split('"').filter(|text| text.starts_with("/assets/")).collect();
+    assert!(assets.len() > 10, "{assets:?}");
+    for asset in &assets {
+        let answer = fixture.get(asset).await;
+        assert_eq!(answer.status, StatusCode::OK, "{asset}");
+        assert!(answer.header("cache-control").contains("immutable"), "{asset}");
+        let kind = match asset.rsplit('.').next() {
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            _ => "image/svg+xml",
+        };
+        assert_eq!(answer.header("content-type"), kind);
+    }
+    let older = fixture.get("/assets/0123456789abcdef/page.css").await;
+    assert_eq!(older.header("cache-control"), "no-cache", "it may be another one");
+    let mut again = request(VIEWER, Method::GET, "/assets/page.css", Body::empty());
+    again.headers_mut().insert(IF_NONE_MATCH, older.header("etag").parse().unwrap());
+    assert_eq!(fixture.respond(again).await.status(), StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn plots_and_codes_are_images() {
+    let fixture = Fixture::new();
+    fixture.door.open().await.unwrap();
+    let magnet = format!("/qr.svg?magnet={}", fixture.film);
+    for path in [
+        "/plots/peers.svg",
+        "/plots/announces.svg?span=2h&theme=dark",
+        "/plots/rate.svg?span=2d",
+        "/qr.svg?announce=0",
+        &magnet,
+    ] {
+        let answer = fixture.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("content-type"), "image/svg+xml", "{path}");
+        assert!(answer.text().contains("<svg") && answer.text().trim_end().ends_with("</svg>"), "{path}");
+    }
+    assert_eq!(fixture.get("/plots/peers.svg?theme=pink").await.status, StatusCode::BAD_REQUEST);
+}
+
+/// 100,000 peers in 1,000 torrents. The time is generous: this is not a bench, and the build not optimised.
+#[tokio::test]
+async fn the_overview_of_many_peers_is_soon_rendered() {
+    let config = Config { interval_jitter_percent: 0, ..Config::default() };
+    let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap());
+    let clock = Clock::start();
+    for number in 0..100_000u32 {
+        let mut info_hash = [0; 20];
+        info_hash[..4].copy_from_slice(&(number % 1000).to_be_bytes());
+        let ip = Ipv4Addr::from(0x0a00_0001 + number).to_string();
+        let left = u64::from(number % 7) * 1000;
+        announce(&shards, &clock, InfoHash::new(info_hash), &ip, "-qB5010-", left, AnnounceEvent::Started);
+    }
+    let library = Library::open(LibraryConfig::default()).unwrap();
+    let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).unwrap();
+    let dashboard = Dashboard::new(DashboardConfig {
+        shards,
+        clock,
+        observer: observer.clone(),
+        journal: Journal::new(),
+        door: Door::new(FakeOpener::default()),
+        library,
+        maker: None,
+        digests: None,
+        host_names: Vec::new(),
+        only_known: false,
+    });
+    let render = async || {
+        let started = Instant::now();
+        let response = dashboard.router().oneshot(request(VIEWER, Method::GET, "/", Body::empty())).await.unwrap();
+        let answer = Answer::read(response).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        (started.elapsed(), answer)
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !render().await.1.text().contains("<dt>Torrents</dt><dd>1,000</dd>") {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut fastest = Duration::MAX;
+    for _ in 0..5 {
+        fastest = fastest.min(render().await.0);
+    }
+    println!("the overview of 100,000 peers took {fastest:?}");
+    assert!(fastest < Duration::from_millis(200), "{fastest:?}");
+    observer.finish();
+}
