@@ -49,7 +49,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What browsers are told with every answer: to run, load and show nothing but what comes from here as a file of its own, in
 /// no frame, and to tell other sites nothing.
-const PROTECTION: [(HeaderName, HeaderValue); 5] = [
+const PROTECTION: [(HeaderName, HeaderValue); 4] = [
     (
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -60,7 +60,6 @@ const PROTECTION: [(HeaderName, HeaderValue); 5] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     // With `no-referrer` the forms of our own pages would be sent with `Origin: null`.
     (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
