@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::client::{Client, START, Status};
-use crate::host::Host;
-use crate::http::Request;
-use crate::program::Program;
-use crate::torrent::Torrent;
-use crate::wait::wait_for;
+use crate::support::client::{Client, START, Status};
+use crate::support::host::Host;
+use crate::support::http::Request;
+use crate::support::program::Program;
+use crate::support::torrent::Torrent;
+use crate::support::wait::wait_for;
 
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6800);
 const PORT: u16 = 40003;

@@ -12,44 +12,32 @@
 //! after another, whatever `--test-threads` says, so that they do not disturb each other's figures.
 
 mod aria2;
-mod client;
-mod host;
-mod http;
-mod network;
-mod program;
-mod qbittorrent;
 mod report;
 mod rtorrent;
-mod torrent;
+#[path = "../support/mod.rs"]
+mod support;
 mod tracker;
-mod transmission;
-mod udp;
-mod wait;
 
 use std::net::SocketAddrV4;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::aria2::Aria2;
-use crate::client::{Client, download, finish_download, seed, wait_until_underway};
-use crate::host::Host;
-use crate::network::Lan;
-use crate::qbittorrent::QBittorrent;
 use crate::report::Report;
 use crate::rtorrent::RTorrent;
-use crate::torrent::{Content, Torrent};
+use crate::support::client::{Client, download, finish_download, seed, wait_until_underway};
+use crate::support::host::Host;
+use crate::support::network::Lan;
+use crate::support::qbittorrent::QBittorrent;
+use crate::support::torrent::{Content, Torrent};
+use crate::support::transmission::Transmission;
+use crate::support::wait::wait_for;
 use crate::tracker::{Counts, Tracker};
-use crate::transmission::Transmission;
-use crate::wait::wait_for;
 
 const MB: u64 = 1_000_000;
 
-/// Held by the scenario that runs.
-static TURN: Mutex<()> = Mutex::new(());
-
-fn take_turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// What the scenarios run, besides what they test.
+const PROGRAMS: [&str; 7] =
+    ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent"];
 
 /// Starts a client on a host.
 type Start = fn(&Host) -> Box<dyn Client>;
@@ -71,8 +59,7 @@ const UDP_LEECHERS: [(&str, Start); 3] = [
 #[test]
 #[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
 fn qbittorrent_shares_a_file_with_each_client() {
-    let _turn = take_turn();
-    let lan = Lan::new("share");
+    let lan = Lan::new("share", &PROGRAMS);
     let tracker = Tracker::start(&lan.host("tracker"));
     let content = Content::write(&lan.make_folder("content"), 50 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
@@ -96,8 +83,7 @@ fn qbittorrent_shares_a_file_with_each_client() {
 #[test]
 #[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
 fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
-    let _turn = take_turn();
-    let lan = Lan::new("loopback");
+    let lan = Lan::new("loopback", &PROGRAMS);
     let machine = lan.host("tracker");
     let tracker = Tracker::start(&machine);
     let content = Content::write(&lan.make_folder("content"), 50 * MB);
@@ -134,8 +120,7 @@ fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
 #[test]
 #[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
 fn qbittorrent_shares_a_file_over_udp_with_each_client() {
-    let _turn = take_turn();
-    let lan = Lan::new("udp");
+    let lan = Lan::new("udp", &PROGRAMS);
     let tracker = Tracker::start(&lan.host("tracker"));
     let content = Content::write(&lan.make_folder("content"), 8 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.udp_url());
@@ -159,8 +144,7 @@ fn qbittorrent_shares_a_file_over_udp_with_each_client() {
 #[test]
 #[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
 fn clients_meet_whether_they_come_by_udp_or_http() {
-    let _turn = take_turn();
-    let lan = Lan::new("mixed");
+    let lan = Lan::new("mixed", &PROGRAMS);
     let machine = lan.host("tracker");
     let tracker = Tracker::start(&machine);
     let content = Content::write(&lan.make_folder("content"), 8 * MB);
@@ -203,8 +187,7 @@ fn scrape_counts_follow_started_completed_and_stopped() {
     /// Slow enough for a look at a leecher before it has everything, in bytes per second.
     const SLOW: u32 = 100_000;
 
-    let _turn = take_turn();
-    let lan = Lan::new("counts");
+    let lan = Lan::new("counts", &PROGRAMS);
     let tracker = Tracker::start(&lan.host("tracker"));
     let content = Content::write(&lan.make_folder("content"), 8 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
@@ -246,8 +229,7 @@ fn a_restart_of_the_tracker_in_the_middle_loses_no_download() {
     /// Lets the downloads last longer than the restart, in bytes per second.
     const SLOW: u32 = 1_000_000;
 
-    let _turn = take_turn();
-    let lan = Lan::new("restart");
+    let lan = Lan::new("restart", &PROGRAMS);
     let machine = lan.host("tracker");
     let tracker = Tracker::start(&machine);
     let content = Content::write(&lan.make_folder("content"), 50 * MB);

@@ -1,7 +1,7 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use crate::client::Transfer;
+use crate::support::client::Transfer;
 use crate::tracker::Latency;
 
 /// The table of a scenario's downloads.

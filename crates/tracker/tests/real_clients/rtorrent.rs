@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::client::{Client, START, Status};
-use crate::host::Host;
-use crate::program::Program;
-use crate::torrent::Torrent;
-use crate::wait::wait_for;
+use crate::support::client::{Client, START, Status};
+use crate::support::host::Host;
+use crate::support::program::Program;
+use crate::support::torrent::Torrent;
+use crate::support::wait::wait_for;
 
 const PORT: u16 = 40004;
 

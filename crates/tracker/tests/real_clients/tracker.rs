@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use bencode::Decoder;
 
-use crate::client::START;
-use crate::host::Host;
-use crate::http::Request;
-use crate::program::Program;
-use crate::udp::{self, Udp};
-use crate::wait::wait_for;
+use crate::support::client::START;
+use crate::support::host::Host;
+use crate::support::http::Request;
+use crate::support::program::Program;
+use crate::support::udp::{self, Udp};
+use crate::support::wait::wait_for;
 
 const PORT: u16 = 6969;
 

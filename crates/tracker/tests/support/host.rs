@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::http::{self, Request, Response};
-use crate::program::Program;
+use super::http::{self, Request, Response};
+use super::program::Program;
 
 /// Longest wait for a connection or for the next bytes of an answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A machine of a [`Lan`](crate::network::Lan): a network namespace with one address and a folder for its files.
+/// A machine of a [`Lan`](super::network::Lan): a network namespace with one address and a folder for its files.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     pub(crate) namespace: String,

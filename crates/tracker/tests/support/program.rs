@@ -5,7 +5,7 @@ use anyhow::ensure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A program that runs on a [`Host`](crate::host::Host). It is killed when it goes out of scope.
+/// A program that runs on a [`Host`](super::host::Host). It is killed when it goes out of scope.
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,

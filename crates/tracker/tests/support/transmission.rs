@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::client::{Client, START, Status};
-use crate::host::Host;
-use crate::http::Request;
-use crate::program::Program;
-use crate::torrent::Torrent;
-use crate::wait::wait_for;
+use super::client::{Client, START, Status};
+use super::host::Host;
+use super::http::Request;
+use super::program::Program;
+use super::torrent::Torrent;
+use super::wait::wait_for;
 
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9091);
 const PORT: u16 = 40002;

@@ -3,48 +3,54 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::host::Host;
+use super::host::Host;
 
-/// What the names of all namespaces and folders of this test begin with; the pid of the test follows.
-const PREFIX: &str = "tracker-real-clients-";
+/// What the names of all namespaces and folders of tests begin with; the pid of the test follows.
+const PREFIX: &str = "tracker-test-";
 
 /// Lines of each log that are shown when a scenario fails.
 const LOG_LINES: usize = 60;
 
-/// What the scenarios run, besides what they test.
-const PROGRAMS: [&str; 7] =
-    ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent"];
+/// Held by the scenario that runs.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A network of its own, 10.77.0.0/24, with a switch and without a way out.
 ///
 /// The switch is a bridge in a network namespace, and so is every host, so that the machine's own interfaces and
 /// firewall are not concerned. Everything is removed when the network goes out of scope; when the test itself was killed,
 /// by the next run. If a scenario fails, the ends of all logs are printed.
+///
+/// There is one at a time in a test program, so that scenarios do not disturb each other's figures.
 #[derive(Debug)]
 pub(crate) struct Lan {
     name: String,
     switch: String,
     folder: PathBuf,
     hosts: Cell<u8>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Lan {
+    /// A network for a scenario that runs these programs. Waits until the scenario before is over.
+    ///
     /// # Panics
     ///
     /// When not run by root, or when a program is missing: the message says what to do.
-    pub(crate) fn new(scenario: &str) -> Self {
-        require_root_and_programs();
+    pub(crate) fn new(scenario: &str, programs: &[&str]) -> Self {
+        require_root_and(programs);
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         remove_leftovers();
 
         let name = format!("{PREFIX}{}-{scenario}", process::id());
         let folder = std::env::temp_dir().join(&name);
         fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
-        let lan = Self { switch: format!("{name}-switch"), name, folder, hosts: Cell::new(0) };
+        let lan = Self { switch: format!("{name}-switch"), name, folder, hosts: Cell::new(0), _turn: turn };
         ip(&["netns", "add", &lan.switch]);
         ip(&["-n", &lan.switch, "link", "add", "bridge", "type", "bridge"]);
         ip(&["-n", &lan.switch, "link", "set", "bridge", "up"]);
@@ -89,15 +95,16 @@ impl Drop for Lan {
     }
 }
 
-fn require_root_and_programs() {
+fn require_root_and(programs: &[&str]) {
     assert!(
         geteuid().is_root(),
         "this test makes network namespaces and has to be run by root: sudo -E env \"PATH=$PATH\" cargo test -p tracker \
-         --test real_clients -- --ignored"
+         --test {} -- --ignored",
+        env!("CARGO_CRATE_NAME")
     );
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let exists = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !exists(program)).collect();
+    let exists = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<_> = programs.iter().copied().filter(|program| !exists(program)).collect();
     assert!(missing.is_empty(), "{} not found: .ci/install-clients installs what this test runs", missing.join(", "));
 }
 
@@ -128,7 +135,7 @@ fn remove(prefix: &str) {
     }
 }
 
-/// The names of all namespaces and folders of this test and of earlier runs.
+/// The names of all namespaces and folders of tests that run and of earlier ones.
 fn names() -> impl Iterator<Item = String> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries(Path::new("/run/netns"))

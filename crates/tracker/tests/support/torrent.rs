@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
+use metainfo::Metainfo;
 use serde_json::Value;
 
 /// A file of pseudo-random bytes, the same in every run.
@@ -38,7 +39,7 @@ impl Content {
     }
 }
 
-/// A .torrent file that make-torrent wrote, and what it describes.
+/// A .torrent file, and what it describes.
 #[derive(Debug)]
 pub(crate) struct Torrent {
     content: Content,
@@ -51,10 +52,14 @@ impl Torrent {
     pub(crate) fn make(content: &Content, name: &str, announce: &str) -> Self {
         let path = content.path.with_file_name(name).with_extension("torrent");
         make_torrent([Path::new("--announce"), announce.as_ref(), "--output".as_ref(), &path, &content.path]);
-        let shown = make_torrent([Path::new("show"), "--json".as_ref(), &path]);
-        let shown: Value = serde_json::from_slice(&shown).expect("make-torrent show --json prints JSON");
-        let info_hash = shown["info_hash"].as_str().expect("make-torrent shows the info-hash").to_owned();
-        Self { content: content.clone(), path, info_hash }
+        Self::read(content, path).expect("make-torrent makes .torrent files")
+    }
+
+    /// A .torrent file that describes the content, wherever it is from.
+    pub(crate) fn read(content: &Content, path: PathBuf) -> anyhow::Result<Self> {
+        let metainfo = Metainfo::parse(&fs::read(&path)?)?;
+        let info_hash = metainfo.info_hashes().v1.context("a torrent without an info-hash of version 1")?;
+        Ok(Self { content: content.clone(), path, info_hash: info_hash.to_string() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -90,12 +95,11 @@ pub(crate) fn sha256(path: &Path) -> String {
     line.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// Runs the workspace's make-torrent and returns what it prints.
-fn make_torrent<'a>(arguments: impl IntoIterator<Item = &'a Path>) -> Vec<u8> {
+/// Runs the workspace's make-torrent.
+fn make_torrent<'a>(arguments: impl IntoIterator<Item = &'a Path>) {
     let program = build_make_torrent().expect("make-torrent can be built");
     let output = Command::new(program).args(arguments).output().expect("make-torrent can be run");
     assert!(output.status.success(), "make-torrent: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
 
 /// Builds make-torrent, since Cargo gives a test only the binaries of its own package, and returns where it is.

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use tracker_core::PeerId;
 use tracker_udp::{Action, Announce, Request};
 
-use crate::host::{Host, PATIENCE};
+use super::host::{Host, PATIENCE};
 
 /// Bytes of an answer before its peers.
 const HEAD: usize = 20;
@@ -15,7 +15,12 @@ pub(crate) struct Udp(UdpSocket);
 
 impl Udp {
     pub(crate) fn new(host: &Host, tracker: SocketAddrV4) -> anyhow::Result<Self> {
-        let socket = host.on(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))?;
+        Self::new_at(Ipv4Addr::UNSPECIFIED, host, tracker)
+    }
+
+    /// The same from a certain address of the host.
+    pub(crate) fn new_at(address: Ipv4Addr, host: &Host, tracker: SocketAddrV4) -> anyhow::Result<Self> {
+        let socket = host.on(|| UdpSocket::bind((address, 0)))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         // What comes from any other address is dropped.
         socket.connect(tracker)?;
@@ -29,7 +34,7 @@ impl Udp {
         Ok(u64::from_be_bytes(id.try_into()?))
     }
 
-    /// Announces as a leecher, and returns the peers that it is told.
+    /// Announces as a leecher without anything, and returns the peers that it is told.
     pub(crate) fn announce(
         &self,
         connection_id: u64,
@@ -50,6 +55,11 @@ impl Udp {
             port,
             options: b"",
         };
+        self.announce_as(connection_id, announce)
+    }
+
+    /// Announces, and returns the peers that it is told.
+    pub(crate) fn announce_as(&self, connection_id: u64, announce: Announce<'_>) -> anyhow::Result<Vec<SocketAddrV4>> {
         let answer = self.exchange(Request { connection_id, transaction_id: 2, action: Action::Announce(announce) })?;
         ensure!(answer.starts_with(&[0, 0, 0, 1]), "no answer to an announce: {}", answer.escape_ascii());
         let (peers, rest) = answer.get(HEAD..).context("a short answer")?.as_chunks();

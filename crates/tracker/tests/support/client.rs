@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::torrent::{Torrent, sha256};
-use crate::wait::wait_for;
+use super::torrent::{Torrent, sha256};
+use super::wait::wait_for;
 
 /// Longest start of a program on a busy machine.
 pub(crate) const START: Duration = Duration::from_secs(30);
