@@ -5,47 +5,31 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::protocol::Protocol;
 
-/// Where clients find the tracker, by protocol.
+/// Where clients find the tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AnnounceUrls(Vec<Found>);
-
-/// Where clients find one protocol.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Found {
-    protocol: Protocol,
+pub(crate) struct AnnounceUrls {
     /// For torrents, the best first.
     lan: Vec<SocketAddr>,
     /// For clients on this machine, where that is all there is.
     loopback: Option<SocketAddr>,
+    protocols: &'static [Protocol],
 }
 
 impl AnnounceUrls {
-    /// The URLs of a tracker that speaks each protocol at its addresses, on a machine with these LAN addresses. The first
-    /// protocol is the one that every client speaks.
-    pub(crate) fn new(listening: &[(Protocol, Vec<SocketAddr>)], lan: &[IpAddr]) -> Self {
-        Self(listening.iter().map(|(protocol, addresses)| Found::new(*protocol, addresses, lan)).collect())
+    /// The URLs of a tracker that speaks these protocols at all of `listening`, on a machine with these LAN addresses.
+    pub(crate) fn new(listening: &[SocketAddr], protocols: &'static [Protocol], lan: &[IpAddr]) -> Self {
+        let lan = on_lan(listening, lan);
+        Self { loopback: on_loopback(listening).filter(|_| lan.is_empty()), lan, protocols }
     }
 
     /// All of them, those of the protocol that every client speaks first.
     pub(crate) fn all(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(Found::urls)
+        self.protocols.iter().flat_map(|&protocol| self.of(protocol))
     }
 
-    /// How many there are for other machines, by one protocol.
-    fn on_lan(&self) -> usize {
-        self.0.iter().map(|found| found.lan.len()).max().unwrap_or_default()
-    }
-}
-
-impl Found {
-    fn new(protocol: Protocol, listening: &[SocketAddr], lan: &[IpAddr]) -> Self {
-        let lan = on_lan(listening, lan);
-        Self { protocol, loopback: on_loopback(listening).filter(|_| lan.is_empty()), lan }
-    }
-
-    fn urls(&self) -> impl Iterator<Item = String> {
+    fn of(&self, protocol: Protocol) -> impl Iterator<Item = String> {
         let addresses = self.lan.iter().chain(&self.loopback);
-        addresses.map(|address| format!("{}://{address}/announce", self.protocol.scheme()))
+        addresses.map(move |address| format!("{}://{address}/announce", protocol.scheme()))
     }
 }
 
@@ -126,11 +110,11 @@ impl Display for Welcome<'_> {
             }
             writeln!(f)?;
         }
-        match self.urls.on_lan() {
-            0 if self.loopback_only => {
+        match &*self.urls.lan {
+            [] if self.loopback_only => {
                 writeln!(f, "The tracker listens on a loopback address: only clients on this machine can use it, by")?;
             }
-            0 => {
+            [] => {
                 writeln!(
                     f,
                     "This machine has no address on a LAN (only loopback, link-local, container or tunnel ones), so there \
@@ -138,16 +122,18 @@ impl Display for Welcome<'_> {
                 )?;
                 writeln!(f, "Clients on this machine can use")?;
             }
-            1 => writeln!(f, "The announce URL to put into torrents:")?,
-            _ => writeln!(f, "The announce URLs, each by another address of this machine; the first suits most:")?,
+            [_] => writeln!(f, "The announce URL to put into torrents:")?,
+            [_, ..] => {
+                writeln!(f, "The announce URLs, each by another address of this machine; the first suits most:")?
+            }
         }
-        for found in &self.urls.0 {
-            if found.protocol == Protocol::Udp {
+        for &protocol in self.urls.protocols {
+            if protocol == Protocol::Udp {
                 writeln!(f, "The same over UDP, which is cheaper for all and not known to every client:")?;
             }
-            found.urls().try_for_each(|url| writeln!(f, "    {url}"))?;
+            self.urls.of(protocol).try_for_each(|url| writeln!(f, "    {url}"))?;
         }
-        if self.urls.on_lan() > 0 {
+        if !self.urls.lan.is_empty() {
             writeln!(f, "If other machines cannot reach it, see `tracker --firewall`.")?;
         }
         writeln!(f, "Ctrl-C stops the tracker.")
@@ -156,17 +142,16 @@ impl Display for Welcome<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Debug;
-    use std::str::FromStr;
-
     use super::*;
 
     fn urls(listening: &[&str], lan: &[&str]) -> AnnounceUrls {
-        AnnounceUrls::new(&[(Protocol::Http, parse(listening))], &parse(lan))
+        urls_of(Protocol::served(false), listening, lan)
     }
 
-    fn parse<T: FromStr<Err: Debug>>(addresses: &[&str]) -> Vec<T> {
-        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    fn urls_of(protocols: &'static [Protocol], listening: &[&str], lan: &[&str]) -> AnnounceUrls {
+        let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
+        let lan: Vec<_> = lan.iter().map(|address| address.parse().unwrap()).collect();
+        AnnounceUrls::new(&listening, protocols, &lan)
     }
 
     #[test]
@@ -190,7 +175,7 @@ mod tests {
         ] {
             let urls = urls(listening, &lan);
             assert_eq!(urls.all().collect::<Vec<_>>(), expected, "{listening:?}");
-            assert_eq!(urls.0[0].loopback, None);
+            assert_eq!(urls.loopback, None);
         }
     }
 
@@ -202,7 +187,7 @@ mod tests {
             (&["127.0.0.1:4000"], "http://127.0.0.1:4000/announce"),
         ] {
             let urls = urls(listening, &[]);
-            assert_eq!(urls.on_lan(), 0);
+            assert_eq!(urls.lan, []);
             assert_eq!(urls.all().collect::<Vec<_>>(), [expected]);
         }
         let loopback = urls(&["127.0.0.1:4000"], &["192.168.1.5"]);
@@ -211,10 +196,7 @@ mod tests {
 
     #[test]
     fn udp_has_the_same_urls_with_its_own_scheme() {
-        let listening: Vec<SocketAddr> = parse(&["0.0.0.0:6969", "[::]:6969"]);
-        let both = [(Protocol::Http, listening.clone()), (Protocol::Udp, listening)];
-        let lan: Vec<IpAddr> = parse(&["192.168.1.5", "fd77::1"]);
-        let urls = AnnounceUrls::new(&both, &lan);
+        let urls = urls_of(Protocol::served(true), &["0.0.0.0:6969", "[::]:6969"], &["192.168.1.5", "fd77::1"]);
         assert_eq!(
             urls.all().collect::<Vec<_>>(),
             [
@@ -228,18 +210,6 @@ mod tests {
         let (http, udp) = text.split_once("over UDP").unwrap();
         assert_eq!((http.matches("http://").count(), http.matches("udp://").count()), (2, 0), "{text}");
         assert_eq!((udp.matches("http://").count(), udp.matches("udp://").count()), (0, 2), "{text}");
-    }
-
-    #[test]
-    fn a_protocol_has_the_urls_of_its_own_addresses() {
-        let listening: Vec<SocketAddr> = parse(&["0.0.0.0:6969", "[::]:6969"]);
-        let lan: Vec<IpAddr> = parse(&["192.168.1.5", "fd77::1"]);
-        let udp = listening[..1].to_vec();
-        let urls = AnnounceUrls::new(&[(Protocol::Http, listening), (Protocol::Udp, udp)], &lan);
-        assert_eq!(
-            urls.all().collect::<Vec<_>>(),
-            ["http://192.168.1.5:6969/announce", "http://[fd77::1]:6969/announce", "udp://192.168.1.5:6969/announce",]
-        );
     }
 
     #[test]

@@ -1,0 +1,28 @@
+//! The dashboard in a real browser: Chromium, headless, driven through chromedriver.
+//!
+//! The tracker, the browsers and the BitTorrent clients each run on a host of their own: a network namespace on a bridge that
+//! leads nowhere else, made and removed by the test. This needs root and the Debian packages that `.ci/install-clients`
+//! installs; and axe-core, an accessibility checker, which `.ci/install-axe` puts into `target`:
+//!
+//! ```text
+//! cargo test -p tracker --test browser -- --ignored
+//! ```
+//!
+//! With `SCREENSHOTS=1` it also writes the pictures in docs/images, which takes some minutes.
+
+mod accessibility;
+mod axe;
+mod browser;
+mod classroom;
+mod pictures;
+mod safety;
+mod story;
+#[expect(dead_code, reason = "the tests with real clients use more of it")]
+#[path = "../support/mod.rs"]
+mod support;
+mod tracker;
+mod without_scripts;
+
+/// What is needed besides what is tested.
+const PROGRAMS: [&str; 7] =
+    ["ip", "setpriv", "sha256sum", "chromium", "chromedriver", "qbittorrent-nox", "transmission-daemon"];

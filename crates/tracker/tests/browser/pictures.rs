@@ -1,0 +1,61 @@
+//! The pictures of docs/images, which the README shows.
+
+use std::env;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::PROGRAMS;
+use crate::browser::{Browser, Screen, Theme};
+use crate::classroom::Classroom;
+use crate::support::network::Lan;
+use crate::tracker::Tracker;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/images");
+
+/// How long the lesson lasts before it is pictured: most of what a plot of ten minutes shows.
+const LESSON: Duration = Duration::from_secs(420);
+
+/// Bytes of a picture at most: they are read over slow lines, and stay in the repository for ever.
+const MOST_BYTES: u64 = 200_000;
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs; works with SCREENSHOTS=1 only"]
+fn pictures_for_the_readme() {
+    if env::var_os("SCREENSHOTS").is_none() {
+        return;
+    }
+    let lan = Lan::new("pictures", &PROGRAMS);
+    let machine = lan.host("tracker");
+    let (torrents, share) = (machine.make_folder("torrents"), machine.make_folder("share"));
+    let mut classroom = Classroom::new(&lan, &torrents, &share);
+    let tracker = Tracker::start_with(&machine, &["--torrents", &torrents.display().to_string()]);
+    let page = Browser::start(&lan.host("operator"));
+    page.open(tracker.operator_url());
+    let begin = Instant::now();
+    while begin.elapsed() < LESSON {
+        // They come in during the first half.
+        classroom.announce(&tracker, begin.elapsed().as_secs_f64() / LESSON.as_secs_f64() * 2.0);
+        // Not a wait for anything: a plot of a lesson needs one that lasts.
+        thread::sleep(Duration::from_secs(3));
+    }
+
+    for (file, screen, theme) in [
+        ("light", Screen::Desktop, Theme::Light),
+        ("dark", Screen::Desktop, Theme::Dark),
+        ("phone", Screen::Phone, Theme::Light),
+    ] {
+        page.look_with(screen, theme);
+        for (name, path) in tracker.pages(classroom.main_torrent()) {
+            if name == "not found" {
+                continue;
+            }
+            page.open(&tracker.page(&path));
+            page.wait_for_text("nav.tabs", "Overview");
+            let picture = Path::new(FOLDER).join(format!("{name}-{file}.png"));
+            page.picture(&picture);
+            let bytes = picture.metadata().expect("a picture was written").len();
+            assert!(bytes <= MOST_BYTES, "{} has {bytes} bytes", picture.display());
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is shown where scripts are off.
+
+use crate::PROGRAMS;
+use crate::browser::Browser;
+use crate::classroom::Classroom;
+use crate::support::network::Lan;
+use crate::tracker::Tracker;
+
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn pages_show_the_state_without_scripts() {
+    let lan = Lan::new("scriptless", &PROGRAMS);
+    let machine = lan.host("tracker");
+    let torrents = machine.make_folder("torrents");
+    let mut classroom = Classroom::new(&lan, &torrents, &machine.make_folder("share"));
+    let tracker = Tracker::start_with(&machine, &["--torrents", &torrents.display().to_string()]);
+    classroom.announce(&tracker, 1.0);
+    let page = Browser::start(&lan.host("operator"));
+    page.run_scripts(false);
+    page.open(tracker.operator_url());
+
+    let expected = [
+        ("overview", "#door", "The tracker is running"),
+        ("overview", "#urls", &tracker.announce_url()),
+        ("overview", "#attention", "Chemistry films.mkv"),
+        ("overview", "#active", "lab-image-2026-11.img"),
+        ("overview", "#lines", "qBittorrent"),
+        ("torrents", "#torrents", "Field recordings.flac"),
+        ("torrent", "h1", "lab-image-2026-11.img"),
+        ("torrent", "#peers", "10.77.0.101:40000"),
+        ("torrent", "#files", "1.4 GB"),
+        ("make", "#entries", "lab-image-2026-11.img"),
+        ("log", "#lines", "peer joined"),
+        ("not found", "main", "torrent"),
+    ];
+    for (name, path) in tracker.pages(classroom.main_torrent()) {
+        page.open(&tracker.page(&path));
+        assert_eq!(page.seen("noscript p").unwrap(), 1, "{name} says that it stands still");
+        assert_eq!(page.seen(".needs-script").unwrap(), 0, "{name} offers what does not work");
+        let mut looked = 0;
+        for (_, selector, wanted) in expected.iter().filter(|(page, ..)| *page == name) {
+            page.wait_for_text(selector, wanted);
+            looked += 1;
+        }
+        assert!(looked > 0, "nothing is expected of {name}");
+    }
+
+    // The numbers are in the page, and the plot is drawn.
+    page.open(&tracker.page("/"));
+    let numbers = page.text("#numbers").unwrap();
+    let counts = tracker.api("/api/v1/status");
+    for (name, value) in [("Seeders", &counts["seeders"]), ("Leechers", &counts["leechers"])] {
+        assert!(numbers.contains(&format!("{name}\n{value}")), "{name} should be {value}: {numbers}");
+    }
+    assert!(page.seen("#plot-peers svg").unwrap() > 0);
+
+    // Forms and links work as they are.
+    page.open(&tracker.page("/torrents"));
+    page.type_into("#search", "blender");
+    page.click("form.filters button[type=submit]");
+    page.wait_for_text("#found", "1");
+    page.wait_for_text("#torrents", "Blender course, lesson 3.zip");
+    assert!(!page.text("#torrents").unwrap().contains("Field recordings"));
+}
