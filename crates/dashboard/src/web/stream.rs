@@ -50,7 +50,7 @@ const RETRY_MS: u32 = 2000;
 #[derive(Debug)]
 pub(super) struct Streams {
     places: Arc<Semaphore>,
-    status: Shared<tracker_core::Instant>,
+    status: Shared<(tracker_core::Instant, DoorState)>,
     makings: Shared<u64>,
 }
 
@@ -255,7 +255,7 @@ impl Viewer {
         let streams = &self.dashboard.0.streams;
         match news {
             News::Status => {
-                let version = *self.ticks.borrow_and_update();
+                let version = (*self.ticks.borrow_and_update(), self.door.borrow().clone());
                 streams.status.of(version, || event("status", &Status::of(&self.dashboard)))
             }
             News::Tracker => event("tracker", &Tracker::from(self.door.borrow_and_update().clone())),

@@ -121,6 +121,9 @@ async fn a_torrent_is_registered_offered_and_removed() {
     assert_eq!(metainfo.trackers().concat(), urls);
 
     assert_eq!(fixture.delete(&location).await.status, StatusCode::NO_CONTENT);
+    fs::remove_dir_all(fixture.folder.path().join("torrents")).unwrap();
+    let unwritten = fixture.post("/api/v1/torrents", bytes).await.problem(StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(unwritten.starts_with("cannot write it into the folder of torrents: "), "{unwritten}");
     fixture.delete(&location).await.problem(StatusCode::NOT_FOUND);
     fixture.get(&location).await.problem(StatusCode::NOT_FOUND);
 }

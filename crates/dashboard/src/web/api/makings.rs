@@ -120,6 +120,7 @@ pub(super) async fn makings(State(dashboard): State<Dashboard>) -> Result<Json<M
         (status = 404, description = "There is no such file or folder, or no share folder at all", body = Problem),
         (status = 422, description = "Something is missing", body = Problem),
         (status = 429, description = "Too many wait already", body = Problem),
+        (status = 500, description = "The system does not let it begin", body = Problem),
     )
 )]
 pub(super) async fn make(
@@ -131,7 +132,8 @@ pub(super) async fn make(
     let making = blocking(move || maker.make(&path, private, &announce_urls)).await?;
     let making = making.map_err(|error| match error {
         MakeError::Share(error) => share::problem(&error),
-        error => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+        MakeError::TooMany { .. } => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+        MakeError::Thread(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     })?;
     let location = [(LOCATION, format!("{ROOT}/makings/{}", making.id))];
     Ok((StatusCode::CREATED, location, Json(Making::from(making))))

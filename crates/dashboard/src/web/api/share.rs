@@ -49,7 +49,7 @@ pub(super) fn problem(error: &ShareError) -> Problem {
     let status = match error {
         ShareError::NotFound => StatusCode::NOT_FOUND,
         ShareError::Outside => StatusCode::BAD_REQUEST,
-        _ => StatusCode::FORBIDDEN,
+        ShareError::Read(_) => StatusCode::FORBIDDEN,
     };
     Problem::new(status, error.to_string())
 }

@@ -19,7 +19,7 @@ use super::{ROOT, rounded};
 use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
-use crate::{DoorState, KnownTorrent, RemoveError, TorrentRow};
+use crate::{DoorState, KnownTorrent, RegisterError, RemoveError, TorrentRow};
 
 /// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
 /// terabyte has seldom more than 2 MB.
@@ -323,6 +323,8 @@ async fn torrents(
         (status = 403, description = "Not for those who only look", body = Problem),
         (status = 413, description = "It is too large", body = Problem),
         (status = 422, description = "It is no torrent that the tracker can take", body = Problem),
+        (status = 500, description = "It cannot be written into the folder of torrents", body = Problem),
+        (status = 507, description = "There are too many already", body = Problem),
     )
 )]
 async fn register(
@@ -332,11 +334,20 @@ async fn register(
 ) -> Result<impl IntoResponse, Problem> {
     let library = dashboard.config().library.clone();
     let registered = blocking(move || library.register(&torrent)).await?;
-    let registered =
-        registered.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?.info_hash;
+    let registered = registered.map_err(|error| unregistered(&error))?.info_hash;
     let details = TorrentDetails::of(&registered, &dashboard).ok_or_else(unknown)?;
     let location = [(LOCATION, format!("{ROOT}/torrents/{registered}"))];
     Ok((StatusCode::CREATED, location, Json(details)))
+}
+
+fn unregistered(error: &RegisterError) -> Problem {
+    let status = match error {
+        RegisterError::Parse(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        RegisterError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        RegisterError::TooMany { .. } | RegisterError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        RegisterError::Write(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Problem::new(status, error.to_string())
 }
 
 /// One torrent.
