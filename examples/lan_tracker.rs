@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tracker_core::{Access, Config, Shards};
-use tracker_host::{Addresses, BindError, Clock, PortHolder, all_addresses, expire_swarms, host_name};
+use tracker_host::{Addresses, BindError, Clock, PortHolder, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
         maker: share.clone().map(|share| Maker::new(share, library.clone())),
         digests: share.map(|share| Digests::new(share, library.clone())),
         library,
-        host_names: host_name().into_iter().flat_map(|name| [format!("{name}.local"), name]).collect(),
+        host_names: host_names(),
         only_known: false,
     });
     let people = dashboard::Server::bind(&all_addresses(PEOPLE), dashboard.clone());

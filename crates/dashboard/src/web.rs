@@ -53,13 +53,24 @@ pub struct DashboardConfig {
     pub maker: Option<Maker>,
     /// What computes SHA-256, if there is a share folder.
     pub digests: Option<Digests>,
-    /// Names and addresses under which this machine is reached, beside its addresses: for the check of the `Host` header.
+    /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are
+    /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right.
     pub host_names: Vec<String>,
     /// Whether only torrents of the library are served.
     pub only_known: bool,
 }
 
 /// The dashboard of a tracker. Cheap to clone; all clones are one.
+///
+/// Whoever the tracker's [access policy](tracker_core::Config::access) admits may look. To change something (stop and start
+/// the tracker, make, register and remove torrents) one has to come over loopback, or to know the [`token`](Self::token):
+/// opened by the [URL](Self::url) that has it, a browser keeps it in a strict cookie; a program sends it as
+/// `Authorization: Bearer TOKEN`. Pages of other sites can do nothing in their readers' names.
+///
+/// **Behind a proxy on the same machine** everybody comes over loopback. Requests with `Forwarded`, `X-Forwarded-For`,
+/// `X-Real-IP` or `Via`, or for a host other than loopback, need the token nevertheless. A proxy that adds none of these headers
+/// and asks for `127.0.0.1` itself makes an operator of everybody. The access policy sees the proxy only, so that it must
+/// decide itself whom it serves.
 #[derive(Debug, Clone)]
 pub struct Dashboard(Arc<Inner>);
 

@@ -4,7 +4,7 @@
 //! protocol they speak:
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
-//! - [`Addresses`] are those by which other machines reach this one, and [`host_name`] is what they may call it;
+//! - [`Addresses`] are those by which other machines reach this one, and [`host_names`] are what they may call it;
 //! - [`bind`] takes the ports of a server, the same way for every protocol, [`PortHolder`] tells which program has one that
 //!   cannot be taken, and [`Seldom`] keeps a server's log short.
 //!
@@ -35,7 +35,7 @@ mod bind;
 mod clock;
 mod expiry;
 mod gateways;
-mod host_name;
+mod host_names;
 mod interface;
 mod port_holder;
 mod seldom;
@@ -44,6 +44,6 @@ pub use addresses::Addresses;
 pub use bind::{BindError, Transport, all_addresses, bind};
 pub use clock::Clock;
 pub use expiry::expire_swarms;
-pub use host_name::host_name;
+pub use host_names::host_names;
 pub use port_holder::PortHolder;
 pub use seldom::Seldom;

@@ -17,7 +17,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tracker_core::{Config, Shards};
-use tracker_host::{Addresses, Clock, expire_swarms, host_name};
+use tracker_host::{Addresses, Clock, expire_swarms, host_names};
 
 use crate::allow::Allow;
 use crate::bind_advice::dashboard_advice;
@@ -103,7 +103,7 @@ impl Tracker {
                 library: library.clone(),
                 maker: share.clone().map(|share| Maker::new(share, library.clone())),
                 digests: share.map(|share| Digests::new(share, library.clone())),
-                host_names: host_names(&settings),
+                host_names: settings.host_name.iter().map(|name| name.0.clone()).chain(host_names()).collect(),
                 only_known: settings.only_known,
             });
             let listen: Vec<_> = settings.dashboard_listen.iter().map(|listen| listen.0).collect();
@@ -232,12 +232,6 @@ fn of_dashboard(ended: Result<io::Result<()>, JoinError>) -> anyhow::Result<()> 
 fn open_share(folder: PathBuf) -> anyhow::Result<Share> {
     let cannot_open = format!("cannot open the folder to share {}", folder.display());
     Share::open(folder).context(cannot_open)
-}
-
-/// Those that were given, and what the machine calls itself.
-fn host_names(settings: &Settings) -> Vec<String> {
-    let own = host_name().into_iter().flat_map(|name| [format!("{name}.local"), name]);
-    settings.host_name.iter().map(|name| name.0.clone()).chain(own).collect()
 }
 
 /// Tells the operator, in the form he asked for, where browsers and clients find the tracker.
