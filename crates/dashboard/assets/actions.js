@@ -26,19 +26,25 @@ async function act(button) {
     error = await ask(post ? "POST" : "DELETE", post ?? remove);
   }
   button.removeAttribute("aria-disabled");
-  if (error) {
-    tell(error);
-  } else if (then) {
+  if (then && !error) {
     location.assign(then);
     return;
+  }
+  await refresh();
+  if (error) {
+    if (!isTold(error)) tell(error);
   } else if (make !== undefined) {
     document.getElementById("makings").scrollIntoView({ block: "nearest" });
   } else if (done) {
     say(done);
   }
-  await refresh();
   // The button may be gone: the next place to go on from is where it was.
   if (!button.isConnected && document.activeElement === document.body) document.querySelector(".door .button")?.focus();
+}
+
+/** Whether the page says so itself by now. */
+function isTold(error) {
+  return [...document.querySelectorAll(".problem")].some((problem) => problem.textContent.toLowerCase() === error.toLowerCase());
 }
 
 /** Sends a request, and returns what is the matter with it, if anything. */

@@ -56,7 +56,7 @@ function connect() {
     found();
     show(JSON.parse(data));
   });
-  on("tracker", refresh);
+  on("tracker", () => refresh());
   on("torrents", () => soon(1000));
   on("making", () => document.querySelector("[data-region='making']") && soon(300));
   on("log", () => {

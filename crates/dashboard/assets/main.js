@@ -8,12 +8,24 @@ import { watchLinks } from "./refresh.js";
 import { watchTimes } from "./times.js";
 
 watchTheme();
+watchCodes();
 watchTimes();
 watchLinks();
 watchCopying();
 watchActions();
 watchPlots();
 watchEvents();
+
+/** An open QR code closes when something else is done. */
+function watchCodes() {
+  const close = (except) => {
+    for (const code of document.querySelectorAll("details.qr[open]")) {
+      if (code !== except) code.open = false;
+    }
+  };
+  document.addEventListener("click", (event) => close(event.target.closest("details.qr")));
+  document.addEventListener("keydown", (event) => event.key === "Escape" && close(null));
+}
 
 function watchTheme() {
   const root = document.documentElement;

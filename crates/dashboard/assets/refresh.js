@@ -8,9 +8,12 @@ export const held = new Set();
 
 let running = null;
 let again = false;
+let wanted = false;
 
-/** Brings all regions up to date. Calls while it works become one more round after it. */
-export function refresh() {
+/** Brings all regions up to date, those that are held only if somebody asked for something else to be shown. Calls while it
+    works become one more round after it. */
+export function refresh({ asked = false } = {}) {
+  wanted ||= asked;
   if (running) {
     again = true;
     return running;
@@ -30,6 +33,8 @@ export function refresh() {
 
 async function round() {
   const url = location.href;
+  const asked = wanted;
+  wanted = false;
   let response;
   let html;
   try {
@@ -41,6 +46,7 @@ async function round() {
   }
   if (url !== location.href) {
     again = true;
+    wanted ||= asked;
     return;
   }
   const page = new DOMParser().parseFromString(html, "text/html");
@@ -54,7 +60,7 @@ async function round() {
   localize(page);
   for (const region of document.querySelectorAll("[data-region]")) {
     const newer = page.getElementById(region.id);
-    if (newer && !held.has(region.dataset.region)) morph(region, newer);
+    if (newer && (asked || !held.has(region.dataset.region))) morph(region, newer);
   }
   document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
 }
@@ -84,9 +90,9 @@ export function watchLinks() {
     if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     history.pushState(null, "", link.href);
-    refresh().then(fillFilters);
+    refresh({ asked: true }).then(fillFilters);
   });
-  addEventListener("popstate", () => refresh().then(fillFilters));
+  addEventListener("popstate", () => refresh({ asked: true }).then(fillFilters));
   for (const form of document.querySelectorAll("form[data-in-place]")) {
     let timer;
     const filter = () => {
@@ -96,7 +102,7 @@ export function watchLinks() {
         if (!value) query.delete(name);
       }
       history.replaceState(null, "", query.size ? `${form.action}?${query}` : form.action);
-      refresh();
+      refresh({ asked: true });
     };
     form.addEventListener("input", () => {
       clearTimeout(timer);

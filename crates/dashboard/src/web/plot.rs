@@ -371,6 +371,15 @@ fn draw_into(
             chart.draw_series([Circle::new(*last, 3 * FINENESS, line.kind.color.filled())])?;
         }
     }
+    if theme != Theme::Page {
+        // There is nothing around it that would say what is what.
+        let (left, below) = (((plot.left() + 12) * FINENESS) as i32, ((BELOW - 8) * FINENESS) as i32);
+        for (row, line) in values.lines.iter().enumerate() {
+            let top = (ABOVE + 6 + 18 * row as u32) * FINENESS;
+            root.draw(&Text::new(line.kind.name, (left, top as i32), label.color(&line.kind.color)))?;
+        }
+        root.draw(&Text::new("UTC", ((12 * FINENESS) as i32, size.1 as i32 - below), label.clone()))?;
+    }
     if values.times.is_empty() {
         let (width, height) = (size.0 as i32, size.1 as i32);
         let middle = (width + (plot.left() * FINENESS) as i32 - (RIGHT * FINENESS) as i32) / 2;
@@ -504,7 +513,7 @@ mod tests {
         let svg = draw(Plot::Rate, &values, AXIS, Theme::Light, Shape::Wide);
         assert!(svg.contains("data-tick=\"1763992680\">13:58<"), "{svg}");
         assert!(!svg.contains('@'));
-        assert!(svg.contains("1 MB/s"));
+        assert!(svg.contains("1 MB/s") && svg.contains("\nTransfer rate\n") && svg.contains("\nUTC\n"), "{svg}");
         assert!(!svg.contains("style="));
     }
 

@@ -120,7 +120,7 @@ async fn the_overview_tells_what_the_door_is_at() {
     fixture.door.open().await.unwrap();
     let html = page(&fixture, OPERATOR, "/").await;
     assert!(html.contains("The tracker is running"));
-    assert!(html.contains("Port 6969, TCP and UDP"), "{html}");
+    assert!(html.contains("6969, TCP and UDP"), "{html}");
     assert!(html.contains("data-copy=\"http://192.168.1.1:6969/announce\""));
     assert!(html.contains("/qr.svg?announce=1"));
 }

@@ -60,15 +60,19 @@ impl Lines {
                 let known = dashboard.0.config.library.get(&info_hash);
                 Label::new(&info_hash, known.as_ref().map(|known| &*known.name))
             });
+            // Its name is the text of its link already.
+            let said = |(name, value): &(&str, String)| {
+                *name == "name" && torrent.as_ref().is_some_and(|torrent| torrent.text == *value)
+            };
             LineView {
                 id: entry.id,
                 at: shell.wall(entry.at, MomentStyle::Clock),
                 level,
                 class,
                 message: entry.message,
+                fields: entry.fields.into_iter().filter(|field| !said(field)).collect(),
                 torrent,
                 address: entry.address,
-                fields: entry.fields,
             }
         };
         Self { lines: entries.into_iter().rev().map(view).collect() }

@@ -168,10 +168,9 @@ fn door(shell: &Shell, state: DoorState) -> DoorView {
     }
 }
 
-/// The ports and their protocols: `Port 6969, TCP and UDP`.
+/// The ports and their protocols: `6969, TCP and UDP`.
 fn ports(addresses: &[SocketAddr], announce_urls: &[String]) -> String {
     let numbers: BTreeSet<_> = addresses.iter().map(SocketAddr::port).collect();
-    let noun = if numbers.len() == 1 { "Port" } else { "Ports" };
     let numbers: Vec<_> = numbers.iter().map(u16::to_string).collect();
     let speaks = |scheme: &str| announce_urls.iter().any(|url| url.starts_with(scheme));
     let protocols = match (speaks("http"), speaks("udp:")) {
@@ -180,7 +179,7 @@ fn ports(addresses: &[SocketAddr], announce_urls: &[String]) -> String {
         (false, true) => ", UDP",
         (false, false) => "",
     };
-    format!("{noun} {}{protocols}", numbers.join(", "))
+    format!("{}{protocols}", numbers.join(", "))
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,8 +218,8 @@ mod tests {
         let address = |text: &str| text.parse().unwrap();
         let addresses = [address("0.0.0.0:6969"), address("[::]:6969")];
         let urls = ["http://h:6969/announce".to_owned(), "udp://h:6969/announce".to_owned()];
-        assert_eq!(ports(&addresses, &urls), "Port 6969, TCP and UDP");
-        assert_eq!(ports(&addresses[..1], &urls[1..]), "Port 6969, UDP");
-        assert_eq!(ports(&[address("0.0.0.0:1"), address("0.0.0.0:2")], &urls[..1]), "Ports 1, 2, TCP");
+        assert_eq!(ports(&addresses, &urls), "6969, TCP and UDP");
+        assert_eq!(ports(&addresses[..1], &urls[1..]), "6969, UDP");
+        assert_eq!(ports(&[address("0.0.0.0:1"), address("0.0.0.0:2")], &urls[..1]), "1, 2, TCP");
     }
 }
