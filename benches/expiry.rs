@@ -1,10 +1,14 @@
 //! What it costs to let silent peers go, and how long others wait meanwhile: one call is one lock.
 
+use std::hint::black_box;
+use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
-use benches::{Embedder, name_of, request, shards};
+use benches::{Embedder, SHARDS, name_of, request, shards};
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use tracker_core::{Config, Instant, Memory};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tracker_core::{AnnounceRequest, Config, Instant, Memory, Peers, Shards};
 
 const PEERS: u32 = 1_000_000;
 
@@ -47,9 +51,89 @@ fn refresh(c: &mut Criterion) {
     }
 }
 
+/// The longest announce of those that fill a swarm, one peer each: now and then its arrays and its index grow.
+fn grow(c: &mut Criterion) {
+    const SWARM: u32 = 1 << 18;
+    for memory in [Memory::Full, Memory::Lean] {
+        let announces = || {
+            let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+            let announce = |peer| {
+                // All of one family, so that its arrays become as large as they may.
+                let request = AnnounceRequest { numwant: Some(0), ..request(0, 2 * peer) };
+                let start = StdInstant::now();
+                embedder.announce(Instant::ZERO, &request);
+                start.elapsed()
+            };
+            (0..SWARM).map(announce).collect::<Vec<_>>()
+        };
+        longest_and_all(c, &format!("grow to 262,144/{}", name_of(memory)), SWARM, |b, of| {
+            b.iter_custom(|iters| (0..iters).map(|_| of(&announces())).sum());
+        });
+    }
+}
+
+/// How long announces take while another thread lets a million peers go, of the same shards. Tells of the latencies too, since
+/// there is no criterion for quantiles.
+fn announce_beside_expiry(c: &mut Criterion) {
+    for (layout, swarms) in [("one swarm", 1), ("10,000 swarms", 10_000)] {
+        let name = format!("announce beside expiry of a million/{layout}");
+        let mut worst = Vec::new();
+        longest_and_all(c, &name, PEERS, |b, of| {
+            b.iter_custom(|iters| {
+                let run = |_| {
+                    let mut latencies = latencies_beside_expiry(swarms);
+                    latencies.sort_unstable();
+                    let time = of(&latencies);
+                    worst = latencies;
+                    time
+                };
+                (0..iters).map(run).sum()
+            });
+        });
+        for (name, below) in [("median", 0.5), ("99 %", 0.99), ("99.9 %", 0.999), ("99.99 %", 0.9999), ("all", 1.0)] {
+            let last = ((worst.len() as f64 * below) as usize).clamp(1, worst.len().max(1)) - 1;
+            println!(
+                "{layout}: {name} of {} announces within {:?}",
+                worst.len(),
+                worst.get(last).unwrap_or(&Duration::ZERO)
+            );
+        }
+    }
+}
+
+fn latencies_beside_expiry(swarms: u32) -> Vec<Duration> {
+    let (mut rng, mut peers) = (SmallRng::seed_from_u64(1), Peers::default());
+    let config = Config { max_peers_per_swarm: 2 * PEERS as usize, ..Config::default() };
+    let shards = Shards::new(config, SHARDS, &mut rng).expect("a valid configuration");
+    let mut announce = |now, peer: u32| {
+        let request = request(peer / 2 % swarms, peer);
+        _ = black_box(shards.announce(now, &mut rng, &request, &mut peers)).expect("within the limits");
+    };
+    (0..PEERS).for_each(|peer| announce(Instant::ZERO, peer));
+    thread::scope(|scope| {
+        let expiry = scope.spawn(|| {
+            while shards.next_expiry().is_some_and(|at| at <= LATE) {
+                shards.expire(LATE);
+                thread::yield_now();
+            }
+        });
+        let mut latencies = Vec::with_capacity(1 << 20);
+        // Some of those who stay, again and again.
+        for peer in (PEERS..PEERS + 1000).cycle() {
+            if expiry.is_finished() {
+                break;
+            }
+            let start = StdInstant::now();
+            announce(LATE, peer);
+            latencies.push(start.elapsed());
+        }
+        latencies
+    })
+}
+
 fn next_expiry(c: &mut Criterion) {
     let shards = shards(10_000, 10);
-    c.bench_function("next_expiry/10,000 swarms in 8 shards", |b| b.iter(|| shards.next_expiry()));
+    c.bench_function("next_expiry/10,000 swarms in 32 shards", |b| b.iter(|| shards.next_expiry()));
 }
 
 /// Benches the longest of the calls, which is how long an announce may wait, and all of them together.
@@ -88,5 +172,5 @@ fn calls_until_done(embedder: &mut Embedder, now: Instant) -> Vec<Duration> {
     calls
 }
 
-criterion_group!(benches, expire, refresh, next_expiry);
+criterion_group!(benches, expire, refresh, grow, announce_beside_expiry, next_expiry);
 criterion_main!(benches);

@@ -19,7 +19,7 @@ pub const NOW: Instant = Instant::from_secs(1000);
 pub const KEY: u32 = 0xE0B5_5AB7;
 
 /// As many shards as the `tracker` binary has with two threads.
-const SHARDS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+pub const SHARDS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// How many requests a bench repeats: enough that the peers in question are not all in the fastest cache.
 const SAMPLE: usize = 4096;

@@ -48,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
         update_events: false,
         ..Config::default()
     };
+    // Threads seldom meet at one of 16 shards, on the machines of a LAN; `tracker` makes 16 for each thread.
     let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).expect("16 is not 0"), &mut rand::rng())?);
 
     // The adapters: HTTP and UDP, on the same port number. All share the swarms, and the clock.
@@ -95,8 +96,12 @@ async fn main() -> anyhow::Result<()> {
     println!("Ctrl-C stops the tracker.");
 
     // Silent peers go when they are due.
-    tokio::spawn(expire_swarms(shards, clock));
-    people.run(async { _ = tokio::signal::ctrl_c().await }).await?;
+    let expiry = tokio::spawn(expire_swarms(shards, clock));
+    // All stops at Ctrl-C, and when one part fails.
+    tokio::select! {
+        served = people.run(async { _ = tokio::signal::ctrl_c().await }) => served?,
+        ended = expiry => ended.context("silent peers cannot be dropped any more")?,
+    }
     door.shut().await;
     observer.finish();
     Ok(())

@@ -3,6 +3,11 @@
 
 #[path = "../../crates/bencode/tests/common/invariants.rs"]
 mod bencode_invariants;
+// Private to tracker-http, and nothing but functions of bytes.
+#[path = "../../crates/tracker-http/src/head.rs"]
+mod head;
+#[path = "../../crates/tracker-http/src/head_invariants.rs"]
+mod head_invariants;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
 mod metainfo_invariants;
 #[path = "../../crates/tracker-udp/tests/packets/invariants.rs"]
@@ -30,6 +35,12 @@ pub fn metainfo_parse(input: &[u8]) {
 /// However a query reads, announce and scrape answer it in canonical bencode.
 pub fn announce_query(input: &[u8]) {
     query_invariants::announce_query(input);
+}
+
+/// Whatever comes over a connection, heads are known at their end, and those that are answered by hand are what hyper takes
+/// them for, one after the other.
+pub fn request_head(input: &[u8]) {
+    head_invariants::request_head(input);
 }
 
 /// Whatever clients do, the tracker does as the model does, and shards do as one tracker.

@@ -72,7 +72,9 @@ class Tracker:
 
 def _ours(*flags: str) -> Callable[[Place], Start]:
     def start(place: Place) -> Start:
-        return Start([str(place.installed.release / "tracker"), "--listen", place.address, *flags])
+        # As it does by default, but for the port.
+        listen = f"0.0.0.0:{place.port},[::]:{place.port}"
+        return Start([str(place.installed.release / "tracker"), "--listen", listen, *flags])
 
     return start
 

@@ -29,7 +29,7 @@ pub struct EventLog {
 
 impl EventLog {
     /// Events that should be able to wait to be logged, for
-    /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is about 170 bytes.
+    /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is 184 bytes.
     pub const MAX_PENDING_EVENTS: usize = 1 << 17;
 
     /// Begins to log the events of `shards`. `dropped_lines` counts the lines of the log that were dropped so far.

@@ -11,8 +11,6 @@ use crate::record::{Errors, Record};
 
 /// A thread that computes for this share of the time has no time left.
 const SATURATED: f64 = 0.9;
-/// One that computes for less than this share mostly waits.
-const BUSY: f64 = 0.6;
 
 /// The whole run.
 #[derive(Debug, Serialize)]
@@ -114,6 +112,8 @@ pub(crate) enum Bottleneck {
     Rate,
     /// The tracker and simulate-swarm both waited: for each other, or for the machine.
     Neither,
+    /// Not simulate-swarm; of the tracker nothing is known without --pid.
+    Unknown,
 }
 
 /// What a phase used besides what its record tells.
@@ -167,8 +167,8 @@ fn bottleneck(own_share: f64, tracker_share: Option<f64>, of_rate: Option<f64>) 
     match tracker_share {
         Some(share) if share >= SATURATED => Bottleneck::Tracker,
         _ if own_share >= SATURATED => Bottleneck::SimulateSwarm,
-        Some(share) if share < BUSY && own_share < BUSY => Bottleneck::Neither,
-        _ => Bottleneck::Tracker,
+        Some(_) => Bottleneck::Neither,
+        None => Bottleneck::Unknown,
     }
 }
 
@@ -221,10 +221,12 @@ mod tests {
     fn who_is_busy_is_the_bottleneck() {
         assert_eq!(bottleneck(0.5, Some(0.99), None), Bottleneck::Tracker);
         assert_eq!(bottleneck(0.95, Some(0.95), None), Bottleneck::Tracker);
-        assert_eq!(bottleneck(0.5, None, None), Bottleneck::Tracker);
+        assert_eq!(bottleneck(0.5, None, None), Bottleneck::Unknown);
+        assert_eq!(bottleneck(0.89, None, Some(0.5)), Bottleneck::Unknown);
         assert_eq!(bottleneck(0.95, Some(0.5), None), Bottleneck::SimulateSwarm);
         assert_eq!(bottleneck(0.95, None, Some(0.5)), Bottleneck::SimulateSwarm);
         assert_eq!(bottleneck(0.3, Some(0.4), None), Bottleneck::Neither);
+        assert_eq!(bottleneck(0.8, Some(0.8), None), Bottleneck::Neither);
         assert_eq!(bottleneck(0.1, Some(0.1), Some(0.999)), Bottleneck::Rate);
         assert_eq!(serde_json::to_string(&Bottleneck::SimulateSwarm).unwrap(), "\"simulate-swarm\"");
     }

@@ -91,6 +91,7 @@ fn bottleneck(phase: &PhaseReport) -> &'static str {
         Bottleneck::Rate => "the rate that was asked for",
         Bottleneck::Tracker => "the tracker",
         Bottleneck::Neither => "neither side: more --concurrency helps, or a machine that others leave alone",
+        Bottleneck::Unknown => "not simulate-swarm; --pid tells of the tracker",
         Bottleneck::SimulateSwarm => {
             "simulate-swarm: the tracker can do more than this rate shows; compare CPU per request instead"
         }

@@ -156,9 +156,11 @@ impl Flights {
             let from = sources.address(source);
             let id = self.ids.get(source as usize).copied().flatten();
             let id = id.filter(|id| now.saturating_duration_since(id.since) < ID_LIFE);
-            flight.is_connecting = id.is_none();
-            flight.sent = now;
-            flight.tries += 1;
+            if flight.send(id.is_none(), now) {
+                // The id has expired, or another request of this source has got one: the answer to what was sent before
+                // must not pass for the answer to this.
+                slot.generation = slot.generation.wrapping_add(1);
+            }
             let transaction = u32::from(index) << 16 | u32::from(slot.generation);
             let Some(ConnectionId { id, .. }) = id else {
                 socket.send(from, |out| packet::connect(out, transaction))?;
@@ -271,6 +273,17 @@ impl Flights {
     }
 }
 
+impl Flight {
+    /// Counts a packet, and tells whether it is sent in place of one of the other kind.
+    fn send(&mut self, is_connecting: bool, now: Instant) -> bool {
+        let is_other = self.tries > 0 && self.is_connecting != is_connecting;
+        self.is_connecting = is_connecting;
+        self.sent = now;
+        self.tries += 1;
+        is_other
+    }
+}
+
 /// Takes the answer to an announce or a scrape.
 fn answered(play: &mut Play<'_>, flight: &Flight, packet: &[u8], stride: usize, now: Instant) {
     let exchange = Exchange { since: flight.since.unwrap_or(flight.sent), now, bytes: packet.len() };
@@ -331,4 +344,24 @@ fn scrape_answer(packet: &[u8], torrents: usize) -> Option<impl Iterator<Item = 
 
 fn refusal(packet: &[u8]) -> NoAnswer {
     NoAnswer::Refused(String::from_utf8_lossy(&packet[HEAD..]).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_of_the_other_kind_is_known() {
+        let now = Instant::now();
+        let ask = Ask { moment: 0, number: 0, kind: Kind::Scrape(Vec::new()) };
+        let mut flight = Flight { ask, since: None, sent: now, tries: 0, is_connecting: false };
+        assert!(!flight.send(true, now), "the first");
+        assert!(!flight.send(true, now), "the same again");
+        assert!(flight.send(false, now), "somebody else has connected");
+        assert!(flight.send(true, now), "the id has expired");
+        assert_eq!(flight.tries, 4);
+        // Connected: the request proper begins.
+        flight.tries = 0;
+        assert!(!flight.send(false, now));
+    }
 }

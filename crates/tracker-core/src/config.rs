@@ -45,7 +45,8 @@ pub struct Config {
     pub swarm_timeout: Duration,
 
     /// Most swarms with peers. Defaults to 1,048,576; at most 2^31. One with a single peer takes about 210 bytes, or 140 in a
-    /// [lean](Memory::Lean) tracker.
+    /// [lean](Memory::Lean) tracker. They stand in arrays of 256: one that is empty is given back, so that of a flood that is
+    /// over no more stays than 26 KB for each swarm that is left.
     pub max_swarms: usize,
     /// Most swarms without peers that are remembered; then the one that is due first is forgotten. Defaults to 65,536, at
     /// most 2^30, of about 140 bytes each. [`Shards`](crate::Shards) share it out among them.
@@ -66,13 +67,16 @@ pub struct Config {
     /// Most info-hashes in one scrape. Defaults to 128; Transmission asks for up to 60.
     pub max_scrape_hashes: usize,
     /// Most events kept for [`Tracker::poll_event`](crate::Tracker::poll_event). Defaults to 0: nobody listens, and events
-    /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of about 170 bytes each.
+    /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of 184 bytes each.
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
     /// Whether it is an [event](crate::EventKind::PeerUpdated) that a peer announces again. Defaults to `true`. Whoever wants
     /// to know only who comes, completes and goes saves the many others by `false`: an announce costs as much then as when
     /// nobody listens.
     pub update_events: bool,
+    /// Most peers and swarms that one call of [`Tracker::expire`](crate::Tracker::expire) looks at, in each of the
+    /// [`Shards`](crate::Shards). Defaults to 2,000: a millisecond's work, so that announces do not wait. At most 2^31.
+    pub expire_batch: usize,
 
     /// How much is kept of each peer. Defaults to all there is to tell.
     pub memory: Memory,
@@ -114,6 +118,7 @@ impl Default for Config {
             max_scrape_hashes: 128,
             max_pending_events: 0,
             update_events: true,
+            expire_batch: 2000,
             memory: Memory::Full,
             access: Access::default(),
             torrents: Arc::default(),
@@ -151,6 +156,7 @@ impl Config {
             ("max_numwant", u64::from(self.max_numwant), 1, 1000),
             ("default_numwant", u64::from(self.default_numwant), 0, u64::from(self.max_numwant)),
             ("max_scrape_hashes", self.max_scrape_hashes as u64, 1, 1 << 16),
+            ("expire_batch", self.expire_batch as u64, 1, 1 << 31),
             ("max_pending_events", self.max_pending_events as u64, 0, 1 << 24),
             ("v4_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v4_prefix.into()), 0, 32),
             ("v6_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v6_prefix.into()), 0, 128),
@@ -299,6 +305,7 @@ mod tests {
             ("max_numwant", Config { max_numwant: 1001, ..base() }),
             ("default_numwant", Config { default_numwant: 201, ..base() }),
             ("max_peers", Config { max_peers: 0, ..base() }),
+            ("expire_batch", Config { expire_batch: 0, ..base() }),
             ("max_pending_events", Config { max_pending_events: usize::MAX, ..base() }),
             ("v6_prefix", Config { prefer_subnet: Some(SubnetPreference { v4_prefix: 24, v6_prefix: 129 }), ..base() }),
         ] {

@@ -132,10 +132,10 @@ impl Member {
     }
 
     /// The less, the longer it was silent; comparable within a tracker.
-    pub(crate) fn order_of_silence(&self, rules: &Rules, now: Instant) -> Instant {
+    pub(crate) fn order_of_silence(&self, rules: &Rules) -> Instant {
         match self.detail {
             Some(detail) => detail.last_seen,
-            None => rules.lifetimes.due_after(now, self.tail.mark).unwrap_or(now),
+            None => rules.lifetimes.due_after(rules.now, self.tail.mark).unwrap_or(rules.now),
         }
     }
 

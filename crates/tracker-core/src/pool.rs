@@ -24,9 +24,7 @@ pub(crate) struct Pool<E> {
     /// Of each entry; empty in a lean tracker.
     details: ThinVec<Detail>,
     /// Where the entries of each [`Class`] but the last end, and those of the next begin.
-    ends: [u32; 3],
-    /// How many of the entries are on the tracker's machine, and announced over loopback.
-    loopback: u32,
+    ends: Ends,
     rarity: Option<Box<Rarity>>,
 }
 
@@ -37,13 +35,18 @@ struct Rarity {
     sweep: Option<Sweep>,
 }
 
-/// What an entry is good for.
+/// What an entry is good for. Leechers stand before the others, and those that everybody can dial before those that not
+/// everybody can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// Downloading, and can be dialled by everybody.
+    /// Downloading on the tracker's machine, and announced over loopback: it may have the other family for some.
+    LeechingHere,
+    /// Downloading elsewhere, and can be dialled by everybody.
     Leeching,
     /// Not downloading, with something to give: seeders and partial seeds that can be dialled by everybody.
     Holding,
+    /// The same on the tracker's machine, and announced over loopback.
+    HoldingHere,
     /// In 169.254/16, where those in it can dial it.
     Nearby,
     /// Nobody can dial it.
@@ -56,9 +59,29 @@ impl Class {
         match entry.tail().state {
             _ if !address::is_dialable(ip, entry.port()) => Self::Hidden,
             _ if address::is_v4_link_local(ip) => Self::Nearby,
+            PeerState::Leecher if ip.is_loopback() => Self::LeechingHere,
             PeerState::Leecher => Self::Leeching,
+            PeerState::Seeder | PeerState::PartialSeed if ip.is_loopback() => Self::HoldingHere,
             PeerState::Seeder | PeerState::PartialSeed => Self::Holding,
         }
+    }
+}
+
+/// Positions between classes, in three bytes each: `Config::validate` bounds a swarm to fewer than 2^24 peers, and most swarms
+/// are so small that four bytes each would show.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends([[u8; 3]; Self::COUNT]);
+
+impl Ends {
+    const COUNT: usize = Class::Hidden as usize;
+
+    fn get(&self, class: usize) -> usize {
+        let [low, middle, high] = self.0[class];
+        u32::from_le_bytes([low, middle, high, 0]) as usize
+    }
+
+    fn set(&mut self, class: usize, end: usize) {
+        [self.0[class][0], self.0[class][1], self.0[class][2], _] = (end as u32).to_le_bytes();
     }
 }
 
@@ -81,7 +104,7 @@ impl Sweep {
 
 impl<E> Default for Pool<E> {
     fn default() -> Self {
-        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: [0; 3], loopback: 0, rarity: None }
+        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: Ends::default(), rarity: None }
     }
 }
 
@@ -98,14 +121,9 @@ impl<E: Entry> Pool<E> {
         self.entries[position]
     }
 
-    /// Whether there are peers that announced over loopback.
-    pub(crate) fn has_loopback(&self) -> bool {
-        self.loopback > 0
-    }
-
     /// Where the entries of a class stand.
     pub(crate) fn range(&self, class: Class) -> Range<usize> {
-        let end = |class: usize| self.ends.get(class).map_or(self.entries.len(), |&end| end as usize);
+        let end = |class: usize| if class < Ends::COUNT { self.ends.get(class) } else { self.entries.len() };
         let class = class as usize;
         (if class == 0 { 0 } else { end(class - 1) })..end(class)
     }
@@ -143,7 +161,6 @@ impl<E: Entry> Pool<E> {
             self.entries.reserve_exact(step(self.len()));
         }
         self.entries.push(entry);
-        self.loopback += u32::from(member.ip.is_loopback());
         if let Some(detail) = member.detail {
             if self.details.len() == self.details.capacity() {
                 self.details.reserve_exact(step(self.details.len()));
@@ -155,10 +172,10 @@ impl<E: Entry> Pool<E> {
         }
         // The first of each later class makes room at its end.
         let mut hole = self.entries.len() - 1;
-        for later in (class..self.ends.len()).rev() {
-            let first = self.ends[later] as usize;
+        for later in (class..Ends::COUNT).rev() {
+            let first = self.ends.get(later);
             self.swap(rules, first, hole);
-            self.ends[later] += 1;
+            self.ends.set(later, first + 1);
             hole = first;
         }
         self.fit_index(rules);
@@ -167,14 +184,13 @@ impl<E: Entry> Pool<E> {
 
     pub(crate) fn remove(&mut self, rules: &Rules, position: usize) -> Member {
         let removed = self.member(position);
-        self.loopback -= u32::from(removed.ip.is_loopback());
         let class = Class::of(self.entries[position]) as usize;
         // The last of each class, from that of the removed one on, fills the hole before it.
         let mut hole = position;
-        for later in class..self.ends.len() {
-            let last = self.ends[later] as usize - 1;
+        for later in class..Ends::COUNT {
+            let last = self.ends.get(later) - 1;
             self.swap(rules, hole, last);
-            self.ends[later] -= 1;
+            self.ends.set(later, last);
             hole = last;
         }
         let last = self.entries.len() - 1;
@@ -203,16 +219,17 @@ impl<E: Entry> Pool<E> {
     }
 
     /// The look for peers that are due that was interrupted, or a new one.
-    pub(crate) fn resume_sweep(&mut self, now: Instant) -> Sweep {
+    pub(crate) fn resume_sweep(&mut self, rules: &Rules) -> Sweep {
         let interrupted = self.rarity.as_mut().and_then(|rarity| rarity.sweep.take());
-        interrupted.unwrap_or(Sweep { began: now, left: self.len(), next: None })
+        let sweep = interrupted.unwrap_or(Sweep { began: rules.now, left: self.len(), next: None });
+        // More than were left to look at may have gone since.
+        Sweep { left: sweep.left.min(self.len()), ..sweep }
     }
 
     /// Removes peers that are due. Looks at `budget` peers at most, and takes those it looks at from it.
     pub(crate) fn sweep(
         &mut self,
         rules: &Rules,
-        now: Instant,
         sweep: &mut Sweep,
         budget: &mut usize,
         mut expired: impl FnMut(&Member),
@@ -220,7 +237,7 @@ impl<E: Entry> Pool<E> {
         while sweep.left > 0 && *budget > 0 {
             *budget -= 1;
             sweep.left -= 1;
-            match self.due_after(rules, now, sweep.left) {
+            match self.due(rules, sweep.left) {
                 None => expired(&self.remove(rules, sweep.left)),
                 Some(due) => sweep.see(due),
             }
@@ -246,13 +263,14 @@ impl<E: Entry> Pool<E> {
             self.details = details;
         }
         self.fit_index(rules);
+        self.rarity.take_if(|rarity| rarity.index.is_none() && rarity.sweep.is_none());
     }
 
-    /// When a peer is due, if that is later than `now`.
-    fn due_after(&self, rules: &Rules, now: Instant, position: usize) -> Option<Instant> {
+    /// When a peer is due, if it is not yet.
+    fn due(&self, rules: &Rules, position: usize) -> Option<Instant> {
         match self.detail(position) {
-            Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&expires| expires > now),
-            None => rules.lifetimes.due_after(now, self.entries[position].tail().mark),
+            Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&expires| expires > rules.now),
+            None => rules.lifetimes.due_after(rules.now, self.entries[position].tail().mark),
         }
     }
 
@@ -270,7 +288,7 @@ impl<E: Entry> Pool<E> {
             && (a + 1..=b).contains(&sweep.left)
         {
             // The sweep will not come to the one that goes up, so it is looked at now.
-            sweep.see(self.due_after(rules, sweep.began, a).unwrap_or(sweep.began));
+            sweep.see(self.due(rules, a).unwrap_or(sweep.began));
             self.interrupt_sweep(sweep);
         }
         self.entries.swap(a, b);
@@ -299,8 +317,6 @@ impl<E: Entry> Pool<E> {
         rarity.index = None;
         if self.entries.len() >= INDEX_ABOVE / 2 {
             rarity.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
-        } else if rarity.sweep.is_none() {
-            self.rarity = None;
         }
     }
 }
@@ -336,12 +352,11 @@ mod tests {
 
     type Place = (Ipv4Addr, u16);
 
-    /// A pool, what is in it, and the time.
+    /// A pool, and what is in it.
     struct Trial {
         rules: Rules,
         pool: Pool<EntryV4>,
         known: BTreeMap<Place, Member>,
-        now: Instant,
     }
 
     impl Trial {
@@ -351,7 +366,6 @@ mod tests {
                 rules: Rules::new(&config, &mut StdRng::seed_from_u64(1)),
                 pool: Pool::default(),
                 known: BTreeMap::new(),
-                now: Instant::ZERO,
             }
         }
 
@@ -373,7 +387,17 @@ mod tests {
                 peer_ids: false,
             };
             let interval = Duration::from_secs(60);
-            Member::new(ip.into(), &request, self.now, &Intervals { interval, min_interval: interval }, &self.rules)
+            Member::new(
+                ip.into(),
+                &request,
+                self.rules.now,
+                &Intervals { interval, min_interval: interval },
+                &self.rules,
+            )
+        }
+
+        fn pass(&mut self, secs: u64) {
+            self.rules.advance(self.rules.now + Duration::from_secs(secs));
         }
 
         fn announce(&mut self, place: Place, left: u64) {
@@ -395,8 +419,8 @@ mod tests {
 
         fn due(&self, member: &Member) -> Option<Instant> {
             match member.detail {
-                Some(detail) => Some(detail.expires(&self.rules.lifetimes)).filter(|&due| due > self.now),
-                None => self.rules.lifetimes.due_after(self.now, member.tail.mark),
+                Some(detail) => Some(detail.expires(&self.rules.lifetimes)).filter(|&due| due > self.rules.now),
+                None => self.rules.lifetimes.due_after(self.rules.now, member.tail.mark),
             }
         }
 
@@ -409,8 +433,6 @@ mod tests {
                 assert_eq!((found.address(), found.tail), (member.address(), member.tail));
                 assert!(self.pool.range(Class::of(self.pool.entry(position))).contains(&position));
             }
-            let loopback = self.known.keys().any(|(ip, _)| ip.is_loopback());
-            assert_eq!(self.pool.has_loopback(), loopback);
         }
     }
 
@@ -424,6 +446,11 @@ mod tests {
             _ => Ipv4Addr::new(10, 1, rng.random_range(0..16), rng.random()),
         };
         (ip, rng.random_range(1..20))
+    }
+
+    #[test]
+    fn a_pool_of_a_small_swarm_is_small() {
+        assert_eq!(size_of::<Pool<EntryV4>>(), 56);
     }
 
     #[test]
@@ -449,7 +476,7 @@ mod tests {
             let all: Vec<Place> = trial.known.keys().copied().collect();
             all.into_iter().for_each(|place| trial.stop(place));
             trial.pool.shrink(&trial.rules);
-            assert!(trial.pool.index().is_none());
+            assert!(trial.pool.rarity.is_none());
         }
     }
 
@@ -463,14 +490,14 @@ mod tests {
                 for _ in 0..200 {
                     let place = place(&mut rng);
                     trial.announce(place, rng.random_range(0..2));
-                    trial.now = trial.now + Duration::from_secs(u64::from(rng.random_range(0..10_u32) == 0) * 13);
+                    trial.pass(if rng.random_range(0..10) == 0 { 13 } else { 0 });
                 }
-                let began = trial.now;
-                let mut sweep = trial.pool.resume_sweep(trial.now);
+                let began = trial.rules.now;
+                let mut sweep = trial.pool.resume_sweep(&trial.rules);
                 loop {
-                    let mut budget = rng.random_range(1..300);
-                    let (now, known) = (trial.now, &mut trial.known);
-                    trial.pool.sweep(&trial.rules, now, &mut sweep, &mut budget, |member| {
+                    let mut budget = if rng.random_range(0..4) == 0 { 0 } else { rng.random_range(1..300) };
+                    let known = &mut trial.known;
+                    trial.pool.sweep(&trial.rules, &mut sweep, &mut budget, |member| {
                         let IpAddr::V4(ip) = member.ip else { panic!("{member:?}") };
                         assert!(known.remove(&(ip, member.port)).is_some(), "{member:?} was not known");
                     });
@@ -478,6 +505,14 @@ mod tests {
                         break;
                     }
                     trial.pool.interrupt_sweep(sweep);
+                    // Seldom the machine sleeps.
+                    trial.pass(if rng.random_range(0..100) == 0 { 10_000 } else { 0 });
+                    // Sometimes so many leave that fewer stay than were left to look at.
+                    let leaving = if rng.random_range(0..8) == 0 { trial.known.len() } else { 5 };
+                    for _ in 0..rng.random_range(0..=leaving) {
+                        let known = trial.known.keys().nth(rng.random_range(0..trial.known.len().max(1)));
+                        known.copied().into_iter().for_each(|place| trial.stop(place));
+                    }
                     for _ in 0..rng.random_range(0..20) {
                         let place = place(&mut rng);
                         match rng.random_range(0..3) {
@@ -485,19 +520,21 @@ mod tests {
                             _ => trial.announce(place, rng.random_range(0..2)),
                         }
                     }
-                    sweep = trial.pool.resume_sweep(trial.now);
+                    sweep = trial.pool.resume_sweep(&trial.rules);
                 }
                 trial.check();
                 // Those that announced since it began are due later than the shortest timeout.
                 let latest = began + trial.rules.lifetimes.shortest();
                 let next = sweep.next.map_or(latest, |next| next.min(latest));
                 for member in trial.known.values() {
-                    let due = trial.due(member).unwrap_or(trial.now);
+                    let due = trial.due(member).unwrap_or(trial.rules.now);
                     assert!(next <= due, "{member:?} is due at {due:?}, looked for at {next:?} in round {round}");
                 }
                 trial.pool.shrink(&trial.rules);
+                let has_rarity = trial.pool.rarity.is_some();
+                assert_eq!(has_rarity, trial.pool.index().is_some(), "of {} peers", trial.known.len());
             }
-            assert!(trial.now > Instant::from_secs(5000));
+            assert!(trial.rules.now > Instant::from_secs(5000));
         }
     }
 }

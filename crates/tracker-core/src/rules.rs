@@ -6,19 +6,34 @@ use foldhash::fast::FixedState;
 use rand::{Rng, RngExt};
 
 use crate::interval::Lifetimes;
-use crate::{Config, Memory};
+use crate::{Config, Instant, Memory};
 
-/// What all swarms of a tracker have in common, kept once and handed to each.
+/// What all swarms of a tracker have in common, the time included, kept once and handed to each.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) memory: Memory,
+    /// The latest time that was seen.
+    pub(crate) now: Instant,
     pub(crate) lifetimes: Lifetimes,
     hasher: FixedState,
 }
 
 impl Rules {
     pub(crate) fn new(config: &Config, rng: &mut impl Rng) -> Self {
-        Self { memory: config.memory, lifetimes: Lifetimes::new(config), hasher: FixedState::with_seed(rng.random()) }
+        Self {
+            memory: config.memory,
+            now: Instant::ZERO,
+            lifetimes: Lifetimes::new(config),
+            hasher: FixedState::with_seed(rng.random()),
+        }
+    }
+
+    /// Takes a time in, if it is later than those before.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        if now > self.now {
+            self.lifetimes.pass(self.now, now);
+            self.now = now;
+        }
     }
 
     /// Nobody can choose addresses or info-hashes whose hashes collide.

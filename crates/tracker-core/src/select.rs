@@ -1,6 +1,7 @@
 //! Which peers an asker gets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 
 use rand::Rng;
 
@@ -54,17 +55,11 @@ impl<'c> Want<'c> {
     /// Fills `peers`, which is empty, with a uniformly random choice of the peers that are of use to the asker: leechers for
     /// everybody, and what holds data for leechers.
     pub(crate) fn select(&self, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
-        let last = if self.is_leecher { Class::Holding } else { Class::Leeching };
-        // A peer on this machine may have another family for the asker than it has here.
-        let v4 = Some(swarm.v4()).filter(|v4| self.families != Families::V6 || v4.has_loopback());
-        let v6 = swarm.v6().filter(|v6| self.families != Families::V4 || v6.has_loopback());
-        let useful_v4 = v4.map_or(0, |v4| v4.range(last).end);
-        let useful_v6 = v6.map_or(0, |v6| v6.range(last).end);
-        let nearby = match v4 {
-            Some(v4) if address::is_v4_link_local(self.asker.remote) => v4.range(Class::Nearby),
-            _ => 0..0,
-        };
-        let candidates = useful_v4 + nearby.len() + useful_v6;
+        let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4);
+        let v6 = swarm.v6();
+        let (first_v6, more_v6) = v6.map(|v6| self.candidates(v6, Families::V6)).unwrap_or_default();
+        let useful_v4 = first_v4 + more_v4.len();
+        let candidates = useful_v4 + first_v6 + more_v6.len();
         let preference = self.config.prefer_subnet.filter(|_| candidates > self.wanted);
 
         let draws = candidates.min(self.wanted * DRAWS_PER_WANTED);
@@ -72,15 +67,28 @@ impl<'c> Want<'c> {
         while peers.len() < self.wanted
             && let Some(number) = peers.draw(rng)
         {
+            let position = |number: usize, first, more: &Range<usize>| {
+                if number < first { number } else { more.start + number - first }
+            };
             if number < useful_v4 {
-                self.take(swarm.v4(), number, preference, peers);
-            } else if number - useful_v4 < nearby.len() {
-                self.take(swarm.v4(), nearby.start + number - useful_v4, preference, peers);
+                self.take(swarm.v4(), position(number, first_v4, &more_v4), preference, peers);
             } else if let Some(v6) = v6 {
-                self.take(v6, number - useful_v4 - nearby.len(), preference, peers);
+                self.take(v6, position(number - useful_v4, first_v6, &more_v6), preference, peers);
             }
         }
         peers.fill_up(self.wanted);
+    }
+
+    /// Which entries of a pool, which is of one family, may be of use to the asker: so many from the beginning, and a range.
+    fn candidates<E: Entry>(&self, pool: &Pool<E>, family: Families) -> (usize, Range<usize>) {
+        if self.families != Families::Both && self.families != family {
+            // A peer on this machine may have another family for the asker than it has here; the others have not.
+            let holding = if self.is_leecher { pool.range(Class::HoldingHere) } else { 0..0 };
+            return (pool.range(Class::LeechingHere).end, holding);
+        }
+        let last = if self.is_leecher { Class::HoldingHere } else { Class::Leeching };
+        let has_nearby = address::is_v4_link_local(self.asker.remote);
+        (pool.range(last).end, if has_nearby { pool.range(Class::Nearby) } else { 0..0 })
     }
 
     /// Hands out the peer at this position, if it is of use.

@@ -205,27 +205,95 @@ impl Shards {
 
     /// Lets `change` at one shard, and keeps the count of what all of them hold.
     fn change<T>(&self, shard: &Mutex<Tracker>, change: impl FnOnce(&mut Tracker, Elsewhere) -> T) -> T {
-        let mut tracker = lock(shard);
+        let tracker = lock(shard);
         let (swarms, peers) = tracker.size();
+        let mut counted = Counted { shards: self, tracker, swarms, peers };
         let elsewhere = Elsewhere {
             swarms: self.swarms.load(Ordering::Relaxed).saturating_sub(swarms),
             peers: self.peers.load(Ordering::Relaxed).saturating_sub(peers),
         };
-        let result = change(&mut tracker, elsewhere);
-        let (swarms_now, peers_now) = tracker.size();
-        // Most announces change neither. Wrapping, so that less is added as well as more.
-        if swarms_now != swarms {
-            self.swarms.fetch_add(swarms_now.wrapping_sub(swarms), Ordering::Relaxed);
-        }
-        if peers_now != peers {
-            self.peers.fetch_add(peers_now.wrapping_sub(peers), Ordering::Relaxed);
-        }
-        result
+        change(&mut counted.tracker, elsewhere)
     }
 }
 
-/// A shard whose thread panicked is used on: the core's methods leave nothing half-done that the next could trip over, and
-/// the other torrents' peers need their tracker.
+/// A shard that is being changed. What it holds more or less then is added to the count of all shards, also when the change
+/// panics.
+struct Counted<'s> {
+    shards: &'s Shards,
+    tracker: MutexGuard<'s, Tracker>,
+    /// How many swarms and peers it had.
+    swarms: usize,
+    peers: usize,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let (swarms, peers) = self.tracker.size();
+        // Most announces change neither. Wrapping, so that less is added as well as more.
+        if swarms != self.swarms {
+            self.shards.swarms.fetch_add(swarms.wrapping_sub(self.swarms), Ordering::Relaxed);
+        }
+        if peers != self.peers {
+            self.shards.peers.fetch_add(peers.wrapping_sub(self.peers), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A shard whose thread panicked is used on, since the other torrents' peers need their tracker. Their swarms are as they
+/// were; of the one that the thread was at, counts may tell more peers than there are.
 fn lock(shard: &Mutex<Tracker>) -> MutexGuard<'_, Tracker> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::{Families, PeerId, PeerKey};
+
+    fn request(host: u8) -> AnnounceRequest {
+        AnnounceRequest {
+            info_hash: InfoHash::new([host; 20]),
+            peer_id: PeerId::new([host; 20]),
+            key: PeerKey::NONE,
+            remote: [10, 0, 0, host].into(),
+            local: [10, 0, 0, 1].into(),
+            claimed_ip: None,
+            port: 6881,
+            uploaded: 0,
+            downloaded: 0,
+            left: Some(1),
+            event: None,
+            numwant: None,
+            families: Families::Both,
+            peer_ids: false,
+        }
+    }
+
+    #[test]
+    fn what_a_panic_left_behind_is_counted() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let config = Config { max_peers: 2, ..Config::default() };
+        let shards = Shards::new(config, NonZeroUsize::new(2).unwrap(), &mut rng).unwrap();
+        let mut peers = Peers::default();
+        panic::catch_unwind(AssertUnwindSafe(|| {
+            let request = request(2);
+            shards.change(shards.shard_of(&request.info_hash), |tracker, _| {
+                tracker.announce(Instant::ZERO, &mut rng, &request, &mut peers).unwrap();
+                panic!("as a bug would");
+            })
+        }))
+        .unwrap_err();
+
+        assert_eq!((shards.swarms.load(Ordering::Relaxed), shards.peers.load(Ordering::Relaxed)), (1, 1));
+        let mut announce = |host| shards.announce(Instant::ZERO, &mut rng, &request(host), &mut peers);
+        assert!(announce(2).is_ok() && announce(4).is_ok(), "the shard goes on, and there is room for one more");
+        assert_eq!(announce(3), Err(AnnounceError::TooManyPeers { limit: 2 }), "in the other shard");
+        shards.expire(Instant::from_secs(5000));
+        assert_eq!((shards.swarms.load(Ordering::Relaxed), shards.peers.load(Ordering::Relaxed)), (0, 0));
+    }
 }

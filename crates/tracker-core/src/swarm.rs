@@ -153,10 +153,10 @@ impl Swarm {
     }
 
     /// How many peers are at this address, and the one of them that was silent for longest.
-    pub(crate) fn at_address(&self, rules: &Rules, now: Instant, ip: IpAddr) -> (usize, Option<Slot>) {
+    pub(crate) fn at_address(&self, rules: &Rules, ip: IpAddr) -> (usize, Option<Slot>) {
         let (mut count, mut stalest) = (0, None);
         _ = self.find_at(rules, ip, |slot| {
-            let heard = self.member(slot).order_of_silence(rules, now);
+            let heard = self.member(slot).order_of_silence(rules);
             if stalest.is_none_or(|(longest, _)| heard < longest) {
                 stalest = Some((heard, slot));
             }
@@ -210,25 +210,19 @@ impl Swarm {
     /// goes on from there. At the end memory is given back.
     ///
     /// No peer may come in that is due before the shortest timeout is over.
-    pub(crate) fn expire(
-        &mut self,
-        rules: &Rules,
-        now: Instant,
-        budget: &mut usize,
-        mut expired: impl FnMut(&Member),
-    ) -> Swept {
+    pub(crate) fn expire(&mut self, rules: &Rules, budget: &mut usize, mut expired: impl FnMut(&Member)) -> Swept {
         let (mut seeders, mut partial_seeds) = (0, 0);
         let mut expired = |member: &Member| {
             seeders += u32::from(member.tail.state == PeerState::Seeder);
             partial_seeds += u32::from(member.tail.state == PeerState::PartialSeed);
             expired(member);
         };
-        let mut v4 = self.v4.resume_sweep(now);
-        self.v4.sweep(rules, now, &mut v4, budget, &mut expired);
+        let mut v4 = self.v4.resume_sweep(rules);
+        self.v4.sweep(rules, &mut v4, budget, &mut expired);
         let mut v6 = None;
         if let Some(pool) = &mut self.v6 {
-            let sweep = v6.insert(pool.resume_sweep(now));
-            pool.sweep(rules, now, sweep, budget, &mut expired);
+            let sweep = v6.insert(pool.resume_sweep(rules));
+            pool.sweep(rules, sweep, budget, &mut expired);
         }
         self.seeders -= seeders;
         self.partial_seeds -= partial_seeds;

@@ -13,14 +13,25 @@ use crate::swarm::Swarm;
 /// They stand in arrays of one length, so that none ever moves, and a table of four bytes for each finds them.
 #[derive(Debug, Default)]
 pub(crate) struct Swarms {
-    blocks: Vec<Vec<Option<Swarm>>>,
+    blocks: Vec<Block>,
     /// Places that became free.
     free: Vec<SwarmId>,
     by_info_hash: HashTable<SwarmId>,
 }
 
+#[derive(Debug, Default)]
+struct Block {
+    /// Empty when its memory was given back: all its places are free then.
+    places: Vec<Option<Swarm>>,
+    /// How many of the places are taken.
+    taken: usize,
+}
+
 /// Swarms in one array: about 26 KB.
 const BLOCK: usize = 256;
+
+/// The table is not made smaller than this while there are swarms.
+const KEPT: usize = 2 * BLOCK;
 
 /// Where a swarm is, as long as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +52,14 @@ impl Swarms {
         let hash = rules.hash(swarm.info_hash);
         let id = match self.free.pop() {
             Some(id) => {
-                *self.place(id) = Some(swarm);
+                let block = &mut self.blocks[id.block()];
+                if block.places.len() <= id.within() {
+                    // All between were given back, too. What is behind may never have been a place: it stays for `append`.
+                    block.places.reserve_exact(BLOCK - block.places.len());
+                    block.places.resize_with(id.within() + 1, || None);
+                }
+                block.places[id.within()] = Some(swarm);
+                block.taken += 1;
                 id
             }
             None => self.append(swarm),
@@ -55,17 +73,25 @@ impl Swarms {
         if let Ok(entry) = self.by_info_hash.find_entry(rules.hash(swarm.info_hash), |&found| found == id) {
             entry.remove();
         }
+        let is_only_block = self.blocks.len() == 1;
+        let block = &mut self.blocks[id.block()];
+        block.taken -= 1;
+        if block.taken == 0 && !is_only_block {
+            block.places = Vec::new();
+        }
         self.free.push(id);
+        self.give_back(rules);
         Some(swarm)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Swarm> {
-        self.blocks.iter().flatten().flatten()
+        self.blocks.iter().flat_map(|block| block.places.iter().flatten())
     }
 
     /// What is at a place, if there is such a place. Some are free.
     pub(crate) fn at(&self, place: usize) -> Option<Option<&Swarm>> {
-        self.blocks.get(place / BLOCK)?.get(place % BLOCK).map(Option::as_ref)
+        let block = self.blocks.get(place / BLOCK)?;
+        Some(block.places.get(place % BLOCK).and_then(Option::as_ref))
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = SwarmId> {
@@ -73,29 +99,52 @@ impl Swarms {
     }
 
     fn place(&mut self, id: SwarmId) -> &mut Option<Swarm> {
-        &mut self.blocks[id.block()][id.within()]
+        &mut self.blocks[id.block()].places[id.within()]
     }
 
-    /// Puts a swarm behind all others.
+    /// Puts a swarm behind all others: no place before is free.
     fn append(&mut self, swarm: Swarm) -> SwarmId {
-        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
-            self.blocks.push(Vec::with_capacity(BLOCK));
+        if self.blocks.last().is_none_or(|block| block.places.len() == BLOCK) {
+            self.blocks.push(Block { places: Vec::with_capacity(BLOCK), taken: 0 });
         }
         let (before, last) = ((self.blocks.len() - 1) * BLOCK, self.blocks.last_mut().expect("there is one"));
-        last.push(Some(swarm));
-        SwarmId(u32::try_from(before + last.len() - 1).expect("Config::validate bounds the swarms"))
+        last.places.push(Some(swarm));
+        last.taken += 1;
+        SwarmId(u32::try_from(before + last.places.len() - 1).expect("Config::validate bounds the swarms"))
     }
 
-    /// Makes the table larger when it is full. It is filled in the order of the places: following its own order would look at
-    /// them here and there, which takes many times as long where there are many.
+    /// Makes the table larger when it is full.
     fn make_room(&mut self, rules: &Rules) {
-        if self.by_info_hash.len() < self.by_info_hash.capacity() {
+        if self.by_info_hash.len() == self.by_info_hash.capacity() {
+            self.make_table(rules);
+        }
+    }
+
+    /// Makes the table and the list of free places smaller when they are for many times as many swarms as there are.
+    fn give_back(&mut self, rules: &Rules) {
+        let capacity = self.by_info_hash.capacity();
+        let is_too_large = capacity > KEPT && self.len() < capacity / 8;
+        let is_all_free = self.len() == 0 && self.blocks.len() > 1;
+        if !(is_too_large || is_all_free) {
             return;
         }
+        self.make_table(rules);
+        let used = self.blocks.iter().rposition(|block| block.taken > 0).map_or(0, |last| last + 1);
+        self.blocks.truncate(used);
+        self.blocks.shrink_to_fit();
+        self.free.retain(|id| id.block() < used);
+        self.free.shrink_to_fit();
+    }
+
+    /// Makes a table for twice as many swarms as there are. It is filled in the order of the places: following its own order
+    /// would look at them here and there, which takes many times as long where there are many.
+    fn make_table(&mut self, rules: &Rules) {
         self.by_info_hash = HashTable::with_capacity(2 * self.len() + 1);
-        for (id, swarm) in (0..).map(SwarmId).zip(self.blocks.iter().flatten()) {
-            if let Some(swarm) = swarm {
-                self.by_info_hash.insert_unique(rules.hash(swarm.info_hash), id, |_| unreachable!("there is room"));
+        for (first, block) in (0..).step_by(BLOCK).zip(&self.blocks) {
+            for (id, swarm) in (first..).map(SwarmId).zip(&block.places) {
+                if let Some(swarm) = swarm {
+                    self.by_info_hash.insert_unique(rules.hash(swarm.info_hash), id, |_| unreachable!("there is room"));
+                }
             }
         }
     }
@@ -115,12 +164,75 @@ impl Index<SwarmId> for Swarms {
     type Output = Swarm;
 
     fn index(&self, id: SwarmId) -> &Swarm {
-        self.blocks[id.block()][id.within()].as_ref().expect("an id is used as long as its swarm is there")
+        self.blocks[id.block()].places[id.within()].as_ref().expect("an id is used as long as its swarm is there")
     }
 }
 
 impl IndexMut<SwarmId> for Swarms {
     fn index_mut(&mut self, id: SwarmId) -> &mut Swarm {
         self.place(id).as_mut().expect("an id is used as long as its swarm is there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::{Config, Instant};
+
+    #[test]
+    fn swarms_are_found_whatever_came_and_went_and_memory_is_given_back() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let rules = Rules::new(&Config::default(), &mut rng);
+        let (mut swarms, mut known) = (Swarms::default(), BTreeMap::new());
+        // Up to thousands and down to few, again and again.
+        for (steps, leaving) in [(10_000, 10), (8000, 90), (3000, 50), (10_000, 20), (8000, 99)] {
+            for _ in 0..steps {
+                if rng.random_range(0..100) < leaving {
+                    let number = rng.random_range(0..known.len().max(1));
+                    let Some((&info_hash, &id)) = known.iter().nth(number) else { continue };
+                    known.remove(&info_hash);
+                    assert_eq!(swarms.remove(&rules, id).map(|swarm| swarm.info_hash), Some(info_hash));
+                } else {
+                    let info_hash = InfoHash::new(rng.random());
+                    known.insert(info_hash, swarms.insert(&rules, Swarm::new(info_hash, Instant::ZERO)));
+                }
+            }
+            assert_eq!(
+                (swarms.len(), swarms.iter().count(), swarms.ids().count()),
+                (known.len(), known.len(), known.len())
+            );
+            let places = swarms.blocks.iter().filter(|block| !block.places.is_empty());
+            assert!(places.clone().count() <= known.len().max(1));
+            assert_eq!(places.map(|block| block.taken).sum::<usize>(), known.len());
+            for (info_hash, &id) in &known {
+                assert_eq!((swarms.find(&rules, info_hash), swarms[id].info_hash), (Some(id), *info_hash));
+            }
+        }
+        for (info_hash, id) in known {
+            swarms.remove(&rules, id);
+            assert_eq!(swarms.find(&rules, &info_hash), None);
+        }
+        assert!(swarms.blocks.len() <= 1 && swarms.free.capacity() <= 2 * BLOCK);
+        assert!(swarms.by_info_hash.capacity() <= KEPT);
+    }
+
+    #[test]
+    fn no_place_is_lost_when_the_last_come_and_go() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let rules = Rules::new(&Config::default(), &mut rng);
+        let mut swarms = Swarms::default();
+        let mut insert =
+            |swarms: &mut Swarms| swarms.insert(&rules, Swarm::new(InfoHash::new(rng.random()), Instant::ZERO));
+        for _ in 0..4 * BLOCK {
+            let id = insert(&mut swarms);
+            swarms.remove(&rules, id);
+            insert(&mut swarms);
+        }
+        assert_eq!((swarms.len(), swarms.blocks.len()), (4 * BLOCK, 4));
     }
 }

@@ -20,9 +20,6 @@ use crate::{
     Warning, access,
 };
 
-/// Peers and swarms that one call of [`Tracker::expire`] looks at: a millisecond's work, so that announces do not wait.
-const EXPIRE_BATCH: usize = 2_000;
-
 /// A BitTorrent tracker as a pure state machine.
 ///
 /// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: whoever embeds it brings the time and
@@ -85,8 +82,6 @@ const EXPIRE_BATCH: usize = 2_000;
 #[derive(Debug)]
 pub struct Tracker {
     config: Config,
-    /// The latest time that was seen.
-    now: Instant,
     rules: Rules,
     swarms: Swarms,
     /// Each swarm that has peers, by its deadline.
@@ -113,7 +108,6 @@ impl Tracker {
     pub fn new(config: Config, rng: &mut impl Rng) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            now: Instant::ZERO,
             rules: Rules::new(&config, rng),
             swarms: Swarms::default(),
             deadlines: BTreeSet::new(),
@@ -217,16 +211,17 @@ impl Tracker {
 
     /// Drops the peers that were silent for too long, and swarms that nothing is left of.
     ///
-    /// One call looks at 2,000 peers, so that an embedder that shares the tracker between threads does not block them for
-    /// long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
+    /// One call looks at [`Config::expire_batch`] peers, so that an embedder that shares the tracker between threads does not
+    /// block them for long. There is more to do while [`next_expiry`](Self::next_expiry) is not later than `now`.
     pub fn expire(&mut self, now: Instant) {
         self.advance(now);
-        let mut budget = EXPIRE_BATCH;
-        while let Some(id) = first_due(&self.deadlines, self.now) {
+        let mut budget = self.config.expire_batch;
+        while let Some(id) = first_due(&self.deadlines, self.rules.now) {
             let swarm = &mut self.swarms[id];
             let (before, info_hash) = (swarm.counts(), swarm.info_hash);
-            let swept = swarm.expire(&self.rules, self.now, &mut budget, |member| {
-                self.events.push(self.now, info_hash, || EventKind::PeerExpired(member.peer(&self.rules.lifetimes)));
+            let swept = swarm.expire(&self.rules, &mut budget, |member| {
+                self.events
+                    .push(self.rules.now, info_hash, || EventKind::PeerExpired(member.peer(&self.rules.lifetimes)));
             });
             self.totals.swarm_changed(before, swarm.counts());
             match swept {
@@ -240,7 +235,7 @@ impl Tracker {
             }
         }
         while budget > 0
-            && let Some(id) = first_due(&self.remembered, self.now)
+            && let Some(id) = first_due(&self.remembered, self.rules.now)
         {
             budget -= 1;
             self.drop_swarm(id);
@@ -325,10 +320,7 @@ impl Tracker {
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {
-        if now > self.now {
-            self.rules.lifetimes.pass(self.now, now);
-            self.now = now;
-        }
+        self.rules.advance(now);
     }
 
     fn admit(&self, asker: &Asker, info_hash: &InfoHash) -> Result<(), AnnounceError> {
@@ -348,7 +340,7 @@ impl Tracker {
             return Some(Warning::LinkLocalAddress);
         }
         let swarm = &self.swarms[swarm?];
-        is_shared(&self.config, &self.rules, swarm, self.now, ip).then_some(Warning::SharedAddress { address: ip })
+        is_shared(&self.config, &self.rules, swarm, ip).then_some(Warning::SharedAddress { address: ip })
     }
 
     /// Takes a peer out that says it leaves. Returns the counts without it.
@@ -366,7 +358,7 @@ impl Tracker {
         let member = swarm.remove(rules, slot);
         let after = swarm.counts();
         self.totals.swarm_changed(before, after);
-        self.events.push(self.now, request.info_hash, || EventKind::PeerLeft(member.peer(&rules.lifetimes)));
+        self.events.push(self.rules.now, request.info_hash, || EventKind::PeerLeft(member.peer(&rules.lifetimes)));
         if swarm.is_empty() {
             self.emptied(id);
         }
@@ -392,7 +384,7 @@ impl Tracker {
             None if tracker_is_full => return Err(too_many_peers),
             None => self.populate(known, request.info_hash),
         };
-        let (rules, events, now, info_hash) = (&self.rules, &mut self.events, self.now, request.info_hash);
+        let (rules, events, now, info_hash) = (&self.rules, &mut self.events, self.rules.now, request.info_hash);
         let swarm = &mut self.swarms[id];
         let before = swarm.counts();
         let mut member = Member::new(ip, request, now, intervals, rules);
@@ -429,7 +421,7 @@ impl Tracker {
                 self.totals.completed += 1;
             }
         } else {
-            let (at_address, stalest) = swarm.at_address(rules, now, ip);
+            let (at_address, stalest) = swarm.at_address(rules, ip);
             if at_address >= self.config.max_peers_per_address
                 && let Some(slot) = stalest
             {
@@ -446,7 +438,7 @@ impl Tracker {
             }
             swarm.insert(rules, &member);
             events.push(now, info_hash, || EventKind::PeerJoined(member.peer(&rules.lifetimes)));
-            if is_shared(&self.config, rules, swarm, now, ip) {
+            if is_shared(&self.config, rules, swarm, ip) {
                 events.push(now, info_hash, || EventKind::AddressShared { address: ip });
             }
         }
@@ -457,7 +449,7 @@ impl Tracker {
     /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.
     fn populate(&mut self, known: Option<SwarmId>, info_hash: InfoHash) -> SwarmId {
         // No peer is due earlier, also none that comes in later: so an announce never moves the deadline.
-        let deadline = self.now + self.rules.lifetimes.shortest();
+        let deadline = self.rules.now + self.rules.lifetimes.shortest();
         let id = match known {
             Some(id) => {
                 let swarm = &mut self.swarms[id];
@@ -466,7 +458,7 @@ impl Tracker {
                 id
             }
             None => {
-                self.events.push(self.now, info_hash, || EventKind::SwarmCreated);
+                self.events.push(self.rules.now, info_hash, || EventKind::SwarmCreated);
                 self.swarms.insert(&self.rules, Swarm::new(info_hash, deadline))
             }
         };
@@ -482,7 +474,7 @@ impl Tracker {
             return;
         }
         self.deadlines.remove(&(swarm.deadline, id));
-        let deadline = self.now + self.config.swarm_timeout;
+        let deadline = self.rules.now + self.config.swarm_timeout;
         swarm.remember(deadline);
         self.remembered.insert((deadline, id));
         if self.remembered.len() > self.config.max_remembered_swarms
@@ -497,7 +489,7 @@ impl Tracker {
             self.deadlines.remove(&(swarm.deadline, id));
             self.remembered.remove(&(swarm.deadline, id));
             self.totals.swarm_changed(swarm.counts(), SwarmCounts::default());
-            self.events.push(self.now, swarm.info_hash, || EventKind::SwarmDropped);
+            self.events.push(self.rules.now, swarm.info_hash, || EventKind::SwarmDropped);
         }
     }
 }
@@ -513,6 +505,6 @@ fn is_nameless(request: &AnnounceRequest) -> bool {
 }
 
 /// Whether several peers of the swarm are under the address of a gateway.
-fn is_shared(config: &Config, rules: &Rules, swarm: &Swarm, now: Instant, ip: IpAddr) -> bool {
-    config.gateways.contains(&ip) && swarm.at_address(rules, now, ip).0 > 1
+fn is_shared(config: &Config, rules: &Rules, swarm: &Swarm, ip: IpAddr) -> bool {
+    config.gateways.contains(&ip) && swarm.at_address(rules, ip).0 > 1
 }

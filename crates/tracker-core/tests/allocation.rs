@@ -8,8 +8,8 @@ use allocation_counter::measure;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, SubnetPreference,
-    SwarmCounts, Tracker,
+    AnnounceEvent, AnnounceRequest, Config, Event, Families, InfoHash, Instant, Memory, PeerId, PeerKey, Peers,
+    SubnetPreference, SwarmCounts, Tracker,
 };
 
 const TORRENT: InfoHash = InfoHash::new([7; 20]);
@@ -139,6 +139,33 @@ fn coming_and_going_allocates_nothing() {
         let allocated = measure(|| (0..10_000).for_each(|_| embedder.churn(rng.random_range(0..count))));
         assert_eq!(allocated.count_total, 0, "{count} peers");
     }
+}
+
+/// What `Config` and the README say that peers and swarms take.
+#[test]
+fn memory_is_as_documented() {
+    const PEERS: u32 = 100_000;
+    const SWARMS: u32 = 100_000;
+    for (memory, of_peer, of_swarm) in [(Memory::Full, 63.0, 210.0), (Memory::Lean, 12.0, 140.0)] {
+        // Over IPv4.
+        let request = |number: u32| AnnounceRequest { numwant: Some(0), ..request(2 * number) };
+        let peer = bytes_of_each(memory, PEERS, request);
+        let swarm = bytes_of_each(memory, SWARMS, |number| {
+            let mut info_hash = [1; 20];
+            info_hash[..4].copy_from_slice(&number.to_be_bytes());
+            AnnounceRequest { info_hash: InfoHash::new(info_hash), ..request(number) }
+        });
+        assert!(peer < of_peer && swarm < of_swarm, "{memory:?}: {peer} bytes per peer, {swarm} per swarm of one");
+    }
+    assert_eq!(size_of::<Event>(), 184);
+}
+
+/// What a tracker takes for so many announces, per announce.
+fn bytes_of_each(memory: Memory, count: u32, request: impl Fn(u32) -> AnnounceRequest) -> f64 {
+    let mut embedder = Embedder::with_peers(Config { memory, ..Config::default() }, 0);
+    let allocated = measure(|| (0..count).for_each(|number| embedder.announce(&request(number))));
+    let bytes = i32::try_from(allocated.bytes_current).expect("it is some megabytes");
+    f64::from(bytes) / f64::from(count)
 }
 
 #[test]

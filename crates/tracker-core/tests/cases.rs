@@ -762,6 +762,36 @@ fn announces_between_batches_of_expiry_lose_nobody() {
     assert!(embedder.tracker.next_expiry() <= first);
 }
 
+/// The batch ends in some swarm, and between its families; then fewer peers are there than were left to look at.
+#[test]
+fn peers_may_leave_swarms_that_a_batch_did_not_come_to() {
+    for expire_batch in 1..8 {
+        let mut embedder = Embedder::new(Config { expire_batch, ..Config::default() });
+        let swarms = || (0..6).map(|number| InfoHash::new([number; 20]));
+        let peers = || [A, B, C, "[fd77::2]:6881", "[fd77::3]:6881", "[fd77::4]:6881"].map(client);
+        // They are looked at when the first could be due, and were heard of since.
+        for now in [0, 1000] {
+            embedder.now = Instant::from_secs(now);
+            for info_hash in swarms() {
+                peers().into_iter().for_each(|peer| _ = embedder.announce(&AnnounceRequest { info_hash, ..peer }));
+            }
+        }
+        embedder.now = Instant::from_secs(1300);
+        embedder.tracker.expire(embedder.now);
+        for info_hash in swarms() {
+            let [_, stays, leaving @ ..] = peers();
+            for peer in leaving {
+                embedder.announce(&stopped(AnnounceRequest { info_hash, ..peer }));
+            }
+            assert_eq!(embedder.announce(&AnnounceRequest { info_hash, ..stays }).leechers, 2);
+        }
+        while embedder.tracker.next_expiry().is_some_and(|next| next <= embedder.now) {
+            embedder.tracker.expire(embedder.now);
+        }
+        assert_eq!(embedder.tracker.totals().peers(), 12, "nobody was due");
+    }
+}
+
 // The interval.
 
 #[test]

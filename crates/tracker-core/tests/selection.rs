@@ -10,7 +10,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::sample::select;
 use proptest::{prop_assert, prop_assert_eq};
-use tracker_core::{Access, AnnounceEvent, AnnounceRequest, Config, HostAddresses, PeerState, SubnetPreference};
+use tracker_core::{
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, PeerState, SubnetPreference,
+};
 
 const ASKERS: [&str; 2] = ["10.77.0.200:6881", "[fd77::200]:6881"];
 
@@ -226,6 +228,36 @@ fn those_who_stay_and_those_who_come_are_as_likely_as_others_leave() {
         embedder.announce(&nth(number));
     }
     assert_uniform(&tally(&mut embedder, &asker, 3000, |peers| peers[0]), 30);
+}
+
+/// What is asked over UDP is of one family. A client on the tracker's machine may have either, and nobody else has.
+#[test]
+fn a_client_on_the_trackers_machine_does_not_keep_out_those_of_a_rare_family() {
+    for (asker, families, rare, host) in
+        [(ASKERS[1], Families::V6, "[fd77::", "127.0.0.1:7000"), (ASKERS[0], Families::V4, "10.77.0.", "[::1]:7000")]
+    {
+        for asker_state in [PeerState::Leecher, PeerState::Seeder] {
+            let mut embedder = Embedder::new(Config::default());
+            for number in 0..2000_usize {
+                let common = match families {
+                    Families::V6 => nth(number),
+                    _ => client(&format!("[fd78::{number:x}]:6881")),
+                };
+                embedder.announce(&in_state(if number < 1000 { asker_state } else { PeerState::Leecher }, common));
+            }
+            for number in 1..=40 {
+                let port = if rare.starts_with('[') { "]:6881" } else { ":6881" };
+                embedder.announce(&client(&format!("{rare}{number}{port}")));
+            }
+            embedder.announce(&client(host));
+            embedder.announce(&in_state(PeerState::Seeder, client(&host.replace("7000", "7001"))));
+            let asker = in_state(asker_state, AnnounceRequest { families, numwant: Some(50), ..client(asker) });
+            embedder.announce(&asker);
+            let on_host = if asker_state == PeerState::Leecher { 2 } else { 1 };
+            assert_eq!(embedder.peers.len(), 40 + on_host, "{families:?} for a {asker_state:?}: {:?}", embedder.peers);
+            assert!(embedder.peers.iter().all(|peer| families.contain(peer.address.ip())));
+        }
+    }
 }
 
 /// 20 peers in the asker's subnet and 60 in others.

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// An address that cannot be listened on.
@@ -46,8 +47,8 @@ pub const fn all_addresses(port: u16) -> [SocketAddr; 2] {
 ///
 /// # Errors
 ///
-/// The first address that cannot be listened on. A port that another program has is an error, even where the system would
-/// share it.
+/// The first address that cannot be listened on, or the last one when the machine has neither of the families. A port that
+/// another program has is an error, even where the system would share it.
 pub fn bind(
     addresses: &[SocketAddr],
     transport: Transport,
@@ -55,16 +56,21 @@ pub fn bind(
     prepare: impl Fn(&Socket, SocketAddr) -> io::Result<()>,
 ) -> Result<Vec<Vec<Socket>>, BindError> {
     let mut lists: Vec<Vec<Socket>> = (0..workers.get()).map(|_| Vec::new()).collect();
+    let mut missing = None;
     for &address in addresses {
         match bind_for_each(address, transport, workers, &prepare) {
             Ok(sockets) => lists.iter_mut().zip(sockets).for_each(|(list, socket)| list.push(socket)),
             Err(source) if is_missing_family(address, addresses, &source) => {
                 tracing::info!(%address, error = %source, "not listening: the machine does not have this address family");
+                missing = Some(BindError { address, source });
             }
             Err(source) => return Err(BindError { address, source }),
         }
     }
-    Ok(lists)
+    match missing {
+        Some(error) if lists[0].is_empty() => Err(error),
+        _ => Ok(lists),
+    }
 }
 
 /// Whether `address` stands for one of the two families, the other is asked for as well, and the system lacks this one.
@@ -72,9 +78,10 @@ fn is_missing_family(address: SocketAddr, addresses: &[SocketAddr], error: &io::
     let mut others = addresses.iter().filter(|other| {
         other.ip().is_unspecified() && other.is_ipv4() != address.is_ipv4() && other.port() == address.port()
     });
-    address.ip().is_unspecified()
-        && others.next().is_some()
-        && !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
+    // Anything else is trouble with both families: to go on with what is left would hide it.
+    let lacks_it =
+        Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT) || error.kind() == ErrorKind::AddrNotAvailable;
+    address.ip().is_unspecified() && others.next().is_some() && lacks_it
 }
 
 /// A socket of its own for each worker: no worker waits for another.
@@ -157,10 +164,6 @@ mod tests {
 
     const TRANSPORTS: [Transport; 2] = [Transport::Tcp { backlog: 16 }, Transport::Udp];
 
-    fn error(kind: ErrorKind) -> io::Error {
-        kind.into()
-    }
-
     fn bind_three(address: SocketAddr, transport: Transport) -> Result<Vec<Vec<Socket>>, BindError> {
         bind(&[address], transport, NonZeroUsize::new(3).unwrap(), |_, _| Ok(()))
     }
@@ -168,13 +171,42 @@ mod tests {
     #[test]
     fn a_missing_family_is_left_out_only_when_both_are_asked_for() {
         let [v4, v6] = all_addresses(6969);
-        let missing = ErrorKind::Unsupported;
-        assert!(is_missing_family(v6, &[v4, v6], &error(missing)));
-        assert!(is_missing_family(v4, &[v4, v6], &error(missing)));
-        assert!(!is_missing_family(v6, &[v6], &error(missing)));
-        assert!(!is_missing_family(v6, &[all_addresses(7000)[0], v6], &error(missing)));
-        assert!(!is_missing_family(v6, &[v4, v6], &error(ErrorKind::AddrInUse)));
-        assert!(!is_missing_family("[::1]:6969".parse().unwrap(), &[v4, v6], &error(missing)));
+        for missing in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(io::Error::from) {
+            assert!(is_missing_family(v6, &[v4, v6], &missing));
+            assert!(is_missing_family(v4, &[v4, v6], &missing));
+            assert!(!is_missing_family(v6, &[v6], &missing));
+            assert!(!is_missing_family(v6, &[all_addresses(7000)[0], v6], &missing));
+            assert!(!is_missing_family("[::1]:6969".parse().unwrap(), &[v4, v6], &missing));
+        }
+        for trouble in [Errno::ADDRINUSE, Errno::ACCESS, Errno::MFILE, Errno::NOBUFS, Errno::INVAL] {
+            assert!(!is_missing_family(v6, &[v4, v6], &trouble.into()), "{trouble}");
+        }
+    }
+
+    /// Binds all addresses of a machine whose system says so of each family.
+    fn bind_all(v4: Result<(), Errno>, v6: Result<(), Errno>) -> Result<Vec<Vec<Socket>>, BindError> {
+        let prepare = |_: &Socket, address: SocketAddr| Ok(if address.is_ipv4() { v4 } else { v6 }?);
+        bind(&all_addresses(0), TRANSPORTS[0], NonZeroUsize::new(3).unwrap(), prepare)
+    }
+
+    #[test]
+    fn one_family_suffices_and_none_is_an_error() {
+        let [v4, v6] = all_addresses(0);
+        let missing = Err(Errno::AFNOSUPPORT);
+        let lists = bind_all(Ok(()), missing).unwrap();
+        assert_eq!(lists.iter().map(Vec::len).collect::<Vec<_>>(), [1; 3]);
+        assert!(lists[0][0].local_addr().unwrap().is_ipv4());
+
+        let nowhere = bind_all(missing, missing).unwrap_err();
+        assert_eq!((nowhere.address, Errno::from_io_error(&nowhere.source)), (v6, Some(Errno::AFNOSUPPORT)));
+
+        for trouble in [Errno::MFILE, Errno::NOBUFS] {
+            for (refused, result) in [(v4, bind_all(Err(trouble), Err(trouble))), (v6, bind_all(missing, Err(trouble)))]
+            {
+                let error = result.unwrap_err();
+                assert_eq!((error.address, Errno::from_io_error(&error.source)), (refused, Some(trouble)));
+            }
+        }
     }
 
     #[test]

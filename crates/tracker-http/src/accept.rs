@@ -1,10 +1,11 @@
 //! Accepting connections.
 //!
 //! Nearly every client opens a connection for one announce, sends it at once, and has the connection closed. On Linux such
-//! a visit costs four system calls and nothing else: the listener gives out a connection when its first bytes are there
+//! a visit costs four system calls: the listener gives out a connection when its first bytes are there
 //! (`TCP_DEFER_ACCEPT`), so that accept, receive, send and close follow one another, on a thread that does nothing but wait
-//! for the next; the answer and the end of the connection leave in one packet. The socket is not registered with a runtime,
-//! has no task and no timer, and takes no slot. Whatever would have to wait becomes a task of the worker's runtime, which
+//! for the next; the answer and the end of the connection leave in one packet. Only a listener on all addresses, which is
+//! the default, has to ask in a fifth by which of them the client came. The socket is not registered with a runtime, has no
+//! task and no timer, and takes no slot. Whatever would have to wait becomes a task of the worker's runtime, which
 //! [converses](converse) with the client.
 
 use std::io;

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::head::MAX_HEADERS;
+
 /// Limits and switches of the HTTP adapter.
 ///
 /// The defaults suit a LAN of some thousand machines; what a tracker does (intervals, limits on swarms and peers, who may
 /// announce) is [`tracker_core::Config`]. [`validate`](Self::validate) checks the bounds that are named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Threads that serve connections, each with a runtime of its own and, on Linux, a listener of its own.
-    /// Default: one per core, at most 1024.
+    /// Threads with a runtime, which serve what has to be waited for. On Linux each has beside it, for each address, a
+    /// thread with a listener of its own, which accepts connections and answers what can be answered at once: with two
+    /// addresses there are three times as many threads. Those of an address to which nobody comes sleep. Default: one per
+    /// core, at most 1024.
     pub threads: NonZeroUsize,
     /// Connections open at the same time. One more is closed as soon as it is accepted, unless (on Linux) its request is
     /// there and can be answered without waiting; from half of it on, connections are closed after one answer instead of
@@ -38,7 +42,7 @@ pub struct HttpConfig {
     /// Bytes of a request's head (request line and headers); a longer one is answered with 431. A scrape of 60
     /// info-hashes, the most that a known client sends, takes about 4.5 kB. Default: 16 KiB, from 8 KiB to 1 MiB.
     pub max_head_bytes: usize,
-    /// Headers of a request; more are answered with 431. Default: 64, from 16 to 1024.
+    /// Headers of a request; more are answered with 431. Default: 64, from 24 to 1024.
     pub max_headers: usize,
     /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, which is where reverse proxies run.
     /// Default: none.
@@ -47,6 +51,9 @@ pub struct HttpConfig {
     /// it: a client may run beside the proxy. So the proxy must set one of the two on every request, which nginx does not
     /// do by itself, and should drop the other, which it passes on. A request whose headers cannot be read, or that name
     /// two clients, is refused.
+    ///
+    /// What a proxy passes on has to be escaped as RFC 3986 has it. A query with raw `"`, `<`, `>` or bytes that are no
+    /// UTF-8 is answered when a client sends it to the tracker itself, and is a 400 with the headers of a proxy.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
     /// Default: no, since it tells everybody what is shared. The answer is made once a second at most, and shared by all
@@ -91,7 +98,7 @@ impl HttpConfig {
             ("write_timeout", milliseconds(self.write_timeout), 1, DAY),
             ("shutdown_timeout", milliseconds(self.shutdown_timeout), 0, DAY),
             ("max_head_bytes", self.max_head_bytes as u64, 8 << 10, 1 << 20),
-            ("max_headers", self.max_headers as u64, 16, 1024),
+            ("max_headers", self.max_headers as u64, MAX_HEADERS as u64, 1024),
         ];
         for (name, value, least, most) in bounds {
             if value < least || value > most {
@@ -146,7 +153,7 @@ mod tests {
             ("shutdown_timeout", HttpConfig { shutdown_timeout: long, ..base() }),
             ("max_head_bytes", HttpConfig { max_head_bytes: 8191, ..base() }),
             ("max_head_bytes", HttpConfig { max_head_bytes: (1 << 20) + 1, ..base() }),
-            ("max_headers", HttpConfig { max_headers: 15, ..base() }),
+            ("max_headers", HttpConfig { max_headers: 23, ..base() }),
             ("max_headers", HttpConfig { max_headers: 1025, ..base() }),
         ] {
             match config.validate() {

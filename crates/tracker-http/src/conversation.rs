@@ -175,7 +175,10 @@ impl Begun {
             output.clear();
             let next = guest.answer(&input[..received], output, body, shared, false);
             let is_last = matches!(next, Next::Close);
-            // Where the buffer is full there may be more, and closing resets the connection.
+            // To close a connection with bytes that nobody has read resets it, and an answer that was held back for its end is
+            // lost. Where the buffer is full there may be some. What comes between receiving and closing, a few microseconds,
+            // has the same effect: the client sends more after it has asked for the end (or sends ahead while the server
+            // stops, or is crowded), and has to ask again, as after any reset.
             let is_all_read = received < INPUT;
             let sent =
                 if output.is_empty() { 0 } else { unless_blocked(send(output, is_last && is_all_read))?.unwrap_or(0) };

@@ -6,8 +6,9 @@
 
 use memchr::memchr;
 
-/// Headers of a request that is answered here. Clients send up to 8.
-const MAX_HEADERS: usize = 24;
+/// Headers of a request that is answered here. Clients send up to 8. The least that
+/// [`HttpConfig::max_headers`](crate::HttpConfig::max_headers) may be is this, and heads with more are hyper's.
+pub(crate) const MAX_HEADERS: usize = 24;
 
 /// What the first bytes of a request are.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,6 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::head_invariants::request_head;
 
     fn whole(bytes: &[u8]) -> Request<'_> {
         match Head::parse(bytes) {
@@ -261,15 +263,63 @@ mod tests {
         assert_eq!(Head::parse(many.as_bytes()), Head::Other);
     }
 
+    /// What heads are made of, in an order in which they often are ones.
+    const PARTS: [&[&[u8]]; 4] = [
+        &[
+            b"GET /announce",
+            b"GET /scrape",
+            b"GET /announced",
+            b"GET /announce/key",
+            b"GET /",
+            b"HEAD /announce",
+            b"POST /scrape",
+        ],
+        &[b"", b"?", b"?info_hash=%00a&left=0", b"?a=\"<\xff", b"?a#b", b"?a b", b"/?b"],
+        &[b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b" HTTP/1.1\n", b" HTTP/2.0\r\n", b"\r\n"],
+        &[
+            b"\r\n",
+            b"Host: tracker\r\n\r\n",
+            b"Connection: close\r\n\r\n",
+            b"connection: Keep-Alive\r\n\r\n",
+            b"Connection: keep-alive, close\r\nConnection: keep-alive\r\n\r\n",
+            b"Connection: x\tclose\r\nA: \xff\r\n\r\n",
+            b"Content-Length: 2\r\n\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"Expect: 100-continue\r\n\r\n",
+            b"A: b\r\nc\r\n\r\n",
+            b"A: b\n\n",
+            b"Host",
+        ],
+    ];
+
+    /// One request after the other, mostly right.
+    fn requests() -> impl Strategy<Value = Vec<u8>> {
+        let one = PARTS.map(proptest::sample::select);
+        proptest::collection::vec(one, 1..5).prop_map(|requests| requests.as_flattened().concat())
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_have_a_head_or_none(line in 0_usize..3, bytes: Vec<u8>) {
+        fn of_random_bytes(line in 0_usize..3, bytes: Vec<u8>) {
             let begin = [&b""[..], b"GET /announce?", b"GET /scrape HTTP/1.0\r\n"][line];
-            let bytes = [begin, &bytes].concat();
-            if let Head::Whole(request) = Head::parse(&bytes) {
-                prop_assert!(request.len <= bytes.len());
-                prop_assert_eq!(Head::parse(&bytes[..request.len]), Head::Whole(request));
+            request_head(&[begin, &bytes].concat());
+        }
+
+        #[test]
+        fn of_requests(bytes in requests()) {
+            request_head(&bytes);
+        }
+
+        #[test]
+        fn of_damaged_requests(
+            mut bytes in requests(),
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
             }
+            request_head(&bytes);
         }
     }
 }

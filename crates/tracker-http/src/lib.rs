@@ -45,9 +45,9 @@
 //! # How a request is answered
 //!
 //! A plain GET of an announce or a scrape is read, answered and, where the client has it so, its connection closed at
-//! once: on Linux with four system calls and no registration, task or timer, elsewhere from a small task. Everything
-//! else (other paths and methods, bodies, `Forwarded`, heads that are large or wrong, full scrapes) goes on to hyper and the
-//! [`router`]. Both ask the same [`Adapter`], and both give the same bytes.
+//! once: on Linux with four system calls (five where it listens on all addresses) and no registration, task or timer,
+//! elsewhere from a small task. Everything else (other paths and methods, bodies, `Forwarded`, heads that are large or wrong,
+//! full scrapes) goes on to hyper and the [`router`]. Both ask the same [`Adapter`], and both give the same bytes.
 //!
 //! [BEP 3]: https://www.bittorrent.org/beps/bep_0003.html
 //! [BEP 7]: https://www.bittorrent.org/beps/bep_0007.html
@@ -67,6 +67,8 @@ mod failure;
 mod forwarded;
 mod full_scrape;
 mod head;
+#[cfg(test)]
+mod head_invariants;
 mod listener;
 mod patience;
 mod query;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, Cursor};
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -33,8 +34,8 @@ const ACCEPT_COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.
 ///
-/// One thread per core that waits for connections, on Linux with a listener of its own, and one with a runtime for those that
-/// are waited for. A client that is slow, sends garbage or does not read costs its own connection and nobody else's; the limits
+/// One thread per core with a runtime, for connections that are waited for, and on Linux one per core and address with a
+/// listener of its own, which answers all others. A client that is slow, sends garbage or does not read costs its own connection and nobody else's; the limits
 /// are those of [`HttpConfig`].
 ///
 /// ```no_run
@@ -90,33 +91,47 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a thread or its event loop cannot be set up.
+    /// When a thread or its event loop cannot be set up, or ends: all others stop then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let shared = Arc::new(Shared::new(self.adapter, self.router));
+        let shared = Arc::new(Shared::new(self.adapter, self.router, self.local_addrs.len()));
         let (stop, stopped) = watch::channel(());
-        let (done, mut finished) = mpsc::unbounded_channel();
-        for (number, listeners) in self.listeners.into_iter().enumerate() {
+        let workers = self.listeners.into_iter().map(|listeners| {
             let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
             let worker = Worker { shared: Arc::clone(&shared), stopped: stopped.clone() };
-            let done = done.clone();
-            thread::Builder::new().name(format!("http-{number}")).spawn(move || {
-                // Nobody listens when `run` was dropped.
-                _ = done.send(worker.run(&runtime, listeners));
-            })?;
-        }
-        drop((done, stopped));
-
-        let mut result = Ok(());
-        tokio::select! {
-            () = shutdown => {}
-            Some(ended) = finished.recv() => result = ended,
-        }
-        drop(stop);
-        while let Some(ended) = finished.recv().await {
-            result = result.and(ended);
-        }
-        result
+            Ok(move || worker.run(&runtime, listeners))
+        });
+        run(workers.collect::<io::Result<_>>()?, stop, shutdown).await
     }
+}
+
+/// Gives each worker a thread, until `shutdown` is ready or one of them ends. The others end when `stop` is dropped.
+async fn run<S>(
+    workers: Vec<impl FnOnce() -> io::Result<()> + Send + 'static>,
+    stop: S,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (done, mut finished) = mpsc::unbounded_channel();
+    for (number, worker) in workers.into_iter().enumerate() {
+        let done = done.clone();
+        thread::Builder::new().name(format!("http-{number}")).spawn(move || {
+            // A thread that panics must not leave a server with fewer threads than it says.
+            let result = catch_unwind(AssertUnwindSafe(worker));
+            // Nobody listens when `run` was dropped.
+            _ = done.send(result.unwrap_or_else(|_| Err(io::Error::other("a thread of the HTTP server panicked"))));
+        })?;
+    }
+    drop(done);
+
+    let mut result = Ok(());
+    tokio::select! {
+        () = shutdown => {}
+        Some(ended) = finished.recv() => result = ended,
+    }
+    drop(stop);
+    while let Some(ended) = finished.recv().await {
+        result = result.and(ended);
+    }
+    result
 }
 
 /// What all workers have in common.
@@ -132,7 +147,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(adapter: Adapter, router: Router) -> Self {
+    /// For a server that listens on so many addresses.
+    fn new(adapter: Adapter, router: Router, addresses: usize) -> Self {
         let config = adapter.config().clone();
         let mut http = http1::Builder::new();
         http.max_header_size(config.max_head_bytes)
@@ -152,7 +168,7 @@ impl Shared {
             router,
             http,
             limits: Limits::new(&config),
-            slots: Arc::new(Slots::new(&config)),
+            slots: Arc::new(Slots::new(&config, addresses)),
             accept_complaints: Seldom::new(ACCEPT_COMPLAINTS),
             config,
         }
@@ -286,6 +302,23 @@ mod tests {
         }
         drop(stop);
         in_time(ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_ends_the_server() {
+        let (stop, stopped) = watch::channel(());
+        let workers = [false, true, false].map(|panics| {
+            let mut stopped = stopped.clone();
+            let runtime = runtime::Builder::new_current_thread().build().unwrap();
+            move || {
+                assert!(!panics, "a bug in a worker");
+                // The end of the sender.
+                runtime.block_on(stopped.changed()).unwrap_err();
+                Ok(())
+            }
+        });
+        let error = in_time(run(workers.into(), stop, std::future::pending())).await.unwrap_err();
+        assert_eq!(error.to_string(), "a thread of the HTTP server panicked");
     }
 
     #[tokio::test]

@@ -435,6 +435,20 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn the_least_that_heads_can_be_limited_to_is_what_they_get() {
+    let running = Running::start(HttpConfig { max_headers: 24, max_head_bytes: 8 << 10, ..patient(1) });
+    // Host and Connection are two of them.
+    let close = |more| request(&["X-Header: x\r\n".repeat(more).as_str(), "Connection: close\r\n"].concat());
+    for (head, status) in [(close(22), 200), (close(23), 431)] {
+        let mut stream = running.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn garbage_is_refused() {
     let running = Running::start(HttpConfig { head_timeout: SOON, ..patient(1) });
     let mut bystander = running.bystander().await;

@@ -29,8 +29,9 @@
 //! An answer that leaves from the address they asked, on machines with several addresses, too: clients drop what comes from
 //! another one. An announce is answered with peers of the family that it came by, as BEP 15 has it, and with as many as fit
 //! one Ethernet frame: at most 238 with IPv4 and 79 with IPv6. A scrape is answered for its first
-//! [`MAX_SCRAPE_HASHES`] torrents. A refusal is an error packet with the core's text. Options ([BEP 41]) are read and mean
-//! nothing here: any path will do. `event` 4 is a partial seed ([BEP 21]), as libtorrent numbers it.
+//! [`MAX_SCRAPE_HASHES`] torrents, and refused if [`Config::max_scrape_hashes`](tracker_core::Config::max_scrape_hashes) is
+//! set lower than it asks for. A refusal is an error packet with the core's text. Options ([BEP 41]) are passed over, since
+//! any path will do; [`Announce::url_data`] reads them for those who want to know. `event` 4 is a partial seed ([BEP 21]), as libtorrent numbers it.
 //!
 //! Requests may be longer than they need to be. Those that are shorter, or unknown, or come without the connection id that
 //! proves the sender's address, are dropped without an answer; an id is honoured for two minutes, and nothing is kept of it.

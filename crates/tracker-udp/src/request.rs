@@ -7,6 +7,7 @@ use tracker_core::{AnnounceEvent, AnnounceRequest, Families, InfoHash, PeerId, P
 use crate::response::most_peers;
 
 /// Most info-hashes of a scrape; BEP 15 says "about 74", which is what fits an Ethernet frame. More are not answered.
+/// A [`Config::max_scrape_hashes`](tracker_core::Config::max_scrape_hashes) below this refuses scrapes that clients may send.
 pub const MAX_SCRAPE_HASHES: usize = 74;
 
 /// Bytes of the longest request that has a meaning, a scrape of [`MAX_SCRAPE_HASHES`]; what follows them may be lost.

@@ -18,6 +18,9 @@ use crate::datagrams::{self, Datagrams};
 /// How soon a thread to which nothing comes sees that it is to stop.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Bytes of a receive buffer below which there is nothing to be gained over what a system has by default.
+const LEAST_BUFFER: usize = 16 << 10;
+
 /// Serves an [`Adapter`] over UDP.
 ///
 /// Threads of its own, which wait for datagrams and need no runtime: one for each address and core, on Linux with a socket
@@ -56,7 +59,7 @@ impl Server {
         let config = adapter.config();
         let prepare = |socket: &Socket, address| {
             socket.set_read_timeout(Some(PATIENCE))?;
-            socket.set_recv_buffer_size(config.receive_buffer_bytes)?;
+            enlarge(config.receive_buffer_bytes, |bytes| socket.set_recv_buffer_size(bytes));
             datagrams::prepare(socket, address)
         };
         let sockets = bind(addresses, Transport::Udp, config.threads, prepare)?;
@@ -83,6 +86,18 @@ impl Server {
             adapter.answer(remote, local, datagram, out);
         };
         run(self.sockets, answer, shutdown).await
+    }
+}
+
+/// Sets a buffer to `bytes`, or to the largest half, quarter, … that the system takes. Linux grants what it may by itself;
+/// others refuse. Whatever it was is right as well, if not for as many at once.
+fn enlarge(mut bytes: usize, mut set: impl FnMut(usize) -> io::Result<()>) {
+    while let Err(error) = set(bytes) {
+        tracing::debug!(bytes, %error, "the system does not let so many bytes of requests wait");
+        if bytes <= LEAST_BUFFER {
+            return;
+        }
+        bytes /= 2;
     }
 }
 
@@ -199,6 +214,21 @@ mod tests {
 
     fn echo(_: SocketAddr, _: IpAddr, datagram: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(datagram);
+    }
+
+    #[test]
+    fn a_buffer_is_as_large_as_the_system_lets_it_be() {
+        let tried = |most| {
+            let mut tried = Vec::new();
+            enlarge(100 << 10, |bytes| {
+                tried.push(bytes >> 10);
+                if bytes > most { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+            });
+            tried
+        };
+        assert_eq!(tried(usize::MAX), [100]);
+        assert_eq!(tried(50 << 10), [100, 50]);
+        assert_eq!(tried(0), [100, 50, 25, 12]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

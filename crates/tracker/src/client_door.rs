@@ -6,19 +6,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use dashboard::{Failures, OpenError, Opened, Opener};
 
 use crate::bind_advice::bind_advice;
-use crate::protocol::Protocol;
+use crate::protocol::Listening;
 use crate::servers::Servers;
 use crate::welcome::AnnounceUrls;
 
 /// Takes the ports for clients, for all protocols.
 #[derive(Debug)]
 pub(crate) struct ClientDoor {
-    /// Where to listen and, once that was done, where it was. A free port that was drawn stands in torrents from then on.
-    listen: Mutex<Vec<SocketAddr>>,
+    place: Mutex<Place>,
     http: tracker_http::Adapter,
     udp: Option<tracker_udp::Adapter>,
     /// The machine's addresses.
     lan: Vec<IpAddr>,
+}
+
+/// Where to listen.
+#[derive(Debug)]
+struct Place {
+    /// As asked for and, once that was done, as it was. A free port that was drawn stands in torrents from then on.
+    listen: Vec<SocketAddr>,
+    /// What came of it the last time.
+    listening: Listening,
 }
 
 impl ClientDoor {
@@ -29,12 +37,12 @@ impl ClientDoor {
         udp: Option<tracker_udp::Adapter>,
         lan: Vec<IpAddr>,
     ) -> Self {
-        Self { listen: Mutex::new(listen), http, udp, lan }
+        Self { place: Mutex::new(Place { listen, listening: Vec::new() }), http, udp, lan }
     }
 
     /// Where it listens, or did.
-    pub(crate) fn listening(&self) -> Vec<SocketAddr> {
-        self.listen().clone()
+    pub(crate) fn listening(&self) -> Listening {
+        self.place().listening.clone()
     }
 
     /// Counts the requests so far that the adapters could not read, or refused.
@@ -43,25 +51,25 @@ impl ClientDoor {
         move || Failures { http: http.failures(), udp: udp.as_ref().map_or(0, tracker_udp::Adapter::failures) }
     }
 
-    fn listen(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        self.listen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Opener for ClientDoor {
     fn open(&self) -> Result<Opened, OpenError> {
-        let mut listen = self.listen();
-        let servers = Servers::bind(&listen, &self.http, self.udp.as_ref());
+        let mut place = self.place();
+        let servers = Servers::bind(&place.listen, &self.http, self.udp.as_ref());
         let servers = servers.map_err(|error| OpenError(bind_advice(&error, &self.lan)))?;
-        let addresses = servers.local_addrs().to_vec();
-        listen.clone_from(&addresses);
-        let protocols = Protocol::served(self.udp.is_some());
-        for protocol in protocols {
-            for address in &addresses {
+        place.listening = servers.listening();
+        for (protocol, addresses) in &place.listening {
+            for address in addresses {
                 tracing::info!(%address, protocol = protocol.name(), "listening");
             }
         }
-        let announce_urls = AnnounceUrls::new(&addresses, protocols, &self.lan).all().collect();
+        let announce_urls = AnnounceUrls::new(&place.listening, &self.lan).all().collect();
+        let addresses = servers.http_addrs().to_vec();
+        place.listen.clone_from(&addresses);
         let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
         Ok(Opened { addresses, announce_urls, serve })
     }

@@ -1,11 +1,16 @@
 //! What the tracker speaks.
 
+use std::net::SocketAddr;
+
 /// A protocol by which clients reach the tracker. All of them have the same addresses and port numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http,
     Udp,
 }
+
+/// What is spoken, HTTP first, and at which addresses.
+pub(crate) type Listening = Vec<(Protocol, Vec<SocketAddr>)>;
 
 impl Protocol {
     /// All that are served, with UDP or without.

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use dashboard::{
     Dashboard, DashboardConfig, Digests, Door, DoorState, EventLog, Journal, Library, LibraryConfig, Maker, Observer,
     Share,
 };
 use tokio::runtime;
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, expire_swarms, host_names};
 
@@ -63,6 +63,7 @@ struct Tracker {
     people: Option<dashboard::Server>,
     signals: StopSignals,
     witness: Witness,
+    expiry: JoinHandle<()>,
 }
 
 /// What takes in the events of the swarms.
@@ -119,21 +120,21 @@ impl Tracker {
             (Witness::Nobody, None)
         };
         let signals = StopSignals::new().context("cannot wait for signals")?;
-        swarms.look_after()?;
+        let expiry = swarms.look_after()?;
         clients.open().await?;
 
         let urls = people.as_ref().map(|(server, dashboard)| {
             DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| dashboard.url(address))
         });
-        welcome(urls.as_ref(), &opener.listening(), &addresses, &settings);
-        Ok(Self { clients, people: people.map(|(server, _)| server), signals, witness })
+        welcome(urls.as_ref(), &opener.listening(), &addresses, settings.log_format);
+        Ok(Self { clients, people: people.map(|(server, _)| server), signals, witness, expiry })
     }
 
-    /// Serves until it is told to stop. Told so again, the program ends at once.
+    /// Serves until it is told to stop, or silent peers do not go any more. Told to stop again, the program ends at once.
     ///
     /// When the servers for clients fail it ends, too, unless there is a dashboard by which they can be started again.
     async fn serve(self) -> anyhow::Result<()> {
-        let Self { clients, people: server, mut signals, witness } = self;
+        let Self { clients, people: server, mut signals, witness, expiry } = self;
         let (stop, stopped) = oneshot::channel::<Infallible>();
         let mut people = JoinSet::new();
         if let Some(server) = server {
@@ -151,6 +152,7 @@ impl Tracker {
             }
             () = until_shut(&clients), if !has_dashboard => Ok(()),
             Some(ended) = people.join_next() => of_dashboard(ended),
+            ended = expiry => of_expiry(ended),
         };
         drop(stop);
         let was_open = matches!(clients.state(), DoorState::Open { .. });
@@ -213,10 +215,9 @@ impl Swarms {
     }
 
     /// Does for ever what is due, and what files that change want.
-    fn look_after(self) -> io::Result<()> {
+    fn look_after(self) -> io::Result<JoinHandle<()>> {
         self.lists.watch(Arc::clone(&self.shards))?;
-        tokio::spawn(expire_swarms(self.shards, self.clock));
-        Ok(())
+        Ok(tokio::spawn(expire_swarms(self.shards, self.clock)))
     }
 }
 
@@ -229,17 +230,29 @@ fn of_dashboard(ended: Result<io::Result<()>, JoinError>) -> anyhow::Result<()> 
     ended?.context("the server of the dashboard failed")
 }
 
+/// Only a bug ends expiry, and without it swarms fill up with peers that are gone.
+fn of_expiry(ended: Result<(), JoinError>) -> anyhow::Result<()> {
+    ended.context("silent peers cannot be dropped any more")?;
+    bail!("silent peers are not dropped any more")
+}
+
 fn open_share(folder: PathBuf) -> anyhow::Result<Share> {
     let cannot_open = format!("cannot open the folder to share {}", folder.display());
     Share::open(folder).context(cannot_open)
 }
 
 /// Tells the operator, in the form he asked for, where browsers and clients find the tracker.
-fn welcome(dashboard: Option<&DashboardUrls>, listening: &[SocketAddr], addresses: &Addresses, settings: &Settings) {
-    let urls = AnnounceUrls::new(listening, Protocol::served(settings.udp), &addresses.lan);
-    match settings.log_format {
+fn welcome(
+    dashboard: Option<&DashboardUrls>,
+    listening: &[(Protocol, Vec<SocketAddr>)],
+    addresses: &Addresses,
+    format: LogFormat,
+) {
+    let urls = AnnounceUrls::new(listening, &addresses.lan);
+    match format {
         LogFormat::Text => {
-            let loopback_only = listening.iter().all(|address| address.ip().is_loopback());
+            let mut all = listening.iter().flat_map(|(_, addresses)| addresses);
+            let loopback_only = all.all(|address| address.ip().is_loopback());
             print(&Welcome { dashboard, urls: &urls, loopback_only }.to_string());
         }
         LogFormat::Json => {
@@ -257,4 +270,19 @@ fn print(text: &str) {
     let mut stdout = stdout().lock();
     // Whoever does not read it does not want it.
     _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn expiry_that_ends_is_a_failure() {
+        let panicked = tokio::spawn(async { panic!("as a bug would") }).await;
+        let error = format!("{:#}", of_expiry(panicked).unwrap_err());
+        assert!(error.starts_with("silent peers") && error.contains("as a bug would"), "{error}");
+        of_expiry(tokio::spawn(ready(())).await).unwrap_err();
+    }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracker_host::BindError;
 
-use crate::protocol::Protocol;
+use crate::protocol::{Listening, Protocol};
 
 /// How often a free port is drawn anew because another program has it for the other protocol.
 const DRAWS: usize = 16;
@@ -42,8 +42,14 @@ impl Servers {
         Ok(Self { http, udp: Some(udp) })
     }
 
-    /// Where they listen.
-    pub(crate) fn local_addrs(&self) -> &[SocketAddr] {
+    /// What they speak, and where they listen for it.
+    pub(crate) fn listening(&self) -> Listening {
+        let udp = self.udp.as_ref().map(|udp| (Protocol::Udp, udp.local_addrs().to_vec()));
+        [(Protocol::Http, self.http.local_addrs().to_vec())].into_iter().chain(udp).collect()
+    }
+
+    /// Where clients are served, over HTTP at least.
+    pub(crate) fn http_addrs(&self) -> &[SocketAddr] {
         self.http.local_addrs()
     }
 

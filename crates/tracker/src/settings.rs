@@ -105,7 +105,7 @@ pub(crate) struct Layer {
     )]
     only_known: Option<bool>,
 
-    /// Serve with this many threads, and as many for UDP [default: one per core]
+    /// Serve each address with this many threads, and as many for UDP [default: one per core]
     #[arg(long, value_name = "COUNT", env = "TRACKER_THREADS", hide_env_values = true)]
     threads: Option<NonZeroUsize>,
 

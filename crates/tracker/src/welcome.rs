@@ -5,31 +5,47 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::protocol::Protocol;
 
-/// Where clients find the tracker.
+/// Where clients find the tracker, by protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AnnounceUrls {
+pub(crate) struct AnnounceUrls(Vec<Found>);
+
+/// Where clients find one protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    protocol: Protocol,
     /// For torrents, the best first.
     lan: Vec<SocketAddr>,
     /// For clients on this machine, where that is all there is.
     loopback: Option<SocketAddr>,
-    protocols: &'static [Protocol],
 }
 
 impl AnnounceUrls {
-    /// The URLs of a tracker that speaks these protocols at all of `listening`, on a machine with these LAN addresses.
-    pub(crate) fn new(listening: &[SocketAddr], protocols: &'static [Protocol], lan: &[IpAddr]) -> Self {
-        let lan = on_lan(listening, lan);
-        Self { loopback: on_loopback(listening).filter(|_| lan.is_empty()), lan, protocols }
+    /// The URLs of a tracker that speaks each protocol at its addresses, on a machine with these LAN addresses. The first
+    /// protocol is the one that every client speaks.
+    pub(crate) fn new(listening: &[(Protocol, Vec<SocketAddr>)], lan: &[IpAddr]) -> Self {
+        Self(listening.iter().map(|(protocol, addresses)| Found::new(*protocol, addresses, lan)).collect())
     }
 
     /// All of them, those of the protocol that every client speaks first.
     pub(crate) fn all(&self) -> impl Iterator<Item = String> {
-        self.protocols.iter().flat_map(|&protocol| self.of(protocol))
+        self.0.iter().flat_map(Found::urls)
     }
 
-    fn of(&self, protocol: Protocol) -> impl Iterator<Item = String> {
+    /// How many there are for other machines, by one protocol.
+    fn on_lan(&self) -> usize {
+        self.0.iter().map(|found| found.lan.len()).max().unwrap_or_default()
+    }
+}
+
+impl Found {
+    fn new(protocol: Protocol, listening: &[SocketAddr], lan: &[IpAddr]) -> Self {
+        let lan = on_lan(listening, lan);
+        Self { protocol, loopback: on_loopback(listening).filter(|_| lan.is_empty()), lan }
+    }
+
+    fn urls(&self) -> impl Iterator<Item = String> {
         let addresses = self.lan.iter().chain(&self.loopback);
-        addresses.map(move |address| format!("{}://{address}/announce", protocol.scheme()))
+        addresses.map(|address| format!("{}://{address}/announce", self.protocol.scheme()))
     }
 }
 
@@ -110,11 +126,11 @@ impl Display for Welcome<'_> {
             }
             writeln!(f)?;
         }
-        match &*self.urls.lan {
-            [] if self.loopback_only => {
+        match self.urls.on_lan() {
+            0 if self.loopback_only => {
                 writeln!(f, "The tracker listens on a loopback address: only clients on this machine can use it, by")?;
             }
-            [] => {
+            0 => {
                 writeln!(
                     f,
                     "This machine has no address on a LAN (only loopback, link-local, container or tunnel ones), so there \
@@ -122,18 +138,16 @@ impl Display for Welcome<'_> {
                 )?;
                 writeln!(f, "Clients on this machine can use")?;
             }
-            [_] => writeln!(f, "The announce URL to put into torrents:")?,
-            [_, ..] => {
-                writeln!(f, "The announce URLs, each by another address of this machine; the first suits most:")?
-            }
+            1 => writeln!(f, "The announce URL to put into torrents:")?,
+            _ => writeln!(f, "The announce URLs, each by another address of this machine; the first suits most:")?,
         }
-        for &protocol in self.urls.protocols {
-            if protocol == Protocol::Udp {
+        for found in &self.urls.0 {
+            if found.protocol == Protocol::Udp {
                 writeln!(f, "The same over UDP, which is cheaper for all and not known to every client:")?;
             }
-            self.urls.of(protocol).try_for_each(|url| writeln!(f, "    {url}"))?;
+            found.urls().try_for_each(|url| writeln!(f, "    {url}"))?;
         }
-        if !self.urls.lan.is_empty() {
+        if self.urls.on_lan() > 0 {
             writeln!(f, "If other machines cannot reach it, see `tracker --firewall`.")?;
         }
         writeln!(f, "Ctrl-C stops the tracker.")
@@ -142,16 +156,17 @@ impl Display for Welcome<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+    use std::str::FromStr;
+
     use super::*;
 
     fn urls(listening: &[&str], lan: &[&str]) -> AnnounceUrls {
-        urls_of(Protocol::served(false), listening, lan)
+        AnnounceUrls::new(&[(Protocol::Http, parse(listening))], &parse(lan))
     }
 
-    fn urls_of(protocols: &'static [Protocol], listening: &[&str], lan: &[&str]) -> AnnounceUrls {
-        let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
-        let lan: Vec<_> = lan.iter().map(|address| address.parse().unwrap()).collect();
-        AnnounceUrls::new(&listening, protocols, &lan)
+    fn parse<T: FromStr<Err: Debug>>(addresses: &[&str]) -> Vec<T> {
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
     }
 
     #[test]
@@ -175,7 +190,7 @@ mod tests {
         ] {
             let urls = urls(listening, &lan);
             assert_eq!(urls.all().collect::<Vec<_>>(), expected, "{listening:?}");
-            assert_eq!(urls.loopback, None);
+            assert_eq!(urls.0[0].loopback, None);
         }
     }
 
@@ -187,7 +202,7 @@ mod tests {
             (&["127.0.0.1:4000"], "http://127.0.0.1:4000/announce"),
         ] {
             let urls = urls(listening, &[]);
-            assert_eq!(urls.lan, []);
+            assert_eq!(urls.on_lan(), 0);
             assert_eq!(urls.all().collect::<Vec<_>>(), [expected]);
         }
         let loopback = urls(&["127.0.0.1:4000"], &["192.168.1.5"]);
@@ -196,7 +211,10 @@ mod tests {
 
     #[test]
     fn udp_has_the_same_urls_with_its_own_scheme() {
-        let urls = urls_of(Protocol::served(true), &["0.0.0.0:6969", "[::]:6969"], &["192.168.1.5", "fd77::1"]);
+        let listening: Vec<SocketAddr> = parse(&["0.0.0.0:6969", "[::]:6969"]);
+        let both = [(Protocol::Http, listening.clone()), (Protocol::Udp, listening)];
+        let lan: Vec<IpAddr> = parse(&["192.168.1.5", "fd77::1"]);
+        let urls = AnnounceUrls::new(&both, &lan);
         assert_eq!(
             urls.all().collect::<Vec<_>>(),
             [
@@ -210,6 +228,18 @@ mod tests {
         let (http, udp) = text.split_once("over UDP").unwrap();
         assert_eq!((http.matches("http://").count(), http.matches("udp://").count()), (2, 0), "{text}");
         assert_eq!((udp.matches("http://").count(), udp.matches("udp://").count()), (0, 2), "{text}");
+    }
+
+    #[test]
+    fn a_protocol_has_the_urls_of_its_own_addresses() {
+        let listening: Vec<SocketAddr> = parse(&["0.0.0.0:6969", "[::]:6969"]);
+        let lan: Vec<IpAddr> = parse(&["192.168.1.5", "fd77::1"]);
+        let udp = listening[..1].to_vec();
+        let urls = AnnounceUrls::new(&[(Protocol::Http, listening), (Protocol::Udp, udp)], &lan);
+        assert_eq!(
+            urls.all().collect::<Vec<_>>(),
+            ["http://192.168.1.5:6969/announce", "http://[fd77::1]:6969/announce", "udp://192.168.1.5:6969/announce",]
+        );
     }
 
     #[test]

@@ -197,15 +197,27 @@ impl Model {
         }
     }
 
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Takes over which of the peers and swarms that are due a batch dropped. `left` is what the tracker has after it.
+    pub(crate) fn expire(&mut self, now: Instant, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         self.now = self.now.max(now);
         let now = self.now;
-        for members in self.swarms.values_mut() {
+        for (info_hash, members) in &mut self.swarms {
             let before = members.peers.len();
-            members.peers.retain(|member| member.expires > now);
+            let is_left =
+                |member: &Member| left.get(info_hash).is_some_and(|peers| peers.iter().any(|peer| member.is(peer)));
+            members.peers.retain(|member| member.expires > now || is_left(member));
             self.tally.expired += (before - members.peers.len()) as u64;
         }
-        self.forget(true);
+        self.forget(|info_hash, forgotten| forgotten <= now && !left.contains_key(info_hash));
+    }
+
+    /// Checks that what was due is gone.
+    pub(crate) fn check_nothing_is_due(&self) {
+        for (info_hash, members) in &self.swarms {
+            let due = members.peers.iter().find(|member| member.expires <= self.now);
+            assert!(due.is_none(), "{info_hash} still has {due:#?}");
+            assert!(members.forgotten.is_none_or(|forgotten| forgotten > self.now), "{info_hash} is not forgotten");
+        }
     }
 
     pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy) {
@@ -264,7 +276,14 @@ impl Model {
             peers.chain(members.forgotten).min().expect("a swarm has peers or is forgotten some time")
         };
         let first = self.swarms.values().map(due).min();
-        assert!(next <= first, "{first:?} is due, and expiry looks only at {next:?}");
+        // What is due already is looked for at once, whatever the time that is told.
+        let latest = first.map(|first| first.max(self.now));
+        assert!(next <= latest, "{first:?} is due, and expiry looks only at {next:?}");
+    }
+
+    /// Number of swarms and peers.
+    pub(crate) fn size(&self) -> usize {
+        self.swarms.len() + self.peers()
     }
 
     fn peers(&self) -> usize {
@@ -347,7 +366,7 @@ impl Model {
         if let Some(own) = own {
             peers.remove(own);
             self.tally.left += 1;
-            self.forget(false);
+            self.forget(|_, _| false);
         }
     }
 
@@ -357,10 +376,15 @@ impl Model {
         if self.keeps_all() {
             return expires;
         }
+        let longest = self.longest_timeout().as_secs();
+        Instant::from_secs(expires.as_secs().next_multiple_of(longest.div_ceil(1022) as u32))
+    }
+
+    /// Silence after which any peer is dropped.
+    pub(crate) fn longest_timeout(&self) -> Duration {
         let ceiling = self.config.interval_ceiling.as_secs();
         let longest_interval = ceiling + ceiling * u64::from(self.config.interval_jitter_percent) / 100;
-        let longest = self.config.peer_timeout.as_secs().max(2 * longest_interval + 60);
-        Instant::from_secs(expires.as_secs().next_multiple_of(longest.div_ceil(1022) as u32))
+        self.config.peer_timeout.max(Duration::from_secs(2 * longest_interval + 60))
     }
 
     fn keeps_all(&self) -> bool {
@@ -426,7 +450,9 @@ impl Model {
 
         let at_address: Vec<_> = peers.iter().filter(|peer| peer.address.ip() == place.ip()).cloned().collect();
         if at_address.len() >= self.config.max_peers_per_address {
-            let silence = |peer: &Member| if keeps_all { peer.last_seen } else { peer.expires };
+            // To a lean tracker all that are due are the same.
+            let now = self.now;
+            let silence = |peer: &Member| if keeps_all { peer.last_seen } else { peer.expires.max(now) };
             let stalest = at_address.iter().map(silence).min();
             let evicted = peers.iter().position(|peer| {
                 let is_gone = !after.iter().any(|after| peer.is(after));
@@ -439,16 +465,16 @@ impl Model {
         self.tally.joined += 1;
     }
 
-    /// Drops what is empty and was never completed, and, when it is time for that, what was empty for too long.
-    fn forget(&mut self, by_time: bool) {
+    /// Drops what is empty and was never completed, and what is empty and forgotten as of the given time.
+    fn forget(&mut self, is_forgotten: impl Fn(&InfoHash, Instant) -> bool) {
         let (now, timeout) = (self.now, self.config.swarm_timeout);
         let before = self.swarms.len();
-        self.swarms.retain(|_, members| {
+        self.swarms.retain(|info_hash, members| {
             if !members.peers.is_empty() {
                 return true;
             }
             let forgotten = *members.forgotten.get_or_insert(now + timeout);
-            members.completed > 0 && !(by_time && forgotten <= now)
+            members.completed > 0 && !is_forgotten(info_hash, forgotten)
         });
         self.tally.dropped += (before - self.swarms.len()) as u64;
     }

@@ -1,10 +1,11 @@
 //! Runs operations against a tracker and the model, and compares.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, InfoHash, Memory, Peers, Shards, SwarmCounts, Tracker};
+use tracker_core::{Config, InfoHash, Instant, Memory, Peers, Shards, SwarmCounts, Tracker};
 
 use super::Model;
 use super::journal::Journal;
@@ -42,6 +43,8 @@ pub(crate) struct Trial<S> {
     peers: Peers,
     counts: Vec<SwarmCounts>,
     steps: usize,
+    /// How much time went by since nothing was left to expire.
+    behind: Duration,
 }
 
 impl<S: Subject> Trial<S> {
@@ -55,6 +58,7 @@ impl<S: Subject> Trial<S> {
             peers: Peers::default(),
             counts: Vec::new(),
             steps: 0,
+            behind: Duration::ZERO,
         }
     }
 
@@ -64,9 +68,7 @@ impl<S: Subject> Trial<S> {
         if let Operation::Announce { now, .. } = operation
             && self.model.config().memory == Memory::Lean
         {
-            // A lean tracker must not be left alone with what is due for long.
-            self.subject.expire(*now);
-            self.model.expire(*now);
+            self.keep_up(*now);
         }
         match operation {
             Operation::Announce { now, request } => {
@@ -79,11 +81,12 @@ impl<S: Subject> Trial<S> {
                 let answer = self.subject.scrape(*remote, info_hashes, &mut self.counts);
                 self.model.scrape(*remote, info_hashes, &answer, &self.counts);
             }
-            Operation::Expire { now } => {
-                self.subject.expire(*now);
-                self.model.expire(*now);
-                let next = self.subject.next_expiry();
-                assert!(next.is_none_or(|next| next > self.model.now()), "more to expire at {next:?}");
+            Operation::Expire { now, wholly } => {
+                if *wholly {
+                    self.expire_wholly(*now);
+                } else {
+                    _ = self.expire(*now);
+                }
                 everything = true;
             }
             Operation::SetTorrents(torrents) => {
@@ -98,6 +101,38 @@ impl<S: Subject> Trial<S> {
         if everything {
             self.check_everything();
         }
+    }
+
+    /// A lean tracker must not be left alone for long with what is due.
+    fn keep_up(&mut self, now: Instant) {
+        let (then, longest) = (self.model.now(), self.model.longest_timeout());
+        if self.behind > longest {
+            self.expire_wholly(then);
+        }
+        // When nothing happens for longer than that, the tracker does not count it.
+        self.behind += Duration::from_secs(now.as_secs().saturating_sub(then.as_secs()).into()).min(longest);
+        _ = self.expire(now);
+    }
+
+    /// Whether nothing is left to expire after one batch.
+    fn expire(&mut self, now: Instant) -> bool {
+        self.subject.expire(now);
+        let swarm = |info_hash| self.subject.swarm(&info_hash).map(|(_, members)| (info_hash, members));
+        let left = self.subject.info_hashes().into_iter().filter_map(swarm).collect();
+        self.model.expire(now, &left);
+        self.check_events();
+        let is_done = self.subject.next_expiry().is_none_or(|next| next > self.model.now());
+        if is_done {
+            self.model.check_nothing_is_due();
+            self.behind = Duration::ZERO;
+        }
+        is_done
+    }
+
+    fn expire_wholly(&mut self, now: Instant) {
+        // One peer or swarm in each batch; and what was looked at when a batch began anew, once more.
+        let enough = 2 * self.model.size() + 2;
+        assert!((0..enough).any(|_| self.expire(now)), "there is no end to it: {:?}", self.subject.next_expiry());
     }
 
     fn check_swarm(&self, info_hash: &InfoHash) {

@@ -16,9 +16,19 @@ use tracker_core::{
 /// Something done to a tracker.
 #[derive(Debug)]
 pub(crate) enum Operation {
-    Announce { now: Instant, request: AnnounceRequest },
-    Scrape { remote: IpAddr, info_hashes: Vec<InfoHash> },
-    Expire { now: Instant },
+    Announce {
+        now: Instant,
+        request: AnnounceRequest,
+    },
+    Scrape {
+        remote: IpAddr,
+        info_hashes: Vec<InfoHash>,
+    },
+    /// One batch, or as many as it takes.
+    Expire {
+        now: Instant,
+        wholly: bool,
+    },
     SetTorrents(TorrentPolicy),
 }
 
@@ -167,6 +177,7 @@ impl World {
                 _ => Vec::new(),
             },
             max_remembered_swarms: default.max_remembered_swarms,
+            expire_batch: choices.of(&[1, 2, 7, default.expire_batch]),
             memory: if choices.one_in(3) { Memory::Lean } else { Memory::Full },
             prefer_subnet: match choices.below(4) {
                 0 => Some(SubnetPreference::default()),
@@ -182,13 +193,13 @@ impl World {
         }
         self.pass_time(choices);
         match choices.below(20) {
-            0 => Operation::Expire { now: self.moment(choices) },
-            1 => Operation::Scrape {
+            0 | 1 => Operation::Expire { now: self.moment(choices), wholly: choices.one_in(2) },
+            2 => Operation::Scrape {
                 remote: home(choices).0,
                 info_hashes: (0..choices.below(6)).map(|_| torrent(choices)).collect(),
             },
-            2 if choices.one_in(3) => Operation::SetTorrents(policy(choices)),
-            3..=6 => self.anything(choices),
+            3 if choices.one_in(3) => Operation::SetTorrents(policy(choices)),
+            4..=7 => self.anything(choices),
             _ => self.live(choices),
         }
     }

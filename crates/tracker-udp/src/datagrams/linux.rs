@@ -58,16 +58,10 @@ pub(crate) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 
 impl Datagrams {
     pub(crate) fn new(socket: &UdpSocket) -> io::Result<Self> {
-        // A message of the family's own size is all that a header has room for, received or sent.
-        let room = || match socket.local_addr() {
-            Ok(SocketAddr::V4(_)) => Ok(cmsg_space!(in_pktinfo)),
-            Ok(SocketAddr::V6(_)) => Ok(cmsg_space!(in6_pktinfo)),
-            Err(error) => Err(error),
-        };
         Ok(Self {
             requests: Box::new([[0; MAX_REQUEST_BYTES]; BATCH]),
-            received: MultiHeaders::preallocate(BATCH, Some(room()?)),
-            to_send: MultiHeaders::preallocate(BATCH, Some(room()?)),
+            received: headers(socket)?,
+            to_send: headers(socket)?,
             bytes: Vec::new(),
             answers: Vec::with_capacity(BATCH),
             remotes: Vec::with_capacity(BATCH),
@@ -91,14 +85,23 @@ impl Datagrams {
         let mut buffers = self.requests.each_mut().map(|request| [IoSliceMut::new(request)]);
         // It waits for the first, and takes no more than have come by then.
         let received = recvmmsg(socket.as_raw_fd(), &mut self.received, &mut buffers, MsgFlags::MSG_WAITFORONE, None)?;
+        let mut is_complete = true;
         for message in received {
-            let (Some((remote, to)), Some(local)) = (remote(&message), local(&message)) else { continue };
+            let (Some((remote, to)), Some(local)) = (remote(&message), local(&message)) else {
+                is_complete = false;
+                continue;
+            };
             let start = self.bytes.len();
             answer(remote, local, message.iovs().next().unwrap_or_default(), &mut self.bytes);
             if self.bytes.len() > start {
                 self.answers.push(Answer { bytes: start..self.bytes.len(), local });
                 self.remotes.push(Some(to));
             }
+        }
+        if !is_complete {
+            // The system writes into a header how many bytes it put where there was room, and nix gives it back as the room
+            // that there is: one that was left empty would stay without room, and whatever comes by it be dropped.
+            self.received = headers(socket)?;
         }
         self.send(socket);
         Ok(())
@@ -117,6 +120,15 @@ impl Datagrams {
             send_from(socket, run[0].local, &slices[..run.len()], to, &mut self.to_send);
         }
     }
+}
+
+/// For a batch, each with room for the address of ours, of the family's own size: all that is received or sent with it.
+fn headers(socket: &UdpSocket) -> io::Result<MultiHeaders<SockaddrStorage>> {
+    let room = match socket.local_addr()? {
+        SocketAddr::V4(_) => cmsg_space!(in_pktinfo),
+        SocketAddr::V6(_) => cmsg_space!(in6_pktinfo),
+    };
+    Ok(MultiHeaders::preallocate(BATCH, Some(room)))
 }
 
 /// Sends without waiting: an answer that the system does not take is lost, as it might be on its way; the client asks again.
@@ -164,4 +176,34 @@ fn local(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_without_its_address_costs_no_other() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for socket in [&server, &client] {
+            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        }
+        client.connect(server.local_addr().unwrap()).unwrap();
+        let mut datagrams = Datagrams::new(&server).unwrap();
+        let mut serve = |datagram: &[u8]| {
+            client.send(datagram).unwrap();
+            datagrams.serve(&server, |_, _, datagram, out| out.extend_from_slice(datagram)).unwrap();
+        };
+        serve(b"dropped: nobody has asked the system for addresses");
+        setsockopt(&server, sockopt::Ipv4PacketInfo, &true).unwrap();
+        for round in [b"1", b"2"] {
+            serve(round);
+            let mut answer = [0; 10];
+            assert_eq!(client.recv(&mut answer).unwrap(), 1);
+            assert_eq!(&answer[..1], round);
+        }
+    }
 }

@@ -40,6 +40,17 @@ pub(crate) fn peers_over_http(from: Ipv4Addr, tracker: SocketAddr, target: &str)
     compact(body.root().as_dict().and_then(|body| body.get(b"peers")?.as_bytes()).expect("the answer has peers"))
 }
 
+/// Sends a request with a method of its own over loopback.
+pub(crate) fn send(method: &str, address: SocketAddr, target: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 fn exchange(from: Ipv4Addr, tracker: SocketAddr, target: &str, headers: &str) -> Vec<u8> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();

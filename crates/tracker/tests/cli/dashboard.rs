@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use metainfo::Metainfo;
 use serde_json::Value;
 
-use crate::client::{announce, get, request};
+use crate::client::{announce, get, request, send};
 use crate::running::{PATIENCE, Tracker, wait_until};
 use crate::{INFO_HASH, OTHER, error_of};
 
@@ -78,6 +78,46 @@ fn json_has_its_url_at_every_level() {
         let dashboard_urls = tracker.log.rest().iter().filter(|line| line.contains("token")).count();
         assert_eq!(dashboard_urls, 0, "there is one, on loopback");
     }
+}
+
+#[test]
+fn the_tracker_is_stopped_and_started_from_it() {
+    // An address of its own: what the tracker gives up no other test takes.
+    let Observed { mut tracker, dashboard, token } = observed_at("127.0.6.4:0", &["--udp=false"]);
+    let bearer = format!("Authorization: Bearer {token}\r\nContent-Length: 0\r\n");
+    let told = |what: &str, headers: &str| send("POST", dashboard, &format!("/api/v1/tracker/{what}"), headers);
+    for _ in 0..2 {
+        announce(tracker.address, INFO_HASH, 6881, 10, "started");
+        let refused = told("stop", &format!("{bearer}Origin: http://evil.example\r\n"));
+        assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+        let stopped = told("stop", &bearer);
+        assert!(stopped.starts_with("HTTP/1.1 2"), "{stopped}");
+        let holder = TcpListener::bind(tracker.address).expect("the port is free");
+
+        let taken = told("start", &bearer);
+        assert!(taken.contains(&format!("cannot listen on {}: ", tracker.address)), "{taken}");
+        if cfg!(target_os = "linux") {
+            assert!(taken.contains(&format!("(process {})", std::process::id())), "{taken}");
+        }
+        drop(holder);
+        let started = told("start", &bearer);
+        assert!(started.starts_with("HTTP/1.1 2"), "{started}");
+    }
+    // Who was there still is.
+    let answer = announce(tracker.address, OTHER, 6881, 10, "started");
+    assert!(answer.contains("incomplete"), "{answer}");
+    told("stop", &bearer);
+    assert!(tracker.stop("TERM").success(), "being stopped on the dashboard is no failure");
+}
+
+#[test]
+fn its_log_does_not_have_the_token() {
+    let Observed { tracker, dashboard, token } = observed(&["--log-level", "error"]);
+    announce(tracker.address, INFO_HASH, 6881, 10, "started");
+    let log = || get(dashboard, "/api/v1/log.ndjson?level=trace");
+    wait_until("the peer is in the log", || log().contains("peer joined"));
+    let log = log();
+    assert!(log.contains("announce URL") && !log.contains(&token), "{log}");
 }
 
 #[test]
