@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
+use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::registry::LookupSpan;
 use tracker_core::InfoHash;
 
 /// The last log lines of the program, [`MAX_ENTRIES`](Self::MAX_ENTRIES) at most. Cheap to clone; all clones are one.
@@ -23,6 +25,10 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     lines: Mutex<Lines>,
     changed: watch::Sender<u64>,
+    /// The second of the last line of information, how many came in it, and how many were left out and not told of yet.
+    second: AtomicU64,
+    in_second: AtomicU64,
+    left_out: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +71,11 @@ pub struct JournalFilter {
 
 /// Fills a [`Journal`] from `tracing`.
 #[derive(Debug)]
-pub struct JournalLayer(Journal);
+struct JournalLayer(Journal);
+
+/// Lets through what there is room for: before a line is put together, since that is what it costs.
+#[derive(Debug)]
+struct Budget(Journal);
 
 impl Journal {
     /// Lines that are kept, at most. Older ones are forgotten.
@@ -82,12 +92,22 @@ impl Journal {
 
     /// An empty one.
     pub fn new() -> Self {
-        Self(Arc::new(Inner { lines: Mutex::default(), changed: watch::Sender::new(0) }))
+        Self(Arc::new(Inner {
+            lines: Mutex::default(),
+            changed: watch::Sender::new(0),
+            second: AtomicU64::new(0),
+            in_second: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+        }))
     }
 
+    /// Lines of information in a second, at most: nobody reads more of them, and those before are worth as much. Warnings
+    /// and errors always have room. Of what is left out it is said how much it was.
+    pub const MAX_PER_SECOND: u64 = 500;
+
     /// What puts lines into it.
-    pub fn layer(&self) -> JournalLayer {
-        JournalLayer(self.clone())
+    pub fn layer<S: Subscriber + for<'s> LookupSpan<'s>>(&self) -> impl Layer<S> {
+        JournalLayer(self.clone()).with_filter(Budget(self.clone()))
     }
 
     /// The last `limit` lines that pass the filter and have a larger id than `after`, oldest first.
@@ -108,6 +128,19 @@ impl Journal {
     /// The id of the last line, as it changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
+    }
+
+    /// Whether there is room for one more line of information at this time. If not, it counts as left out.
+    fn has_room(&self, now: SystemTime) -> bool {
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.0.second.swap(second, Ordering::Relaxed) != second {
+            self.0.in_second.store(0, Ordering::Relaxed);
+        }
+        let has_room = self.0.in_second.fetch_add(1, Ordering::Relaxed) < Self::MAX_PER_SECOND;
+        if !has_room {
+            self.0.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
     }
 
     fn push(&self, mut entry: JournalEntry) {
@@ -165,17 +198,34 @@ impl JournalFilter {
     }
 }
 
-impl<S: Subscriber> Layer<S> for JournalLayer {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut entry = JournalEntry {
+impl<S: Subscriber> Filter<S> for Budget {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        *metadata.level() < Level::INFO || self.0.has_room(SystemTime::now())
+    }
+}
+
+impl JournalEntry {
+    fn new(level: Level) -> Self {
+        Self {
             id: 0,
             at: SystemTime::now(),
-            level: *event.metadata().level(),
+            level,
             message: String::new(),
             info_hash: None,
             address: None,
             fields: Vec::new(),
-        };
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for JournalLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let left_out = self.0.0.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let message = format!("{left_out} lines came too fast to be shown here");
+            self.0.push(JournalEntry { message, ..JournalEntry::new(Level::WARN) });
+        }
+        let mut entry = JournalEntry::new(*event.metadata().level());
         event.record(&mut Recorder(&mut entry));
         self.0.push(entry);
     }
@@ -247,6 +297,7 @@ impl Write for Beginning {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Duration;
 
     use tracing::{debug, error, info, trace, warn};
     use tracing_subscriber::layer::SubscriberExt;
@@ -334,7 +385,7 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten() {
         let count = Journal::MAX_ENTRIES as u64 + 10;
-        let journal = journal(|| (1..=count).for_each(|number| info!("{number}")));
+        let journal = journal(|| (1..=count).for_each(|number| warn!("{number}")));
         let entries = journal.entries(&ALL, 0, usize::MAX);
         assert_eq!(entries.len(), Journal::MAX_ENTRIES);
         for entry in &entries {
@@ -352,12 +403,44 @@ mod tests {
             for _ in 0..4 {
                 let subscriber = registry().with(journal.layer());
                 scope.spawn(|| {
-                    tracing::subscriber::with_default(subscriber, || (0..500).for_each(|number| info!("{number}")));
+                    tracing::subscriber::with_default(subscriber, || (0..500).for_each(|number| warn!("{number}")));
                 });
             }
         });
         assert!(journal.entries(&ALL, 0, 5000).iter().map(|entry| entry.id).eq(1..=2000));
         assert!(changes.has_changed().unwrap());
         assert_eq!(*changes.borrow(), 2000);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_in_a_second() {
+        let journal = Journal::new();
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let passed = |second: u64, lines: u64| {
+            (0..lines).filter(|line| journal.has_room(at(1000 * second + line % 1000))).count() as u64
+        };
+        assert_eq!(passed(1, Journal::MAX_PER_SECOND), Journal::MAX_PER_SECOND);
+        assert_eq!(passed(1, 10), 0);
+        assert_eq!(passed(2, 10), 10);
+        assert_eq!(journal.0.left_out.load(Ordering::Relaxed), 10);
+
+        tracing::subscriber::with_default(registry().with(journal.layer()), || error!("there is always room for this"));
+        let entries = journal.entries(&ALL, 0, 10);
+        assert_eq!(messages(&entries), ["10 lines came too fast to be shown here", "there is always room for this"]);
+        assert_eq!(entries[0].level, Level::WARN);
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_not_put_together() {
+        let (mut made, journal) = (0, Journal::new());
+        let mut make = || {
+            made += 1;
+            "a line"
+        };
+        tracing::subscriber::with_default(registry().with(journal.layer()), || {
+            // In less than eight seconds.
+            (0..20 * Journal::MAX_PER_SECOND).for_each(|_| info!("{}", make()));
+        });
+        assert!((Journal::MAX_PER_SECOND..10 * Journal::MAX_PER_SECOND).contains(&made), "{made}");
     }
 }

@@ -19,7 +19,7 @@ pub use client::client;
 pub use door::{Door, DoorState, OpenError, Opened, Opener, Serve, Stop};
 pub use event_log::EventLog;
 pub use history::{Sample, Series, Span};
-pub use journal::{Journal, JournalEntry, JournalFilter, JournalLayer};
+pub use journal::{Journal, JournalEntry, JournalFilter};
 pub use library::{
     Digest, Digests, KnownFile, KnownTorrent, Library, LibraryConfig, LibraryError, Listing, ListingEntry, MakeError,
     MakeState, Maker, Making, RegisterError, RemoveError, Share, ShareError,

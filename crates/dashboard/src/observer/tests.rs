@@ -254,7 +254,10 @@ fn torrents_are_found_and_sorted() {
         let query = PageQuery { search: search.to_owned(), sort, order, ..PageQuery::default() };
         let page = network.torrents(&query);
         assert_eq!(page.total, page.items.len());
-        page.items.iter().map(|row| row.name.as_deref().unwrap_or(&row.info_hash.to_string()[..4]).to_owned()).collect()
+        page.items
+            .iter()
+            .map(|row| row.name.as_deref().map_or_else(|| row.info_hash.to_string()[..4].to_owned(), str::to_owned))
+            .collect()
     };
     use {Order::*, TorrentSort::*};
     assert_eq!(list("", Name, Ascending), ["Alpha", "beta", "gamma 0xAB", "ÄTHER", "1111", "1f1f"]);
@@ -421,7 +424,6 @@ fn the_thread_looks_and_ends() {
     assert_eq!(observer.peers(&TORRENT, &PageQuery::default()).total, 1);
     assert_eq!(observer.torrents(&PageQuery::default()).total, 1);
     assert_eq!(observer.torrent(&InfoHash::new([0; 20])), None);
-    observer.clone().finish();
     observer.finish();
     assert_eq!(observer.torrents(&PageQuery::default()).total, 1, "it can still be looked at");
 }

@@ -14,6 +14,7 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, sendmmsg,
     setsockopt, sockopt,
 };
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::Socket;
 
 use crate::request::MAX_REQUEST_BYTES;
@@ -47,10 +48,15 @@ impl fmt::Debug for Datagrams {
     }
 }
 
-/// Has the system tell of each datagram to which address it came.
+/// Has the system tell of each datagram to which address it came. IPv4 answers are never fragmented: with 200 peers they have
+/// 1,248 bytes with their headers, which is less than any link takes that is fit for IPv6, and what cannot be a fragment needs
+/// no identification, whose making is a thirtieth of what an announce costs.
 pub(crate) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
-        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
+        SocketAddr::V4(_) => {
+            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+            set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DO)?;
+        }
         SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
     }
     Ok(())
