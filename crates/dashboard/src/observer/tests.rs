@@ -390,7 +390,7 @@ fn the_pump_writes_the_log() {
         network.announce(&request(ONE, 10, 0));
         network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..request(ONE, 10, 0) });
         network.pass(1);
-        assert!(network.shared.dropped_lines.0.set(Box::new(|| 3)).is_ok());
+        assert!(network.shared.dropped_lines.set(Box::new(|| 3)).is_ok());
         network.pass(1);
         network.pass(1);
     });
