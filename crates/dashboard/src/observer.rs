@@ -279,7 +279,8 @@ impl Observer {
     /// second.
     pub fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
         let shared = &self.0.shared;
-        shared.peers_page(info_hash, query, shared.clock.now())
+        let size = shared.library.get(info_hash).map(|known| known.size);
+        peers::page(&shared.peers(info_hash), query, shared.clock.now(), size)
     }
 
     /// The time of the last look at the tracker, as it changes: once a second.
@@ -354,11 +355,6 @@ impl Shared {
             kept.push((*info_hash, snapshot));
         }
         entries
-    }
-
-    fn peers_page(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>, now: Instant) -> Page<PeerRow> {
-        let size = self.library.get(info_hash).map(|known| known.size);
-        peers::page(&self.peers(info_hash), query, now, size)
     }
 
     /// Throws away what nobody looks at. What is being put together is looked at.

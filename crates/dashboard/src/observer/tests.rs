@@ -53,7 +53,9 @@ impl Network {
     }
 
     fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
-        self.shared.peers_page(info_hash, query, self.now)
+        let Shared { shards, records, library, .. } = &*self.shared;
+        let size = library.get(info_hash).map(|known| known.size);
+        peers::page(&peers::all(shards, info_hash, records), query, self.now, size)
     }
 
     fn peer(&self, request: &AnnounceRequest) -> PeerRow {
@@ -254,7 +256,10 @@ fn torrents_are_found_and_sorted() {
         let query = PageQuery { search: search.to_owned(), sort, order, ..PageQuery::default() };
         let page = network.torrents(&query);
         assert_eq!(page.total, page.items.len());
-        page.items.iter().map(|row| row.name.as_deref().unwrap_or(&row.info_hash.to_string()[..4]).to_owned()).collect()
+        page.items
+            .iter()
+            .map(|row| row.name.as_deref().map_or_else(|| row.info_hash.to_string()[..4].to_owned(), str::to_owned))
+            .collect()
     };
     use {Order::*, TorrentSort::*};
     assert_eq!(list("", Name, Ascending), ["Alpha", "beta", "gamma 0xAB", "ÄTHER", "1111", "1f1f"]);
@@ -421,7 +426,7 @@ fn the_thread_looks_and_ends() {
     assert_eq!(observer.peers(&TORRENT, &PageQuery::default()).total, 1);
     assert_eq!(observer.torrents(&PageQuery::default()).total, 1);
     assert_eq!(observer.torrent(&InfoHash::new([0; 20])), None);
-    observer.clone().finish();
+    observer.finish();
     observer.finish();
     assert_eq!(observer.torrents(&PageQuery::default()).total, 1, "it can still be looked at");
 }
@@ -444,7 +449,7 @@ impl Diary {
 
 #[test]
 fn it_shows_what_somebody_knows_who_writes_down_everything() {
-    for seed in 0..30 {
+    for seed in 0..8 {
         let mut choice = StdRng::seed_from_u64(seed);
         let mut network = Network::new(Config {
             // With and without events.
