@@ -9,7 +9,6 @@ use criterion::{Criterion, criterion_group};
 use dashboard::{EventLog, Failures, Library, LibraryConfig, Observer, PageQuery};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rustix::time::{ClockId, clock_gettime};
 use tracker_core::{AnnounceRequest, Config, Peers, Shards};
 use tracker_host::Clock;
 
@@ -33,7 +32,11 @@ fn compare() {
             let measure = |shards: &Shards, iters: u64| {
                 let before = processor_time();
                 let passed = on_threads(threads, shards, clock, &requests, iters);
-                Slice { announces: threads as u64 * iters, passed, processor: processor_time() - before }
+                Slice {
+                    announces: threads as u64 * iters,
+                    passed,
+                    processor: processor_time().zip(before).map(|(after, before)| after - before),
+                }
             };
             let iters = (200_000.0 * SLICE.div_duration_f64(measure(&alone, 200_000).passed)) as u64;
             let pairs: Vec<(Slice, Slice)> = (0..PAIRS)
@@ -56,21 +59,23 @@ fn compare() {
 struct Slice {
     announces: u64,
     passed: Duration,
-    processor: Duration,
+    /// Where the system tells.
+    processor: Option<Duration>,
 }
 
 impl Slice {
-    fn per_second(&self) -> f64 {
-        self.announces as f64 / self.passed.as_secs_f64()
+    fn per_second(&self) -> Option<f64> {
+        Some(self.announces as f64 / self.passed.as_secs_f64())
     }
 
-    fn per_processor_second(&self) -> f64 {
-        self.announces as f64 / self.processor.as_secs_f64()
+    fn per_processor_second(&self) -> Option<f64> {
+        Some(self.announces as f64 / self.processor?.as_secs_f64())
     }
 }
 
-fn report(what: &str, pairs: &[(Slice, Slice)], value: impl Fn(&Slice) -> f64) {
-    let mut pairs: Vec<_> = pairs.iter().map(|(without, with)| (value(without), value(with))).collect();
+fn report(what: &str, pairs: &[(Slice, Slice)], value: impl Fn(&Slice) -> Option<f64>) {
+    let pairs = pairs.iter().map(|(without, with)| Some((value(without)?, value(with)?)));
+    let Some(mut pairs) = pairs.collect::<Option<Vec<_>>>() else { return };
     pairs.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
     let percent = |pair: usize| 100.0 * (pairs[pair].1 / pairs[pair].0 - 1.0);
     let (without, with) = pairs[pairs.len() / 2];
@@ -83,9 +88,16 @@ fn report(what: &str, pairs: &[(Slice, Slice)], value: impl Fn(&Slice) -> f64) {
 }
 
 /// What the program took so far, on all threads.
-fn processor_time() -> Duration {
+#[cfg(unix)]
+fn processor_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Some(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).ok()?))
+}
+
+#[cfg(not(unix))]
+fn processor_time() -> Option<Duration> {
+    None
 }
 
 /// What somebody who looks waits for.
