@@ -74,8 +74,17 @@ pub fn sample(torrents: u32, peers: impl Iterator<Item = u32>) -> Vec<AnnounceRe
 ///
 /// When that is more than the default limits allow.
 pub fn shards(torrents: u32, peers: u32) -> Arc<Shards> {
+    shards_of(Config::default(), torrents, peers)
+}
+
+/// The same with other settings.
+///
+/// # Panics
+///
+/// When they are not valid, or allow less.
+pub fn shards_of(config: Config, torrents: u32, peers: u32) -> Arc<Shards> {
     let mut rng = SmallRng::seed_from_u64(1);
-    let shards = Shards::new(Config::default(), SHARDS, &mut rng).expect("the defaults are valid");
+    let shards = Shards::new(config, SHARDS, &mut rng).expect("a valid configuration");
     let mut buffer = Peers::default();
     for torrent in 0..torrents {
         for peer in 0..peers {

@@ -36,7 +36,7 @@ use watcher::Watcher;
 /// Watches a tracker, on a thread of its own. Cheap to clone; all clones are one. The thread ends with the last of them.
 ///
 /// It costs the tracker almost nothing, whoever looks: a regular announce leaves no word for it. It goes round all peers
-/// instead, at most once a second and 100,000 peers a second, and keeps what each said the last two times. Peers announce at
+/// instead, at most once a second and 50,000 peers a second, and keeps what each said the last two times. Peers announce at
 /// least a minute apart usually, so that it sees each announce. No shard is locked for longer than about a tenth of a
 /// millisecond.
 #[derive(Debug, Clone)]
@@ -224,7 +224,7 @@ impl Observer {
     /// From now on warns in the log when lines of it were dropped, of which there were so many so far. The first counter that
     /// is given is asked.
     pub fn watch_log(&self, dropped_lines: impl Fn() -> u64 + Send + Sync + 'static) {
-        _ = self.0.shared.dropped_lines.0.set(Box::new(dropped_lines));
+        _ = self.0.shared.dropped_lines.set(Box::new(dropped_lines));
     }
 
     /// Takes in what has happened until now, and ends the thread. Whoever looks sees what there was.
@@ -279,7 +279,8 @@ impl Observer {
     /// second.
     pub fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
         let shared = &self.0.shared;
-        shared.peers_page(info_hash, query, shared.clock.now())
+        let size = shared.library.get(info_hash).map(|known| known.size);
+        peers::page(&shared.peers(info_hash), query, shared.clock.now(), size)
     }
 
     /// The time of the last look at the tracker, as it changes: once a second.
@@ -289,7 +290,6 @@ impl Observer {
 }
 
 /// What the thread and those who look share.
-#[derive(Debug)]
 struct Shared {
     shards: Arc<Shards>,
     clock: Clock,
@@ -301,7 +301,8 @@ struct Shared {
     torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
     /// The oldest first.
     peers: Mutex<Vec<(InfoHash, Snapshot<Vec<PeerEntry>>)>>,
-    dropped_lines: DroppedLines,
+    /// Counts the lines of the log that were dropped, once somebody told how.
+    dropped_lines: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 /// Lists of peers that are kept, at most, of torrents that have so many that it takes longer than [`KEPT_ABOVE`].
@@ -321,7 +322,7 @@ impl Shared {
             records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
             torrents: Mutex::default(),
             peers: Mutex::default(),
-            dropped_lines: DroppedLines::default(),
+            dropped_lines: OnceLock::new(),
         }
     }
 
@@ -356,11 +357,6 @@ impl Shared {
         entries
     }
 
-    fn peers_page(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>, now: Instant) -> Page<PeerRow> {
-        let size = self.library.get(info_hash).map(|known| known.size);
-        peers::page(&self.peers(info_hash), query, now, size)
-    }
-
     /// Throws away what nobody looks at. What is being put together is looked at.
     fn tidy(&self) {
         if let Ok(mut kept) = self.torrents.try_lock() {
@@ -372,13 +368,10 @@ impl Shared {
     }
 }
 
-/// Counts the lines of the log that were dropped, once somebody told how.
-#[derive(Default)]
-struct DroppedLines(OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>);
-
-impl Debug for DroppedLines {
+/// Not all that is known of all peers.
+impl Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DroppedLines")
+        f.debug_struct("Shared").field("clock", &self.clock).finish_non_exhaustive()
     }
 }
 

@@ -114,6 +114,21 @@ async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem 
 }
 
 /// To three digits after the point, more than which no figure here is true to.
-fn rounded(figure: f64) -> f64 {
-    (figure * 1000.0).round() / 1000.0
+pub(super) fn rounded(figure: f64) -> f64 {
+    // The sum of nothing is a negative zero, which nobody wants to read.
+    (figure * 1000.0).round() / 1000.0 + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rounded() {
+        for (figure, text) in
+            [(-0.0, "0"), (-0.0001, "0"), (0.1 + 0.2, "0.3"), (2.0 / 3.0, "0.667"), (1e18, "1000000000000000000")]
+        {
+            assert_eq!(rounded(figure).to_string(), text);
+        }
+    }
 }

@@ -12,6 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Dashboard;
+use super::api::rounded;
 use super::problem::Problem;
 use crate::DoorState;
 
@@ -73,7 +74,7 @@ impl Collector for Metrics {
                 ("downloading", totals.leechers.saturating_sub(totals.partial_seeds)),
             ],
         )?;
-        let rate = last.download_rate;
+        let rate = rounded(last.download_rate);
         sheet.gauge("tracker_download_bytes_per_second", "What the peers say they download", None, rate)?;
 
         sheet.counter("tracker_announces", "Announces, refused ones included", totals.announces)?;

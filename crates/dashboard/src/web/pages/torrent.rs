@@ -181,17 +181,15 @@ fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
     let info = known.metainfo.info();
     let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
     let at_hand = digests.is_some();
-    let contents = || info.files().iter().filter(|file| !file.attributes.pad);
-    let files_total = contents().count();
-    let digests = digests.unwrap_or_default();
-    let files = contents()
+    let files_total = info.files().iter().filter(|file| !file.attributes.pad).count();
+    // They are in the torrent's order, and leave out what has no content.
+    let mut digests = digests.unwrap_or_default().into_iter().peekable();
+    let files = known
+        .files()
         .take(FILES)
-        .enumerate()
-        .map(|(index, file)| {
-            let path = printable(&file.display_path());
-            // In their order, unless a digest is of something else.
-            let digest = digests.get(index).filter(|digest| digest.size == file.length);
-            FileView { sha256: digest.and_then(|digest| digest.sha256.clone()), path, size: bytes(file.length as f64) }
+        .map(|file| {
+            let digest = digests.next_if(|digest| (&digest.path, digest.size) == (&file.path, file.size));
+            FileView { sha256: digest.and_then(|digest| digest.sha256), path: file.path, size: bytes(file.size as f64) }
         })
         .collect();
     KnownView {
@@ -224,12 +222,6 @@ fn pieces(piece_length: u32, total: u64) -> String {
     format!("{} of {size}", counted(number, "piece"))
 }
 
-/// A text of the network without characters that one cannot see, which could make it look like another.
-fn printable(text: &str) -> String {
-    let unseen = |character: char| character.is_control() || metainfo::is_invisible(character);
-    text.chars().map(|character| if unseen(character) { '\u{fffd}' } else { character }).collect()
-}
-
 impl PeerView {
     fn new(shell: &Shell, peer: &PeerRow) -> Self {
         let (standing, standing_class) = match peer.standing {
@@ -244,7 +236,7 @@ impl PeerView {
         let shown = |rate_of: Option<f64>| rate_of.filter(|bytes| *bytes >= 1.0).map(rate);
         Self {
             address: peer.address.to_string(),
-            client: peer.client.as_deref().map(printable),
+            client: peer.client.clone(),
             standing,
             standing_class,
             completion: Bar(peer.completion),
@@ -268,10 +260,5 @@ mod tests {
         assert_eq!(pieces(262_144, 50_000_000), "191 pieces of 256 KiB");
         assert_eq!(pieces(1 << 20, 1), "1 piece of 1 MiB");
         assert_eq!(pieces(1000, 0), "0 pieces of 1,000 B");
-    }
-
-    #[test]
-    fn what_cannot_be_seen_is_replaced() {
-        assert_eq!(printable("a\u{202e}b\nc"), "a\u{fffd}b\u{fffd}c");
     }
 }

@@ -1,0 +1,158 @@
+//! What an announce costs while the dashboard watches, and while it does not.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use benches::{request, sample, shards_of};
+use criterion::{Criterion, criterion_group};
+use dashboard::{EventLog, Failures, Library, LibraryConfig, Observer, PageQuery};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tracker_core::{AnnounceRequest, Config, Peers, Shards};
+use tracker_host::Clock;
+
+/// Pairs of measurements, one after the other, so that what else the machine does is in both.
+const PAIRS: usize = 20;
+
+/// How long each of them takes.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Announces for peers that are there, on one thread and on two, against the same while an observer is at work from its
+/// beginning on: it fetches the events, looks at all peers again and again, and takes a sample every second.
+///
+/// By the clock, for a machine that does nothing else; and by the processors' time that the whole program takes, the
+/// observer's included.
+fn compare() {
+    for (layout, torrents, peers) in [("one swarm of 100,000", 1, 100_000), ("1,000 swarms of 100", 1_000, 100)] {
+        let (alone, watched) = (shards_of(config(false), torrents, peers), shards_of(config(true), torrents, peers));
+        let requests = sample(torrents, 0..peers);
+        for threads in [1, 2] {
+            let clock = Clock::start();
+            let measure = |shards: &Shards, iters: u64| {
+                let before = processor_time();
+                let passed = on_threads(threads, shards, clock, &requests, iters);
+                Slice {
+                    announces: threads as u64 * iters,
+                    passed,
+                    processor: processor_time().zip(before).map(|(after, before)| after - before),
+                }
+            };
+            let iters = (200_000.0 * SLICE.div_duration_f64(measure(&alone, 200_000).passed)) as u64;
+            let pairs: Vec<(Slice, Slice)> = (0..PAIRS)
+                .map(|_| {
+                    let without = measure(&alone, iters);
+                    let observer = observer(&watched, clock);
+                    let with = measure(&watched, iters);
+                    observer.finish();
+                    (without, with)
+                })
+                .collect();
+            println!("dashboard/{layout}, {threads} threads");
+            report("announces per second", &pairs, Slice::per_second);
+            report("announces per processor second", &pairs, Slice::per_processor_second);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Slice {
+    announces: u64,
+    passed: Duration,
+    /// Where the system tells.
+    processor: Option<Duration>,
+}
+
+impl Slice {
+    fn per_second(&self) -> Option<f64> {
+        Some(self.announces as f64 / self.passed.as_secs_f64())
+    }
+
+    fn per_processor_second(&self) -> Option<f64> {
+        Some(self.announces as f64 / self.processor?.as_secs_f64())
+    }
+}
+
+fn report(what: &str, pairs: &[(Slice, Slice)], value: impl Fn(&Slice) -> Option<f64>) {
+    let pairs = pairs.iter().map(|(without, with)| Some((value(without)?, value(with)?)));
+    let Some(mut pairs) = pairs.collect::<Option<Vec<_>>>() else { return };
+    pairs.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+    let percent = |pair: usize| 100.0 * (pairs[pair].1 / pairs[pair].0 - 1.0);
+    let (without, with) = pairs[pairs.len() / 2];
+    println!(
+        "    {what}: {without:.0} alone, {with:.0} observed, {:+.1} % (the median; half of all are from {:+.1} to {:+.1} %)",
+        percent(pairs.len() / 2),
+        percent(pairs.len() / 4),
+        percent(3 * pairs.len() / 4),
+    );
+}
+
+/// What the program took so far, on all threads.
+#[cfg(unix)]
+fn processor_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Some(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).ok()?))
+}
+
+#[cfg(not(unix))]
+fn processor_time() -> Option<Duration> {
+    None
+}
+
+/// What somebody who looks waits for.
+fn lists(c: &mut Criterion) {
+    let mut group = c.benchmark_group("dashboard/list");
+    group.sample_size(10);
+    for (layout, torrents, peers) in [("1,000 torrents of 100", 1_000, 100), ("200,000 torrents of 1", 200_000, 1)] {
+        let shards = shards_of(config(true), torrents, peers);
+        let observer = observer(&shards, Clock::start());
+        group.bench_function(layout, |b| b.iter(|| observer.torrents(&PageQuery::default())));
+    }
+    let shards = shards_of(config(true), 1, 200_000);
+    let observer = observer(&shards, Clock::start());
+    let info_hash = request(0, 0).info_hash;
+    group.bench_function("200,000 peers", |b| b.iter(|| observer.peers(&info_hash, &PageQuery::default())));
+}
+
+/// As the `tracker` program has it.
+fn config(is_observed: bool) -> Config {
+    let max_pending_events = if is_observed { EventLog::MAX_PENDING_EVENTS } else { 0 };
+    Config { max_pending_events, update_events: false, ..Config::default() }
+}
+
+fn observer(shards: &Arc<Shards>, clock: Clock) -> Observer {
+    let library = Library::open(LibraryConfig::default()).expect("there is no folder to be read");
+    Observer::start(Arc::clone(shards), clock, library, Failures::default).expect("a thread can be started")
+}
+
+/// How long the slowest thread takes for its announces.
+fn on_threads(threads: usize, shards: &Shards, clock: Clock, requests: &[AnnounceRequest], iters: u64) -> Duration {
+    let barrier = Barrier::new(threads);
+    let run = |thread: usize| {
+        let (mut rng, mut peers) = (SmallRng::seed_from_u64(thread as u64), Peers::default());
+        let own = requests.iter().cycle().skip(thread * requests.len() / threads);
+        barrier.wait();
+        let start = Instant::now();
+        for (request, _) in own.zip(0..iters) {
+            shards.announce(clock.now(), &mut rng, request, &mut peers).expect("within the limits");
+        }
+        start.elapsed()
+    };
+    thread::scope(|scope| {
+        let run = &run;
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+        running.into_iter().map(|thread| thread.join().expect("no announce panics")).max().unwrap_or_default()
+    })
+}
+
+criterion_group!(benches, lists);
+
+fn main() {
+    // Criterion's own way to say that it is a bench, and not a test of it.
+    if std::env::args().any(|arg| arg == "--bench") {
+        compare();
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
