@@ -55,11 +55,12 @@ progress, complete and go: popularity of torrents by Zipf's law, 5 % of announce
 Rows of a scenario take turns, each round beginning with another one. A figure is the median of the rounds, a ratio the
 median of the rounds' ratios. With `--quick` there are a tenth of the peers, and a second.
 
-All trackers log warnings and errors only, as opentracker and aquatic do by themselves; a row of its own shows what it
-costs to log each peer, which is our default. Ours has its default limits: at most 1,024 connections from an address,
-and 128 peers from an address in a torrent. Neither is reached. Seeders are told of leechers only by ours, which makes its
-answers a little shorter; that others tell seeders of seeders is not counted as a violation. At a fixed rate, CPU time
-per request is read from a clock that ticks 100 times a second, and includes what idling costs."""
+All trackers log warnings and errors only, as opentracker and aquatic do by themselves, and ours has no dashboard; a row of
+its own shows what our default costs, which is a dashboard, and a line in the log for each peer. Ours has its default
+limits: at most 1,024 connections from an address, and 128 peers from an address in a torrent. Neither is reached. Seeders
+are told of leechers only by ours, which makes its answers a little shorter; that others tell seeders of seeders is not
+counted as a violation. At a fixed rate, CPU time per request is read from a clock that ticks 100 times a second, and
+includes what idling costs."""
 
 
 def _goals(outcomes: list[Outcome]) -> str:
