@@ -330,10 +330,10 @@ fn position_of<E: Entry>(entries: &[E], holds: impl Fn(&E) -> bool) -> Option<us
     entries[first..].iter().position(holds).map(|position| first + position)
 }
 
-/// How many more an array of this length is made room for. A twenty-fourth: there are many arrays, room that is not used is
-/// lost, and the system moves large arrays without copying them.
+/// How many more an array of this length is made room for. A twelfth: there are many arrays, and room that is
+/// not used is lost.
 fn step(len: usize) -> usize {
-    len / 24 + 1
+    len / 12 + 1
 }
 
 #[cfg(test)]
