@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use benches::{request, sample, shards_of};
 use criterion::{Criterion, criterion_group};
-use dashboard::{EventLog, Failures, Library, LibraryConfig, Observer, PageQuery};
+use dashboard::{Failures, Library, LibraryConfig, MAX_PENDING_EVENTS, Observer, PageQuery};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tracker_core::{AnnounceRequest, Config, Peers, Shards};
@@ -117,7 +117,7 @@ fn lists(c: &mut Criterion) {
 
 /// As the `tracker` program has it.
 fn config(is_observed: bool) -> Config {
-    let max_pending_events = if is_observed { EventLog::MAX_PENDING_EVENTS } else { 0 };
+    let max_pending_events = if is_observed { MAX_PENDING_EVENTS } else { 0 };
     Config { max_pending_events, update_events: false, ..Config::default() }
 }
 
