@@ -1,15 +1,24 @@
-//! What an announce costs while the dashboard watches, and while it does not.
+//! What an announce costs while the dashboard watches, and while it does not; what somebody who looks waits for.
 
+use std::future::pending;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use benches::{request, sample, shards_of};
 use criterion::{Criterion, criterion_group};
-use dashboard::{EventLog, Failures, Library, LibraryConfig, Observer, PageQuery};
+use dashboard::{
+    Dashboard, DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, MAX_PENDING_EVENTS, Observer,
+    OpenError, Opened, Opener, PageQuery, Server,
+};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tracker_core::{AnnounceRequest, Config, Peers, Shards};
+use tokio::runtime::Builder;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Peers, Shards};
 use tracker_host::Clock;
 
 /// Pairs of measurements, one after the other, so that what else the machine does is in both.
@@ -18,20 +27,23 @@ const PAIRS: usize = 20;
 /// How long each of them takes.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Announces for peers that are there, on one thread and on two, against the same while an observer is at work from its
-/// beginning on: it fetches the events, looks at all peers again and again, and takes a sample every second.
+/// Announces on one thread and on two, against the same while an observer is at work from its beginning on: it fetches
+/// the events, looks at all peers again and again, and takes a sample every second. Once for peers that are there, and
+/// once with some that leave and come back, of which it writes lines into a journal.
 ///
 /// By the clock, for a machine that does nothing else; and by the processors' time that the whole program takes, the
 /// observer's included.
 fn compare() {
     for (layout, torrents, peers) in [("one swarm of 100,000", 1, 100_000), ("1,000 swarms of 100", 1_000, 100)] {
         let (alone, watched) = (shards_of(config(false), torrents, peers), shards_of(config(true), torrents, peers));
-        let requests = sample(torrents, 0..peers);
-        for threads in [1, 2] {
+        let regular = sample(torrents, 0..peers);
+        let churning = with_churn(&regular);
+        let cases = [("regular", &regular), ("5 % leave or come back", &churning)];
+        for ((what, requests), threads) in cases.into_iter().flat_map(|case| [(case, 1), (case, 2)]) {
             let clock = Clock::start();
             let measure = |shards: &Shards, iters: u64| {
                 let before = processor_time();
-                let passed = on_threads(threads, shards, clock, &requests, iters);
+                let passed = on_threads(threads, shards, clock, requests, iters);
                 Slice {
                     announces: threads as u64 * iters,
                     passed,
@@ -48,11 +60,21 @@ fn compare() {
                     (without, with)
                 })
                 .collect();
-            println!("dashboard/{layout}, {threads} threads");
+            println!("dashboard/{layout}, {what}, {threads} threads");
             report("announces per second", &pairs, Slice::per_second);
             report("announces per processor second", &pairs, Slice::per_processor_second);
         }
     }
+}
+
+/// Of 40 announces one is of a peer that leaves, and the next of its return.
+fn with_churn(requests: &[AnnounceRequest]) -> Vec<AnnounceRequest> {
+    let mut requests = requests.to_vec();
+    for chunk in requests.chunks_exact_mut(40) {
+        chunk[1] = AnnounceRequest { event: Some(AnnounceEvent::Started), ..chunk[0].clone() };
+        chunk[0].event = Some(AnnounceEvent::Stopped);
+    }
+    requests
 }
 
 #[derive(Debug)]
@@ -115,9 +137,67 @@ fn lists(c: &mut Criterion) {
     group.bench_function("200,000 peers", |b| b.iter(|| observer.peers(&info_hash, &PageQuery::default())));
 }
 
+/// The overview of 100,000 peers in 1,000 torrents with names.
+fn overview(c: &mut Criterion) {
+    let (shards, clock) = (shards_of(config(true), 0, 0), Clock::start());
+    let library = Library::open(LibraryConfig::default()).expect("there is no folder to be read");
+    let (mut rng, mut peers) = (SmallRng::seed_from_u64(1), Peers::default());
+    for number in 0..1000 {
+        let torrent =
+            format!("d4:infod6:lengthi5e4:name12:torrent {number:04}12:piece lengthi16384e6:pieces20:{:20}ee", "");
+        let info_hash = library.register(torrent.as_bytes()).expect("a torrent").info_hash;
+        for peer in 0..100 {
+            let request = AnnounceRequest { info_hash, ..request(0, peer) };
+            shards.announce(clock.now(), &mut rng, &request, &mut peers).expect("within the limits");
+        }
+    }
+    let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default)
+        .expect("a thread can be started");
+    let dashboard = Dashboard::new(DashboardConfig {
+        shards,
+        clock,
+        observer,
+        journal: Journal::new(),
+        door: Door::new(Shut),
+        library,
+        maker: None,
+        digests: None,
+        host_names: Vec::new(),
+        only_known: false,
+    });
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard).expect("a port");
+    let address = server.local_addrs()[0];
+    // It ends with the program.
+    thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(server.run(pending())).expect("it serves");
+    });
+    let get = || {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        write!(stream, "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        answer
+    };
+    while !get().contains("<dt>Torrents</dt><dd>1,000</dd>") {
+        thread::sleep(Duration::from_millis(20));
+    }
+    c.bench_function("dashboard/overview of 100,000 peers", |b| b.iter(get));
+}
+
+/// A door that stays shut.
+struct Shut;
+
+impl Opener for Shut {
+    fn open(&self) -> Result<Opened, OpenError> {
+        Err(OpenError("not here".into()))
+    }
+}
+
 /// As the `tracker` program has it.
 fn config(is_observed: bool) -> Config {
-    let max_pending_events = if is_observed { EventLog::MAX_PENDING_EVENTS } else { 0 };
+    let max_pending_events = if is_observed { MAX_PENDING_EVENTS } else { 0 };
     Config { max_pending_events, update_events: false, ..Config::default() }
 }
 
@@ -146,11 +226,12 @@ fn on_threads(threads: usize, shards: &Shards, clock: Clock, requests: &[Announc
     })
 }
 
-criterion_group!(benches, lists);
+criterion_group!(benches, lists, overview);
 
 fn main() {
     // Criterion's own way to say that it is a bench, and not a test of it.
     if std::env::args().any(|arg| arg == "--bench") {
+        tracing_subscriber::registry().with(Journal::new().layer()).init();
         compare();
     }
     benches();

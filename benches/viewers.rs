@@ -130,7 +130,13 @@ async fn write_log(journal: Journal, per_second: u32) {
         tracing::dispatcher::with_default(&log, || {
             for _ in 0..per_second / 10 {
                 let info_hash = "3500292f2881c52a3c672db7c77db1f60426c65f";
-                tracing::info!(info_hash, address = "192.168.1.20:6881", client = "qBittorrent 5.1.0", "peer joined");
+                tracing::info!(
+                    target: "dashboard::event_log",
+                    info_hash,
+                    address = "192.168.1.20:6881",
+                    client = "qBittorrent 5.1.0",
+                    "peer joined"
+                );
             }
         });
     }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use dashboard::{
-    Dashboard, DashboardConfig, Digests, Door, EventLog, Failures, Journal, Library, LibraryConfig, Maker, Observer,
-    OpenError, Opened, Opener, Share,
+    Dashboard, DashboardConfig, Digests, Door, Failures, Journal, Library, LibraryConfig, MAX_PENDING_EVENTS, Maker,
+    Observer, OpenError, Opened, Opener, Share,
 };
 use futures_util::FutureExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         host_addresses: addresses.host(),
         gateways: addresses.gateways,
         access: Access::Lan { own: addresses.networks },
-        max_pending_events: EventLog::MAX_PENDING_EVENTS,
+        max_pending_events: MAX_PENDING_EVENTS,
         update_events: false,
         ..Config::default()
     };

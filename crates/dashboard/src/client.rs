@@ -32,7 +32,7 @@ const CLIENTS: &[(&[u8; 2], &str)] = &[
 
 /// The name and version of the program, or the beginning of the peer id as escaped ASCII. Never a control character:
 /// anybody can send any peer id.
-pub fn client(peer_id: &PeerId) -> String {
+pub(crate) fn client(peer_id: &PeerId) -> String {
     let bytes = peer_id.as_bytes();
     azureus_style(bytes).or_else(|| aria2(bytes)).unwrap_or_else(|| bytes[..8].escape_ascii().to_string())
 }

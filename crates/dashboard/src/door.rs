@@ -71,7 +71,8 @@ pub enum DoorState {
     Shut {
         /// Since when.
         since: SystemTime,
-        /// What ended it, or why it could not be opened, if nobody wanted that.
+        /// What ended it, or why it could not be opened, if nobody wanted that. It stays until it is opened again: to shut
+        /// what is shut changes nothing.
         error: Option<String>,
     },
 }

@@ -12,7 +12,14 @@ use std::time::Duration;
 use tracing::info;
 use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
 
-use crate::client;
+use crate::client::client;
+
+/// Events that should be able to wait to be logged or observed, for
+/// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is 184 bytes.
+pub const MAX_PENDING_EVENTS: usize = 1 << 17;
+
+/// The target of the lines that tell of peers. There is one for each that comes or goes.
+pub(crate) const TARGET: &str = module_path!();
 
 /// How often events are fetched.
 pub(crate) const PERIOD: Duration = Duration::from_millis(200);
@@ -28,10 +35,6 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Events that should be able to wait to be logged, for
-    /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is 184 bytes.
-    pub const MAX_PENDING_EVENTS: usize = 1 << 17;
-
     /// Begins to log the events of `shards`. `dropped_lines` counts the lines of the log that were dropped so far.
     ///
     /// # Errors
@@ -113,6 +116,7 @@ fn log_event(event: &Event, shards: &Shards) {
     // As they are now: other peers may have come and gone since.
     let counts = shards.with_swarm(&event.info_hash, |swarm| swarm.counts()).unwrap_or_default();
     info!(
+        target: TARGET,
         info_hash = %event.info_hash,
         %address,
         client = detail.as_ref().map(|detail| client(&detail.peer_id)),

@@ -14,10 +14,13 @@ use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 use tracker_core::InfoHash;
 
-/// The last log lines of the program, [`MAX_ENTRIES`](Self::MAX_ENTRIES) at most. Cheap to clone; all clones are one.
+use crate::event_log::TARGET;
+
+/// The last log lines of the program, [`MAX_ENTRIES`](Self::MAX_ENTRIES) at most, and of what is older the last warnings
+/// and errors, [`MAX_IMPORTANT`](Self::MAX_IMPORTANT) at most. Cheap to clone; all clones are one.
 ///
 /// It is filled by its [`layer`](Self::layer), so that the page shows what the log shows. What is long in a line is cut, so
-/// that all of them take some megabytes usually, and 40 MB at most.
+/// that all of them take some megabytes usually, and 45 MB at most.
 #[derive(Debug, Clone)]
 pub struct Journal(Arc<Inner>);
 
@@ -25,7 +28,7 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     lines: Mutex<Lines>,
     changed: watch::Sender<u64>,
-    /// The second of the last line of information, how many came in it, and how many were left out and not told of yet.
+    /// The second of the last line about a peer, how many came in it, and how many were left out and not told of yet.
     second: AtomicU64,
     in_second: AtomicU64,
     left_out: AtomicU64,
@@ -35,6 +38,8 @@ struct Inner {
 struct Lines {
     /// Their ids count up by one.
     entries: VecDeque<Arc<JournalEntry>>,
+    /// Warnings and errors that were among them.
+    important: VecDeque<Arc<JournalEntry>>,
     /// The id of the last.
     last: u64,
 }
@@ -42,7 +47,7 @@ struct Lines {
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Counts up from 1, without gaps.
+    /// Counts up from 1. Where lines are forgotten, and warnings before them are not, there is a gap.
     pub id: u64,
     /// When.
     pub at: SystemTime,
@@ -75,11 +80,17 @@ struct JournalLayer(Journal);
 
 /// Lets through what there is room for: before a line is put together, since that is what it costs.
 #[derive(Debug)]
-struct Budget(Journal);
+struct Budget {
+    journal: Journal,
+    now: fn() -> SystemTime,
+}
 
 impl Journal {
-    /// Lines that are kept, at most. Older ones are forgotten.
+    /// Lines that are kept, at most. Older ones are forgotten, unless they are warnings or errors.
     pub const MAX_ENTRIES: usize = 10_000;
+
+    /// Older warnings and errors that are kept, at most.
+    pub const MAX_IMPORTANT: usize = 1000;
 
     /// Bytes of a message, at most.
     pub const MAX_MESSAGE: usize = 1000;
@@ -101,13 +112,17 @@ impl Journal {
         }))
     }
 
-    /// Lines of information in a second, at most: nobody reads more of them, and those before are worth as much. Warnings
-    /// and errors always have room. Of what is left out it is said how much it was.
+    /// Lines that tell of peers in a second, at most: nobody reads more of them, and those before are worth as much. All
+    /// others always have room. Of what is left out it is said how much it was.
     pub const MAX_PER_SECOND: u64 = 500;
 
     /// What puts lines into it.
     pub fn layer<S: Subscriber + for<'s> LookupSpan<'s>>(&self) -> impl Layer<S> {
-        JournalLayer(self.clone()).with_filter(Budget(self.clone()))
+        self.layer_at(SystemTime::now)
+    }
+
+    fn layer_at<S: Subscriber + for<'s> LookupSpan<'s>>(&self, now: fn() -> SystemTime) -> impl Layer<S> {
+        JournalLayer(self.clone()).with_filter(Budget { journal: self.clone(), now })
     }
 
     /// The last `limit` lines that pass the filter and have a larger id than `after`, oldest first.
@@ -130,7 +145,7 @@ impl Journal {
         self.0.changed.subscribe()
     }
 
-    /// Whether there is room for one more line of information at this time. If not, it counts as left out.
+    /// Whether there is room for one more line about a peer at this time. If not, it counts as left out.
     fn has_room(&self, now: SystemTime) -> bool {
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         if self.0.second.swap(second, Ordering::Relaxed) != second {
@@ -148,10 +163,8 @@ impl Journal {
             let mut lines = self.lines();
             lines.last += 1;
             entry.id = lines.last;
-            if lines.entries.len() == Self::MAX_ENTRIES {
-                lines.entries.pop_front();
-            }
             lines.entries.push_back(Arc::new(entry));
+            lines.forget();
             lines.last
         };
         // Another thread's later line may have come first.
@@ -177,7 +190,20 @@ impl Default for Journal {
 impl Lines {
     fn after(&self, id: u64) -> Vec<Arc<JournalEntry>> {
         let later = usize::try_from(self.last.saturating_sub(id)).unwrap_or(usize::MAX).min(self.entries.len());
-        self.entries.range(self.entries.len() - later..).cloned().collect()
+        let important = self.important.partition_point(|entry| entry.id <= id);
+        let important = self.important.range(important..);
+        important.chain(self.entries.range(self.entries.len() - later..)).cloned().collect()
+    }
+
+    /// Forgets what there is one too many of.
+    fn forget(&mut self) {
+        if self.entries.len() <= Journal::MAX_ENTRIES {
+            return;
+        }
+        self.important.extend(self.entries.pop_front().filter(|oldest| oldest.level < Level::INFO));
+        if self.important.len() > Journal::MAX_IMPORTANT {
+            self.important.pop_front();
+        }
     }
 }
 
@@ -200,7 +226,8 @@ impl JournalFilter {
 
 impl<S: Subscriber> Filter<S> for Budget {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        *metadata.level() < Level::INFO || self.0.has_room(SystemTime::now())
+        let tells_of_peer = metadata.target() == TARGET && *metadata.level() >= Level::INFO;
+        !tells_of_peer || self.journal.has_room((self.now)())
     }
 }
 
@@ -223,7 +250,8 @@ impl<S: Subscriber> Layer<S> for JournalLayer {
         let left_out = self.0.0.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {
             let message = format!("{left_out} lines came too fast to be shown here");
-            self.0.push(JournalEntry { message, ..JournalEntry::new(Level::WARN) });
+            // Not a warning: in a flood it comes every second.
+            self.0.push(JournalEntry { message, ..JournalEntry::new(Level::INFO) });
         }
         let mut entry = JournalEntry::new(*event.metadata().level());
         event.record(&mut Recorder(&mut entry));
@@ -385,7 +413,7 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten() {
         let count = Journal::MAX_ENTRIES as u64 + 10;
-        let journal = journal(|| (1..=count).for_each(|number| warn!("{number}")));
+        let journal = journal(|| (1..=count).for_each(|number| info!("{number}")));
         let entries = journal.entries(&ALL, 0, usize::MAX);
         assert_eq!(entries.len(), Journal::MAX_ENTRIES);
         for entry in &entries {
@@ -393,6 +421,31 @@ mod tests {
         }
         assert_eq!(entries[0].id, 11);
         assert_eq!(*journal.changes().borrow(), count);
+    }
+
+    #[test]
+    fn warnings_outlive_a_flood() {
+        let journal = journal(|| {
+            (0..5).for_each(|_| warn!("before all others"));
+            for _ in 0..Journal::MAX_IMPORTANT {
+                info!("said");
+                error!("bad");
+            }
+            (0..Journal::MAX_ENTRIES).for_each(|_| info!("said"));
+        });
+        let entries = journal.entries(&ALL, 0, usize::MAX);
+        assert_eq!(entries.len(), Journal::MAX_IMPORTANT + Journal::MAX_ENTRIES);
+        let (important, last) = entries.split_at(Journal::MAX_IMPORTANT);
+        assert!(important.iter().map(|entry| entry.id).eq((0..1000).map(|number| 7 + 2 * number)));
+        assert!(important.iter().all(|entry| entry.level == Level::ERROR));
+        assert!(last.iter().map(|entry| entry.id).eq(2006..=12_005));
+        let first = |after| journal.entries(&ALL, after, usize::MAX).first().map(|entry| entry.id);
+        assert_eq!(
+            [6, 7, 8, 2004, 2005, 2006, 12_005].map(first),
+            [7, 9, 9, 2005, 2006, 2007, 0].map(|id| (id > 0).then_some(id))
+        );
+        let errors = JournalFilter { level: Level::ERROR, ..ALL };
+        assert_eq!(journal.entries(&errors, 0, 2).last().map(|entry| entry.id), Some(2005));
     }
 
     #[test]
@@ -427,20 +480,28 @@ mod tests {
         tracing::subscriber::with_default(registry().with(journal.layer()), || error!("there is always room for this"));
         let entries = journal.entries(&ALL, 0, 10);
         assert_eq!(messages(&entries), ["10 lines came too fast to be shown here", "there is always room for this"]);
-        assert_eq!(entries[0].level, Level::WARN);
     }
 
     #[test]
     fn what_there_is_no_room_for_is_not_put_together() {
-        let (mut made, journal) = (0, Journal::new());
-        let mut make = || {
-            made += 1;
-            "a line"
-        };
-        tracing::subscriber::with_default(registry().with(journal.layer()), || {
-            // In less than eight seconds.
-            (0..20 * Journal::MAX_PER_SECOND).for_each(|_| info!("{}", make()));
+        struct Made<'a>(&'a AtomicU64);
+
+        impl fmt::Display for Made<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                f.write_str("a line")
+            }
+        }
+
+        let (made, journal) = (AtomicU64::new(0), Journal::new());
+        let layer = journal.layer_at(|| SystemTime::UNIX_EPOCH);
+        tracing::subscriber::with_default(registry().with(layer), || {
+            (0..2 * Journal::MAX_PER_SECOND).for_each(|_| info!(target: TARGET, "{}", Made(&made)));
+            warn!(target: TARGET, "a warning");
+            info!("said");
         });
-        assert!((Journal::MAX_PER_SECOND..10 * Journal::MAX_PER_SECOND).contains(&made), "{made}");
+        assert_eq!(made.into_inner(), Journal::MAX_PER_SECOND);
+        let entries = journal.entries(&ALL, Journal::MAX_PER_SECOND, 10);
+        assert_eq!(messages(&entries), ["500 lines came too fast to be shown here", "a warning", "said"]);
     }
 }

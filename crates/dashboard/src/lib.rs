@@ -15,9 +15,8 @@ mod observer;
 mod page;
 mod web;
 
-pub use client::client;
 pub use door::{Door, DoorState, OpenError, Opened, Opener, Serve, Stop};
-pub use event_log::EventLog;
+pub use event_log::{EventLog, MAX_PENDING_EVENTS};
 pub use history::{Sample, Series, Span};
 pub use journal::{Journal, JournalEntry, JournalFilter};
 pub use library::{

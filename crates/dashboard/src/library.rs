@@ -10,7 +10,7 @@ mod stamp;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,7 @@ impl Library {
 
     /// All of them.
     pub fn all(&self) -> Arc<BTreeMap<InfoHash, Arc<KnownTorrent>>> {
-        Arc::clone(&self.0.known.lock().expect("no holder panics"))
+        Arc::clone(&self.0.known())
     }
 
     /// One of them.
@@ -254,12 +254,16 @@ impl Library {
 
 impl Inner {
     fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
-        self.folder.lock().expect("no holder panics")
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Arc<Torrents>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To be called by who holds the folder.
     fn publish(&self, known: Arc<Torrents>) {
-        *self.known.lock().expect("no holder panics") = known;
+        *self.known() = known;
         self.changed.send_modify(|changes| *changes += 1);
     }
 

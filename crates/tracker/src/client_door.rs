@@ -23,7 +23,7 @@ pub(crate) struct ClientDoor {
 /// Where to listen.
 #[derive(Debug)]
 struct Place {
-    /// As asked for and, once that was done, as it was. A free port that was drawn stands in torrents from then on.
+    /// As asked for, with the free ports that were drawn, which stand in torrents from then on.
     listen: Vec<SocketAddr>,
     /// What came of it the last time.
     listening: Listening,
@@ -69,9 +69,20 @@ impl Opener for ClientDoor {
         }
         let announce_urls = AnnounceUrls::new(&place.listening, &self.lan).all().collect();
         let addresses = servers.http_addrs().to_vec();
-        place.listen.clone_from(&addresses);
+        keep_ports(&mut place.listen, &addresses);
         let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
         Ok(Opened { addresses, announce_urls, serve })
+    }
+}
+
+/// Puts the ports that were drawn into what was asked for. Of these addresses those of a family that the machine does not
+/// have at the time were left out, and may be had the next time.
+fn keep_ports(asked: &mut [SocketAddr], bound: &[SocketAddr]) {
+    let mut bound = bound.iter().peekable();
+    for asked in asked {
+        if let Some(bound) = bound.next_if(|bound| bound.ip() == asked.ip()) {
+            asked.set_port(bound.port());
+        }
     }
 }
 
@@ -120,5 +131,19 @@ mod tests {
         drop(holder);
         door.open().await.unwrap();
         door.shut().await;
+    }
+
+    #[test]
+    fn a_family_that_was_absent_is_asked_for_again() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        for (asked, bound, kept) in [
+            (["0.0.0.0:6969", "[::]:6969"], &["0.0.0.0:6969"][..], ["0.0.0.0:6969", "[::]:6969"]),
+            (["0.0.0.0:0", "[::]:0"], &["[::]:50000"], ["0.0.0.0:0", "[::]:50000"]),
+            (["127.0.0.1:0", "127.0.0.1:0"], &["127.0.0.1:5", "127.0.0.1:6"], ["127.0.0.1:5", "127.0.0.1:6"]),
+        ] {
+            let mut listen = addresses(&asked);
+            keep_ports(&mut listen, &addresses(bound));
+            assert_eq!(listen, addresses(&kept));
+        }
     }
 }

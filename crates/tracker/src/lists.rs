@@ -118,7 +118,10 @@ impl Lists {
             tokio::spawn(async move {
                 while changes.changed().await.is_ok() {
                     let (lists, shards) = (Arc::clone(&lists), Arc::clone(&shards));
-                    _ = spawn_blocking(move || shards.set_torrents(lock(&lists).policy())).await;
+                    let told = spawn_blocking(move || shards.set_torrents(lock(&lists).policy())).await;
+                    if let Err(bug) = told {
+                        tracing::error!("which torrents are served stays as it was before the library changed: {bug}");
+                    }
                 }
             });
         }

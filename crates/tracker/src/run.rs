@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use dashboard::{
@@ -15,7 +17,7 @@ use dashboard::{
 };
 use tokio::runtime;
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, expire_swarms, host_names};
 
@@ -36,6 +38,13 @@ use crate::welcome::{AnnounceUrls, DashboardUrls, Welcome};
 /// Shards per thread, so that threads seldom meet at one, and that what grows with a shard's torrents is small.
 const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
+/// Threads for what may wait for a disk or work for long, at most: what people ask for in the dashboard, and the opening
+/// of the door. What comes when all of them are busy waits until one is not.
+const BLOCKING_THREADS: usize = 16;
+
+/// How long the end of the program waits for what they are at.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
 /// Does what the command line says: runs the tracker until it is told to stop, or prints something.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let file = cli.config.as_deref().map(Layer::read).transpose()?.unwrap_or_default();
@@ -51,9 +60,16 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let journal = settings.dashboard.then(Journal::new);
     let log = log::start(settings.log_format, settings.log_level, journal.as_ref());
     open_files::raise_limit();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    let tracker = runtime.block_on(Tracker::start(settings, &log, journal))?;
-    runtime.block_on(tracker.serve()).map_err(Failure::Running)
+    let mut runtime = runtime::Builder::new_current_thread();
+    let runtime =
+        runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build().context("cannot start a runtime")?;
+    let ended = runtime.block_on(async {
+        let tracker = Tracker::start(settings, &log, journal).await?;
+        tracker.serve().await.map_err(Failure::Running)
+    });
+    // Nobody hears signals any more, so that nothing may be waited for that may not end, such as a disk.
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
 }
 
 /// A tracker that has its ports.
@@ -75,6 +91,26 @@ enum Witness {
     EventLog(EventLog),
     /// There are none.
     Nobody,
+}
+
+impl Witness {
+    /// Has it take in what has happened until now. On a thread of its own: not on this one, which must see the second
+    /// signal, and not on one of those that may all wait for a disk.
+    async fn finish(self) -> io::Result<()> {
+        let (done, finished) = oneshot::channel::<Infallible>();
+        let finish = move || {
+            match self {
+                Self::Observer(observer) => observer.finish(),
+                Self::EventLog(events) => events.finish(),
+                Self::Nobody => {}
+            }
+            drop(done);
+        };
+        thread::Builder::new().name("end".into()).spawn(finish)?;
+        // An error says that it is done.
+        _ = finished.await;
+        Ok(())
+    }
 }
 
 impl Tracker {
@@ -166,12 +202,9 @@ impl Tracker {
         while let Some(ended) = people.join_next().await {
             result = result.and_then(|()| of_dashboard(ended));
         }
-        // Not on this thread, which must see the second signal.
-        match witness {
-            Witness::Observer(observer) => spawn_blocking(move || observer.finish()).await?,
-            Witness::EventLog(events) => spawn_blocking(|| events.finish()).await?,
-            Witness::Nobody => {}
-        }
+        // Who was still answered may have opened it again.
+        clients.shut().await;
+        witness.finish().await?;
         result
     }
 }

@@ -10,7 +10,7 @@ use std::path::{PathBuf, absolute};
 use anyhow::{Context, anyhow, ensure};
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use dashboard::EventLog;
+use dashboard::MAX_PENDING_EVENTS;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracker_core::{Config, Memory, SubnetPreference};
@@ -340,7 +340,7 @@ impl Settings {
             trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
             prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
             memory: if self.lean { Memory::Lean } else { Memory::Full },
-            max_pending_events: if events_are_seen { EventLog::MAX_PENDING_EVENTS } else { 0 },
+            max_pending_events: if events_are_seen { MAX_PENDING_EVENTS } else { 0 },
             update_events: false,
             ..Config::default()
         }
@@ -554,7 +554,7 @@ mod tests {
         let pending = |arguments| flags(arguments).or_default().unwrap().core().max_pending_events;
         assert_eq!(pending(&["--dashboard=false", "--log-level", "warn"]), 0);
         for arguments in [&["--log-level", "warn"][..], &["--dashboard=false"], &[]] {
-            assert_eq!(pending(arguments), EventLog::MAX_PENDING_EVENTS, "{arguments:?}");
+            assert_eq!(pending(arguments), MAX_PENDING_EVENTS, "{arguments:?}");
         }
     }
 

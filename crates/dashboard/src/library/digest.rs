@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,16 @@ use super::{KnownTorrent, LOOKING_PART, Library, Share};
 
 /// How long what was found holds good.
 const PERIOD: Duration = Duration::from_secs(5);
+
+/// Content that was not found is looked for again after so many periods: it is looked for in the whole share.
+const ABSENT_PERIODS: u32 = 12;
+
+/// Content that was found is remembered for so long after it was asked for, at least: else whoever asks for very many
+/// torrents, again and again, has it read again and again.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How soon the thread sees that it is to end while it rests.
+const SHORT: Duration = Duration::from_millis(100);
 
 /// Torrents that are remembered, at most.
 const MAX_CONTENTS: usize = 1000;
@@ -37,10 +48,12 @@ const CHUNK: usize = 128 << 10;
 
 /// Computes the SHA-256 of a torrent's files, where its content is in the share folder, and remembers it. Cheap to clone.
 ///
-/// The content is what has the torrent's name, somewhere in the share, and a file of the right size. It is looked at again
-/// when it is asked for, after five seconds or more, and a file that has changed is read again. One thread does so, as long
-/// as there is something to do and until the last clone is gone. Paths of a torrent that are not
-/// [safe](metainfo::File::safe_path), or that the [`Share`] does not have, are not looked at.
+/// The content is what has the torrent's name, somewhere in the share, and a file of the right size. It is looked at
+/// again when it is asked for, after five seconds or more, and after a minute if it was not found; a file that has
+/// changed is read again. One thread does so, as long as there is something to do and until the last clone is gone,
+/// whoever asks for however much: it looks for content a twentieth of the time at most, and what it has read it remembers
+/// for an hour. Paths of a torrent that are not [safe](metainfo::File::safe_path), or that the [`Share`] does not have,
+/// are not looked at.
 #[derive(Debug, Clone)]
 pub struct Digests(Arc<Handle>);
 
@@ -64,15 +77,13 @@ struct State {
     waiting: VecDeque<InfoHash>,
     /// Whether there is a thread.
     working: bool,
-    /// Counts the questions.
-    asked: u64,
 }
 
 /// What is known of a torrent's content.
 #[derive(Debug)]
 struct Content {
-    /// The number of the last question.
-    asked: u64,
+    /// When it was last asked for.
+    asked: Instant,
     /// Whether it waits or is being looked at.
     busy: bool,
     /// When to look at it again.
@@ -125,24 +136,23 @@ impl Digests {
         let shared = &self.0.0;
         let known = shared.library.get(info_hash);
         let mut state = shared.state();
-        state.asked += 1;
-        let asked = state.asked;
+        let now = Instant::now();
         let Some(known) = known else {
             state.contents.remove(info_hash);
             return None;
         };
         if !state.contents.contains_key(info_hash) {
-            let content = Content::new(&known);
-            if !state.make_room(content.files.len()) {
+            let content = Content::new(&known, now);
+            if !state.make_room(content.files.len(), now) {
                 return content.digests();
             }
             state.contents.insert(*info_hash, content);
         }
         let has_room = state.waiting.len() < MAX_WAITING;
         let content = state.contents.get_mut(info_hash).expect("put there");
-        content.asked = asked;
+        content.asked = now;
         let digests = content.digests();
-        if !content.busy && content.due <= Instant::now() && has_room {
+        if !content.busy && content.due <= now && has_room {
             content.busy = true;
             state.waiting.push_back(*info_hash);
         }
@@ -164,12 +174,17 @@ impl Drop for Handle {
 }
 
 impl State {
-    /// Forgets what was not asked for the longest time, until there is room for one more. Whether there is.
-    fn make_room(&mut self, files: usize) -> bool {
+    /// Forgets what was not asked for the longest time, first of what was not found, until there is room for one more.
+    /// Whether there is.
+    fn make_room(&mut self, files: usize, now: Instant) -> bool {
         let mut count: usize = self.contents.values().map(|content| content.files.len()).sum();
         while self.contents.len() >= MAX_CONTENTS || count + files > MAX_FILES {
-            let idle = self.contents.iter().filter(|(_, content)| !content.busy);
-            let Some((&oldest, _)) = idle.min_by_key(|(_, content)| content.asked) else { return false };
+            let may_go = |content: &Content| {
+                !content.busy && (!content.at_hand || now.saturating_duration_since(content.asked) >= KEPT)
+            };
+            let idle = self.contents.iter().filter(|(_, content)| may_go(content));
+            let oldest = idle.min_by_key(|(_, content)| (content.at_hand, content.asked));
+            let Some((&oldest, _)) = oldest else { return false };
             count -= self.contents.remove(&oldest).map_or(0, |content| content.files.len());
         }
         self.waiting.len() < MAX_WAITING
@@ -177,7 +192,7 @@ impl State {
 }
 
 impl Content {
-    fn new(torrent: &KnownTorrent) -> Self {
+    fn new(torrent: &KnownTorrent, now: Instant) -> Self {
         let files = files(torrent)
             .map(|file| ContentFile {
                 digest: Digest { path: shown(&file.display_path()), size: file.length, sha256: None },
@@ -185,7 +200,7 @@ impl Content {
                 fresh: false,
             })
             .collect();
-        Self { asked: 0, busy: false, due: Instant::now(), at_hand: true, place: None, files }
+        Self { asked: now, busy: false, due: now, at_hand: true, place: None, files }
     }
 
     fn digests(&self) -> Option<Vec<Digest>> {
@@ -195,7 +210,7 @@ impl Content {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder panics")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_closed(&self) -> bool {
@@ -212,12 +227,26 @@ impl Shared {
     /// Looks at one after the other until none is left.
     fn work(&self) {
         while let Some(info_hash) = self.next() {
-            let spent = self.library.get(&info_hash).map(|torrent| self.look(&torrent)).unwrap_or_default();
-            let pause = self.period.max(spent * LOOKING_PART);
+            let look = || self.library.get(&info_hash).map(|torrent| self.look(&torrent)).unwrap_or_default();
+            // A bug has been told of, and others wait.
+            let spent = catch_unwind(AssertUnwindSafe(look)).unwrap_or_default();
             self.update(&info_hash, |content| {
+                let periods = if content.at_hand { 1 } else { ABSENT_PERIODS };
                 content.busy = false;
-                content.due = Instant::now() + pause;
+                content.due = Instant::now() + self.period * periods;
             });
+            self.rest(spent * LOOKING_PART);
+        }
+    }
+
+    fn rest(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while !self.is_closed() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(SHORT));
         }
     }
 
@@ -592,22 +621,28 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten() {
-        let mut state = State::default();
+        let (mut state, start) = (State::default(), Instant::now());
+        let later = start + KEPT + Duration::from_secs(1);
         let torrent = KnownTorrent::parse(&torrent("a", 3)).unwrap();
         for number in 0..MAX_CONTENTS {
-            assert!(state.make_room(1));
+            assert!(state.make_room(1, start));
             let mut info_hash = [0; 20];
             info_hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
-            let content = Content { asked: number as u64, busy: number == 0, ..Content::new(&torrent) };
+            let asked = start + Duration::from_secs(number as u64);
+            let content = Content { asked, busy: number == 0, at_hand: number < 3, ..Content::new(&torrent, start) };
             state.contents.insert(InfoHash::new(info_hash), content);
         }
-        assert!(state.make_room(1));
-        let mut asked: Vec<_> = state.contents.values().map(|content| content.asked).collect();
-        asked.sort_unstable();
-        assert_eq!((asked.len(), &asked[..2]), (MAX_CONTENTS - 1, &[0, 2][..]), "what is busy stays");
-        assert!(state.make_room(MAX_FILES - 10));
-        assert_eq!(state.contents.len(), 10);
-        assert!(!state.make_room(MAX_FILES));
+        assert!(state.make_room(1, later));
+        let asked = |state: &State| {
+            let mut asked: Vec<_> = state.contents.values().map(|content| (content.asked - start).as_secs()).collect();
+            asked.sort_unstable();
+            asked
+        };
+        assert_eq!((state.contents.len(), &asked(&state)[..5]), (MAX_CONTENTS - 1, &[0, 1, 2, 4, 5][..]));
+        assert!(state.make_room(MAX_FILES - 10, later));
+        assert_eq!((state.contents.len(), &asked(&state)[..4]), (10, &[0, 1, 2, 993][..]));
+        assert!(!state.make_room(MAX_FILES, later));
+        assert_eq!(asked(&state), [0, 2], "what is busy stays, and what was found and asked for in the last hour");
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -196,6 +197,8 @@ impl Maker {
     }
 
     /// Ends one of them. Whether there is one to end: one that is over, or as good as that, stays as it is.
+    ///
+    /// The thread leaves off hashing at once, but goes through a folder to its end before it comes to the next one.
     pub fn cancel(&self, id: u64) -> bool {
         let mut state = self.shared().state();
         let Some(job) = state.job(id) else { return false };
@@ -247,7 +250,7 @@ impl State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder panics")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self) {
@@ -257,7 +260,10 @@ impl Shared {
     /// Makes one after the other until none is left.
     fn work(&self) {
         while let Some(order) = self.next() {
-            let outcome = match self.make(&order) {
+            // Whoever waits for the others is not to wait for ever.
+            let made = catch_unwind(AssertUnwindSafe(|| self.make(&order)));
+            let bug = |_| Some(Err("there is a bug in the tracker: its standard error says more".to_owned()));
+            let outcome = match made.unwrap_or_else(bug) {
                 // Either it was ended by who cancelled it, or everything ends.
                 None => continue,
                 Some(Ok(info_hash)) => MakeState::Done { info_hash },

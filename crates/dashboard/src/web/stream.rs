@@ -94,7 +94,8 @@ impl<V: PartialEq> Shared<V> {
 pub(super) struct Missed {
     /// The id of the last line that was sent, or passed over.
     after: u64,
-    /// The id of the next line that is sent, or is to come.
+    /// The id of the next line that is sent, or is to come. When it is a warning or an error that outlived others, more of
+    /// them may be missing after it.
     before: u64,
 }
 

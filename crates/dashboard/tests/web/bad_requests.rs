@@ -34,7 +34,7 @@ async fn what_cannot_be_read() {
         ("/api/v1/log?level=loud", "level: unknown variant `loud`, expected one of `error`, `warn`"),
         ("/api/v1/log?limit=0", "limit is 0, but must be from 1 to 1000"),
         ("/api/v1/log?limit=1001", "limit is 1001, but must be from 1 to 1000"),
-        ("/api/v1/log.ndjson?limit=10001", "limit is 10001, but must be from 1 to 10000"),
+        ("/api/v1/log.ndjson?limit=11001", "limit is 11001, but must be from 1 to 11000"),
         ("/api/v1/log?after=-1", "after: invalid digit"),
         ("/api/v1/log?info_hash=abc", "not an info-hash: \"abc\""),
         ("/api/v1/events?info_hash=abc", "not an info-hash: \"abc\""),

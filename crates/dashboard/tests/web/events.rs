@@ -46,6 +46,32 @@ impl Follower {
 
     /// What comes next, and is no comment.
     async fn next(&mut self) -> Event {
+        self.next_that(|_| true).await
+    }
+
+    /// The next event of this name. What comes before it is passed over.
+    async fn next_of(&mut self, name: &str) -> Event {
+        self.next_that(|event| event.name == name).await
+    }
+
+    /// The next line of the log, or that some were missed.
+    async fn next_line(&mut self) -> Event {
+        self.next_that(|event| ["log", "missed"].contains(&event.name.as_str())).await
+    }
+
+    async fn next_that(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
+        let wait = async {
+            loop {
+                let event = self.read().await;
+                if is_it(&event) {
+                    return event;
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), wait).await.expect("it takes too long")
+    }
+
+    async fn read(&mut self) -> Event {
         loop {
             if let Some((event, rest)) = self.rest.split_once("\n\n") {
                 let event = parse(event);
@@ -55,29 +81,8 @@ impl Follower {
                     None => continue,
                 }
             }
-            let frame = timeout(Duration::from_secs(60), self.body.frame()).await.expect("it takes too long");
-            let data = frame.expect("it has no end").unwrap().into_data().unwrap();
+            let data = self.body.frame().await.expect("it has no end").unwrap().into_data().unwrap();
             self.rest.push_str(std::str::from_utf8(&data).unwrap());
-        }
-    }
-
-    /// The next of this name, and none of another name that is not of the others.
-    async fn next_of(&mut self, name: &str) -> Event {
-        loop {
-            let event = self.next().await;
-            if event.name == name {
-                return event;
-            }
-        }
-    }
-
-    /// The next line of the log, or that some were missed.
-    async fn next_line(&mut self) -> Event {
-        loop {
-            let event = self.next().await;
-            if ["log", "missed"].contains(&event.name.as_str()) {
-                return event;
-            }
         }
     }
 }

@@ -281,9 +281,9 @@ async fn plots_and_codes_are_images() {
     assert_eq!(fixture.get("/plots/peers.svg?theme=pink").await.status, StatusCode::BAD_REQUEST);
 }
 
-/// 100,000 peers in 1,000 torrents. The time is generous: this is not a bench, and the build not optimised.
+/// 100,000 peers in 1,000 torrents. How long it takes, a bench tells.
 #[tokio::test]
-async fn the_overview_of_many_peers_is_soon_rendered() {
+async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
     let config = Config { interval_jitter_percent: 0, ..Config::default() };
     let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap());
     let clock = Clock::start();
@@ -309,22 +309,17 @@ async fn the_overview_of_many_peers_is_soon_rendered() {
         only_known: false,
     });
     let render = async || {
-        let started = Instant::now();
         let response = dashboard.router().oneshot(request(VIEWER, Method::GET, "/", Body::empty())).await.unwrap();
         let answer = Answer::read(response).await;
         assert_eq!(answer.status, StatusCode::OK);
-        (started.elapsed(), answer)
+        answer
     };
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !render().await.1.text().contains("<dt>Torrents</dt><dd>1,000</dd>") {
+    while !render().await.text().contains("<dt>Torrents</dt><dd>1,000</dd>") {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let mut fastest = Duration::MAX;
-    for _ in 0..5 {
-        fastest = fastest.min(render().await.0);
-    }
-    println!("the overview of 100,000 peers took {fastest:?}");
-    assert!(fastest < Duration::from_millis(200), "{fastest:?}");
+    let bytes = render().await.text().len();
+    assert!(bytes < 50_000, "{bytes}");
     observer.finish();
 }

@@ -48,14 +48,16 @@ impl fmt::Debug for Datagrams {
     }
 }
 
-/// Has the system tell of each datagram to which address it came. IPv4 answers are never fragmented: with 200 peers they have
-/// 1,248 bytes with their headers, which is less than any link takes that is fit for IPv6, and what cannot be a fragment needs
-/// no identification, whose making is a thirtieth of what an announce costs.
+/// Has the system tell of each datagram to which address it came. IPv4 answers are never fragmented: with 200 peers they
+/// have 1,248 bytes with their headers, which is less than any link takes that is fit for IPv6, and what cannot be a
+/// fragment needs no identification, whose making is a thirtieth of what an announce costs. Whatever routers, or who
+/// pretends to be one, say about the path is passed over: else a forged "fragmentation needed" would keep answers from
+/// being sent.
 pub(crate) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => {
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
-            set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DO)?;
+            set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE)?;
         }
         SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
     }

@@ -5,10 +5,10 @@
 //! installs; and axe-core, an accessibility checker, which `.ci/install-axe` puts into `target`:
 //!
 //! ```text
-//! cargo test -p tracker --test browser -- --ignored
+//! cargo test -p tracker --test browser -- --ignored --skip pictures
 //! ```
 //!
-//! With `SCREENSHOTS=1` it also writes the pictures in docs/images, which takes some minutes.
+//! With `pictures` in place of `--skip pictures` it writes those in docs/images, which takes some minutes.
 
 mod accessibility;
 mod axe;

@@ -1,6 +1,5 @@
 //! The pictures of docs/images, which the README shows.
 
-use std::env;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,11 +19,8 @@ const LESSON: Duration = Duration::from_secs(420);
 const MOST_BYTES: u64 = 200_000;
 
 #[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs; works with SCREENSHOTS=1 only"]
+#[ignore = "takes minutes and writes docs/images; needs root, network namespaces and what .ci/install-clients installs"]
 fn pictures_for_the_readme() {
-    if env::var_os("SCREENSHOTS").is_none() {
-        return;
-    }
     let lan = Lan::new("pictures", &PROGRAMS);
     let machine = lan.host("tracker");
     let (torrents, share) = (machine.make_folder("torrents"), machine.make_folder("share"));

@@ -71,7 +71,7 @@ pub(super) struct Log {
 /// A line of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web) struct LogEntry {
-    /// Counts up from 1, without gaps.
+    /// Counts up from 1. Where lines are forgotten, and warnings before them are not, there is a gap.
     id: u64,
     at: u64,
     level: LogLevel,
@@ -162,7 +162,9 @@ pub(super) async fn log(
     Ok(Json(Log { entries: entries.into_iter().map(LogEntry::from).collect(), last }))
 }
 
-/// The whole log that is kept, 10,000 lines, as one JSON object per line (<https://github.com/ndjson/ndjson-spec>).
+/// The whole log that is kept, as one JSON object per line (<https://github.com/ndjson/ndjson-spec>).
+///
+/// These are the last 10,000 lines, and of what is older the last 1000 warnings and errors.
 #[utoipa::path(
     get,
     path = "/log.ndjson",
@@ -178,7 +180,8 @@ pub(super) async fn log_ndjson(
     Query(filter): Query<LogFilter>,
     Query(limit): Query<LogLimit>,
 ) -> Result<Response, Problem> {
-    let limit = limit.limit(Journal::MAX_ENTRIES, Journal::MAX_ENTRIES)?;
+    let max = Journal::MAX_ENTRIES + Journal::MAX_IMPORTANT;
+    let limit = limit.limit(max, max)?;
     let entries = dashboard.config().journal.entries(&filter.to_journal()?, filter.after.unwrap_or(0), limit);
     let mut entries = entries.into_iter().map(LogEntry::from);
     let chunks = std::iter::from_fn(move || {

@@ -1,6 +1,8 @@
 //! The making of torrents.
 
-use axum::extract::State;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
@@ -125,9 +127,11 @@ pub(super) async fn makings(State(dashboard): State<Dashboard>) -> Result<Json<M
 )]
 pub(super) async fn make(
     _: Operator,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     State(dashboard): State<Dashboard>,
     Json(Make { path, private }): Json<Make>,
 ) -> Result<impl IntoResponse, Problem> {
+    tracing::info!(%remote, path, "asked to make a torrent");
     let (maker, announce_urls) = (maker(&dashboard)?, announce_urls(&dashboard));
     let making = blocking(move || maker.make(&path, private, &announce_urls)).await?;
     let making = making.map_err(|error| match error {

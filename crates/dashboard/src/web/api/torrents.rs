@@ -1,8 +1,9 @@
 //! Torrents: what is known of them, their .torrent files, their digests.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
@@ -329,9 +330,11 @@ async fn torrents(
 )]
 async fn register(
     _: Operator,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     State(dashboard): State<Dashboard>,
     Bytes(torrent): Bytes,
 ) -> Result<impl IntoResponse, Problem> {
+    tracing::info!(%remote, "asked to register a torrent");
     let library = dashboard.config().library.clone();
     let registered = blocking(move || library.register(&torrent)).await?;
     let registered = registered.map_err(|error| unregistered(&error))?.info_hash;
@@ -385,9 +388,11 @@ pub(super) async fn torrent(
 )]
 pub(super) async fn remove(
     _: Operator,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     State(dashboard): State<Dashboard>,
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<StatusCode, Problem> {
+    tracing::info!(%remote, %info_hash, "asked to remove a torrent");
     let library = dashboard.config().library.clone();
     match blocking(move || library.remove(&info_hash)).await? {
         Ok(()) => Ok(StatusCode::NO_CONTENT),

@@ -1,8 +1,9 @@
 //! The tracker as a whole: what it is at, start and stop.
 
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -162,11 +163,19 @@ pub(super) async fn status(State(dashboard): State<Dashboard>) -> Json<Status> {
         (status = 409, description = "The ports cannot be had: the sentence says who has them", body = Problem),
     )
 )]
-pub(super) async fn start(_: Operator, State(dashboard): State<Dashboard>) -> Result<Json<Tracker>, Problem> {
+pub(super) async fn start(
+    _: Operator,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    State(dashboard): State<Dashboard>,
+) -> Result<Json<Tracker>, Problem> {
+    tracing::info!(%remote, "asked to start the tracker");
     let door = &dashboard.config().door;
     match door.open().await {
         Ok(()) => Ok(Json(door.state().into())),
-        Err(error) => Err(Problem::new(StatusCode::CONFLICT, error.to_string())),
+        Err(error) => {
+            tracing::error!(%remote, "cannot start the tracker: {error}");
+            Err(Problem::new(StatusCode::CONFLICT, error.to_string()))
+        }
     }
 }
 
@@ -180,7 +189,12 @@ pub(super) async fn start(_: Operator, State(dashboard): State<Dashboard>) -> Re
         (status = 403, description = "Not for those who only look", body = Problem),
     )
 )]
-pub(super) async fn stop(_: Operator, State(dashboard): State<Dashboard>) -> Json<Tracker> {
+pub(super) async fn stop(
+    _: Operator,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    State(dashboard): State<Dashboard>,
+) -> Json<Tracker> {
+    tracing::info!(%remote, "asked to stop the tracker");
     let door = &dashboard.config().door;
     door.shut().await;
     Json(door.state().into())
