@@ -163,6 +163,7 @@ fn overview(c: &mut Criterion) {
         maker: None,
         digests: None,
         host_names: Vec::new(),
+        token_always: false,
         only_known: false,
     });
     let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard).expect("a port");

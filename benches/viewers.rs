@@ -105,6 +105,7 @@ fn dashboard(journal: &Journal) -> Dashboard {
         maker: None,
         digests: None,
         host_names: Vec::new(),
+        token_always: false,
         only_known: false,
     })
 }

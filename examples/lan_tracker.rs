@@ -78,6 +78,7 @@ async fn main() -> anyhow::Result<()> {
         digests: share.map(|share| Digests::new(share, library.clone())),
         library,
         host_names: host_names(),
+        token_always: false,
         only_known: false,
     });
     let people = dashboard::Server::bind(&all_addresses(PEOPLE), dashboard.clone());

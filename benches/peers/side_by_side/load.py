@@ -43,14 +43,14 @@ class Sample:
 
 def write_info_hashes(load: Load, program: Path, file: Path) -> None:
     """Writes the info-hashes that the load is about, in hex, one a line."""
-    command = [str(program), _url(load, 1), *_flags(load), "--info-hashes", str(file)]
+    command = [str(program), _url(load, 1), *flags(load), "--info-hashes", str(file)]
     _simulate_swarm(command)
 
 
 def run(row: Row, port: int, pid: int, program: Path, on_cores: str, directory: Path) -> Sample:
     """Puts the row's load on the tracker with that port and process id, and reads what was measured."""
     written = directory / "simulate-swarm.json"
-    command = ["taskset", "--cpu-list", on_cores, str(program), _url(row.load, port), *_flags(row.load)]
+    command = ["taskset", "--cpu-list", on_cores, str(program), _url(row.load, port), *flags(row.load)]
     command += ["--pid", str(pid), "--json", str(written), "--quiet"]
     if TRACKERS[row.tracker].seeds_to_seeds:
         command.append("--seeds-to-seeds")
@@ -62,8 +62,9 @@ def _url(load: Load, port: int) -> str:
     return f"{load.protocol}://127.0.0.1:{port}/announce"
 
 
-def _flags(load: Load) -> list[str]:
-    flags: dict[str, object] = {
+def flags(load: Load) -> list[str]:
+    """What makes simulate-swarm play a load."""
+    settings: dict[str, object] = {
         "--seed": SEED,
         "--peers": load.peers,
         "--torrents": load.torrents,
@@ -76,10 +77,10 @@ def _flags(load: Load) -> list[str]:
         "--spread": "even" if load.torrents == load.peers else "zipf",
     }
     if load.rate is not None:
-        flags["--rate"] = load.rate
+        settings["--rate"] = load.rate
     if load.seconds:
-        flags["--duration"] = f"{load.seconds * 1000:.0f}ms"
-    parts = [str(part) for flag in flags.items() for part in flag]
+        settings["--duration"] = f"{load.seconds * 1000:.0f}ms"
+    parts = [str(part) for setting in settings.items() for part in setting]
     return parts if load.seconds else [*parts, "--fill-only"]
 
 

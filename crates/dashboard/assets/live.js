@@ -13,17 +13,25 @@ const PATIENCE = 6000;
 /** Milliseconds until it is tried again. */
 const RETRY = 3000;
 
+/** The same where there was no place for this page. */
+const RETRY_FULL = 30000;
+
+const full = document.getElementById("full");
+
 let source = null;
 let lastEvent = Date.now();
 let lost = false;
 
 export function watchEvents() {
   watchPause();
-  setInterval(() => {
-    if (!document.hidden && !lost) refresh();
+  setInterval(async () => {
+    if (document.hidden || lost) return;
+    const there = await refresh();
+    // Without events nothing else would notice.
+    if (!there && source?.refused) lose();
   }, REFRESH);
   setInterval(() => {
-    if (source && Date.now() - lastEvent > PATIENCE) {
+    if (source && !source.refused && Date.now() - lastEvent > PATIENCE) {
       lose();
       connect();
     }
@@ -47,13 +55,25 @@ function connect() {
   lastEvent = Date.now();
   source = new EventSource("/api/v1/events");
   source.addEventListener("open", found);
-  source.addEventListener("error", () => {
-    lose();
-    // Unless it tries again by itself.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => source && !document.hidden && connect(), RETRY);
+  const tried = source;
+  source.addEventListener("error", async () => {
+    // If it is not closed it tries again by itself.
+    if (tried.readyState !== EventSource.CLOSED) return lose();
+    // Either nobody is there, or too many follow already: then the page can be had all the same.
+    tried.refused = true;
+    const there = await refresh();
+    if (source !== tried) return;
+    if (there) {
+      found();
+      full.hidden = false;
+    } else {
+      lose();
+    }
+    setTimeout(() => source === tried && !document.hidden && connect(), there ? RETRY_FULL : RETRY);
   });
   on("status", (data) => {
     found();
+    full.hidden = true;
     show(JSON.parse(data));
   });
   on("tracker", () => refresh());
@@ -88,6 +108,7 @@ function soon(delay) {
 function lose() {
   if (lost) return;
   lost = true;
+  full.hidden = true;
   document.documentElement.classList.add("is-lost");
   document.getElementById("connection-since").textContent = clockText(lastEvent);
   document.getElementById("connection").hidden = false;

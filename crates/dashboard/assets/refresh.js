@@ -11,7 +11,7 @@ let again = false;
 let wanted = false;
 
 /** Brings all regions up to date, those that are held only if somebody asked for something else to be shown. Calls while it
-    works become one more round after it. */
+    works become one more round after it. Tells whether the tracker answered. */
 export function refresh({ asked = false } = {}) {
   wanted ||= asked;
   if (running) {
@@ -20,10 +20,12 @@ export function refresh({ asked = false } = {}) {
   }
   running = (async () => {
     try {
+      let there;
       do {
         again = false;
-        await round();
+        there = await round();
       } while (again);
+      return there;
     } finally {
       running = null;
     }
@@ -42,19 +44,19 @@ async function round() {
     html = await response.text();
   } catch {
     // The connection is lost, which the event stream notices, too, and tells.
-    return;
+    return false;
   }
   if (url !== location.href) {
     again = true;
     wanted ||= asked;
-    return;
+    return true;
   }
   const page = new DOMParser().parseFromString(html, "text/html");
   if (!response.ok) {
     // A torrent that is gone, say. What is shown stays, and says why nothing moves.
     const error = page.querySelector(".error-page p:not(.error-number)");
     tell(error?.textContent ?? `The tracker answers: ${response.status}`);
-    return;
+    return true;
   }
   setClock(page);
   localize(page);
@@ -63,6 +65,7 @@ async function round() {
     if (newer && (asked || !held.has(region.dataset.region))) morph(region, newer);
   }
   document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
+  return true;
 }
 
 /** Shows what is the matter, until something else is, or somebody does something else. */

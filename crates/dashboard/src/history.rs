@@ -1,9 +1,11 @@
 //! What the tracker had and did, over the last two days.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracker_core::Instant;
+
+use crate::wall::Wall;
 
 /// What the tracker had at a moment, and did in the time before it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -43,14 +45,16 @@ pub struct Series {
     /// Seconds between samples.
     pub step_secs: u32,
     /// When each sample was taken, and what it was: of more than a second, the average, and the end. The last one may not be
-    /// complete. Samples are missing from a time in which nobody watched.
-    pub samples: Vec<(Instant, Sample)>,
+    /// complete. Samples are missing from a time in which nobody watched, because the machine slept, say. When the clock is
+    /// set back, those of the time that it shows again are forgotten.
+    pub samples: Vec<(SystemTime, Sample)>,
 }
 
-/// Samples at three resolutions. It takes about 300 KB when it is full.
+/// Samples at three resolutions. It takes about 370 KB when it is full.
 #[derive(Debug)]
 pub(crate) struct History {
     last: Option<(Instant, Sample)>,
+    wall: Option<Wall>,
     rings: [Ring; 3],
 }
 
@@ -97,18 +101,20 @@ impl Span {
 
 impl History {
     pub(crate) fn new() -> Self {
-        Self { last: None, rings: Span::ALL.map(Ring::new) }
+        Self { last: None, wall: None, rings: Span::ALL.map(Ring::new) }
     }
 
-    /// Takes a sample in: one a second, if all goes well. One that is not later than the last is left out.
-    pub(crate) fn push(&mut self, now: Instant, sample: Sample) {
+    /// Takes a sample in, of now and of this time of day: one a second, if all goes well. One that is not later than the last
+    /// is left out.
+    pub(crate) fn push(&mut self, now: Instant, wall: SystemTime, sample: Sample) {
         let first = match self.last {
             Some((last, _)) if now <= last => return,
             Some((last, _)) if now.as_secs() - last.as_secs() <= LATE => last.as_secs() + 1,
             _ => now.as_secs(),
         };
+        let zero = self.wall.get_or_insert_with(|| Wall::new(now, wall)).zero(now, wall);
         for second in first..=now.as_secs() {
-            self.rings.iter_mut().for_each(|ring| ring.push(second, sample));
+            self.rings.iter_mut().for_each(|ring| ring.push(second, zero, sample));
         }
         self.last = Some((now, sample));
     }
@@ -133,8 +139,17 @@ impl History {
 #[derive(Debug)]
 struct Ring {
     span: Span,
-    complete: VecDeque<(Instant, Sample)>,
+    complete: VecDeque<Complete>,
     current: Option<Average>,
+}
+
+/// A sample that is done.
+#[derive(Debug, Clone, Copy)]
+struct Complete {
+    until: Instant,
+    /// The time of day at its end.
+    at: SystemTime,
+    sample: Sample,
 }
 
 /// The average of the samples of some seconds.
@@ -143,6 +158,7 @@ struct Average {
     /// The number of the step that the seconds belong to.
     step: u32,
     until: Instant,
+    at: SystemTime,
     sum: Sample,
     count: u32,
 }
@@ -153,32 +169,37 @@ impl Ring {
     }
 
     /// Takes in the sample of the second that ends there. Seconds must come in order.
-    fn push(&mut self, second: u32, sample: Sample) {
+    fn push(&mut self, second: u32, zero: SystemTime, sample: Sample) {
+        let at = zero + Duration::from_secs(second.into());
         let (until, step) = (Instant::from_secs(second), second.div_ceil(self.span.step_secs()));
         if let Some(current) = self.current.as_mut().filter(|current| current.step == step) {
             current.sum = current.sum.combine(sample, |sum, value| sum + value);
             current.count += 1;
-            current.until = until;
+            (current.until, current.at) = (until, at);
         } else {
-            let complete = self.current.replace(Average { step, until, sum: sample, count: 1 });
-            self.complete.extend(complete.map(|average| average.sample()));
+            let complete = self.current.replace(Average { step, until, at, sum: sample, count: 1 });
+            self.complete.extend(complete.map(|average| average.complete()));
         }
-        while let Some(&(oldest, _)) = self.complete.front()
-            && until.since(oldest) >= self.span.duration()
-        {
+        while self.complete.front().is_some_and(|oldest| until.since(oldest.until) >= self.span.duration()) {
             self.complete.pop_front();
+        }
+        // The clock was set back.
+        while self.complete.back().is_some_and(|last| last.at >= at) {
+            self.complete.pop_back();
         }
     }
 
-    fn samples(&self) -> impl Iterator<Item = (Instant, Sample)> {
-        self.complete.iter().copied().chain(self.current.as_ref().map(Average::sample))
+    fn samples(&self) -> impl Iterator<Item = (SystemTime, Sample)> {
+        let all = self.complete.iter().copied().chain(self.current.as_ref().map(Average::complete));
+        all.map(|Complete { at, sample, .. }| (at, sample))
     }
 }
 
 impl Average {
-    fn sample(&self) -> (Instant, Sample) {
+    fn complete(&self) -> Complete {
         let count = f64::from(self.count);
-        (self.until, self.sum.combine(self.sum, |sum, _| sum / count))
+        let sample = self.sum.combine(self.sum, |sum, _| sum / count);
+        Complete { until: self.until, at: self.at, sample }
     }
 }
 
@@ -193,15 +214,20 @@ mod tests {
 
     fn history(seconds: impl IntoIterator<Item = u32>) -> History {
         let mut history = History::new();
-        seconds.into_iter().for_each(|second| history.push(Instant::from_secs(second), sample(second)));
+        seconds.into_iter().for_each(|second| history.push(Instant::from_secs(second), wall(second), sample(second)));
         history
+    }
+
+    fn wall(second: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(second.into())
     }
 
     /// When each sample ends, and how many seeders it has.
     fn seeders(history: &History, span: Span) -> Vec<(u32, f64)> {
         let series = history.series(span);
         assert_eq!(series.step_secs, span.step_secs());
-        series.samples.iter().map(|(at, sample)| (at.as_secs(), sample.seeders)).collect()
+        let second = |at: &SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as u32;
+        series.samples.iter().map(|(at, sample)| (second(at), sample.seeders)).collect()
     }
 
     #[test]
@@ -261,6 +287,24 @@ mod tests {
         assert_eq!(history.last(), sample(6));
         let samples = seeders(&history, Span::TenMinutes);
         assert!(samples.iter().map(|(at, _)| *at).eq(0..=6), "{samples:?}");
+    }
+
+    #[test]
+    fn samples_are_of_the_time_of_day() {
+        let mut history = history(1..=3);
+        let mut push = |now, at| history.push(Instant::from_secs(now), wall(at), sample(now));
+        // An hour of sleep, which the tracker's clock does not know of.
+        push(4, 3604);
+        push(5, 3605);
+        // Somebody sets the clock back.
+        push(6, 3);
+        push(7, 4);
+        assert_eq!(seeders(&history, Span::TenMinutes), [(1, 1.0), (2, 2.0), (3, 6.0), (4, 7.0)]);
+        assert_eq!(seeders(&history, Span::TwoDays), [(4, 4.0)]);
+
+        let mut history = self::history(1..=3);
+        history.push(Instant::from_secs(4), wall(3604), sample(4));
+        assert_eq!(seeders(&history, Span::TenMinutes), [(1, 1.0), (2, 2.0), (3, 3.0), (3604, 4.0)]);
     }
 
     #[test]

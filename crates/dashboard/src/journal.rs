@@ -126,16 +126,10 @@ impl Journal {
     }
 
     /// The last `limit` lines that pass the filter and have a larger id than `after`, oldest first.
-    pub fn entries(&self, filter: &JournalFilter, after: u64, limit: usize) -> Vec<JournalEntry> {
+    pub fn entries(&self, filter: &JournalFilter, after: u64, limit: usize) -> Vec<Arc<JournalEntry>> {
         // Whoever writes a line does not wait until they are looked through.
         let later = self.lines().after(after);
-        let mut entries: Vec<JournalEntry> = later
-            .iter()
-            .rev()
-            .filter(|entry| filter.passes(entry))
-            .take(limit)
-            .map(|entry| (**entry).clone())
-            .collect();
+        let mut entries: Vec<_> = later.into_iter().rev().filter(|entry| filter.passes(entry)).take(limit).collect();
         entries.reverse();
         entries
     }
@@ -341,7 +335,7 @@ mod tests {
         journal
     }
 
-    fn messages(entries: &[JournalEntry]) -> Vec<&str> {
+    fn messages(entries: &[Arc<JournalEntry>]) -> Vec<&str> {
         entries.iter().map(|entry| &*entry.message).collect()
     }
 
@@ -393,7 +387,7 @@ mod tests {
             info!("five");
         });
         let found = |filter: JournalFilter| -> Vec<String> {
-            journal.entries(&filter, 0, 10).into_iter().map(|entry| entry.message).collect()
+            journal.entries(&filter, 0, 10).iter().map(|entry| entry.message.clone()).collect()
         };
         assert_eq!(found(JournalFilter::default()), ["one", "three", "five"]);
         assert_eq!(found(JournalFilter { level: Level::WARN, ..ALL }), ["three"]);

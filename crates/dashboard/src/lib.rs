@@ -13,6 +13,7 @@ mod journal;
 mod library;
 mod observer;
 mod page;
+mod wall;
 mod web;
 
 pub use door::{Door, DoorState, OpenError, Opened, Opener, Serve, Stop};

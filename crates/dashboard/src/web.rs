@@ -6,11 +6,13 @@ mod metrics;
 mod pages;
 mod plot;
 mod problem;
+mod room;
 mod server;
+mod slots;
 mod stream;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -22,10 +24,12 @@ use tokio::time::timeout;
 use tracker_core::Shards;
 use tracker_host::Clock;
 
+use crate::wall::Wall;
 use crate::{Digests, Door, Journal, Library, Maker, Observer};
 
 use access::Token;
 use problem::Problem;
+use room::Room;
 pub use server::Server;
 
 /// Bytes of a request's body, at most, on routes that do not say otherwise: what pages send is a few fields.
@@ -56,6 +60,9 @@ pub struct DashboardConfig {
     /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are
     /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right.
     pub host_names: Vec<String>,
+    /// Whether also who comes over loopback needs the token to change something. Behind a proxy on the same machine this is
+    /// the safe choice.
+    pub token_always: bool,
     /// Whether only torrents of the library are served.
     pub only_known: bool,
 }
@@ -63,14 +70,15 @@ pub struct DashboardConfig {
 /// The dashboard of a tracker. Cheap to clone; all clones are one.
 ///
 /// Whoever the tracker's [access policy](tracker_core::Config::access) admits may look. To change something (stop and start
-/// the tracker, make, register and remove torrents) one has to come over loopback, or to know the [`token`](Self::token):
+/// the tracker, make, register and remove torrents) and to see what is in the share folder one has to come over loopback, or to know the [`token`](Self::token):
 /// opened by the [URL](Self::url) that has it, a browser keeps it in a strict cookie; a program sends it as
 /// `Authorization: Bearer TOKEN`. Pages of other sites can do nothing in their readers' names.
 ///
 /// **Behind a proxy on the same machine** everybody comes over loopback. Requests with `Forwarded`, `X-Forwarded-For`,
 /// `X-Real-IP` or `Via`, or for a host other than loopback, need the token nevertheless. A proxy that adds none of these headers
-/// and asks for `127.0.0.1` itself makes an operator of everybody. The access policy sees the proxy only, so that it must
-/// decide itself whom it serves.
+/// and asks for `127.0.0.1` itself, as nginx does unless told otherwise, makes an operator of everybody: set
+/// [`token_always`](DashboardConfig::token_always). The access policy sees the proxy only, so that it must decide itself whom it
+/// serves.
 #[derive(Debug, Clone)]
 pub struct Dashboard(Arc<Inner>);
 
@@ -78,16 +86,26 @@ pub struct Dashboard(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: DashboardConfig,
     pub(crate) token: Token,
-    /// The wall clock at the tracker's [`Instant::ZERO`](tracker_core::Instant::ZERO).
+    /// When the program was started, as the wall clock told it then.
     pub(crate) started: SystemTime,
+    wall: Mutex<Wall>,
+    room: Room,
     streams: stream::Streams,
 }
 
 impl Dashboard {
     /// A dashboard with a new token.
     pub fn new(config: DashboardConfig) -> Self {
-        let started = SystemTime::now() - config.clock.now().since(tracker_core::Instant::ZERO);
-        Self(Arc::new(Inner { config, token: Token::draw(), started, streams: stream::Streams::default() }))
+        let mut wall = Wall::new(config.clock.now(), SystemTime::now());
+        let started = wall.zero(config.clock.now(), SystemTime::now());
+        Self(Arc::new(Inner {
+            config,
+            token: Token::draw(),
+            started,
+            wall: Mutex::new(wall),
+            room: Room::new(),
+            streams: stream::Streams::default(),
+        }))
     }
 
     /// The secret of those who may change things, as it stands in the URL that is printed at the start.
@@ -104,10 +122,21 @@ impl Dashboard {
         &self.0.config
     }
 
+    /// Does what takes long, when there is room for it.
+    async fn work<T: Send + 'static>(self, work: impl FnOnce(&Self) -> T + Send + 'static) -> Result<T, Problem> {
+        let dashboard = self.clone();
+        self.0.room.work(move || work(&dashboard)).await
+    }
+
     /// A moment of the tracker's in Unix seconds.
     fn unix(&self, at: tracker_core::Instant) -> u64 {
-        let time = self.0.started + at.since(tracker_core::Instant::ZERO);
-        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        api::unix(self.zero() + at.since(tracker_core::Instant::ZERO))
+    }
+
+    /// The time of day at the tracker's zero, as it is reckoned now.
+    fn zero(&self) -> SystemTime {
+        let mut wall = self.0.wall.lock().unwrap_or_else(PoisonError::into_inner);
+        wall.zero(self.config().clock.now(), SystemTime::now())
     }
 
     /// All that is served: page, API, metrics. Every request must carry the address it came from, as

@@ -14,7 +14,8 @@ use crate::settings::Layer;
 /// Who may use the tracker may look at the dashboard. Only who opens it on this machine, or by the URL with the token that is
 /// printed at the start, can stop and start the tracker there, make torrents, and register and remove them. A program that sends
 /// that token in a header `Authorization: Bearer TOKEN` can, too. A proxy on this machine must add one of the headers Forwarded
-/// and X-Forwarded-For, or all that it passes on counts as this machine's own, and must decide itself whom it serves.
+/// and X-Forwarded-For, or all that it passes on counts as this machine's own (--dashboard-token-always ends that), and must
+/// decide itself whom it serves.
 ///
 /// Every setting can also come from the environment or from a file; a flag goes before the environment, and that
 /// before the file. In the environment several values are separated by commas, and a variable that is set must not be empty.

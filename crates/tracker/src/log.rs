@@ -126,7 +126,7 @@ mod tests {
             tracing::debug!("a detail");
         });
         let all = JournalFilter { level: Level::TRACE, info_hash: None, address: None };
-        let messages: Vec<_> = journal.entries(&all, 0, 10).into_iter().map(|entry| entry.message).collect();
+        let messages: Vec<_> = journal.entries(&all, 0, 10).iter().map(|entry| entry.message.clone()).collect();
         assert_eq!(messages, ["announce URL"]);
     }
 }

@@ -141,6 +141,7 @@ impl Tracker {
                 maker: share.clone().map(|share| Maker::new(share, library.clone())),
                 digests: share.map(|share| Digests::new(share, library.clone())),
                 host_names: settings.host_name.iter().map(|name| name.0.clone()).chain(host_names()).collect(),
+                token_always: settings.dashboard_token_always,
                 only_known: settings.only_known,
             });
             let listen: Vec<_> = settings.dashboard_listen.iter().map(|listen| listen.0).collect();

@@ -74,6 +74,21 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "from_texts")]
     dashboard_listen: Option<Vec<ListenAddress<DASHBOARD_PORT>>>,
 
+    /// Ask also whoever comes from this machine for the token before he changes something on the dashboard: needed behind a
+    /// proxy on this machine that does not say that it is one [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "TRACKER_DASHBOARD_TOKEN_ALWAYS",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
+    dashboard_token_always: Option<bool>,
+
     /// Answer on the dashboard to this name of the machine, too; repeatable. It answers to the machine's addresses, to what
     /// the machine calls itself (with .local, too), and to no other name, which might be that of a hostile page [default:
     /// none]
@@ -237,6 +252,7 @@ pub(crate) struct Settings {
     pub(crate) dashboard: bool,
     #[serde(serialize_with = "to_texts")]
     pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
+    pub(crate) dashboard_token_always: bool,
     #[serde(serialize_with = "to_texts")]
     pub(crate) host_name: Vec<HostName>,
     pub(crate) torrents: Option<PathBuf>,
@@ -267,6 +283,7 @@ impl Layer {
             udp: self.udp.or(other.udp),
             dashboard: self.dashboard.or(other.dashboard),
             dashboard_listen: self.dashboard_listen.or(other.dashboard_listen),
+            dashboard_token_always: self.dashboard_token_always.or(other.dashboard_token_always),
             host_name: self.host_name.or(other.host_name),
             torrents: self.torrents.or(other.torrents),
             share: self.share.or(other.share),
@@ -295,6 +312,7 @@ impl Layer {
             udp: self.udp.unwrap_or(true),
             dashboard: self.dashboard.unwrap_or(true),
             dashboard_listen: listen::or_all(self.dashboard_listen),
+            dashboard_token_always: self.dashboard_token_always.unwrap_or_default(),
             host_name: self.host_name.unwrap_or_default(),
             torrents: path(self.torrents)?,
             share: path(self.share)?,
@@ -447,6 +465,7 @@ mod tests {
             flags(&[
                 "--dashboard-listen",
                 "127.0.0.1:0",
+                "--dashboard-token-always",
                 "--host-name",
                 "lab-pc,lab",
                 "--share",

@@ -94,7 +94,7 @@ pub(super) fn all(
 
 /// The part of the list that is asked for.
 pub(super) fn page(entries: &[TorrentEntry], query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
-    let search = Search::new(&query.search);
+    let mut search = Search::new(&query.search);
     let found = entries.iter().filter(|entry| search.finds(entry)).collect();
     query.cut(found, |a, b| compare(a, b, query)).map(TorrentEntry::row)
 }
@@ -120,6 +120,8 @@ struct Search {
     part: String,
     /// The digits of the part, if it has no other characters.
     digits: Option<Vec<u8>>,
+    /// The name that is looked through, in lower case: one place for all of them.
+    name: String,
 }
 
 impl Search {
@@ -127,13 +129,24 @@ impl Search {
         let part: String = in_lower_case(text.trim()).collect();
         let digit = |character: char| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let digits = part.chars().map(digit).collect::<Option<Vec<u8>>>().filter(|digits| digits.len() <= 40);
-        Self { part, digits }
+        Self { part, digits, name: String::new() }
     }
 
-    fn finds(&self, entry: &TorrentEntry) -> bool {
+    fn finds(&mut self, entry: &TorrentEntry) -> bool {
         self.part.is_empty()
             || self.digits.as_ref().is_some_and(|digits| begins_with(&entry.info_hash, digits))
-            || entry.name().is_some_and(|name| in_lower_case(name).collect::<String>().contains(&self.part))
+            || entry.name().is_some_and(|name| self.is_part_of(name))
+    }
+
+    fn is_part_of(&mut self, name: &str) -> bool {
+        self.name.clear();
+        if name.is_ascii() {
+            self.name.push_str(name);
+            self.name.make_ascii_lowercase();
+        } else {
+            self.name.extend(in_lower_case(name));
+        }
+        self.name.contains(&self.part)
     }
 }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant as StdInstant};
+use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use tracker_core::{Event, Instant};
 
@@ -111,7 +111,7 @@ impl Watcher {
         let sample = meter.read(shared.shards.totals(), failures.total(), passed, download_rate);
         *read = Some((now, at));
         *lock(&shared.failures) = failures;
-        lock(&shared.history).push(now, sample);
+        lock(&shared.history).push(now, SystemTime::now(), sample);
         shared.tidy();
         shared.ticks.send_replace(now);
     }

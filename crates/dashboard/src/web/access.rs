@@ -11,8 +11,9 @@
 //!   which leaves it in a cookie, or in a header `Authorization: Bearer TOKEN`.
 //!
 //! A proxy on this machine brings everybody over loopback. Who comes through one is a viewer without the token, if the proxy
-//! tells that it is one by `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on the `Host` by which it was asked.
-//! One that does neither makes an operator of everybody it serves, and the address policy knows none of them apart: so must a
+//! tells that it is one by `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on the `Host` by which it was asked,
+//! or none. One that asks for a loopback host, and says nothing, makes an operator of everybody it serves: with such a one
+//! [`token_always`](super::DashboardConfig::token_always) must be set. The address policy knows none of them apart: so must a
 //! proxy decide itself whom it serves.
 
 mod host;
@@ -26,7 +27,7 @@ use axum::Router;
 use axum::extract::rejection::ExtensionRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, FORWARDED, ORIGIN, REFERRER_POLICY, SET_COOKIE, VIA,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, FORWARDED, ORIGIN, REFERRER_POLICY, SET_COOKIE, VIA,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
@@ -41,6 +42,7 @@ use host::Host;
 pub(crate) use token::Token;
 
 use super::Dashboard;
+use super::pages::{accepts_html, refused};
 use super::problem::Problem;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -161,7 +163,10 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     let token = &dashboard.0.token;
     if let Some((given, uri)) = token_in_uri(request) {
         if !token.is(given) {
-            return Err(wrong_token(remote));
+            let problem = wrong_token(remote);
+            // Who has kept an old address may look, and perhaps needs no token.
+            let is_browser = accepts_html(request.headers());
+            return if is_browser { Ok(Admitted::After(refused(&problem, Some(uri)))) } else { Err(problem) };
         }
         let cookie = Cookie::build((cookie_name(host.as_ref()), token.as_str()))
             .http_only(true)
@@ -176,7 +181,8 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     // A token of an earlier start, or of a tracker that was here before, is none.
     let cookies = CookieJar::from_headers(request.headers());
     let has_cookie = cookies.get(&cookie_name(host.as_ref())).is_some_and(|cookie| token.is(cookie.value()));
-    let is_operator = has_cookie || is_at_this_machine(remote, request.headers(), host.as_ref());
+    let is_operator =
+        has_cookie || (!config.token_always && is_at_this_machine(remote, request.headers(), host.as_ref()));
     Ok(Admitted::As(if is_operator { Role::Operator } else { Role::Viewer }))
 }
 
@@ -194,7 +200,7 @@ fn is_of_another_site(headers: &HeaderMap, host: Option<&Host>) -> bool {
 fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<&Host>) -> bool {
     remote.ip().to_canonical().is_loopback()
         && [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().all(|header| !headers.contains_key(header))
-        && host.is_none_or(Host::is_loopback)
+        && host.is_some_and(Host::is_loopback)
 }
 
 /// The token in the query of a request for something to look at, and the URI without it.
@@ -236,10 +242,7 @@ fn forbidden(sentence: impl Into<String>) -> Problem {
 
 /// A problem for who may not have a page: one of its own in a browser, JSON for all others.
 fn refusal(problem: Problem, headers: &HeaderMap) -> Response {
-    let accepts = |kind: &str| {
-        headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains(kind))
-    };
-    if accepts("text/html") { super::pages::refused(&problem) } else { problem.into_response() }
+    if accepts_html(headers) { refused(&problem, None) } else { problem.into_response() }
 }
 
 #[cfg(test)]
@@ -248,7 +251,7 @@ mod tests {
     use std::sync::Arc;
 
     use axum::body::{Body, to_bytes};
-    use axum::http::header::{COOKIE, HOST, LOCATION};
+    use axum::http::header::{ACCEPT, COOKIE, HOST, LOCATION};
     use axum::http::request::Builder;
     use axum::routing::{get, post};
     use rand::SeedableRng;
@@ -274,6 +277,10 @@ mod tests {
     }
 
     fn dashboard(access: Access) -> Dashboard {
+        dashboard_of(access, false)
+    }
+
+    fn dashboard_of(access: Access, token_always: bool) -> Dashboard {
         let config = Config { access, ..Config::default() };
         let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap());
         let clock = Clock::fixed(Instant::ZERO);
@@ -288,6 +295,7 @@ mod tests {
             maker: None,
             digests: None,
             host_names: vec!["lab-pc".into()],
+            token_always,
             only_known: false,
         })
     }
@@ -399,7 +407,28 @@ mod tests {
                 assert_refused(&changed, "for whoever runs the tracker");
             }
         }
-        assert_eq!(answer(&dashboard, LOOPBACK, Request::get("/")).await.text, "Operator", "no browser");
+        // A proxy that passes on nothing.
+        assert_eq!(answer(&dashboard, LOOPBACK, Request::get("/")).await.text, "Viewer");
+    }
+
+    #[tokio::test]
+    async fn everybody_may_be_asked_for_the_token() {
+        let dashboard = dashboard_of(Access::default(), true);
+        let request = || look("localhost:6970");
+        assert_eq!(answer(&dashboard, LOOPBACK, request()).await.text, "Viewer");
+        let with_token = request().header(AUTHORIZATION, format!("Bearer {}", dashboard.token()));
+        assert_eq!(answer(&dashboard, LOOPBACK, with_token).await.text, "Operator");
+        let with_cookie = request().header(COOKIE, format!("tracker-6970={}", dashboard.token()));
+        assert_eq!(answer(&dashboard, LOOPBACK, with_cookie).await.text, "Operator");
+    }
+
+    #[tokio::test]
+    async fn an_old_address_leads_to_the_page() {
+        let dashboard = dashboard(Access::default());
+        let request = Request::get("/torrents?token=old&search=%22").header(HOST, "localhost:6970");
+        let refused = answer(&dashboard, LOOPBACK, request.header(ACCEPT, "text/html")).await;
+        assert_refused(&refused, "this token is not");
+        assert!(refused.text.contains("href=\"/torrents?search=%22\""), "{}", refused.text);
     }
 
     #[tokio::test]

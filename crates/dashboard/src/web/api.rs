@@ -22,7 +22,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::any;
-use utoipa::OpenApi;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -31,7 +33,7 @@ use super::{Dashboard, metrics, stream};
 
 pub(super) use log::{LogEntry, LogFilter};
 pub(super) use makings::Makings;
-pub(super) use tracker::{Status, Tracker};
+pub(super) use tracker::{Status, Tracker, unix};
 
 /// What stands before the routes.
 const ROOT: &str = "/api/v1";
@@ -41,13 +43,15 @@ const ROOT: &str = "/api/v1";
 /// All answers are JSON but where told otherwise. Times are Unix seconds, rates bytes per second, completion goes from 0 to
 /// 1, and what is not known is `null`. What cannot be done is answered with a status of 400 or more and a sentence.
 ///
-/// Looking is for everybody whom the tracker's address policy lets in. Changing (POST and DELETE) is for who asks from the
-/// tracker's own machine, or has the cookie that the URL printed at its start gives.
-#[derive(OpenApi)]
+/// Looking is for everybody whom the tracker's address policy lets in. Changing (POST and DELETE) and what is in the share
+/// folder are for who asks from the tracker's own machine, or has the token of the URL that is printed at its start: in a
+/// header `Authorization: Bearer TOKEN`, or in the cookie that this URL gives.
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "BitTorrent tracker"),
     // Those that only events have.
     components(schemas(stream::Missed, stream::TorrentsChanged)),
+    modifiers(&Token),
     tags(
         (name = "tracker", description = "The tracker as a whole"),
         (name = "torrents", description = "Torrents and their peers"),
@@ -56,6 +60,18 @@ const ROOT: &str = "/api/v1";
     )
 )]
 struct Description;
+
+/// How operators show who they are.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, description: &mut OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let scheme = scheme.description(Some("The token of the URL that is printed at the tracker's start"));
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+    }
+}
 
 pub(super) fn router() -> Router<Dashboard> {
     let (router, _) = routes().split_for_parts();

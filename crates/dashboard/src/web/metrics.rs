@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Dashboard;
-use super::api::rounded;
+use super::api::{rounded, unix};
 use super::problem::Problem;
 use crate::DoorState;
 
@@ -57,7 +57,7 @@ impl Collector for Metrics {
         let mut sheet = Sheet(encoder);
 
         sheet.info("tracker_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
-        let started = dashboard.unix(tracker_core::Instant::ZERO);
+        let started = unix(dashboard.0.started);
         sheet.gauge("process_start_time", "When the program was started", Some(&Unit::Seconds), started as f64)?;
         sheet.gauge("tracker_running", "Whether clients are served", None, f64::from(u8::from(is_running)))?;
 

@@ -10,12 +10,13 @@ mod qr;
 mod torrent;
 mod torrents;
 
+use std::mem;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -27,7 +28,6 @@ use crate::DoorState;
 
 use super::Dashboard;
 use super::access::Role;
-use super::api::extract::blocking;
 use super::problem::Problem;
 use format::{Moment, MomentStyle};
 
@@ -62,16 +62,22 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
     let reason = status.canonical_reason().unwrap_or("Error");
     let error = response.extensions().get::<Problem>().map_or(reason, |problem| &problem.error);
     let page = ErrorPage { shell: Shell::new(&dashboard, role, Section::None), status: status.as_u16(), reason, error };
-    (status, render(&page)).into_response()
+    let mut page = (status, render(&page)).into_response();
+    // All that it said otherwise stays, such as which methods there are.
+    let mut headers = response.into_parts().0.headers;
+    headers.remove(CONTENT_LENGTH);
+    headers.extend(mem::take(page.headers_mut()));
+    *page.headers_mut() = headers;
+    page
 }
 
-/// A page for those who may not have any other, nor what belongs to it.
-pub(super) fn refused(problem: &Problem) -> Response {
+/// A page for those who may not have any other, nor what belongs to it; with a link, if there is one to what they may have.
+pub(super) fn refused(problem: &Problem, link: Option<String>) -> Response {
     let reason = problem.status.canonical_reason().unwrap_or("Error");
-    (problem.status, render(&RefusedPage { reason, error: &problem.error })).into_response()
+    (problem.status, render(&RefusedPage { reason, error: &problem.error, link })).into_response()
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
 }
 
@@ -91,6 +97,7 @@ struct ErrorPage<'a> {
 struct RefusedPage<'a> {
     reason: &'static str,
     error: &'a str,
+    link: Option<String>,
 }
 
 /// What stands around every page.
@@ -102,8 +109,8 @@ struct Shell {
     assets: String,
     /// Unix seconds, by which the scripts know the time of the tracker's machine.
     now: i64,
-    /// The tracker's zero, in Unix seconds.
-    started: i64,
+    /// The time of day at the tracker's zero, as it is reckoned now.
+    zero: SystemTime,
 }
 
 /// The part of the site that a page is in.
@@ -118,13 +125,14 @@ enum Section {
 
 impl Shell {
     fn new(dashboard: &Dashboard, role: Role, section: Section) -> Self {
+        let zero = dashboard.zero();
         Self {
             section,
             role,
             running: matches!(dashboard.0.config.door.state(), DoorState::Open { .. }),
             assets: assets::folder(),
-            now: unix(SystemTime::now()),
-            started: unix(dashboard.0.started),
+            now: unix(zero + dashboard.0.config.clock.now().since(Instant::ZERO)),
+            zero,
         }
     }
 
@@ -143,7 +151,7 @@ impl Shell {
     }
 
     fn moment(&self, at: Instant, style: MomentStyle) -> Moment {
-        Moment { at: self.started.saturating_add(i64::from(at.as_secs())), now: self.now, style }
+        Moment { at: unix(self.zero + at.since(Instant::ZERO)), now: self.now, style }
     }
 
     fn wall(&self, at: SystemTime, style: MomentStyle) -> Moment {
@@ -152,7 +160,7 @@ impl Shell {
 }
 
 /// Unix seconds.
-fn unix(at: SystemTime) -> i64 {
+pub(super) fn unix(at: SystemTime) -> i64 {
     match at.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |secs| -secs),
@@ -171,8 +179,8 @@ fn render(page: &impl Template) -> Response {
 }
 
 /// Puts a page together beside the event loop: long lists, folders and digests may wait for a disk or take their time.
-async fn aside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
-    blocking(work).await.unwrap_or_else(Problem::into_response)
+async fn aside(dashboard: Dashboard, work: impl FnOnce(&Dashboard) -> Response + Send + 'static) -> Response {
+    dashboard.work(work).await.unwrap_or_else(Problem::into_response)
 }
 
 /// What to put into torrents; nothing while the door is shut.

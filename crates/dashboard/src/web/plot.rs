@@ -13,7 +13,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde::{Deserialize, Serialize};
 
-use crate::web::pages::format;
+use crate::web::pages::{format, unix};
 use crate::{Sample, Series, Span};
 
 /// What is plotted.
@@ -50,11 +50,9 @@ pub(crate) enum Shape {
     Narrow,
 }
 
-/// When is what in a [`Series`], in Unix seconds.
+/// What part of a [`Series`] is shown, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Axis {
-    /// The tracker's zero.
-    pub(crate) started: i64,
     /// The right end of the plot.
     pub(crate) now: i64,
     /// How far back it goes.
@@ -199,7 +197,7 @@ impl Plot {
         let shown = series
             .samples
             .iter()
-            .map(|(at, sample)| (axis.started.saturating_add(i64::from(at.as_secs())), sample))
+            .map(|(at, sample)| (unix(*at), sample))
             .filter(|(at, _)| (axis.from()..=axis.now).contains(at))
             .collect::<Vec<_>>();
         // Means begin at round times, so that they stay what they are while the plot moves on.
@@ -464,18 +462,17 @@ fn themed(svg: &str, theme: Theme) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tracker_core::Instant;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
-    const AXIS: Axis = Axis { started: 1_763_990_000, now: 1_763_992_800, span: Span::TenMinutes };
+    const AXIS: Axis = Axis { now: 1_763_992_800, span: Span::TenMinutes };
 
+    /// Of these seconds after the start of the tracker.
     fn series(secs: impl IntoIterator<Item = u32>) -> Series {
+        let at = |secs: u32| SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_990_000 + u64::from(secs));
         let sample = |secs: u32| Sample { seeders: 2.0, leechers: f64::from(secs % 10), ..Sample::default() };
-        Series {
-            step_secs: 1,
-            samples: secs.into_iter().map(|secs| (Instant::from_secs(secs), sample(secs))).collect(),
-        }
+        Series { step_secs: 1, samples: secs.into_iter().map(|secs| (at(secs), sample(secs))).collect() }
     }
 
     #[test]

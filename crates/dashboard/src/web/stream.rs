@@ -8,28 +8,37 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::ToSchema;
 
 use super::Dashboard;
+use super::access::Role;
 use super::api::extract::Query;
 use super::api::{LogEntry, LogFilter, Makings, Status, Tracker};
 use super::problem::Problem;
+use super::slots::{Slot, Slots};
 use crate::{DoorState, Journal, JournalFilter};
 
 /// Who may follow at the same time.
 const MAX_VIEWERS: usize = 256;
+
+/// The same from one address. A browser follows once for each page that is looked at.
+const MAX_PER_ADDRESS: usize = 16;
+
+/// Places that are kept for those on this machine.
+const KEPT: usize = 16;
 
 /// Lines of the log that a viewer gets at once, at most. If there were more, the older ones are passed over.
 const MAX_LINES: usize = 100;
@@ -49,21 +58,22 @@ const RETRY_MS: u32 = 2000;
 /// What all viewers have in common.
 #[derive(Debug)]
 pub(super) struct Streams {
-    places: Arc<Semaphore>,
+    places: Slots,
     status: Shared<(tracker_core::Instant, DoorState)>,
     makings: Shared<u64>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(MAX_VIEWERS)), status: Shared::default(), makings: Shared::default() }
+        let places = Slots::new(MAX_VIEWERS, MAX_PER_ADDRESS, KEPT);
+        Self { places, status: Shared::default(), makings: Shared::default() }
     }
 }
 
 impl Streams {
     /// How many follow now.
     pub(super) fn viewers(&self) -> usize {
-        MAX_VIEWERS - self.places.available_permits()
+        self.places.taken()
     }
 }
 
@@ -110,7 +120,7 @@ pub(super) struct TorrentsChanged {
 ///
 /// - `status` once a second, and at the beginning: a `Status`;
 /// - `tracker` when it is started or stopped, and at the beginning: a `Tracker`;
-/// - `making` when the making of a torrent goes on, and at the beginning if there is a share folder: `Makings`;
+/// - `making` for operators when the making of a torrent goes on, and at the beginning if there is a share folder: `Makings`;
 /// - `torrents` when a .torrent was registered or removed: a `TorrentsChanged`;
 /// - `log` for each line of the log that passes the filter: a `LogEntry`, with its id as the event's;
 /// - `missed` in place of lines of the log that were too many to be sent: a `Missed`.
@@ -138,17 +148,22 @@ pub(super) struct TorrentsChanged {
 )]
 pub(super) async fn events(
     State(dashboard): State<Dashboard>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    role: Role,
     headers: HeaderMap,
     Query(filter): Query<LogFilter>,
 ) -> Result<Response, Problem> {
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = last_event_id.or(filter.after);
     let filter = filter.to_journal()?;
-    let place = Arc::clone(&dashboard.0.streams.places).try_acquire_owned().map_err(|_| {
-        let why = format!("{MAX_VIEWERS} follow the events already: close a page of the dashboard, or try again later");
+    let place = dashboard.0.streams.places.take(remote.ip()).ok_or_else(|| {
+        let why = format!(
+            "too many follow the events already, {MAX_PER_ADDRESS} from your address or {MAX_VIEWERS} in all: close a page \
+             of the dashboard, or try again later"
+        );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
     })?;
-    let viewer = Viewer::new(dashboard, filter, after, place);
+    let viewer = Viewer::new(dashboard, role, filter, after, place);
     let events = stream::unfold(viewer, async |mut viewer| Some((Ok::<_, Infallible>(viewer.next().await), viewer)));
     // The second keeps proxies such as nginx from collecting events.
     let headers = [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
@@ -166,11 +181,12 @@ struct Viewer {
     ticks: watch::Receiver<tracker_core::Instant>,
     door: watch::Receiver<DoorState>,
     library: watch::Receiver<u64>,
+    /// Only operators see what is in the share folder.
     makings: Option<watch::Receiver<u64>>,
     log: watch::Receiver<u64>,
     /// Before that no line of the log is sent.
     log_due: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Slot,
 }
 
 /// What a viewer is told of.
@@ -184,7 +200,7 @@ enum News {
 }
 
 impl Viewer {
-    fn new(dashboard: Dashboard, filter: JournalFilter, after: Option<u64>, place: OwnedSemaphorePermit) -> Self {
+    fn new(dashboard: Dashboard, role: Role, filter: JournalFilter, after: Option<u64>, place: Slot) -> Self {
         let config = dashboard.config();
         let log = config.journal.changes();
         let newest = *log.borrow();
@@ -192,7 +208,7 @@ impl Viewer {
             ticks: config.observer.ticks(),
             door: config.door.changes(),
             library: config.library.changes(),
-            makings: config.maker.as_ref().map(crate::Maker::changes),
+            makings: config.maker.as_ref().filter(|_| role == Role::Operator).map(crate::Maker::changes),
             log,
             log_due: Instant::now(),
             filter,
@@ -293,7 +309,7 @@ impl Viewer {
         self.last_line = entries.last().map_or(newest, |entry| entry.id.max(newest));
         for entry in entries {
             writeln!(events, "id: {}", entry.id).expect("memory takes it");
-            write_event(&mut events, "log", &LogEntry::from(entry));
+            write_event(&mut events, "log", &LogEntry::from(&*entry));
         }
         events
     }

@@ -116,6 +116,10 @@ async fn who_only_looks_changes_nothing() {
         (Method::DELETE, &film),
         (Method::POST, "/api/v1/makings"),
         (Method::DELETE, "/api/v1/makings/1"),
+        // Nor sees what is in the share folder.
+        (Method::GET, "/api/v1/share"),
+        (Method::GET, "/api/v1/makings"),
+        (Method::GET, "/api/v1/makings/1"),
     ] {
         let answer = fixture.send(VIEWER, method.clone(), target, Body::empty()).await;
         answer.problem(StatusCode::FORBIDDEN);

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Fixture, OPERATOR};
+use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
 const ROUTES: [(&str, &[Method]); 19] = [
@@ -101,6 +101,24 @@ async fn methods_are_those_that_are_described() {
                 let sentence = answer.problem(StatusCode::METHOD_NOT_ALLOWED);
                 assert!(sentence.starts_with(&format!("{target} does not take {method}: ")), "{sentence}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_for_operators_takes_the_token() {
+    let fixture = Fixture::new();
+    let Description(description) = Description::of(&fixture).await;
+    assert_eq!(description["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    for (route, methods) in ROUTES {
+        let target = route.replace("{info_hash}", &fixture.film.to_string()).replace("{id}", "1");
+        // Which has no end.
+        for method in methods.iter().filter(|_| route != "/api/v1/events") {
+            let answer = fixture.send(VIEWER, method.clone(), &target, Body::empty()).await;
+            let operation = &description["paths"][route][method.as_str().to_lowercase()];
+            let is_for_operators = answer.status == StatusCode::FORBIDDEN;
+            let expected = if is_for_operators { json!([{}, { "token": [] }]) } else { Value::Null };
+            assert_eq!(operation["security"], expected, "{method} {route}");
         }
     }
 }

@@ -10,7 +10,7 @@ use metainfo::Create;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Fixture, VIEWER, request, torrent};
+use crate::support::{Fixture, OPERATOR, VIEWER, request, torrent};
 
 /// Who follows.
 struct Follower {
@@ -32,7 +32,11 @@ impl Follower {
     }
 
     async fn coming_back(fixture: &Fixture, query: &str, last_event_id: Option<u64>) -> Self {
-        let mut request = request(VIEWER, Method::GET, &format!("/api/v1/events{query}"), Body::empty());
+        Self::from(OPERATOR, fixture, query, last_event_id).await
+    }
+
+    async fn from(from: &str, fixture: &Fixture, query: &str, last_event_id: Option<u64>) -> Self {
+        let mut request = request(from, Method::GET, &format!("/api/v1/events{query}"), Body::empty());
         if let Some(id) = last_event_id {
             request.headers_mut().insert("last-event-id", id.into());
         }
@@ -229,13 +233,36 @@ async fn who_is_slow_is_told_what_was_missed() {
 async fn only_so_many_may_follow() {
     let fixture = Fixture::new();
     let mut followers = Vec::new();
-    for _ in 0..256 {
-        followers.push(Follower::new(&fixture, "").await);
+    for _ in 0..16 {
+        followers.push(Follower::from(VIEWER, &fixture, "", None).await);
     }
     let sentence = fixture.get("/api/v1/events").await.problem(StatusCode::SERVICE_UNAVAILABLE);
-    assert!(sentence.contains("256 follow the events already"), "{sentence}");
+    assert!(sentence.contains("16 from your address or 256 in all"), "{sentence}");
+    for _ in 16..256 {
+        followers.push(Follower::from(OPERATOR, &fixture, "", None).await);
+    }
+    let answer = fixture.send(OPERATOR, Method::GET, "/api/v1/events", Body::empty()).await;
+    answer.problem(StatusCode::SERVICE_UNAVAILABLE);
     let metrics = fixture.get("/metrics").await;
     assert!(metrics.text().contains("\ntracker_dashboard_viewers 256"), "{}", metrics.text());
     followers.pop();
     Follower::new(&fixture, "").await.next().await;
+}
+
+#[tokio::test]
+async fn who_only_looks_is_not_told_what_is_made() {
+    let fixture = Fixture::new();
+    let mut follower = Follower::from(VIEWER, &fixture, "", None).await;
+    fixture.post("/api/v1/makings", json!({ "path": "course" }).to_string()).await;
+    loop {
+        let event = follower.next().await;
+        assert_ne!(event.name, "making");
+        // It comes when the torrent is made.
+        if event.name == "torrents" {
+            break;
+        }
+    }
+    for _ in 0..2 {
+        assert_eq!(follower.next_of("status").await.name, "status");
+    }
 }

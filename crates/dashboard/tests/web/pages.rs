@@ -21,7 +21,7 @@ use crate::support::{Answer, FakeOpener, Fixture, HOSTILE_NAME, OPERATOR, VIEWER
 /// All pages; those of torrents are of the fixture's.
 fn paths(fixture: &Fixture) -> Vec<String> {
     let torrents = [fixture.film, fixture.hostile, fixture.unknown].map(|info_hash| format!("/torrents/{info_hash}"));
-    let others = ["/", "/?span=2h", "/?span=2d", "/torrents", "/make", "/make?path=course", "/log", "/log?level=debug"];
+    let others = ["/", "/?span=2h", "/?span=2d", "/torrents", "/make", "/make?path=course", "/log", "/log?level=warn"];
     others.into_iter().map(str::to_owned).chain(torrents).collect()
 }
 
@@ -106,7 +106,13 @@ async fn who_only_looks_is_offered_nothing_to_change() {
             assert!(!html.contains(change), "{path} offers {change}");
         }
     }
-    assert!(!page(&fixture, VIEWER, "/make").await.contains("film.mkv"), "nor told what is in the share folder");
+    fixture.post("/api/v1/makings", r#"{"path":"film.mkv"}"#).await;
+    assert!(page(&fixture, OPERATOR, "/make").await.contains("id=\"making-1\""));
+    let html = page(&fixture, VIEWER, "/make").await;
+    assert!(
+        !html.contains("film.mkv") && !html.contains("id=\"making"),
+        "nor told what is in the share folder: {html}"
+    );
 }
 
 #[tokio::test]
@@ -233,6 +239,11 @@ async fn errors_are_pages_for_browsers_and_json_for_all_others() {
         assert!(html.contains("<h1>Not Found</h1>") && html.contains("To the overview"), "{path}: {html}");
         fixture.get(path).await.problem(StatusCode::NOT_FOUND);
     }
+    let mut request = request(VIEWER, Method::GET, "/api/v1/tracker/stop", Body::empty());
+    request.headers_mut().insert(ACCEPT, "text/html".parse().unwrap());
+    let answer = Answer::read(fixture.respond(request).await).await;
+    assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     let html = page(&fixture, VIEWER, "/torrents?search=%ff&search=").await;
     assert!(html.contains("<h1>Bad Request</h1>"), "{html}");
 }
@@ -306,6 +317,7 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
         maker: None,
         digests: None,
         host_names: Vec::new(),
+        token_always: false,
         only_known: false,
     });
     let render = async || {

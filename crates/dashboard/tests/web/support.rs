@@ -110,6 +110,7 @@ impl Fixture {
             maker: Some(Maker::new(share.clone(), library.clone())),
             digests: Some(Digests::new(share, library.clone())),
             host_names: Vec::new(),
+            token_always: false,
             only_known: false,
         };
         let dashboard = Dashboard::new(config);
@@ -120,8 +121,10 @@ impl Fixture {
         self.folder.path().join("share")
     }
 
+    /// Asks as somebody who may.
     pub(crate) async fn get(&self, target: &str) -> Answer {
-        self.send(VIEWER, Method::GET, target, Body::empty()).await
+        let is_of_share = ["/api/v1/share", "/api/v1/makings"].iter().any(|path| target.starts_with(path));
+        self.send(if is_of_share { OPERATOR } else { VIEWER }, Method::GET, target, Body::empty()).await
     }
 
     pub(crate) async fn post(&self, target: &str, body: impl Into<Body>) -> Answer {

@@ -22,8 +22,8 @@ fn pages_are_accessible() {
     let mut classroom = Classroom::new(&lan, &torrents, &machine.make_folder("share"));
     let tracker = Tracker::start_with(&machine, &["--torrents", &torrents.display().to_string()]);
     // Twice, for there are no rates before.
-    classroom.announce(&tracker, 1.0);
-    classroom.announce(&tracker, 1.0);
+    classroom.announce(&tracker);
+    classroom.announce(&tracker);
     let page = Browser::start(&lan.host("operator"));
     page.open(tracker.operator_url());
 

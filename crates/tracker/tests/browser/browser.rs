@@ -82,7 +82,7 @@ impl Browser {
     #[track_caller]
     pub(crate) fn look_with(&self, screen: Screen, theme: Theme) {
         let (width, height, scale) = match screen {
-            Screen::Desktop => (1280, 900, 1),
+            Screen::Desktop => (1280, 800, 1),
             Screen::Phone => (390, 844, 2),
         };
         let mobile = screen == Screen::Phone;

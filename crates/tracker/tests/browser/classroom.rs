@@ -32,13 +32,16 @@ const TORRENTS: [(&str, u64); 5] = [
     ("Chemistry films.mkv", 2_150),
 ];
 
-/// The last of them, whose seeders are away.
+/// In how many parts all announce.
+const TURNS: usize = 10;
+
+/// The last of them, whose seeders are away, so that nobody gets on.
 const WITHOUT_SEEDER: usize = TORRENTS.len() - 1;
 
 /// Which clients the computers have.
 const CLIENTS: [&[u8; 8]; 5] = [b"-qB5110-", b"-TR4060-", b"-qB4650-", b"-DE2210-", b"-BI3700-"];
 
-/// The first 40 bytes of an announce over UDP tell an event by a number.
+/// Events, as an announce over UDP has them.
 const COMPLETED: u32 = 1;
 const STARTED: u32 = 2;
 
@@ -48,6 +51,8 @@ pub(crate) struct Classroom {
     host: Host,
     peers: Vec<Peer>,
     info_hashes: Vec<String>,
+    /// Whose turn it is.
+    turn: usize,
 }
 
 /// A client with a torrent.
@@ -91,7 +96,7 @@ impl Classroom {
             .collect();
         // And one that nobody has registered.
         info_hashes.push(torrent("Nobody knows this name", 90 * MB).1);
-        Self { peers: peers(&info_hashes), info_hashes, host }
+        Self { peers: peers(&info_hashes), info_hashes, host, turn: 0 }
     }
 
     /// The torrent that most of them have.
@@ -99,11 +104,20 @@ impl Classroom {
         &self.info_hashes[0]
     }
 
-    /// Has the first `share` of all clients announce, from 0 to 1, as far as they are by now.
+    /// Has all clients announce, as far as they are by now.
     #[track_caller]
-    pub(crate) fn announce(&mut self, tracker: &Tracker, share: f64) {
+    pub(crate) fn announce(&mut self, tracker: &Tracker) {
+        for peer in &mut self.peers {
+            peer.announce(&self.host, tracker).expect("the tracker answers over UDP");
+        }
+    }
+
+    /// Has some of the first `share` of all clients announce, from 0 to 1: others each time, until all had their turn.
+    #[track_caller]
+    pub(crate) fn announce_some(&mut self, tracker: &Tracker, share: f64) {
         let count = (self.peers.len() as f64 * share).ceil() as usize;
-        for peer in self.peers.iter_mut().take(count) {
+        self.turn = (self.turn + 1) % TURNS;
+        for peer in self.peers.iter_mut().take(count).skip(self.turn).step_by(TURNS) {
             peer.announce(&self.host, tracker).expect("the tracker answers over UDP");
         }
     }
@@ -131,7 +145,7 @@ fn peers(info_hashes: &[String]) -> Vec<Peer> {
                 id: peer_id(number, torrent),
                 info_hash: info_hash.clone(),
                 left: if seeds { 0 } else { length - length * part / 130 },
-                rate: (part % 11 + 1) * MB / 2,
+                rate: if torrent == WITHOUT_SEEDER { 0 } else { (part % 11 + 1) * MB / 2 },
                 downloaded: 0,
                 uploaded: 0,
                 announced: None,

@@ -153,7 +153,7 @@ fn pages_keep_to_their_own_policy() {
     let torrents = machine.make_folder("torrents");
     let mut classroom = Classroom::new(&lan, &torrents, &machine.make_folder("share"));
     let tracker = Tracker::start_with(&machine, &["--torrents", &torrents.display().to_string()]);
-    classroom.announce(&tracker, 1.0);
+    classroom.announce(&tracker);
     let page = Browser::start(&lan.host("operator"));
     page.open(tracker.operator_url());
     for (what, path) in tracker.pages(classroom.main_torrent()) {

@@ -1,6 +1,7 @@
 //! What a teacher does and sees in a lesson, from the first look at the page to the last.
 
 use std::fs::{self, File};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use metainfo::Metainfo;
@@ -55,7 +56,7 @@ fn a_lesson() {
     let leecher_host = lan.host("leecher");
     let mut leecher = Transmission::start(&leecher_host);
     leecher.limit_download(Some(SLOW)).expect("a client takes a limit");
-    let added = std::time::Instant::now();
+    let added = Instant::now();
     leecher.add(&torrent).expect("a client takes our torrent");
     wait_for_counts(&teacher, "1", "1");
     let row = wait_for_peer(&teacher, &leecher_host.address.to_string(), "Downloading");

@@ -14,7 +14,7 @@ fn pages_show_the_state_without_scripts() {
     let torrents = machine.make_folder("torrents");
     let mut classroom = Classroom::new(&lan, &torrents, &machine.make_folder("share"));
     let tracker = Tracker::start_with(&machine, &["--torrents", &torrents.display().to_string()]);
-    classroom.announce(&tracker, 1.0);
+    classroom.announce(&tracker);
     let page = Browser::start(&lan.host("operator"));
     page.run_scripts(false);
     page.open(tracker.operator_url());

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::task::spawn_blocking;
 use tracker_core::InfoHash;
 
 use crate::web::problem::Problem;
@@ -118,14 +117,4 @@ pub(super) fn page_query<S>(
 
 pub(super) fn bad_request(error: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, error)
-}
-
-/// Does what waits for a disk, beside the event loop.
-pub(in crate::web) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a request could not be answered");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")
-    })
 }

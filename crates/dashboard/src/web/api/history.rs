@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Json, Query};
 use super::rounded;
+use super::tracker::unix;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::{Sample, Series};
@@ -54,35 +55,45 @@ pub(super) struct History {
     download_rate: Vec<f64>,
 }
 
+impl History {
+    fn of(dashboard: &Dashboard, span: Span) -> Self {
+        let Series { step_secs, samples } = dashboard.config().observer.history(match span {
+            Span::TenMinutes => crate::Span::TenMinutes,
+            Span::TwoHours => crate::Span::TwoHours,
+            Span::TwoDays => crate::Span::TwoDays,
+        });
+        let column = |of: fn(&Sample) -> f64| samples.iter().map(|(_, sample)| rounded(of(sample))).collect();
+        Self {
+            span,
+            step: step_secs,
+            times: samples.iter().map(|&(at, _)| unix(at)).collect(),
+            torrents: column(|sample| sample.torrents),
+            seeders: column(|sample| sample.seeders),
+            leechers: column(|sample| sample.leechers),
+            announces: column(|sample| sample.announces),
+            scrapes: column(|sample| sample.scrapes),
+            errors: column(|sample| sample.errors),
+            completed: column(|sample| sample.completed),
+            download_rate: column(|sample| sample.download_rate),
+        }
+    }
+}
+
 /// How it was.
 #[utoipa::path(
     get,
     path = "/history",
     tag = "tracker",
     params(HistoryQuery),
-    responses((status = 200, body = History), (status = 400, description = "No such span", body = Problem))
+    responses(
+        (status = 200, body = History),
+        (status = 400, description = "No such span", body = Problem),
+        (status = 503, description = "Too many look at once", body = Problem),
+    )
 )]
 pub(super) async fn history(
     State(dashboard): State<Dashboard>,
     Query(HistoryQuery { span }): Query<HistoryQuery>,
-) -> Json<History> {
-    let Series { step_secs, samples } = dashboard.config().observer.history(match span {
-        Span::TenMinutes => crate::Span::TenMinutes,
-        Span::TwoHours => crate::Span::TwoHours,
-        Span::TwoDays => crate::Span::TwoDays,
-    });
-    let column = |of: fn(&Sample) -> f64| samples.iter().map(|(_, sample)| rounded(of(sample))).collect();
-    Json(History {
-        span,
-        step: step_secs,
-        times: samples.iter().map(|&(at, _)| dashboard.unix(at)).collect(),
-        torrents: column(|sample| sample.torrents),
-        seeders: column(|sample| sample.seeders),
-        leechers: column(|sample| sample.leechers),
-        announces: column(|sample| sample.announces),
-        scrapes: column(|sample| sample.scrapes),
-        errors: column(|sample| sample.errors),
-        completed: column(|sample| sample.completed),
-        download_rate: column(|sample| sample.download_rate),
-    })
+) -> Result<Json<History>, Problem> {
+    dashboard.work(move |dashboard| Json(History::of(dashboard, span))).await
 }

@@ -1,9 +1,10 @@
 //! The log.
 
-use axum::body::Body;
+use std::sync::Arc;
+
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 use utoipa::{IntoParams, ToSchema};
@@ -56,8 +57,6 @@ enum LogLevel {
     Warn,
     #[default]
     Info,
-    Debug,
-    Trace,
 }
 
 /// Lines of the log, oldest first.
@@ -102,8 +101,6 @@ impl LogFilter {
                 LogLevel::Error => Level::ERROR,
                 LogLevel::Warn => Level::WARN,
                 LogLevel::Info => Level::INFO,
-                LogLevel::Debug => Level::DEBUG,
-                LogLevel::Trace => Level::TRACE,
             },
             info_hash: info_hash.map_err(|error: tracker_core::ParseInfoHashError| bad_request(error.to_string()))?,
             address: given(&self.address),
@@ -121,22 +118,21 @@ impl LogLimit {
     }
 }
 
-impl From<JournalEntry> for LogEntry {
-    fn from(entry: JournalEntry) -> Self {
+impl From<&JournalEntry> for LogEntry {
+    fn from(entry: &JournalEntry) -> Self {
         Self {
             id: entry.id,
             at: unix(entry.at),
             level: match entry.level {
                 Level::ERROR => LogLevel::Error,
                 Level::WARN => LogLevel::Warn,
-                Level::INFO => LogLevel::Info,
-                Level::DEBUG => LogLevel::Debug,
-                Level::TRACE => LogLevel::Trace,
+                // Less important ones cannot be asked for.
+                _ => LogLevel::Info,
             },
-            message: entry.message,
+            message: entry.message.clone(),
             info_hash: entry.info_hash.map(|info_hash| info_hash.to_string()),
-            address: entry.address,
-            fields: entry.fields.into_iter().map(|(name, value)| LogField { name, value }).collect(),
+            address: entry.address.clone(),
+            fields: entry.fields.iter().map(|(name, value)| LogField { name, value: value.clone() }).collect(),
         }
     }
 }
@@ -147,7 +143,11 @@ impl From<JournalEntry> for LogEntry {
     path = "/log",
     tag = "log",
     params(LogFilter, LogLimit),
-    responses((status = 200, body = Log), (status = 400, description = "Such lines cannot be", body = Problem))
+    responses(
+        (status = 200, body = Log),
+        (status = 400, description = "Such lines cannot be", body = Problem),
+        (status = 503, description = "Too many look at once", body = Problem),
+    )
 )]
 pub(super) async fn log(
     State(dashboard): State<Dashboard>,
@@ -155,11 +155,15 @@ pub(super) async fn log(
     Query(limit): Query<LogLimit>,
 ) -> Result<Json<Log>, Problem> {
     let limit = limit.limit(200, MAX_ENTRIES)?;
-    let journal = &dashboard.config().journal;
-    // Before the lines, so that none is missed by who goes on from there.
-    let last = *journal.changes().borrow();
-    let entries = journal.entries(&filter.to_journal()?, filter.after.unwrap_or(0), limit);
-    Ok(Json(Log { entries: entries.into_iter().map(LogEntry::from).collect(), last }))
+    let (after, filter) = (filter.after.unwrap_or(0), filter.to_journal()?);
+    let log = move |dashboard: &Dashboard| {
+        let journal = &dashboard.config().journal;
+        // Before the lines, so that none is missed by who goes on from there.
+        let last = *journal.changes().borrow();
+        let entries = journal.entries(&filter, after, limit);
+        Log { entries: entries.iter().map(|entry| LogEntry::from(&**entry)).collect(), last }
+    };
+    Ok(Json(dashboard.work(log).await?))
 }
 
 /// The whole log that is kept, as one JSON object per line (<https://github.com/ndjson/ndjson-spec>).
@@ -173,6 +177,7 @@ pub(super) async fn log(
     responses(
         (status = 200, description = "`LogEntry` per line", body = LogEntry, content_type = "application/x-ndjson"),
         (status = 400, description = "Such lines cannot be", body = Problem),
+        (status = 503, description = "Too much is downloaded at once", body = Problem),
     )
 )]
 pub(super) async fn log_ndjson(
@@ -182,15 +187,23 @@ pub(super) async fn log_ndjson(
 ) -> Result<Response, Problem> {
     let max = Journal::MAX_ENTRIES + Journal::MAX_IMPORTANT;
     let limit = limit.limit(max, max)?;
-    let entries = dashboard.config().journal.entries(&filter.to_journal()?, filter.after.unwrap_or(0), limit);
-    let mut entries = entries.into_iter().map(LogEntry::from);
+    let (after, filter) = (filter.after.unwrap_or(0), filter.to_journal()?);
+    let place = dashboard.0.room.large()?;
+    let entries = dashboard.work(move |dashboard| dashboard.config().journal.entries(&filter, after, limit)).await?;
+    let mut entries = entries.into_iter();
     let chunks = std::iter::from_fn(move || {
-        let mut chunk = Vec::new();
-        for entry in entries.by_ref().take(CHUNK) {
-            serde_json::to_writer(&mut chunk, &entry).expect("memory takes it, and it has only strings for keys");
-            chunk.push(b'\n');
-        }
-        (!chunk.is_empty()).then_some(Ok::<_, std::convert::Infallible>(chunk))
+        let chunk = ndjson(entries.by_ref().take(CHUNK));
+        (!chunk.is_empty()).then(|| Bytes::from(chunk))
     });
-    Ok(download("application/x-ndjson", "tracker-log.ndjson", Body::from_stream(stream::iter(chunks))))
+    Ok(download("application/x-ndjson", "tracker-log.ndjson", place.body(chunks)))
+}
+
+fn ndjson(entries: impl Iterator<Item = Arc<JournalEntry>>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut lines, &LogEntry::from(&*entry))
+            .expect("memory takes it, and it has only strings for keys");
+        lines.push(b'\n');
+    }
+    lines
 }

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ROOT;
-use super::extract::{IdPath, Json, blocking};
+use super::extract::{IdPath, Json};
 use super::share::{self, maker};
 use super::torrents::announce_urls;
 use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use crate::web::room::blocking;
 use crate::{MakeError, MakeState};
 
 /// What to make a torrent of.
@@ -98,9 +99,14 @@ fn unknown(id: u64) -> Problem {
     get,
     path = "/makings",
     tag = "making",
-    responses((status = 200, body = Makings), (status = 404, description = "There is no share folder", body = Problem))
+    security((), ("token" = [])),
+    responses(
+        (status = 200, body = Makings),
+        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 404, description = "There is no share folder", body = Problem),
+    )
 )]
-pub(super) async fn makings(State(dashboard): State<Dashboard>) -> Result<Json<Makings>, Problem> {
+pub(super) async fn makings(_: Operator, State(dashboard): State<Dashboard>) -> Result<Json<Makings>, Problem> {
     maker(&dashboard)?;
     Ok(Json(Makings::of(&dashboard).expect("there is a maker")))
 }
@@ -111,6 +117,7 @@ pub(super) async fn makings(State(dashboard): State<Dashboard>) -> Result<Json<M
     path = "/makings",
     tag = "making",
     request_body = Make,
+    security((), ("token" = [])),
     responses(
         (
             status = 201,
@@ -149,13 +156,19 @@ pub(super) async fn make(
     path = "/makings/{id}",
     tag = "making",
     params(("id" = u64, Path)),
+    security((), ("token" = [])),
     responses(
         (status = 200, body = Making),
         (status = 400, description = "That is no id", body = Problem),
+        (status = 403, description = "Not for those who only look", body = Problem),
         (status = 404, description = "There is none of this id", body = Problem),
     )
 )]
-pub(super) async fn making(State(dashboard): State<Dashboard>, IdPath(id): IdPath) -> Result<Json<Making>, Problem> {
+pub(super) async fn making(
+    _: Operator,
+    State(dashboard): State<Dashboard>,
+    IdPath(id): IdPath,
+) -> Result<Json<Making>, Problem> {
     let making = maker(&dashboard)?.making(id).ok_or_else(|| unknown(id))?;
     Ok(Json(making.into()))
 }
@@ -166,6 +179,7 @@ pub(super) async fn making(State(dashboard): State<Dashboard>, IdPath(id): IdPat
     path = "/makings/{id}",
     tag = "making",
     params(("id" = u64, Path)),
+    security((), ("token" = [])),
     responses(
         (status = 204, description = "It is cancelled"),
         (status = 400, description = "That is no id", body = Problem),

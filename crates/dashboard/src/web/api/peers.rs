@@ -10,11 +10,12 @@ use tracker_core::InfoHash;
 use utoipa::{IntoParams, ToSchema};
 
 use super::download::download;
-use super::extract::{InfoHashPath, Json, Query, blocking, page_query};
+use super::extract::{InfoHashPath, Json, Query, page_query};
 use super::rounded;
 use super::torrents::{Order, check_torrent, page_size};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
+use crate::web::room::body;
 use crate::{PageQuery, PeerRow, PeerStanding};
 
 /// Peers in a table, at most; those after them are on its next page.
@@ -188,6 +189,7 @@ impl Peer {
         (status = 200, body = PeerPage),
         (status = 400, description = "That is no info-hash, or there is no such page", body = Problem),
         (status = 404, description = "The torrent is not known and has no swarm", body = Problem),
+        (status = 503, description = "Too many look at once", body = Problem),
     )
 )]
 pub(super) async fn peers(
@@ -198,15 +200,17 @@ pub(super) async fn peers(
     let PeersQuery { search, sort, order, page, page_size } = query;
     let query = page_query(search, sort.into(), order.into(), page, page_size)?;
     check_torrent(&dashboard, &info_hash)?;
-    let observer = dashboard.config().observer.clone();
-    let page = blocking(move || observer.peers(&info_hash, &query)).await?;
-    Ok(Json(PeerPage {
-        now: dashboard.unix(dashboard.config().clock.now()),
-        items: page.items.into_iter().map(|row| Peer::new(row, &dashboard)).collect(),
-        total: page.total,
-        page: page.page,
-        page_size: page.page_size,
-    }))
+    let peers = move |dashboard: &Dashboard| {
+        let page = dashboard.config().observer.peers(&info_hash, &query);
+        PeerPage {
+            now: dashboard.unix(dashboard.config().clock.now()),
+            items: page.items.into_iter().map(|row| Peer::new(row, dashboard)).collect(),
+            total: page.total,
+            page: page.page,
+            page_size: page.page_size,
+        }
+    };
+    Ok(Json(dashboard.work(peers).await?))
 }
 
 /// The peers of a torrent as a table for spreadsheets: CSV with a line of names, times as in RFC 3339. A page of it has
@@ -220,6 +224,7 @@ pub(super) async fn peers(
         (status = 200, body = String, content_type = "text/csv"),
         (status = 400, description = "That is no info-hash", body = Problem),
         (status = 404, description = "The torrent is not known and has no swarm", body = Problem),
+        (status = 503, description = "Too much is downloaded at once", body = Problem),
     )
 )]
 pub(super) async fn peers_csv(
@@ -228,8 +233,9 @@ pub(super) async fn peers_csv(
     Query(TableQuery { search, page }): Query<TableQuery>,
 ) -> Result<Response, Problem> {
     check_torrent(&dashboard, &info_hash)?;
-    let table = blocking(move || table(&dashboard, &info_hash, &search, page)).await?;
-    Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), table))
+    let table = dashboard.clone().work(move |dashboard| table(dashboard, &info_hash, &search, page)).await?;
+    let place = dashboard.0.room.place_for(table.len())?;
+    Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), body(place, table)))
 }
 
 fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -> Vec<u8> {

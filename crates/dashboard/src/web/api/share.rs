@@ -5,9 +5,11 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Json, Query, blocking};
+use super::extract::{Json, Query};
 use crate::web::Dashboard;
+use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use crate::web::room::blocking;
 use crate::{Maker, ShareError};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -54,20 +56,22 @@ pub(super) fn problem(error: &ShareError) -> Problem {
     Problem::new(status, error.to_string())
 }
 
-/// What is in a folder of the share folder.
+/// What is in a folder of the share folder. For operators: nobody else can do anything with it.
 #[utoipa::path(
     get,
     path = "/share",
     tag = "making",
     params(ShareQuery),
+    security((), ("token" = [])),
     responses(
         (status = 200, body = Listing),
         (status = 400, description = "The path leads out of the share folder", body = Problem),
-        (status = 403, description = "The folder cannot be read", body = Problem),
+        (status = 403, description = "Not for those who only look, or the folder cannot be read", body = Problem),
         (status = 404, description = "There is no such folder, or no share folder at all", body = Problem),
     )
 )]
 pub(super) async fn share(
+    _: Operator,
     State(dashboard): State<Dashboard>,
     Query(ShareQuery { path }): Query<ShareQuery>,
 ) -> Result<Json<Listing>, Problem> {

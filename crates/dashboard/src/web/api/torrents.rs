@@ -15,11 +15,12 @@ use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::download::download;
-use super::extract::{Bytes, InfoHashPath, Json, Query, blocking, page_query};
+use super::extract::{Bytes, InfoHashPath, Json, Query, page_query};
 use super::{ROOT, rounded};
 use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use crate::web::room::{blocking, body};
 use crate::{DoorState, KnownTorrent, RegisterError, RemoveError, TorrentRow};
 
 /// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
@@ -287,7 +288,11 @@ pub(super) fn list_and_register() -> UtoipaMethodRouter<Dashboard> {
     path = "/torrents",
     tag = "torrents",
     params(TorrentsQuery),
-    responses((status = 200, body = TorrentPage), (status = 400, description = "No such page", body = Problem))
+    responses(
+        (status = 200, body = TorrentPage),
+        (status = 400, description = "No such page", body = Problem),
+        (status = 503, description = "Too many look at once", body = Problem),
+    )
 )]
 async fn torrents(
     State(dashboard): State<Dashboard>,
@@ -295,14 +300,16 @@ async fn torrents(
 ) -> Result<Json<TorrentPage>, Problem> {
     let TorrentsQuery { search, sort, order, page, page_size } = query;
     let query = page_query(search, sort.into(), order.into(), page, page_size)?;
-    let observer = dashboard.config().observer.clone();
-    let page = blocking(move || observer.torrents(&query)).await?;
-    Ok(Json(TorrentPage {
-        items: page.items.into_iter().map(|row| Torrent::new(row, &dashboard)).collect(),
-        total: page.total,
-        page: page.page,
-        page_size: page.page_size,
-    }))
+    let torrents = move |dashboard: &Dashboard| {
+        let page = dashboard.config().observer.torrents(&query);
+        TorrentPage {
+            items: page.items.into_iter().map(|row| Torrent::new(row, dashboard)).collect(),
+            total: page.total,
+            page: page.page,
+            page_size: page.page_size,
+        }
+    };
+    Ok(Json(dashboard.work(torrents).await?))
 }
 
 /// Registers a torrent. One that is known already stays as it is.
@@ -310,6 +317,7 @@ async fn torrents(
     post,
     path = "/torrents",
     tag = "torrents",
+    security((), ("token" = [])),
     request_body(
         content = [u8],
         content_type = "application/x-bittorrent",
@@ -335,10 +343,11 @@ async fn register(
     Bytes(torrent): Bytes,
 ) -> Result<impl IntoResponse, Problem> {
     tracing::info!(%remote, "asked to register a torrent");
-    let library = dashboard.config().library.clone();
-    let registered = blocking(move || library.register(&torrent)).await?;
-    let registered = registered.map_err(|error| unregistered(&error))?.info_hash;
-    let details = TorrentDetails::of(&registered, &dashboard).ok_or_else(unknown)?;
+    let register = move || -> Result<_, Problem> {
+        let registered = dashboard.config().library.register(&torrent).map_err(|error| unregistered(&error))?.info_hash;
+        Ok((registered, TorrentDetails::of(&registered, &dashboard).ok_or_else(unknown)?))
+    };
+    let (registered, details) = blocking(register).await??;
     let location = [(LOCATION, format!("{ROOT}/torrents/{registered}"))];
     Ok((StatusCode::CREATED, location, Json(details)))
 }
@@ -363,13 +372,15 @@ fn unregistered(error: &RegisterError) -> Problem {
         (status = 200, body = TorrentDetails),
         (status = 400, description = "That is no info-hash", body = Problem),
         (status = 404, description = "It is not known and has no swarm", body = Problem),
+        (status = 503, description = "Too many look at once", body = Problem),
     )
 )]
 pub(super) async fn torrent(
     State(dashboard): State<Dashboard>,
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Json<TorrentDetails>, Problem> {
-    TorrentDetails::of(&info_hash, &dashboard).map(Json).ok_or_else(unknown)
+    let details = dashboard.work(move |dashboard| TorrentDetails::of(&info_hash, dashboard)).await?;
+    details.map(Json).ok_or_else(unknown)
 }
 
 /// Forgets the .torrent file of a torrent. Its content stays where it is.
@@ -378,6 +389,7 @@ pub(super) async fn torrent(
     path = "/torrents/{info_hash}",
     tag = "torrents",
     params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
+    security((), ("token" = [])),
     responses(
         (status = 204, description = "It is forgotten"),
         (status = 400, description = "That is no info-hash", body = Problem),
@@ -415,6 +427,7 @@ pub(super) async fn remove(
         (status = 400, description = "That is no info-hash", body = Problem),
         (status = 404, description = "The .torrent file is not known", body = Problem),
         (status = 409, description = "The tracker is stopped, and has no announce URLs", body = Problem),
+        (status = 503, description = "Too much is downloaded at once", body = Problem),
     )
 )]
 pub(super) async fn torrent_file(
@@ -427,8 +440,10 @@ pub(super) async fn torrent_file(
         let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
         return Err(Problem::new(StatusCode::CONFLICT, why));
     }
-    let bytes = known.with_announce_urls(&announce_urls);
-    Ok(download("application/x-bittorrent", &known.file_name(), bytes))
+    let place = dashboard.0.room.place_for(known.metainfo.as_bytes().len())?;
+    let file = move |_: &Dashboard| (known.file_name(), known.with_announce_urls(&announce_urls));
+    let (name, bytes) = dashboard.work(file).await?;
+    Ok(download("application/x-bittorrent", &name, body(place, bytes)))
 }
 
 /// The SHA-256 of the torrent's files, where its content is in the share folder: by it two copies can be compared. Asking
@@ -442,6 +457,7 @@ pub(super) async fn torrent_file(
         (status = 200, body = Digests),
         (status = 400, description = "That is no info-hash", body = Problem),
         (status = 404, description = "The .torrent file or the content is not at hand", body = Problem),
+        (status = 503, description = "Too many look at once", body = Problem),
     )
 )]
 pub(super) async fn digests(
@@ -449,11 +465,8 @@ pub(super) async fn digests(
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Json<Digests>, Problem> {
     known(&dashboard, &info_hash)?;
-    let files = match dashboard.config().digests.clone() {
-        Some(digests) => blocking(move || digests.of(&info_hash)).await?,
-        None => None,
-    };
-    let files = files.ok_or_else(|| {
+    let digests = move |dashboard: &Dashboard| dashboard.config().digests.as_ref()?.of(&info_hash);
+    let files = dashboard.work(digests).await?.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "the content of this torrent is not in the tracker's share folder")
     })?;
     let digest = |digest: crate::Digest| Digest { path: digest.path, size: digest.size, sha256: digest.sha256 };

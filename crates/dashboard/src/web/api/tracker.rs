@@ -98,7 +98,7 @@ impl Status {
         let crate::Status { now, totals, failures, last } = dashboard.config().observer.status();
         Self {
             now: dashboard.unix(now),
-            started: dashboard.unix(tracker_core::Instant::ZERO),
+            started: unix(dashboard.0.started),
             tracker: dashboard.config().door.state().into(),
             only_known: dashboard.config().only_known,
             torrents: totals.swarms,
@@ -142,7 +142,7 @@ impl From<DoorState> for Tracker {
     }
 }
 
-pub(super) fn unix(time: SystemTime) -> u64 {
+pub(in crate::web) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -157,6 +157,7 @@ pub(super) async fn status(State(dashboard): State<Dashboard>) -> Json<Status> {
     post,
     path = "/tracker/start",
     tag = "tracker",
+    security((), ("token" = [])),
     responses(
         (status = 200, body = Tracker),
         (status = 403, description = "Not for those who only look", body = Problem),
@@ -184,6 +185,7 @@ pub(super) async fn start(
     post,
     path = "/tracker/stop",
     tag = "tracker",
+    security((), ("token" = [])),
     responses(
         (status = 200, body = Tracker),
         (status = 403, description = "Not for those who only look", body = Problem),

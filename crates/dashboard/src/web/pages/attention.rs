@@ -3,9 +3,9 @@
 use crate::{Observer, Order, PageQuery, TorrentRow, TorrentSort};
 
 use super::Label;
-use super::format::{counted, percent};
+use super::format::{count, counted, percent};
 
-/// Torrents that are looked at: those with the most leechers.
+/// Torrents that are looked at: those with the most leechers. It is told where there are more.
 const LOOKED_AT: usize = 1000;
 
 /// Hints that are shown.
@@ -29,6 +29,8 @@ pub(super) struct Hint {
 pub(super) struct Attention {
     pub(super) stuck: Vec<Stuck>,
     pub(super) total: usize,
+    /// Among how many of the torrents, if not among all.
+    pub(super) among: Option<String>,
 }
 
 pub(super) fn attention(observer: &Observer) -> Attention {
@@ -48,7 +50,8 @@ pub(super) fn attention(observer: &Observer) -> Attention {
         .take(SHOWN)
         .map(|(row, hint)| Stuck { torrent: Label::new(&row.info_hash, row.name.as_deref()), hint })
         .collect();
-    Attention { stuck, total }
+    let among = (rows.total > LOOKED_AT).then(|| count(LOOKED_AT as u64));
+    Attention { stuck, total, among }
 }
 
 pub(super) fn hint(row: &TorrentRow) -> Option<Hint> {

@@ -1,5 +1,7 @@
 //! The log.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -53,15 +55,15 @@ struct LineView {
 
 impl Lines {
     /// Of entries as the journal gives them: the oldest first.
-    pub(super) fn new(dashboard: &Dashboard, shell: &Shell, entries: Vec<JournalEntry>) -> Self {
-        let view = |entry: JournalEntry| {
+    pub(super) fn new(dashboard: &Dashboard, shell: &Shell, entries: &[Arc<JournalEntry>]) -> Self {
+        let view = |entry: &Arc<JournalEntry>| {
             let (level, class) = level_text(entry.level);
             let torrent = entry.info_hash.map(|info_hash| {
                 let known = dashboard.0.config.library.get(&info_hash);
                 Label::new(&info_hash, known.as_ref().map(|known| &*known.name))
             });
             // Its name is the text of its link already.
-            let said = |(name, value): &(&str, String)| {
+            let is_said = |(name, value): &&(&str, String)| {
                 *name == "name" && torrent.as_ref().is_some_and(|torrent| torrent.text == *value)
             };
             LineView {
@@ -69,13 +71,13 @@ impl Lines {
                 at: shell.wall(entry.at, MomentStyle::Clock),
                 level,
                 class,
-                message: entry.message,
-                fields: entry.fields.into_iter().filter(|field| !said(field)).collect(),
+                message: entry.message.clone(),
+                fields: entry.fields.iter().filter(|field| !is_said(field)).cloned().collect(),
                 torrent,
-                address: entry.address,
+                address: entry.address.clone(),
             }
         };
-        Self { lines: entries.into_iter().rev().map(view).collect() }
+        Self { lines: entries.iter().rev().map(view).collect() }
     }
 }
 
@@ -83,9 +85,8 @@ fn level_text(level: Level) -> (&'static str, &'static str) {
     match level {
         Level::ERROR => ("Error", "level-error"),
         Level::WARN => ("Warning", "level-warn"),
-        Level::INFO => ("Info", "level-info"),
-        Level::DEBUG => ("Debug", "level-debug"),
-        Level::TRACE => ("Trace", "level-debug"),
+        // Less important ones are not asked for.
+        _ => ("Info", "level-info"),
     }
 }
 
@@ -93,8 +94,7 @@ fn level_text(level: Level) -> (&'static str, &'static str) {
 const LEVELS: &[(&str, &str, Level)] = &[
     ("error", "Errors", Level::ERROR),
     ("warn", "Warnings and errors", Level::WARN),
-    ("info", "Info and above", Level::INFO),
-    ("debug", "Everything", Level::TRACE),
+    ("info", "Everything", Level::INFO),
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,7 +106,7 @@ pub(super) struct Wanted {
 
 /// `GET /log`.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(move || log(&dashboard, role, wanted)).await
+    aside(dashboard, move |dashboard| log(dashboard, role, wanted)).await
 }
 
 fn log(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
@@ -133,7 +133,7 @@ fn log(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
         torrent,
         torrent_error,
         address,
-        lines: Lines::new(dashboard, &shell, entries),
+        lines: Lines::new(dashboard, &shell, &entries),
         full,
         shell,
     })

@@ -69,22 +69,23 @@ pub(super) struct Wanted {
     path: Option<String>,
 }
 
-/// `GET /make`. Only operators see what is in the share folder: nobody else can do anything with it.
+/// `GET /make`. Only operators see what is in the share folder, and what is made of it: nobody else can do anything with it.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(move || share(&dashboard, role, wanted)).await
+    aside(dashboard, move |dashboard| share(dashboard, role, wanted)).await
 }
 
 fn share(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
     let shell = Shell::new(dashboard, role, Section::Make);
     let maker = dashboard.0.config.maker.as_ref();
     let path = wanted.path.unwrap_or_default();
+    let (shares, maker) = (maker.is_some(), maker.filter(|_| shell.operator()));
     let folder = match maker {
-        Some(maker) if shell.operator() => maker.share().list(&path).map(folder).map_err(|error| error.to_string()),
-        _ => Err(String::new()),
+        Some(maker) => maker.share().list(&path).map(folder).map_err(|error| error.to_string()),
+        None => Err(String::new()),
     };
     let makings = maker.map(|maker| maker.makings()).unwrap_or_default();
     render(&MakePage {
-        shares: maker.is_some(),
+        shares,
         running: !announce_urls(dashboard).is_empty(),
         folder,
         makings: makings.into_iter().take(MAKINGS).map(|making| MakingView::new(dashboard, making)).collect(),

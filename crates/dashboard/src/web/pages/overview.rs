@@ -86,7 +86,7 @@ pub(super) struct Wanted {
 
 /// `GET /`.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(move || overview(&dashboard, role, wanted)).await
+    aside(dashboard, move |dashboard| overview(dashboard, role, wanted)).await
 }
 
 fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
@@ -102,7 +102,7 @@ fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
         page_size: TORRENTS,
     });
     let filter = JournalFilter { level: Level::INFO, info_hash: None, address: None };
-    let lines = Lines::new(dashboard, &shell, config.journal.entries(&filter, 0, LINES));
+    let lines = Lines::new(dashboard, &shell, &config.journal.entries(&filter, 0, LINES));
     let Sample { announces, download_rate, .. } = status.last;
     let page = OverviewPage {
         door: door(&shell, config.door.state()),
@@ -136,7 +136,7 @@ fn span(name: &str) -> Option<Span> {
 
 fn figures(dashboard: &Dashboard, shell: &Shell, span: Span) -> Vec<Figure> {
     let series = dashboard.0.config.observer.history(span);
-    let axis = Axis { started: shell.started, now: shell.now, span };
+    let axis = Axis { now: shell.now, span };
     let figure = |plot: Plot| {
         let values = plot.values(&series, axis);
         let shapes: &[Shape] = if plot == Plot::Peers { &[Shape::Wide, Shape::Narrow] } else { &[Shape::Narrow] };
@@ -202,11 +202,13 @@ pub(super) async fn plot(
             "there is no such plot: they are peers.svg, announces.svg and rate.svg, each with a span of 10m, 2h or 2d";
         return Problem::new(StatusCode::NOT_FOUND, error).into_response();
     };
-    let shell = Shell::new(&dashboard, Role::Viewer, Section::None);
-    let axis = Axis { started: shell.started, now: shell.now, span };
-    let values = plot.values(&dashboard.0.config.observer.history(span), axis);
-    let svg = plot::draw(plot, &values, axis, query.theme, Shape::Wide);
-    ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-store")], svg).into_response()
+    let draw = move |dashboard: &Dashboard| {
+        let axis = Axis { now: Shell::new(dashboard, Role::Viewer, Section::None).now, span };
+        let values = plot.values(&dashboard.0.config.observer.history(span), axis);
+        let svg = plot::draw(plot, &values, axis, query.theme, Shape::Wide);
+        ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-store")], svg).into_response()
+    };
+    aside(dashboard, draw).await
 }
 
 #[cfg(test)]

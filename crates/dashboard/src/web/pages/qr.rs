@@ -13,7 +13,7 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 
-use super::announce_urls;
+use super::{announce_urls, aside};
 
 /// What to encode: texts of ours only, so that nobody can be led astray by a code on this page.
 #[derive(Debug, Deserialize)]
@@ -26,7 +26,11 @@ pub(super) struct Wanted {
 
 /// `GET /qr.svg?announce=0` or `?magnet={info_hash}`.
 pub(super) async fn svg(State(dashboard): State<Dashboard>, Query(wanted): Query<Wanted>) -> Response {
-    let urls = announce_urls(&dashboard);
+    aside(dashboard, move |dashboard| code(dashboard, wanted)).await
+}
+
+fn code(dashboard: &Dashboard, wanted: Wanted) -> Response {
+    let urls = announce_urls(dashboard);
     let text = match (wanted.announce, wanted.magnet) {
         (Some(index), _) => urls.get(index).cloned(),
         (None, Some(info_hash)) => info_hash

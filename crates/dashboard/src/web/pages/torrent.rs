@@ -1,5 +1,8 @@
 //! One torrent and its peers.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -70,6 +73,7 @@ struct FileView {
 }
 
 struct PeerView {
+    id: String,
     address: String,
     client: Option<String>,
     standing: &'static str,
@@ -110,7 +114,7 @@ pub(super) async fn page(
     Path(text): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Response {
-    aside(move || torrent(&dashboard, role, &text, &wanted)).await
+    aside(dashboard, move |dashboard| torrent(dashboard, role, &text, &wanted)).await
 }
 
 fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Response {
@@ -170,7 +174,11 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Re
         columns,
         peers_total: counted(peers.total as u64, "peer"),
         pages: Pages::new(peers.page, PAGE_SIZE, peers.total, page_link),
-        peers: peers.items.iter().map(|peer| PeerView::new(&shell, peer)).collect(),
+        peers: ids(peers.items.iter().map(|peer| peer.address))
+            .into_iter()
+            .zip(&peers.items)
+            .map(|(id, peer)| PeerView::new(&shell, id, peer))
+            .collect(),
         label,
         shell,
     })
@@ -222,8 +230,18 @@ fn pieces(piece_length: u32, total: u64) -> String {
     format!("{} of {size}", counted(number, "piece"))
 }
 
+/// The ids of the rows of peers: their addresses, and a number where others have the same, who say no port.
+fn ids(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
+    let mut seen = HashMap::new();
+    let id = |address: SocketAddr| {
+        let number = seen.entry(address).and_modify(|number| *number += 1).or_insert(1);
+        if *number == 1 { address.to_string() } else { format!("{address}-{number}") }
+    };
+    addresses.map(id).collect()
+}
+
 impl PeerView {
-    fn new(shell: &Shell, peer: &PeerRow) -> Self {
+    fn new(shell: &Shell, id: String, peer: &PeerRow) -> Self {
         let (standing, standing_class) = match peer.standing {
             PeerStanding::Downloading => ("Downloading", "downloading"),
             PeerStanding::Partial => ("Has its part", "partial"),
@@ -235,6 +253,7 @@ impl PeerView {
         // A peer that has all needs no "left", and one that loads nothing no rate.
         let shown = |rate_of: Option<f64>| rate_of.filter(|bytes| *bytes >= 1.0).map(rate);
         Self {
+            id,
             address: peer.address.to_string(),
             client: peer.client.clone(),
             standing,
@@ -254,6 +273,13 @@ impl PeerView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_rows_have_the_same_id() {
+        let addresses = ["10.0.0.1:0", "10.0.0.1:5", "10.0.0.1:0", "10.0.0.1:0"].map(|text| text.parse().unwrap());
+        let expected = ["10.0.0.1:0", "10.0.0.1:5", "10.0.0.1:0-2", "10.0.0.1:0-3"];
+        assert_eq!(ids(addresses.into_iter()), expected);
+    }
 
     #[test]
     fn pieces_are_told_in_binary_units() {

@@ -82,7 +82,7 @@ const COLUMNS: [(&str, &str, TorrentSort, Order, &str); 7] = [
 
 /// `GET /torrents`. What it does not understand of the query it passes over.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(move || table(&dashboard, role, wanted)).await
+    aside(dashboard, move |dashboard| table(dashboard, role, wanted)).await
 }
 
 fn table(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {

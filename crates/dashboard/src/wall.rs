@@ -1,0 +1,63 @@
+//! The time of day at the tracker's moments.
+
+use std::time::{Duration, SystemTime};
+
+use tracker_core::Instant;
+
+/// The clocks must part so far before it counts: the tracker's tells whole seconds.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Ties the tracker's clock to that on the wall.
+///
+/// The first does not count while the machine sleeps, and the second is set now and then: so they are compared at each look.
+/// What was a minute ago for the tracker is told as a minute ago, whatever the wall clock showed then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wall {
+    zero: SystemTime,
+}
+
+impl Wall {
+    /// Of clocks that show these now.
+    pub(crate) fn new(now: Instant, wall: SystemTime) -> Self {
+        Self { zero: zero(now, wall) }
+    }
+
+    /// The time of day at [`Instant::ZERO`], by what the clocks show now. It stays the same as long as they go together, so
+    /// that times that were told do not jump to and fro.
+    pub(crate) fn zero(&mut self, now: Instant, wall: SystemTime) -> SystemTime {
+        let zero = zero(now, wall);
+        let apart = zero.duration_since(self.zero).unwrap_or_else(|error| error.duration());
+        if apart >= SLACK {
+            self.zero = zero;
+        }
+        self.zero
+    }
+}
+
+fn zero(now: Instant, wall: SystemTime) -> SystemTime {
+    wall.checked_sub(now.since(Instant::ZERO)).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_go_together_or_are_compared_anew() {
+        let wall = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let mut tie = Wall::new(Instant::from_secs(10), wall(1_000_900));
+        for (now, millis, zero) in [
+            (10, 1_000_999, 990_900),
+            // Another part of a second.
+            (11, 1_001_000, 990_900),
+            (3610, 4_600_500, 990_900),
+            // An hour of sleep.
+            (3611, 8_201_500, 4_590_500),
+            (3612, 8_202_400, 4_590_500),
+            // Somebody has set the clock back.
+            (3613, 3_700_000, 87_000),
+        ] {
+            assert_eq!(tie.zero(Instant::from_secs(now), wall(millis)), wall(zero), "{now}");
+        }
+    }
+}
