@@ -91,7 +91,11 @@ impl Swarms {
     /// What is at a place, if there is such a place. Some are free.
     pub(crate) fn at(&self, place: usize) -> Option<Option<&Swarm>> {
         let block = self.blocks.get(place / BLOCK)?;
-        Some(block.places.get(place % BLOCK).and_then(Option::as_ref))
+        match block.places.get(place % BLOCK) {
+            Some(swarm) => Some(swarm.as_ref()),
+            // What was given back is free, and what is behind the last was never a place.
+            None => (place / BLOCK + 1 < self.blocks.len()).then_some(None),
+        }
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = SwarmId> {
