@@ -20,6 +20,7 @@ use tracker_core::InfoHash;
 use folder::Folder;
 
 pub use digest::{Digest, Digests};
+pub(crate) use known::shown;
 pub use known::{KnownFile, KnownTorrent};
 pub use make::{MakeError, MakeState, Maker, Making};
 pub use share::{Listing, ListingEntry, Share, ShareError};

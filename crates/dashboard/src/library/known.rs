@@ -113,7 +113,7 @@ pub(super) fn tiers(urls: &[String]) -> Vec<Vec<String>> {
 }
 
 /// A stranger's text with U+FFFD in place of what moves the cursor, turns the text around or cannot be seen, and cut.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.trim().chars() {
         let character = if character.is_control() || is_invisible(character) { '\u{fffd}' } else { character };

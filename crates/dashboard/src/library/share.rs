@@ -65,12 +65,13 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// When there is no such folder.
+    /// When there is no such folder, or it cannot be read.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         let folder = folder.canonicalize()?;
         if !folder.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
+        fs::read_dir(&folder)?;
         Ok(Self(Arc::new(folder)))
     }
 

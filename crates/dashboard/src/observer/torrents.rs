@@ -109,7 +109,10 @@ fn compare(a: &TorrentEntry, b: &TorrentEntry, query: &PageQuery<TorrentSort>) -
         TorrentSort::Leechers => order.apply(a.counts.leechers.cmp(&b.counts.leechers)),
         TorrentSort::Completed => order.apply(a.counts.completed.cmp(&b.counts.completed)),
         TorrentSort::Completion => order.apply_to(a.completion(), b.completion(), f64::total_cmp),
-        TorrentSort::DownloadRate => order.apply(a.sums.download_rate.total_cmp(&b.sums.download_rate)),
+        TorrentSort::DownloadRate => {
+            let peers = |entry: &TorrentEntry| entry.counts.seeders + entry.counts.leechers;
+            order.apply(a.sums.download_rate.total_cmp(&b.sums.download_rate).then(peers(a).cmp(&peers(b))))
+        }
     };
     ordering.then_with(|| a.info_hash.cmp(&b.info_hash))
 }

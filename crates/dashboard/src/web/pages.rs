@@ -71,10 +71,11 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
     page
 }
 
-/// A page for those who may not have any other, nor what belongs to it; with a link, if there is one to what they may have.
+/// A page for those who may not have any other, and perhaps not what belongs to it; with a link, if there is one to what they may have.
 pub(super) fn refused(problem: &Problem, link: Option<String>) -> Response {
     let reason = problem.status.canonical_reason().unwrap_or("Error");
-    (problem.status, render(&RefusedPage { reason, error: &problem.error, link })).into_response()
+    (problem.status, render(&RefusedPage { reason, error: &problem.error, link, assets: assets::folder() }))
+        .into_response()
 }
 
 pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
@@ -98,6 +99,7 @@ struct RefusedPage<'a> {
     reason: &'static str,
     error: &'a str,
     link: Option<String>,
+    assets: String,
 }
 
 /// What stands around every page.

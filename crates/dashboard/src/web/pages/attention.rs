@@ -66,7 +66,11 @@ pub(super) fn hint(row: &TorrentRow) -> Option<Hint> {
     }
     (row.silent > 0).then(|| Hint {
         what: format!("Nothing is heard of {}", counted(row.silent.into(), "peer")),
-        advice: "Its machine may sleep, be off or have lost the network.",
+        advice: if row.silent == 1 {
+            "Its machine may sleep, be off or have lost the network."
+        } else {
+            "Their machines may sleep, be off or have lost the network."
+        },
     })
 }
 

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
+use crate::library::shown;
 use crate::web::Dashboard;
 use crate::web::access::Role;
 use crate::web::api::extract::Query;
@@ -99,7 +100,7 @@ fn folder(listing: Listing) -> FolderView {
     let mut name = "Share folder".to_owned();
     let mut so_far = String::new();
     for next in listing.path.split('/').filter(|name| !name.is_empty()) {
-        above.push(Crumb { name: std::mem::replace(&mut name, next.to_owned()), href: href(&so_far) });
+        above.push(Crumb { name: std::mem::replace(&mut name, shown(next)), href: href(&so_far) });
         so_far = joined(&so_far, next);
     }
     let entries = listing
@@ -110,7 +111,7 @@ fn folder(listing: Listing) -> FolderView {
             EntryView {
                 href: entry.size.is_none().then(|| href(&path)),
                 size: entry.size.map(|size| bytes(size as f64)),
-                name: entry.name,
+                name: shown(&entry.name),
                 path,
             }
         })
@@ -126,7 +127,7 @@ impl MakingView {
     fn new(dashboard: &Dashboard, making: Making) -> Self {
         let mut view = Self {
             id: making.id,
-            path: if making.path.is_empty() { "Share folder".to_owned() } else { making.path },
+            path: if making.path.is_empty() { "Share folder".to_owned() } else { shown(&making.path) },
             state: "Waiting",
             class: "partial",
             progress: None,

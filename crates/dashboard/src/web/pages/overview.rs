@@ -119,7 +119,7 @@ fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
             .collect(),
         plots: figures(dashboard, &shell, span),
         attention: attention(&config.observer),
-        active: active.items.iter().map(Row::new).collect(),
+        active: active.items.iter().filter(|row| row.counts.seeders + row.counts.leechers > 0).map(Row::new).collect(),
         lines,
         shell,
     };
