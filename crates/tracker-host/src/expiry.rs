@@ -1,16 +1,20 @@
 //! Dropping what has been silent for too long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::task::yield_now;
 use tokio::time::sleep;
 use tracker_core::Shards;
 
 use crate::Clock;
 
+/// Between two batches the shards are left alone for so long. A lock that is taken again at once is not given to those who
+/// wait for it: announces in a large swarm would wait until all of it is expired.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Expires peers and swarms when they are due, for ever. Run it once for all adapters that share the swarms.
 ///
-/// It sleeps until something is due. Between batches other tasks of its runtime get their turn.
+/// It sleeps until something is due. Between batches announces, and other tasks of its runtime, get their turn.
 ///
 /// ```no_run
 /// # async fn example(shards: std::sync::Arc<tracker_core::Shards>) {
@@ -25,7 +29,7 @@ pub async fn expire_swarms(shards: Arc<Shards>, clock: Clock) {
         let wait = shards.next_expiry().map_or(nothing_before, |at| clock.until(at));
         if wait.is_zero() {
             shards.expire(clock.now());
-            yield_now().await;
+            sleep(PAUSE).await;
         } else {
             sleep(wait).await;
         }
@@ -34,11 +38,10 @@ pub async fn expire_swarms(shards: Arc<Shards>, clock: Clock) {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-    use std::time::Duration;
-
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+    use std::num::NonZeroUsize;
+    use tokio::task::yield_now;
     use tokio::time::timeout;
     use tracker_core::{AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers};
 
