@@ -25,7 +25,7 @@ use tracker_core::Shards;
 use tracker_host::Clock;
 
 use crate::wall::Wall;
-use crate::{Digests, Door, Journal, Library, Maker, Observer};
+use crate::{Digests, Door, DoorState, Journal, Library, Maker, Observer};
 
 use access::Token;
 use problem::Problem;
@@ -131,6 +131,14 @@ impl Dashboard {
     /// A moment of the tracker's in Unix seconds.
     fn unix(&self, at: tracker_core::Instant) -> u64 {
         api::unix(self.zero() + at.since(tracker_core::Instant::ZERO))
+    }
+
+    /// What to put into torrents, the best first; none while the tracker is stopped.
+    fn announce_urls(&self) -> Vec<String> {
+        match self.config().door.state() {
+            DoorState::Open { announce_urls, .. } => announce_urls,
+            DoorState::Shut { .. } => Vec::new(),
+        }
     }
 
     /// The time of day at the tracker's zero, as it is reckoned now.

@@ -185,14 +185,6 @@ async fn aside(dashboard: Dashboard, work: impl FnOnce(&Dashboard) -> Response +
     dashboard.work(work).await.unwrap_or_else(Problem::into_response)
 }
 
-/// What to put into torrents; nothing while the door is shut.
-fn announce_urls(dashboard: &Dashboard) -> Vec<String> {
-    match dashboard.0.config.door.state() {
-        DoorState::Open { announce_urls, .. } => announce_urls,
-        DoorState::Shut { .. } => Vec::new(),
-    }
-}
-
 /// A path with a query of what is not empty.
 fn link(path: &str, query: &[(&str, &str)]) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());

@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use super::ROOT;
 use super::extract::{IdPath, Json};
 use super::share::{self, maker};
-use super::torrents::announce_urls;
 use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
@@ -139,7 +138,7 @@ pub(super) async fn make(
     Json(Make { path, private }): Json<Make>,
 ) -> Result<impl IntoResponse, Problem> {
     tracing::info!(%remote, path, "asked to make a torrent");
-    let (maker, announce_urls) = (maker(&dashboard)?, announce_urls(&dashboard));
+    let (maker, announce_urls) = (maker(&dashboard)?, dashboard.announce_urls());
     let making = blocking(move || maker.make(&path, private, &announce_urls)).await?;
     let making = making.map_err(|error| match error {
         MakeError::Share(error) => share::problem(&error),

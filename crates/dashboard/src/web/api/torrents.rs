@@ -21,7 +21,7 @@ use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
 use crate::web::room::{blocking, body};
-use crate::{DoorState, KnownTorrent, RegisterError, RemoveError, TorrentRow};
+use crate::{KnownTorrent, RegisterError, RemoveError, TorrentRow};
 
 /// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
 /// terabyte has seldom more than 2 MB.
@@ -216,7 +216,7 @@ impl TorrentDetails {
     fn of(info_hash: &InfoHash, dashboard: &Dashboard) -> Option<Self> {
         let known = dashboard.config().library.get(info_hash);
         let row = dashboard.config().observer.torrent(info_hash)?;
-        let announce_urls = announce_urls(dashboard);
+        let announce_urls = dashboard.announce_urls();
         let magnet = match &known {
             Some(known) => known.magnet(&announce_urls),
             None => {
@@ -248,14 +248,6 @@ impl From<&metainfo::Metainfo> for Metainfo {
                 .collect(),
             file_count: files.count(),
         }
-    }
-}
-
-/// What to put into torrents; nothing while the tracker is stopped.
-pub(super) fn announce_urls(dashboard: &Dashboard) -> Vec<String> {
-    match dashboard.config().door.state() {
-        DoorState::Open { announce_urls, .. } => announce_urls,
-        DoorState::Shut { .. } => Vec::new(),
     }
 }
 
@@ -435,7 +427,7 @@ pub(super) async fn torrent_file(
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Response, Problem> {
     let known = known(&dashboard, &info_hash)?;
-    let announce_urls = announce_urls(&dashboard);
+    let announce_urls = dashboard.announce_urls();
     if announce_urls.is_empty() {
         let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
         return Err(Problem::new(StatusCode::CONFLICT, why));

@@ -12,7 +12,7 @@ use crate::web::api::extract::Query;
 use crate::{Listing, MakeState, Making};
 
 use super::format::{Bar, bytes};
-use super::{Label, Section, Shell, announce_urls, aside, link, render};
+use super::{Label, Section, Shell, aside, link, render};
 
 /// Torrents in the making, or made, that are shown.
 const MAKINGS: usize = 20;
@@ -87,7 +87,7 @@ fn share(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
     let makings = maker.map(|maker| maker.makings()).unwrap_or_default();
     render(&MakePage {
         shares,
-        running: !announce_urls(dashboard).is_empty(),
+        running: !dashboard.announce_urls().is_empty(),
         folder,
         makings: makings.into_iter().take(MAKINGS).map(|making| MakingView::new(dashboard, making)).collect(),
         shell,

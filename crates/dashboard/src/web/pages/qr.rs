@@ -13,7 +13,7 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 
-use super::{announce_urls, aside};
+use super::aside;
 
 /// What to encode: texts of ours only, so that nobody can be led astray by a code on this page.
 #[derive(Debug, Deserialize)]
@@ -30,7 +30,7 @@ pub(super) async fn svg(State(dashboard): State<Dashboard>, Query(wanted): Query
 }
 
 fn code(dashboard: &Dashboard, wanted: Wanted) -> Response {
-    let urls = announce_urls(dashboard);
+    let urls = dashboard.announce_urls();
     let text = match (wanted.announce, wanted.magnet) {
         (Some(index), _) => urls.get(index).cloned(),
         (None, Some(info_hash)) => info_hash

@@ -19,7 +19,7 @@ use crate::{KnownTorrent, Order, PageQuery, PeerRow, PeerSort, PeerStanding};
 use super::attention::{Hint, hint};
 use super::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
 use super::torrents::{aria_sort, order, order_name, page_index, turned};
-use super::{Column, Label, Pages, Section, Shell, announce_urls, aside, link, render};
+use super::{Column, Label, Pages, Section, Shell, aside, link, render};
 
 /// Peers on a page.
 const PAGE_SIZE: usize = 100;
@@ -185,7 +185,7 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Re
 }
 
 fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
-    let urls = announce_urls(dashboard);
+    let urls = dashboard.announce_urls();
     let info = known.metainfo.info();
     let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
     let at_hand = digests.is_some();
