@@ -112,9 +112,10 @@ impl Peers {
 
 /// What the selection of peers does with them.
 impl Peers {
-    /// Starts to draw from so many candidates, so many times. Makes room for so many wanted, and so many to be put back.
+    /// Starts to draw from so many candidates, so many times. Makes room for so many more wanted, and so many to be put back.
     pub(crate) fn start(&mut self, candidates: usize, draws: usize, wanted: usize, others: usize) {
         self.sample.start(candidates, draws);
+        self.others.clear();
         self.v4.reserve(wanted.min(candidates));
         self.v6.reserve(wanted.min(candidates));
         self.others.reserve(others);

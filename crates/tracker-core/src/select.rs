@@ -6,7 +6,7 @@ use std::ops::Range;
 use rand::Rng;
 
 use crate::address::{self, Asker};
-use crate::entry::{Entry, Mark};
+use crate::entry::{Download, Entry, Mark};
 use crate::peer::digest;
 use crate::pool::{Class, Pool};
 use crate::swarm::Swarm;
@@ -16,6 +16,42 @@ use crate::{
 
 /// How many times as many peers as wanted are looked at where some are preferred to others, or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
+
+/// Peers of a swarm by what an asker can do with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Useful {
+    /// Leechers, and what holds data.
+    All,
+    /// Leechers only.
+    Leechers,
+    /// Seeders and partial seeds only.
+    Holders,
+}
+
+impl Useful {
+    /// What the sender of an announce can use.
+    ///
+    /// A seeder needs leechers only. But a client that has a magnet link and nothing else may say that nothing is left
+    /// (aria2 does), and gets its metadata from seeders: so who says `left=0` without having downloaded anything, here or as
+    /// far as it says, gets seeders for the places that leechers leave.
+    fn to(request: &AnnounceRequest, download: Download) -> &'static [Self] {
+        match PeerState::announced(request.event, request.left) {
+            PeerState::Leecher => &[Self::All],
+            PeerState::Seeder if request.left == Some(0) && request.downloaded == 0 && download == Download::Unseen => {
+                &[Self::Leechers, Self::Holders]
+            }
+            PeerState::Seeder | PeerState::PartialSeed => &[Self::Leechers],
+        }
+    }
+
+    fn has(self, state: PeerState) -> bool {
+        match self {
+            Self::All => true,
+            Self::Leechers => state == PeerState::Leecher,
+            Self::Holders => state != PeerState::Leecher,
+        }
+    }
+}
 
 /// Who asks for peers of a swarm, and what for.
 #[derive(Debug)]
@@ -27,7 +63,8 @@ pub(crate) struct Want<'c> {
     peer_id: PeerId,
     /// Of the peer id, where such are kept.
     digest: Option<Mark>,
-    is_leecher: bool,
+    /// What of the swarm is of use to the asker, the best first.
+    useful: &'static [Useful],
     families: Families,
     peer_ids: bool,
     wanted: usize,
@@ -35,8 +72,15 @@ pub(crate) struct Want<'c> {
 }
 
 impl<'c> Want<'c> {
-    /// What the sender of an announce wants, whose peer is kept under `ip`.
-    pub(crate) fn new(config: &'c Config, asker: Asker, ip: IpAddr, request: &AnnounceRequest) -> Self {
+    /// What the sender of an announce wants, whose peer is kept under `ip`. `download` is what the tracker saw of its
+    /// download.
+    pub(crate) fn new(
+        config: &'c Config,
+        asker: Asker,
+        ip: IpAddr,
+        request: &AnnounceRequest,
+        download: Download,
+    ) -> Self {
         let own_ip = asker.sees(ip, &config.host_addresses).unwrap_or(ip);
         Self {
             config,
@@ -44,7 +88,7 @@ impl<'c> Want<'c> {
             address: SocketAddr::new(own_ip, request.port),
             peer_id: request.peer_id,
             digest: (config.memory == Memory::Full).then(|| digest(request.peer_id)),
-            is_leecher: PeerState::announced(request.event, request.left) == PeerState::Leecher,
+            useful: Useful::to(request, download),
             families: request.families,
             peer_ids: request.peer_ids,
             wanted: request.numwant.unwrap_or(config.default_numwant).min(config.max_numwant) as usize,
@@ -52,47 +96,76 @@ impl<'c> Want<'c> {
         }
     }
 
-    /// Fills `peers`, which is empty, with a uniformly random choice of the peers that are of use to the asker: leechers for
-    /// everybody, and what holds data for leechers.
+    /// Fills `peers`, which is empty, with a random choice of the peers that are of use to the asker. Among those that are
+    /// of the same use each is equally likely.
     pub(crate) fn select(&self, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
-        let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4);
+        for &useful in self.useful {
+            if peers.len() < self.wanted {
+                self.draw(useful, rng, swarm, peers);
+            }
+        }
+    }
+
+    /// Adds peers of this use, until there are as many as wanted.
+    ///
+    /// The candidates of both families are numbered in one row: for each family those of its first range, then those of its
+    /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred.
+    fn draw(&self, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
+        let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4, useful);
         let v6 = swarm.v6();
-        let (first_v6, more_v6) = v6.map(|v6| self.candidates(v6, Families::V6)).unwrap_or_default();
-        let useful_v4 = first_v4 + more_v4.len();
-        let candidates = useful_v4 + first_v6 + more_v6.len();
-        let preference = self.config.prefer_subnet.filter(|_| candidates > self.wanted);
+        let (first_v6, more_v6) = v6.map(|v6| self.candidates(v6, Families::V6, useful)).unwrap_or_default();
+        let useful_v4 = first_v4.len() + more_v4.len();
+        let candidates = useful_v4 + first_v6.len() + more_v6.len();
+        let missing = self.wanted - peers.len();
+        let preference = self.config.prefer_subnet.filter(|_| candidates > missing);
 
         let draws = candidates.min(self.wanted * DRAWS_PER_WANTED);
-        peers.start(candidates, draws, self.wanted, if preference.is_some() { draws } else { 0 });
+        peers.start(candidates, draws, missing, if preference.is_some() { draws } else { 0 });
         while peers.len() < self.wanted
             && let Some(number) = peers.draw(rng)
         {
-            let position = |number: usize, first, more: &Range<usize>| {
-                if number < first { number } else { more.start + number - first }
+            let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
+                if number < first.len() { first.start + number } else { more.start + number - first.len() }
             };
             if number < useful_v4 {
-                self.take(swarm.v4(), position(number, first_v4, &more_v4), preference, peers);
+                self.take(useful, swarm.v4(), position(number, &first_v4, &more_v4), preference, peers);
             } else if let Some(v6) = v6 {
-                self.take(v6, position(number - useful_v4, first_v6, &more_v6), preference, peers);
+                self.take(useful, v6, position(number - useful_v4, &first_v6, &more_v6), preference, peers);
             }
         }
         peers.fill_up(self.wanted);
     }
 
-    /// Which entries of a pool, which is of one family, may be of use to the asker: so many from the beginning, and a range.
-    fn candidates<E: Entry>(&self, pool: &Pool<E>, family: Families) -> (usize, Range<usize>) {
+    /// Which entries of a pool, which is of one family, may be of this use to the asker: two ranges.
+    fn candidates<E: Entry>(&self, pool: &Pool<E>, family: Families, useful: Useful) -> (Range<usize>, Range<usize>) {
+        let (leeching_here, holding_here) = (pool.range(Class::LeechingHere), pool.range(Class::HoldingHere));
         if self.families != Families::Both && self.families != family {
             // A peer on this machine may have another family for the asker than it has here; the others have not.
-            let holding = if self.is_leecher { pool.range(Class::HoldingHere) } else { 0..0 };
-            return (pool.range(Class::LeechingHere).end, holding);
+            return match useful {
+                Useful::All => (leeching_here, holding_here),
+                Useful::Leechers => (leeching_here, 0..0),
+                Useful::Holders => (0..0, holding_here),
+            };
         }
-        let last = if self.is_leecher { Class::HoldingHere } else { Class::Leeching };
+        let leeching_end = pool.range(Class::Leeching).end;
+        let everywhere = match useful {
+            Useful::All => 0..holding_here.end,
+            Useful::Leechers => 0..leeching_end,
+            Useful::Holders => leeching_end..holding_here.end,
+        };
         let has_nearby = address::is_v4_link_local(self.asker.remote);
-        (pool.range(last).end, if has_nearby { pool.range(Class::Nearby) } else { 0..0 })
+        (everywhere, if has_nearby { pool.range(Class::Nearby) } else { 0..0 })
     }
 
     /// Hands out the peer at this position, if it is of use.
-    fn take<E: Entry>(&self, pool: &Pool<E>, position: usize, preference: Option<SubnetPreference>, peers: &mut Peers) {
+    fn take<E: Entry>(
+        &self,
+        useful: Useful,
+        pool: &Pool<E>,
+        position: usize,
+        preference: Option<SubnetPreference>,
+        peers: &mut Peers,
+    ) {
         let entry = pool.entry(position);
         let ip = entry.ip().into();
         if self.plain.has(ip) && self.families.contain(ip) && preference.is_none() && !self.peer_ids {
@@ -102,7 +175,7 @@ impl<'c> Want<'c> {
             }
             return;
         }
-        let Some(peer) = self.offer(pool, position) else { return };
+        let Some(peer) = self.offer(useful, pool, position) else { return };
         // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
         if self.asker.is_here(peer.address.ip(), &self.config.host_addresses) && !peers.is_first_here(peer.address) {
             return;
@@ -114,10 +187,10 @@ impl<'c> Want<'c> {
     }
 
     /// The peer as the asker can use it, if at all.
-    fn offer<E: Entry>(&self, pool: &Pool<E>, position: usize) -> Option<PeerEntry> {
+    fn offer<E: Entry>(&self, useful: Useful, pool: &Pool<E>, position: usize) -> Option<PeerEntry> {
         let entry = pool.entry(position);
         // Those nearby are not sorted by what they have.
-        if !self.is_leecher && entry.tail().state != PeerState::Leecher {
+        if !useful.has(entry.tail().state) {
             return None;
         }
         let ip = self.asker.sees(entry.ip().into(), &self.config.host_addresses)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use crate::address::{self, Asker};
+use crate::entry::Download;
 use crate::event::EventQueue;
 use crate::interval::Intervals;
 use crate::peer::Member;
@@ -174,9 +175,9 @@ impl Tracker {
             let known = self.swarms.find(&self.rules, &request.info_hash);
             (counts, self.warning(ip, known))
         } else {
-            let id = self.update(known, elsewhere, ip, &intervals, request)?;
+            let (id, download) = self.update(known, elsewhere, ip, &intervals, request)?;
             let swarm = &self.swarms[id];
-            Want::new(&self.config, asker, ip, request).select(rng, swarm, peers);
+            Want::new(&self.config, asker, ip, request, download).select(rng, swarm, peers);
             (swarm.counts(), self.warning(ip, Some(id)))
         };
         Ok(AnnounceResponse {
@@ -365,7 +366,7 @@ impl Tracker {
         after
     }
 
-    /// Takes a peer in, or takes in what is new about it.
+    /// Takes a peer in, or takes in what is new about it. Returns its swarm, and what was seen of its download.
     fn update(
         &mut self,
         known: Option<SwarmId>,
@@ -373,7 +374,7 @@ impl Tracker {
         ip: IpAddr,
         intervals: &Intervals,
         request: &AnnounceRequest,
-    ) -> Result<SwarmId, AnnounceError> {
+    ) -> Result<(SwarmId, Download), AnnounceError> {
         let tracker_is_full = elsewhere.peers + self.peers() >= self.config.max_peers;
         let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
         let id = match known.filter(|&id| !self.swarms[id].is_empty()) {
@@ -443,7 +444,7 @@ impl Tracker {
             }
         }
         self.totals.swarm_changed(before, swarm.counts());
-        Ok(id)
+        Ok((id, member.tail.download))
     }
 
     /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.

@@ -45,6 +45,11 @@ fn seed(request: AnnounceRequest) -> AnnounceRequest {
     AnnounceRequest { left: Some(0), ..request }
 }
 
+/// A seed that has the metadata for sure, since it has downloaded.
+fn proven_seed(request: AnnounceRequest) -> AnnounceRequest {
+    AnnounceRequest { downloaded: 1000, ..seed(request) }
+}
+
 /// What is known of a peer by a tracker that keeps it.
 fn detail(peer: &Peer) -> &PeerDetail {
     peer.detail.as_ref().expect("the tracker keeps details")
@@ -222,7 +227,7 @@ fn completed_is_a_seed_whatever_is_left() {
         embedder.announce(&client(A));
         embedder.announce(&AnnounceRequest { left, ..completed(client(A)) });
         assert_eq!(counts(&embedder), (1, 0, 1), "{left:?}");
-        assert_eq!(handed_out(&mut embedder, &seed(client(B))), set([]), "a seed is of no use to a seed");
+        assert_eq!(handed_out(&mut embedder, &proven_seed(client(B))), set([]), "a seed is of no use to a seed");
     }
 }
 
@@ -288,7 +293,7 @@ fn paused_is_a_partial_seed() {
     embedder.announce(&seed(client(C)));
     assert_eq!(handed_out(&mut embedder, &client(B)), set([A, C]), "leechers get partial seeds");
     assert_eq!(handed_out(&mut embedder, &partial), set([B]), "partial seeds get leechers");
-    assert_eq!(handed_out(&mut embedder, &seed(client(C))), set([B]), "seeds get no partial seeds");
+    assert_eq!(handed_out(&mut embedder, &proven_seed(client(C))), set([B]), "seeds get no partial seeds");
 }
 
 #[test]
@@ -576,8 +581,23 @@ fn seeds_get_leechers_and_leechers_get_both() {
     let mut embedder = embedder();
     embedder.announce(&seed(client(A)));
     embedder.announce(&client(B));
-    assert_eq!(handed_out(&mut embedder, &started(seed(client(C)))), set([B]));
+    assert_eq!(handed_out(&mut embedder, &started(proven_seed(client(C)))), set([B]));
     assert_eq!(handed_out(&mut embedder, &client(B)), set([A, C]));
+}
+
+/// aria2 with a magnet link says `left=0` until it has the metadata.
+#[test]
+fn who_has_a_magnet_link_only_gets_the_seed() {
+    let mut embedder = embedder();
+    embedder.announce(&seed(client(A)));
+    assert_eq!(handed_out(&mut embedder, &started(seed(client(B)))), set([A]));
+    assert_eq!(handed_out(&mut embedder, &seed(client(B))), set([A]), "in every announce");
+    assert_eq!(handed_out(&mut embedder, &client(B)), set([A]), "then it downloads");
+    assert_eq!(
+        handed_out(&mut embedder, &seed(client(B))),
+        set([]),
+        "and seeds, though it counts nothing as downloaded"
+    );
 }
 
 #[test]

@@ -5,13 +5,14 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use common::{Embedder, client};
+use common::{Embedder, client, peer_id};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::sample::select;
 use proptest::{prop_assert, prop_assert_eq};
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, PeerState, SubnetPreference,
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerState,
+    SubnetPreference,
 };
 
 const ASKERS: [&str; 2] = ["10.77.0.200:6881", "[fd77::200]:6881"];
@@ -20,8 +21,13 @@ fn in_state(state: PeerState, request: AnnounceRequest) -> AnnounceRequest {
     match state {
         PeerState::Leecher => request,
         PeerState::PartialSeed => AnnounceRequest { event: Some(AnnounceEvent::Paused), ..request },
-        PeerState::Seeder => AnnounceRequest { left: Some(0), ..request },
+        PeerState::Seeder => AnnounceRequest { left: Some(0), downloaded: 1, ..request },
     }
+}
+
+/// A client that says it has everything, and may have nothing: so aria2 announces while it knows a magnet link only.
+fn without_metadata(request: AnnounceRequest) -> AnnounceRequest {
+    AnnounceRequest { left: Some(0), downloaded: 0, ..request }
 }
 
 fn states() -> impl Strategy<Value = PeerState> {
@@ -33,6 +39,7 @@ proptest! {
     fn an_answer_holds_what_is_of_use_and_nothing_else(
         members in vec((0_u8..7, 1_u8..40, 0_u16..3, states(), any::<u8>()), 0..60),
         asker_state in states(),
+        may_have_nothing in any::<bool>(),
         asker in 0_usize..2,
         numwant in 0_u32..100,
         prefer_subnet in any::<bool>(),
@@ -40,6 +47,7 @@ proptest! {
         let prefer_subnet = prefer_subnet.then(SubnetPreference::default);
         let mut embedder = Embedder::new(Config { access: Access::All, prefer_subnet, ..Config::default() });
         let asker = in_state(asker_state, AnnounceRequest { numwant: Some(numwant), ..client(ASKERS[asker]) });
+        let asker = if may_have_nothing { without_metadata(asker) } else { asker };
         let local = asker.local;
 
         // The state of each peer, by where the asker can dial it.
@@ -65,7 +73,8 @@ proptest! {
             kept.insert((member.remote, member.port, (port == 0).then_some(member.peer_id)), (network, member, state));
         }
         for (network, member, state) in kept.values() {
-            let useful = asker_state == PeerState::Leecher || *state == PeerState::Leecher;
+            let takes_seeders = may_have_nothing || asker_state == PeerState::Leecher;
+            let useful = takes_seeders || *state == PeerState::Leecher;
             if useful && member.port != 0 && *network < 4 && member.peer_id != asker.peer_id {
                 let ip = if *network == 3 { local } else { member.remote };
                 expected.entry(SocketAddr::new(ip, member.port)).or_default().push(*state);
@@ -200,6 +209,46 @@ fn leechers_are_as_likely_for_seeds() {
         // A partial seed says `paused` in every announce, and stays one.
         assert_uniform(&tally, 25);
     }
+}
+
+#[test]
+fn who_may_have_a_magnet_link_only_gets_leechers_and_then_seeders() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+        for number in 0..30 {
+            let state = if number < 10 { PeerState::Leecher } else { PeerState::Seeder };
+            embedder.announce(&in_state(state, nth(number)));
+        }
+        let asker = without_metadata(AnnounceRequest { numwant: Some(15), ..client(ASKERS[0]) });
+        let counts = |embedder: &mut Embedder, asker: &AnnounceRequest| {
+            embedder.announce(asker);
+            let leechers = (0..10).map(|number| nth(number).remote).collect::<Vec<_>>();
+            let is_leecher = |peer: &PeerEntry| leechers.contains(&peer.address.ip());
+            let of_leechers = embedder.peers.iter().filter(is_leecher).count();
+            (of_leechers, embedder.peers.len() - of_leechers)
+        };
+        // aria2 says so in every announce until it has the metadata.
+        assert_eq!(counts(&mut embedder, &asker), (10, 5), "{memory:?}");
+        assert_eq!(counts(&mut embedder, &asker), (10, 5), "{memory:?}");
+        assert_eq!(counts(&mut embedder, &AnnounceRequest { numwant: Some(4), ..asker.clone() }), (4, 0), "{memory:?}");
+        // Who has downloaded something, or left something to download, has the metadata.
+        assert_eq!(counts(&mut embedder, &AnnounceRequest { downloaded: 1, ..asker.clone() }), (10, 0), "{memory:?}");
+        embedder.announce(&AnnounceRequest { left: Some(9), ..asker.clone() });
+        assert_eq!(counts(&mut embedder, &asker), (10, 0), "{memory:?}: was seen with something left");
+    }
+}
+
+#[test]
+fn seeders_are_as_likely_for_who_may_have_nothing() {
+    let (mut embedder, asker) = swarm(3, 20);
+    let asker = without_metadata(AnnounceRequest { numwant: Some(8), peer_id: peer_id("other"), ..asker });
+    // The same address announced as a leecher before: another client takes its place.
+    let tally = tally(&mut embedder, &asker, 2000, |peers| {
+        let (leechers, seeders) = peers.split_at(3);
+        assert!(leechers.iter().all(|peer| (0..3).any(|number| nth(number).remote == peer.ip())), "{peers:?}");
+        seeders[0]
+    });
+    assert_uniform(&tally, 20);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
 use tower::ServiceExt;
-use tracker_core::{Access, Config, Instant, Shards, TorrentPolicy};
+use tracker_core::{Access, Config, Instant, Memory, Shards, TorrentPolicy};
 use tracker_host::Clock;
 use tracker_http::{Adapter, Connection, HttpConfig, router};
 
@@ -101,6 +101,21 @@ async fn two_clients_find_each_other() {
     get(&adapter, stopped)
         .await
         .assert_body(b"d8:completei1e10:downloadedi1e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
+}
+
+/// As aria2 announces before it has the metadata.
+#[tokio::test]
+async fn who_has_a_magnet_link_only_is_given_the_seed() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let adapter = adapter(Config { memory, ..Config::default() }, HttpConfig::default());
+        let seed = format!("/announce?{}", announce('s', 6881, "&left=0&event=started"));
+        get_from(&adapter, "127.0.0.5", "127.0.0.1", &seed).await;
+        let magnet = format!("/announce?{}", announce('m', 6882, "&left=0&event=started&numwant=50"));
+        get_from(&adapter, "127.0.0.6", "127.0.0.1", &magnet).await.assert_body(
+            b"d8:completei2e10:downloadedi0e10:incompletei0e8:intervali60e12:min intervali30e\
+              5:peers6:\x7f\0\0\x05\x1a\xe1e",
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, TorrentPolicy,
+    Access, AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, Memory, PeerId, PeerKey, Peers,
+    TorrentPolicy,
 };
 use tracker_udp::{Action, Adapter, Announce, MAX_SCRAPE_HASHES, Request};
 
@@ -59,6 +60,18 @@ fn a_client_learns_of_those_before() {
     assert_eq!(second.announce(seeding), b"\0\0\0\x3c\0\0\0\x01\0\0\0\x01\x0a\0\0\x08\x1a\xe1");
     let leaving = Announce { event: 3, ..seeding };
     assert_eq!(second.announce(leaving), b"\0\0\0\x3c\0\0\0\x01\0\0\0\0");
+}
+
+/// As a client announces that says `left=0` before it has the metadata.
+#[test]
+fn who_has_a_magnet_link_only_is_given_the_seed() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let (_, adapter) = adapter(Config { memory, ..Config::default() }, 1);
+        let seeding = |number, port| Announce { left: 0, ..announce(number, port) };
+        Client::new(&adapter, "10.0.0.8:4000").announce(seeding(1, 6881));
+        let answer = Client::new(&adapter, "10.0.0.9:4000").announce(seeding(2, 6882));
+        assert_eq!(answer, b"\0\0\0\x3c\0\0\0\0\0\0\0\x02\x0a\0\0\x08\x1a\xe1", "{memory:?}");
+    }
 }
 
 #[test]

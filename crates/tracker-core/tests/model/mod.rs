@@ -9,7 +9,7 @@ pub(crate) mod subject;
 pub(crate) mod trial;
 pub(crate) mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -500,13 +500,18 @@ impl Model {
             member.is_client(place.ip(), request.peer_id, request.key) || (!self.keeps_all() && member.is_at(place))
         };
         let asker = members.iter().find(is_asker);
-        let state = asker.expect("the asker is a member").state;
+        let asker = asker.expect("the asker is a member");
+        let is_leecher = asker.state == PeerState::Leecher;
+        // It may know no more than a magnet link, and then needs somebody who has the metadata.
+        let may_have_nothing = request.left == Some(0) && request.downloaded == 0 && !asker.seen_leeching;
         let own = self.translated(place.ip(), request).unwrap_or_else(|| place.ip());
 
         // The same place twice, as when a client on this machine announces by two ways, is one candidate.
         let mut candidates: BTreeMap<SocketAddr, Vec<PeerId>> = BTreeMap::new();
+        // Those that come before the others.
+        let mut first = BTreeSet::new();
         for member in members {
-            let useful = state == PeerState::Leecher || member.state == PeerState::Leecher;
+            let useful = is_leecher || may_have_nothing || member.state == PeerState::Leecher;
             let itself = (self.keeps_all() && member.peer_id == request.peer_id) || member.address == place;
             if !useful || itself || member.address.port() == 0 || !is_usable(member.address.ip()) {
                 continue;
@@ -515,6 +520,9 @@ impl Model {
                 let address = SocketAddr::new(ip, member.address.port());
                 if address != SocketAddr::new(own, place.port()) && request.families.contain(ip) {
                     candidates.entry(address).or_default().push(member.peer_id);
+                    if is_leecher || member.state == PeerState::Leecher {
+                        first.insert(address);
+                    }
                 }
             }
         }
@@ -537,9 +545,13 @@ impl Model {
         let least = wanted.min(candidates.len()).min(looked_at.saturating_sub(useless));
         assert!(peers.len() >= least, "only {peers:?}, {wanted} were wanted from {candidates:#?}");
 
-        if let Some(preference) = self.config.prefer_subnet
-            && looked_at == members.len()
-        {
+        if looked_at < members.len() {
+            return;
+        }
+        let handed_out_first = peers.iter().filter(|peer| first.contains(&peer.address)).count();
+        assert_eq!(handed_out_first, wanted.min(first.len()), "{first:#?} come first, and {peers:#?} were handed out");
+
+        if let Some(preference) = self.config.prefer_subnet {
             let is_near = |address: &SocketAddr| match (own, address.ip()) {
                 (IpAddr::V4(own), IpAddr::V4(ip)) => {
                     let mask = u32::MAX.checked_shl(32 - u32::from(preference.v4_prefix)).unwrap_or(0);
@@ -551,13 +563,18 @@ impl Model {
                 }
                 _ => false,
             };
-            let near = peers.iter().filter(|peer| is_near(&peer.address)).count();
-            let near_candidates = candidates.keys().filter(|address| is_near(address)).count();
-            assert_eq!(
-                near,
-                wanted.min(near_candidates),
-                "near {own}, {wanted} wanted: {peers:?} from {candidates:#?}"
-            );
+            for is_first in [true, false] {
+                let of_this_use = |address: &SocketAddr| first.contains(address) == is_first;
+                let handed_out: Vec<_> = peers.iter().map(|peer| peer.address).filter(of_this_use).collect();
+                let near = handed_out.iter().filter(|address| is_near(address)).count();
+                let near_candidates =
+                    candidates.keys().filter(|address| of_this_use(address) && is_near(address)).count();
+                assert_eq!(
+                    near,
+                    handed_out.len().min(near_candidates),
+                    "near {own}, {wanted} wanted: {peers:?} from {candidates:#?}"
+                );
+            }
         }
     }
 

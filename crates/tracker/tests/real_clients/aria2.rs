@@ -57,6 +57,13 @@ impl Aria2 {
         client
     }
 
+    /// Starts a download by a magnet link: the metadata comes from peers.
+    pub(crate) fn add_magnet(&mut self, magnet: &str) -> anyhow::Result<()> {
+        let download = self.call("addUri", &json!([[magnet]]))?;
+        download.as_str().context("no id of the download")?.clone_into(&mut self.download);
+        Ok(())
+    }
+
     fn call(&self, method: &str, parameters: &Value) -> anyhow::Result<Value> {
         let method = format!("aria2.{method}");
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": parameters }).to_string();
@@ -88,7 +95,12 @@ impl Client for Aria2 {
 
     fn status(&mut self) -> anyhow::Result<Status> {
         self.program.check_alive()?;
-        let status = self.call("tellStatus", &json!([self.download, ["completedLength", "seeder"]]))?;
+        let status = self.call("tellStatus", &json!([self.download, ["completedLength", "seeder", "followedBy"]]))?;
+        // The download of the metadata is one of its own, and the content's follows it.
+        if let Some(content) = status["followedBy"][0].as_str() {
+            content.clone_into(&mut self.download);
+            bail!("has the metadata");
+        }
         let bytes = status["completedLength"].as_str().context("completedLength")?.parse()?;
         // The status has a number of connections, too, but counts those that are still being made.
         let peers = self.call("getPeers", &json!([self.download]))?;

@@ -117,6 +117,30 @@ fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
     report.print().expect("the report can be printed");
 }
 
+/// aria2 says that nothing is left until it has the metadata, as a seeder does.
+#[test]
+#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
+fn aria2_downloads_by_a_magnet_link() {
+    let lan = Lan::new("magnet", &PROGRAMS);
+    let tracker = Tracker::start(&lan.host("tracker"));
+    let content = Content::write(&lan.make_folder("content"), 8 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
+
+    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &torrent);
+    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
+
+    let mut report = Report::new("qBittorrent seeds 8 MB to a client with a magnet link", torrent.length());
+    let host = lan.host("aria2");
+    let mut leecher = Aria2::start(&host);
+    let added = Instant::now();
+    leecher.add_magnet(&torrent.magnet()).expect("aria2 takes our magnet link");
+    let transfer = finish_download(&mut leecher, &torrent, added);
+    report.add(leecher.name(), transfer, tracker.announce_latency(&host));
+    report.print().expect("the report can be printed");
+}
+
 #[test]
 #[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
 fn qbittorrent_shares_a_file_over_udp_with_each_client() {
