@@ -1,36 +1,34 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
-use crate::settings::Layer;
+use crate::settings::Settings;
 
 /// A BitTorrent tracker for networks somebody is responsible for.
 ///
-/// Started without any flag it serves the LAN on port 6969, over HTTP and UDP, IPv4 and IPv6, and a dashboard for browsers on
-/// port 6970. It prints the dashboard's URL, and the announce URLs to put into torrents.
+/// Without any flag it serves the LAN on port 6969, over HTTP and UDP, IPv4 and IPv6, and a dashboard for browsers on port 6970.
+/// It prints the URL of the dashboard, and the announce URLs to put into torrents.
 ///
-/// Who may use the tracker may look at the dashboard. Only who opens it on this machine, or by the URL with the token that is
-/// printed at the start, can stop and start the tracker there, make torrents, and register and remove them. A program that sends
-/// that token in a header `Authorization: Bearer TOKEN` can, too. A proxy on this machine must add one of the headers Forwarded
-/// and X-Forwarded-For, or all that it passes on counts as this machine's own (--dashboard-token-always ends that), and must
-/// decide itself whom it serves.
+/// Everybody who may use the tracker may view the dashboard. To stop and start the tracker there, to make torrents, and to
+/// register and remove them, open it on this machine, or by the URL with the token that is printed at the start. Programs send
+/// that token in a header `Authorization: Bearer TOKEN`. A reverse proxy on this machine must add a Forwarded or
+/// X-Forwarded-For header, since all requests that it passes on count as this machine's own otherwise (unless you set
+/// --dashboard-token-always), and must decide itself whom it serves.
 ///
-/// Every setting can also come from the environment or from a file; a flag goes before the environment, and that
-/// before the file. In the environment several values are separated by commas, and a variable that is set must not be empty.
-/// The addresses are those that the machine has at the start: start the tracker again when they change.
+/// Every setting can also come from the environment or from a file. A flag takes precedence over the environment, and the
+/// environment over the file. In the environment several values are separated by commas, and a variable that is set must not be
+/// empty. The addresses of the machine are read at the start: restart the tracker when they change.
 ///
-/// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP where the log goes to a terminal; elsewhere SIGHUP changes nothing.
-/// Exit code 2 says that the tracker could not start, and 1 that it failed later or was told twice to stop. When its servers for
-/// clients fail, and there is a dashboard, it goes on, and the dashboard says why.
-#[derive(Debug, Parser)]
+/// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP if the log goes to a terminal; otherwise SIGHUP changes nothing. The
+/// exit code is 2 if the tracker could not start, and 1 if it failed later or got a second signal while it stopped. If the
+/// servers for clients fail and there is a dashboard, the program goes on and the dashboard shows the error.
+#[derive(Debug, Args)]
 #[command(version)]
 pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) settings: Layer,
-
-    /// Read settings from this TOML file; --print-config shows what one looks like
+    /// Read settings from this TOML file; --print-config prints an example
     #[arg(long, value_name = "FILE", env = "TRACKER_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
 
@@ -38,15 +36,36 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) print_config: bool,
 
-    /// Print how to open the port in common firewalls, and exit
+    /// Print how to open the ports in common firewalls, and exit
     #[arg(long)]
     pub(crate) firewall: bool,
+
+    /// The flags and the environment.
+    #[arg(skip)]
+    matches: ArgMatches,
+}
+
+impl Cli {
+    /// Takes the command line apart. The first argument is the program's name.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        Ok(Self { matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
+    }
+
+    /// The settings: a flag takes precedence over the environment, that over the file, and that over the default.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
+        settings.update_from_arg_matches(&self.matches)?;
+        settings.checked()
+    }
+
+    fn command() -> Command {
+        Self::augment_args(Settings::arguments(Command::new("tracker")))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

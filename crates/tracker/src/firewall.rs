@@ -92,14 +92,12 @@ impl Display for Firewall {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::cli::Cli;
 
     fn firewall(flags: &[&str]) -> String {
-        let cli = Cli::try_parse_from([&["tracker"], flags].concat()).unwrap();
-        Firewall::new(&cli.settings.or_default().unwrap()).to_string()
+        let cli = Cli::parse([&["tracker"], flags].concat()).unwrap();
+        Firewall::new(&cli.settings().unwrap()).to_string()
     }
 
     fn text(listen: &[&str], udp: bool) -> String {

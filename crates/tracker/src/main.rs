@@ -22,15 +22,15 @@ mod settings;
 mod signals;
 mod welcome;
 
+use std::env;
 use std::io::{Write, stderr};
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
-    match run::run(Cli::parse()) {
+    let cli = Cli::parse(env::args_os()).unwrap_or_else(|error| error.exit());
+    match run::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // There may be nobody to tell.

@@ -31,7 +31,7 @@ use crate::lists::Lists;
 use crate::log::{self, Log};
 use crate::open_files;
 use crate::protocol::Protocol;
-use crate::settings::{Layer, LogFormat, Settings};
+use crate::settings::{LogFormat, Settings};
 use crate::signals::StopSignals;
 use crate::welcome::{AnnounceUrls, DashboardUrls, Welcome};
 
@@ -46,9 +46,8 @@ const BLOCKING_THREADS: usize = 16;
 const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Does what the command line says: runs the tracker until it is told to stop, or prints something.
-pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    let file = cli.config.as_deref().map(Layer::read).transpose()?.unwrap_or_default();
-    let settings = cli.settings.or(file).or_default()?;
+pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
+    let settings = cli.settings()?;
     if cli.print_config {
         print(&settings.to_toml()?);
         return Ok(());
@@ -232,7 +231,7 @@ impl Swarms {
             ..settings.core()
         };
         let clock = Clock::start();
-        let count = settings.threads.saturating_mul(SHARDS_PER_THREAD);
+        let count = settings.threads().saturating_mul(SHARDS_PER_THREAD);
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng()).context("a setting cannot be used")?);
         Ok(Self { shards, clock, library, lists })
     }

@@ -1,4 +1,4 @@
-//! Whether addresses can be listened on together.
+//! Which addresses can be listened on together.
 
 use std::net::SocketAddr;
 
@@ -7,18 +7,23 @@ use tracker_host::all_addresses;
 
 use crate::listen_address::ListenAddress;
 
-/// These addresses, each once; all of the machine where nobody says, at the usual port.
-pub(super) fn or_all<const PORT: u16>(listen: Option<Vec<ListenAddress<PORT>>>) -> Vec<ListenAddress<PORT>> {
+/// All addresses of the machine, at the default port.
+pub(super) fn all<const PORT: u16>() -> Vec<ListenAddress<PORT>> {
+    all_addresses(PORT).map(ListenAddress).to_vec()
+}
+
+pub(super) fn remove_duplicates<const PORT: u16>(listen: &mut Vec<ListenAddress<PORT>>) {
     let mut distinct = Vec::new();
-    for address in listen.unwrap_or_else(|| all_addresses(PORT).map(ListenAddress).to_vec()) {
+    for address in listen.drain(..) {
         if !distinct.contains(&address) {
             distinct.push(address);
         }
     }
-    distinct
+    *listen = distinct;
 }
 
-/// The system would say of an address that all addresses include that its port is taken.
+/// Checks the addresses of one server. Without this, the system would report that the port of an address is in use when it is
+/// this program's own listener on all addresses that has it.
 pub(super) fn check<const PORT: u16>(setting: &str, listen: &[ListenAddress<PORT>]) -> anyhow::Result<()> {
     ensure!(!listen.is_empty(), "`{setting}` is empty: name at least one address and port");
     for all in listen.iter().filter(|listen| listen.0.ip().is_unspecified()) {
@@ -29,7 +34,7 @@ pub(super) fn check<const PORT: u16>(setting: &str, listen: &[ListenAddress<PORT
     Ok(())
 }
 
-/// Both serve HTTP, each its own.
+/// Checks that clients and the dashboard do not share a port: each has an HTTP server of its own.
 pub(super) fn check_both<const CLIENTS: u16, const PEOPLE: u16>(
     listen: &[ListenAddress<CLIENTS>],
     dashboard_listen: &[ListenAddress<PEOPLE>],
@@ -45,7 +50,7 @@ pub(super) fn check_both<const CLIENTS: u16, const PEOPLE: u16>(
     Ok(())
 }
 
-/// Whether only one of them can be listened on. Port 0 is any free one.
+/// Returns `true` if only one of them can be listened on. Port 0 stands for any free port.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && is_same_ip
