@@ -57,9 +57,9 @@ median of the rounds' ratios. With `--quick` there are a tenth of the peers, and
 
 All trackers log warnings and errors only, as opentracker and aquatic do by themselves, and ours has no dashboard; a row of
 its own shows what our default costs, which is a dashboard, and a line in the log for each peer. Ours has its default
-limits: at most 1,024 connections from an address, and 128 peers from an address in a torrent. Neither is reached. Seeders
-are told of leechers only by ours, which makes its answers a little shorter; that others tell seeders of seeders is not
-counted as a violation. At a fixed rate, CPU time per request is read from a clock that ticks 100 times a second, and
+limits: at most 1,024 connections from an address, and 128 peers from an address in a torrent. Neither is reached. Ours
+hands leechers only to seeders that downloaded, as nearly all of these say, which makes its answers a little shorter; that
+others hand seeders to seeders is not counted as a violation. At a fixed rate, CPU time per request is read from a clock that ticks 100 times a second, and
 includes what idling costs."""
 
 

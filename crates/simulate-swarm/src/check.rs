@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::answer::{AnnounceAnswer, ScrapeCounts};
 use crate::ask::{Announce, Ask, Event, Scraped};
+use crate::persona;
 use crate::population::{Population, Role};
 
 /// One way in which answers are wrong.
@@ -182,7 +183,9 @@ fn check_peer(
     if peer.gone_since <= ask.moment {
         found.add(Violation::Departed);
     }
-    if announce.is_seed && peer.seed_since <= ask.moment && !claims.seeds_to_seeds {
+    // Who says that it has everything, but downloaded nothing, may be a client that has a magnet link only.
+    let surely_has_it = announce.is_seed && persona::downloaded(ask.number) > 0;
+    if surely_has_it && peer.seed_since <= ask.moment && !claims.seeds_to_seeds {
         found.add(Violation::SeedForSeed);
     }
     if number == Some(ask.number) {

@@ -85,6 +85,12 @@
 //! announced over loopback is handed out under the address by which the *asker* reached this machine. Addresses that the
 //! asker cannot dial (port 0, multicast, link-local, …) are counted, and never handed out.
 //!
+//! # Who is handed out to whom
+//!
+//! Leechers get leechers and seeders, seeders get leechers only, and when there are more than an asker wants, each is as likely
+//! as any other. A client that says that nothing is left, but was never seen to download anything, may have a magnet link only:
+//! aria2 says `left=0` until it has the metadata. It gets leechers first, and seeders for the places that are left.
+//!
 //! # What it does not do
 //!
 //! - No DHT, PEX or LSD: those work without a tracker. A torrent is made private in its metainfo, not here.

@@ -11,8 +11,9 @@ use common::{Embedder, TORRENT, client, peer_id};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{
-    Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant, Peer,
-    PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SwarmCounts, TorrentPolicy, Warning,
+    Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant, Memory,
+    Peer, PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SubnetPreference, SwarmCounts, TorrentPolicy,
+    Warning,
 };
 
 const A: &str = "10.77.0.2:6881";
@@ -585,19 +586,44 @@ fn seeds_get_leechers_and_leechers_get_both() {
     assert_eq!(handed_out(&mut embedder, &client(B)), set([A, C]));
 }
 
-/// aria2 with a magnet link says `left=0` until it has the metadata.
+/// aria2 says that nothing is left until it has the metadata, in every announce.
 #[test]
-fn who_has_a_magnet_link_only_gets_the_seed() {
-    let mut embedder = embedder();
-    embedder.announce(&seed(client(A)));
-    assert_eq!(handed_out(&mut embedder, &started(seed(client(B)))), set([A]));
-    assert_eq!(handed_out(&mut embedder, &seed(client(B))), set([A]), "in every announce");
-    assert_eq!(handed_out(&mut embedder, &client(B)), set([A]), "then it downloads");
-    assert_eq!(
-        handed_out(&mut embedder, &seed(client(B))),
-        set([]),
-        "and seeds, though it counts nothing as downloaded"
-    );
+fn a_client_that_has_only_a_magnet_link_gets_seeders() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+        embedder.announce(&started(seed(client(A))));
+        let magnet = AnnounceRequest { numwant: Some(50), ..seed(client(B)) };
+        assert_eq!(handed_out(&mut embedder, &started(magnet.clone())), set([A]), "{memory:?}");
+        assert_eq!(handed_out(&mut embedder, &magnet), set([A]), "{memory:?}: again");
+
+        // It has the metadata now, downloads, and completes: a seeder like any other, also after a restart.
+        assert_eq!(handed_out(&mut embedder, &started(client(B))), set([A]), "{memory:?}");
+        assert_eq!(counts(&embedder), (1, 1, 0), "{memory:?}: it is no seeder any more");
+        assert_eq!(handed_out(&mut embedder, &completed(client(B))), set([]), "{memory:?}");
+        assert_eq!(counts(&embedder), (2, 0, 1), "{memory:?}: its download counts");
+        assert_eq!(handed_out(&mut embedder, &started(magnet)), set([]), "{memory:?}: it was seen downloading");
+    }
+}
+
+#[test]
+fn a_client_that_may_have_only_a_magnet_link_gets_leechers_first() {
+    for prefer_subnet in [None, Some(SubnetPreference::default())] {
+        let mut embedder = Embedder::new(Config { prefer_subnet, ..Config::default() });
+        for host in 10..30 {
+            // The seeders are in the asker's subnet, and the leechers are not.
+            embedder.announce(&seed(client(&format!("10.77.0.{host}:6881"))));
+            if host < 15 {
+                embedder.announce(&client(&format!("10.78.0.{host}:6881")));
+                embedder.announce(&event(AnnounceEvent::Paused, client(&format!("[fd77::{host}]:6881"))));
+            }
+        }
+        for (numwant, leechers) in [(0, 0), (3, 3), (5, 5), (9, 5), (30, 5), (50, 5)] {
+            let asker = AnnounceRequest { numwant: Some(numwant), ..seed(client(A)) };
+            let addresses = handed_out(&mut embedder, &asker);
+            let of_leechers = addresses.iter().filter(|address| address.starts_with("10.78.")).count();
+            assert_eq!((addresses.len(), of_leechers), (numwant as usize, leechers).min((30, 5)));
+        }
+    }
 }
 
 #[test]

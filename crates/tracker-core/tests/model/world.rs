@@ -278,7 +278,7 @@ impl World {
                 claimed_ip: client.claimed_ip,
                 port: client.port,
                 uploaded: choices.below(1000) as u64,
-                downloaded: choices.below(1000) as u64,
+                downloaded: if choices.one_in(2) { 0 } else { choices.below(1000) as u64 },
                 left: client.left,
                 event,
                 numwant: client.numwant,
