@@ -1,4 +1,4 @@
-//! Who may use the tracker, as it is written in flags and files.
+//! Who may use the tracker, as it is written in settings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,21 @@ use tracker_host::Addresses;
 
 use crate::network::Network;
 
-/// One value of `--allow`.
+/// Clients that may use the tracker. Several values add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Allow {
-    /// What a LAN has: see [`Access::Lan`].
+pub enum Allow {
+    /// Clients on the LAN: see [`Access::Lan`].
     Lan,
-    /// Everybody.
+    /// All clients.
     All,
-    /// One network.
+    /// Clients in this network.
     Network(Network),
 }
 
 impl Allow {
-    /// What several values mean together: who matches one of them may. The machine itself always may.
-    pub(crate) fn access(values: &[Self], machine: &Addresses) -> Access {
+    /// The access policy of a tracker on `machine`: clients that match one of the values are served, and so is the machine
+    /// itself.
+    pub fn access(values: &[Self], machine: &Addresses) -> Access {
         let networks = values.iter().filter_map(|value| match value {
             Self::Network(Network(network)) => Some(*network),
             Self::Lan | Self::All => None,
@@ -32,7 +33,7 @@ impl Allow {
         } else if values.contains(&Self::Lan) {
             Access::Lan { own: machine.networks.iter().copied().chain(networks).collect() }
         } else {
-            // Its clients that use the announce URL come from the address in it.
+            // Clients on this machine that use the announce URL come from the address in it.
             Access::Networks(networks.chain(machine.lan.iter().copied().map(IpNet::from)).collect())
         }
     }
@@ -48,10 +49,10 @@ impl fmt::Display for Allow {
     }
 }
 
-/// The text is none of what `--allow` takes.
+/// A text that is not an [`Allow`].
 #[derive(Debug, thiserror::Error)]
 #[error("write `lan`, `all`, or a network such as 192.168.0.0/16 or fd00::/8")]
-pub(crate) struct ParseAllowError;
+pub struct ParseAllowError;
 
 impl FromStr for Allow {
     type Err = ParseAllowError;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use tracker_host::{BindError, PortHolder};
 
-use crate::protocol::Protocol;
 use crate::servers::ListenError;
+use tracker::Protocol;
 
 /// Ports below this one are for privileged programs, on most systems.
 const FIRST_FREE_PORT: u16 = 1024;

@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use dashboard::{Failures, OpenError, Opened, Opener};
 
 use crate::bind_advice::bind_advice;
-use crate::protocol::Listening;
 use crate::servers::Servers;
-use crate::welcome::AnnounceUrls;
+use tracker::AnnounceUrls;
+use tracker::Listening;
 
 /// Takes the ports for clients, for all protocols.
 #[derive(Debug)]

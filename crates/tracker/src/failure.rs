@@ -1,14 +1,14 @@
-//! Why the program ends with an error.
+//! The errors that end the program.
 
 use std::process::ExitCode;
 
-/// What went wrong, and when: scripts and service managers tell the two apart by the exit code.
+/// An error that ends the program. Scripts and service managers distinguish the two kinds by the exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The tracker could not start. Trying again without a change does not help.
+    /// The tracker could not start. Trying again does not help unless something is changed.
     #[error("{0:#}")]
     Start(#[from] anyhow::Error),
-    /// It did serve.
+    /// The tracker failed after it had started.
     #[error("{0:#}")]
     Running(anyhow::Error),
 }

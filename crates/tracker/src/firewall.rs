@@ -1,24 +1,24 @@
-//! How to open the tracker's port.
+//! How to open the tracker's ports in firewalls.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use crate::protocol::Protocol;
 use crate::settings::Settings;
+use tracker::Protocol;
 
 /// Instructions for these ports of these protocols.
 #[derive(Debug)]
 pub(crate) struct Firewall {
     ports: BTreeSet<u16>,
     protocols: &'static [Protocol],
-    /// Where browsers find the dashboard, over TCP.
+    /// The ports of the dashboard, over TCP.
     dashboard: BTreeSet<u16>,
 }
 
 impl Firewall {
-    /// For what is listened on. Port 0, which is any free one, cannot be opened beforehand.
+    /// The instructions for these settings. Port 0 stands for any free port, which cannot be opened beforehand.
     pub(crate) fn new(settings: &Settings) -> Self {
         let ports = settings.listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect();
         let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0);
@@ -47,7 +47,7 @@ fn list(ports: &BTreeSet<u16>) -> String {
 impl Display for Firewall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(port) = self.ports.first() else {
-            return writeln!(f, "The tracker would take any free port. Give it a fixed one with --listen first.");
+            return writeln!(f, "The tracker would use any free port. Choose a fixed one with --listen first.");
         };
         let program = env::current_exe().ok();
         let program = program.as_deref().unwrap_or_else(|| Path::new("/path/to/tracker")).display();
@@ -56,10 +56,7 @@ impl Display for Firewall {
         if !self.dashboard.is_empty() {
             writeln!(f, "Browsers reach the dashboard on TCP port {}.", list(&self.dashboard))?;
         }
-        writeln!(
-            f,
-            "To open what you want to be reached, on the machine that runs the tracker, use what belongs to your firewall.\n"
-        )?;
+        writeln!(f, "To open these ports, run the commands for your firewall on the machine that runs the tracker.\n")?;
 
         writeln!(f, "ufw (Ubuntu, Debian, Mint):")?;
         self.each(f, |port, transport| format!("sudo ufw allow {port}/{transport}"))?;
@@ -68,7 +65,7 @@ impl Display for Firewall {
         writeln!(f, "    sudo firewall-cmd --reload")?;
         writeln!(
             f,
-            "\nnftables (with the usual table `inet filter`, until the next start; for good: /etc/nftables.conf):"
+            "\nnftables (for the usual table `inet filter`, until the next reboot; permanently: /etc/nftables.conf):"
         )?;
         self.each(f, |port, transport| {
             format!("sudo nft insert rule inet filter input {transport} dport {port} accept")
@@ -81,12 +78,15 @@ impl Display for Firewall {
                  -Action Allow -Profile Private,Domain -Protocol {transport} -LocalPort {port}"
             )
         })?;
-        writeln!(f, "\nmacOS (the firewall there goes by programs, not by ports):")?;
+        writeln!(f, "\nmacOS (its firewall allows programs, not ports):")?;
         writeln!(f, "    sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add \"{program}\"")?;
         writeln!(f, "    sudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp \"{program}\"")?;
-        writeln!(f, "\nThen this, on another machine and with the tracker's address, answers ok:")?;
+        writeln!(f, "\nTo test it, run this on another machine, with the tracker's address; it prints ok:")?;
         writeln!(f, "    curl http://ADDRESS:{port}/health")?;
-        writeln!(f, "\nEach client needs its own port open, too, or it can only fetch from those that have.")
+        writeln!(
+            f,
+            "\nEvery client needs its own port open as well; otherwise it can only connect to clients whose port is open."
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! A name of this machine, as it is written in flags and files.
+//! A name of this machine, as it is written in settings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ impl fmt::Display for HostName {
     }
 }
 
-/// The text is not a name.
+/// A text that is not a host name.
 #[derive(Debug, thiserror::Error)]
 #[error("write a name such as lab-pc or tracker.example.org, without http:// and without a port")]
 pub(crate) struct ParseHostNameError;
@@ -22,7 +22,7 @@ impl FromStr for HostName {
     type Err = ParseHostNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Browsers send names of other alphabets in this one (punycode).
+        // Browsers send names in other alphabets as ASCII (punycode).
         let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if text.is_empty() || !text.bytes().all(is_of_name) {
             return Err(ParseHostNameError);

@@ -1,16 +1,16 @@
-//! Where to listen, as it is written in flags and files.
+//! An address to listen on, as it is written in settings.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// Where the tracker listens by default, on all addresses of both families: the port the field expects a tracker on.
+/// The default port for clients: the usual one of BitTorrent trackers.
 pub(crate) const TRACKER_PORT: u16 = 6969;
 
-/// The port beside it, where the dashboard is.
+/// The default port of the dashboard.
 pub(crate) const DASHBOARD_PORT: u16 = 6970;
 
-/// One value of `--listen` or, with another usual port, of `--dashboard-listen`: an address of the machine and a port.
+/// One value of `--listen` or, with another default port, of `--dashboard-listen`: an address of the machine and a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListenAddress<const PORT: u16 = TRACKER_PORT>(pub(crate) SocketAddr);
 
@@ -20,7 +20,7 @@ impl<const PORT: u16> fmt::Display for ListenAddress<PORT> {
     }
 }
 
-/// The text is not an address and a port.
+/// A text that is not an address and a port.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ParseListenAddressError {
     #[error(

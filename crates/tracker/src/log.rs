@@ -1,4 +1,4 @@
-//! Where log lines go and what they look like.
+//! The log: where it goes, and its format.
 
 use std::env;
 use std::io::{IsTerminal, stderr};
@@ -17,21 +17,22 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{LogFormat, LogLevel};
 
-/// The target of the lines with the announce URLs. They are written at every level: in JSON there is no other place for
-/// what everybody who starts a tracker needs to know.
+/// The target of the lines with the announce URLs. They are written at every level: with `--log-format json` the log is the
+/// only place where the operator sees them.
 pub(crate) const ANNOUNCE_URL: &str = "tracker::announce_url";
 
-/// The target of the lines with the dashboard's URLs, likewise. Their token is not for those who look at the dashboard's log.
+/// The target of the lines with the dashboard's URLs, likewise. They are left out of the log on the dashboard, since viewers
+/// must not see the token.
 pub(crate) const DASHBOARD_URL: &str = "tracker::dashboard_url";
 
-/// Lines that may wait to be written. Those that come when there are so many are dropped and counted: whoever does not read
-/// the log must not hold up those who are served, nor the end of the program.
+/// The maximum number of lines that wait to be written. Further lines are dropped and counted: a reader that does not read the
+/// log must block neither the servers nor the end of the program.
 const MAX_WAITING_LINES: usize = 1 << 16;
 
-/// How long the end of the program waits for the last lines to be written.
+/// How long the program waits at its end for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// The log. Lines that wait when it is dropped are still written, unless nobody reads them.
+/// The log. When it is dropped, the lines that wait are still written, unless nobody reads them.
 #[derive(Debug)]
 pub(crate) struct Log {
     writer: Option<WorkerGuard>,
@@ -39,7 +40,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Counts the lines that were dropped until now.
+    /// The count of the lines that were dropped so far.
     pub(crate) fn dropped(&self) -> ErrorCounter {
         self.dropped.clone()
     }
@@ -49,8 +50,8 @@ impl Drop for Log {
     fn drop(&mut self) {
         let writer = self.writer.take();
         let (done, written) = mpsc::channel::<()>();
-        // Not on this thread: where the lines are too many to wait for, the writer says so on standard output, which may
-        // have the same reader that does not read.
+        // Not on this thread: if too many lines wait, the writer prints a message to standard output, which may have the same
+        // reader that does not read.
         let finish = move || {
             drop(writer);
             drop(done);
@@ -61,10 +62,10 @@ impl Drop for Log {
     }
 }
 
-/// From now on log lines are written to standard error, by a thread of its own, and those that are no less important than
-/// information into the journal, if there is one.
+/// Starts the log: lines are written to standard error, by a thread of its own. Lines at level info and above also go to the
+/// journal, if there is one.
 ///
-/// Colours are for terminals only, and not where [`NO_COLOR`](https://no-color.org) is set.
+/// Colours are used on terminals only, and not if [`NO_COLOR`](https://no-color.org) is set.
 pub(crate) fn start(format: LogFormat, level: LogLevel, journal: Option<&Journal>) -> Log {
     let levels = Targets::new()
         .with_default(level)

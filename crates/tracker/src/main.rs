@@ -1,9 +1,8 @@
 //! A BitTorrent tracker for networks somebody is responsible for: a classroom, an office, a LAN party.
 //!
-//! The program puts together `tracker-core`, which knows what a tracker does, and its adapters, which talk to clients.
-//! What is here: settings, the doors for clients and for people, lists of torrents, logging, signals.
+//! The program runs what the library of this crate puts together. What is here: settings, signals, logging, and what the
+//! operator sees on the terminal.
 
-mod allow;
 mod bind_advice;
 mod cli;
 mod client_door;
@@ -13,9 +12,7 @@ mod host_name;
 mod listen_address;
 mod lists;
 mod log;
-mod network;
 mod open_files;
-mod protocol;
 mod run;
 mod servers;
 mod settings;

@@ -1,4 +1,4 @@
-//! A network, as it is written in flags and files.
+//! A network, as it is written in settings.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// A network in CIDR notation; an address alone is a network of one machine. Bits behind the prefix are cleared.
+/// A network in CIDR notation. An address alone is a network of one machine, and the bits after the prefix are cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network(pub(crate) IpNet);
+pub struct Network(pub IpNet);
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,10 +16,10 @@ impl fmt::Display for Network {
     }
 }
 
-/// The text is not a network.
+/// A text that is not a network.
 #[derive(Debug, thiserror::Error)]
 #[error("write a network such as 10.1.0.0/16 or fd00::/8, or a single address")]
-pub(crate) struct ParseNetworkError;
+pub struct ParseNetworkError;
 
 impl FromStr for Network {
     type Err = ParseNetworkError;

@@ -1,6 +1,6 @@
-//! How many files, which is connections, may be open.
+//! The limit on open files, and with it on connections.
 
-/// Raises the limit to what the system allows this process. The usual 1024 stems from programs that cannot do with more.
+/// Raises the limit to the maximum for this process. The usual limit of 1024 is there for programs that use `select`.
 #[cfg(unix)]
 pub(crate) fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -8,10 +8,10 @@ pub(crate) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let highest = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, highest) {
-        tracing::debug!(%error, ?limit, "the limit on open files stays as it is");
+        tracing::debug!(%error, ?limit, "cannot raise the limit on open files");
     }
 }
 
-/// There is no such limit.
+/// Does nothing: there is no such limit.
 #[cfg(not(unix))]
 pub(crate) fn raise_limit() {}

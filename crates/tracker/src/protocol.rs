@@ -1,41 +1,43 @@
-//! What the tracker speaks.
+//! The protocols by which clients reach the tracker.
 
 use std::net::SocketAddr;
 
-/// A protocol by which clients reach the tracker. All of them have the same addresses and port numbers.
+/// A protocol by which clients reach the tracker. All protocols are served at the same addresses and port numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Protocol {
+    /// HTTP, which every client supports.
     Http,
+    /// UDP (BEP 15).
     Udp,
 }
 
-/// What is spoken, HTTP first, and at which addresses.
-pub(crate) type Listening = Vec<(Protocol, Vec<SocketAddr>)>;
+/// The addresses that are listened on, for each protocol that is served, HTTP first.
+pub type Listening = Vec<(Protocol, Vec<SocketAddr>)>;
 
 impl Protocol {
-    /// All that are served, with UDP or without.
-    pub(crate) const fn served(udp: bool) -> &'static [Self] {
+    /// All protocols that are served, with UDP or without.
+    pub const fn served(udp: bool) -> &'static [Self] {
         if udp { &[Self::Http, Self::Udp] } else { &[Self::Http] }
     }
 
-    /// For people.
-    pub(crate) const fn name(self) -> &'static str {
+    /// The name for people.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "HTTP",
             Self::Udp => "UDP",
         }
     }
 
-    /// How its announce URLs begin.
-    pub(crate) const fn scheme(self) -> &'static str {
+    /// The scheme of its announce URLs.
+    pub const fn scheme(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Udp => "udp",
         }
     }
 
-    /// What carries it, as systems and firewalls call it.
-    pub(crate) const fn transport(self) -> &'static str {
+    /// The transport protocol that carries it, as systems and firewalls call it.
+    pub const fn transport(self) -> &'static str {
         match self {
             Self::Http => "tcp",
             Self::Udp => "udp",

@@ -21,7 +21,6 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, expire_swarms, host_names};
 
-use crate::allow::Allow;
 use crate::bind_advice::dashboard_advice;
 use crate::cli::Cli;
 use crate::client_door::ClientDoor;
@@ -30,10 +29,12 @@ use crate::firewall::Firewall;
 use crate::lists::Lists;
 use crate::log::{self, Log};
 use crate::open_files;
-use crate::protocol::Protocol;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::StopSignals;
-use crate::welcome::{AnnounceUrls, DashboardUrls, Welcome};
+use crate::welcome::Welcome;
+use tracker::Allow;
+use tracker::Protocol;
+use tracker::{AnnounceUrls, DashboardUrls};
 
 /// Shards per thread, so that threads seldom meet at one, and that what grows with a shard's torrents is small.
 const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracker_host::BindError;
 
-use crate::protocol::{Listening, Protocol};
+use tracker::{Listening, Protocol};
 
 /// How often a free port is drawn anew because another program has it for the other protocol.
 const DRAWS: usize = 16;

@@ -19,10 +19,10 @@ use tracker_core::{Config, Memory, SubnetPreference};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
-use crate::allow::Allow;
 use crate::host_name::HostName;
 use crate::listen_address::{DASHBOARD_PORT, ListenAddress};
-use crate::network::Network;
+use tracker::Allow;
+use tracker::Network;
 
 /// The settings. Each field is a flag, an environment variable (`TRACKER_` and the name) and a key of the settings file; its
 /// doc comment is the help text, to which the default is added.

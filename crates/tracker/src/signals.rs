@@ -1,4 +1,4 @@
-//! Being told to stop.
+//! The signals that stop the program.
 
 use std::io;
 #[cfg(unix)]
@@ -8,11 +8,10 @@ use std::mem;
 
 use tokio::signal;
 
-/// Ctrl-C on every system, and SIGTERM where there is such a thing. From [`new`](Self::new) on they do not end the program
-/// by themselves.
+/// Ctrl-C on every system, and SIGTERM on Unix. From [`new`](Self::new) on they no longer end the program by themselves.
 ///
-/// SIGHUP is one of them where the log goes to a terminal: its window was closed. Elsewhere whoever sends it wants files to
-/// be read again.
+/// SIGHUP stops the program, too, if the log goes to a terminal: it means that the terminal was closed. Otherwise it is the
+/// usual request to read the configuration again.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     #[cfg(unix)]
@@ -41,7 +40,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal that stops the program.
     pub(crate) async fn next(&mut self) {
         loop {
             tokio::select! {
@@ -49,12 +48,12 @@ impl StopSignals {
                 _ = self.terminate.recv() => return,
                 _ = self.hang_up.recv() => {}
             }
-            // Once: the system and the shell both send it when a window is closed.
+            // Once: the system and the shell both send it when a terminal is closed.
             if mem::take(&mut self.hang_up_stops) {
                 return;
             }
             tracing::info!(
-                "SIGHUP: lists of torrents are read again by themselves when they change, other settings at the start"
+                "SIGHUP: lists of torrents are re-read on change anyway; restart the tracker to change other settings"
             );
         }
     }
@@ -67,7 +66,7 @@ impl StopSignals {
         Ok(Self { ctrl_c: signal::windows::ctrl_c()? })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal that stops the program.
     pub(crate) async fn next(&mut self) {
         self.ctrl_c.recv().await;
     }

@@ -1,0 +1,223 @@
+//! The URLs of the tracker and of its dashboard.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::protocol::Protocol;
+
+/// The announce URLs of a tracker, for each protocol that it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnnounceUrls(Vec<ProtocolUrls>);
+
+/// The addresses in the announce URLs of one protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ProtocolUrls {
+    protocol: Protocol,
+    /// For torrents, the best first.
+    lan: Vec<SocketAddr>,
+    /// For clients on this machine, if there are no others.
+    loopback: Option<SocketAddr>,
+}
+
+impl AnnounceUrls {
+    /// The URLs of a tracker that serves each protocol at its addresses, on a machine with these LAN addresses.
+    pub fn new(listening: &[(Protocol, Vec<SocketAddr>)], lan: &[IpAddr]) -> Self {
+        Self(listening.iter().map(|(protocol, addresses)| ProtocolUrls::new(*protocol, addresses, lan)).collect())
+    }
+
+    /// All URLs, those of HTTP first, since every client supports it. Of each protocol the best is the first.
+    pub fn all(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(ProtocolUrls::urls)
+    }
+
+    /// The URLs of one protocol, the best first.
+    pub fn of(&self, protocol: Protocol) -> impl Iterator<Item = String> {
+        self.0.iter().filter(move |urls| urls.protocol == protocol).flat_map(ProtocolUrls::urls)
+    }
+
+    /// The number of addresses by which other machines reach the tracker. If it is 0, the URLs are for clients on this machine.
+    pub fn lan_addresses(&self) -> usize {
+        self.0.iter().map(|urls| urls.lan.len()).max().unwrap_or_default()
+    }
+}
+
+impl ProtocolUrls {
+    fn new(protocol: Protocol, listening: &[SocketAddr], lan: &[IpAddr]) -> Self {
+        let lan = on_lan(listening, lan);
+        Self { protocol, loopback: on_loopback(listening).filter(|_| lan.is_empty()), lan }
+    }
+
+    fn urls(&self) -> impl Iterator<Item = String> {
+        let addresses = self.lan.iter().chain(&self.loopback);
+        addresses.map(|address| format!("{}://{address}/announce", self.protocol.scheme()))
+    }
+}
+
+/// The URLs of a dashboard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DashboardUrls {
+    operator: Vec<String>,
+    viewers: Option<String>,
+}
+
+impl DashboardUrls {
+    /// The URLs of a dashboard at all of `listening`, on a machine with these LAN addresses. `url` makes one with the token.
+    pub fn new(listening: &[SocketAddr], lan: &[IpAddr], url: impl Fn(SocketAddr) -> String) -> Self {
+        let on_lan = on_lan(listening, lan).first().copied();
+        Self {
+            operator: on_lan.into_iter().chain(on_loopback(listening)).map(url).collect(),
+            viewers: on_lan.map(|address| format!("http://{address}/")),
+        }
+    }
+
+    /// The URLs with the token, for the operator: by the best LAN address, if there is one, and by loopback.
+    pub fn operator(&self) -> &[String] {
+        &self.operator
+    }
+
+    /// The URL without the token, for everybody else on the LAN.
+    pub fn viewers(&self) -> Option<&str> {
+        self.viewers.as_deref()
+    }
+}
+
+/// The addresses by which other machines reach a server that listens on these, the best first.
+fn on_lan(listening: &[SocketAddr], lan: &[IpAddr]) -> Vec<SocketAddr> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for listening in listening.iter().filter(|listening| !listening.ip().is_loopback()) {
+        if listening.ip().is_unspecified() {
+            let of_family = lan.iter().filter(|address| address.is_ipv4() == listening.is_ipv4());
+            addresses.extend(of_family.map(|&address| SocketAddr::new(address, listening.port())));
+        } else {
+            addresses.push(*listening);
+        }
+    }
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut distinct = Vec::new();
+    for address in addresses {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    distinct
+}
+
+/// The address by which this machine itself reaches such a server.
+fn on_loopback(listening: &[SocketAddr]) -> Option<SocketAddr> {
+    listening.iter().find_map(|&listening| match listening.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => Some(SocketAddr::from(([127, 0, 0, 1], listening.port()))),
+        IpAddr::V6(v6) if v6.is_unspecified() => Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], listening.port()))),
+        ip => ip.is_loopback().then_some(listening),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::str::FromStr;
+
+    use super::*;
+
+    fn urls(listening: &[&str], lan: &[&str]) -> AnnounceUrls {
+        AnnounceUrls::new(&[(Protocol::Http, parse(listening))], &parse(lan))
+    }
+
+    fn parse<T: FromStr<Err: Debug>>(addresses: &[&str]) -> Vec<T> {
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn urls_follow_what_is_listened_on() {
+        let lan = ["192.168.1.5", "10.77.0.1", "fd77::1"];
+        for (listening, expected) in [
+            (
+                &["0.0.0.0:6969", "[::]:6969"][..],
+                &[
+                    "http://192.168.1.5:6969/announce",
+                    "http://10.77.0.1:6969/announce",
+                    "http://[fd77::1]:6969/announce",
+                ][..],
+            ),
+            (&["[::]:6969", "10.77.0.1:80"], &["http://10.77.0.1:80/announce", "http://[fd77::1]:6969/announce"]),
+            (&["10.77.0.1:80", "127.0.0.1:80"], &["http://10.77.0.1:80/announce"]),
+            (
+                &["10.77.0.1:6969", "0.0.0.0:6969"],
+                &["http://10.77.0.1:6969/announce", "http://192.168.1.5:6969/announce"],
+            ),
+        ] {
+            let urls = urls(listening, &lan);
+            assert_eq!(urls.all().collect::<Vec<_>>(), expected, "{listening:?}");
+            assert_eq!(urls.0[0].loopback, None);
+        }
+    }
+
+    #[test]
+    fn without_the_lan_there_is_loopback() {
+        for (listening, expected) in [
+            (&["0.0.0.0:6969", "[::]:6969"][..], "http://127.0.0.1:6969/announce"),
+            (&["[::]:6969"], "http://[::1]:6969/announce"),
+            (&["127.0.0.1:4000"], "http://127.0.0.1:4000/announce"),
+        ] {
+            let urls = urls(listening, &[]);
+            assert_eq!(urls.lan_addresses(), 0);
+            assert_eq!(urls.all().collect::<Vec<_>>(), [expected]);
+        }
+        let loopback = urls(&["127.0.0.1:4000"], &["192.168.1.5"]);
+        assert_eq!(loopback.all().collect::<Vec<_>>(), ["http://127.0.0.1:4000/announce"]);
+    }
+
+    #[test]
+    fn udp_has_the_same_urls_with_its_own_scheme() {
+        let listening: Vec<SocketAddr> = parse(&["0.0.0.0:6969", "[::]:6969"]);
+        let both = [(Protocol::Http, listening.clone()), (Protocol::Udp, listening)];
+        let lan: Vec<IpAddr> = parse(&["192.168.1.5", "fd77::1"]);
+        let urls = AnnounceUrls::new(&both, &lan);
+        assert_eq!(
+            urls.all().collect::<Vec<_>>(),
+            [
+                "http://192.168.1.5:6969/announce",
+                "http://[fd77::1]:6969/announce",
+                "udp://192.168.1.5:6969/announce",
+                "udp://[fd77::1]:6969/announce",
+            ]
+        );
+        assert_eq!(urls.of(Protocol::Udp).collect::<Vec<_>>(), urls.all().skip(2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_protocol_has_the_urls_of_its_own_addresses() {
+        let listening: Vec<SocketAddr> = parse(&["0.0.0.0:6969", "[::]:6969"]);
+        let lan: Vec<IpAddr> = parse(&["192.168.1.5", "fd77::1"]);
+        let udp = listening[..1].to_vec();
+        let urls = AnnounceUrls::new(&[(Protocol::Http, listening), (Protocol::Udp, udp)], &lan);
+        assert_eq!(
+            urls.all().collect::<Vec<_>>(),
+            ["http://192.168.1.5:6969/announce", "http://[fd77::1]:6969/announce", "udp://192.168.1.5:6969/announce",]
+        );
+    }
+
+    #[test]
+    fn the_dashboard_has_a_url_for_viewers_and_two_for_the_operator() {
+        let dashboard = |listening: &[&str], lan: &[&str]| {
+            let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
+            let lan: Vec<_> = lan.iter().map(|address| address.parse().unwrap()).collect();
+            DashboardUrls::new(&listening, &lan, |address| format!("http://{address}/?token=secret"))
+        };
+        for (listening, lan, operator, viewers) in [
+            (
+                &["0.0.0.0:6970", "[::]:6970"][..],
+                &["192.168.1.5", "10.77.0.1", "fd77::1"][..],
+                &["http://192.168.1.5:6970/?token=secret", "http://127.0.0.1:6970/?token=secret"][..],
+                Some("http://192.168.1.5:6970/"),
+            ),
+            (&["0.0.0.0:6970"], &[], &["http://127.0.0.1:6970/?token=secret"], None),
+            (&["127.0.0.1:80"], &["192.168.1.5"], &["http://127.0.0.1:80/?token=secret"], None),
+            (&["[fd77::1]:80"], &["fd77::1"], &["http://[fd77::1]:80/?token=secret"], Some("http://[fd77::1]:80/")),
+        ] {
+            let urls = dashboard(listening, lan);
+            assert_eq!(
+                (urls.operator(), urls.viewers()),
+                (&*operator.iter().map(ToString::to_string).collect::<Vec<_>>(), viewers)
+            );
+        }
+    }
+}
