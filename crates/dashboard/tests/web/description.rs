@@ -1,5 +1,8 @@
 //! The description of the API, held against what is served.
 
+use std::path::Path;
+use std::{env, fs};
+
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -81,6 +84,25 @@ async fn what_is_described_is_what_there_is() {
         .map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect()))
         .collect();
     assert_eq!(described, expected);
+}
+
+/// A change of the API shows in this file. Where it is wanted, run the test with `UPDATE_GOLDEN=1`, and commit what it writes.
+#[tokio::test]
+async fn the_description_is_the_one_that_was_agreed_on() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi.json");
+    let Description(description) = Description::of(&Fixture::new()).await;
+    let served = serde_json::to_string_pretty(&description).unwrap() + "\n";
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &served).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap();
+    let difference = golden.lines().zip(served.lines()).enumerate().find(|(_, (golden, served))| golden != served);
+    assert!(
+        golden == served,
+        "the API's description differs from {} first in line {:?}; if that is wanted, run this test with UPDATE_GOLDEN=1",
+        path.display(),
+        difference.map(|(index, lines)| (index + 1, lines)),
+    );
 }
 
 #[tokio::test]
