@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tracker_core::{Access, Config, Shards};
-use tracker_host::{Addresses, BindError, Clock, PortHolder, all_addresses, expire_swarms, host_names};
+use tracker_host::{Addresses, BindError, Clock, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
         only_known: false,
     });
     let people = dashboard::Server::bind(&all_addresses(PEOPLE), dashboard.clone());
-    let people = people.map_err(|error| cannot_bind(&error, PortHolder::of_tcp(error.address)))?;
+    let people = people.map_err(cannot_bind)?;
     door.open().await?;
 
     // The URL has a token, by which the operator is known.
@@ -118,9 +118,9 @@ struct ClientPorts {
 impl Opener for ClientPorts {
     fn open(&self) -> Result<Opened, OpenError> {
         let http = tracker_http::Server::bind(&all_addresses(CLIENTS), self.http.clone());
-        let http = http.map_err(|error| cannot_bind(&error, PortHolder::of_tcp(error.address)))?;
+        let http = http.map_err(cannot_bind)?;
         let udp = tracker_udp::Server::bind(&all_addresses(CLIENTS), self.udp.clone());
-        let udp = udp.map_err(|error| cannot_bind(&error, PortHolder::of_udp(error.address)))?;
+        let udp = udp.map_err(cannot_bind)?;
         Ok(Opened {
             addresses: http.local_addrs().to_vec(),
             announce_urls: self.announce_urls.clone(),
@@ -136,9 +136,6 @@ impl Opener for ClientPorts {
     }
 }
 
-fn cannot_bind(error: &BindError, holder: Option<PortHolder>) -> OpenError {
-    OpenError(match holder {
-        Some(holder) => format!("{error}: {holder} has the port"),
-        None => format!("{error}: {}", error.source),
-    })
+fn cannot_bind(error: BindError) -> OpenError {
+    OpenError(format!("{error}: {}", error.advice()))
 }

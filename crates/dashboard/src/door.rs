@@ -319,7 +319,8 @@ mod tests {
             async move {
                 told.notified().await;
                 let source = io::Error::other("the cable is gone");
-                Err(tracker_host::BindError { address: ([127, 0, 0, 1], 6969).into(), source }.into())
+                let transport = tracker_host::Transport::Tcp { backlog: 16 };
+                Err(tracker_host::BindError { address: ([127, 0, 0, 1], 6969).into(), transport, source }.into())
             }
         }));
         for _ in 0..2 {

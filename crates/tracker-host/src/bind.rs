@@ -7,29 +7,17 @@ use std::num::NonZeroUsize;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// An address that cannot be listened on.
-///
-/// The kind of `source` tells why: [`ErrorKind::AddrInUse`] when another program (or another server of this one) has the
-/// port, [`ErrorKind::PermissionDenied`] for a privileged port, [`ErrorKind::AddrNotAvailable`] when the machine does not
-/// have the address.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
-pub struct BindError {
-    /// The address.
-    pub address: SocketAddr,
-    /// What the system says.
-    pub source: io::Error,
-}
+use crate::bind_error::BindError;
 
-/// What the sockets of a server speak.
+/// The transport protocol of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// Connections.
+    /// TCP.
     Tcp {
-        /// Most of them that wait to be accepted, per socket. The system may set a lower limit.
+        /// The maximum number of connections that wait to be accepted, per socket. The system may set a lower limit.
         backlog: i32,
     },
-    /// Datagrams.
+    /// UDP.
     Udp,
 }
 
@@ -62,9 +50,9 @@ pub fn bind(
             Ok(sockets) => lists.iter_mut().zip(sockets).for_each(|(list, socket)| list.push(socket)),
             Err(source) if is_missing_family(address, addresses, &source) => {
                 tracing::info!(%address, error = %source, "not listening: the machine does not have this address family");
-                missing = Some(BindError { address, source });
+                missing = Some(BindError { address, transport, source });
             }
-            Err(source) => return Err(BindError { address, source }),
+            Err(source) => return Err(BindError { address, transport, source }),
         }
     }
     match missing {

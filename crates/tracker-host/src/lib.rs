@@ -5,7 +5,7 @@
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
 //! - [`Addresses`] are those by which other machines reach this one, and [`host_names`] are what they may call it;
-//! - [`bind`] takes the ports of a server, the same way for every protocol, [`PortHolder`] tells which program has one that
+//! - [`bind`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
 //!   cannot be taken, and [`Seldom`] keeps a server's log short.
 //!
 //! ```no_run
@@ -32,18 +32,18 @@
 
 mod addresses;
 mod bind;
+mod bind_error;
 mod clock;
 mod expiry;
 mod gateways;
 mod host_names;
 mod interface;
-mod port_holder;
 mod seldom;
 
 pub use addresses::Addresses;
-pub use bind::{BindError, Transport, all_addresses, bind};
+pub use bind::{Transport, all_addresses, bind};
+pub use bind_error::BindError;
 pub use clock::Clock;
 pub use expiry::expire_swarms;
 pub use host_names::host_names;
-pub use port_holder::PortHolder;
 pub use seldom::Seldom;

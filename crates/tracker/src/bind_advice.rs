@@ -1,83 +1,61 @@
-//! What to do when the tracker cannot listen.
+//! The error message when the tracker cannot listen: which flag chooses another address or port.
 
 use std::env;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tracker_host::{BindError, PortHolder};
+use tracker_host::{BindError, Transport};
 
-use crate::servers::ListenError;
-use tracker::Protocol;
-
-/// Ports below this one are for privileged programs, on most systems.
-const FIRST_FREE_PORT: u16 = 1024;
-
-/// One line that says what is the matter with a port for clients, and what to do. `lan` are the machine's addresses.
-pub(crate) fn bind_advice(ListenError { protocol, error }: &ListenError, lan: &[IpAddr]) -> String {
-    match protocol {
-        Protocol::Http => advice(error, "", PortHolder::of_tcp, "--listen", "", lan),
-        Protocol::Udp => {
-            advice(error, " over UDP", PortHolder::of_udp, "--listen", ", or do without UDP with --udp=false", lan)
-        }
-    }
+/// One line that says why the tracker cannot listen for clients, and what to do. `lan` are the machine's addresses.
+pub(crate) fn bind_advice(error: &BindError, lan: &[IpAddr]) -> String {
+    let without = match error.transport {
+        Transport::Tcp { .. } => "",
+        Transport::Udp => ", or do without UDP with --udp=false",
+    };
+    advice(error, "", "--listen", without, lan)
 }
 
-/// The same of a port for the dashboard.
+/// The same for the dashboard.
 pub(crate) fn dashboard_advice(error: &BindError, lan: &[IpAddr]) -> String {
     let without = ", or do without the dashboard with --dashboard=false";
-    advice(error, " for the dashboard", PortHolder::of_tcp, "--dashboard-listen", without, lan)
+    advice(error, " for the dashboard", "--dashboard-listen", without, lan)
 }
 
-/// `what` the port is for, by which `flag` another one is chosen, and how to do `without`.
-fn advice(
-    BindError { address, source }: &BindError,
-    what: &str,
-    holder: impl Fn(SocketAddr) -> Option<PortHolder>,
-    flag: &str,
-    without: &str,
-    lan: &[IpAddr],
-) -> String {
-    let cannot = format!("cannot listen on {address}{what}");
-    match source.kind() {
-        ErrorKind::AddrInUse => {
-            let holder = holder(*address).map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
-            format!("{cannot}: {holder} has the port; stop it, or choose another port with {flag}{without}")
+/// `what` the port is for, by which `flag` another one is chosen, and how to do `without` it.
+fn advice(error: &BindError, what: &str, flag: &str, without: &str, lan: &[IpAddr]) -> String {
+    let advice = error.advice();
+    let advice = match error.source.kind() {
+        ErrorKind::AddrInUse => format!("{advice} with {flag}{without}"),
+        ErrorKind::PermissionDenied if error.is_privileged() && cfg!(target_os = "linux") => {
+            let program = env::current_exe().unwrap_or_else(|_| PathBuf::from("tracker"));
+            format!("{advice} with {flag}, or allow it: sudo setcap cap_net_bind_service=+ep {}", program.display())
         }
-        ErrorKind::PermissionDenied if address.port() < FIRST_FREE_PORT => {
-            let capability = env::current_exe().unwrap_or_else(|_| PathBuf::from("tracker"));
-            let allow = if cfg!(target_os = "linux") {
-                format!(", or allow it: sudo setcap cap_net_bind_service=+ep {}", capability.display())
-            } else {
-                String::new()
-            };
-            format!(
-                "{cannot}: ports below {FIRST_FREE_PORT} are for privileged programs; choose a higher one with {flag}{allow}"
-            )
-        }
-        ErrorKind::AddrNotAvailable => {
-            let all = if address.is_ipv4() { "0.0.0.0" } else { "[::]" };
+        ErrorKind::AddrNotAvailable if !lan.is_empty() => {
             let own: Vec<_> = lan.iter().map(ToString::to_string).collect();
-            let own = if own.is_empty() { String::new() } else { format!("one of {}, or ", own.join(", ")) };
-            format!("{cannot}: this machine does not have the address; use {own}{all} for all with {flag}")
+            format!("{advice}, with {flag}; it has {}", own.join(", "))
         }
-        _ => format!("{cannot}: {source}; choose another address or port with {flag}"),
-    }
+        _ => format!("{advice} with {flag}"),
+    };
+    format!("{error}{what}: {advice}")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
-    fn advice(protocol: Protocol, address: &str, kind: ErrorKind) -> String {
-        let error = BindError { address: address.parse().unwrap(), source: io::Error::from(kind) };
-        bind_advice(&ListenError { protocol, error }, &[[192, 168, 1, 5].into(), "fd77::5".parse().unwrap()])
+    const TCP: Transport = Transport::Tcp { backlog: 16 };
+
+    fn error(transport: Transport, address: &str, kind: ErrorKind) -> BindError {
+        BindError { address: address.parse().unwrap(), transport, source: kind.into() }
+    }
+
+    fn advice(transport: Transport, address: &str, kind: ErrorKind) -> String {
+        bind_advice(&error(transport, address, kind), &[[192, 168, 1, 5].into(), "fd77::5".parse().unwrap()])
     }
 
     #[test]
-    fn each_trouble_has_its_advice() {
+    fn each_error_has_its_advice() {
         for (address, kind, words) in [
             ("127.0.0.1:1", ErrorKind::AddrInUse, "another program has the port; stop it, or choose another port"),
             (
@@ -85,11 +63,15 @@ mod tests {
                 ErrorKind::PermissionDenied,
                 "ports below 1024 are for privileged programs; choose a higher",
             ),
-            ("203.0.113.9:6969", ErrorKind::AddrNotAvailable, "use one of 192.168.1.5, fd77::5, or 0.0.0.0 for all"),
+            (
+                "203.0.113.9:6969",
+                ErrorKind::AddrNotAvailable,
+                "or 0.0.0.0 for all, with --listen; it has 192.168.1.5, fd77::5",
+            ),
             ("[2001:db8::9]:6969", ErrorKind::AddrNotAvailable, "or [::] for all"),
             ("0.0.0.0:6969", ErrorKind::PermissionDenied, "choose another address or port"),
         ] {
-            let line = advice(Protocol::Http, address, kind);
+            let line = advice(TCP, address, kind);
             assert!(line.starts_with(&format!("cannot listen on {address}: ")), "{line}");
             assert!(line.contains(words) && line.contains("--listen") && !line.contains('\n'), "{line}");
             assert!(!line.contains("UDP"), "{line}");
@@ -98,7 +80,7 @@ mod tests {
 
     #[test]
     fn udp_is_named() {
-        let line = advice(Protocol::Udp, "127.0.0.1:1", ErrorKind::AddrInUse);
+        let line = advice(Transport::Udp, "127.0.0.1:1", ErrorKind::AddrInUse);
         assert!(line.starts_with("cannot listen on 127.0.0.1:1 over UDP: another program has the port"), "{line}");
         assert!(line.contains("--listen") && line.contains("--udp=false"), "{line}");
     }
@@ -106,8 +88,7 @@ mod tests {
     #[test]
     fn the_dashboard_has_flags_of_its_own() {
         for kind in [ErrorKind::AddrInUse, ErrorKind::PermissionDenied, ErrorKind::AddrNotAvailable] {
-            let error = BindError { address: "127.0.0.1:1".parse().unwrap(), source: io::Error::from(kind) };
-            let line = dashboard_advice(&error, &[]);
+            let line = dashboard_advice(&error(TCP, "127.0.0.1:1", kind), &[]);
             assert!(line.starts_with("cannot listen on 127.0.0.1:1 for the dashboard: "), "{line}");
             assert!(line.contains("--dashboard-listen") && !line.contains(" --listen"), "{line}");
             assert_eq!(line.contains("--dashboard=false"), kind == ErrorKind::AddrInUse, "{line}");

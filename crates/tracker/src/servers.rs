@@ -20,25 +20,17 @@ pub(crate) struct Servers {
     udp: Option<tracker_udp::Server>,
 }
 
-/// A protocol that cannot have its port.
-#[derive(Debug)]
-pub(crate) struct ListenError {
-    pub(crate) protocol: Protocol,
-    pub(crate) error: BindError,
-}
-
 impl Servers {
     /// Listens on all the addresses. For port 0, which is any free one, both protocols get the same.
     pub(crate) fn bind(
         addresses: &[SocketAddr],
         http: &tracker_http::Adapter,
         udp: Option<&tracker_udp::Adapter>,
-    ) -> Result<Self, ListenError> {
-        let bind_http = || tracker_http::Server::bind(addresses, http.clone()).map_err(of(Protocol::Http));
+    ) -> Result<Self, BindError> {
+        let bind_http = || tracker_http::Server::bind(addresses, http.clone());
         let Some(udp) = udp else { return Ok(Self { http: bind_http()?, udp: None }) };
-        let (http, udp) = on_same_ports(addresses, bind_http, |http| {
-            tracker_udp::Server::bind(http.local_addrs(), udp.clone()).map_err(of(Protocol::Udp))
-        })?;
+        let (http, udp) =
+            on_same_ports(addresses, bind_http, |http| tracker_udp::Server::bind(http.local_addrs(), udp.clone()))?;
         Ok(Self { http, udp: Some(udp) })
     }
 
@@ -76,24 +68,20 @@ impl Servers {
     }
 }
 
-fn of(protocol: Protocol) -> impl Fn(BindError) -> ListenError {
-    move |error| ListenError { protocol, error }
-}
-
 /// Has the second server listen where the first one does, which listens on `addresses`. A port that was drawn for the first
 /// and is not free for the second is drawn again.
 fn on_same_ports<A, B>(
     addresses: &[SocketAddr],
-    first: impl Fn() -> Result<A, ListenError>,
-    second: impl Fn(&A) -> Result<B, ListenError>,
-) -> Result<(A, B), ListenError> {
+    first: impl Fn() -> Result<A, BindError>,
+    second: impl Fn(&A) -> Result<B, BindError>,
+) -> Result<(A, B), BindError> {
     let mut draws = 1;
     loop {
         let one = first()?;
         match second(&one) {
             Ok(other) => return Ok((one, other)),
             Err(error) => {
-                let port = error.error.address.port();
+                let port = error.address.port();
                 let was_asked_for = addresses.iter().any(|address| address.port() == port);
                 if was_asked_for || draws == DRAWS {
                     return Err(error);
@@ -126,15 +114,16 @@ async fn run_together<S>(
 mod tests {
     use std::cell::RefCell;
     use std::future::{pending, ready};
-    use std::io::{self, ErrorKind};
+    use std::io::ErrorKind;
 
     use anyhow::bail;
+    use tracker_host::Transport;
 
     use super::*;
 
-    fn taken(port: u16) -> ListenError {
-        let error = BindError { address: ([127, 0, 0, 1], port).into(), source: io::Error::from(ErrorKind::AddrInUse) };
-        ListenError { protocol: Protocol::Udp, error }
+    fn taken(port: u16) -> BindError {
+        let source = ErrorKind::AddrInUse.into();
+        BindError { address: ([127, 0, 0, 1], port).into(), transport: Transport::Udp, source }
     }
 
     /// The port that both get when `asked` is asked for, these are drawn, and the second server can have only some.
@@ -147,7 +136,7 @@ mod tests {
                 assert_eq!(one, other);
                 Ok(one)
             }
-            Err(error) => Err(error.error.address.port()),
+            Err(error) => Err(error.address.port()),
         }
     }
 
