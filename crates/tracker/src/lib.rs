@@ -1,11 +1,43 @@
-//! A tracker with its page, put together from `tracker-core` and its adapters.
+//! A BitTorrent tracker with its page, put together: what the `tracker` program runs, for programs that embed it.
+//!
+//! [`LanTracker::builder`] joins the swarms of `tracker-core`, the servers of `tracker-http` and `tracker-udp`, the dashboard,
+//! the folder of known torrents, and the expiry of silent peers. Programs that need only some of them use these crates
+//! themselves.
+//!
+//! ```no_run
+//! use tracker::LanTracker;
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let tracker = LanTracker::builder().start().await?;
+//!     for url in tracker.announce_urls().all() {
+//!         println!("announce URL: {url}");
+//!     }
+//!     tracker.run(async { _ = tokio::signal::ctrl_c().await }).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What it does not do
+//!
+//! It reads no settings, listens for no signals and starts no log: the program does.
 
 mod allow;
+mod builder;
+mod client_service;
+mod error;
+mod lan_tracker;
+mod lists;
 mod network;
 mod protocol;
+mod servers;
 mod urls;
 
 pub use allow::{Allow, ParseAllowError};
+pub use builder::{Builder, DASHBOARD_PORT, TRACKER_PORT};
+pub use error::{RunError, StartError};
+pub use lan_tracker::LanTracker;
+pub use lists::ListError;
 pub use network::{Network, ParseNetworkError};
 pub use protocol::{Listening, Protocol};
 pub use urls::{AnnounceUrls, DashboardUrls};

@@ -4,11 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// The default port for clients: the usual one of BitTorrent trackers.
-pub(crate) const TRACKER_PORT: u16 = 6969;
-
-/// The default port of the dashboard.
-pub(crate) const DASHBOARD_PORT: u16 = 6970;
+use tracker::TRACKER_PORT;
 
 /// One value of `--listen` or, with another default port, of `--dashboard-listen`: an address of the machine and a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +50,8 @@ impl<const PORT: u16> FromStr for ListenAddress<PORT> {
 
 #[cfg(test)]
 mod tests {
+    use tracker::DASHBOARD_PORT;
+
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files that say which torrents are served.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -56,17 +57,42 @@ struct Stamp {
     inode: u64,
 }
 
-/// Why a list cannot be used.
+/// A list of torrents that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ListError {
+#[non_exhaustive]
+pub enum ListError {
+    /// The file cannot be read.
     #[error("cannot read the list of torrents {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// The path leads to something else than a regular file.
     #[error("{}: a list of torrents must be a regular file", path.display())]
-    NotAFile { path: PathBuf },
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is too long.
     #[error("{}: a list of torrents has at most {limit} bytes", path.display())]
-    TooLong { path: PathBuf, limit: u64 },
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The maximum size in bytes.
+        limit: u64,
+    },
+    /// A line is not an info-hash.
     #[error("{}:{line}: expected an info-hash of 40 hexadecimal digits, or # and a comment, found {found:?}", path.display())]
-    NotAnInfoHash { path: PathBuf, line: usize, found: String },
+    NotAnInfoHash {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: usize,
+        /// The beginning of the line.
+        found: String,
+    },
 }
 
 impl Lists {
@@ -140,8 +166,8 @@ impl Lists {
     fn look_and_tell(&mut self, shards: &Shards) {
         let (changed, errors) = self.look();
         for error in errors {
-            let error = anyhow::Error::new(error);
-            tracing::error!("{error:#}; what was read from it before stays in force");
+            let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
+            tracing::error!("{error}{source}; what was read from it before stays in force");
         }
         if changed {
             self.log("lists of torrents read again");

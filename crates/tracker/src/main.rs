@@ -5,16 +5,13 @@
 
 mod bind_advice;
 mod cli;
-mod client_door;
 mod failure;
 mod firewall;
 mod host_name;
 mod listen_address;
-mod lists;
 mod log;
 mod open_files;
 mod run;
-mod servers;
 mod settings;
 mod signals;
 mod welcome;

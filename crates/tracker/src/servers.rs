@@ -1,14 +1,14 @@
 //! The servers of all protocols, as one.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 
-use anyhow::Context;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracker_host::BindError;
 
-use tracker::{Listening, Protocol};
+use crate::protocol::{Listening, Protocol};
 
 /// How often a free port is drawn anew because another program has it for the other protocol.
 const DRAWS: usize = 16;
@@ -18,6 +18,17 @@ const DRAWS: usize = 16;
 pub(crate) struct Servers {
     http: tracker_http::Server,
     udp: Option<tracker_udp::Server>,
+}
+
+/// A server that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    #[error("the HTTP server failed")]
+    Http(#[source] io::Error),
+    #[error("the UDP server failed")]
+    Udp(#[source] io::Error),
+    #[error(transparent)]
+    Panicked(#[from] JoinError),
 }
 
 impl Servers {
@@ -50,7 +61,7 @@ impl Servers {
     /// # Errors
     ///
     /// When one of them fails: the others are stopped.
-    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
         let (stop, stopped) = watch::channel(());
         let stopped = || {
             let mut stopped = stopped.clone();
@@ -59,10 +70,10 @@ impl Servers {
         };
         let mut servers = JoinSet::new();
         let http = self.http.run(stopped());
-        servers.spawn(async { http.await.context("the HTTP server failed") });
+        servers.spawn(async { http.await.map_err(ServerError::Http) });
         if let Some(udp) = self.udp {
             let udp = udp.run(stopped());
-            servers.spawn(async { udp.await.context("the UDP server failed") });
+            servers.spawn(async { udp.await.map_err(ServerError::Udp) });
         }
         run_together(servers, stop, shutdown).await
     }
@@ -94,10 +105,10 @@ fn on_same_ports<A, B>(
 
 /// Runs all of them until `shutdown` is ready or one of them ends. The others end when `stop` is dropped.
 async fn run_together<S>(
-    mut servers: JoinSet<anyhow::Result<()>>,
+    mut servers: JoinSet<Result<(), ServerError>>,
     stop: S,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), ServerError> {
     let mut result = Ok(());
     tokio::select! {
         () = shutdown => {}
@@ -116,7 +127,6 @@ mod tests {
     use std::future::{pending, ready};
     use std::io::ErrorKind;
 
-    use anyhow::bail;
     use tracker_host::Transport;
 
     use super::*;
@@ -150,7 +160,11 @@ mod tests {
     }
 
     /// A server that serves until it is stopped, and tells `ended` by dropping it.
-    fn serving(servers: &mut JoinSet<anyhow::Result<()>>, mut stopped: watch::Receiver<()>, ended: watch::Sender<()>) {
+    fn serving(
+        servers: &mut JoinSet<Result<(), ServerError>>,
+        mut stopped: watch::Receiver<()>,
+        ended: watch::Sender<()>,
+    ) {
         servers.spawn(async move {
             _ = stopped.changed().await;
             drop(ended);
@@ -164,9 +178,9 @@ mod tests {
         let (ended, others) = watch::channel(());
         let mut servers = JoinSet::new();
         serving(&mut servers, stopped, ended);
-        servers.spawn(async { bail!("the socket is gone") });
+        servers.spawn(async { Err(ServerError::Udp(io::Error::other("the socket is gone"))) });
         let error = run_together(servers, stop, pending()).await.unwrap_err();
-        assert_eq!(error.to_string(), "the socket is gone");
+        assert!(matches!(error, ServerError::Udp(_)), "{error}");
         assert!(others.has_changed().is_err(), "the other one has ended");
     }
 
@@ -178,10 +192,10 @@ mod tests {
         serving(&mut servers, stopped.clone(), ended);
         servers.spawn(async move {
             _ = stopped.changed().await;
-            bail!("a thread panicked")
+            Err(ServerError::Http(io::Error::other("a thread panicked")))
         });
         let error = run_together(servers, stop, ready(())).await.unwrap_err();
-        assert_eq!(error.to_string(), "a thread panicked");
+        assert!(matches!(error, ServerError::Http(_)), "{error}");
     }
 
     #[tokio::test]

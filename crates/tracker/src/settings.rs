@@ -11,18 +11,16 @@ use std::path::{PathBuf, absolute};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
-use dashboard::MAX_PENDING_EVENTS;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 use tracing::level_filters::LevelFilter;
+use tracker::{Allow, Builder, DASHBOARD_PORT, LanTracker, Network};
 use tracker_core::{Config, Memory, SubnetPreference};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
 use crate::host_name::HostName;
-use crate::listen_address::{DASHBOARD_PORT, ListenAddress};
-use tracker::Allow;
-use tracker::Network;
+use crate::listen_address::ListenAddress;
 
 /// The settings. Each field is a flag, an environment variable (`TRACKER_` and the name) and a key of the settings file; its
 /// doc comment is the help text, to which the default is added.
@@ -197,27 +195,44 @@ impl Settings {
         self.threads.unwrap_or_else(|| HttpConfig::default().threads)
     }
 
-    /// What they are to the core, which needs to know more than settings say.
-    pub(crate) fn core(&self) -> Config {
-        let events_are_seen = self.dashboard || self.logs_events();
+    /// The tracker with these settings.
+    pub(crate) fn builder(&self) -> Builder {
+        LanTracker::builder()
+            .listen(self.listen.iter().map(|listen| listen.0))
+            .allow(self.allow.iter().copied())
+            .core(self.core())
+            .http(self.http())
+            .udp(self.udp.then(|| self.udp_config()))
+            .allow_list(self.allow_list.clone())
+            .deny_list(self.deny_list.clone())
+            .torrents(self.torrents.clone())
+            .share(self.share.clone())
+            .only_known(self.only_known)
+            .log_events(self.logs_events())
+            .dashboard(self.dashboard)
+            .dashboard_listen(self.dashboard_listen.iter().map(|listen| listen.0))
+            .host_names(self.host_name.iter().map(|name| name.0.clone()))
+            .token_always(self.dashboard_token_always)
+    }
+
+    /// The configuration of the core, as far as settings decide it.
+    fn core(&self) -> Config {
         Config {
             announce_budget: self.announce_budget,
             trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
             prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
             memory: if self.lean { Memory::Lean } else { Memory::Full },
-            max_pending_events: if events_are_seen { MAX_PENDING_EVENTS } else { 0 },
-            update_events: false,
             ..Config::default()
         }
     }
 
-    /// Whether the log has a line for each event.
-    pub(crate) fn logs_events(&self) -> bool {
+    /// Returns `true` if the log has a line for each event.
+    fn logs_events(&self) -> bool {
         LevelFilter::from(self.log_level) >= LevelFilter::INFO
     }
 
-    /// What they are to the HTTP adapter.
-    pub(crate) fn http(&self) -> HttpConfig {
+    /// The configuration of the HTTP adapter.
+    fn http(&self) -> HttpConfig {
         HttpConfig {
             threads: self.threads(),
             trusted_proxies: self.trusted_proxy.iter().map(|proxy| proxy.0).collect(),
@@ -226,8 +241,8 @@ impl Settings {
         }
     }
 
-    /// What they are to the UDP adapter, if it is used.
-    pub(crate) fn udp_config(&self) -> UdpConfig {
+    /// The configuration of the UDP adapter.
+    fn udp_config(&self) -> UdpConfig {
         UdpConfig { threads: self.threads(), ..UdpConfig::default() }
     }
 }

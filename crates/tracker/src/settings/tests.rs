@@ -216,11 +216,9 @@ fn clients_and_people_have_a_port_each() {
 }
 
 #[test]
-fn events_are_kept_where_somebody_sees_them() {
-    let pending = |arguments| flags(arguments).core().max_pending_events;
-    assert_eq!(pending(&["--dashboard=false", "--log-level", "warn"]), 0);
-    for arguments in [&["--log-level", "warn"][..], &["--dashboard=false"], &[]] {
-        assert_eq!(pending(arguments), MAX_PENDING_EVENTS, "{arguments:?}");
+fn events_are_logged_from_level_info_on() {
+    for (level, logs_events) in [("error", false), ("warn", false), ("info", true), ("debug", true)] {
+        assert_eq!(flags(&["--log-level", level]).logs_events(), logs_events, "{level}");
     }
 }
 

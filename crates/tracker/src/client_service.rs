@@ -1,48 +1,57 @@
-//! The door for clients: what is opened and shut from the dashboard.
+//! The servers for clients as one service, which the dashboard can stop and start.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dashboard::{Failures, OpenError, Opened, Opener};
+use tracker_host::BindError;
 
-use crate::bind_advice::bind_advice;
+use crate::protocol::Listening;
 use crate::servers::Servers;
-use tracker::AnnounceUrls;
-use tracker::Listening;
+use crate::urls::AnnounceUrls;
 
 /// Takes the ports for clients, for all protocols.
 #[derive(Debug)]
-pub(crate) struct ClientDoor {
-    place: Mutex<Place>,
+pub(crate) struct ClientPorts {
+    ports: Mutex<Ports>,
     http: tracker_http::Adapter,
     udp: Option<tracker_udp::Adapter>,
     /// The machine's addresses.
     lan: Vec<IpAddr>,
 }
 
-/// Where to listen.
+/// The state of the ports.
 #[derive(Debug)]
-struct Place {
-    /// As asked for, with the free ports that were drawn, which stand in torrents from then on.
+struct Ports {
+    /// The addresses to listen on. A free port that was drawn for port 0 is kept, since it is in torrents from then on.
     listen: Vec<SocketAddr>,
-    /// What came of it the last time.
+    /// The addresses that were listened on last.
     listening: Listening,
+    /// Servers that were bound and not started yet.
+    bound: Option<Servers>,
 }
 
-impl ClientDoor {
-    /// It serves these adapters at all of `listen`, on a machine with these LAN addresses.
+impl ClientPorts {
+    /// The servers of these adapters at all of `listen`, on a machine with these LAN addresses.
     pub(crate) fn new(
         listen: Vec<SocketAddr>,
         http: tracker_http::Adapter,
         udp: Option<tracker_udp::Adapter>,
         lan: Vec<IpAddr>,
     ) -> Self {
-        Self { place: Mutex::new(Place { listen, listening: Vec::new() }), http, udp, lan }
+        Self { ports: Mutex::new(Ports { listen, listening: Vec::new(), bound: None }), http, udp, lan }
     }
 
-    /// Where it listens, or did.
+    /// Takes the ports before the service is started, so that its first start cannot fail.
+    pub(crate) fn bind(&self) -> Result<(), BindError> {
+        let mut ports = self.ports();
+        ports.bound = Some(self.bind_again(&mut ports)?);
+        Ok(())
+    }
+
+    /// The addresses that are listened on, or were before the service was stopped.
     pub(crate) fn listening(&self) -> Listening {
-        self.place().listening.clone()
+        self.ports().listening.clone()
     }
 
     /// Counts the requests so far that the adapters could not read, or refused.
@@ -51,32 +60,42 @@ impl ClientDoor {
         move || Failures { http: http.failures(), udp: udp.as_ref().map_or(0, tracker_udp::Adapter::failures) }
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bind_again(&self, ports: &mut Ports) -> Result<Servers, BindError> {
+        let servers = Servers::bind(&ports.listen, &self.http, self.udp.as_ref())?;
+        ports.listening = servers.listening();
+        keep_ports(&mut ports.listen, servers.http_addrs());
+        Ok(servers)
+    }
+
+    fn ports(&self) -> MutexGuard<'_, Ports> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Opener for ClientDoor {
+impl Opener for ClientPorts {
     fn open(&self) -> Result<Opened, OpenError> {
-        let mut place = self.place();
-        let servers = Servers::bind(&place.listen, &self.http, self.udp.as_ref());
-        let servers = servers.map_err(|error| OpenError(bind_advice(&error, &self.lan)))?;
-        place.listening = servers.listening();
-        for (protocol, addresses) in &place.listening {
+        let mut ports = self.ports();
+        let servers = match ports.bound.take() {
+            Some(servers) => servers,
+            None => {
+                let servers = self.bind_again(&mut ports);
+                servers.map_err(|error| OpenError(format!("{error}: {}", error.advice())))?
+            }
+        };
+        for (protocol, addresses) in &ports.listening {
             for address in addresses {
                 tracing::info!(%address, protocol = protocol.name(), "listening");
             }
         }
-        let announce_urls = AnnounceUrls::new(&place.listening, &self.lan).all().collect();
+        let announce_urls = AnnounceUrls::new(&ports.listening, &self.lan).all().collect();
         let addresses = servers.http_addrs().to_vec();
-        keep_ports(&mut place.listen, &addresses);
         let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
         Ok(Opened { addresses, announce_urls, serve })
     }
 }
 
-/// Puts the ports that were drawn into what was asked for. Of these addresses those of a family that the machine does not
-/// have at the time were left out, and may be had the next time.
+/// Puts the ports that were drawn into the addresses that were asked for. If the machine lacks an address family, its addresses
+/// are not bound; they stay, since the machine may have the family the next time.
 fn keep_ports(asked: &mut [SocketAddr], bound: &[SocketAddr]) {
     let mut bound = bound.iter().peekable();
     for asked in asked {
@@ -109,7 +128,7 @@ mod tests {
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http).unwrap();
         let udp = tracker_udp::Adapter::new(shards, clock, UdpConfig { threads, ..UdpConfig::default() }).unwrap();
         // An address of its own: what is given up no other test takes.
-        let door = Door::new(ClientDoor::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
+        let door = Door::new(ClientPorts::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
 
         let mut drawn = None;
         for _ in 0..3 {
@@ -127,7 +146,7 @@ mod tests {
 
         let holder = UdpSocket::bind(drawn.unwrap()).unwrap();
         let error = door.open().await.unwrap_err().to_string();
-        assert!(error.contains("over UDP") && error.contains("--listen"), "{error}");
+        assert!(error.contains("over UDP") && error.contains("choose another port"), "{error}");
         drop(holder);
         door.open().await.unwrap();
         door.shut().await;

@@ -1,0 +1,304 @@
+//! Putting a tracker together.
+
+use std::fmt::{self, Debug};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dashboard::{
+    Dashboard, DashboardConfig, Digests, Door, EventLog, Journal, Library, LibraryConfig, MAX_PENDING_EVENTS, Maker,
+    Observer, Share,
+};
+use tracker_core::{Config, Shards};
+use tracker_host::{Addresses, Clock, all_addresses, expire_swarms, host_names};
+use tracker_http::HttpConfig;
+use tracker_udp::UdpConfig;
+
+use crate::allow::Allow;
+use crate::client_service::ClientPorts;
+use crate::error::StartError;
+use crate::lan_tracker::{EventSink, LanTracker};
+use crate::lists::Lists;
+use crate::urls::{AnnounceUrls, DashboardUrls};
+
+/// The default port for clients: the usual one of BitTorrent trackers.
+pub const TRACKER_PORT: u16 = 6969;
+
+/// The default port of the dashboard.
+pub const DASHBOARD_PORT: u16 = 6970;
+
+/// The number of shards for each thread, so that threads seldom meet at one shard, and work that grows with the torrents of a
+/// shard stays small.
+const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+/// A tracker that is being put together. Made by [`LanTracker::builder`].
+///
+/// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970.
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    listen: Vec<SocketAddr>,
+    allow: Vec<Allow>,
+    core: Config,
+    http: HttpConfig,
+    udp: Option<UdpConfig>,
+    allow_list: Option<PathBuf>,
+    deny_list: Option<PathBuf>,
+    torrents: Option<PathBuf>,
+    share: Option<PathBuf>,
+    only_known: bool,
+    log_events: bool,
+    dropped_lines: Arc<dyn Fn() -> u64 + Send + Sync>,
+    dashboard: bool,
+    dashboard_listen: Vec<SocketAddr>,
+    host_names: Vec<String>,
+    token_always: bool,
+    log: Journal,
+}
+
+impl Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            listen: all_addresses(TRACKER_PORT).to_vec(),
+            allow: vec![Allow::Lan],
+            core: Config::default(),
+            http: HttpConfig::default(),
+            udp: Some(UdpConfig::default()),
+            allow_list: None,
+            deny_list: None,
+            torrents: None,
+            share: None,
+            only_known: false,
+            log_events: true,
+            dropped_lines: Arc::new(|| 0),
+            dashboard: true,
+            dashboard_listen: all_addresses(DASHBOARD_PORT).to_vec(),
+            host_names: Vec::new(),
+            token_always: false,
+            log: Journal::new(),
+        }
+    }
+
+    /// The addresses to listen on for clients. For port 0 HTTP and UDP get the same free port.
+    pub fn listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.listen = addresses.into_iter().collect();
+        self
+    }
+
+    /// The clients that are served: those that match one of these values.
+    pub fn allow(mut self, allow: impl IntoIterator<Item = Allow>) -> Self {
+        self.allow = allow.into_iter().collect();
+        self
+    }
+
+    /// The configuration of the core. Its access policy, torrents, host addresses, gateways and events are set by the builder.
+    pub fn core(mut self, config: Config) -> Self {
+        self.core = config;
+        self
+    }
+
+    /// The configuration of HTTP. The number of its threads also decides the number of shards.
+    pub fn http(mut self, config: HttpConfig) -> Self {
+        self.http = config;
+        self
+    }
+
+    /// The configuration of UDP, or `None` to serve HTTP only.
+    pub fn udp(mut self, config: impl Into<Option<UdpConfig>>) -> Self {
+        self.udp = config.into();
+        self
+    }
+
+    /// A file of the only torrents that are served: one info-hash per line. It is re-read on change.
+    pub fn allow_list(mut self, file: impl Into<Option<PathBuf>>) -> Self {
+        self.allow_list = file.into();
+        self
+    }
+
+    /// A file of torrents that are never served, in the same format.
+    pub fn deny_list(mut self, file: impl Into<Option<PathBuf>>) -> Self {
+        self.deny_list = file.into();
+        self
+    }
+
+    /// The folder of .torrent files. Torrents that are registered on the dashboard are saved there; without it they are lost
+    /// when the program ends.
+    pub fn torrents(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.torrents = folder.into();
+        self
+    }
+
+    /// The folder whose files and folders the operator can make torrents of.
+    pub fn share(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.share = folder.into();
+        self
+    }
+
+    /// Whether to serve only torrents whose .torrent files are known, and those in the allow list.
+    pub fn only_known(mut self, only_known: bool) -> Self {
+        self.only_known = only_known;
+        self
+    }
+
+    /// Whether the log has a line for each peer that joins, completes or leaves, even without the dashboard. Default: `true`.
+    pub fn log_events(mut self, log_events: bool) -> Self {
+        self.log_events = log_events;
+        self
+    }
+
+    /// The count of log lines that the program has dropped so far, which the log and the dashboard report.
+    pub fn dropped_lines(mut self, dropped_lines: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.dropped_lines = Arc::new(dropped_lines);
+        self
+    }
+
+    /// Whether to serve the dashboard. Default: `true`.
+    pub fn dashboard(mut self, dashboard: bool) -> Self {
+        self.dashboard = dashboard;
+        self
+    }
+
+    /// The addresses of the dashboard.
+    pub fn dashboard_listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.dashboard_listen = addresses.into_iter().collect();
+        self
+    }
+
+    /// Names of this machine that the dashboard accepts, beside those that the machine knows itself.
+    pub fn host_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.host_names = names.into_iter().collect();
+        self
+    }
+
+    /// Whether the dashboard requires the token even for requests from this machine.
+    pub fn token_always(mut self, token_always: bool) -> Self {
+        self.token_always = token_always;
+        self
+    }
+
+    /// The recent log lines, for the dashboard: what the layer of this journal collects.
+    pub fn log(mut self, log: Journal) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Starts the tracker: from now on clients are served. Must be called within a Tokio runtime with I/O and time enabled.
+    ///
+    /// # Errors
+    ///
+    /// When a file or a folder cannot be read, an address cannot be listened on, or a configuration is out of bounds.
+    pub async fn start(self) -> Result<LanTracker, StartError> {
+        let addresses = Addresses::find().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot list the addresses of this machine");
+            Addresses::default()
+        });
+        let library = Library::open(LibraryConfig { torrents: self.torrents.clone() })?;
+        let known = self.only_known.then(|| library.clone());
+        let lists = Lists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
+        let config = self.config(&addresses, &lists);
+        let clock = Clock::start();
+        let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
+        let shards = Arc::new(Shards::new(config, count, &mut rand::rng())?);
+
+        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, self.http.clone())?;
+        let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
+        let ports = Arc::new(ClientPorts::new(self.listen.clone(), http, udp, addresses.lan.clone()));
+        let clients = Door::new(Arc::clone(&ports));
+
+        let mut dashboard = None;
+        let mut dashboard_urls = None;
+        let events = if self.dashboard {
+            let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), ports.failures());
+            let observer = observer.map_err(StartError::Thread)?;
+            let page = self.page(&shards, clock, &observer, &clients, library)?;
+            let server =
+                dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::Dashboard)?;
+            for address in server.local_addrs() {
+                tracing::info!(%address, "serving the dashboard");
+            }
+            let urls = DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| page.url(address));
+            dashboard_urls = Some(urls);
+            dashboard = Some(server);
+            EventSink::Observer(observer)
+        } else if self.log_events {
+            let dropped_lines = Arc::clone(&self.dropped_lines);
+            let log = EventLog::start(Arc::clone(&shards), move || dropped_lines()).map_err(StartError::Thread)?;
+            EventSink::Log(log)
+        } else {
+            EventSink::None
+        };
+
+        ports.bind().map_err(StartError::Clients)?;
+        lists.watch(Arc::clone(&shards)).map_err(StartError::Thread)?;
+        let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
+        clients.open().await?;
+        let listening = ports.listening();
+        let announce_urls = AnnounceUrls::new(&listening, &addresses.lan);
+        Ok(LanTracker { shards, clients, dashboard, events, expiry, listening, announce_urls, dashboard_urls })
+    }
+
+    fn config(&self, addresses: &Addresses, lists: &Lists) -> Config {
+        Config {
+            access: Allow::access(&self.allow, addresses),
+            torrents: Arc::new(lists.policy()),
+            host_addresses: addresses.host(),
+            gateways: addresses.gateways.clone(),
+            max_pending_events: if self.dashboard || self.log_events { MAX_PENDING_EVENTS } else { 0 },
+            update_events: false,
+            ..self.core.clone()
+        }
+    }
+
+    fn page(
+        &self,
+        shards: &Arc<Shards>,
+        clock: Clock,
+        observer: &Observer,
+        clients: &Door,
+        library: Library,
+    ) -> Result<Dashboard, StartError> {
+        let dropped_lines = Arc::clone(&self.dropped_lines);
+        observer.watch_log(move || dropped_lines());
+        let open = |folder: PathBuf| Share::open(folder.clone()).map_err(|source| StartError::Share { folder, source });
+        let share = self.share.clone().map(open).transpose()?;
+        Ok(Dashboard::new(DashboardConfig {
+            shards: Arc::clone(shards),
+            clock,
+            observer: observer.clone(),
+            journal: self.log.clone(),
+            door: clients.clone(),
+            maker: share.clone().map(|share| Maker::new(share, library.clone())),
+            digests: share.map(|share| Digests::new(share, library.clone())),
+            library,
+            host_names: self.host_names.iter().cloned().chain(host_names()).collect(),
+            token_always: self.token_always,
+            only_known: self.only_known,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_kept_where_somebody_sees_them() {
+        let lists = Lists::read(None, None, None).unwrap();
+        for (dashboard, log_events, pending) in [
+            (false, false, 0),
+            (true, false, MAX_PENDING_EVENTS),
+            (false, true, MAX_PENDING_EVENTS),
+            (true, true, MAX_PENDING_EVENTS),
+        ] {
+            let builder = LanTracker::builder().dashboard(dashboard).log_events(log_events);
+            let config = builder.config(&Addresses::default(), &lists);
+            assert_eq!(config.max_pending_events, pending, "{dashboard} {log_events}");
+        }
+    }
+}

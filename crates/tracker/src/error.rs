@@ -1,0 +1,82 @@
+//! What can go wrong when a tracker starts or runs.
+
+use std::io;
+use std::path::PathBuf;
+
+use dashboard::{LibraryError, OpenError};
+use tokio::task::JoinError;
+use tracker_core::ConfigError;
+use tracker_host::BindError;
+use tracker_http::HttpConfigError;
+use tracker_udp::UdpConfigError;
+
+use crate::lists::ListError;
+
+/// A tracker that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A value of the core's configuration is out of bounds.
+    #[error("a setting cannot be used")]
+    Core(#[from] ConfigError),
+    /// A value of the HTTP adapter's configuration is out of bounds.
+    #[error("a setting cannot be used")]
+    Http(#[from] HttpConfigError),
+    /// A value of the UDP adapter's configuration is out of bounds.
+    #[error("a setting cannot be used")]
+    Udp(#[from] UdpConfigError),
+    /// The folder of .torrent files cannot be used.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The allow list or the deny list cannot be used.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The share folder cannot be used.
+    #[error("cannot open the folder to share {}", folder.display())]
+    Share {
+        /// The folder.
+        folder: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// An address for clients cannot be listened on.
+    #[error("{0}: {advice}", advice = .0.advice())]
+    Clients(BindError),
+    /// An address for the dashboard cannot be listened on.
+    #[error("{0} for the dashboard: {advice}", advice = .0.advice())]
+    Dashboard(BindError),
+    /// The servers for clients cannot start.
+    #[error(transparent)]
+    Service(#[from] OpenError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A tracker that failed while it ran.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The servers for clients failed, and there is no dashboard from which they could be started again, or they failed while
+    /// the tracker stopped.
+    #[error("{reason}")]
+    Clients {
+        /// The error, with its sources.
+        reason: String,
+    },
+    /// The dashboard's server failed.
+    #[error("the server of the dashboard failed")]
+    Dashboard(#[source] io::Error),
+    /// The task that drops silent peers ended. Only a bug ends it, and without it swarms fill up with peers that are gone.
+    #[error("the expiry task ended unexpectedly")]
+    Expiry {
+        /// The panic, if that is what ended it.
+        source: Option<JoinError>,
+    },
+    /// A task panicked.
+    #[error(transparent)]
+    Panicked(#[from] JoinError),
+    /// The thread that takes in the last events cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}

@@ -1,0 +1,160 @@
+//! A tracker that runs.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use dashboard::{Door, DoorState, EventLog, Observer};
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tracker_core::Shards;
+
+use crate::builder::Builder;
+use crate::error::RunError;
+use crate::protocol::Listening;
+use crate::urls::{AnnounceUrls, DashboardUrls};
+
+/// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard and the expiry of silent
+/// peers wait for [`run`](Self::run).
+#[derive(Debug)]
+pub struct LanTracker {
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) clients: Door,
+    pub(crate) dashboard: Option<dashboard::Server>,
+    pub(crate) events: EventSink,
+    pub(crate) expiry: JoinHandle<()>,
+    pub(crate) listening: Listening,
+    pub(crate) announce_urls: AnnounceUrls,
+    pub(crate) dashboard_urls: Option<DashboardUrls>,
+}
+
+/// Takes in the events of the swarms.
+#[derive(Debug)]
+pub(crate) enum EventSink {
+    /// For the dashboard and the log.
+    Observer(Observer),
+    /// For the log only.
+    Log(EventLog),
+    /// There are no events.
+    None,
+}
+
+impl EventSink {
+    /// Waits until it has taken in all events so far. On a thread of its own: the runtime's thread must see a second signal to
+    /// stop, and the threads for blocking work may all wait for a disk.
+    async fn finish(self) -> io::Result<()> {
+        let (done, finished) = oneshot::channel::<Infallible>();
+        let finish = move || {
+            match self {
+                Self::Observer(observer) => observer.finish(),
+                Self::Log(events) => events.finish(),
+                Self::None => {}
+            }
+            drop(done);
+        };
+        thread::Builder::new().name("end".into()).spawn(finish)?;
+        // An error says that it is done.
+        _ = finished.await;
+        Ok(())
+    }
+}
+
+impl LanTracker {
+    /// A tracker that is being put together.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The announce URLs, for torrents.
+    pub fn announce_urls(&self) -> &AnnounceUrls {
+        &self.announce_urls
+    }
+
+    /// The URLs of the dashboard, if there is one.
+    pub fn dashboard_urls(&self) -> Option<&DashboardUrls> {
+        self.dashboard_urls.as_ref()
+    }
+
+    /// The addresses that are listened on for clients.
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// The swarms.
+    pub fn shards(&self) -> &Arc<Shards> {
+        &self.shards
+    }
+
+    /// Runs until `stop` is ready or a part fails, and then stops all parts gracefully.
+    ///
+    /// If the servers for clients fail, it goes on if there is a dashboard, from which they can be started again.
+    ///
+    /// # Errors
+    ///
+    /// The part that failed first.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+        let Self { clients, dashboard, events, expiry, .. } = self;
+        let (stop_dashboard, stopped) = oneshot::channel::<Infallible>();
+        let mut people = JoinSet::new();
+        if let Some(server) = dashboard {
+            people.spawn(server.run(async { _ = stopped.await }));
+        }
+        let has_dashboard = !people.is_empty();
+        let mut result = tokio::select! {
+            () = stop => Ok(()),
+            () = until_shut(&clients), if !has_dashboard => Ok(()),
+            Some(ended) = people.join_next() => dashboard_ended(ended),
+            ended = expiry => Err(RunError::Expiry { source: ended.err() }),
+        };
+        drop(stop_dashboard);
+        let was_open = matches!(clients.state(), DoorState::Open { .. });
+        clients.shut().await;
+        if let DoorState::Shut { error: Some(reason), .. } = clients.state()
+            // An earlier error was shown on the dashboard.
+            && (was_open || !has_dashboard)
+        {
+            result = result.and(Err(RunError::Clients { reason }));
+        }
+        while let Some(ended) = people.join_next().await {
+            result = result.and_then(|()| dashboard_ended(ended));
+        }
+        // A request that was still answered may have started it again.
+        clients.shut().await;
+        events.finish().await.map_err(RunError::Thread)?;
+        result
+    }
+}
+
+async fn until_shut(clients: &Door) {
+    // An error would say that the service is gone.
+    _ = clients.changes().wait_for(|state| matches!(state, DoorState::Shut { .. })).await;
+}
+
+fn dashboard_ended(ended: Result<io::Result<()>, JoinError>) -> Result<(), RunError> {
+    ended?.map_err(RunError::Dashboard)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn with_expiry(expiry: JoinHandle<()>) -> RunError {
+        let builder = LanTracker::builder().listen(["127.0.7.5:0".parse().unwrap()]).dashboard(false);
+        let tracker = LanTracker { expiry, ..builder.start().await.unwrap() };
+        tokio::time::timeout(Duration::from_secs(30), tracker.run(pending())).await.unwrap().unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn expiry_that_ends_is_a_failure() {
+        let error = with_expiry(tokio::spawn(async { panic!("as a bug would") })).await;
+        assert_eq!(error.to_string(), "the expiry task ended unexpectedly");
+        assert!(error.source().unwrap().to_string().contains("as a bug would"));
+        assert!(with_expiry(tokio::spawn(ready(()))).await.source().is_none());
+    }
+}
