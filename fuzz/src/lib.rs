@@ -4,6 +4,8 @@
 #[path = "../../crates/bencode/tests/common/invariants.rs"]
 mod bencode_invariants;
 // Private to tracker-http, and nothing but functions of bytes.
+#[path = "../../crates/tracker-http/src/browser.rs"]
+mod browser;
 #[path = "../../crates/tracker-http/src/head.rs"]
 mod head;
 #[path = "../../crates/tracker-http/src/head_invariants.rs"]

@@ -85,8 +85,8 @@ pub struct Config {
     pub access: Access,
     /// Which info-hashes are served. Shared, since it may be long.
     pub torrents: Arc<TorrentPolicy>,
-    /// Networks whose clients may announce another address than their own (`ip=`). Loopback always may. Defaults to none,
-    /// since anybody could point a swarm at a victim otherwise.
+    /// Networks whose clients may announce another address than their own (`ip=`). Defaults to none, since anybody could point
+    /// a swarm at a victim otherwise; on this machine, too, where a page in a browser can send announces.
     pub trusted_networks: Vec<IpNet>,
     /// The machine's own addresses on the LAN.
     pub host_addresses: HostAddresses,
@@ -187,9 +187,10 @@ impl Config {
         Ok(())
     }
 
-    /// Whether an announced `ip=` is taken from this address.
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.trusted_networks.iter().any(|network| network.contains(&address))
+    /// Returns `true` if clients at this address may announce another address (`ip=`).
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_networks.iter().any(|network| network.contains(&address))
     }
 }
 

@@ -537,14 +537,17 @@ fn what_nobody_can_dial_is_never_handed_out() {
 
 #[test]
 fn a_claimed_address_counts_from_trusted_networks_only() {
-    let config = Config { trusted_networks: vec!["10.78.0.0/24".parse().unwrap()], ..Config::default() };
+    let trusted_networks = ["10.78.0.0/24", "127.0.0.64/26"].map(|network| network.parse().unwrap()).into();
+    let config = Config { trusted_networks, ..Config::default() };
     for (from, claimed, kept) in [
         ("10.77.0.2:6881", "10.77.0.99", "10.77.0.2:6881"),
         ("10.78.0.2:6881", "10.77.0.99", "10.77.0.99:6881"),
         ("10.78.0.2:6881", "::ffff:10.77.0.99", "10.77.0.99:6881"),
         ("10.78.0.2:6881", "fd77::99", "[fd77::99]:6881"),
-        ("127.0.0.1:6881", "10.77.0.99", "10.77.0.99:6881"),
-        ("[::1]:6881", "10.77.0.99", "10.77.0.99:6881"),
+        // A page in a browser on this machine comes from there, too.
+        ("127.0.0.1:6881", "10.77.0.99", "127.0.0.1:6881"),
+        ("[::1]:6881", "10.77.0.99", "[::1]:6881"),
+        ("127.0.0.77:6881", "10.77.0.99", "10.77.0.99:6881"),
         // Nobody can be there.
         ("10.78.0.2:6881", "127.0.0.1", "10.78.0.2:6881"),
         ("10.78.0.2:6881", "::1", "10.78.0.2:6881"),

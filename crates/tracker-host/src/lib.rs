@@ -33,6 +33,7 @@
 mod addresses;
 mod bind;
 mod bind_error;
+mod claimed_addresses;
 mod clock;
 mod expiry;
 mod gateways;
@@ -43,6 +44,7 @@ mod seldom;
 pub use addresses::Addresses;
 pub use bind::{Transport, all_addresses, bind};
 pub use bind_error::BindError;
+pub use claimed_addresses::ClaimedAddresses;
 pub use clock::Clock;
 pub use expiry::expire_swarms;
 pub use host_names::host_names;

@@ -10,9 +10,10 @@ use axum::body::Bytes;
 use bencode::Encoder;
 use rand::rngs::SmallRng;
 use tracker_core::{Peers, Shards};
-use tracker_host::{Clock, Seldom};
+use tracker_host::{ClaimedAddresses, Clock, Seldom};
 
 use crate::announce::{AnnounceQuery, encode_announce};
+use crate::client_host::{self, ClientHostError};
 use crate::failure::{CountedBy, Failure};
 use crate::full_scrape::FullScrape;
 use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
@@ -55,6 +56,7 @@ struct Inner {
     failures: AtomicU64,
     refusals: Seldom,
     unknown_proxies: Seldom,
+    claimed_addresses: ClaimedAddresses,
 }
 
 thread_local! {
@@ -90,6 +92,7 @@ impl Adapter {
             failures: AtomicU64::new(0),
             refusals: Seldom::new(REFUSALS),
             unknown_proxies: Seldom::new(UNKNOWN_PROXIES),
+            claimed_addresses: ClaimedAddresses::new(),
         })))
     }
 
@@ -129,6 +132,7 @@ impl Adapter {
         let query = AnnounceQuery::parse(query)?;
         let format = query.peer_format;
         let request = query.into_request(remote, local);
+        self.0.claimed_addresses.log(&request, self.0.shards.config());
         TOOLS.with_borrow_mut(|Tools { rng, peers, encoder }| {
             let response = self.0.shards.announce(self.0.clock.now(), rng, &request, peers)?;
             out.extend_from_slice(encode_announce(&response, peers, format, encoder));
@@ -160,6 +164,11 @@ impl Adapter {
             return Err(ScrapeQueryError::FullScrapeNotAllowed.into());
         }
         Ok(self.0.full_scrape.answer(self.0.clock.now(), shards)?)
+    }
+
+    /// Checks the host that a client's request is for.
+    pub(crate) fn check_host(&self, host: &[u8]) -> Result<(), ClientHostError> {
+        client_host::check(host, &self.0.config.host_names)
     }
 
     /// The answer that refuses a request, which the log tells of: whoever cannot use the tracker asks its operator why.

@@ -55,6 +55,11 @@ pub struct HttpConfig {
     /// What a proxy passes on has to be escaped as RFC 3986 has it. A query with raw `"`, `<`, `>` or bytes that are no
     /// UTF-8 is answered when a client sends it to the tracker itself, and is a 400 with the headers of a proxy.
     pub trusted_proxies: Vec<IpNet>,
+    /// Names of this machine by which clients may ask for it, besides its addresses and the names that only the own network
+    /// resolves: single labels, and names that end in `.local`. Others are refused, since they may be those of a site whose
+    /// pages would announce in the name of its visitors (DNS rebinding). `tracker_host::host_names` finds the names by which the machine calls itself.
+    /// Default: none.
+    pub host_names: Vec<String>,
     /// Whether a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
     /// Default: no, since it tells everybody what is shared. The answer is made once a second at most, and shared by all
     /// who take it; it is kept until the next one.
@@ -122,6 +127,7 @@ impl Default for HttpConfig {
             max_head_bytes: 16 * 1024,
             max_headers: 64,
             trusted_proxies: Vec::new(),
+            host_names: Vec::new(),
             full_scrape: false,
         }
     }

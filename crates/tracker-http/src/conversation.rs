@@ -90,7 +90,7 @@ impl Guest {
         let mut rest = bytes;
         loop {
             match Head::parse(rest) {
-                Head::Whole(request) if output.len() <= MAX_OUTPUT && !is_full_scrape(&request, shared) => {
+                Head::Whole(request) if output.len() <= MAX_OUTPUT && is_answered_here(&request, shared) => {
                     let keep = request.keep_alive && !stop && self.take_slot(shared) && !shared.slots.are_scarce();
                     self.write_answer(&request, keep, output, body, shared);
                     self.answered = true;
@@ -143,9 +143,11 @@ impl Guest {
     }
 }
 
-/// Whether every swarm is asked for, and told. That answer is large, and hyper's to hold while it is taken.
-fn is_full_scrape(request: &Request<'_>, shared: &Shared) -> bool {
-    request.asks == Asks::Scrape && shared.adapter.is_full_scrape(request.query)
+/// Returns `false` for what is the router's: a full scrape, whose answer is large and hyper's to hold while it is taken; and a
+/// host that the tracker does not answer to.
+fn is_answered_here(request: &Request<'_>, shared: &Shared) -> bool {
+    let is_full_scrape = request.asks == Asks::Scrape && shared.adapter.is_full_scrape(request.query);
+    !is_full_scrape && request.host.is_none_or(|host| shared.adapter.check_host(host).is_ok())
 }
 
 impl Begun {

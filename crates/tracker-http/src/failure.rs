@@ -10,8 +10,9 @@ use std::time::Duration;
 use tracker_core::{AnnounceError, ScrapeError};
 
 use crate::announce::AnnounceQueryError;
+use crate::client_host::ClientHostError;
 use crate::forwarded::ForwardedError;
-use crate::router::NoAnnouncePath;
+use crate::router::{NoAnnouncePath, SentByBrowser};
 use crate::scrape::ScrapeQueryError;
 
 /// What can go away by itself, such as a full tracker or a torrent that is registered after its first announce.
@@ -69,6 +70,18 @@ impl Failure {
 
 impl From<AnnounceQueryError> for Failure {
     fn from(error: AnnounceQueryError) -> Self {
+        Self::late(&error)
+    }
+}
+
+impl From<ClientHostError> for Failure {
+    fn from(error: ClientHostError) -> Self {
+        Self::late(&error)
+    }
+}
+
+impl From<SentByBrowser> for Failure {
+    fn from(error: SentByBrowser) -> Self {
         Self::late(&error)
     }
 }

@@ -6,6 +6,8 @@
 
 use memchr::memchr;
 
+use crate::browser::is_of_browser;
+
 /// Headers of a request that is answered here. Clients send up to 8. The least that
 /// [`HttpConfig::max_headers`](crate::HttpConfig::max_headers) may be is this, and heads with more are hyper's.
 pub(crate) const MAX_HEADERS: usize = 24;
@@ -28,6 +30,8 @@ pub(crate) struct Request<'a> {
     /// What stands after the first `?` of the target, as it was sent.
     pub(crate) query: &'a [u8],
     pub(crate) version: Version,
+    /// The value of `Host`, if it is there.
+    pub(crate) host: Option<&'a [u8]>,
     /// Whether the client keeps the connection.
     pub(crate) keep_alive: bool,
     /// Bytes of the head.
@@ -58,11 +62,12 @@ impl<'a> Head<'a> {
             Ok(httparse::Status::Partial) => return Self::Partial,
             Err(_) => return Self::Other,
         };
-        let Some(keep_alive) = keep_alive(line.version, headers) else { return Self::Other };
+        let Some(Headers { host, keep_alive }) = Headers::read(line.version, headers) else { return Self::Other };
         Self::Whole(Request {
             asks: line.asks,
             query: line.query,
             version: line.version,
+            host,
             keep_alive,
             len: line.len + headers_len,
         })
@@ -122,24 +127,39 @@ fn is_prefix_of_ours(bytes: &[u8]) -> bool {
     }) && memchr(b'\n', bytes).is_none()
 }
 
-/// Whether the client keeps the connection; `None` when the headers ask for more than an answer to the request line.
-fn keep_alive(version: Version, headers: &[httparse::Header<'_>]) -> Option<bool> {
-    /// They announce a body or another protocol, or speak for somebody else.
-    const UNUSUAL: [&str; 6] =
-        ["content-length", "transfer-encoding", "expect", "upgrade", "forwarded", "x-forwarded-for"];
+/// What the headers of a request say to the server.
+#[derive(Debug)]
+struct Headers<'a> {
+    host: Option<&'a [u8]>,
+    keep_alive: bool,
+}
 
-    let (mut close, mut keep) = (false, version == Version::Http11);
-    for header in headers {
-        if header.name.eq_ignore_ascii_case("connection") {
-            for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-                close |= option.eq_ignore_ascii_case(b"close");
-                keep |= option.eq_ignore_ascii_case(b"keep-alive");
+impl<'a> Headers<'a> {
+    /// `None` when they ask for more than an answer to the request line, or come from a browser.
+    fn read(version: Version, headers: &[httparse::Header<'a>]) -> Option<Self> {
+        /// They announce a body or another protocol, or speak for somebody else.
+        const UNUSUAL: [&str; 6] =
+            ["content-length", "transfer-encoding", "expect", "upgrade", "forwarded", "x-forwarded-for"];
+
+        let (mut host, mut close, mut keep) = (None, false, version == Version::Http11);
+        for header in headers {
+            if header.name.eq_ignore_ascii_case("connection") {
+                for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                    close |= option.eq_ignore_ascii_case(b"close");
+                    keep |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            } else if header.name.eq_ignore_ascii_case("host") {
+                if host.replace(header.value).is_some() {
+                    return None;
+                }
+            } else if is_of_browser(header.name, header.value)
+                || UNUSUAL.iter().any(|unusual| header.name.eq_ignore_ascii_case(unusual))
+            {
+                return None;
             }
-        } else if UNUSUAL.iter().any(|unusual| header.name.eq_ignore_ascii_case(unusual)) {
-            return None;
         }
+        Some(Self { host, keep_alive: keep && !close })
     }
-    Some(keep && !close)
 }
 
 #[cfg(test)]
@@ -159,12 +179,13 @@ mod tests {
     #[test]
     fn what_clients_send() {
         // libtorrent, aria2, WebTorrent and ctorrent.
-        for (head, query, version, keep_alive) in [
+        for (head, query, version, host, keep_alive) in [
             (
                 "GET /announce?a=1&b=2 HTTP/1.1\r\nHost: 10.0.0.1:6969\r\nUser-Agent: qBittorrent/4.5.2\r\n\
                  Accept-Encoding: gzip\r\nConnection: close\r\n\r\n",
                 &b"a=1&b=2"[..],
                 Version::Http11,
+                Some(&b"10.0.0.1:6969"[..]),
                 false,
             ),
             (
@@ -172,6 +193,7 @@ mod tests {
                  Pragma: no-cache\r\nCache-Control: no-cache\r\nWant-Digest: SHA-512;q=1, SHA-256;q=1, SHA;q=0.1\r\n\r\n",
                 b"a",
                 Version::Http11,
+                Some(b"t:6969"),
                 true,
             ),
             (
@@ -179,12 +201,13 @@ mod tests {
                  accept-language: *\r\nsec-fetch-mode: cors\r\nuser-agent: node\r\naccept-encoding: gzip, deflate\r\n\r\n",
                 b"a",
                 Version::Http11,
+                Some(b"t:6969"),
                 true,
             ),
-            ("GET /announce?a HTTP/1.0\r\nUser-Agent: ctorrent/dnh3.3.2\r\n\r\n", b"a", Version::Http10, false),
+            ("GET /announce?a HTTP/1.0\r\nUser-Agent: ctorrent/dnh3.3.2\r\n\r\n", b"a", Version::Http10, None, false),
         ] {
             let len = head.len();
-            let expected = Request { asks: Asks::Announce, query, version, keep_alive, len };
+            let expected = Request { asks: Asks::Announce, query, version, host, keep_alive, len };
             assert_eq!(whole(head.as_bytes()), expected, "{head}");
             assert_eq!(whole(format!("{head}GET /announce").as_bytes()), expected, "{head}");
             for cut in 0..len {
@@ -253,14 +276,46 @@ mod tests {
             b"GET /announce HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
             b"GET /announce HTTP/1.1\r\nForwarded: for=10.0.0.1\r\n\r\n",
             b"GET /announce HTTP/1.1\r\nX-FORWARDED-FOR: 10.0.0.1\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
             b"POST",
             b"\x13BitTorrent",
             b"\x16\x03\x01",
         ] {
             assert_eq!(Head::parse(head), Head::Other, "{}", head.escape_ascii());
         }
+        for header in BROWSER_HEADERS {
+            for head in [format!("{header}\r\n"), format!("Host: t\r\n{header}\r\nConnection: close\r\n")] {
+                let head = format!("GET /announce HTTP/1.1\r\n{head}\r\n");
+                assert_eq!(Head::parse(head.as_bytes()), Head::Other, "{head}");
+            }
+        }
         let many = format!("GET /announce HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
         assert_eq!(Head::parse(many.as_bytes()), Head::Other);
+    }
+
+    /// Each of them is enough to know a browser by.
+    const BROWSER_HEADERS: [&str; 7] = [
+        "Sec-Fetch-Site: cross-site",
+        "sec-fetch-dest: image",
+        "Origin: null",
+        "Referer: http://evil.example/",
+        "REFERER:",
+        "Upgrade-Insecure-Requests: 1",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64)",
+    ];
+
+    #[test]
+    fn what_resembles_a_browser() {
+        for header in [
+            "User-Agent: node",
+            "User-Agent: Mozilla/4.0 (compatible; MSIE 6.0)",
+            "User-Agent: WebTorrent/2.8.5 (like Mozilla/5.0)",
+            "Sec-Fetch-Mode: cors",
+            "Accept-Language: *",
+            "X-Origin: a",
+        ] {
+            whole(format!("GET /announce HTTP/1.1\r\n{header}\r\n\r\n").as_bytes());
+        }
     }
 
     /// What heads are made of, in an order in which they often are ones.

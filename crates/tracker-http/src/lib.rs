@@ -61,6 +61,8 @@
 mod accept;
 mod adapter;
 mod announce;
+mod browser;
+mod client_host;
 mod config;
 mod conversation;
 mod failure;

@@ -6,11 +6,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::Adapter;
+use crate::browser::is_of_browser;
+use crate::failure::Failure;
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 
 /// By which connection a request came. [`Server`](crate::Server) puts it into the extensions of each request; whoever
@@ -27,7 +29,7 @@ pub struct Connection {
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)) |
+/// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)); 403 for a browser |
 /// | `/scrape`, `/scrape/…` | the same ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)) |
 /// | `/health` | 200 and `ok` while the server runs |
 /// | `/` | a line for whoever opens it in a browser; a failure for an announce that lacks its path |
@@ -85,6 +87,11 @@ async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
 #[error("this tracker's announce URL ends in /announce: add that to the tracker's URL in the torrent")]
 pub(crate) struct NoAnnouncePath;
 
+/// A browser sent an announce or a scrape.
+#[derive(Debug, thiserror::Error)]
+#[error("this is the URL of a BitTorrent tracker: give it to a BitTorrent client, browsers are not answered")]
+pub(crate) struct SentByBrowser;
+
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Response {
     answer("announce", &adapter, &request, |connection, query| {
         adapter.announce(connection.remote.ip(), connection.local.ip(), query).into()
@@ -106,16 +113,34 @@ fn answer(
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let peer = connection.remote.ip();
+    if request.headers().iter().any(|(name, value)| is_of_browser(name.as_str(), value.as_bytes())) {
+        let failure = Failure::from(SentByBrowser);
+        adapter.refuse(what, peer, &failure);
+        return (StatusCode::FORBIDDEN, format!("{}\n", failure.reason())).into_response();
+    }
     let trusted_proxies = &adapter.config().trusted_proxies;
     if speaks_for_others(request.headers()) && !is_trusted(peer, trusted_proxies) {
         adapter.warn_of_proxy(peer);
     }
-    let body = match client_address(peer, request.headers(), trusted_proxies) {
+    let client = client_address(peer, request.headers(), trusted_proxies).map_err(Failure::from);
+    let body = match client.and_then(|client| check_host(adapter, request).map(|()| client)) {
         Ok(client) => {
             connection.remote.set_ip(client);
             answer(connection, request.uri().query().unwrap_or_default().as_bytes())
         }
-        Err(error) => adapter.refuse(what, peer, &error.into()).into(),
+        Err(failure) => adapter.refuse(what, peer, &failure).into(),
     };
     ([(CONTENT_TYPE, "text/plain")], body).into_response()
+}
+
+/// Checks the host that a request is for. The one in its target goes before the header (RFC 9112, 3.2.2).
+fn check_host(adapter: &Adapter, request: &Request) -> Result<(), Failure> {
+    if let Some(authority) = request.uri().authority() {
+        adapter.check_host(authority.as_str().as_bytes())?;
+    } else {
+        for host in request.headers().get_all(HOST) {
+            adapter.check_host(host.as_bytes())?;
+        }
+    }
+    Ok(())
 }

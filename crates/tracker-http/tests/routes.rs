@@ -160,6 +160,76 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
 }
 
 #[tokio::test]
+async fn a_browser_is_refused() {
+    let adapter = default();
+    for (header, value) in [
+        ("Sec-Fetch-Site", "none"),
+        ("Sec-Fetch-Dest", "document"),
+        ("Origin", "null"),
+        ("Referer", "http://evil.example/"),
+        ("Upgrade-Insecure-Requests", "1"),
+        ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/120"),
+    ] {
+        for path in ["announce", "scrape", "announce/key", ""] {
+            let request = Request::get(format!("/{path}?{}", announce('p', 1, "&left=0"))).header(header, value);
+            let answer = send(&adapter, "127.0.0.1", "127.0.0.1", request.body(Body::empty()).unwrap()).await;
+            assert_eq!((answer.status, &*answer.content_type), (StatusCode::FORBIDDEN, "text/plain; charset=utf-8"));
+            assert!(answer.body.starts_with(b"this is the URL of a BitTorrent tracker"), "{header} {path}");
+        }
+    }
+    assert_eq!(adapter.failures(), 24);
+    // A person who opens the tracker's address gets a sentence, not a refusal.
+    let request = Request::get("/").header("User-Agent", "Mozilla/5.0").body(Body::empty()).unwrap();
+    assert_eq!(send(&adapter, "127.0.0.1", "127.0.0.1", request).await.status, StatusCode::OK);
+
+    for (header, value) in [("Sec-Fetch-Mode", "cors"), ("Accept-Language", "*"), ("User-Agent", "node")] {
+        let request = Request::get(format!("/announce?{}", announce('p', 1, "&left=0"))).header(header, value);
+        let answer = send(&adapter, "127.0.0.1", "127.0.0.1", request.body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, answer.failure_reason()), (StatusCode::OK, None), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn hosts_are_addresses_local_names_and_those_that_were_named() {
+    let names = vec!["tracker.example.org".to_owned(), "lab-pc.fritz.box".to_owned()];
+    let adapter = adapter(Config::default(), HttpConfig { host_names: names, ..HttpConfig::default() });
+    let asked = async |uri: &str, hosts: &[&str]| {
+        let request = hosts.iter().fold(Request::get(uri), |request, host| request.header("Host", *host));
+        let answer = send(&adapter, "192.168.1.9", "192.168.1.1", request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.failure_reason()
+    };
+    let target = format!("/announce?{}", announce('p', 1, "&left=0"));
+    for host in [
+        "192.168.1.1:6969",
+        "203.0.113.9",
+        "[fd77::1]:6969",
+        "[fe80::1%eth0]:6969",
+        "fd77::1:6969",
+        "localhost:6969",
+        "tracker",
+        "LAB_PC:6969",
+        "lab-pc.local:6969",
+        "Tracker.Example.org:6969",
+        "lab-pc.fritz.box",
+    ] {
+        assert_eq!(asked(&target, &[host]).await, None, "{host}");
+        assert_eq!(asked(&format!("http://tracker{target}"), &[host]).await, None, "{host}");
+    }
+    for name in ["evil.example", "127.0.0.1.nip.io", "tracker.example.org.evil.example", "lab-pc.evil.example"] {
+        for (uri, host) in
+            [(target.clone(), format!("{name}:6969")), (format!("http://{name}{target}"), "tracker".into())]
+        {
+            let reason = asked(&uri, &[&host]).await.unwrap_or_default();
+            assert!(reason.contains(&format!("--host-name {name}")), "{uri} {host}: {reason}");
+        }
+        assert!(asked(&target, &["tracker", name]).await.is_some());
+    }
+    assert!(asked(&target, &["a b"]).await.unwrap().contains("does not say for which host"));
+    assert_eq!(asked(&target, &[]).await, None);
+}
+
+#[tokio::test]
 async fn a_client_cannot_pass_for_its_proxy() {
     let proxied = HttpConfig { trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..HttpConfig::default() };
     let adapter = adapter(Config::default(), proxied);

@@ -637,3 +637,37 @@ async fn all_addresses_takes_whatever_families_there_are() {
     drop(stop);
     in_time(ended).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn browsers_and_unknown_hosts_are_refused_on_new_and_on_kept_connections() {
+    let running = Running::start(patient(1));
+    for (headers, status, words) in [
+        ("Host: tracker\r\nUser-Agent: Mozilla/5.0 (X11)", "403 Forbidden", "browsers are not answered"),
+        ("Host: tracker\r\nOrigin: http://evil.example", "403 Forbidden", "browsers are not answered"),
+        ("Host: tracker\r\nReferer: http://evil.example/", "403 Forbidden", "browsers are not answered"),
+        ("Host: tracker\r\nSec-Fetch-Site: none", "403 Forbidden", "browsers are not answered"),
+        ("Host: tracker\r\nSec-Fetch-Dest: image", "403 Forbidden", "browsers are not answered"),
+        ("Host: tracker\r\nUpgrade-Insecure-Requests: 1", "403 Forbidden", "browsers are not answered"),
+        ("Host: evil.example:6969", "200 OK", "--host-name evil.example"),
+        ("Host: tracker\r\nHost: evil.example", "200 OK", "--host-name evil.example"),
+        ("Host: tracker\r\nUser-Agent: node\r\nSec-Fetch-Mode: cors\r\nAccept-Language: *", "200 OK", "8:complete"),
+        ("Host: 203.0.113.9\r\nUser-Agent: qBittorrent/4.5.2", "200 OK", "8:complete"),
+    ] {
+        let query = announce('p', 6881, "&left=0");
+        let request = format!("GET /announce?{query} HTTP/1.1\r\n{headers}\r\n\r\n");
+        let mut stream = running.connect().await;
+        for turn in ["new", "kept"] {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let (head, body) = read_answer(&mut stream).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{turn} {headers}: {head}");
+            assert!(body.contains(words), "{turn} {headers}: {body}");
+        }
+        let mut stream = running.connect().await;
+        assert_answered(&mut stream).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (head, body) = read_answer(&mut stream).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "after an answer {headers}: {head}");
+        assert!(body.contains(words), "after an answer {headers}: {body}");
+    }
+    running.stop().await;
+}

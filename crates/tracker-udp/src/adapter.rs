@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tracker_core::{AnnounceRequest, InfoHash, Instant, Peers, Shards, SwarmCounts};
-use tracker_host::{Clock, Seldom};
+use tracker_host::{ClaimedAddresses, Clock, Seldom};
 
 use crate::connection_id::ConnectionIds;
 use crate::failure::Failure;
@@ -50,6 +50,7 @@ struct Inner {
     connection_ids: ConnectionIds,
     failures: AtomicU64,
     refusals: Seldom,
+    claimed_addresses: ClaimedAddresses,
 }
 
 /// What a thread uses again for each request.
@@ -80,7 +81,15 @@ impl Adapter {
         config.validate()?;
         let connection_ids = ConnectionIds::new(&mut rand::rng());
         let refusals = Seldom::new(REFUSALS);
-        Ok(Self(Arc::new(Inner { shards, clock, config, connection_ids, failures: AtomicU64::new(0), refusals })))
+        Ok(Self(Arc::new(Inner {
+            shards,
+            clock,
+            config,
+            connection_ids,
+            failures: AtomicU64::new(0),
+            refusals,
+            claimed_addresses: ClaimedAddresses::new(),
+        })))
     }
 
     /// How it was set up.
@@ -116,6 +125,7 @@ impl Adapter {
             }
             Action::Announce(announce) => {
                 let request = announce.to_request(remote, local, self.0.shards.config().default_numwant);
+                self.0.claimed_addresses.log(&request, self.0.shards.config());
                 ("announce", self.announce(now, transaction_id, &request, out))
             }
             Action::Scrape(info_hashes) => {
@@ -192,6 +202,7 @@ mod tests {
             connection_ids,
             failures: AtomicU64::new(0),
             refusals,
+            claimed_addresses: ClaimedAddresses::new(),
         }))
     }
 

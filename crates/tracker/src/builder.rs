@@ -170,7 +170,8 @@ impl Builder {
         self
     }
 
-    /// Names of this machine that the dashboard accepts, beside those that the machine knows itself.
+    /// Names of this machine that the dashboard accepts, and for clients the tracker, beside those that the machine knows
+    /// itself. They replace those in the configuration of HTTP.
     pub fn host_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.host_names = names.into_iter().collect();
         self
@@ -206,7 +207,8 @@ impl Builder {
         let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng())?);
 
-        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, self.http.clone())?;
+        let http = HttpConfig { host_names: self.machine_names(), ..self.http.clone() };
+        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
         let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http, udp, addresses.lan.clone()));
         let clients = Door::new(Arc::clone(&ports));
@@ -255,6 +257,10 @@ impl Builder {
         }
     }
 
+    fn machine_names(&self) -> Vec<String> {
+        self.host_names.iter().cloned().chain(host_names()).collect()
+    }
+
     fn page(
         &self,
         shards: &Arc<Shards>,
@@ -276,7 +282,7 @@ impl Builder {
             maker: share.clone().map(|share| Maker::new(share, library.clone())),
             digests: share.map(|share| Digests::new(share, library.clone())),
             library,
-            host_names: self.host_names.iter().cloned().chain(host_names()).collect(),
+            host_names: self.machine_names(),
             token_always: self.token_always,
             only_known: self.only_known,
         }))

@@ -58,8 +58,9 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(crate) dashboard_token_always: bool,
 
-    /// Accept this host name on the dashboard too; repeatable. The dashboard accepts the addresses of the machine and its own
-    /// name (also with .local), and refuses any other name, since a hostile page could use it
+    /// Answer to this host name too; repeatable. The tracker answers to the addresses of the machine and its own name (also with
+    /// .local and the network's search domains), for clients to any name without a dot or with .local, and refuses any other
+    /// name, since a hostile page could use it
     #[arg(long, value_name = "NAME")]
     #[serde(with = "texts")]
     pub(crate) host_name: Vec<HostName>,
@@ -104,7 +105,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxy: Vec<Network>,
 
     /// Trust clients in this network when they announce another address than their own (ip=), as behind NAT or in a container;
-    /// repeatable. This machine is always trusted
+    /// repeatable. To trust programs on this machine, name 127.0.0.0/8 and ::1
     #[arg(long, value_name = "CIDR")]
     #[serde(with = "texts")]
     pub(crate) trusted_network: Vec<Network>,

@@ -16,7 +16,6 @@
 //! [`token_always`](super::DashboardConfig::token_always) must be set. The address policy knows none of them apart: so must a
 //! proxy decide itself whom it serves.
 
-mod host;
 mod token;
 
 use std::convert::Infallible;
@@ -36,9 +35,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
+use http_server::Host;
 use tracker_host::Seldom;
 
-use host::Host;
 pub(crate) use token::Token;
 
 use super::Dashboard;
@@ -150,13 +149,13 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
         )));
     }
     let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;
-    if let Some(name) = host.as_ref().and_then(|host| host.unknown(&config.host_names)) {
+    if let Some(name) = host.and_then(|host| host.unknown_name(&config.host_names)) {
         return Err(forbidden(format!(
             "the tracker does not know its machine by the name {name:?}; open the page by an address of the machine, or \
              start the tracker with --host-name and this name"
         )));
     }
-    if !request.method().is_safe() && is_of_another_site(request.headers(), host.as_ref()) {
+    if !request.method().is_safe() && is_of_another_site(request.headers(), host) {
         return Err(forbidden("a page of another site has sent this, so that it is not done"));
     }
 
@@ -168,10 +167,8 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
             let is_browser = accepts_html(request.headers());
             return if is_browser { Ok(Admitted::After(refused(&problem, Some(uri)))) } else { Err(problem) };
         }
-        let cookie = Cookie::build((cookie_name(host.as_ref()), token.as_str()))
-            .http_only(true)
-            .same_site(SameSite::Strict)
-            .path("/");
+        let cookie =
+            Cookie::build((cookie_name(host), token.as_str())).http_only(true).same_site(SameSite::Strict).path("/");
         let answer = ([(SET_COOKIE, cookie.to_string())], Redirect::to(&uri)).into_response();
         return Ok(Admitted::After(answer));
     }
@@ -180,14 +177,13 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     }
     // A token of an earlier start, or of a tracker that was here before, is none.
     let cookies = CookieJar::from_headers(request.headers());
-    let has_cookie = cookies.get(&cookie_name(host.as_ref())).is_some_and(|cookie| token.is(cookie.value()));
-    let is_operator =
-        has_cookie || (!config.token_always && is_at_this_machine(remote, request.headers(), host.as_ref()));
+    let has_cookie = cookies.get(&cookie_name(host)).is_some_and(|cookie| token.is(cookie.value()));
+    let is_operator = has_cookie || (!config.token_always && is_at_this_machine(remote, request.headers(), host));
     Ok(Admitted::As(if is_operator { Role::Operator } else { Role::Viewer }))
 }
 
 /// Whether a browser says that a page of another site sent a request. What is no browser says nothing.
-fn is_of_another_site(headers: &HeaderMap, host: Option<&Host>) -> bool {
+fn is_of_another_site(headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
     let is_other_origin = headers
         .get_all(ORIGIN)
         .iter()
@@ -197,10 +193,10 @@ fn is_of_another_site(headers: &HeaderMap, host: Option<&Host>) -> bool {
 }
 
 /// Whether a request was sent on this machine, and not only passed on there.
-fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<&Host>) -> bool {
+fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
     remote.ip().to_canonical().is_loopback()
         && [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().all(|header| !headers.contains_key(header))
-        && host.is_some_and(Host::is_loopback)
+        && host.is_some_and(|host| host.is_loopback())
 }
 
 /// The token in the query of a request for something to look at, and the URI without it.
@@ -225,8 +221,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Browsers have the same cookies for all ports of a host.
-fn cookie_name(host: Option<&Host>) -> String {
-    format!("tracker-{}", host.map_or(80, Host::port))
+fn cookie_name(host: Option<Host<'_>>) -> String {
+    format!("tracker-{}", host.map_or(80, |host| host.port()))
 }
 
 fn wrong_token(remote: SocketAddr) -> Problem {

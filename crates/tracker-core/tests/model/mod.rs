@@ -293,8 +293,7 @@ impl Model {
     /// Where the sender's peer is.
     fn place(&self, request: &AnnounceRequest) -> SocketAddr {
         let remote = request.remote.to_canonical();
-        let trusted =
-            remote.is_loopback() || self.config.trusted_networks.iter().any(|network| network.contains(&remote));
+        let trusted = self.config.trusted_networks.iter().any(|network| network.contains(&remote));
         let claimed = request.claimed_ip.map(|ip| ip.to_canonical());
         let ip = claimed.filter(|&ip| trusted && is_usable(ip) && !ip.is_loopback()).unwrap_or(remote);
         SocketAddr::new(ip, request.port)

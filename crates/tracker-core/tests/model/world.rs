@@ -165,6 +165,7 @@ impl World {
             torrents: Arc::default(),
             trusted_networks: match choices.below(3) {
                 0 => vec!["10.78.0.0/24".parse().expect("a network")],
+                1 => vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")],
                 _ => Vec::new(),
             },
             host_addresses: HostAddresses {

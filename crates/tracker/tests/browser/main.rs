@@ -14,6 +14,7 @@ mod accessibility;
 mod axe;
 mod browser;
 mod classroom;
+mod forgery;
 mod pictures;
 mod safety;
 mod story;

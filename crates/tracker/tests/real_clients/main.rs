@@ -1,7 +1,8 @@
 //! Real BitTorrent clients share a file through the `tracker` binary.
 //!
 //! Every program runs on a host of its own: a network namespace on a bridge that leads nowhere else, made and removed by
-//! the test. This needs root and the Debian packages that `.ci/install-clients` installs:
+//! the test. This needs root, the Debian packages that `.ci/install-clients` installs, and WebTorrent, which
+//! `.ci/install-webtorrent` puts into `target`:
 //!
 //! ```text
 //! cargo test -p tracker --test real_clients -- --ignored
@@ -17,6 +18,7 @@ mod rtorrent;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracker;
+mod webtorrent;
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -32,12 +34,13 @@ use crate::support::torrent::{Content, Torrent};
 use crate::support::transmission::Transmission;
 use crate::support::wait::wait_for;
 use crate::tracker::{Counts, Tracker};
+use crate::webtorrent::WebTorrent;
 
 const MB: u64 = 1_000_000;
 
 /// What the scenarios run, besides what they test.
-const PROGRAMS: [&str; 7] =
-    ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent"];
+const PROGRAMS: [&str; 8] =
+    ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent", "node"];
 
 /// Starts a client on a host.
 type Start = fn(&Host) -> Box<dyn Client>;
@@ -77,6 +80,33 @@ fn qbittorrent_shares_a_file_with_each_client() {
         leave(&mut *leecher, &tracker, &torrent);
         report.add(leecher.name(), transfer, tracker.announce_latency(&host));
     }
+    report.print().expect("the report can be printed");
+}
+
+/// Node.js sends `Sec-Fetch-Mode` and `Accept-Language` as browsers do, from which the tracker tells it apart.
+#[test]
+#[ignore = "needs root, network namespaces, .ci/install-clients and .ci/install-webtorrent"]
+fn webtorrent_is_not_taken_for_a_browser() {
+    let lan = Lan::new("webtorrent", &PROGRAMS);
+    let machine = lan.host("tracker");
+    let tracker = Tracker::start(&machine);
+    let content = Content::write(&lan.make_folder("content"), 8 * MB);
+    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
+    let local_torrent = Torrent::make(&content, "local", &tracker.loopback_url());
+
+    // One on the tracker's own machine, which announces over loopback.
+    let mut seeder = WebTorrent::start(&machine);
+    content.copy_to(seeder.folder());
+    seed(&mut seeder, &local_torrent);
+    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
+
+    let mut report = Report::new("WebTorrent seeds 8 MB over 127.0.0.1, and downloads", torrent.length());
+    let host = lan.host("leecher");
+    let mut leecher = WebTorrent::start(&host);
+    let transfer = download(&mut leecher, &torrent);
+    report.add(leecher.name(), transfer, tracker.announce_latency(&host));
+    tracker.wait_for_scrape("both to seed", torrent.info_hash(), |counts| counts.complete == 2);
+    leave(&mut leecher, &tracker, &torrent);
     report.print().expect("the report can be printed");
 }
 
