@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use benches::{request, sample, shards_of};
 use criterion::{Criterion, criterion_group};
-use dashboard::{
-    Dashboard, DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, MAX_PENDING_EVENTS, Observer,
-    OpenError, Opened, Opener, PageQuery, Server,
-};
+use dashboard::{Dashboard, DashboardConfig, Server};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::runtime::Builder;
+use torrent_library::{Library, LibraryConfig};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Peers, Shards};
 use tracker_host::Clock;
+use tracker_host::{Bind, Bound, Service, ServiceError};
+use tracker_monitor::{Failures, LogBuffer, MAX_PENDING_EVENTS, Observer, PageQuery};
 
 /// Pairs of measurements, one after the other, so that what else the machine does is in both.
 const PAIRS: usize = 20;
@@ -29,7 +29,7 @@ const SLICE: Duration = Duration::from_secs(1);
 
 /// Announces on one thread and on two, against the same while an observer is at work from its beginning on: it fetches
 /// the events, looks at all peers again and again, and takes a sample every second. Once for peers that are there, and
-/// once with some that leave and come back, of which it writes lines into a journal.
+/// once with some that leave and come back, of which it writes lines into a log_buffer.
 ///
 /// By the clock, for a machine that does nothing else; and by the processors' time that the whole program takes, the
 /// observer's included.
@@ -157,8 +157,8 @@ fn overview(c: &mut Criterion) {
         shards,
         clock,
         observer,
-        journal: Journal::new(),
-        door: Door::new(Shut),
+        log_buffer: LogBuffer::new(),
+        service: Service::new(NoPorts),
         library,
         maker: None,
         digests: None,
@@ -187,12 +187,12 @@ fn overview(c: &mut Criterion) {
     c.bench_function("dashboard/overview of 100,000 peers", |b| b.iter(get));
 }
 
-/// A door that stays shut.
-struct Shut;
+/// A service that stays shut.
+struct NoPorts;
 
-impl Opener for Shut {
-    fn open(&self) -> Result<Opened, OpenError> {
-        Err(OpenError("not here".into()))
+impl Bind for NoPorts {
+    fn bind(&self) -> Result<Bound, ServiceError> {
+        Err("not here".into())
     }
 }
 
@@ -232,7 +232,7 @@ criterion_group!(benches, lists, overview);
 fn main() {
     // Criterion's own way to say that it is a bench, and not a test of it.
     if std::env::args().any(|arg| arg == "--bench") {
-        tracing_subscriber::registry().with(Journal::new().layer()).init();
+        tracing_subscriber::registry().with(LogBuffer::new().layer()).init();
         compare();
     }
     benches();

@@ -11,19 +11,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use benches::shards;
-use dashboard::{
-    Dashboard, DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, Observer, OpenError, Opened, Opener,
-    Server,
-};
+use dashboard::{Dashboard, DashboardConfig, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
+use torrent_library::{Library, LibraryConfig};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_host::Clock;
+use tracker_host::{Bind, Bound, Service, ServiceError};
+use tracker_monitor::{Failures, LogBuffer, Observer};
 
 const TORRENTS: u32 = 1000;
 const PEERS: u32 = 100;
@@ -31,12 +31,12 @@ const PEERS: u32 = 100;
 /// Viewers, and lines of the log per second.
 const CASES: [(usize, u32); 5] = [(0, 0), (50, 0), (50, 10), (50, 1000), (200, 10)];
 
-/// A door that stays shut.
-struct Shut;
+/// A service that stays shut.
+struct NoPorts;
 
-impl Opener for Shut {
-    fn open(&self) -> Result<Opened, OpenError> {
-        Err(OpenError("not here".into()))
+impl Bind for NoPorts {
+    fn bind(&self) -> Result<Bound, ServiceError> {
+        Err("not here".into())
     }
 }
 
@@ -55,8 +55,8 @@ fn main() {
 
 /// The share of a core that the server takes, and the events per second that all viewers together get.
 fn measure(viewers: usize, lines: u32, time: Duration) -> (f64, f64) {
-    let journal = Journal::new();
-    let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard(&journal)).expect("a port");
+    let log_buffer = LogBuffer::new();
+    let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard(&log_buffer)).expect("a port");
     let address = server.local_addrs()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let (started, thread) = oneshot::channel();
@@ -74,7 +74,7 @@ fn measure(viewers: usize, lines: u32, time: Duration) -> (f64, f64) {
         for _ in 0..viewers {
             following.spawn(follow(address, Arc::clone(&events)));
         }
-        following.spawn(write_log(journal, lines));
+        following.spawn(write_log(log_buffer, lines));
         sleep(Duration::from_secs(1)).await;
         let (began, used_before, events_before) = (Instant::now(), used(), events.load(Ordering::Relaxed));
         sleep(time).await;
@@ -91,7 +91,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("the system has what it takes")
 }
 
-fn dashboard(journal: &Journal) -> Dashboard {
+fn dashboard(log_buffer: &LogBuffer) -> Dashboard {
     let (shards, clock) = (shards(TORRENTS, PEERS), Clock::start());
     let library = Library::open(LibraryConfig::default()).expect("there is no folder");
     let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).expect("a thread");
@@ -99,8 +99,8 @@ fn dashboard(journal: &Journal) -> Dashboard {
         shards,
         clock,
         observer,
-        journal: journal.clone(),
-        door: Door::new(Shut),
+        log_buffer: log_buffer.clone(),
+        service: Service::new(NoPorts),
         library,
         maker: None,
         digests: None,
@@ -123,8 +123,8 @@ async fn follow(address: SocketAddr, events: Arc<AtomicU64>) {
 }
 
 /// Writes lines as the tracker does, in steps of a tenth of a second.
-async fn write_log(journal: Journal, per_second: u32) {
-    let log = Dispatch::new(tracing_subscriber::registry().with(journal.layer()));
+async fn write_log(log_buffer: LogBuffer, per_second: u32) {
+    let log = Dispatch::new(tracing_subscriber::registry().with(log_buffer.layer()));
     let mut steps = interval(Duration::from_millis(100));
     loop {
         steps.tick().await;
@@ -132,7 +132,7 @@ async fn write_log(journal: Journal, per_second: u32) {
             for _ in 0..per_second / 10 {
                 let info_hash = "3500292f2881c52a3c672db7c77db1f60426c65f";
                 tracing::info!(
-                    target: "dashboard::event_log",
+                    target: "tracker_monitor::event_log",
                     info_hash,
                     address = "192.168.1.20:6881",
                     client = "qBittorrent 5.1.0",

@@ -10,22 +10,22 @@
 use std::env;
 use std::path::PathBuf;
 
-use dashboard::Journal;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tracker::LanTracker;
+use tracker_monitor::LogBuffer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     // The dashboard shows the log. Add a layer of `tracing_subscriber::fmt` to see it in the terminal as well.
-    let log = Journal::new();
+    let log = LogBuffer::new();
     tracing_subscriber::registry().with(log.layer().with_filter(LevelFilter::INFO)).init();
 
     let mut folders = env::args_os().skip(1).map(PathBuf::from);
     let (share, torrents) = (folders.next(), folders.next());
     let tracker = LanTracker::builder().share(share).torrents(torrents).log(log).start().await?;
 
-    // Opened by this URL, which has a token, the dashboard controls the tracker.
+    // Bound by this URL, which has a token, the dashboard controls the tracker.
     for url in tracker.dashboard_urls().into_iter().flat_map(|urls| urls.operator()) {
         println!("dashboard:    {url}");
     }

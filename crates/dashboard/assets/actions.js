@@ -39,7 +39,7 @@ async function act(button) {
     say(done);
   }
   // The button may be gone: the next place to go on from is where it was.
-  if (!button.isConnected && document.activeElement === document.body) document.querySelector(".door .button")?.focus();
+  if (!button.isConnected && document.activeElement === document.body) document.querySelector(".service .button")?.focus();
 }
 
 /** Whether the page says so itself by now. */

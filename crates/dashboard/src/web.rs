@@ -1,4 +1,4 @@
-//! The door for people: what is served there, and to whom.
+//! The service for people: what is served there, and to whom.
 
 mod access;
 mod api;
@@ -24,8 +24,10 @@ use tokio::time::timeout;
 use tracker_core::Shards;
 use tracker_host::Clock;
 
-use crate::wall::Wall;
-use crate::{Digests, Door, DoorState, Journal, Library, Maker, Observer};
+use torrent_library::{Digests, Library, Maker};
+use tracker_host::WallClock;
+use tracker_host::{Service, ServiceState};
+use tracker_monitor::{LogBuffer, Observer};
 
 use access::Token;
 use problem::Problem;
@@ -48,9 +50,9 @@ pub struct DashboardConfig {
     /// What watches it.
     pub observer: Observer,
     /// Its log.
-    pub journal: Journal,
-    /// Its door for clients.
-    pub door: Door,
+    pub log_buffer: LogBuffer,
+    /// Its service for clients.
+    pub service: Service,
     /// The .torrent files that are known.
     pub library: Library,
     /// What makes torrents, if there is a share folder.
@@ -88,7 +90,7 @@ pub(crate) struct Inner {
     pub(crate) token: Token,
     /// When the program was started, as the wall clock told it then.
     pub(crate) started: SystemTime,
-    wall: Mutex<Wall>,
+    wall: Mutex<WallClock>,
     room: Room,
     streams: stream::Streams,
 }
@@ -96,7 +98,7 @@ pub(crate) struct Inner {
 impl Dashboard {
     /// A dashboard with a new token.
     pub fn new(config: DashboardConfig) -> Self {
-        let mut wall = Wall::new(config.clock.now(), SystemTime::now());
+        let mut wall = WallClock::new(config.clock.now(), SystemTime::now());
         let started = wall.zero(config.clock.now(), SystemTime::now());
         Self(Arc::new(Inner {
             config,
@@ -135,9 +137,9 @@ impl Dashboard {
 
     /// What to put into torrents, the best first; none while the tracker is stopped.
     fn announce_urls(&self) -> Vec<String> {
-        match self.config().door.state() {
-            DoorState::Open { announce_urls, .. } => announce_urls,
-            DoorState::Shut { .. } => Vec::new(),
+        match self.config().service.state() {
+            ServiceState::Running { announce_urls, .. } => announce_urls,
+            ServiceState::Stopped { .. } => Vec::new(),
         }
     }
 

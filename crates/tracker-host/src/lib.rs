@@ -6,7 +6,9 @@
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
 //! - [`Addresses`] are those by which other machines reach this one, and [`host_names`] are what they may call it;
 //! - [`bind`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
-//!   cannot be taken, and [`Seldom`] keeps a server's log short.
+//!   cannot be taken, and [`Seldom`] keeps a server's log short;
+//! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment of
+//!   the tracker's clock.
 //!
 //! ```no_run
 //! use std::num::NonZeroUsize;
@@ -40,6 +42,8 @@ mod gateways;
 mod host_names;
 mod interface;
 mod seldom;
+mod service;
+mod wall_clock;
 
 pub use addresses::Addresses;
 pub use bind::{Transport, all_addresses, bind};
@@ -49,3 +53,5 @@ pub use clock::Clock;
 pub use expiry::expire_swarms;
 pub use host_names::host_names;
 pub use seldom::Seldom;
+pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
+pub use wall_clock::WallClock;

@@ -6,13 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dashboard::{
-    Dashboard, DashboardConfig, Digests, Door, EventLog, Journal, Library, LibraryConfig, MAX_PENDING_EVENTS, Maker,
-    Observer, Share,
-};
+use dashboard::{Dashboard, DashboardConfig};
+use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tracker_core::{Config, Shards};
+use tracker_host::Service;
 use tracker_host::{Addresses, Clock, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
+use tracker_monitor::{EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
@@ -53,7 +53,7 @@ pub struct Builder {
     dashboard_listen: Vec<SocketAddr>,
     host_names: Vec<String>,
     token_always: bool,
-    log: Journal,
+    log: LogBuffer,
 }
 
 impl Debug for Builder {
@@ -81,7 +81,7 @@ impl Builder {
             dashboard_listen: all_addresses(DASHBOARD_PORT).to_vec(),
             host_names: Vec::new(),
             token_always: false,
-            log: Journal::new(),
+            log: LogBuffer::new(),
         }
     }
 
@@ -183,8 +183,8 @@ impl Builder {
         self
     }
 
-    /// The recent log lines, for the dashboard: what the layer of this journal collects.
-    pub fn log(mut self, log: Journal) -> Self {
+    /// The recent log lines, for the dashboard: what the layer of this log_buffer collects.
+    pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
         self
     }
@@ -211,7 +211,7 @@ impl Builder {
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
         let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http, udp, addresses.lan.clone()));
-        let clients = Door::new(Arc::clone(&ports));
+        let clients = Service::new(Arc::clone(&ports));
 
         let mut dashboard = None;
         let mut dashboard_urls = None;
@@ -236,10 +236,10 @@ impl Builder {
             EventSink::None
         };
 
-        ports.bind().map_err(StartError::Clients)?;
+        ports.bind_first().map_err(StartError::Clients)?;
         lists.watch(Arc::clone(&shards)).map_err(StartError::Thread)?;
         let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
-        clients.open().await?;
+        clients.start().await?;
         let listening = ports.listening();
         let announce_urls = AnnounceUrls::new(&listening, &addresses.lan);
         Ok(LanTracker { shards, clients, dashboard, events, expiry, listening, announce_urls, dashboard_urls })
@@ -266,7 +266,7 @@ impl Builder {
         shards: &Arc<Shards>,
         clock: Clock,
         observer: &Observer,
-        clients: &Door,
+        clients: &Service,
         library: Library,
     ) -> Result<Dashboard, StartError> {
         let dropped_lines = Arc::clone(&self.dropped_lines);
@@ -277,8 +277,8 @@ impl Builder {
             shards: Arc::clone(shards),
             clock,
             observer: observer.clone(),
-            journal: self.log.clone(),
-            door: clients.clone(),
+            log_buffer: self.log.clone(),
+            service: clients.clone(),
             maker: share.clone().map(|share| Maker::new(share, library.clone())),
             digests: share.map(|share| Digests::new(share, library.clone())),
             library,

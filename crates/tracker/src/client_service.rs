@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dashboard::{Failures, OpenError, Opened, Opener};
 use tracker_host::BindError;
+use tracker_host::{Bind, Bound, ServiceError};
+use tracker_monitor::Failures;
 
 use crate::protocol::Listening;
 use crate::servers::Servers;
@@ -43,7 +44,7 @@ impl ClientPorts {
     }
 
     /// Takes the ports before the service is started, so that its first start cannot fail.
-    pub(crate) fn bind(&self) -> Result<(), BindError> {
+    pub(crate) fn bind_first(&self) -> Result<(), BindError> {
         let mut ports = self.ports();
         ports.bound = Some(self.bind_again(&mut ports)?);
         Ok(())
@@ -72,14 +73,14 @@ impl ClientPorts {
     }
 }
 
-impl Opener for ClientPorts {
-    fn open(&self) -> Result<Opened, OpenError> {
+impl Bind for ClientPorts {
+    fn bind(&self) -> Result<Bound, ServiceError> {
         let mut ports = self.ports();
         let servers = match ports.bound.take() {
             Some(servers) => servers,
             None => {
                 let servers = self.bind_again(&mut ports);
-                servers.map_err(|error| OpenError(format!("{error}: {}", error.advice())))?
+                servers.map_err(|error| format!("{error}: {}", error.advice()))?
             }
         };
         for (protocol, addresses) in &ports.listening {
@@ -90,7 +91,7 @@ impl Opener for ClientPorts {
         let announce_urls = AnnounceUrls::new(&ports.listening, &self.lan).all().collect();
         let addresses = servers.http_addrs().to_vec();
         let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
-        Ok(Opened { addresses, announce_urls, serve })
+        Ok(Bound { addresses, announce_urls, serve })
     }
 }
 
@@ -111,9 +112,9 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::sync::Arc;
 
-    use dashboard::{Door, DoorState};
     use tracker_core::{Config, Shards};
     use tracker_host::Clock;
+    use tracker_host::{Service, ServiceState};
     use tracker_http::HttpConfig;
     use tracker_udp::UdpConfig;
 
@@ -128,28 +129,28 @@ mod tests {
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http).unwrap();
         let udp = tracker_udp::Adapter::new(shards, clock, UdpConfig { threads, ..UdpConfig::default() }).unwrap();
         // An address of its own: what is given up no other test takes.
-        let door = Door::new(ClientPorts::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
+        let service = Service::new(ClientPorts::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
 
         let mut drawn = None;
         for _ in 0..3 {
-            door.open().await.unwrap();
-            let DoorState::Open { addresses, announce_urls, .. } = door.state() else { panic!("{door:?}") };
+            service.start().await.unwrap();
+            let ServiceState::Running { addresses, announce_urls, .. } = service.state() else { panic!("{service:?}") };
             let address = *drawn.get_or_insert(addresses[0]);
             assert_eq!(addresses, [address]);
             assert_eq!(announce_urls, ["http", "udp"].map(|scheme| format!("{scheme}://{address}/announce")));
             TcpListener::bind(address).unwrap_err();
             UdpSocket::bind(address).unwrap_err();
-            door.shut().await;
+            service.stop().await;
             TcpListener::bind(address).unwrap();
             UdpSocket::bind(address).unwrap();
         }
 
         let holder = UdpSocket::bind(drawn.unwrap()).unwrap();
-        let error = door.open().await.unwrap_err().to_string();
+        let error = service.start().await.unwrap_err().to_string();
         assert!(error.contains("over UDP") && error.contains("choose another port"), "{error}");
         drop(holder);
-        door.open().await.unwrap();
-        door.shut().await;
+        service.start().await.unwrap();
+        service.stop().await;
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use dashboard::{LibraryError, OpenError};
 use tokio::task::JoinError;
+use torrent_library::LibraryError;
 use tracker_core::ConfigError;
 use tracker_host::BindError;
 use tracker_http::HttpConfigError;
@@ -47,7 +47,7 @@ pub enum StartError {
     Dashboard(BindError),
     /// The servers for clients cannot start.
     #[error(transparent)]
-    Service(#[from] OpenError),
+    Service(#[from] tracker_host::StartError),
     /// A thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),

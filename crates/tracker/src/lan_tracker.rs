@@ -6,10 +6,11 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use dashboard::{Door, DoorState, EventLog, Observer};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracker_core::Shards;
+use tracker_host::{Service, ServiceState};
+use tracker_monitor::{EventLog, Observer};
 
 use crate::builder::Builder;
 use crate::error::RunError;
@@ -21,7 +22,7 @@ use crate::urls::{AnnounceUrls, DashboardUrls};
 #[derive(Debug)]
 pub struct LanTracker {
     pub(crate) shards: Arc<Shards>,
-    pub(crate) clients: Door,
+    pub(crate) clients: Service,
     pub(crate) dashboard: Option<dashboard::Server>,
     pub(crate) events: EventSink,
     pub(crate) expiry: JoinHandle<()>,
@@ -109,9 +110,9 @@ impl LanTracker {
             ended = expiry => Err(RunError::Expiry { source: ended.err() }),
         };
         drop(stop_dashboard);
-        let was_open = matches!(clients.state(), DoorState::Open { .. });
-        clients.shut().await;
-        if let DoorState::Shut { error: Some(reason), .. } = clients.state()
+        let was_open = matches!(clients.state(), ServiceState::Running { .. });
+        clients.stop().await;
+        if let ServiceState::Stopped { error: Some(reason), .. } = clients.state()
             // An earlier error was shown on the dashboard.
             && (was_open || !has_dashboard)
         {
@@ -121,15 +122,15 @@ impl LanTracker {
             result = result.and_then(|()| dashboard_ended(ended));
         }
         // A request that was still answered may have started it again.
-        clients.shut().await;
+        clients.stop().await;
         events.finish().await.map_err(RunError::Thread)?;
         result
     }
 }
 
-async fn until_shut(clients: &Door) {
+async fn until_shut(clients: &Service) {
     // An error would say that the service is gone.
-    _ = clients.changes().wait_for(|state| matches!(state, DoorState::Shut { .. })).await;
+    _ = clients.changes().wait_for(|state| matches!(state, ServiceState::Stopped { .. })).await;
 }
 
 fn dashboard_ended(ended: Result<io::Result<()>, JoinError>) -> Result<(), RunError> {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use dashboard::Library;
 use tokio::task::spawn_blocking;
+use torrent_library::Library;
 use tracker_core::{InfoHash, Shards, TorrentPolicy};
 
 /// Bytes of a list, at most: a million and a half info-hashes.

@@ -6,7 +6,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use dashboard::Journal;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
@@ -14,6 +13,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracker_monitor::LogBuffer;
 
 use crate::settings::{LogFormat, LogLevel};
 
@@ -63,22 +63,22 @@ impl Drop for Log {
 }
 
 /// Starts the log: lines are written to standard error, by a thread of its own. Lines at level info and above also go to the
-/// journal, if there is one.
+/// log_buffer, if there is one.
 ///
 /// Colours are used on terminals only, and not if [`NO_COLOR`](https://no-color.org) is set.
-pub(crate) fn start(format: LogFormat, level: LogLevel, journal: Option<&Journal>) -> Log {
+pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogBuffer>) -> Log {
     let levels = Targets::new()
         .with_default(level)
         .with_target(ANNOUNCE_URL, LevelFilter::INFO)
         .with_target(DASHBOARD_URL, LevelFilter::INFO);
-    let journal = journal.map(|journal| journal.layer().with_filter(of_journal()));
+    let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_journal()));
     let (lines, writer) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_WAITING_LINES)
         .lossy(true)
         .thread_name("log")
         .finish(stderr());
     let log = Log { writer: Some(writer), dropped: lines.error_counter() };
-    let registry = tracing_subscriber::registry().with(journal);
+    let registry = tracing_subscriber::registry().with(log_buffer);
     let lines = fmt::layer().with_writer(lines);
     match format {
         LogFormat::Text => {
@@ -112,22 +112,22 @@ impl From<LogLevel> for LevelFilter {
 
 #[cfg(test)]
 mod tests {
-    use dashboard::JournalFilter;
     use tracing::Level;
+    use tracker_monitor::LogFilter;
 
     use super::*;
 
     #[test]
     fn the_token_does_not_get_into_the_journal() {
-        let journal = Journal::new();
-        let subscriber = tracing_subscriber::registry().with(journal.layer().with_filter(of_journal()));
+        let log_buffer = LogBuffer::new();
+        let subscriber = tracing_subscriber::registry().with(log_buffer.layer().with_filter(of_journal()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: DASHBOARD_URL, url = "http://lab-pc:6970/?token=secret", "dashboard URL");
             tracing::info!(target: ANNOUNCE_URL, url = "http://lab-pc:6969/announce", "announce URL");
             tracing::debug!("a detail");
         });
-        let all = JournalFilter { level: Level::TRACE, info_hash: None, address: None };
-        let messages: Vec<_> = journal.entries(&all, 0, 10).iter().map(|entry| entry.message.clone()).collect();
+        let all = LogFilter { level: Level::TRACE, info_hash: None, address: None };
+        let messages: Vec<_> = log_buffer.entries(&all, 0, 10).iter().map(|entry| entry.message.clone()).collect();
         assert_eq!(messages, ["announce URL"]);
     }
 }

@@ -5,10 +5,10 @@ use std::process;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use dashboard::Journal;
 use tokio::runtime;
 use tracker::{DashboardUrls, LanTracker, StartError};
 use tracker_host::Addresses;
+use tracker_monitor::LogBuffer;
 
 use crate::bind_advice::{bind_advice, dashboard_advice};
 use crate::cli::Cli;
@@ -38,14 +38,14 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         print(&Firewall::new(&settings).to_string());
         return Ok(());
     }
-    let journal = settings.dashboard.then(Journal::new);
-    let log = log::start(settings.log_format, settings.log_level, journal.as_ref());
+    let log_buffer = settings.dashboard.then(LogBuffer::new);
+    let log = log::start(settings.log_format, settings.log_level, log_buffer.as_ref());
     open_files::raise_limit();
     let mut runtime = runtime::Builder::new_current_thread();
     let runtime =
         runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build().context("cannot start a runtime")?;
     let ended = runtime.block_on(async {
-        let tracker = start(&settings, &log, journal).await?;
+        let tracker = start(&settings, &log, log_buffer).await?;
         let signals = StopSignals::new().context("cannot wait for signals")?;
         welcome(&tracker, settings.log_format);
         tracker.run(stop(signals)).await.map_err(|error| Failure::Running(error.into()))
@@ -55,11 +55,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     ended
 }
 
-async fn start(settings: &Settings, log: &Log, journal: Option<Journal>) -> anyhow::Result<LanTracker> {
+async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) -> anyhow::Result<LanTracker> {
     let dropped = log.dropped();
     let tracker = settings.builder().dropped_lines(move || dropped.dropped_lines() as u64);
-    let tracker = match journal {
-        Some(journal) => tracker.log(journal),
+    let tracker = match log_buffer {
+        Some(log_buffer) => tracker.log(log_buffer),
         None => tracker,
     };
     tracker.start().await.map_err(|error| {

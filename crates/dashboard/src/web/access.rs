@@ -257,18 +257,19 @@ mod tests {
     use tracker_host::Clock;
 
     use super::*;
-    use crate::{
-        DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, Observer, OpenError, Opened, Opener,
-    };
+    use crate::DashboardConfig;
+    use torrent_library::{Library, LibraryConfig};
+    use tracker_host::{Bind, Bound, Service, ServiceError};
+    use tracker_monitor::{Failures, LogBuffer, Observer};
 
     const LAN: &str = "192.168.1.9";
     const LOOPBACK: &str = "127.0.0.1";
 
     struct NoPorts;
 
-    impl Opener for NoPorts {
-        fn open(&self) -> Result<Opened, OpenError> {
-            Err(OpenError("there are no ports here".into()))
+    impl Bind for NoPorts {
+        fn bind(&self) -> Result<Bound, ServiceError> {
+            Err("there are no ports here".into())
         }
     }
 
@@ -285,8 +286,8 @@ mod tests {
             observer: Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).unwrap(),
             shards,
             clock,
-            journal: Journal::new(),
-            door: Door::new(NoPorts),
+            log_buffer: LogBuffer::new(),
+            service: Service::new(NoPorts),
             library,
             maker: None,
             digests: None,

@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Dashboard;
 use super::api::{rounded, unix};
 use super::problem::Problem;
-use crate::DoorState;
+use tracker_host::ServiceState;
 
 /// What the client is to take an answer in [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,8 +52,8 @@ impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self(dashboard) = self;
         let config = dashboard.config();
-        let crate::Status { totals, failures, last, .. } = config.observer.status();
-        let is_running = matches!(config.door.state(), DoorState::Open { .. });
+        let tracker_monitor::Status { totals, failures, last, .. } = config.observer.status();
+        let is_running = matches!(config.service.state(), ServiceState::Running { .. });
         let mut sheet = Sheet(encoder);
 
         sheet.info("tracker_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;

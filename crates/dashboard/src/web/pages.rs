@@ -24,7 +24,7 @@ use axum::routing::get;
 use tracker_core::{InfoHash, Instant};
 use url::form_urlencoded;
 
-use crate::DoorState;
+use tracker_host::ServiceState;
 
 use super::Dashboard;
 use super::access::Role;
@@ -131,7 +131,7 @@ impl Shell {
         Self {
             section,
             role,
-            running: matches!(dashboard.0.config.door.state(), DoorState::Open { .. }),
+            running: matches!(dashboard.0.config.service.state(), ServiceState::Running { .. }),
             assets: assets::folder(),
             now: unix(zero + dashboard.0.config.clock.now().since(Instant::ZERO)),
             zero,

@@ -14,7 +14,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde::{Deserialize, Serialize};
 
 use crate::web::pages::{format, unix};
-use crate::{Sample, Series, Span};
+use tracker_monitor::{Sample, Series, Span};
 
 /// What is plotted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The server of the people's door.
+//! The server of the people's service.
 
 mod prompt;
 

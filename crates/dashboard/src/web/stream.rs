@@ -29,7 +29,8 @@ use super::api::extract::Query;
 use super::api::{LogEntry, LogFilter, Makings, Status, Tracker};
 use super::problem::Problem;
 use super::slots::{Slot, Slots};
-use crate::{DoorState, Journal, JournalFilter};
+use tracker_host::ServiceState;
+use tracker_monitor::{LogBuffer, LogFilter as BufferFilter};
 
 /// Who may follow at the same time.
 const MAX_VIEWERS: usize = 256;
@@ -59,7 +60,7 @@ const RETRY_MS: u32 = 2000;
 #[derive(Debug)]
 pub(super) struct Streams {
     places: Slots,
-    status: Shared<(tracker_core::Instant, DoorState)>,
+    status: Shared<(tracker_core::Instant, ServiceState)>,
     makings: Shared<u64>,
 }
 
@@ -173,13 +174,13 @@ pub(super) async fn events(
 /// Who follows.
 struct Viewer {
     dashboard: Dashboard,
-    filter: JournalFilter,
+    filter: BufferFilter,
     /// The last line of the log that was sent or passed over; at first the last that the viewer has.
     last_line: u64,
     /// What is sent first.
     greeting: Option<Vec<u8>>,
     ticks: watch::Receiver<tracker_core::Instant>,
-    door: watch::Receiver<DoorState>,
+    service: watch::Receiver<ServiceState>,
     library: watch::Receiver<u64>,
     /// Only operators see what is in the share folder.
     makings: Option<watch::Receiver<u64>>,
@@ -200,15 +201,15 @@ enum News {
 }
 
 impl Viewer {
-    fn new(dashboard: Dashboard, role: Role, filter: JournalFilter, after: Option<u64>, place: Slot) -> Self {
+    fn new(dashboard: Dashboard, role: Role, filter: BufferFilter, after: Option<u64>, place: Slot) -> Self {
         let config = dashboard.config();
-        let log = config.journal.changes();
+        let log = config.log_buffer.changes();
         let newest = *log.borrow();
         let mut viewer = Self {
             ticks: config.observer.ticks(),
-            door: config.door.changes(),
+            service: config.service.changes(),
             library: config.library.changes(),
-            makings: config.maker.as_ref().filter(|_| role == Role::Operator).map(crate::Maker::changes),
+            makings: config.maker.as_ref().filter(|_| role == Role::Operator).map(torrent_library::Maker::changes),
             log,
             log_due: Instant::now(),
             filter,
@@ -260,7 +261,7 @@ impl Viewer {
         // What can change no more is not waited for.
         tokio::select! {
             Ok(()) = self.ticks.changed() => News::Status,
-            Ok(()) = self.door.changed() => News::Tracker,
+            Ok(()) = self.service.changed() => News::Tracker,
             Ok(()) = self.library.changed() => News::Torrents,
             Ok(()) = makings => News::Makings,
             Ok(()) = log => News::Log,
@@ -272,10 +273,10 @@ impl Viewer {
         let streams = &self.dashboard.0.streams;
         match news {
             News::Status => {
-                let version = (*self.ticks.borrow_and_update(), self.door.borrow().clone());
+                let version = (*self.ticks.borrow_and_update(), self.service.borrow().clone());
                 streams.status.of(version, || event("status", &Status::of(&self.dashboard)))
             }
-            News::Tracker => event("tracker", &Tracker::from(self.door.borrow_and_update().clone())),
+            News::Tracker => event("tracker", &Tracker::from(self.service.borrow_and_update().clone())),
             News::Torrents => {
                 event("torrents", &TorrentsChanged { known: self.dashboard.config().library.all().len() })
             }
@@ -295,9 +296,9 @@ impl Viewer {
     fn lines(&mut self, limit: usize) -> Vec<u8> {
         let newest = *self.log.borrow_and_update();
         // One more tells whether there are more.
-        let mut entries = self.dashboard.config().journal.entries(&self.filter, self.last_line, limit + 1);
+        let mut entries = self.dashboard.config().log_buffer.entries(&self.filter, self.last_line, limit + 1);
         let are_too_many = entries.len() > limit;
-        let are_forgotten = newest - self.last_line.min(newest) > Journal::MAX_ENTRIES as u64;
+        let are_forgotten = newest - self.last_line.min(newest) > LogBuffer::MAX_ENTRIES as u64;
         let mut events = Vec::new();
         if are_too_many {
             entries.remove(0);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
-use dashboard::Journal;
 use http_body_util::BodyExt;
 use metainfo::Create;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tracker_monitor::LogBuffer;
 
 use crate::support::{Fixture, OPERATOR, VIEWER, request, torrent};
 
@@ -139,7 +139,7 @@ async fn what_happens_is_told() {
     let mut follower = Follower::new(&fixture, "").await;
     follower.next_of("making").await;
 
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     assert_eq!(follower.next_of("tracker").await.data["state"], "running");
     let (_, bytes) = torrent(Create::new(fixture.share().join("course")));
     fixture.post("/api/v1/torrents", bytes).await;
@@ -147,7 +147,7 @@ async fn what_happens_is_told() {
     fixture.post("/api/v1/makings", json!({ "path": "film.mkv" }).to_string()).await;
     let making = follower.next_of("making").await;
     assert_eq!(making.data["makings"][0]["path"], "film.mkv");
-    fixture.door.shut().await;
+    fixture.service.stop().await;
     assert_eq!(follower.next_of("tracker").await.data["state"], "stopped");
 
     fixture.log(|| tracing::warn!(name = "<script>", "first\n\nsecond"));
@@ -215,7 +215,7 @@ async fn who_is_slow_is_told_what_was_missed() {
     // More than is kept, and nothing of it for this one.
     let mut by_level = Follower::new(&fixture, "?level=error").await;
     by_level.next_of("making").await;
-    let more = Journal::MAX_ENTRIES + 1;
+    let more = LogBuffer::MAX_ENTRIES + 1;
     info(&fixture, 0..more);
     let missed = by_level.next_line().await;
     assert_eq!((missed.name.as_str(), missed.data), ("missed", json!({ "after": 250, "before": 251 + more })));

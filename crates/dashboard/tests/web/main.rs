@@ -1,4 +1,4 @@
-//! What the people's door serves, without a socket.
+//! What the people's service serves, without a socket.
 
 mod bad_requests;
 mod description;

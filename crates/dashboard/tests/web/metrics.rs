@@ -72,7 +72,7 @@ async fn metrics_are_those_of_the_tracker() {
         ("tracker_torrents", 2.0),
     ];
     assert_eq!(metrics, expected.map(|(name, value)| (name.to_owned(), value)).into());
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     assert_eq!(parse(fixture.get("/metrics").await.text())["tracker_running"], 1.0);
 }
 

@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::header::{ACCEPT, IF_NONE_MATCH};
 use axum::http::{Method, StatusCode};
-use dashboard::{Dashboard, DashboardConfig, Door, Failures, Journal, Library, LibraryConfig, Observer};
+use dashboard::{Dashboard, DashboardConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use torrent_library::{Library, LibraryConfig};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, Config, InfoHash, Shards};
 use tracker_host::Clock;
+use tracker_host::Service;
+use tracker_monitor::{Failures, LogBuffer, Observer};
 
-use crate::support::{Answer, FakeOpener, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, announce, request};
+use crate::support::{Answer, FakePorts, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, announce, request};
 
 /// All pages; those of torrents are of the fixture's.
 fn paths(fixture: &Fixture) -> Vec<String> {
@@ -44,7 +47,7 @@ async fn observed() -> Fixture {
 #[tokio::test]
 async fn every_page_is_whole_and_obeys_its_own_policy() {
     let fixture = observed().await;
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     for path in paths(&fixture) {
         for from in [OPERATOR, VIEWER] {
             let html = page(&fixture, from, &path).await;
@@ -70,7 +73,7 @@ async fn every_page_is_whole_and_obeys_its_own_policy() {
 #[tokio::test]
 async fn names_and_log_texts_are_only_text() {
     let fixture = observed().await;
-    let subscriber = tracing_subscriber::registry().with(fixture.journal.layer());
+    let subscriber = tracing_subscriber::registry().with(fixture.log_buffer.layer());
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!(info_hash = %fixture.hostile, address = "<img src=x>", field = "<b>", "<script>alert(2)</script>");
     });
@@ -92,7 +95,7 @@ async fn names_and_log_texts_are_only_text() {
 #[tokio::test]
 async fn who_only_looks_is_offered_nothing_to_change() {
     let fixture = observed().await;
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     let film = format!("/torrents/{}", fixture.film);
     for (path, offer) in [
         ("/", "data-post=\"/api/v1/tracker/stop\""),
@@ -123,7 +126,7 @@ async fn the_overview_tells_what_the_door_is_at() {
     assert!(html.contains("The ports are free"));
     assert!(html.contains("data-post=\"/api/v1/tracker/start\""));
 
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     let html = page(&fixture, OPERATOR, "/").await;
     assert!(html.contains("The tracker is running"));
     assert!(html.contains("6969, TCP and UDP"), "{html}");
@@ -164,7 +167,7 @@ async fn torrents_are_searched_and_sorted() {
 #[tokio::test]
 async fn a_torrent_has_its_peers_files_and_links() {
     let fixture = observed().await;
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     let path = format!("/torrents/{}", fixture.film);
     let html = page(&fixture, VIEWER, &path).await;
     for text in [
@@ -197,7 +200,7 @@ async fn a_torrent_has_its_peers_files_and_links() {
 #[tokio::test]
 async fn the_log_is_filtered() {
     let fixture = Fixture::new();
-    let subscriber = tracing_subscriber::registry().with(fixture.journal.layer());
+    let subscriber = tracing_subscriber::registry().with(fixture.log_buffer.layer());
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!(info_hash = %fixture.film, address = "192.168.1.10:6881", "somebody came");
         tracing::warn!(address = "192.168.1.11:6881", "somebody was refused");
@@ -275,7 +278,7 @@ async fn assets_are_kept_for_as_long_as_they_are_the_same() {
 #[tokio::test]
 async fn plots_and_codes_are_images() {
     let fixture = Fixture::new();
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     let magnet = format!("/qr.svg?magnet={}", fixture.film);
     for path in [
         "/plots/peers.svg",
@@ -311,8 +314,8 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
         shards,
         clock,
         observer: observer.clone(),
-        journal: Journal::new(),
-        door: Door::new(FakeOpener::default()),
+        log_buffer: LogBuffer::new(),
+        service: Service::new(FakePorts::default()),
         library,
         maker: None,
         digests: None,

@@ -13,20 +13,20 @@ use axum::extract::ConnectInfo;
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
-use dashboard::{
-    Dashboard, DashboardConfig, Digests, Door, Failures, Journal, Library, LibraryConfig, Maker, Observer, OpenError,
-    Opened, Opener, Share,
-};
+use dashboard::{Dashboard, DashboardConfig};
 use http_body_util::BodyExt;
 use metainfo::Create;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tempfile::TempDir;
+use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, PeerId, PeerKey, Peers, Shards};
 use tracker_host::Clock;
+use tracker_host::{Bind, Bound, Service, ServiceError};
+use tracker_monitor::{Failures, LogBuffer, Observer};
 
 /// What a script in a name must not become.
 pub(crate) const HOSTILE_NAME: &str = "<script>alert('1')<script>.bin";
@@ -55,9 +55,9 @@ pub(crate) struct Fixture {
     pub(crate) shards: Arc<Shards>,
     pub(crate) clock: Clock,
     pub(crate) observer: Observer,
-    pub(crate) journal: Journal,
-    pub(crate) door: Door,
-    pub(crate) opener: FakeOpener,
+    pub(crate) log_buffer: LogBuffer,
+    pub(crate) service: Service,
+    pub(crate) opener: FakePorts,
     pub(crate) library: Library,
     pub(crate) film: InfoHash,
     pub(crate) hostile: InfoHash,
@@ -97,15 +97,15 @@ impl Fixture {
         let library = Library::open(LibraryConfig { torrents: Some(torrents) }).unwrap();
         let failures = || Failures { http: 3, udp: 4 };
         let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), failures).unwrap();
-        let (journal, opener) = (Journal::new(), FakeOpener::default());
-        let door = Door::new(opener.clone());
+        let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
+        let service = Service::new(opener.clone());
         let share = Share::open(share).unwrap();
         let config = DashboardConfig {
             shards: Arc::clone(&shards),
             clock,
             observer: observer.clone(),
-            journal: journal.clone(),
-            door: door.clone(),
+            log_buffer: log_buffer.clone(),
+            service: service.clone(),
             library: library.clone(),
             maker: Some(Maker::new(share.clone(), library.clone())),
             digests: Some(Digests::new(share, library.clone())),
@@ -114,7 +114,20 @@ impl Fixture {
             only_known: false,
         };
         let dashboard = Dashboard::new(config);
-        Self { dashboard, shards, clock, observer, journal, door, opener, library, film, hostile, unknown, folder }
+        Self {
+            dashboard,
+            shards,
+            clock,
+            observer,
+            log_buffer,
+            service,
+            opener,
+            library,
+            film,
+            hostile,
+            unknown,
+            folder,
+        }
     }
 
     pub(crate) fn share(&self) -> PathBuf {
@@ -152,7 +165,7 @@ impl Fixture {
 
     /// Logs what `work` logs.
     pub(crate) fn log(&self, work: impl FnOnce()) {
-        let subscriber = tracing_subscriber::registry().with(self.journal.layer());
+        let subscriber = tracing_subscriber::registry().with(self.log_buffer.layer());
         tracing::subscriber::with_default(subscriber, work);
     }
 
@@ -228,15 +241,15 @@ impl Answer {
 
 /// Takes no ports.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FakeOpener(Arc<FakeOpenerState>);
+pub(crate) struct FakePorts(Arc<FakePortsState>);
 
 #[derive(Debug, Default)]
-struct FakeOpenerState {
+struct FakePortsState {
     refusal: Mutex<Option<String>>,
     serving: AtomicU32,
 }
 
-impl FakeOpener {
+impl FakePorts {
     /// Fails from now on with this line, or not.
     pub(crate) fn refuse(&self, refusal: Option<&str>) {
         *self.0.refusal.lock().unwrap() = refusal.map(str::to_owned);
@@ -248,14 +261,14 @@ impl FakeOpener {
     }
 }
 
-impl Opener for FakeOpener {
-    fn open(&self) -> Result<Opened, OpenError> {
+impl Bind for FakePorts {
+    fn bind(&self) -> Result<Bound, ServiceError> {
         if let Some(refusal) = &*self.0.refusal.lock().unwrap() {
-            return Err(OpenError(refusal.clone()));
+            return Err(refusal.clone().into());
         }
         self.0.serving.fetch_add(1, Ordering::SeqCst);
         let state = Arc::clone(&self.0);
-        Ok(Opened {
+        Ok(Bound {
             addresses: vec!["0.0.0.0:6969".parse().unwrap(), "[::]:6969".parse().unwrap()],
             announce_urls: vec!["http://192.168.1.1:6969/announce".into(), "udp://192.168.1.1:6969/announce".into()],
             serve: Box::new(move |stop| {

@@ -3,10 +3,10 @@
 use std::fs;
 
 use axum::http::StatusCode;
-use dashboard::Journal;
 use metainfo::{Create, Magnet, Metainfo};
 use serde_json::{Value, json};
 use tracker_core::AnnounceEvent;
+use tracker_monitor::LogBuffer;
 
 use crate::support::{Fixture, HOSTILE_NAME, announce, torrent};
 
@@ -45,7 +45,7 @@ async fn torrents_have_names_and_peers() {
     assert_eq!(magnet.info_hashes.v1.unwrap().to_string(), fixture.film.to_string());
     assert!(magnet.trackers.is_empty());
 
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     for info_hash in [fixture.film, fixture.unknown] {
         let details = fixture.get(&format!("/api/v1/torrents/{info_hash}")).await.json();
         let magnet: Magnet = details["magnet"].as_str().unwrap().parse().unwrap();
@@ -108,7 +108,7 @@ async fn a_torrent_is_registered_offered_and_removed() {
 
     let stopped = fixture.get(&format!("{location}/torrent")).await.problem(StatusCode::CONFLICT);
     assert!(stopped.contains("the tracker is stopped"), "{stopped}");
-    fixture.door.open().await.unwrap();
+    fixture.service.start().await.unwrap();
     let offered = fixture.get(&format!("{location}/torrent")).await;
     assert_eq!((offered.status, offered.header("content-type")), (StatusCode::OK, "application/x-bittorrent"));
     assert_eq!(
@@ -200,9 +200,9 @@ async fn the_log_has_levels_and_filters() {
         assert_eq!(log["entries"], json!(lines), "{query}");
     }
 
-    fixture.log(|| (0..Journal::MAX_ENTRIES).for_each(|number| tracing::info!(number, "again")));
+    fixture.log(|| (0..LogBuffer::MAX_ENTRIES).for_each(|number| tracing::info!(number, "again")));
     let lines = fixture.get("/api/v1/log.ndjson").await;
     // An error and a warning outlive what is older.
-    assert_eq!(lines.text().lines().count(), 2 + Journal::MAX_ENTRIES);
+    assert_eq!(lines.text().lines().count(), 2 + LogBuffer::MAX_ENTRIES);
     assert_eq!(fixture.get("/api/v1/log").await.json()["entries"].as_array().unwrap().len(), 200);
 }

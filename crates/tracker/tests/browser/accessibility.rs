@@ -69,14 +69,14 @@ fn stop_by_keyboard(page: &Browser, tracker: &Tracker) {
         Ok(())
     });
     assert_eq!(focused(page, "id"), "stop", "the focus comes back to where it was");
-    assert!(page.text("#door-title").unwrap().contains("running"), "nothing was stopped");
+    assert!(page.text("#service-title").unwrap().contains("running"), "nothing was stopped");
 
     page.press(Key::Enter);
     page.wait_for_text("#confirm-title", "Stop the tracker?");
     page.press(Key::Tab);
     assert_eq!(focused(page, "id"), "confirm-button");
     page.press(Key::Enter);
-    page.wait_for_text("#door-title", "The tracker is stopped");
+    page.wait_for_text("#service-title", "The tracker is stopped");
     page.wait_until("the focus to go on from where it was", || {
         let focused = focused(page, "id");
         ensure!(focused == "start", "it is at {focused:?}");

@@ -115,7 +115,7 @@ fn who_has_no_token_looks_on() {
         assert_eq!(page.count(controls).unwrap(), 0, "{what} offers what is not allowed");
     }
     page.open(&tracker.page("/"));
-    page.wait_for_text("#door", "You are looking on");
+    page.wait_for_text("#service", "You are looking on");
     for (method, path) in [
         ("POST", "/api/v1/tracker/stop"),
         ("POST", "/api/v1/tracker/start"),
@@ -129,7 +129,7 @@ fn who_has_no_token_looks_on() {
         let sentence = answer["body"]["error"].as_str().unwrap_or_default();
         assert!(sentence.contains("whoever runs the tracker"), "{method} {path}: {sentence:?}");
     }
-    page.wait_for_text("#door-title", "The tracker is running");
+    page.wait_for_text("#service-title", "The tracker is running");
     assert_eq!(tracker.ask("GET", &format!("/api/v1/torrents/{info_hash}"), b"").status, 200, "nothing was removed");
 
     page.open(&format!("{}0", tracker.operator_url()));

@@ -34,9 +34,9 @@ fn a_lesson() {
 
     log_in(&teacher, &tracker);
     stop(&teacher, &tracker);
-    pupil.wait_for_text("#door-title", "The tracker is stopped");
+    pupil.wait_for_text("#service-title", "The tracker is stopped");
     start_beside_another_program(&teacher, &tracker);
-    pupil.wait_for_text("#door-title", "The tracker is running");
+    pupil.wait_for_text("#service-title", "The tracker is running");
 
     let page = make_a_torrent(&teacher, &tracker);
     let torrent = download_the_torrent(&teacher, &tracker, &content);
@@ -93,7 +93,7 @@ fn log_in(teacher: &Browser, tracker: &Tracker) {
     assert_eq!(teacher.seen("#stop").unwrap(), 0, "whoever has no token may not stop the tracker");
     teacher.open(tracker.operator_url());
     assert_eq!(teacher.url(), tracker.page("/"), "the token does not stay in the URL");
-    teacher.wait_for_text("#door-title", "The tracker is running");
+    teacher.wait_for_text("#service-title", "The tracker is running");
     assert!(teacher.text("#urls").unwrap().contains(&tracker.announce_url()));
     assert_eq!(teacher.seen("#stop").unwrap(), 1);
 }
@@ -104,8 +104,8 @@ fn stop(teacher: &Browser, tracker: &Tracker) {
     teacher.click("#stop");
     teacher.wait_for_text("#confirm-title", "Stop the tracker?");
     teacher.click("#confirm-button");
-    teacher.wait_for_text("#door-title", "The tracker is stopped");
-    teacher.wait_for_text("#door", "The ports are free");
+    teacher.wait_for_text("#service-title", "The tracker is stopped");
+    teacher.wait_for_text("#service", "The ports are free");
     teacher.wait_for_text("#said", "The tracker is stopped");
     tracker.take_port().expect("the port is free over TCP and UDP");
 }
@@ -114,14 +114,14 @@ fn stop(teacher: &Browser, tracker: &Tracker) {
 fn start_beside_another_program(teacher: &Browser, tracker: &Tracker) {
     let holder = tracker.take_port().expect("the port is free");
     teacher.click("#start");
-    let problem = teacher.wait_for_text("#door .problem", "6969");
+    let problem = teacher.wait_for_text("#service .problem", "6969");
     let here = format!("(process {})", std::process::id());
     assert!(problem.contains(&here), "{problem:?} does not name the holder of the port, {here}");
     assert_eq!(teacher.seen("#notice").unwrap(), 0, "it is told of once");
 
     drop(holder);
     teacher.click("#start");
-    teacher.wait_for_text("#door-title", "The tracker is running");
+    teacher.wait_for_text("#service-title", "The tracker is running");
     assert_eq!(teacher.seen("#notice").unwrap(), 0, "a problem that is over is not told of");
     tracker.take_port().expect_err("the port is taken while the tracker runs");
 }

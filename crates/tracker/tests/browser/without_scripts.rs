@@ -20,7 +20,7 @@ fn pages_show_the_state_without_scripts() {
     page.open(tracker.operator_url());
 
     let expected = [
-        ("overview", "#door", "The tracker is running"),
+        ("overview", "#service", "The tracker is running"),
         ("overview", "#urls", &tracker.announce_url()),
         ("overview", "#attention", "Chemistry films.mkv"),
         ("overview", "#active", "lab-image-2026-11.img"),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tracker_core::InfoHash;
 
 use crate::web::problem::Problem;
-use crate::{Order, PageQuery};
+use tracker_monitor::{Order, PageQuery};
 
 /// The query.
 #[derive(Debug)]

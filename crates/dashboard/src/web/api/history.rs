@@ -9,7 +9,7 @@ use super::rounded;
 use super::tracker::unix;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
-use crate::{Sample, Series};
+use tracker_monitor::{Sample, Series};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -58,9 +58,9 @@ pub(super) struct History {
 impl History {
     fn of(dashboard: &Dashboard, span: Span) -> Self {
         let Series { step_secs, samples } = dashboard.config().observer.history(match span {
-            Span::TenMinutes => crate::Span::TenMinutes,
-            Span::TwoHours => crate::Span::TwoHours,
-            Span::TwoDays => crate::Span::TwoDays,
+            Span::TenMinutes => tracker_monitor::Span::TenMinutes,
+            Span::TwoHours => tracker_monitor::Span::TwoHours,
+            Span::TwoDays => tracker_monitor::Span::TwoDays,
         });
         let column = |of: fn(&Sample) -> f64| samples.iter().map(|(_, sample)| rounded(of(sample))).collect();
         Self {

@@ -14,7 +14,7 @@ use super::extract::{Json, Query, bad_request};
 use super::tracker::unix;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
-use crate::{Journal, JournalEntry, JournalFilter};
+use tracker_monitor::{LogBuffer, LogEntry as BufferedEntry, LogFilter as BufferFilter};
 
 /// Lines that are told at once, at most.
 const MAX_ENTRIES: usize = 1000;
@@ -92,11 +92,11 @@ struct LogField {
 }
 
 impl LogFilter {
-    pub(in crate::web) fn to_journal(&self) -> Result<JournalFilter, Problem> {
+    pub(in crate::web) fn to_journal(&self) -> Result<BufferFilter, Problem> {
         // A form sends what is left empty.
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let info_hash = given(&self.info_hash).map(|text| text.parse()).transpose();
-        Ok(JournalFilter {
+        Ok(BufferFilter {
             level: match self.level {
                 LogLevel::Error => Level::ERROR,
                 LogLevel::Warn => Level::WARN,
@@ -118,8 +118,8 @@ impl LogLimit {
     }
 }
 
-impl From<&JournalEntry> for LogEntry {
-    fn from(entry: &JournalEntry) -> Self {
+impl From<&BufferedEntry> for LogEntry {
+    fn from(entry: &BufferedEntry) -> Self {
         Self {
             id: entry.id,
             at: unix(entry.at),
@@ -157,10 +157,10 @@ pub(super) async fn log(
     let limit = limit.limit(200, MAX_ENTRIES)?;
     let (after, filter) = (filter.after.unwrap_or(0), filter.to_journal()?);
     let log = move |dashboard: &Dashboard| {
-        let journal = &dashboard.config().journal;
+        let log_buffer = &dashboard.config().log_buffer;
         // Before the lines, so that none is missed by who goes on from there.
-        let last = *journal.changes().borrow();
-        let entries = journal.entries(&filter, after, limit);
+        let last = *log_buffer.changes().borrow();
+        let entries = log_buffer.entries(&filter, after, limit);
         Log { entries: entries.iter().map(|entry| LogEntry::from(&**entry)).collect(), last }
     };
     Ok(Json(dashboard.work(log).await?))
@@ -185,11 +185,11 @@ pub(super) async fn log_ndjson(
     Query(filter): Query<LogFilter>,
     Query(limit): Query<LogLimit>,
 ) -> Result<Response, Problem> {
-    let max = Journal::MAX_ENTRIES + Journal::MAX_IMPORTANT;
+    let max = LogBuffer::MAX_ENTRIES + LogBuffer::MAX_IMPORTANT;
     let limit = limit.limit(max, max)?;
     let (after, filter) = (filter.after.unwrap_or(0), filter.to_journal()?);
     let place = dashboard.0.room.large()?;
-    let entries = dashboard.work(move |dashboard| dashboard.config().journal.entries(&filter, after, limit)).await?;
+    let entries = dashboard.work(move |dashboard| dashboard.config().log_buffer.entries(&filter, after, limit)).await?;
     let mut entries = entries.into_iter();
     let chunks = std::iter::from_fn(move || {
         let chunk = ndjson(entries.by_ref().take(CHUNK));
@@ -198,7 +198,7 @@ pub(super) async fn log_ndjson(
     Ok(download("application/x-ndjson", "tracker-log.ndjson", place.body(chunks)))
 }
 
-fn ndjson(entries: impl Iterator<Item = Arc<JournalEntry>>) -> Vec<u8> {
+fn ndjson(entries: impl Iterator<Item = Arc<BufferedEntry>>) -> Vec<u8> {
     let mut lines = Vec::new();
     for entry in entries {
         serde_json::to_writer(&mut lines, &LogEntry::from(&*entry))

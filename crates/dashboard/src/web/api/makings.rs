@@ -16,7 +16,7 @@ use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
 use crate::web::room::blocking;
-use crate::{MakeError, MakeState};
+use torrent_library::{MakeError, MakeState};
 
 /// What to make a torrent of.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -75,9 +75,9 @@ impl Makings {
     }
 }
 
-impl From<crate::Making> for Making {
-    fn from(making: crate::Making) -> Self {
-        let crate::Making { id, path, state } = making;
+impl From<torrent_library::Making> for Making {
+    fn from(making: torrent_library::Making) -> Self {
+        let torrent_library::Making { id, path, state } = making;
         let (state, hashed, total, info_hash, error) = match state {
             MakeState::Waiting => (MakingState::Waiting, None, None, None, None),
             MakeState::Hashing { hashed, total } => (MakingState::Hashing, Some(hashed), Some(total), None, None),
@@ -143,7 +143,7 @@ pub(super) async fn make(
     let making = making.map_err(|error| match error {
         MakeError::Share(error) => share::problem(&error),
         MakeError::TooMany { .. } => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
-        MakeError::Thread(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        error => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     })?;
     let location = [(LOCATION, format!("{ROOT}/makings/{}", making.id))];
     Ok((StatusCode::CREATED, location, Json(Making::from(making))))

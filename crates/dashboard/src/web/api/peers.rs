@@ -16,12 +16,12 @@ use super::torrents::{Order, check_torrent, page_size};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::room::body;
-use crate::{PageQuery, PeerRow, PeerStanding};
+use tracker_monitor::{PageQuery, PeerRow, PeerStanding};
 
 /// Peers in a table, at most; those after them are on its next page.
 const MAX_TABLE: usize = 10_000;
 
-const MAX_PAGE_SIZE: usize = PageQuery::<crate::PeerSort>::MAX_PAGE_SIZE;
+const MAX_PAGE_SIZE: usize = PageQuery::<tracker_monitor::PeerSort>::MAX_PAGE_SIZE;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -69,7 +69,7 @@ enum PeerSort {
     LastSeen,
 }
 
-impl From<PeerSort> for crate::PeerSort {
+impl From<PeerSort> for tracker_monitor::PeerSort {
     fn from(sort: PeerSort) -> Self {
         match sort {
             PeerSort::Address => Self::Address,

@@ -10,7 +10,7 @@ use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
 use crate::web::room::blocking;
-use crate::{Maker, ShareError};
+use torrent_library::{Maker, ShareError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -51,7 +51,7 @@ pub(super) fn problem(error: &ShareError) -> Problem {
     let status = match error {
         ShareError::NotFound => StatusCode::NOT_FOUND,
         ShareError::Outside => StatusCode::BAD_REQUEST,
-        ShareError::Read(_) => StatusCode::FORBIDDEN,
+        _ => StatusCode::FORBIDDEN,
     };
     Problem::new(status, error.to_string())
 }

@@ -21,7 +21,8 @@ use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
 use crate::web::room::{blocking, body};
-use crate::{KnownTorrent, RegisterError, RemoveError, TorrentRow};
+use torrent_library::{KnownTorrent, RegisterError, RemoveError};
+use tracker_monitor::TorrentRow;
 
 /// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
 /// terabyte has seldom more than 2 MB.
@@ -80,7 +81,7 @@ pub(super) enum Order {
     Descending,
 }
 
-impl From<Order> for crate::Order {
+impl From<Order> for tracker_monitor::Order {
     fn from(order: Order) -> Self {
         match order {
             Order::Ascending => Self::Ascending,
@@ -89,7 +90,7 @@ impl From<Order> for crate::Order {
     }
 }
 
-impl From<TorrentSort> for crate::TorrentSort {
+impl From<TorrentSort> for tracker_monitor::TorrentSort {
     fn from(sort: TorrentSort) -> Self {
         match sort {
             TorrentSort::Name => Self::Name,
@@ -349,7 +350,7 @@ fn unregistered(error: &RegisterError) -> Problem {
         RegisterError::Parse(_) => StatusCode::UNPROCESSABLE_ENTITY,
         RegisterError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         RegisterError::TooMany { .. } | RegisterError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
-        RegisterError::Write(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     Problem::new(status, error.to_string())
 }
@@ -461,6 +462,7 @@ pub(super) async fn digests(
     let files = dashboard.work(digests).await?.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "the content of this torrent is not in the tracker's share folder")
     })?;
-    let digest = |digest: crate::Digest| Digest { path: digest.path, size: digest.size, sha256: digest.sha256 };
+    let digest =
+        |digest: torrent_library::Digest| Digest { path: digest.path, size: digest.size, sha256: digest.sha256 };
     Ok(Json(Digests { files: files.into_iter().map(digest).collect() }))
 }

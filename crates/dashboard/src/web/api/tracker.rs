@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 
 use super::extract::Json;
 use super::rounded;
-use crate::DoorState;
 use crate::web::Dashboard;
 use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use tracker_host::ServiceState;
 
 /// What the tracker is at, has, and did since its start.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,7 +69,7 @@ struct Rates {
     download_rate: f64,
 }
 
-/// The door for clients.
+/// The service for clients.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web) struct Tracker {
     state: TrackerState,
@@ -95,11 +95,11 @@ enum TrackerState {
 
 impl Status {
     pub(in crate::web) fn of(dashboard: &Dashboard) -> Self {
-        let crate::Status { now, totals, failures, last } = dashboard.config().observer.status();
+        let tracker_monitor::Status { now, totals, failures, last } = dashboard.config().observer.status();
         Self {
             now: dashboard.unix(now),
             started: unix(dashboard.0.started),
-            tracker: dashboard.config().door.state().into(),
+            tracker: dashboard.config().service.state().into(),
             only_known: dashboard.config().only_known,
             torrents: totals.swarms,
             seeders: totals.seeders,
@@ -121,17 +121,17 @@ impl Status {
     }
 }
 
-impl From<DoorState> for Tracker {
-    fn from(state: DoorState) -> Self {
+impl From<ServiceState> for Tracker {
+    fn from(state: ServiceState) -> Self {
         match state {
-            DoorState::Open { since, addresses, announce_urls } => Self {
+            ServiceState::Running { since, addresses, announce_urls } => Self {
                 state: TrackerState::Running,
                 since: unix(since),
                 addresses: addresses.iter().map(ToString::to_string).collect(),
                 announce_urls,
                 error: None,
             },
-            DoorState::Shut { since, error } => Self {
+            ServiceState::Stopped { since, error } => Self {
                 state: TrackerState::Stopped,
                 since: unix(since),
                 addresses: Vec::new(),
@@ -170,9 +170,9 @@ pub(super) async fn start(
     State(dashboard): State<Dashboard>,
 ) -> Result<Json<Tracker>, Problem> {
     tracing::info!(%remote, "asked to start the tracker");
-    let door = &dashboard.config().door;
-    match door.open().await {
-        Ok(()) => Ok(Json(door.state().into())),
+    let service = &dashboard.config().service;
+    match service.start().await {
+        Ok(()) => Ok(Json(service.state().into())),
         Err(error) => {
             tracing::error!(%remote, "cannot start the tracker: {error}");
             Err(Problem::new(StatusCode::CONFLICT, error.to_string()))
@@ -197,7 +197,7 @@ pub(super) async fn stop(
     State(dashboard): State<Dashboard>,
 ) -> Json<Tracker> {
     tracing::info!(%remote, "asked to stop the tracker");
-    let door = &dashboard.config().door;
-    door.shut().await;
-    Json(door.state().into())
+    let service = &dashboard.config().service;
+    service.stop().await;
+    Json(service.state().into())
 }

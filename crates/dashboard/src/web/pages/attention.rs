@@ -1,6 +1,6 @@
 //! Who is stuck, and why.
 
-use crate::{Observer, Order, PageQuery, TorrentRow, TorrentSort};
+use tracker_monitor::{Observer, Order, PageQuery, TorrentRow, TorrentSort};
 
 use super::Label;
 use super::format::{count, counted, percent};

@@ -12,7 +12,7 @@ use tracker_core::InfoHash;
 use crate::web::Dashboard;
 use crate::web::access::Role;
 use crate::web::api::extract::Query;
-use crate::{JournalEntry, JournalFilter};
+use tracker_monitor::{LogEntry, LogFilter};
 
 use super::format::{Moment, MomentStyle};
 use super::{Label, Section, Shell, aside, link, render};
@@ -54,9 +54,9 @@ struct LineView {
 }
 
 impl Lines {
-    /// Of entries as the journal gives them: the oldest first.
-    pub(super) fn new(dashboard: &Dashboard, shell: &Shell, entries: &[Arc<JournalEntry>]) -> Self {
-        let view = |entry: &Arc<JournalEntry>| {
+    /// Of entries as the log_buffer gives them: the oldest first.
+    pub(super) fn new(dashboard: &Dashboard, shell: &Shell, entries: &[Arc<LogEntry>]) -> Self {
+        let view = |entry: &Arc<LogEntry>| {
             let (level, class) = level_text(entry.level);
             let torrent = entry.info_hash.map(|info_hash| {
                 let known = dashboard.0.config.library.get(&info_hash);
@@ -117,14 +117,14 @@ fn log(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
     let info_hash = torrent.parse::<InfoHash>();
     let address = wanted.address.unwrap_or_default().trim().to_owned();
     let torrent_error = !torrent.is_empty() && info_hash.is_err();
-    let filter = JournalFilter {
+    let filter = LogFilter {
         level,
         info_hash: info_hash.ok(),
         address: Some(address.clone()).filter(|address| !address.is_empty()),
     };
     // A torrent that is none has no lines.
     let limit = if torrent_error { 0 } else { LINES };
-    let entries = dashboard.0.config.journal.entries(&filter, 0, limit);
+    let entries = dashboard.0.config.log_buffer.entries(&filter, 0, limit);
     let full = entries.len() == LINES;
     render(&LogPage {
         level: level_name,

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::library::shown;
 use crate::web::Dashboard;
 use crate::web::access::Role;
 use crate::web::api::extract::Query;
-use crate::{Listing, MakeState, Making};
+use torrent_library::displayable;
+use torrent_library::{Listing, MakeState, Making};
 
 use super::format::{Bar, bytes};
 use super::{Label, Section, Shell, aside, link, render};
@@ -100,7 +100,7 @@ fn folder(listing: Listing) -> FolderView {
     let mut name = "Share folder".to_owned();
     let mut so_far = String::new();
     for next in listing.path.split('/').filter(|name| !name.is_empty()) {
-        above.push(Crumb { name: std::mem::replace(&mut name, shown(next)), href: href(&so_far) });
+        above.push(Crumb { name: std::mem::replace(&mut name, displayable(next)), href: href(&so_far) });
         so_far = joined(&so_far, next);
     }
     let entries = listing
@@ -111,7 +111,7 @@ fn folder(listing: Listing) -> FolderView {
             EntryView {
                 href: entry.size.is_none().then(|| href(&path)),
                 size: entry.size.map(|size| bytes(size as f64)),
-                name: shown(&entry.name),
+                name: displayable(&entry.name),
                 path,
             }
         })
@@ -127,7 +127,7 @@ impl MakingView {
     fn new(dashboard: &Dashboard, making: Making) -> Self {
         let mut view = Self {
             id: making.id,
-            path: if making.path.is_empty() { "Share folder".to_owned() } else { shown(&making.path) },
+            path: if making.path.is_empty() { "Share folder".to_owned() } else { displayable(&making.path) },
             state: "Waiting",
             class: "partial",
             progress: None,
@@ -167,7 +167,7 @@ impl MakingView {
 
 #[cfg(test)]
 mod tests {
-    use crate::ListingEntry;
+    use torrent_library::ListingEntry;
 
     use super::*;
 

@@ -16,7 +16,8 @@ use crate::web::access::Role;
 use crate::web::api::extract::Query;
 use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
-use crate::{DoorState, JournalFilter, Order, PageQuery, Sample, Span, TorrentSort};
+use tracker_host::ServiceState;
+use tracker_monitor::{LogFilter, Order, PageQuery, Sample, Span, TorrentSort};
 
 use super::attention::{Attention, attention};
 use super::format::{Moment, MomentStyle, count, decimal, rate};
@@ -34,7 +35,7 @@ const LINES: usize = 8;
 #[template(path = "overview.html")]
 struct OverviewPage {
     shell: Shell,
-    door: DoorView,
+    service: ServiceView,
     only_known: bool,
     torrents: String,
     seeders: String,
@@ -49,10 +50,10 @@ struct OverviewPage {
     lines: Lines,
 }
 
-/// What the door for clients is at.
-enum DoorView {
-    Open { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<Url> },
-    Shut { since: Moment, error: Option<String> },
+/// What the service for clients is at.
+enum ServiceView {
+    Running { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<Url> },
+    Stopped { since: Moment, error: Option<String> },
 }
 
 /// An announce URL.
@@ -101,11 +102,11 @@ fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
         page: 0,
         page_size: TORRENTS,
     });
-    let filter = JournalFilter { level: Level::INFO, info_hash: None, address: None };
-    let lines = Lines::new(dashboard, &shell, &config.journal.entries(&filter, 0, LINES));
+    let filter = LogFilter { level: Level::INFO, info_hash: None, address: None };
+    let lines = Lines::new(dashboard, &shell, &config.log_buffer.entries(&filter, 0, LINES));
     let Sample { announces, download_rate, .. } = status.last;
     let page = OverviewPage {
-        door: door(&shell, config.door.state()),
+        service: service(&shell, config.service.state()),
         only_known: config.only_known,
         torrents: count(active.total as u64),
         seeders: count(status.totals.seeders),
@@ -152,9 +153,9 @@ fn figures(dashboard: &Dashboard, shell: &Shell, span: Span) -> Vec<Figure> {
     Plot::ALL.map(figure).into()
 }
 
-fn door(shell: &Shell, state: DoorState) -> DoorView {
+fn service(shell: &Shell, state: ServiceState) -> ServiceView {
     match state {
-        DoorState::Open { since, addresses, announce_urls } => DoorView::Open {
+        ServiceState::Running { since, addresses, announce_urls } => ServiceView::Running {
             since: shell.wall(since, MomentStyle::Clock),
             elapsed: shell.wall(since, MomentStyle::Elapsed),
             ports: ports(&addresses, &announce_urls),
@@ -164,7 +165,9 @@ fn door(shell: &Shell, state: DoorState) -> DoorView {
                 .map(|(index, url)| Url { url, qr: link("/qr.svg", &[("announce", &index.to_string())]) })
                 .collect(),
         },
-        DoorState::Shut { since, error } => DoorView::Shut { since: shell.wall(since, MomentStyle::Clock), error },
+        ServiceState::Stopped { since, error } => {
+            ServiceView::Stopped { since: shell.wall(since, MomentStyle::Clock), error }
+        }
     }
 }
 

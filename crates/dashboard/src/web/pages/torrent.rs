@@ -14,7 +14,8 @@ use crate::web::Dashboard;
 use crate::web::access::Role;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
-use crate::{KnownTorrent, Order, PageQuery, PeerRow, PeerSort, PeerStanding};
+use torrent_library::KnownTorrent;
+use tracker_monitor::{Order, PageQuery, PeerRow, PeerSort, PeerStanding};
 
 use super::attention::{Hint, hint};
 use super::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::web::Dashboard;
 use crate::web::access::Role;
 use crate::web::api::extract::Query;
-use crate::{Order, PageQuery, TorrentRow, TorrentSort};
+use tracker_monitor::{Order, PageQuery, TorrentRow, TorrentSort};
 
 use super::attention::lacks_seeder;
 use super::format::{Bar, bytes, count, counted, rate};

@@ -21,11 +21,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use torrent_library::Library;
 use tracker_core::{InfoHash, Instant, Shards, SwarmCounts, Totals};
 use tracker_host::Clock;
 
 use crate::history::History;
-use crate::{Library, Page, PageQuery, Sample, Series, Span};
+use crate::{Page, PageQuery, Sample, Series, Span};
 
 use peers::PeerEntry;
 use records::Records;

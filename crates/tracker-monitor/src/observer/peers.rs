@@ -9,7 +9,7 @@ use super::expectation::{completion, next_expected, standing};
 use super::records::{Rates, Records};
 use super::sweep::STRIDE;
 use super::{PeerRow, PeerSort};
-use crate::client::client;
+use crate::client_name::client;
 use crate::{Page, PageQuery};
 
 /// What is shown of a peer. There may be hundreds of thousands.

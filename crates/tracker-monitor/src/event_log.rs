@@ -12,7 +12,7 @@ use std::time::Duration;
 use tracing::info;
 use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
 
-use crate::client::client;
+use crate::client_name::client;
 
 /// Events that should be able to wait to be logged or observed, for
 /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is 184 bytes.
@@ -56,7 +56,7 @@ impl EventLog {
 }
 
 fn log_until(stopped: &Receiver<Infallible>, shards: &Shards, dropped_lines: &dyn Fn() -> u64) {
-    let (mut narrator, mut events) = (Narrator::default(), Vec::new());
+    let (mut logger, mut events) = (EventLogger::default(), Vec::new());
     loop {
         let last = match stopped.recv_timeout(PERIOD) {
             Err(RecvTimeoutError::Timeout) => false,
@@ -65,9 +65,9 @@ fn log_until(stopped: &Receiver<Infallible>, shards: &Shards, dropped_lines: &dy
         };
         shards.poll_events(&mut events);
         for event in events.drain(..) {
-            narrator.tell(&event, shards);
+            logger.tell(&event, shards);
         }
-        narrator.tell_dropped(shards.totals().dropped_events, dropped_lines());
+        logger.tell_dropped(shards.totals().dropped_events, dropped_lines());
         if last {
             return;
         }
@@ -76,14 +76,14 @@ fn log_until(stopped: &Receiver<Infallible>, shards: &Shards, dropped_lines: &dy
 
 /// Puts into words what happens, each thing once.
 #[derive(Debug, Default)]
-pub(crate) struct Narrator {
+pub(crate) struct EventLogger {
     /// Gateways of which it was said that several peers are behind them.
     shared: BTreeSet<IpAddr>,
     dropped_events: u64,
     dropped_lines: u64,
 }
 
-impl Narrator {
+impl EventLogger {
     /// Tells of an event, if it is one for the log.
     pub(crate) fn tell(&mut self, event: &Event, shards: &Shards) {
         log_event(event, shards);

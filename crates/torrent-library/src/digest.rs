@@ -14,9 +14,9 @@ use metainfo::File as TorrentFile;
 use sha2::{Digest as _, Sha256};
 use tracker_core::InfoHash;
 
-use super::known::shown;
-use super::stamp::Stamp;
-use super::{KnownTorrent, LOOKING_PART, Library, Share};
+use crate::library::LOOKING_PART;
+use crate::stamp::Stamp;
+use crate::{KnownTorrent, Library, Share, displayable};
 
 /// How long what was found holds good.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -195,7 +195,7 @@ impl Content {
     fn new(torrent: &KnownTorrent, now: Instant) -> Self {
         let files = files(torrent)
             .map(|file| ContentFile {
-                digest: Digest { path: shown(&file.display_path()), size: file.length, sha256: None },
+                digest: Digest { path: displayable(&file.display_path()), size: file.length, sha256: None },
                 stamp: None,
                 fresh: false,
             })
@@ -405,9 +405,9 @@ mod tests {
 
     use metainfo::Create;
 
-    use super::super::tests::torrent;
     use super::*;
     use crate::LibraryConfig;
+    use crate::library::tests::torrent;
 
     const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     const OF_ABD: &str = "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9";
@@ -564,7 +564,7 @@ mod tests {
             ]),
         );
         for name in ["../key", "..", ".", "/etc/hostname", "course/a.txt"] {
-            let info_hash = place.register(&super::super::tests::torrent(name, 3));
+            let info_hash = place.register(&crate::library::tests::torrent(name, 3));
             place.until(&info_hash, None);
         }
     }

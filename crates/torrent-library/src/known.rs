@@ -1,5 +1,6 @@
 //! A torrent whose .torrent file is at hand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metainfo::{Magnet, Metainfo, ParseError, ParseOptions, is_invisible};
@@ -10,6 +11,9 @@ const MAX_SHOWN_LEN: usize = 255;
 
 /// Bytes of the name of a .torrent file before its extension, at most: an info-hash still fits in beside it.
 const MAX_STEM_LEN: usize = 200;
+
+/// The torrents that are known, by their info-hashes.
+pub(crate) type Torrents = BTreeMap<InfoHash, Arc<KnownTorrent>>;
 
 /// A torrent whose .torrent file is at hand.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl KnownTorrent {
         // What has only the v2 one is refused by the parser.
         let info_hash = metainfo.info_hashes().v1.ok_or(ParseError::V2Only)?;
         let info_hash = InfoHash::new(*info_hash.as_bytes());
-        let name = match shown(&metainfo.info().name()) {
+        let name = match displayable(&metainfo.info().name()) {
             name if name.is_empty() => info_hash.to_string().into(),
             name => name.into(),
         };
@@ -61,7 +65,7 @@ impl KnownTorrent {
     /// Its files in the order of the torrent, padding left out. There may be a million.
     pub fn files(&self) -> impl Iterator<Item = KnownFile> {
         let files = self.metainfo.info().files().iter().filter(|file| !file.attributes.pad);
-        files.map(|file| KnownFile { path: shown(&file.display_path()), size: file.length })
+        files.map(|file| KnownFile { path: displayable(&file.display_path()), size: file.length })
     }
 
     /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier.
@@ -113,7 +117,7 @@ pub(super) fn tiers(urls: &[String]) -> Vec<Vec<String>> {
 }
 
 /// A stranger's text with U+FFFD in place of what moves the cursor, turns the text around or cannot be seen, and cut.
-pub(crate) fn shown(text: &str) -> String {
+pub fn displayable(text: &str) -> String {
     let mut shown = String::new();
     for character in text.trim().chars() {
         let character = if character.is_control() || is_invisible(character) { '\u{fffd}' } else { character };
@@ -128,8 +132,8 @@ pub(crate) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::torrent;
     use super::*;
+    use crate::library::tests::torrent;
 
     #[test]
     fn names_do_no_harm_on_a_screen() {
@@ -140,10 +144,10 @@ mod tests {
             ("a\nb\x1b[2J\x7f\u{85}\0", "a\u{fffd}b\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}"),
             ("\u{202e}gpj.exe\u{200b}\u{feff}", "\u{fffd}gpj.exe\u{fffd}\u{fffd}"),
         ] {
-            assert_eq!(shown(name), expected);
+            assert_eq!(displayable(name), expected);
             assert_eq!(KnownTorrent::parse(&torrent(name, 5)).unwrap().name.as_ref(), expected);
         }
-        let long = shown(&"ä".repeat(1000));
+        let long = displayable(&"ä".repeat(1000));
         assert!(long.len() <= MAX_SHOWN_LEN && long.ends_with("ä…"), "{long}");
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use torrent_library::KnownTorrent;
 use tracker_core::{InfoHash, Instant, Memory, Peer, Shards, Walk};
 
 use super::records::{Part, Records, Sums};
-use crate::KnownTorrent;
 
 /// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
 pub(super) const STRIDE: usize = 1000;

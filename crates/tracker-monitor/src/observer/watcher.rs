@@ -11,7 +11,7 @@ use tracker_core::{Event, Instant};
 use super::meter::Meter;
 use super::sweep::Sweep;
 use super::{Failures, Shared, lock};
-use crate::event_log::{Narrator, PERIOD};
+use crate::event_log::{EventLogger, PERIOD};
 
 /// Steps of the sweep between two waits: 50,000 peers a second, which take about a hundredth of a processor.
 const STEPS: usize = 10_000;
@@ -26,7 +26,7 @@ const USUAL_EVENTS: usize = 1000;
 pub(super) struct Watcher {
     shared: Arc<Shared>,
     failures: Box<dyn Fn() -> Failures + Send>,
-    narrator: Narrator,
+    logger: EventLogger,
     events: Vec<Event>,
     meter: Meter,
     /// When the meter was read last, by either clock.
@@ -43,7 +43,7 @@ impl Watcher {
         let mut watcher = Self {
             shared,
             failures,
-            narrator: Narrator::default(),
+            logger: EventLogger::default(),
             events: Vec::new(),
             meter,
             read: None,
@@ -89,18 +89,18 @@ impl Watcher {
     }
 
     fn take_events(&mut self) {
-        let Self { shared, narrator, events, .. } = self;
+        let Self { shared, logger, events, .. } = self;
         shared.shards.poll_events(events);
         if !events.is_empty() {
             let mut records = lock(&shared.records);
             events.iter().for_each(|event| records.happened(event));
         }
         for event in events.drain(..) {
-            narrator.tell(&event, &shared.shards);
+            logger.tell(&event, &shared.shards);
         }
         events.shrink_to(USUAL_EVENTS);
         let dropped_lines = shared.dropped_lines.get().map_or(0, |count| count());
-        narrator.tell_dropped(shared.shards.totals().dropped_events, dropped_lines);
+        logger.tell_dropped(shared.shards.totals().dropped_events, dropped_lines);
     }
 
     fn tick(&mut self, now: Instant) {

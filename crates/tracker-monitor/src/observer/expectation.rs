@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracker_core::{Instant, Peer, PeerDetail, PeerState};
 
 use super::PeerStanding;
-use crate::client::shortest_interval;
+use crate::client_name::shortest_interval;
 
 /// A peer is overdue when it is late by this and a tenth of its interval: time for a second try, where the first was lost.
 const GRACE: Duration = Duration::from_secs(60);

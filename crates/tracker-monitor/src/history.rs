@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tracker_core::Instant;
 
-use crate::wall::Wall;
+use tracker_host::WallClock;
 
 /// What the tracker had at a moment, and did in the time before it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -54,7 +54,7 @@ pub struct Series {
 #[derive(Debug)]
 pub(crate) struct History {
     last: Option<(Instant, Sample)>,
-    wall: Option<Wall>,
+    wall: Option<WallClock>,
     rings: [Ring; 3],
 }
 
@@ -112,7 +112,7 @@ impl History {
             Some((last, _)) if now.as_secs() - last.as_secs() <= LATE => last.as_secs() + 1,
             _ => now.as_secs(),
         };
-        let zero = self.wall.get_or_insert_with(|| Wall::new(now, wall)).zero(now, wall);
+        let zero = self.wall.get_or_insert_with(|| WallClock::new(now, wall)).zero(now, wall);
         for second in first..=now.as_secs() {
             self.rings.iter_mut().for_each(|ring| ring.push(second, zero, sample));
         }

@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use torrent_library::KnownTorrent;
 use tracker_core::{InfoHash, Shards, SwarmCounts, Walk};
 
 use super::records::{Records, Sums};
 use super::sweep::STRIDE;
 use super::{TorrentRow, TorrentSort};
-use crate::{KnownTorrent, Page, PageQuery};
+use crate::{Page, PageQuery};
 
 /// What is shown of a torrent. There may be a million.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use torrent_library::LibraryConfig;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{
     AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState,
@@ -17,7 +18,7 @@ use tracker_host::Clock;
 
 use super::watcher::Watcher;
 use super::*;
-use crate::{Journal, JournalFilter, LibraryConfig, Order};
+use crate::{LogBuffer, LogFilter, Order};
 
 /// A tracker and its watcher, with a clock that is set by hand.
 struct Network {
@@ -389,7 +390,7 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
 #[test]
 fn the_pump_writes_the_log() {
     let mut network = Network::listening();
-    let journal = Journal::new();
+    let journal = LogBuffer::new();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(journal.layer()), || {
         network.announce(&request(ONE, 0, 10));
         network.announce(&request(ONE, 10, 0));
@@ -399,7 +400,7 @@ fn the_pump_writes_the_log() {
         network.pass(1);
         network.pass(1);
     });
-    let lines = journal.entries(&JournalFilter::default(), 0, 10);
+    let lines = journal.entries(&LogFilter::default(), 0, 10);
     let messages: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
     assert_eq!(messages[..3], ["peer joined", "peer completed", "peer left"]);
     assert!(messages[3].starts_with("lines of this log were dropped") && messages.len() == 4, "{messages:?}");

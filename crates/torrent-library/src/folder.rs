@@ -10,8 +10,23 @@ use std::sync::Arc;
 use metainfo::ParseError;
 use tracker_core::InfoHash;
 
-use super::stamp::Stamp;
-use super::{KnownTorrent, Limits, Torrents};
+use crate::known::Torrents;
+use crate::stamp::Stamp;
+use crate::{KnownTorrent, Library};
+
+/// What a library may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) torrents: usize,
+    /// Bytes of .torrent files.
+    pub(crate) bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { torrents: Library::MAX_TORRENTS, bytes: Library::MAX_BYTES }
+    }
+}
 
 /// The folder of .torrent files, and what was found in it.
 ///
@@ -280,8 +295,8 @@ fn read(path: &Path, room: u64) -> Result<KnownTorrent, FileError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::torrent;
     use super::*;
+    use crate::library::tests::torrent;
 
     fn open(path: &Path) -> Folder {
         Folder::open(path.to_owned(), Limits::default()).unwrap()

@@ -22,7 +22,7 @@ use crate::event_log::TARGET;
 /// It is filled by its [`layer`](Self::layer), so that the page shows what the log shows. What is long in a line is cut, so
 /// that all of them take some megabytes usually, and 45 MB at most.
 #[derive(Debug, Clone)]
-pub struct Journal(Arc<Inner>);
+pub struct LogBuffer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -37,16 +37,16 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Lines {
     /// Their ids count up by one.
-    entries: VecDeque<Arc<JournalEntry>>,
+    entries: VecDeque<Arc<LogEntry>>,
     /// Warnings and errors that were among them.
-    important: VecDeque<Arc<JournalEntry>>,
+    important: VecDeque<Arc<LogEntry>>,
     /// The id of the last.
     last: u64,
 }
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalEntry {
+pub struct LogEntry {
     /// Counts up from 1. Where lines are forgotten, and warnings before them are not, there is a gap.
     pub id: u64,
     /// When.
@@ -65,7 +65,7 @@ pub struct JournalEntry {
 
 /// Which lines are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalFilter {
+pub struct LogFilter {
     /// Those of this level and of more important ones.
     pub level: Level,
     /// Those about this torrent.
@@ -74,18 +74,18 @@ pub struct JournalFilter {
     pub address: Option<String>,
 }
 
-/// Fills a [`Journal`] from `tracing`.
+/// Fills a [`LogBuffer`] from `tracing`.
 #[derive(Debug)]
-struct JournalLayer(Journal);
+struct JournalLayer(LogBuffer);
 
 /// Lets through what there is room for: before a line is put together, since that is what it costs.
 #[derive(Debug)]
 struct Budget {
-    journal: Journal,
+    journal: LogBuffer,
     now: fn() -> SystemTime,
 }
 
-impl Journal {
+impl LogBuffer {
     /// Lines that are kept, at most. Older ones are forgotten, unless they are warnings or errors.
     pub const MAX_ENTRIES: usize = 10_000;
 
@@ -126,7 +126,7 @@ impl Journal {
     }
 
     /// The last `limit` lines that pass the filter and have a larger id than `after`, oldest first.
-    pub fn entries(&self, filter: &JournalFilter, after: u64, limit: usize) -> Vec<Arc<JournalEntry>> {
+    pub fn entries(&self, filter: &LogFilter, after: u64, limit: usize) -> Vec<Arc<LogEntry>> {
         // Whoever writes a line does not wait until they are looked through.
         let later = self.lines().after(after);
         let mut entries: Vec<_> = later.into_iter().rev().filter(|entry| filter.passes(entry)).take(limit).collect();
@@ -152,7 +152,7 @@ impl Journal {
         has_room
     }
 
-    fn push(&self, mut entry: JournalEntry) {
+    fn push(&self, mut entry: LogEntry) {
         let id = {
             let mut lines = self.lines();
             lines.last += 1;
@@ -175,14 +175,14 @@ impl Journal {
     }
 }
 
-impl Default for Journal {
+impl Default for LogBuffer {
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl Lines {
-    fn after(&self, id: u64) -> Vec<Arc<JournalEntry>> {
+    fn after(&self, id: u64) -> Vec<Arc<LogEntry>> {
         let later = usize::try_from(self.last.saturating_sub(id)).unwrap_or(usize::MAX).min(self.entries.len());
         let important = self.important.partition_point(|entry| entry.id <= id);
         let important = self.important.range(important..);
@@ -191,26 +191,26 @@ impl Lines {
 
     /// Forgets what there is one too many of.
     fn forget(&mut self) {
-        if self.entries.len() <= Journal::MAX_ENTRIES {
+        if self.entries.len() <= LogBuffer::MAX_ENTRIES {
             return;
         }
         self.important.extend(self.entries.pop_front().filter(|oldest| oldest.level < Level::INFO));
-        if self.important.len() > Journal::MAX_IMPORTANT {
+        if self.important.len() > LogBuffer::MAX_IMPORTANT {
             self.important.pop_front();
         }
     }
 }
 
 /// All lines but those for developers.
-impl Default for JournalFilter {
+impl Default for LogFilter {
     fn default() -> Self {
         Self { level: Level::INFO, info_hash: None, address: None }
     }
 }
 
-impl JournalFilter {
+impl LogFilter {
     /// Whether it is one of those that are asked for.
-    pub fn passes(&self, entry: &JournalEntry) -> bool {
+    pub fn passes(&self, entry: &LogEntry) -> bool {
         let is_at = |part: &String| entry.address.as_ref().is_some_and(|address| address.contains(part));
         entry.level <= self.level
             && (self.info_hash.is_none() || self.info_hash == entry.info_hash)
@@ -225,7 +225,7 @@ impl<S: Subscriber> Filter<S> for Budget {
     }
 }
 
-impl JournalEntry {
+impl LogEntry {
     fn new(level: Level) -> Self {
         Self {
             id: 0,
@@ -245,32 +245,32 @@ impl<S: Subscriber> Layer<S> for JournalLayer {
         if left_out > 0 {
             let message = format!("{left_out} lines came too fast to be shown here");
             // Not a warning: in a flood it comes every second.
-            self.0.push(JournalEntry { message, ..JournalEntry::new(Level::INFO) });
+            self.0.push(LogEntry { message, ..LogEntry::new(Level::INFO) });
         }
-        let mut entry = JournalEntry::new(*event.metadata().level());
+        let mut entry = LogEntry::new(*event.metadata().level());
         event.record(&mut Recorder(&mut entry));
         self.0.push(entry);
     }
 }
 
 /// Takes the fields of a line apart.
-struct Recorder<'e>(&'e mut JournalEntry);
+struct Recorder<'e>(&'e mut LogEntry);
 
 impl Recorder<'_> {
     fn record(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let Self(entry) = self;
         match field.name() {
-            "message" => entry.message = text(value, Journal::MAX_MESSAGE),
-            "address" | "remote" if entry.address.is_none() => entry.address = Some(text(value, Journal::MAX_VALUE)),
+            "message" => entry.message = text(value, LogBuffer::MAX_MESSAGE),
+            "address" | "remote" if entry.address.is_none() => entry.address = Some(text(value, LogBuffer::MAX_VALUE)),
             "info_hash" if entry.info_hash.is_none() => {
-                let value = text(value, Journal::MAX_VALUE);
+                let value = text(value, LogBuffer::MAX_VALUE);
                 match value.parse() {
                     Ok(info_hash) => entry.info_hash = Some(info_hash),
                     Err(_) => entry.fields.push(("info_hash", value)),
                 }
             }
-            name if entry.fields.len() < Journal::MAX_FIELDS => {
-                entry.fields.push((name, text(value, Journal::MAX_VALUE)));
+            name if entry.fields.len() < LogBuffer::MAX_FIELDS => {
+                entry.fields.push((name, text(value, LogBuffer::MAX_VALUE)));
             }
             _ => {}
         }
@@ -327,15 +327,15 @@ mod tests {
 
     use super::*;
 
-    const ALL: JournalFilter = JournalFilter { level: Level::TRACE, info_hash: None, address: None };
+    const ALL: LogFilter = LogFilter { level: Level::TRACE, info_hash: None, address: None };
 
-    fn journal(write: impl FnOnce()) -> Journal {
-        let journal = Journal::new();
+    fn journal(write: impl FnOnce()) -> LogBuffer {
+        let journal = LogBuffer::new();
         tracing::subscriber::with_default(registry().with(journal.layer()), write);
         journal
     }
 
-    fn messages(entries: &[Arc<JournalEntry>]) -> Vec<&str> {
+    fn messages(entries: &[Arc<LogEntry>]) -> Vec<&str> {
         entries.iter().map(|entry| &*entry.message).collect()
     }
 
@@ -348,7 +348,7 @@ mod tests {
             error!(ratio = 0.5, is = true);
         });
         let entries = journal.entries(&ALL, 0, 10);
-        let fields = |entry: &JournalEntry| -> Vec<_> {
+        let fields = |entry: &LogEntry| -> Vec<_> {
             entry.fields.iter().map(|(name, value)| format!("{name}={value}")).collect()
         };
         assert_eq!(messages(&entries), ["joined", "a <b>", ""]);
@@ -366,14 +366,14 @@ mod tests {
     fn what_is_long_is_cut() {
         let long = "ä".repeat(10_000);
         let journal = journal(|| {
-            info!(exact = "x".repeat(Journal::MAX_VALUE), more = "x".repeat(Journal::MAX_VALUE + 1), "{long}!");
+            info!(exact = "x".repeat(LogBuffer::MAX_VALUE), more = "x".repeat(LogBuffer::MAX_VALUE + 1), "{long}!");
             info!(a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0, i = 0, j = 0, k = 0, l = 0, m = 0, n = 0);
         });
         let [first, second] = &journal.entries(&ALL, 0, 10)[..] else { panic!("there are two") };
-        assert_eq!(first.message, format!("{}…", "ä".repeat((Journal::MAX_MESSAGE - 3) / 2)));
-        assert_eq!(first.fields[0].1, "x".repeat(Journal::MAX_VALUE));
-        assert_eq!(first.fields[1].1, format!("{}…", "x".repeat(Journal::MAX_VALUE - 3)));
-        assert_eq!(second.fields.len(), Journal::MAX_FIELDS);
+        assert_eq!(first.message, format!("{}…", "ä".repeat((LogBuffer::MAX_MESSAGE - 3) / 2)));
+        assert_eq!(first.fields[0].1, "x".repeat(LogBuffer::MAX_VALUE));
+        assert_eq!(first.fields[1].1, format!("{}…", "x".repeat(LogBuffer::MAX_VALUE - 3)));
+        assert_eq!(second.fields.len(), LogBuffer::MAX_FIELDS);
     }
 
     #[test]
@@ -386,18 +386,18 @@ mod tests {
             trace!("four");
             info!("five");
         });
-        let found = |filter: JournalFilter| -> Vec<String> {
+        let found = |filter: LogFilter| -> Vec<String> {
             journal.entries(&filter, 0, 10).iter().map(|entry| entry.message.clone()).collect()
         };
-        assert_eq!(found(JournalFilter::default()), ["one", "three", "five"]);
-        assert_eq!(found(JournalFilter { level: Level::WARN, ..ALL }), ["three"]);
-        assert_eq!(found(JournalFilter { level: Level::ERROR, ..ALL }), [""; 0]);
-        assert_eq!(found(JournalFilter { info_hash: Some(a), ..ALL }), ["one", "two"]);
-        assert_eq!(found(JournalFilter { address: Some("0.0.".to_owned()), ..ALL }), ["one", "three"]);
-        assert_eq!(found(JournalFilter { address: Some("0.0.8".to_owned()), ..ALL }), ["three"]);
+        assert_eq!(found(LogFilter::default()), ["one", "three", "five"]);
+        assert_eq!(found(LogFilter { level: Level::WARN, ..ALL }), ["three"]);
+        assert_eq!(found(LogFilter { level: Level::ERROR, ..ALL }), [""; 0]);
+        assert_eq!(found(LogFilter { info_hash: Some(a), ..ALL }), ["one", "two"]);
+        assert_eq!(found(LogFilter { address: Some("0.0.".to_owned()), ..ALL }), ["one", "three"]);
+        assert_eq!(found(LogFilter { address: Some("0.0.8".to_owned()), ..ALL }), ["three"]);
         assert_eq!(messages(&journal.entries(&ALL, 0, 2)), ["four", "five"]);
         assert_eq!(messages(&journal.entries(&ALL, 3, 10)), ["four", "five"]);
-        assert_eq!(messages(&journal.entries(&JournalFilter::default(), 1, 1)), ["five"]);
+        assert_eq!(messages(&journal.entries(&LogFilter::default(), 1, 1)), ["five"]);
         for after in [5, 6, u64::MAX] {
             assert_eq!(journal.entries(&ALL, after, 10), []);
         }
@@ -406,10 +406,10 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let count = Journal::MAX_ENTRIES as u64 + 10;
+        let count = LogBuffer::MAX_ENTRIES as u64 + 10;
         let journal = journal(|| (1..=count).for_each(|number| info!("{number}")));
         let entries = journal.entries(&ALL, 0, usize::MAX);
-        assert_eq!(entries.len(), Journal::MAX_ENTRIES);
+        assert_eq!(entries.len(), LogBuffer::MAX_ENTRIES);
         for entry in &entries {
             assert_eq!(entry.id.to_string(), entry.message);
         }
@@ -421,15 +421,15 @@ mod tests {
     fn warnings_outlive_a_flood() {
         let journal = journal(|| {
             (0..5).for_each(|_| warn!("before all others"));
-            for _ in 0..Journal::MAX_IMPORTANT {
+            for _ in 0..LogBuffer::MAX_IMPORTANT {
                 info!("said");
                 error!("bad");
             }
-            (0..Journal::MAX_ENTRIES).for_each(|_| info!("said"));
+            (0..LogBuffer::MAX_ENTRIES).for_each(|_| info!("said"));
         });
         let entries = journal.entries(&ALL, 0, usize::MAX);
-        assert_eq!(entries.len(), Journal::MAX_IMPORTANT + Journal::MAX_ENTRIES);
-        let (important, last) = entries.split_at(Journal::MAX_IMPORTANT);
+        assert_eq!(entries.len(), LogBuffer::MAX_IMPORTANT + LogBuffer::MAX_ENTRIES);
+        let (important, last) = entries.split_at(LogBuffer::MAX_IMPORTANT);
         assert!(important.iter().map(|entry| entry.id).eq((0..1000).map(|number| 7 + 2 * number)));
         assert!(important.iter().all(|entry| entry.level == Level::ERROR));
         assert!(last.iter().map(|entry| entry.id).eq(2006..=12_005));
@@ -438,13 +438,13 @@ mod tests {
             [6, 7, 8, 2004, 2005, 2006, 12_005].map(first),
             [7, 9, 9, 2005, 2006, 2007, 0].map(|id| (id > 0).then_some(id))
         );
-        let errors = JournalFilter { level: Level::ERROR, ..ALL };
+        let errors = LogFilter { level: Level::ERROR, ..ALL };
         assert_eq!(journal.entries(&errors, 0, 2).last().map(|entry| entry.id), Some(2005));
     }
 
     #[test]
     fn threads_leave_no_gaps() {
-        let journal = Journal::new();
+        let journal = LogBuffer::new();
         let changes = journal.changes();
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -461,12 +461,12 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_many_in_a_second() {
-        let journal = Journal::new();
+        let journal = LogBuffer::new();
         let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         let passed = |second: u64, lines: u64| {
             (0..lines).filter(|line| journal.has_room(at(1000 * second + line % 1000))).count() as u64
         };
-        assert_eq!(passed(1, Journal::MAX_PER_SECOND), Journal::MAX_PER_SECOND);
+        assert_eq!(passed(1, LogBuffer::MAX_PER_SECOND), LogBuffer::MAX_PER_SECOND);
         assert_eq!(passed(1, 10), 0);
         assert_eq!(passed(2, 10), 10);
         assert_eq!(journal.0.left_out.load(Ordering::Relaxed), 10);
@@ -487,15 +487,15 @@ mod tests {
             }
         }
 
-        let (made, journal) = (AtomicU64::new(0), Journal::new());
+        let (made, journal) = (AtomicU64::new(0), LogBuffer::new());
         let layer = journal.layer_at(|| SystemTime::UNIX_EPOCH);
         tracing::subscriber::with_default(registry().with(layer), || {
-            (0..2 * Journal::MAX_PER_SECOND).for_each(|_| info!(target: TARGET, "{}", Made(&made)));
+            (0..2 * LogBuffer::MAX_PER_SECOND).for_each(|_| info!(target: TARGET, "{}", Made(&made)));
             warn!(target: TARGET, "a warning");
             info!("said");
         });
-        assert_eq!(made.into_inner(), Journal::MAX_PER_SECOND);
-        let entries = journal.entries(&ALL, Journal::MAX_PER_SECOND, 10);
+        assert_eq!(made.into_inner(), LogBuffer::MAX_PER_SECOND);
+        let entries = journal.entries(&ALL, LogBuffer::MAX_PER_SECOND, 10);
         assert_eq!(messages(&entries), ["500 lines came too fast to be shown here", "a warning", "said"]);
     }
 }

@@ -12,19 +12,19 @@ const SLACK: Duration = Duration::from_secs(2);
 /// The first does not count while the machine sleeps, and the second is set now and then: so they are compared at each look.
 /// What was a minute ago for the tracker is told as a minute ago, whatever the wall clock showed then.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wall {
+pub struct WallClock {
     zero: SystemTime,
 }
 
-impl Wall {
+impl WallClock {
     /// Of clocks that show these now.
-    pub(crate) fn new(now: Instant, wall: SystemTime) -> Self {
+    pub fn new(now: Instant, wall: SystemTime) -> Self {
         Self { zero: zero(now, wall) }
     }
 
     /// The time of day at [`Instant::ZERO`], by what the clocks show now. It stays the same as long as they go together, so
     /// that times that were told do not jump to and fro.
-    pub(crate) fn zero(&mut self, now: Instant, wall: SystemTime) -> SystemTime {
+    pub fn zero(&mut self, now: Instant, wall: SystemTime) -> SystemTime {
         let zero = zero(now, wall);
         let apart = zero.duration_since(self.zero).unwrap_or_else(|error| error.duration());
         if apart >= SLACK {
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn clocks_go_together_or_are_compared_anew() {
         let wall = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        let mut tie = Wall::new(Instant::from_secs(10), wall(1_000_900));
+        let mut tie = WallClock::new(Instant::from_secs(10), wall(1_000_900));
         for (now, millis, zero) in [
             (10, 1_000_999, 990_900),
             // Another part of a second.

@@ -15,8 +15,8 @@ use metainfo::{Create, CreateError};
 use tokio::sync::watch;
 use tracker_core::InfoHash;
 
-use super::known::tiers;
-use super::{Library, Share, ShareError};
+use crate::known::tiers;
+use crate::{Library, Share, ShareError};
 
 /// How often progress is told, at most.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);

@@ -1,12 +1,5 @@
 //! The torrents whose .torrent files are at hand, and their making.
 
-mod digest;
-mod folder;
-mod known;
-mod make;
-mod share;
-mod stamp;
-
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -17,21 +10,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracker_core::InfoHash;
 
-use folder::Folder;
-
-pub use digest::{Digest, Digests};
-pub(crate) use known::shown;
-pub use known::{KnownFile, KnownTorrent};
-pub use make::{MakeError, MakeState, Maker, Making};
-pub use share::{Listing, ListingEntry, Share, ShareError};
+use crate::KnownTorrent;
+use crate::folder::{Folder, Limits};
+use crate::known::Torrents;
 
 /// How often the folder is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// A look at the folder may take this part of the time, so that one of very many files does not keep a core busy.
-const LOOKING_PART: u32 = 20;
-
-type Torrents = BTreeMap<InfoHash, Arc<KnownTorrent>>;
+pub(crate) const LOOKING_PART: u32 = 20;
 
 /// Where the library has its files.
 #[derive(Debug, Clone, Default)]
@@ -62,20 +49,6 @@ struct Inner {
     folder: Mutex<Option<Folder>>,
     known: Mutex<Arc<Torrents>>,
     changed: watch::Sender<u64>,
-}
-
-/// What a library may hold.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    torrents: usize,
-    /// Bytes of .torrent files.
-    bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { torrents: Library::MAX_TORRENTS, bytes: Library::MAX_BYTES }
-    }
 }
 
 /// Why the folder of .torrent files cannot be used.
@@ -295,13 +268,13 @@ fn watch(inner: Weak<Inner>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
 
     use super::*;
 
     /// A torrent of one file.
-    pub(super) fn torrent(name: &str, length: u64) -> Vec<u8> {
+    pub(crate) fn torrent(name: &str, length: u64) -> Vec<u8> {
         let before = format!("d4:infod6:lengthi{length}e4:name{}:{name}", name.len());
         [before.as_bytes(), b"12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee"].concat()
     }

@@ -1,0 +1,21 @@
+//! The torrents that a tracker knows by their .torrent files, and the folder of what they are made of.
+//!
+//! - [`Library`] holds the .torrent files that are known, and follows a folder of them.
+//! - [`Share`] is the folder of content; [`Maker`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
+//!   files.
+//!
+//! Nothing here changes a tracker: an embedder reads [`Library::changes`] and tells its tracker.
+
+mod digest;
+mod folder;
+mod known;
+mod library;
+mod make;
+mod share;
+mod stamp;
+
+pub use digest::{Digest, Digests};
+pub use known::{KnownFile, KnownTorrent, displayable};
+pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
+pub use make::{MakeError, MakeState, Maker, Making};
+pub use share::{Listing, ListingEntry, Share, ShareError};
