@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match run::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // There may be nobody to tell.
+            // Standard error may be closed.
             _ = writeln!(stderr(), "error: {failure}");
             ExitCode::from(&failure)
         }

@@ -1,4 +1,4 @@
-//! The servers of all protocols, as one.
+//! The servers of all protocols, run together.
 
 use std::future::Future;
 use std::io;
@@ -10,7 +10,7 @@ use tracker_host::BindError;
 
 use crate::protocol::{Listening, Protocol};
 
-/// How often a free port is drawn anew because another program has it for the other protocol.
+/// How often a free port is drawn, at most: another program may have it for the other protocol.
 const DRAWS: usize = 16;
 
 /// A server for each protocol, on the same addresses and ports.
@@ -45,13 +45,13 @@ impl Servers {
         Ok(Self { http, udp: Some(udp) })
     }
 
-    /// What they speak, and where they listen for it.
+    /// The addresses that are listened on, for each protocol.
     pub(crate) fn listening(&self) -> Listening {
         let udp = self.udp.as_ref().map(|udp| (Protocol::Udp, udp.local_addrs().to_vec()));
         [(Protocol::Http, self.http.local_addrs().to_vec())].into_iter().chain(udp).collect()
     }
 
-    /// Where clients are served, over HTTP at least.
+    /// The addresses of the HTTP server, which all protocols have in common.
     pub(crate) fn http_addrs(&self) -> &[SocketAddr] {
         self.http.local_addrs()
     }
@@ -79,8 +79,8 @@ impl Servers {
     }
 }
 
-/// Has the second server listen where the first one does, which listens on `addresses`. A port that was drawn for the first
-/// and is not free for the second is drawn again.
+/// Binds two servers to the same addresses. If port 0 is asked for, the system draws a free port for the first server; if that
+/// port is not free for the second one, another is drawn.
 fn on_same_ports<A, B>(
     addresses: &[SocketAddr],
     first: impl Fn() -> Result<A, BindError>,
@@ -155,8 +155,8 @@ mod tests {
         assert_eq!(same_port(0, &[4000], &[4000]), Ok(4000));
         assert_eq!(same_port(0, &[4000, 4001, 4002], &[4002]), Ok(4002));
         assert_eq!(same_port(7000, &[], &[7000]), Ok(7000));
-        assert_eq!(same_port(7000, &[], &[]), Err(7000), "it was asked for, so that no other will do");
-        assert_eq!(same_port(0, &[4000; DRAWS], &[]), Err(4000), "there is an end to it");
+        assert_eq!(same_port(7000, &[], &[]), Err(7000), "it was asked for, so that no other is tried");
+        assert_eq!(same_port(0, &[4000; DRAWS], &[]), Err(4000), "it gives up");
     }
 
     /// A server that serves until it is stopped, and tells `ended` by dropping it.

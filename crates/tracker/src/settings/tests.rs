@@ -68,7 +68,7 @@ fn a_switch_takes_a_value_or_none() {
 }
 
 #[test]
-fn settings_of_servers_and_memory_get_there() {
+fn settings_of_servers_and_memory_reach_their_configs() {
     let (_folder, path) = file("udp = false\nthreads = 3\nlean = true\n");
     let config = ["--config", path.to_str().unwrap()];
     let settings = flags(&config);
@@ -83,7 +83,7 @@ fn settings_of_servers_and_memory_get_there() {
 }
 
 #[test]
-fn one_text_is_a_list_of_one() {
+fn a_single_string_is_a_list_of_one() {
     let one = "listen = '127.0.0.1:1'\nallow = 'all'\nhost-name = 'lab-pc'\ntrusted-proxy = '10.0.0.1'\n";
     let list = "listen = ['127.0.0.1:1']\nallow = ['all']\nhost-name = ['lab-pc']\ntrusted-proxy = ['10.0.0.1']\n";
     let [one, list] = [one, list].map(|text| {
@@ -135,7 +135,7 @@ fn every_setting_is_printed_with_a_comment() {
 }
 
 #[test]
-fn what_is_computed_is_printed_as_a_comment() {
+fn computed_values_are_printed_as_comments() {
     let line = |settings: &Settings| {
         settings.to_toml().unwrap().lines().find(|line| line.contains("threads = ")).unwrap().to_owned()
     };
@@ -195,7 +195,7 @@ fn an_address_is_listened_on_once() {
 }
 
 #[test]
-fn clients_and_people_have_a_port_each() {
+fn clients_and_dashboard_have_separate_ports() {
     let both = |listen, dashboard| parse(&["--listen", listen, "--dashboard-listen", dashboard]);
     for (listen, dashboard) in [
         ("0.0.0.0:6969", "0.0.0.0:6970"),
@@ -223,7 +223,7 @@ fn events_are_logged_from_level_info_on() {
 }
 
 #[test]
-fn nowhere_and_nobody_are_errors() {
+fn settings_that_would_serve_nothing_are_errors() {
     for text in ["listen = []", "allow = []", "dashboard-listen = []", "only-known = true\ndashboard = false"] {
         let (_folder, path) = file(text);
         assert!(Settings::read(&path).unwrap().checked().is_err(), "{text}");

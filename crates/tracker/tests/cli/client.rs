@@ -1,4 +1,4 @@
-//! What clients send.
+//! Requests of clients.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
@@ -32,7 +32,7 @@ pub(crate) fn request(tracker: SocketAddr, target: &str, headers: &str) -> Strin
     String::from_utf8_lossy(&exchange(Ipv4Addr::LOCALHOST, tracker, target, headers)).into_owned()
 }
 
-/// Announces over HTTP from a loopback address, and returns the IPv4 peers that it is told.
+/// Announces over HTTP from a loopback address, and returns the IPv4 peers in the answer.
 pub(crate) fn peers_over_http(from: Ipv4Addr, tracker: SocketAddr, target: &str) -> Vec<SocketAddrV4> {
     let answer = exchange(from, tracker, target, "");
     let head_ends = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head") + 4;
@@ -40,7 +40,7 @@ pub(crate) fn peers_over_http(from: Ipv4Addr, tracker: SocketAddr, target: &str)
     compact(body.root().as_dict().and_then(|body| body.get(b"peers")?.as_bytes()).expect("the answer has peers"))
 }
 
-/// Sends a request with a method of its own over loopback.
+/// Sends a request with this method over loopback.
 pub(crate) fn send(method: &str, address: SocketAddr, target: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -64,7 +64,7 @@ fn exchange(from: Ipv4Addr, tracker: SocketAddr, target: &str, headers: &str) ->
     answer
 }
 
-/// Announces over UDP from an address, as one that starts, and returns the IPv4 peers that it is told.
+/// Announces the start over UDP from an address, and returns the IPv4 peers in the answer.
 pub(crate) fn peers_over_udp(
     from: impl Into<IpAddr>,
     tracker: SocketAddr,
@@ -111,7 +111,7 @@ fn compact(peers: &[u8]) -> Vec<SocketAddrV4> {
     peers.iter().map(peer).collect()
 }
 
-/// Of the client that listens on this port.
+/// The peer id of the client that listens on this port.
 fn peer_id(port: u16) -> PeerId {
     let peer_id = format!("-qB4520-abcdefg{port:05}");
     PeerId::new(peer_id.into_bytes().try_into().expect("20 characters"))

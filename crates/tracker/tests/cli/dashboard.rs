@@ -1,4 +1,4 @@
-//! The dashboard as the operator and his scripts see it. Its pages and its API have tests of their own.
+//! The dashboard as the operator and their scripts see it. Its pages and its API have tests of their own.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -25,8 +25,8 @@ fn observed(flags: &[&str]) -> Observed {
 }
 
 fn observed_at(listen: &str, flags: &[&str]) -> Observed {
-    let doors = ["--dashboard", "--listen", listen, "--dashboard-listen", listen, "--log-format", "json"];
-    let mut tracker = Tracker::start(&[&doors, flags].concat());
+    let listen = ["--dashboard", "--listen", listen, "--dashboard-listen", listen, "--log-format", "json"];
+    let mut tracker = Tracker::start(&[&listen, flags].concat());
     let url = |what: &str| {
         let line: Value = serde_json::from_str(&tracker.log.wait_for(|line| line.contains(what))).unwrap();
         line["url"].as_str().unwrap().to_owned()
@@ -82,32 +82,32 @@ fn json_has_its_url_at_every_level() {
 
 #[test]
 fn the_tracker_is_stopped_and_started_from_it() {
-    // An address of its own: what the tracker gives up no other test takes.
+    // An address of its own, so that no other test takes the port that the tracker frees.
     let Observed { mut tracker, dashboard, token } = observed_at("127.0.6.4:0", &["--udp=false"]);
     let bearer = format!("Authorization: Bearer {token}\r\nContent-Length: 0\r\n");
-    let told = |what: &str, headers: &str| send("POST", dashboard, &format!("/api/v1/tracker/{what}"), headers);
+    let post = |action: &str, headers: &str| send("POST", dashboard, &format!("/api/v1/tracker/{action}"), headers);
     for _ in 0..2 {
         announce(tracker.address, INFO_HASH, 6881, 10, "started");
-        let refused = told("stop", &format!("{bearer}Origin: http://evil.example\r\n"));
+        let refused = post("stop", &format!("{bearer}Origin: http://evil.example\r\n"));
         assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
-        let stopped = told("stop", &bearer);
+        let stopped = post("stop", &bearer);
         assert!(stopped.starts_with("HTTP/1.1 2"), "{stopped}");
         let holder = TcpListener::bind(tracker.address).expect("the port is free");
 
-        let taken = told("start", &bearer);
+        let taken = post("start", &bearer);
         assert!(taken.contains(&format!("cannot listen on {}: ", tracker.address)), "{taken}");
         if cfg!(target_os = "linux") {
             assert!(taken.contains(&format!("(process {})", std::process::id())), "{taken}");
         }
         drop(holder);
-        let started = told("start", &bearer);
+        let started = post("start", &bearer);
         assert!(started.starts_with("HTTP/1.1 2"), "{started}");
     }
-    // Who was there still is.
+    // The swarms are still there.
     let answer = announce(tracker.address, OTHER, 6881, 10, "started");
     assert!(answer.contains("incomplete"), "{answer}");
-    told("stop", &bearer);
-    assert!(tracker.stop("TERM").success(), "being stopped on the dashboard is no failure");
+    post("stop", &bearer);
+    assert!(tracker.stop("TERM").success(), "stopping it on the dashboard is not a failure");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_port_of_the_dashboard_in_use_is_named_with_its_holder() {
 }
 
 #[test]
-fn signals_stop_it_whoever_looks() {
+fn signals_stop_it_while_pages_are_open() {
     let Observed { mut tracker, dashboard, token } = observed_at("127.0.6.5:0", &[]);
     let head = format!("Host: {dashboard}\r\nAuthorization: Bearer {token}\r\n\r\n");
     let mut viewers: Vec<_> = ["/api/v1/events", "/"]
@@ -157,7 +157,7 @@ fn signals_stop_it_whoever_looks() {
 }
 
 #[test]
-fn only_what_is_known_or_listed_is_served() {
+fn only_known_or_listed_torrents_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (torrent('a'), torrent('b'));
     let torrents = folder.path().join("torrents");

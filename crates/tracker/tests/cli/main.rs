@@ -1,4 +1,4 @@
-//! The program as its users and their scripts see it: flags, files, exit codes, what it prints and logs.
+//! The program as its users and their scripts see it: flags, files, exit codes, output and log.
 
 mod client;
 mod dashboard;
@@ -37,14 +37,14 @@ fn a_text_start_says_which_url_to_use() {
 }
 
 #[test]
-fn each_peer_is_a_json_line_until_the_last() {
+fn each_event_of_a_peer_is_a_json_line_until_the_end() {
     let mut tracker = Tracker::start_json(&[]);
     let address = tracker.address;
     announce(address, INFO_HASH, 6881, 10, "started");
     announce(address, INFO_HASH, 6881, 0, "completed");
     announce(address, INFO_HASH, 6881, 0, "stopped");
     announce(address, INFO_HASH, 6882, 10, "started");
-    // What is not logged yet is logged before it ends.
+    // Events that are not logged yet are logged before it ends.
     let status = tracker.stop("TERM");
     assert!(status.success(), "{status}");
 
@@ -67,11 +67,11 @@ fn each_peer_is_a_json_line_until_the_last() {
         assert_eq!(line["level"], "INFO");
         assert!(line["timestamp"].is_string());
     }
-    assert_eq!(tracker.out.rest(), [""; 0], "JSON is all there is");
+    assert_eq!(tracker.out.rest(), [""; 0], "with JSON nothing else is printed");
 }
 
 #[test]
-fn warnings_only_means_no_peers() {
+fn at_level_warn_no_peers_are_logged() {
     let mut tracker = Tracker::start(&["--listen", "127.0.0.1:0", "--log-level", "warn"]);
     let url = tracker.out.wait_for(|line| line.contains("http://"));
     let address = url.trim()["http://".len()..].trim_end_matches("/announce").parse().unwrap();
@@ -95,7 +95,7 @@ fn json_has_the_announce_url_at_every_level() {
 }
 
 #[test]
-fn peers_meet_whether_they_come_by_udp_or_http() {
+fn clients_over_http_and_udp_share_a_swarm() {
     let tracker = Tracker::start_json(&[]);
     let over_http = |host, port| {
         let target = announce_target(INFO_HASH, port, 10, "started");
@@ -107,14 +107,14 @@ fn peers_meet_whether_they_come_by_udp_or_http() {
         ["127.0.0.2:7001", "127.0.0.3:7002", "127.0.0.4:7003"].map(|peer| peer.parse().unwrap());
     assert_eq!(over_udp(2, 7001, 0), []);
     assert_eq!(over_http(3, 7002), [seeder]);
-    let mut told = over_udp(4, 7003, 10);
-    told.sort();
-    assert_eq!(told, [seeder, leecher]);
-    // A seeder is told of those who want something.
-    let mut told = over_udp(2, 7001, 0);
-    told.sort();
-    assert_eq!(told, [leecher, other]);
-    // Who comes back over the other protocol is not another peer.
+    let mut peers = over_udp(4, 7003, 10);
+    peers.sort();
+    assert_eq!(peers, [seeder, leecher]);
+    // A seeder gets leechers.
+    let mut peers = over_udp(2, 7001, 0);
+    peers.sort();
+    assert_eq!(peers, [leecher, other]);
+    // A client that announces over the other protocol is still the same peer.
     assert_eq!(over_http(4, 7003).len(), 2);
     let answer = announce(tracker.address, INFO_HASH, 7004, 10, "started");
     assert!(answer.contains("8:completei1e10:downloadedi0e10:incompletei3e"), "{answer}");
@@ -138,16 +138,16 @@ fn a_lean_tracker_serves_and_names_no_client() {
     let tracker = Tracker::start_json(&["--lean"]);
     assert_eq!(peers_over_udp(Ipv4Addr::new(127, 0, 0, 2), tracker.address, INFO_HASH, 7001, 0), []);
     let target = announce_target(INFO_HASH, 7002, 10, "started");
-    let told = peers_over_http(Ipv4Addr::new(127, 0, 0, 3), tracker.address, &target);
-    assert_eq!(told, ["127.0.0.2:7001".parse().unwrap()]);
+    let peers = peers_over_http(Ipv4Addr::new(127, 0, 0, 3), tracker.address, &target);
+    assert_eq!(peers, ["127.0.0.2:7001".parse().unwrap()]);
     let joined = tracker.log.wait_for(|line| line.contains("peer joined"));
     assert!(joined.contains("127.0.0.2:7001") && !joined.contains("client"), "{joined}");
 }
 
 #[test]
-fn both_signals_stop_it_and_free_the_port() {
+fn ctrl_c_and_sigterm_stop_it_and_free_the_port() {
     for signal in ["INT", "TERM"] {
-        // An address of its own: what the tracker gives up no other test takes.
+        // An address of its own, so that no other test takes the port that the tracker frees.
         let mut tracker = Tracker::start_json_at("127.0.6.1:0", &[]);
         let address = tracker.address;
         let status = tracker.stop(signal);
@@ -158,7 +158,7 @@ fn both_signals_stop_it_and_free_the_port() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+fn a_log_that_nobody_reads_does_not_block_the_end() {
     for signal in ["INT", "TERM"] {
         // Both outputs are the same pipe, as with `tracker 2>&1 | less`.
         let (mut output, input) = pipe().unwrap();
@@ -174,7 +174,7 @@ fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
         let url = text.rsplit(' ').next().unwrap();
         let address = url["http://".len()..].trim_end_matches("/announce\n").parse().unwrap();
         let mut tracker = Tracker { child, address, out: Lines::none(), log: Lines::none() };
-        // More than pipes hold.
+        // More lines than a pipe holds.
         for _ in 0..500 {
             announce(address, INFO_HASH, 6881, 10, "started");
             announce(address, INFO_HASH, 6881, 10, "stopped");
@@ -185,7 +185,7 @@ fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_hang_up_changes_nothing() {
+fn sighup_changes_nothing() {
     let mut tracker = Tracker::start_json(&[]);
     tracker.signal("HUP");
     tracker.log.wait_for(|line| line.contains("SIGHUP"));
@@ -195,7 +195,7 @@ fn a_hang_up_changes_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_closed_window_stops_it() {
+fn a_closed_terminal_stops_it() {
     use std::os::unix::fs::OpenOptionsExt;
 
     use nix::fcntl::OFlag;
@@ -221,7 +221,7 @@ fn a_closed_window_stops_it() {
 #[test]
 fn a_second_signal_stops_it_at_once() {
     let mut tracker = Tracker::start_json(&[]);
-    // A request that has begun holds up the graceful end.
+    // A request that has begun delays the graceful end.
     let mut half = TcpStream::connect(tracker.address).unwrap();
     half.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
     assert!(get(tracker.address, "/health").ends_with("ok\n"));
@@ -255,13 +255,13 @@ fn lists_are_read_again_when_they_change() {
     fs::write(&allow, "nonsense\n").unwrap();
     let line = tracker.log.wait_for(|line| line.contains("ERROR"));
     assert!(line.contains("allowed.txt:1: expected an info-hash"), "{line}");
-    assert!(!refused(OTHER), "the list in force stays in force");
+    assert!(!refused(OTHER), "the last valid list stays in force");
 
     fs::remove_file(&allow).unwrap();
     let line = tracker.log.wait_for(|line| line.contains("ERROR"));
     assert!(line.contains("cannot read the list of torrents"), "{line}");
     fs::write(&allow, INFO_HASH).unwrap();
-    wait_until("the torrent that is not listed any more is refused", || refused(OTHER));
+    wait_until("the torrent that is no longer listed is refused", || refused(OTHER));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_port_in_use_for_udp_only_is_named_as_such() {
     if cfg!(target_os = "linux") {
         assert!(error.contains(&format!("(process {})", process::id())), "{error}");
     }
-    // Somebody has followed the advice.
+    // The advice works.
     let tracker = Tracker::start(&["--listen", &listen, "--udp=false"]);
     tracker.out.wait_for(|line| line.contains(&format!("http://{listen}/announce")));
 }
@@ -301,7 +301,7 @@ fn an_address_of_another_machine_cannot_be_listened_on() {
 }
 
 #[test]
-fn what_cannot_be_used_ends_it_with_2_and_advice() {
+fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("broken.txt"), format!("{INFO_HASH}\n\n{}\n", &INFO_HASH[1..])).unwrap();
@@ -334,7 +334,7 @@ fn what_cannot_be_used_ends_it_with_2_and_advice() {
     }
 }
 
-/// The fewer files it may open, the earlier it fails: at first before it has its port, then when its threads begin.
+/// The fewer files it may open, the earlier it fails: first before it has its port, later when its threads start.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_failure_after_the_start_ends_it_with_1() {
@@ -389,7 +389,7 @@ fn firewall_help_has_the_actual_port() {
 }
 
 #[test]
-fn only_those_who_are_allowed_are_served() {
+fn only_allowed_clients_are_served() {
     let tracker = Tracker::start_json(&["--trusted-proxy", "127.0.0.1", "--allow", "10.1.0.0/16"]);
     for (client, refused) in [("10.1.2.3", false), ("10.2.2.3", true), ("192.168.1.5", true)] {
         let target = announce_target(INFO_HASH, 6881, 10, "started");
@@ -398,7 +398,7 @@ fn only_those_who_are_allowed_are_served() {
     }
 }
 
-/// What it prints when it ends with exit code 2.
+/// The error message when it ends with exit code 2.
 fn error_of(flags: &[&str]) -> String {
     let output = tracker().args(flags).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();

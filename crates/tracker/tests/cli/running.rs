@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Longest time that anything here may take. Much more than it does, since machines that run tests are busy.
+/// The timeout of all steps. Much longer than they take, since machines that run tests are busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn tracker() -> Command {
     without_settings(env!("CARGO_BIN_EXE_tracker"))
 }
 
-/// A program, with nothing from this environment that would change the tracker's settings, but that there is no dashboard
-/// unless a flag asks for it: many trackers run at the same time.
+/// A program without the settings of this environment. There is no dashboard unless a flag asks for it, since many trackers run
+/// at the same time.
 pub(crate) fn without_settings(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -66,7 +66,7 @@ impl Tracker {
         tracker
     }
 
-    /// It must not have been waited for.
+    /// Sends a signal. The program must not have been waited for.
     pub(crate) fn signal(&self, signal: &str) {
         let process = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &process]).status().unwrap().success());
@@ -96,7 +96,7 @@ impl Drop for Tracker {
     }
 }
 
-/// What a program prints, line by line.
+/// The lines that a program prints.
 pub(crate) struct Lines(Receiver<String>);
 
 impl Lines {
@@ -112,7 +112,7 @@ impl Lines {
         Self(channel().1)
     }
 
-    /// Takes lines until one is as wanted.
+    /// Takes lines until one matches.
     #[track_caller]
     pub(crate) fn wait_for(&self, mut wanted: impl FnMut(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
