@@ -7,24 +7,24 @@ use std::path::PathBuf;
 
 use tracker_host::{BindError, Transport};
 
-/// One line that says why the tracker cannot listen for clients, and what to do. `lan` are the machine's addresses.
-pub(crate) fn bind_advice(error: &BindError, lan: &[IpAddr]) -> String {
+/// One line that says why the tracker cannot listen for clients, and what to do: the advice of the error, and the flags. `lan`
+/// are the machine's addresses.
+pub(crate) fn bind_advice(error: &BindError, advice: &str, lan: &[IpAddr]) -> String {
     let without = match error.transport {
         Transport::Tcp { .. } => "",
         Transport::Udp => ", or do without UDP with --udp=false",
     };
-    advice(error, "", "--listen", without, lan)
+    with_flags(error, advice, "", "--listen", without, lan)
 }
 
 /// The same for the dashboard.
-pub(crate) fn dashboard_advice(error: &BindError, lan: &[IpAddr]) -> String {
+pub(crate) fn dashboard_advice(error: &BindError, advice: &str, lan: &[IpAddr]) -> String {
     let without = ", or do without the dashboard with --dashboard=false";
-    advice(error, " for the dashboard", "--dashboard-listen", without, lan)
+    with_flags(error, advice, " for the dashboard", "--dashboard-listen", without, lan)
 }
 
 /// `what` the port is for, by which `flag` another one is chosen, and how to do `without` it.
-fn advice(error: &BindError, what: &str, flag: &str, without: &str, lan: &[IpAddr]) -> String {
-    let advice = error.advice();
+fn with_flags(error: &BindError, advice: &str, what: &str, flag: &str, without: &str, lan: &[IpAddr]) -> String {
     let advice = match error.source.kind() {
         ErrorKind::AddrInUse => format!("{advice} with {flag}{without}"),
         ErrorKind::PermissionDenied if error.is_privileged() && cfg!(target_os = "linux") => {
@@ -51,7 +51,8 @@ mod tests {
     }
 
     fn advice(transport: Transport, address: &str, kind: ErrorKind) -> String {
-        bind_advice(&error(transport, address, kind), &[[192, 168, 1, 5].into(), "fd77::5".parse().unwrap()])
+        let error = error(transport, address, kind);
+        bind_advice(&error, &error.advice(), &[[192, 168, 1, 5].into(), "fd77::5".parse().unwrap()])
     }
 
     #[test]
@@ -88,7 +89,8 @@ mod tests {
     #[test]
     fn the_dashboard_has_flags_of_its_own() {
         for kind in [ErrorKind::AddrInUse, ErrorKind::PermissionDenied, ErrorKind::AddrNotAvailable] {
-            let line = dashboard_advice(&error(TCP, "127.0.0.1:1", kind), &[]);
+            let error = error(TCP, "127.0.0.1:1", kind);
+            let line = dashboard_advice(&error, &error.advice(), &[]);
             assert!(line.starts_with("cannot listen on 127.0.0.1:1 for the dashboard: "), "{line}");
             assert!(line.contains("--dashboard-listen") && !line.contains(" --listen"), "{line}");
             assert_eq!(line.contains("--dashboard=false"), kind == ErrorKind::AddrInUse, "{line}");

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use dashboard::{Dashboard, DashboardConfig};
 use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tracker_core::{Config, Shards};
-use tracker_host::Service;
-use tracker_host::{Addresses, Clock, all_addresses, expire_swarms, host_names};
+use tracker_host::{Addresses, Clock, Service, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
 use tracker_monitor::{EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
 use tracker_udp::UdpConfig;
@@ -183,7 +182,7 @@ impl Builder {
         self
     }
 
-    /// The recent log lines, for the dashboard: what the layer of this log_buffer collects.
+    /// The recent log lines, for the dashboard: what the layer of this buffer collects.
     pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
         self
@@ -220,7 +219,7 @@ impl Builder {
             let observer = observer.map_err(StartError::Thread)?;
             let page = self.page(&shards, clock, &observer, &clients, library)?;
             let server =
-                dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::Dashboard)?;
+                dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::dashboard)?;
             for address in server.local_addrs() {
                 tracing::info!(%address, "serving the dashboard");
             }
@@ -236,7 +235,6 @@ impl Builder {
             EventSink::None
         };
 
-        ports.bind_first().map_err(StartError::Clients)?;
         lists.watch(Arc::clone(&shards)).map_err(StartError::Thread)?;
         let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tracker_host::BindError;
 use tracker_host::{Bind, Bound, ServiceError};
 use tracker_monitor::Failures;
 
+use crate::error::StartError;
 use crate::protocol::Listening;
 use crate::servers::Servers;
 use crate::urls::AnnounceUrls;
@@ -28,8 +28,6 @@ struct Ports {
     listen: Vec<SocketAddr>,
     /// The addresses that were listened on last.
     listening: Listening,
-    /// Servers that were bound and not started yet.
-    bound: Option<Servers>,
 }
 
 impl ClientPorts {
@@ -40,14 +38,7 @@ impl ClientPorts {
         udp: Option<tracker_udp::Adapter>,
         lan: Vec<IpAddr>,
     ) -> Self {
-        Self { ports: Mutex::new(Ports { listen, listening: Vec::new(), bound: None }), http, udp, lan }
-    }
-
-    /// Takes the ports before the service is started, so that its first start cannot fail.
-    pub(crate) fn bind_first(&self) -> Result<(), BindError> {
-        let mut ports = self.ports();
-        ports.bound = Some(self.bind_again(&mut ports)?);
-        Ok(())
+        Self { ports: Mutex::new(Ports { listen, listening: Vec::new() }), http, udp, lan }
     }
 
     /// The addresses that are listened on, or were before the service was stopped.
@@ -61,13 +52,6 @@ impl ClientPorts {
         move || Failures { http: http.failures(), udp: udp.as_ref().map_or(0, tracker_udp::Adapter::failures) }
     }
 
-    fn bind_again(&self, ports: &mut Ports) -> Result<Servers, BindError> {
-        let servers = Servers::bind(&ports.listen, &self.http, self.udp.as_ref())?;
-        ports.listening = servers.listening();
-        keep_ports(&mut ports.listen, servers.http_addrs());
-        Ok(servers)
-    }
-
     fn ports(&self) -> MutexGuard<'_, Ports> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,13 +60,8 @@ impl ClientPorts {
 impl Bind for ClientPorts {
     fn bind(&self) -> Result<Bound, ServiceError> {
         let mut ports = self.ports();
-        let servers = match ports.bound.take() {
-            Some(servers) => servers,
-            None => {
-                let servers = self.bind_again(&mut ports);
-                servers.map_err(|error| format!("{error}: {}", error.advice()))?
-            }
-        };
+        let servers = Servers::bind(&ports.listen, &self.http, self.udp.as_ref()).map_err(StartError::clients)?;
+        ports.listening = servers.listening();
         for (protocol, addresses) in &ports.listening {
             for address in addresses {
                 tracing::info!(%address, protocol = protocol.name(), "listening");
@@ -90,6 +69,7 @@ impl Bind for ClientPorts {
         }
         let announce_urls = AnnounceUrls::new(&ports.listening, &self.lan).all().collect();
         let addresses = servers.http_addrs().to_vec();
+        keep_ports(&mut ports.listen, &addresses);
         let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
         Ok(Bound { addresses, announce_urls, serve })
     }

@@ -40,17 +40,51 @@ pub enum StartError {
         source: io::Error,
     },
     /// An address for clients cannot be listened on.
-    #[error("{0}: {advice}", advice = .0.advice())]
-    Clients(BindError),
+    #[error("{error}: {advice}")]
+    Clients {
+        /// The error.
+        error: BindError,
+        /// [`BindError::advice`].
+        advice: String,
+    },
     /// An address for the dashboard cannot be listened on.
-    #[error("{0} for the dashboard: {advice}", advice = .0.advice())]
-    Dashboard(BindError),
-    /// The servers for clients cannot start.
+    #[error("{error} for the dashboard: {advice}")]
+    Dashboard {
+        /// The error.
+        error: BindError,
+        /// [`BindError::advice`].
+        advice: String,
+    },
+    /// The servers for clients cannot start for another reason.
     #[error(transparent)]
-    Service(#[from] tracker_host::StartError),
+    Service(tracker_host::StartError),
     /// A thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+}
+
+impl StartError {
+    /// May block: see [`BindError::advice`].
+    pub(crate) fn clients(error: BindError) -> Self {
+        Self::Clients { advice: error.advice(), error }
+    }
+
+    /// May block: see [`BindError::advice`].
+    pub(crate) fn dashboard(error: BindError) -> Self {
+        Self::Dashboard { advice: error.advice(), error }
+    }
+}
+
+impl From<tracker_host::StartError> for StartError {
+    fn from(error: tracker_host::StartError) -> Self {
+        match error {
+            tracker_host::StartError::Bind(error) => match error.downcast() {
+                Ok(error) => *error,
+                Err(error) => Self::Service(tracker_host::StartError::Bind(error)),
+            },
+            error => Self::Service(error),
+        }
+    }
 }
 
 /// A tracker that failed while it ran.

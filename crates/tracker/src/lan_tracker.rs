@@ -105,7 +105,7 @@ impl LanTracker {
         let has_dashboard = !people.is_empty();
         let mut result = tokio::select! {
             () = stop => Ok(()),
-            () = until_shut(&clients), if !has_dashboard => Ok(()),
+            () = until_stopped(&clients), if !has_dashboard => Ok(()),
             Some(ended) = people.join_next() => dashboard_ended(ended),
             ended = expiry => Err(RunError::Expiry { source: ended.err() }),
         };
@@ -128,7 +128,7 @@ impl LanTracker {
     }
 }
 
-async fn until_shut(clients: &Service) {
+async fn until_stopped(clients: &Service) {
     // An error would say that the service is gone.
     _ = clients.changes().wait_for(|state| matches!(state, ServiceState::Stopped { .. })).await;
 }

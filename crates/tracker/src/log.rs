@@ -63,7 +63,7 @@ impl Drop for Log {
 }
 
 /// Starts the log: lines are written to standard error, by a thread of its own. Lines at level info and above also go to the
-/// log_buffer, if there is one.
+/// buffer of the dashboard, if there is one.
 ///
 /// Colours are used on terminals only, and not if [`NO_COLOR`](https://no-color.org) is set.
 pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogBuffer>) -> Log {
@@ -71,7 +71,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
         .with_default(level)
         .with_target(ANNOUNCE_URL, LevelFilter::INFO)
         .with_target(DASHBOARD_URL, LevelFilter::INFO);
-    let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_journal()));
+    let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_log_buffer()));
     let (lines, writer) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_WAITING_LINES)
         .lossy(true)
@@ -94,7 +94,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
     log
 }
 
-fn of_journal() -> Targets {
+fn of_log_buffer() -> Targets {
     Targets::new().with_default(LevelFilter::INFO).with_target(DASHBOARD_URL, LevelFilter::OFF)
 }
 
@@ -118,9 +118,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_does_not_get_into_the_journal() {
+    fn the_token_does_not_get_into_the_log_buffer() {
         let log_buffer = LogBuffer::new();
-        let subscriber = tracing_subscriber::registry().with(log_buffer.layer().with_filter(of_journal()));
+        let subscriber = tracing_subscriber::registry().with(log_buffer.layer().with_filter(of_log_buffer()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: DASHBOARD_URL, url = "http://lab-pc:6970/?token=secret", "dashboard URL");
             tracing::info!(target: ANNOUNCE_URL, url = "http://lab-pc:6969/announce", "announce URL");

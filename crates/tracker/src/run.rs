@@ -65,8 +65,8 @@ async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) ->
     tracker.start().await.map_err(|error| {
         let lan = || Addresses::find().unwrap_or_default().lan;
         match &error {
-            StartError::Clients(error) => anyhow!(bind_advice(error, &lan())),
-            StartError::Dashboard(error) => anyhow!(dashboard_advice(error, &lan())),
+            StartError::Clients { error, advice } => anyhow!(bind_advice(error, advice, &lan())),
+            StartError::Dashboard { error, advice } => anyhow!(dashboard_advice(error, advice, &lan())),
             _ => error.into(),
         }
     })
