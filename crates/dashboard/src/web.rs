@@ -2,14 +2,18 @@
 
 mod access;
 mod api;
-mod metrics;
+mod assets;
+mod format;
 mod pages;
 mod plot;
 mod problem;
+mod refusal;
+mod role;
 mod room;
 mod server;
+mod shell;
 mod slots;
-mod stream;
+mod table;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +26,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tracker_core::Shards;
-use tracker_host::Clock;
+use tracker_host::{Clock, unix_seconds};
 
 use torrent_library::{Digests, Library, Maker};
 use tracker_host::WallClock;
@@ -30,6 +34,7 @@ use tracker_host::{Service, ServiceState};
 use tracker_monitor::{LogBuffer, Observer};
 
 use access::Token;
+use api::stream::Streams;
 use problem::Problem;
 use room::Room;
 pub use server::Server;
@@ -92,7 +97,7 @@ pub(crate) struct Inner {
     pub(crate) started: SystemTime,
     wall: Mutex<WallClock>,
     room: Room,
-    streams: stream::Streams,
+    streams: Streams,
 }
 
 impl Dashboard {
@@ -106,7 +111,7 @@ impl Dashboard {
             started,
             wall: Mutex::new(wall),
             room: Room::new(),
-            streams: stream::Streams::default(),
+            streams: Streams::default(),
         }))
     }
 
@@ -132,7 +137,7 @@ impl Dashboard {
 
     /// A moment of the tracker's in Unix seconds.
     fn unix(&self, at: tracker_core::Instant) -> u64 {
-        api::unix(self.zero() + at.since(tracker_core::Instant::ZERO))
+        unix_seconds(self.zero() + at.since(tracker_core::Instant::ZERO))
     }
 
     /// What to put into torrents, the best first; none while the tracker is stopped.

@@ -54,4 +54,4 @@ pub use expiry::expire_swarms;
 pub use host_names::host_names;
 pub use seldom::Seldom;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
-pub use wall_clock::WallClock;
+pub use wall_clock::{WallClock, unix_seconds};

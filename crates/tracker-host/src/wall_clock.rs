@@ -34,6 +34,11 @@ impl WallClock {
     }
 }
 
+/// Seconds since 1970, 0 for times before.
+pub fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 fn zero(now: Instant, wall: SystemTime) -> SystemTime {
     wall.checked_sub(now.since(Instant::ZERO)).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -8,10 +8,35 @@ mod event_log;
 mod history;
 mod list;
 mod log_buffer;
+mod metrics;
 mod observer;
 
 pub use event_log::{EventLog, MAX_PENDING_EVENTS};
 pub use history::{Sample, Series, Span};
 pub use list::{Order, Page, PageQuery};
 pub use log_buffer::{LogBuffer, LogEntry, LogFilter};
-pub use observer::{Failures, Observer, PeerRow, PeerSort, PeerStanding, Status, TorrentRow, TorrentSort};
+pub use metrics::{MetricsFormat, ProcessMetrics};
+pub use observer::{
+    Failures, Observer, PeerRow, PeerSort, PeerStanding, Status, StuckCounts, StuckReason, StuckTorrents, TorrentRow,
+    TorrentSort,
+};
+
+/// A figure to three digits after the point, more than which none here is true to.
+pub fn rounded(figure: f64) -> f64 {
+    // The sum of nothing is a negative zero, which nobody wants to read.
+    (figure * 1000.0).round() / 1000.0 + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rounded() {
+        for (figure, text) in
+            [(-0.0, "0"), (-0.0001, "0"), (0.1 + 0.2, "0.3"), (2.0 / 3.0, "0.667"), (1e18, "1000000000000000000")]
+        {
+            assert_eq!(rounded(figure).to_string(), text);
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod meter;
 mod peers;
 mod records;
 mod snapshot;
+mod stuck;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ use records::Records;
 use snapshot::Snapshot;
 use torrents::TorrentEntry;
 use watcher::Watcher;
+
+pub use stuck::{StuckCounts, StuckReason, StuckTorrents};
 
 /// Watches a tracker, on a thread of its own. Cheap to clone; all clones are one. The thread ends with the last of them.
 ///
@@ -68,6 +71,8 @@ pub struct Status {
     pub failures: Failures,
     /// What it does: the last sample of the history.
     pub last: Sample,
+    /// The number of torrents that are stuck, as of the last look at all of them.
+    pub stuck: StuckCounts,
 }
 
 /// Requests so far that [`Totals::refused_announces`] does not count: those that an adapter could not read, or refused
@@ -107,6 +112,8 @@ pub struct TorrentRow {
     pub download_rate: f64,
     /// When a peer of it announced last.
     pub last_seen: Option<Instant>,
+    /// Why its downloads do not get on, if they do not.
+    pub stuck: Option<StuckReason>,
 }
 
 /// By what torrents are sorted.
@@ -246,7 +253,13 @@ impl Observer {
             totals: shared.shards.totals(),
             failures: *lock(&shared.failures),
             last: lock(&shared.history).last(),
+            stuck: *lock(&shared.stuck),
         }
+    }
+
+    /// The number of torrents whose .torrent file is known.
+    pub fn known_torrents(&self) -> usize {
+        self.0.shared.library.all().len()
     }
 
     /// How it was.
@@ -298,6 +311,7 @@ struct Shared {
     ticks: watch::Sender<Instant>,
     history: Mutex<History>,
     failures: Mutex<Failures>,
+    stuck: Mutex<StuckCounts>,
     records: Mutex<Records>,
     torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
     /// The oldest first.
@@ -320,6 +334,7 @@ impl Shared {
             ticks: watch::Sender::new(Instant::ZERO),
             history: Mutex::new(History::new()),
             failures: Mutex::default(),
+            stuck: Mutex::default(),
             records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
             torrents: Mutex::default(),
             peers: Mutex::default(),

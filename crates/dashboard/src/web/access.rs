@@ -18,18 +18,16 @@
 
 mod token;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::ExtensionRejection;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, FORWARDED, ORIGIN, REFERRER_POLICY, SET_COOKIE, VIA,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -41,8 +39,9 @@ use tracker_host::Seldom;
 pub(crate) use token::Token;
 
 use super::Dashboard;
-use super::pages::{accepts_html, refused};
 use super::problem::Problem;
+use super::refusal::{self, accepts_html};
+use super::role::Role;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -67,40 +66,6 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
 /// How often wrong tokens are told of.
 static WRONG_TOKENS: Seldom = Seldom::new(Duration::from_secs(60));
 
-/// What the sender of a request may do. A handler takes it as an argument to show what can be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Look.
-    Viewer,
-    /// Look, and change things.
-    Operator,
-}
-
-/// A handler that takes this as an argument is for operators only; others are refused with 403 and a sentence.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Operator;
-
-impl<S: Sync> FromRequestParts<S> for Role {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or(Self::Viewer))
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Operator {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Role::from_request_parts(parts, state).await {
-            Ok(Role::Operator) => Ok(Self),
-            Ok(Role::Viewer) => Err(forbidden(
-                "this is for whoever runs the tracker: open the address that the tracker printed at its start",
-            )),
-        }
-    }
-}
-
 /// These routes, with what stands before them all.
 pub(super) fn guarded(routes: Router<Dashboard>, dashboard: &Dashboard) -> Router<Dashboard> {
     routes.layer(middleware::from_fn_with_state(dashboard.clone(), guard))
@@ -120,7 +85,7 @@ async fn guard(
                 next.run(request).await
             }
             Ok(Admitted::After(answer)) => answer,
-            Err(problem) => refusal(problem, request.headers()),
+            Err(problem) => refusal::answer(problem, request.headers()),
         },
         // Nothing can be said of who asks.
         Err(missing) => missing.into_response(),
@@ -143,20 +108,20 @@ enum Admitted {
 fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result<Admitted, Problem> {
     let config = &dashboard.0.config;
     if !config.shards.config().access.admits(remote.ip()) {
-        return Err(forbidden(format!(
+        return Err(Problem::forbidden(format!(
             "the tracker does not serve your address {}; whoever runs it can let you in with --allow",
             remote.ip().to_canonical()
         )));
     }
     let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;
     if let Some(name) = host.and_then(|host| host.unknown_name(&config.host_names)) {
-        return Err(forbidden(format!(
+        return Err(Problem::forbidden(format!(
             "the tracker does not know its machine by the name {name:?}; open the page by an address of the machine, or \
              start the tracker with --host-name and this name"
         )));
     }
     if !request.method().is_safe() && is_of_another_site(request.headers(), host) {
-        return Err(forbidden("a page of another site has sent this, so that it is not done"));
+        return Err(Problem::forbidden("a page of another site has sent this, so that it is not done"));
     }
 
     let token = &dashboard.0.token;
@@ -165,7 +130,7 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
             let problem = wrong_token(remote);
             // Who has kept an old address may look, and perhaps needs no token.
             let is_browser = accepts_html(request.headers());
-            return if is_browser { Ok(Admitted::After(refused(&problem, Some(uri)))) } else { Err(problem) };
+            return if is_browser { Ok(Admitted::After(refusal::page(&problem, Some(uri)))) } else { Err(problem) };
         }
         let cookie =
             Cookie::build((cookie_name(host), token.as_str())).http_only(true).same_site(SameSite::Strict).path("/");
@@ -229,16 +194,9 @@ fn wrong_token(remote: SocketAddr) -> Problem {
     if let Some(unsaid) = WRONG_TOKENS.pass() {
         tracing::warn!(remote = %remote.ip(), unsaid, "a wrong token was refused");
     }
-    forbidden("this token is not, or no longer, right: the tracker makes a new one at each start, and prints it")
-}
-
-fn forbidden(sentence: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, sentence)
-}
-
-/// A problem for who may not have a page: one of its own in a browser, JSON for all others.
-fn refusal(problem: Problem, headers: &HeaderMap) -> Response {
-    if accepts_html(headers) { refused(&problem, None) } else { problem.into_response() }
+    Problem::forbidden(
+        "this token is not, or no longer, right: the tracker makes a new one at each start, and prints it",
+    )
 }
 
 #[cfg(test)]
@@ -258,6 +216,7 @@ mod tests {
 
     use super::*;
     use crate::DashboardConfig;
+    use crate::web::role::Operator;
     use torrent_library::{Library, LibraryConfig};
     use tracker_host::{Bind, Bound, Service, ServiceError};
     use tracker_monitor::{Failures, LogBuffer, Observer};

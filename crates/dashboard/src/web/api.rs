@@ -9,8 +9,10 @@ pub(super) mod extract;
 mod history;
 mod log;
 mod makings;
+mod metrics;
 mod peers;
 mod share;
+pub(super) mod stream;
 mod torrents;
 mod tracker;
 
@@ -28,12 +30,8 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Dashboard;
 use super::problem::Problem;
-use super::{Dashboard, metrics, stream};
-
-pub(super) use log::{LogEntry, LogFilter};
-pub(super) use makings::Makings;
-pub(super) use tracker::{Status, Tracker, unix};
 
 /// What stands before the routes.
 const ROOT: &str = "/api/v1";
@@ -127,24 +125,4 @@ async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem 
     let path: String = uri.path().chars().take(100).collect();
     let what = format!("{path} does not take {method}: see {ROOT}/openapi.json for what it takes");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, what)
-}
-
-/// To three digits after the point, more than which no figure here is true to.
-pub(super) fn rounded(figure: f64) -> f64 {
-    // The sum of nothing is a negative zero, which nobody wants to read.
-    (figure * 1000.0).round() / 1000.0 + 0.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_are_rounded() {
-        for (figure, text) in
-            [(-0.0, "0"), (-0.0001, "0"), (0.1 + 0.2, "0.3"), (2.0 / 3.0, "0.667"), (1e18, "1000000000000000000")]
-        {
-            assert_eq!(rounded(figure).to_string(), text);
-        }
-    }
 }

@@ -13,7 +13,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde::{Deserialize, Serialize};
 
-use crate::web::pages::{format, unix};
+use crate::web::format::{self, unix};
 use tracker_monitor::{Sample, Series, Span};
 
 /// What is plotted.

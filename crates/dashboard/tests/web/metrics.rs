@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tracker_core::{AnnounceEvent, InfoHash};
 
-use crate::support::{Fixture, VIEWER, request};
+use crate::support::{Answer, Fixture, VIEWER, announce, request};
 
 /// Metrics by name and labels, as they stand.
 type Metrics = BTreeMap<String, f64>;
@@ -69,11 +70,29 @@ async fn metrics_are_those_of_the_tracker() {
         ("tracker_refused_announces_total", 0.0),
         ("tracker_running", 0.0),
         ("tracker_scrapes_total", 0.0),
+        ("tracker_stuck_torrents{reason=\"no_seeder\"}", 0.0),
+        ("tracker_stuck_torrents{reason=\"silent\"}", 0.0),
         ("tracker_torrents", 2.0),
     ];
     assert_eq!(metrics, expected.map(|(name, value)| (name.to_owned(), value)).into());
     fixture.service.start().await.unwrap();
     assert_eq!(parse(fixture.get("/metrics").await.text())["tracker_running"], 1.0);
+}
+
+#[tokio::test]
+async fn a_stuck_torrent_is_told_by_all_alike() {
+    let fixture = Fixture::new();
+    let lonely = InfoHash::new([0x77; 20]);
+    announce(&fixture.shards, &fixture.clock, lonely, "10.0.0.77", "-qB5010-", 9, AnnounceEvent::Started);
+    let is_counted = |answer: &Answer| answer.json()["stuck_torrents"]["no_seeder"] == 1;
+    fixture.get_until("/api/v1/status", is_counted).await;
+    assert_eq!(parse(fixture.get("/metrics").await.text())["tracker_stuck_torrents{reason=\"no_seeder\"}"], 1.0);
+    let torrent = fixture.get(&format!("/api/v1/torrents/{lonely}")).await.json();
+    assert_eq!(torrent["stuck"], json!({ "reason": "no_seeder", "waiting": 1 }));
+    let film = fixture.get(&format!("/api/v1/torrents/{}", fixture.film)).await.json();
+    assert_eq!(film["stuck"], Value::Null);
+    let page = fixture.get("/").await;
+    assert!(page.text().contains("1 leecher waits, and nobody has all of it"), "{}", page.text());
 }
 
 #[tokio::test]

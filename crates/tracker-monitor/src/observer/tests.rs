@@ -557,3 +557,25 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
         }
     }
 }
+
+#[test]
+fn stuck_torrents_are_counted_at_each_look_at_all_of_them() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let mut network = Network::new(Config { memory, ..Config::default() });
+        let counts = |network: &Network| *lock(&network.shared.stuck);
+        // Nobody has the first, and of the second there is a seeder.
+        network.announce(&request(ONE, 0, 9));
+        let served = InfoHash::new([1; 20]);
+        network.announce(&AnnounceRequest { info_hash: served, ..request(ONE, 0, 9) });
+        network.announce(&AnnounceRequest { info_hash: served, ..request([10, 0, 0, 2], 9, 0) });
+        network.pass(1);
+        assert_eq!((counts(&network).no_seeder, counts(&network).silent), (1, 0), "{memory:?}");
+        network.announce(&request([10, 0, 0, 2], 9, 0));
+        network.pass(1);
+        assert_eq!(counts(&network).total(), 0, "{memory:?}");
+        network.pass(400);
+        // What a lean tracker keeps of a peer does not tell when it is overdue.
+        let silent = if memory == Memory::Full { 2 } else { 0 };
+        assert_eq!((counts(&network).no_seeder, counts(&network).silent), (0, silent), "{memory:?}");
+    }
+}

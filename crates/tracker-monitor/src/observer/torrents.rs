@@ -9,7 +9,7 @@ use tracker_core::{InfoHash, Shards, SwarmCounts, Walk};
 
 use super::records::{Records, Sums};
 use super::sweep::STRIDE;
-use super::{TorrentRow, TorrentSort};
+use super::{StuckReason, TorrentRow, TorrentSort};
 use crate::{Page, PageQuery};
 
 /// What is shown of a torrent. There may be a million.
@@ -41,6 +41,7 @@ impl TorrentEntry {
             completion: self.completion(),
             download_rate: self.sums.download_rate,
             last_seen: self.sums.last_seen,
+            stuck: StuckReason::of(self.counts, self.sums.silent),
         }
     }
 

@@ -80,8 +80,11 @@ impl Watcher {
             self.is_sweeping = true;
         }
         if self.is_sweeping {
-            let Shared { shards, records, library, .. } = &*self.shared;
-            self.is_sweeping = !self.sweep.go_on(shards, &library.all(), records, now, STEPS);
+            let Shared { shards, records, library, stuck, .. } = &*self.shared;
+            if let Some(counted) = self.sweep.go_on(shards, &library.all(), records, now, STEPS) {
+                *lock(stuck) = counted;
+                self.is_sweeping = false;
+            }
         }
         if self.read.is_none_or(|(read, _)| now > read) {
             self.tick(now);

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Json, Query};
-use super::rounded;
-use super::tracker::unix;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
+use tracker_host::unix_seconds;
+use tracker_monitor::rounded;
 use tracker_monitor::{Sample, Series};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -66,7 +66,7 @@ impl History {
         Self {
             span,
             step: step_secs,
-            times: samples.iter().map(|&(at, _)| unix(at)).collect(),
+            times: samples.iter().map(|&(at, _)| unix_seconds(at)).collect(),
             torrents: column(|sample| sample.torrents),
             seeders: column(|sample| sample.seeders),
             leechers: column(|sample| sample.leechers),

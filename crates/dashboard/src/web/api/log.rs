@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::download::download;
 use super::extract::{Json, Query, bad_request};
-use super::tracker::unix;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
+use tracker_host::unix_seconds;
 use tracker_monitor::{LogBuffer, LogEntry as BufferedEntry, LogFilter as BufferFilter};
 
 /// Lines that are told at once, at most.
@@ -122,7 +122,7 @@ impl From<&BufferedEntry> for LogEntry {
     fn from(entry: &BufferedEntry) -> Self {
         Self {
             id: entry.id,
-            at: unix(entry.at),
+            at: unix_seconds(entry.at),
             level: match entry.level {
                 Level::ERROR => LogLevel::Error,
                 Level::WARN => LogLevel::Warn,

@@ -13,8 +13,8 @@ use super::ROOT;
 use super::extract::{IdPath, Json};
 use super::share::{self, maker};
 use crate::web::Dashboard;
-use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use crate::web::role::Operator;
 use crate::web::room::blocking;
 use torrent_library::{MakeError, MakeState};
 

@@ -11,11 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::download::download;
 use super::extract::{InfoHashPath, Json, Query, page_query};
-use super::rounded;
 use super::torrents::{Order, check_torrent, page_size};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::room::body;
+use tracker_monitor::rounded;
 use tracker_monitor::{PageQuery, PeerRow, PeerStanding};
 
 /// Peers in a table, at most; those after them are on its next page.

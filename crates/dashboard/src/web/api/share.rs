@@ -7,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Json, Query};
 use crate::web::Dashboard;
-use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use crate::web::role::Operator;
 use crate::web::room::blocking;
 use torrent_library::{Maker, ShareError};
 

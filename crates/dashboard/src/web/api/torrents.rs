@@ -14,15 +14,16 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
+use super::ROOT;
 use super::download::download;
 use super::extract::{Bytes, InfoHashPath, Json, Query, page_query};
-use super::{ROOT, rounded};
 use crate::web::Dashboard;
-use crate::web::access::Operator;
 use crate::web::problem::Problem;
+use crate::web::role::Operator;
 use crate::web::room::{blocking, body};
 use torrent_library::{KnownTorrent, RegisterError, RemoveError};
-use tracker_monitor::TorrentRow;
+use tracker_monitor::rounded;
+use tracker_monitor::{StuckReason, TorrentRow};
 
 /// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
 /// terabyte has seldom more than 2 MB.
@@ -139,6 +140,34 @@ pub(super) struct Torrent {
     download_rate: f64,
     /// When one of its peers announced last.
     last_seen: Option<u64>,
+    /// Why its downloads do not get on; `null` if they do.
+    stuck: Option<Stuck>,
+}
+
+/// Why the downloads of a torrent do not get on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+enum Stuck {
+    /// No peer has the whole content.
+    NoSeeder {
+        /// Peers that want more.
+        waiting: u32,
+    },
+    /// Peers have stopped announcing.
+    Silent {
+        /// Peers whose announce is overdue.
+        peers: u32,
+    },
+}
+
+impl Stuck {
+    fn new(reason: StuckReason) -> Option<Self> {
+        match reason {
+            StuckReason::NoSeeder { waiting } => Some(Self::NoSeeder { waiting }),
+            StuckReason::Silent { peers } => Some(Self::Silent { peers }),
+            _ => None,
+        }
+    }
 }
 
 /// A torrent and what stands in its .torrent file.
@@ -208,6 +237,7 @@ impl Torrent {
             completion: row.completion.map(rounded),
             download_rate: rounded(row.download_rate),
             last_seen: row.last_seen.map(|at| dashboard.unix(at)),
+            stuck: row.stuck.and_then(Stuck::new),
         }
     }
 }

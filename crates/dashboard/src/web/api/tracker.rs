@@ -1,7 +1,6 @@
 //! The tracker as a whole: what it is at, start and stop.
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
@@ -9,11 +8,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::extract::Json;
-use super::rounded;
 use crate::web::Dashboard;
-use crate::web::access::Operator;
 use crate::web::problem::Problem;
-use tracker_host::ServiceState;
+use crate::web::role::Operator;
+use tracker_host::{ServiceState, unix_seconds};
+use tracker_monitor::rounded;
 
 /// What the tracker is at, has, and did since its start.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,6 +42,16 @@ pub(in crate::web) struct Status {
     completed: u64,
     failures: Failures,
     rates: Rates,
+    stuck_torrents: StuckTorrents,
+}
+
+/// Torrents whose downloads do not get on now, by the reason.
+#[derive(Debug, Serialize, ToSchema)]
+struct StuckTorrents {
+    /// Peers want more, and no peer has the whole content.
+    no_seeder: u64,
+    /// Peers have stopped announcing.
+    silent: u64,
 }
 
 /// Requests so far that could not be read, or were refused and are no announces.
@@ -95,10 +104,10 @@ enum TrackerState {
 
 impl Status {
     pub(in crate::web) fn of(dashboard: &Dashboard) -> Self {
-        let tracker_monitor::Status { now, totals, failures, last } = dashboard.config().observer.status();
+        let tracker_monitor::Status { now, totals, failures, last, stuck } = dashboard.config().observer.status();
         Self {
             now: dashboard.unix(now),
-            started: unix(dashboard.0.started),
+            started: unix_seconds(dashboard.0.started),
             tracker: dashboard.config().service.state().into(),
             only_known: dashboard.config().only_known,
             torrents: totals.swarms,
@@ -117,6 +126,7 @@ impl Status {
                 completed: rounded(last.completed),
                 download_rate: rounded(last.download_rate),
             },
+            stuck_torrents: StuckTorrents { no_seeder: stuck.no_seeder, silent: stuck.silent },
         }
     }
 }
@@ -126,24 +136,20 @@ impl From<ServiceState> for Tracker {
         match state {
             ServiceState::Running { since, addresses, announce_urls } => Self {
                 state: TrackerState::Running,
-                since: unix(since),
+                since: unix_seconds(since),
                 addresses: addresses.iter().map(ToString::to_string).collect(),
                 announce_urls,
                 error: None,
             },
             ServiceState::Stopped { since, error } => Self {
                 state: TrackerState::Stopped,
-                since: unix(since),
+                since: unix_seconds(since),
                 addresses: Vec::new(),
                 announce_urls: Vec::new(),
                 error,
             },
         }
     }
-}
-
-pub(in crate::web) fn unix(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What the tracker is at, has, and did.

@@ -1,12 +1,9 @@
 //! Who is stuck, and why.
 
-use tracker_monitor::{Observer, Order, PageQuery, TorrentRow, TorrentSort};
+use tracker_monitor::{Observer, StuckReason, TorrentRow};
 
-use super::Label;
-use super::format::{count, counted, percent};
-
-/// Torrents that are looked at: those with the most leechers. It is told where there are more.
-const LOOKED_AT: usize = 1000;
+use crate::web::format::{count, counted, percent};
+use crate::web::shell::Label;
 
 /// Hints that are shown.
 const SHOWN: usize = 5;
@@ -34,80 +31,61 @@ pub(super) struct Attention {
 }
 
 pub(super) fn attention(observer: &Observer) -> Attention {
-    let rows = observer.torrents(&PageQuery {
-        search: String::new(),
-        sort: TorrentSort::Leechers,
-        order: Order::Descending,
-        page: 0,
-        page_size: LOOKED_AT,
+    let stuck = observer.stuck();
+    let total = stuck.torrents.len();
+    let among = stuck.is_partial.then(|| count(Observer::MAX_LOOKED_AT as u64));
+    let hints = stuck.torrents.iter().take(SHOWN).map(|(row, reason)| Stuck {
+        torrent: Label::new(&row.info_hash, row.name.as_deref()),
+        hint: Hint::new(*reason, row.completion),
     });
-    let mut stuck: Vec<_> = rows.items.iter().filter_map(|row| Some((row, hint(row)?))).collect();
-    // Those that get nothing from anybody before those of whom nothing is heard.
-    stuck.sort_by_key(|(row, _)| !lacks_seeder(row));
-    let total = stuck.len();
-    let stuck = stuck
-        .into_iter()
-        .take(SHOWN)
-        .map(|(row, hint)| Stuck { torrent: Label::new(&row.info_hash, row.name.as_deref()), hint })
-        .collect();
-    let among = (rows.total > LOOKED_AT).then(|| count(LOOKED_AT as u64));
-    Attention { stuck, total, among }
+    Attention { stuck: hints.collect(), total, among }
 }
 
+/// What to say of a torrent that is stuck.
 pub(super) fn hint(row: &TorrentRow) -> Option<Hint> {
-    if lacks_seeder(row) {
-        let waiting = waiting(row);
-        let wait = if waiting == 1 { "waits" } else { "wait" };
-        let have = row.completion.map(|part| format!("; on average they have {}", percent(part))).unwrap_or_default();
-        return Some(Hint {
-            what: format!("{} {wait}, and nobody has all of it{have}", counted(waiting, "leecher")),
-            advice: "Start a client that has the whole content, and let it seed.",
-        });
+    row.stuck.map(|reason| Hint::new(reason, row.completion))
+}
+
+impl Hint {
+    /// `completion` is how much the peers have on average.
+    fn new(reason: StuckReason, completion: Option<f64>) -> Self {
+        match reason {
+            StuckReason::NoSeeder { waiting } => {
+                let wait = if waiting == 1 { "waits" } else { "wait" };
+                let have = completion.map(|part| format!("; on average they have {}", percent(part)));
+                Self {
+                    what: format!(
+                        "{} {wait}, and nobody has all of it{}",
+                        counted(waiting.into(), "leecher"),
+                        have.unwrap_or_default()
+                    ),
+                    advice: "Start a client that has the whole content, and let it seed.",
+                }
+            }
+            StuckReason::Silent { peers: 1 } => Self {
+                what: "Nothing is heard of 1 peer".to_owned(),
+                advice: "Its machine may sleep, be off or have lost the network.",
+            },
+            StuckReason::Silent { peers } => Self {
+                what: format!("Nothing is heard of {}", counted(peers.into(), "peer")),
+                advice: "Their machines may sleep, be off or have lost the network.",
+            },
+            // The monitor may know more reasons than this page.
+            _ => Self { what: "It does not get on".to_owned(), advice: "See the list of its peers." },
+        }
     }
-    (row.silent > 0).then(|| Hint {
-        what: format!("Nothing is heard of {}", counted(row.silent.into(), "peer")),
-        advice: if row.silent == 1 {
-            "Its machine may sleep, be off or have lost the network."
-        } else {
-            "Their machines may sleep, be off or have lost the network."
-        },
-    })
-}
-
-/// Whether somebody wants more of it than anybody has.
-pub(super) fn lacks_seeder(row: &TorrentRow) -> bool {
-    waiting(row) > 0 && row.counts.seeders == 0
-}
-
-/// Partial seeds have all they want: they wait for nobody.
-fn waiting(row: &TorrentRow) -> u64 {
-    row.counts.leechers.saturating_sub(row.counts.partial_seeds).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use tracker_core::{InfoHash, SwarmCounts};
-
     use super::*;
 
     #[test]
-    fn those_are_stuck_who_wait_for_a_seeder_or_are_silent() {
-        let row = |seeders, leechers, partial_seeds, silent| TorrentRow {
-            info_hash: InfoHash::from([1; 20]),
-            name: None,
-            size: None,
-            counts: SwarmCounts { seeders, leechers, partial_seeds, completed: 0 },
-            silent,
-            completion: Some(0.5),
-            download_rate: 0.0,
-            last_seen: None,
-        };
-        let what = |row| hint(&row).map(|hint| hint.what);
-        assert_eq!(what(row(0, 0, 0, 0)), None);
-        assert_eq!(what(row(1, 5, 0, 0)), None);
-        assert_eq!(what(row(0, 2, 2, 0)), None);
+    fn hints_say_what_is_the_matter() {
+        let what = |reason, completion| Hint::new(reason, completion).what;
         let alone = "1 leecher waits, and nobody has all of it; on average they have 50%";
-        assert_eq!(what(row(0, 3, 2, 1)).as_deref(), Some(alone));
-        assert_eq!(what(row(1, 5, 0, 2)).as_deref(), Some("Nothing is heard of 2 peers"));
+        assert_eq!(what(StuckReason::NoSeeder { waiting: 1 }, Some(0.5)), alone);
+        assert_eq!(what(StuckReason::NoSeeder { waiting: 2 }, None), "2 leechers wait, and nobody has all of it");
+        assert_eq!(what(StuckReason::Silent { peers: 2 }, None), "Nothing is heard of 2 peers");
     }
 }

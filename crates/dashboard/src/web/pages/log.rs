@@ -10,12 +10,12 @@ use tracing::Level;
 use tracker_core::InfoHash;
 
 use crate::web::Dashboard;
-use crate::web::access::Role;
 use crate::web::api::extract::Query;
+use crate::web::role::Role;
 use tracker_monitor::{LogEntry, LogFilter};
 
-use super::format::{Moment, MomentStyle};
-use super::{Label, Section, Shell, aside, link, render};
+use crate::web::format::{Moment, MomentStyle};
+use crate::web::shell::{Label, Section, Shell, aside, link, render};
 
 /// Lines that are shown.
 const LINES: usize = 250;

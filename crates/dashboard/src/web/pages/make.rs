@@ -6,13 +6,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::web::Dashboard;
-use crate::web::access::Role;
 use crate::web::api::extract::Query;
+use crate::web::role::Role;
 use torrent_library::displayable;
 use torrent_library::{Listing, MakeState, Making};
 
-use super::format::{Bar, bytes};
-use super::{Label, Section, Shell, aside, link, render};
+use crate::web::format::{Bar, bytes};
+use crate::web::shell::{Label, Section, Shell, aside, link, render};
 
 /// Torrents in the making, or made, that are shown.
 const MAKINGS: usize = 20;

@@ -12,18 +12,18 @@ use serde::Deserialize;
 use tracing::Level;
 
 use crate::web::Dashboard;
-use crate::web::access::Role;
 use crate::web::api::extract::Query;
 use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
+use crate::web::role::Role;
 use tracker_host::ServiceState;
 use tracker_monitor::{LogFilter, Order, PageQuery, Sample, Span, TorrentSort};
 
 use super::attention::{Attention, attention};
-use super::format::{Moment, MomentStyle, count, decimal, rate};
 use super::log::Lines;
 use super::torrents::Row;
-use super::{Section, Shell, aside, link, render};
+use crate::web::format::{Moment, MomentStyle, count, decimal, rate};
+use crate::web::shell::{Section, Shell, aside, link, render};
 
 /// Torrents that are shown.
 const TORRENTS: usize = 6;

@@ -13,7 +13,7 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 
-use super::aside;
+use crate::web::shell::aside;
 
 /// What to encode: texts of ours only, so that nobody can be led astray by a code on this page.
 #[derive(Debug, Deserialize)]

@@ -11,16 +11,16 @@ use serde::Deserialize;
 use tracker_core::{InfoHash, Instant};
 
 use crate::web::Dashboard;
-use crate::web::access::Role;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
+use crate::web::role::Role;
 use torrent_library::KnownTorrent;
 use tracker_monitor::{Order, PageQuery, PeerRow, PeerSort, PeerStanding};
 
 use super::attention::{Hint, hint};
-use super::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
-use super::torrents::{aria_sort, order, order_name, page_index, turned};
-use super::{Column, Label, Pages, Section, Shell, aside, link, render};
+use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
+use crate::web::shell::{Label, Section, Shell, aside, link, render};
+use crate::web::table::{Column, Pages, aria_sort, order, order_name, page_index, turned};
 
 /// Peers on a page.
 const PAGE_SIZE: usize = 100;

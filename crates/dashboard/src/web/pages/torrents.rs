@@ -6,13 +6,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::web::Dashboard;
-use crate::web::access::Role;
 use crate::web::api::extract::Query;
-use tracker_monitor::{Order, PageQuery, TorrentRow, TorrentSort};
+use crate::web::role::Role;
+use tracker_monitor::{Order, PageQuery, StuckReason, TorrentRow, TorrentSort};
 
-use super::attention::lacks_seeder;
-use super::format::{Bar, bytes, count, counted, rate};
-use super::{Column, Label, Pages, Section, Shell, aside, link, render};
+use crate::web::format::{Bar, bytes, count, counted, rate};
+use crate::web::shell::{Label, Section, Shell, aside, link, render};
+use crate::web::table::{Column, Pages, aria_sort, order, order_name, page_index, turned};
 
 /// Torrents on a page.
 const PAGE_SIZE: usize = 50;
@@ -56,7 +56,7 @@ impl Row {
             completed: count(row.counts.completed.into()),
             completion: Bar(row.completion),
             rate: if row.download_rate > 0.0 { rate(row.download_rate) } else { "–".to_owned() },
-            stuck: lacks_seeder(row),
+            stuck: matches!(row.stuck, Some(StuckReason::NoSeeder { .. })),
         }
     }
 }
@@ -138,35 +138,4 @@ fn table(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
         search,
         shell,
     })
-}
-
-/// The page of a query, which counts from 1, as it counts from 0.
-pub(super) fn page_index(page: Option<&str>) -> usize {
-    page.and_then(|page| page.parse::<usize>().ok()).unwrap_or(1).saturating_sub(1)
-}
-
-pub(super) fn order(name: Option<&str>) -> Option<Order> {
-    match name? {
-        "ascending" => Some(Order::Ascending),
-        "descending" => Some(Order::Descending),
-        _ => None,
-    }
-}
-
-pub(super) fn order_name(order: Order) -> &'static str {
-    match order {
-        Order::Ascending => "ascending",
-        Order::Descending => "descending",
-    }
-}
-
-pub(super) fn aria_sort(order: Order) -> &'static str {
-    order_name(order)
-}
-
-pub(super) fn turned(order: Order) -> Order {
-    match order {
-        Order::Ascending => Order::Descending,
-        Order::Descending => Order::Ascending,
-    }
 }

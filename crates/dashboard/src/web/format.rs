@@ -3,9 +3,16 @@
 //! `assets/format.js` says the same in the browser, for what changes between two renderings: change both.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::SystemTime;
 
 use askama::filters::HtmlSafe;
 use jiff::Timestamp;
+use tracker_host::unix_seconds;
+
+/// Unix seconds, as moments are compared.
+pub(crate) fn unix(at: SystemTime) -> i64 {
+    i64::try_from(unix_seconds(at)).unwrap_or(i64::MAX)
+}
 
 /// A number with its thousands set apart: `12,345`.
 pub(crate) fn count(number: u64) -> String {

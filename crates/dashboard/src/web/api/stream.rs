@@ -23,12 +23,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::ToSchema;
 
-use super::Dashboard;
-use super::access::Role;
-use super::api::extract::Query;
-use super::api::{LogEntry, LogFilter, Makings, Status, Tracker};
-use super::problem::Problem;
-use super::slots::{Slot, Slots};
+use super::extract::Query;
+use super::log::{LogEntry, LogFilter};
+use super::makings::Makings;
+use super::tracker::{Status, Tracker};
+use crate::web::Dashboard;
+use crate::web::problem::Problem;
+use crate::web::role::Role;
+use crate::web::slots::{Slot, Slots};
 use tracker_host::ServiceState;
 use tracker_monitor::{LogBuffer, LogFilter as BufferFilter};
 
@@ -58,7 +60,7 @@ const RETRY_MS: u32 = 2000;
 
 /// What all viewers have in common.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(in crate::web) struct Streams {
     places: Slots,
     status: Shared<(tracker_core::Instant, ServiceState)>,
     makings: Shared<u64>,
@@ -73,7 +75,7 @@ impl Default for Streams {
 
 impl Streams {
     /// How many follow now.
-    pub(super) fn viewers(&self) -> usize {
+    pub(in crate::web) fn viewers(&self) -> usize {
         self.places.taken()
     }
 }

@@ -1,0 +1,42 @@
+//! What the sender of a request may do.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::problem::Problem;
+
+/// What the sender of a request may do. A handler takes it as an argument to show what can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Look.
+    Viewer,
+    /// Look, and change things.
+    Operator,
+}
+
+/// A handler that takes this as an argument is for operators only; others are refused with 403 and a sentence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operator;
+
+impl<S: Sync> FromRequestParts<S> for Role {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self::Viewer))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Role::from_request_parts(parts, state).await {
+            Ok(Role::Operator) => Ok(Self),
+            Ok(Role::Viewer) => Err(Problem::forbidden(
+                "this is for whoever runs the tracker: open the address that the tracker printed at its start",
+            )),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The metrics, for [Prometheus](https://prometheus.io).
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::{Observer, Status, rounded};
+
+/// A text format of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// [Prometheus' own](https://prometheus.io/docs/instrumenting/exposition_formats/).
+    Prometheus,
+    /// [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/).
+    OpenMetrics,
+}
+
+impl MetricsFormat {
+    /// The media type of a text in this format.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The metrics that the observer does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessMetrics {
+    /// When the program was started, in Unix seconds.
+    pub started: u64,
+    /// `true` while clients are served.
+    pub is_running: bool,
+    /// The number of viewers that follow the dashboard's stream of events.
+    pub viewers: u64,
+}
+
+impl ProcessMetrics {
+    /// Those of a program that was started at this time, in Unix seconds, and serves clients.
+    pub const fn new(started: u64) -> Self {
+        Self { started, is_running: true, viewers: 0 }
+    }
+}
+
+impl Observer {
+    /// The text of the metrics.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: the text is written into memory.
+    pub fn metrics(&self, process: ProcessMetrics, format: MetricsFormat) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Metrics { observer: self.clone(), process }));
+        let mut metrics = String::new();
+        match format {
+            MetricsFormat::Prometheus => prometheus_text::encode(&mut metrics, &registry)?,
+            MetricsFormat::OpenMetrics => text::encode(&mut metrics, &registry)?,
+        }
+        Ok(metrics)
+    }
+}
+
+/// The tracker as a source of metrics.
+#[derive(Debug)]
+struct Metrics {
+    observer: Observer,
+    process: ProcessMetrics,
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { observer, process } = self;
+        let Status { totals, failures, last, stuck, .. } = observer.status();
+        let mut sheet = Sheet(encoder);
+
+        sheet.info("tracker_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
+        let started = process.started as f64;
+        sheet.gauge("process_start_time", "When the program was started", Some(&Unit::Seconds), started)?;
+        let is_running = f64::from(u8::from(process.is_running));
+        sheet.gauge("tracker_running", "Whether clients are served", None, is_running)?;
+
+        sheet.gauge("tracker_torrents", "Torrents with a swarm", None, totals.swarms as f64)?;
+        let known = observer.known_torrents() as f64;
+        sheet.gauge("tracker_known_torrents", "Torrents whose .torrent file is known", None, known)?;
+        sheet.gauges(
+            "tracker_peers",
+            "Peers; a client counts once for each torrent and address",
+            "state",
+            &[
+                ("seeding", totals.seeders),
+                ("partial", totals.partial_seeds),
+                ("downloading", totals.leechers.saturating_sub(totals.partial_seeds)),
+            ],
+        )?;
+        sheet.gauges(
+            "tracker_stuck_torrents",
+            "Torrents whose downloads do not get on, by the reason",
+            "reason",
+            &[("no_seeder", stuck.no_seeder), ("silent", stuck.silent)],
+        )?;
+        let rate = rounded(last.download_rate);
+        sheet.gauge(
+            "tracker_download_bytes_per_second",
+            "Bytes per second that the peers say they download",
+            None,
+            rate,
+        )?;
+
+        sheet.counter("tracker_announces", "Announces, refused ones included", totals.announces)?;
+        sheet.counter("tracker_refused_announces", "Announces that were refused", totals.refused_announces)?;
+        sheet.counter("tracker_scrapes", "Scrapes, refused ones included", totals.scrapes)?;
+        sheet.counters(
+            "tracker_failures",
+            "Requests that could not be read, and refused requests other than announces",
+            "protocol",
+            &[("http", failures.http), ("udp", failures.udp)],
+        )?;
+        sheet.counter("tracker_completed", "Downloads that were completed", totals.completed)?;
+        sheet.counter("tracker_dropped_events", "Events that came too fast to be observed", totals.dropped_events)?;
+
+        sheet.gauge(
+            "tracker_dashboard_viewers",
+            "Viewers that follow the stream of events",
+            None,
+            process.viewers as f64,
+        )
+    }
+}
+
+/// Writes one metric after the other.
+struct Sheet<'e>(DescriptorEncoder<'e>);
+
+impl Sheet<'_> {
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        values.iter().try_for_each(|&(of, value)| metric.encode_family(&[(label, of)])?.encode_gauge(&value))
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        values.iter().try_for_each(|&(of, value)| {
+            metric.encode_family(&[(label, of)])?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+        })
+    }
+}
