@@ -12,8 +12,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
-use tracker::LanTracker;
-use tracker_monitor::LogBuffer;
+use tracker::{LanTracker, LogBuffer};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

@@ -84,105 +84,106 @@ impl Builder {
         }
     }
 
-    /// The addresses to listen on for clients. For port 0 HTTP and UDP get the same free port.
+    /// Listens for clients on these addresses. For port 0 HTTP and UDP get the same free port. Default: port 6969 of all addresses.
     pub fn listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.listen = addresses.into_iter().collect();
         self
     }
 
-    /// The clients that are served: those that match one of these values.
+    /// Serves the clients that match one of these values. Default: those on the LAN.
     pub fn allow(mut self, allow: impl IntoIterator<Item = Allow>) -> Self {
         self.allow = allow.into_iter().collect();
         self
     }
 
-    /// The configuration of the core. Its access policy, torrents, host addresses, gateways and events are set by the builder.
+    /// Sets the configuration of the core, except for access policy, torrents, host addresses, gateways and events, which the
+    /// builder decides.
     pub fn core(mut self, config: Config) -> Self {
         self.core = config;
         self
     }
 
-    /// The configuration of HTTP. The number of its threads also decides the number of shards.
+    /// Sets the configuration of HTTP. The number of its threads also decides the number of shards.
     pub fn http(mut self, config: HttpConfig) -> Self {
         self.http = config;
         self
     }
 
-    /// The configuration of UDP, or `None` to serve HTTP only.
+    /// Sets the configuration of UDP. `None` serves HTTP only.
     pub fn udp(mut self, config: impl Into<Option<UdpConfig>>) -> Self {
         self.udp = config.into();
         self
     }
 
-    /// A file of the only torrents that are served: one info-hash per line. It is re-read on change.
+    /// Serves only the torrents in this file: one info-hash per line. The file is re-read on change.
     pub fn allow_list(mut self, file: impl Into<Option<PathBuf>>) -> Self {
         self.allow_list = file.into();
         self
     }
 
-    /// A file of torrents that are never served, in the same format.
+    /// Never serves the torrents in this file, which has the same format and is re-read on change.
     pub fn deny_list(mut self, file: impl Into<Option<PathBuf>>) -> Self {
         self.deny_list = file.into();
         self
     }
 
-    /// The folder of .torrent files. Torrents that are registered on the dashboard are saved there; without it they are lost
-    /// when the program ends.
+    /// Reads the .torrent files in this folder. Torrents that are registered on the dashboard are saved there; without a folder
+    /// they are lost when the program ends.
     pub fn torrents(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.torrents = folder.into();
         self
     }
 
-    /// The folder whose files and folders the operator can make torrents of.
+    /// Lets the operator make torrents of the files and folders in this folder.
     pub fn share(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.share = folder.into();
         self
     }
 
-    /// Whether to serve only torrents whose .torrent files are known, and those in the allow list.
+    /// Serves only torrents whose .torrent files are known, and those in the allow list. Default: `false`.
     pub fn only_known(mut self, only_known: bool) -> Self {
         self.only_known = only_known;
         self
     }
 
-    /// Whether the log has a line for each peer that joins, completes or leaves, even without the dashboard. Default: `true`.
+    /// Logs a line for each peer that joins, completes or leaves. With the dashboard this is always done. Default: `true`.
     pub fn log_events(mut self, log_events: bool) -> Self {
         self.log_events = log_events;
         self
     }
 
-    /// The count of log lines that the program has dropped so far, which the log and the dashboard report.
+    /// Sets the function that counts the log lines that the program has dropped so far. The log reports them.
     pub fn dropped_lines(mut self, dropped_lines: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.dropped_lines = Arc::new(dropped_lines);
         self
     }
 
-    /// Whether to serve the dashboard. Default: `true`.
+    /// Serves the dashboard. Default: `true`.
     pub fn dashboard(mut self, dashboard: bool) -> Self {
         self.dashboard = dashboard;
         self
     }
 
-    /// The addresses of the dashboard.
+    /// Serves the dashboard on these addresses. Default: port 6970 of all addresses.
     pub fn dashboard_listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.dashboard_listen = addresses.into_iter().collect();
         self
     }
 
-    /// Names of this machine that the dashboard accepts, and for clients the tracker, beside those that the machine knows
-    /// itself. They replace those in the configuration of HTTP.
+    /// Accepts these names of the machine, on the dashboard and from clients, beside those that the machine knows itself. They
+    /// replace those in the configuration of HTTP.
     pub fn host_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.host_names = names.into_iter().collect();
         self
     }
 
-    /// Whether the dashboard requires the token even for requests from this machine.
+    /// Requires the token even for requests from this machine that change something on the dashboard. Default: `false`.
     pub fn token_always(mut self, token_always: bool) -> Self {
         self.token_always = token_always;
         self
     }
 
-    /// The recent log lines, for the dashboard: what the layer of this buffer collects.
+    /// Shows the log lines in this buffer on the dashboard. Its [layer](LogBuffer::layer) collects them.
     pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
         self

@@ -40,4 +40,5 @@ pub use lan_tracker::LanTracker;
 pub use lists::ListError;
 pub use network::{Network, ParseNetworkError};
 pub use protocol::{Listening, Protocol};
+pub use tracker_monitor::LogBuffer;
 pub use urls::{AnnounceUrls, DashboardUrls};
