@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let (share, torrents) = (folders.next(), folders.next());
     let tracker = LanTracker::builder().share(share).torrents(torrents).log(log).start().await?;
 
-    // Bound by this URL, which has a token, the dashboard controls the tracker.
+    // When you open this URL, which contains a token, the dashboard controls the tracker.
     for url in tracker.dashboard_urls().into_iter().flat_map(|urls| urls.operator()) {
         println!("dashboard:    {url}");
     }
