@@ -20,10 +20,10 @@ fn by_swarm_size(c: &mut Criterion) {
     for memory in [Memory::Full, Memory::Lean] {
         for asker in [PeerState::Leecher, PeerState::Seeder] {
             let name = format!("announce/{}/{asker:?}", name_of(memory)).to_lowercase();
-            announce(c, &name, asker, &Config { memory, ..Config::default() });
+            announce(c, &name, asker, &Config::default().with(|config| config.memory = memory));
         }
     }
-    let config = Config { prefer_subnet: Some(SubnetPreference::default()), ..Config::default() };
+    let config = Config::default().with(|config| config.prefer_subnet = Some(SubnetPreference::default()));
     announce(c, "announce/prefer_subnet/leecher", PeerState::Leecher, &config);
 }
 
@@ -49,7 +49,7 @@ fn coming_and_going(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("come and go/{}", name_of(memory)));
         group.throughput(Throughput::Elements(2));
         for size in SIZES {
-            let mut embedder = with_peers(Config { memory, ..Config::default() }, 0..size);
+            let mut embedder = with_peers(Config::default().with(|config| config.memory = memory), 0..size);
             let visits: Vec<_> = (size..size + 1000).map(|peer| visit(request(0, peer))).collect();
             let mut visits = visits.iter().cycle();
             group.bench_function(BenchmarkId::from_parameter(size), |b| {
@@ -70,7 +70,7 @@ fn scrape(c: &mut Criterion) {
     }
     // In an order that is not that in which they came.
     let info_hashes: Vec<InfoHash> = (0..TORRENTS).map(|number| info_hash(number * 7919 % TORRENTS)).collect();
-    let (remote, mut counts) = (request(0, 0).remote, Vec::new());
+    let (remote, mut counts) = (request(0, 0).remote(), Vec::new());
     let mut group = c.benchmark_group("scrape");
     for count in [1, 74] {
         let mut asked = info_hashes.chunks_exact(count).cycle();
@@ -127,8 +127,8 @@ fn with_peers(config: Config, numbers: Range<u32>) -> Embedder {
 
 /// A peer comes, and goes again.
 fn visit(request: AnnounceRequest) -> (AnnounceRequest, AnnounceRequest) {
-    let started = AnnounceRequest { event: Some(AnnounceEvent::Started), ..request };
-    (started, AnnounceRequest { event: Some(AnnounceEvent::Stopped), numwant: Some(0), ..request })
+    let started = request.clone().with_event(AnnounceEvent::Started);
+    (started, request.with_event(AnnounceEvent::Stopped).with_numwant(0))
 }
 
 criterion_group!(benches, by_swarm_size, coming_and_going, scrape, through_shards);

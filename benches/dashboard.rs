@@ -71,7 +71,7 @@ fn compare() {
 fn with_churn(requests: &[AnnounceRequest]) -> Vec<AnnounceRequest> {
     let mut requests = requests.to_vec();
     for chunk in requests.chunks_exact_mut(40) {
-        chunk[1] = AnnounceRequest { event: Some(AnnounceEvent::Started), ..chunk[0].clone() };
+        chunk[1] = chunk[0].clone().with_event(AnnounceEvent::Started);
         chunk[0].event = Some(AnnounceEvent::Stopped);
     }
     requests
@@ -147,7 +147,7 @@ fn overview(c: &mut Criterion) {
             format!("d4:infod6:lengthi5e4:name12:torrent {number:04}12:piece lengthi16384e6:pieces20:{:20}ee", "");
         let info_hash = library.register(torrent.as_bytes()).expect("a torrent").info_hash;
         for peer in 0..100 {
-            let request = AnnounceRequest { info_hash, ..request(0, peer) };
+            let request = request(0, peer).with_info_hash(info_hash);
             shards.announce(clock.now(), &mut rng, &request, &mut peers).expect("within the limits");
         }
     }
@@ -199,7 +199,10 @@ impl Bind for NoPorts {
 /// As the `tracker` program has it.
 fn config(is_observed: bool) -> Config {
     let max_pending_events = if is_observed { MAX_PENDING_EVENTS } else { 0 };
-    Config { max_pending_events, update_events: false, ..Config::default() }
+    Config::default().with(|config| {
+        config.max_pending_events = max_pending_events;
+        config.update_events = false;
+    })
 }
 
 fn observer(shards: &Arc<Shards>, clock: Clock) -> Observer {

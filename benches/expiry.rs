@@ -8,7 +8,7 @@ use benches::{Embedder, SHARDS, name_of, request, shards};
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tracker_core::{AnnounceRequest, Config, Instant, Memory, Peers, Shards};
+use tracker_core::{Config, Instant, Memory, Peers, Shards};
 
 const PEERS: u32 = 1_000_000;
 
@@ -36,7 +36,7 @@ fn expire(c: &mut Criterion) {
 fn refresh(c: &mut Criterion) {
     const SWARM: u32 = 100_000;
     for memory in [Memory::Full, Memory::Lean] {
-        let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.memory = memory));
         let mut calls = || {
             let now = embedder.tracker.next_expiry().unwrap_or_default();
             (0..SWARM).for_each(|peer| _ = embedder.announce(now, &request(0, peer)));
@@ -56,10 +56,10 @@ fn grow(c: &mut Criterion) {
     const SWARM: u32 = 1 << 18;
     for memory in [Memory::Full, Memory::Lean] {
         let announces = || {
-            let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+            let mut embedder = Embedder::new(Config::default().with(|config| config.memory = memory));
             let announce = |peer| {
                 // All of one family, so that its arrays become as large as they may.
-                let request = AnnounceRequest { numwant: Some(0), ..request(0, 2 * peer) };
+                let request = request(0, 2 * peer).with_numwant(0);
                 let start = StdInstant::now();
                 embedder.announce(Instant::ZERO, &request);
                 start.elapsed()
@@ -103,7 +103,7 @@ fn announce_beside_expiry(c: &mut Criterion) {
 
 fn latencies_beside_expiry(swarms: u32) -> Vec<Duration> {
     let (mut rng, mut peers) = (SmallRng::seed_from_u64(1), Peers::default());
-    let config = Config { max_peers_per_swarm: 2 * PEERS as usize, ..Config::default() };
+    let config = Config::default().with(|config| config.max_peers_per_swarm = 2 * PEERS as usize);
     let shards = Shards::new(config, SHARDS, &mut rng).expect("a valid configuration");
     let mut announce = |now, peer: u32| {
         let request = request(peer / 2 % swarms, peer);
@@ -153,7 +153,10 @@ fn longest_and_all(
 
 /// A million peers announce, so many of them once more, and the others are let go.
 fn calls_of_expire(memory: Memory, swarms: u32, staying: u32) -> Vec<Duration> {
-    let config = Config { memory, max_peers_per_swarm: PEERS as usize, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.memory = memory;
+        config.max_peers_per_swarm = PEERS as usize;
+    });
     let mut embedder = Embedder::new(config);
     (0..PEERS).for_each(|peer| _ = embedder.announce(Instant::ZERO, &request(peer / 2 % swarms, peer)));
     (0..staying).for_each(|peer| _ = embedder.announce(REFRESH, &request(peer / 2 % swarms, peer)));

@@ -8,7 +8,7 @@ use benches::{KEY, request, sample, shards};
 use bencode::Encoder;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use tracker_core::{AnnounceRequest, AnnounceResponse, PeerEntry, Peers};
+use tracker_core::{AnnounceRequest, AnnounceResponse, PeerEntry, Peers, SwarmCounts};
 use tracker_host::Clock;
 use tracker_http::{Adapter, AnnounceQuery, HttpConfig, PeerFormat, encode_announce};
 
@@ -65,15 +65,8 @@ fn parse(c: &mut Criterion) {
 }
 
 fn encode(c: &mut Criterion) {
-    let response = AnnounceResponse {
-        interval: Duration::from_secs(900),
-        min_interval: Duration::from_secs(450),
-        seeders: 12,
-        leechers: 345,
-        completed: 67,
-        warning: None,
-        external_ip: None,
-    };
+    let counts = SwarmCounts { seeders: 12, leechers: 345, partial_seeds: 0, completed: 67 };
+    let response = AnnounceResponse::new(Duration::from_secs(900), Duration::from_secs(450), counts);
     let mut encoder = Encoder::new();
     let formats = [
         ("compact", PeerFormat::Compact),
@@ -107,9 +100,9 @@ fn adapter(c: &mut Criterion) {
         let mut answer = Vec::new();
         group.bench_function(BenchmarkId::new("announce", name), |b| {
             b.iter(|| {
-                let (AnnounceRequest { remote, local, .. }, query) = queries.next().expect("a cycle has no end");
+                let (request, query) = queries.next().expect("a cycle has no end");
                 answer.clear();
-                adapter.announce_into(*remote, *local, query, &mut answer);
+                adapter.announce_into(request.remote(), request.local(), query, &mut answer);
                 assert!(answer.starts_with(b"d8:complete"));
             });
         });
@@ -117,7 +110,7 @@ fn adapter(c: &mut Criterion) {
     let scrapes: Vec<(IpAddr, String)> = requests
         .iter()
         .map(|request| {
-            (request.remote, format!("info_hash={}", percent_encode(request.info_hash.as_bytes(), NON_ALPHANUMERIC)))
+            (request.remote(), format!("info_hash={}", percent_encode(request.info_hash.as_bytes(), NON_ALPHANUMERIC)))
         })
         .collect();
     let mut scrapes = scrapes.iter().cycle();
@@ -149,7 +142,7 @@ fn query(request: &AnnounceRequest, format: &str) -> Vec<u8> {
 fn peers(count: u32, format: PeerFormat) -> Peers {
     let mut peers = Peers::default();
     peers.extend((0..count).map(|peer| request(0, peer)).map(|request| PeerEntry {
-        address: (request.remote, request.port).into(),
+        address: (request.remote(), request.port).into(),
         peer_id: Some(request.peer_id).filter(|_| format == PeerFormat::Dictionary),
     }));
     peers

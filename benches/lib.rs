@@ -8,8 +8,7 @@ use std::sync::Arc;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tracker_core::{
-    AnnounceRequest, AnnounceResponse, Config, Families, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, Shards,
-    Tracker,
+    AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, Shards, Tracker,
 };
 
 /// When peers announce, unless a bench is about time.
@@ -40,22 +39,12 @@ pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
         let network = 0xfd77 << 112;
         (Ipv6Addr::from_bits(network | 1 << 64 | u128::from(peer)).into(), Ipv6Addr::from_bits(network | 1).into())
     };
-    AnnounceRequest {
-        info_hash: info_hash(torrent),
-        peer_id: PeerId::new(peer_id),
-        key: PeerKey::from_number(KEY),
-        remote,
-        local,
-        claimed_ip: None,
-        port: 6881,
-        uploaded: 123_456_789,
-        downloaded: 234_567_890,
-        left: Some(if peer.is_multiple_of(3) { 0 } else { 50_000_000 }),
-        event: None,
-        numwant: Some(50),
-        families: Families::Both,
-        peer_ids: false,
-    }
+    AnnounceRequest::new(info_hash(torrent), PeerId::new(peer_id), remote, local, 6881)
+        .with_key(PeerKey::from_number(KEY))
+        .with_uploaded(123_456_789)
+        .with_downloaded(234_567_890)
+        .with_left(if peer.is_multiple_of(3) { 0 } else { 50_000_000 })
+        .with_numwant(50)
 }
 
 /// The regular announces of random ones of these peers, in random torrents out of so many.

@@ -22,7 +22,7 @@ impl Datagram {
     fn new(from: &AnnounceRequest, request: &Request<'_>) -> Self {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
-        Self { remote: (from.remote, from.port).into(), local: from.local, bytes }
+        Self { remote: (from.remote(), from.port).into(), local: from.local(), bytes }
     }
 }
 

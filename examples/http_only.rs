@@ -14,7 +14,8 @@ use tracker_http::{Adapter, HttpConfig, Server};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     // By these addresses other machines reach clients on this one.
-    let config = Config { host_addresses: Addresses::find()?.host(), ..Config::default() };
+    let host_addresses = Addresses::find()?.host();
+    let config = Config::default().with(|config| config.host_addresses = host_addresses);
     let count = NonZeroUsize::new(16).expect("16 is not 0");
     let shards = Arc::new(Shards::new(config, count, &mut rand::rng())?);
     let clock = Clock::start();

@@ -24,12 +24,12 @@ pub(crate) struct Asker {
 
 impl Asker {
     pub(crate) fn of(request: &AnnounceRequest) -> Self {
-        Self { remote: request.remote.to_canonical(), local: request.local.to_canonical() }
+        Self { remote: request.remote(), local: request.local() }
     }
 
     /// The address the asker's peer is kept under.
     pub(crate) fn announced_ip(&self, request: &AnnounceRequest, config: &Config) -> IpAddr {
-        match request.claimed_ip.map(|ip| ip.to_canonical()) {
+        match request.claimed_ip() {
             Some(claimed) if is_claimable(claimed) && config.trusts(self.remote) => claimed,
             _ => self.remote,
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::{InfoHash, PeerId, PeerKey};
+use crate::{InfoHash, PeerId, PeerKey, SwarmCounts};
 
 /// What happened to the peer, as its client says ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
 ///
@@ -21,22 +21,33 @@ pub enum AnnounceEvent {
 }
 
 /// One announce, as an adapter hands it in.
+///
+/// [`new`](Self::new) takes what every announce says, and the `with_` methods take the rest. A v4-mapped IPv6 address counts as
+/// the IPv4 address in it.
+///
+/// ```
+/// use tracker_core::{AnnounceEvent, AnnounceRequest, InfoHash, PeerId};
+///
+/// let peer_id = PeerId::new(*b"-XX0001-aaaaaaaaaaaa");
+/// let (remote, local) = ([192, 168, 1, 20].into(), [192, 168, 1, 1].into());
+/// let request = AnnounceRequest::new(InfoHash::new([7; 20]), peer_id, remote, local, 6881)
+///     .with_event(AnnounceEvent::Started)
+///     .with_left(50_000_000);
+/// assert_eq!((request.left, request.numwant), (Some(50_000_000), None));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AnnounceRequest {
-    /// Which swarm.
+    /// The swarm.
     pub info_hash: InfoHash,
-    /// Who the client says it is.
+    /// The client's name for itself.
     pub peer_id: PeerId,
-    /// Its key, [`PeerKey::NONE`] when it sends none.
+    /// The client's key; [`PeerKey::NONE`] when it sends none.
     pub key: PeerKey,
-    /// Where the request came from: the other end of the connection, or what a trusted proxy says it was.
-    pub remote: IpAddr,
-    /// By which address of the tracker's machine it came: this end of the connection.
-    pub local: IpAddr,
-    /// The address the client claims to have (`ip=`). Honoured only from
-    /// [trusted networks](crate::Config::trusted_networks), and only when it can be one.
-    pub claimed_ip: Option<IpAddr>,
-    /// Where the client listens. 0 says nowhere: it is counted, and never handed out.
+    remote: IpAddr,
+    local: IpAddr,
+    claimed_ip: Option<IpAddr>,
+    /// The port that the client listens on. 0 means that it does not listen: it is counted, and never handed out.
     pub port: u16,
     /// Bytes uploaded since `started`, as the client counts.
     pub uploaded: u64,
@@ -48,10 +59,136 @@ pub struct AnnounceRequest {
     pub event: Option<AnnounceEvent>,
     /// How many peers the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not say.
     pub numwant: Option<u32>,
-    /// Which peers the answer can carry.
+    /// The families of addresses that the answer can carry.
     pub families: Families,
-    /// Whether the answer shows who the peers say they are. Most do not, and looking that up takes time.
+    /// Whether the answer has the peers' ids. Most have not, and looking them up takes time.
     pub peer_ids: bool,
+}
+
+impl AnnounceRequest {
+    /// A regular announce of a client that does not say more than this.
+    ///
+    /// `remote` is where the request came from: the other end of the connection, or what a trusted proxy says it was. `local` is
+    /// the address of the tracker's machine that it came to: this end of the connection. `port` is where the client listens,
+    /// which is not the port that the request came from.
+    pub fn new(info_hash: InfoHash, peer_id: PeerId, remote: IpAddr, local: IpAddr, port: u16) -> Self {
+        Self {
+            info_hash,
+            peer_id,
+            key: PeerKey::NONE,
+            remote: remote.to_canonical(),
+            local: local.to_canonical(),
+            claimed_ip: None,
+            port,
+            uploaded: 0,
+            downloaded: 0,
+            left: None,
+            event: None,
+            numwant: None,
+            families: Families::Both,
+            peer_ids: false,
+        }
+    }
+
+    /// Where the request came from, never v4-mapped.
+    pub const fn remote(&self) -> IpAddr {
+        self.remote
+    }
+
+    /// The address of the tracker's machine that the request came to, never v4-mapped.
+    pub const fn local(&self) -> IpAddr {
+        self.local
+    }
+
+    /// The address that the client claims to have (`ip=`), never v4-mapped. It counts from
+    /// [trusted networks](crate::Config::trusted_networks) only, and only where a client can have such an address.
+    pub const fn claimed_ip(&self) -> Option<IpAddr> {
+        self.claimed_ip
+    }
+
+    /// Sets [`info_hash`](Self::info_hash).
+    #[must_use]
+    pub fn with_info_hash(self, info_hash: InfoHash) -> Self {
+        Self { info_hash, ..self }
+    }
+
+    /// Sets [`peer_id`](Self::peer_id).
+    #[must_use]
+    pub fn with_peer_id(self, peer_id: PeerId) -> Self {
+        Self { peer_id, ..self }
+    }
+
+    /// Sets [`key`](Self::key).
+    #[must_use]
+    pub fn with_key(self, key: PeerKey) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Sets [`remote`](Self::remote).
+    #[must_use]
+    pub fn with_remote(self, remote: IpAddr) -> Self {
+        Self { remote: remote.to_canonical(), ..self }
+    }
+
+    /// Sets [`local`](Self::local).
+    #[must_use]
+    pub fn with_local(self, local: IpAddr) -> Self {
+        Self { local: local.to_canonical(), ..self }
+    }
+
+    /// Sets [`claimed_ip`](Self::claimed_ip).
+    #[must_use]
+    pub fn with_claimed_ip(self, claimed_ip: Option<IpAddr>) -> Self {
+        Self { claimed_ip: claimed_ip.map(|ip| ip.to_canonical()), ..self }
+    }
+
+    /// Sets [`port`](Self::port).
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// Sets [`uploaded`](Self::uploaded).
+    #[must_use]
+    pub fn with_uploaded(self, uploaded: u64) -> Self {
+        Self { uploaded, ..self }
+    }
+
+    /// Sets [`downloaded`](Self::downloaded).
+    #[must_use]
+    pub fn with_downloaded(self, downloaded: u64) -> Self {
+        Self { downloaded, ..self }
+    }
+
+    /// Sets [`left`](Self::left).
+    #[must_use]
+    pub fn with_left(self, left: impl Into<Option<u64>>) -> Self {
+        Self { left: left.into(), ..self }
+    }
+
+    /// Sets [`event`](Self::event).
+    #[must_use]
+    pub fn with_event(self, event: impl Into<Option<AnnounceEvent>>) -> Self {
+        Self { event: event.into(), ..self }
+    }
+
+    /// Sets [`numwant`](Self::numwant).
+    #[must_use]
+    pub fn with_numwant(self, numwant: impl Into<Option<u32>>) -> Self {
+        Self { numwant: numwant.into(), ..self }
+    }
+
+    /// Sets [`families`](Self::families).
+    #[must_use]
+    pub fn with_families(self, families: Families) -> Self {
+        Self { families, ..self }
+    }
+
+    /// Sets [`peer_ids`](Self::peer_ids).
+    #[must_use]
+    pub fn with_peer_ids(self, peer_ids: bool) -> Self {
+        Self { peer_ids, ..self }
+    }
 }
 
 /// Families of addresses.
@@ -78,6 +215,7 @@ impl Families {
 
 /// The answer to an announce, beside the peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AnnounceResponse {
     /// When to announce again, in whole seconds.
     pub interval: Duration,
@@ -93,6 +231,14 @@ pub struct AnnounceResponse {
     pub warning: Option<Warning>,
     /// The asker's address, when it is a public one ([BEP 24](https://www.bittorrent.org/beps/bep_0024.html)).
     pub external_ip: Option<IpAddr>,
+}
+
+impl AnnounceResponse {
+    /// An answer without a warning and an external address: what an adapter's own tests encode.
+    pub fn new(interval: Duration, min_interval: Duration, counts: SwarmCounts) -> Self {
+        let SwarmCounts { seeders, leechers, completed, .. } = counts;
+        Self { interval, min_interval, seeders, leechers, completed, warning: None, external_ip: None }
+    }
 }
 
 /// Something the user of a client should know, though the announce was taken.

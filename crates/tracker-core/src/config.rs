@@ -15,11 +15,15 @@ use crate::{Access, ScrapeError, TorrentPolicy, address};
 /// ```
 /// use tracker_core::{Access, Config};
 ///
-/// let config = Config { access: Access::All, max_numwant: 100, ..Config::default() };
+/// let config = Config::default().with(|config| {
+///     config.access = Access::All;
+///     config.max_numwant = 100;
+/// });
 /// config.validate()?;
 /// # Ok::<(), tracker_core::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Announces per second the tracker asks for in all, at least 1. Defaults to 500. The interval is the number of peers
     /// divided by this, within its floor and ceiling: short while the network is small, long under load.
@@ -131,6 +135,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The same with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks that every value is within its bounds.
     ///
     /// # Errors

@@ -28,35 +28,26 @@
 //! use std::time::Duration;
 //!
 //! use rand::{SeedableRng, rngs::StdRng};
-//! use tracker_core::{
-//!     AnnounceEvent, AnnounceRequest, Config, EventKind, Families, InfoHash, Instant, PeerId, PeerKey, Peers, Tracker,
-//! };
+//! use tracker_core::{AnnounceEvent, AnnounceRequest, Config, EventKind, Instant, PeerId, PeerKey, Peers, Tracker};
 //!
 //! // The embedder brings the generator: seeded by the system in production, by a number in a test …
 //! let mut rng = StdRng::seed_from_u64(42);
-//! let config = Config { max_pending_events: 1000, ..Config::default() };
+//! let config = Config::default().with(|config| config.max_pending_events = 1000);
 //! let mut tracker = Tracker::new(config, &mut rng)?;
 //!
 //! // … and the time: seconds since the program started, say.
 //! let now = Instant::ZERO;
 //!
 //! // An adapter makes this of "GET /announce?info_hash=…".
-//! let started = AnnounceRequest {
-//!     info_hash: "3500292f2881c52a3c672db7c77db1f60426c65f".parse()?,
-//!     peer_id: PeerId::new(*b"-qB4520-y1Cq1XLu0!h)"),
-//!     key: PeerKey::from_bytes(b"E0B55AB7"),
-//!     remote: "192.168.1.20".parse()?,   // the other end of the connection
-//!     local: "192.168.1.1".parse()?,     // this end: how others reach clients on this very machine
-//!     claimed_ip: None,
-//!     port: 6881,
-//!     uploaded: 0,
-//!     downloaded: 0,
-//!     left: Some(50_000_000),
-//!     event: Some(AnnounceEvent::Started),
-//!     numwant: Some(50),
-//!     families: Families::Both,
-//!     peer_ids: false,
-//! };
+//! let info_hash = "3500292f2881c52a3c672db7c77db1f60426c65f".parse()?;
+//! let peer_id = PeerId::new(*b"-qB4520-y1Cq1XLu0!h)");
+//! let remote = "192.168.1.20".parse()?;   // the other end of the connection
+//! let local = "192.168.1.1".parse()?;     // this end: how others reach clients on this very machine
+//! let started = AnnounceRequest::new(info_hash, peer_id, remote, local, 6881)
+//!     .with_key(PeerKey::from_bytes(b"E0B55AB7"))
+//!     .with_left(50_000_000)
+//!     .with_event(AnnounceEvent::Started)
+//!     .with_numwant(50);
 //!
 //! // One buffer for all announces: the tracker empties and fills it.
 //! let mut peers = Peers::default();

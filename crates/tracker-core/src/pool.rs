@@ -348,7 +348,7 @@ mod tests {
     use super::*;
     use crate::entry::EntryV4;
     use crate::interval::Intervals;
-    use crate::{AnnounceRequest, Config, Families, InfoHash, Memory, PeerId, PeerKey};
+    use crate::{AnnounceRequest, Config, InfoHash, Memory, PeerId};
 
     type Place = (Ipv4Addr, u16);
 
@@ -370,22 +370,14 @@ mod tests {
         }
 
         fn member(&self, (ip, port): Place, left: u64) -> Member {
-            let request = AnnounceRequest {
-                info_hash: InfoHash::new([7; 20]),
-                peer_id: PeerId::new([port as u8; 20]),
-                key: PeerKey::NONE,
-                remote: ip.into(),
-                local: Ipv4Addr::LOCALHOST.into(),
-                claimed_ip: None,
+            let request = AnnounceRequest::new(
+                InfoHash::new([7; 20]),
+                PeerId::new([port as u8; 20]),
+                ip.into(),
+                Ipv4Addr::LOCALHOST.into(),
                 port,
-                uploaded: 0,
-                downloaded: 0,
-                left: Some(left),
-                event: None,
-                numwant: None,
-                families: Families::Both,
-                peer_ids: false,
-            };
+            )
+            .with_left(left);
             let interval = Duration::from_secs(60);
             Member::new(
                 ip.into(),

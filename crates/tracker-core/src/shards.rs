@@ -253,25 +253,17 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::{Families, PeerId, PeerKey};
+    use crate::PeerId;
 
     fn request(host: u8) -> AnnounceRequest {
-        AnnounceRequest {
-            info_hash: InfoHash::new([host; 20]),
-            peer_id: PeerId::new([host; 20]),
-            key: PeerKey::NONE,
-            remote: [10, 0, 0, host].into(),
-            local: [10, 0, 0, 1].into(),
-            claimed_ip: None,
-            port: 6881,
-            uploaded: 0,
-            downloaded: 0,
-            left: Some(1),
-            event: None,
-            numwant: None,
-            families: Families::Both,
-            peer_ids: false,
-        }
+        AnnounceRequest::new(
+            InfoHash::new([host; 20]),
+            PeerId::new([host; 20]),
+            [10, 0, 0, host].into(),
+            [10, 0, 0, 1].into(),
+            6881,
+        )
+        .with_left(1)
     }
 
     #[test]

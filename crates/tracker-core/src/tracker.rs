@@ -43,39 +43,22 @@ use crate::{
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
-/// use tracker_core::{
-///     AnnounceEvent, AnnounceRequest, Config, Families, Instant, InfoHash, PeerId, PeerKey, Peers, Tracker,
-/// };
+/// use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Instant, InfoHash, PeerId, Peers, Tracker};
 ///
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let mut tracker = Tracker::new(Config::default(), &mut rng)?;
 /// let mut peers = Peers::default();
 ///
-/// let seed = AnnounceRequest {
-///     info_hash: InfoHash::new([7; 20]),
-///     peer_id: PeerId::new(*b"-XX0001-aaaaaaaaaaaa"),
-///     key: PeerKey::NONE,
-///     remote: [192, 168, 1, 20].into(),
-///     local: [192, 168, 1, 1].into(),
-///     claimed_ip: None,
-///     port: 6881,
-///     uploaded: 0,
-///     downloaded: 0,
-///     left: Some(0),
-///     event: Some(AnnounceEvent::Started),
-///     numwant: None,
-///     families: Families::Both,
-///     peer_ids: false,
-/// };
+/// let torrent = InfoHash::new([7; 20]);
+/// let local = [192, 168, 1, 1].into();
+/// let announce =
+///     |peer_id, remote: [u8; 4]| AnnounceRequest::new(torrent, PeerId::new(peer_id), remote.into(), local, 6881);
+///
+/// let seed = announce(*b"-XX0001-aaaaaaaaaaaa", [192, 168, 1, 20]).with_left(0).with_event(AnnounceEvent::Started);
 /// let response = tracker.announce(Instant::ZERO, &mut rng, &seed, &mut peers)?;
 /// assert_eq!((response.seeders, response.leechers), (1, 0));
 ///
-/// let leecher = AnnounceRequest {
-///     peer_id: PeerId::new(*b"-XX0001-bbbbbbbbbbbb"),
-///     remote: [192, 168, 1, 21].into(),
-///     left: Some(50_000_000),
-///     ..seed
-/// };
+/// let leecher = announce(*b"-XX0001-bbbbbbbbbbbb", [192, 168, 1, 21]).with_left(50_000_000);
 /// tracker.announce(Instant::from_secs(5), &mut rng, &leecher, &mut peers)?;
 /// assert_eq!(peers.v4(), [[192, 168, 1, 20, 0x1a, 0xe1]]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -181,13 +164,9 @@ impl Tracker {
             (swarm.counts(), self.warning(ip, Some(id)))
         };
         Ok(AnnounceResponse {
-            interval: intervals.interval,
-            min_interval: intervals.min_interval,
-            seeders: counts.seeders,
-            leechers: counts.leechers,
-            completed: counts.completed,
             warning,
             external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
+            ..AnnounceResponse::new(intervals.interval, intervals.min_interval, counts)
         })
     }
 

@@ -8,8 +8,8 @@ use allocation_counter::measure;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, Event, Families, InfoHash, Instant, Memory, PeerId, PeerKey, Peers,
-    SubnetPreference, SwarmCounts, Tracker,
+    AnnounceEvent, AnnounceRequest, Config, Event, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, SubnetPreference,
+    SwarmCounts, Tracker,
 };
 
 const TORRENT: InfoHash = InfoHash::new([7; 20]);
@@ -26,22 +26,10 @@ fn request(number: u32) -> AnnounceRequest {
             ([0xfd77, 0, 0, 0, 0, 1, (number >> 16) as u16, number as u16].into(), [0xfd77, 0, 0, 0, 0, 0, 0, 1].into())
         }
     };
-    AnnounceRequest {
-        info_hash: TORRENT,
-        peer_id: PeerId::new(peer_id),
-        key: PeerKey::from_bytes(&peer_id),
-        remote,
-        local,
-        claimed_ip: None,
-        port: 6881,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(if number.is_multiple_of(3) { 0 } else { 1 }),
-        event: None,
-        numwant: Some(200),
-        families: Families::Both,
-        peer_ids: false,
-    }
+    AnnounceRequest::new(TORRENT, PeerId::new(peer_id), remote, local, 6881)
+        .with_key(PeerKey::from_bytes(&peer_id))
+        .with_left(if number.is_multiple_of(3) { 0 } else { 1 })
+        .with_numwant(200)
 }
 
 struct Embedder {
@@ -56,7 +44,7 @@ impl Embedder {
         let mut rng = StdRng::seed_from_u64(1);
         let tracker = Tracker::new(config, &mut rng).unwrap();
         let mut embedder = Self { tracker, rng, peers: Peers::default() };
-        (0..count).for_each(|number| embedder.announce(&AnnounceRequest { numwant: Some(0), ..request(number) }));
+        (0..count).for_each(|number| embedder.announce(&request(number).with_numwant(0)));
         // Room for any answer: one leecher of each family asks for all.
         (1..3).for_each(|number| embedder.announce(&request(number)));
         embedder
@@ -68,15 +56,15 @@ impl Embedder {
 
     /// Leaves, and a moment later is there again.
     fn churn(&mut self, number: u32) {
-        self.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..request(number) });
-        self.announce(&AnnounceRequest { event: Some(AnnounceEvent::Started), numwant: Some(5), ..request(number) });
+        self.announce(&request(number).with_event(AnnounceEvent::Stopped));
+        self.announce(&request(number).with_event(AnnounceEvent::Started).with_numwant(5));
     }
 }
 
 #[test]
 fn the_counter_counts() {
     let mut embedder = Embedder::with_peers(Config::default(), 10);
-    let other = AnnounceRequest { info_hash: InfoHash::new([8; 20]), ..request(1) };
+    let other = request(1).with_info_hash(InfoHash::new([8; 20]));
     assert_ne!(measure(|| embedder.announce(&other)).count_total, 0, "a new swarm needs memory");
 }
 
@@ -84,7 +72,8 @@ fn the_counter_counts() {
 fn a_regular_announce_allocates_nothing() {
     for prefer_subnet in [None, Some(SubnetPreference::default())] {
         for count in [10, 1000, 10_000] {
-            let mut embedder = Embedder::with_peers(Config { prefer_subnet, ..Config::default() }, count);
+            let mut embedder =
+                Embedder::with_peers(Config::default().with(|config| config.prefer_subnet = prefer_subnet), count);
             // Once through all kinds of asker, so that the buffers have their size.
             (0..12.min(count)).for_each(|number| embedder.announce(&request(number)));
             for number in 0..count.min(200) {
@@ -99,12 +88,12 @@ fn a_regular_announce_allocates_nothing() {
 /// Intervals, and so timeouts, differ by chance; that must not move the swarms' places in the queue of deadlines.
 #[test]
 fn a_regular_announce_in_one_of_many_swarms_allocates_nothing() {
-    let config = Config { announce_budget: 1, ..Config::default() };
+    let config = Config::default().with(|config| config.announce_budget = 1);
     let mut embedder = Embedder::with_peers(config, 10);
     let in_swarm = |number: u32| {
         let mut info_hash = [1; 20];
         info_hash[..4].copy_from_slice(&number.to_be_bytes());
-        AnnounceRequest { info_hash: InfoHash::new(info_hash), ..request(number) }
+        request(number).with_info_hash(InfoHash::new(info_hash))
     };
     (0..2000).for_each(|number| embedder.announce(&in_swarm(number)));
     let allocated = measure(|| (0..20_000).for_each(|number| embedder.announce(&in_swarm(number % 2000))));
@@ -115,7 +104,7 @@ fn a_regular_announce_in_one_of_many_swarms_allocates_nothing() {
 fn a_change_of_state_allocates_nothing() {
     let mut embedder = Embedder::with_peers(Config::default(), 1000);
     let mut all_become = |event, left| {
-        let announce = |number| AnnounceRequest { event, left: Some(left), numwant: Some(5), ..request(number) };
+        let announce = |number| request(number).with_event(event).with_left(left).with_numwant(5);
         (0..1000).for_each(|number| embedder.announce(&announce(number)));
     };
     // Once to and fro, since there is an array for each kind of peer.
@@ -148,12 +137,12 @@ fn memory_is_as_documented() {
     const SWARMS: u32 = 100_000;
     for (memory, of_peer, of_swarm) in [(Memory::Full, 63.0, 210.0), (Memory::Lean, 12.0, 140.0)] {
         // Over IPv4.
-        let request = |number: u32| AnnounceRequest { numwant: Some(0), ..request(2 * number) };
+        let request = |number: u32| request(2 * number).with_numwant(0);
         let peer = bytes_of_each(memory, PEERS, request);
         let swarm = bytes_of_each(memory, SWARMS, |number| {
             let mut info_hash = [1; 20];
             info_hash[..4].copy_from_slice(&number.to_be_bytes());
-            AnnounceRequest { info_hash: InfoHash::new(info_hash), ..request(number) }
+            request(number).with_info_hash(InfoHash::new(info_hash))
         });
         assert!(peer < of_peer && swarm < of_swarm, "{memory:?}: {peer} bytes per peer, {swarm} per swarm of one");
     }
@@ -162,7 +151,7 @@ fn memory_is_as_documented() {
 
 /// What a tracker takes for so many announces, per announce.
 fn bytes_of_each(memory: Memory, count: u32, request: impl Fn(u32) -> AnnounceRequest) -> f64 {
-    let mut embedder = Embedder::with_peers(Config { memory, ..Config::default() }, 0);
+    let mut embedder = Embedder::with_peers(Config::default().with(|config| config.memory = memory), 0);
     let allocated = measure(|| (0..count).for_each(|number| embedder.announce(&request(number))));
     let bytes = i32::try_from(allocated.bytes_current).expect("it is some megabytes");
     f64::from(bytes) / f64::from(count)
@@ -173,7 +162,7 @@ fn a_scrape_into_a_used_buffer_allocates_nothing() {
     let mut embedder = Embedder::with_peers(Config::default(), 100);
     let info_hashes: Vec<InfoHash> = (0..128).map(|number| InfoHash::new([number; 20])).collect();
     let mut counts: Vec<SwarmCounts> = Vec::with_capacity(info_hashes.len());
-    let remote = request(0).remote;
+    let remote = request(0).remote();
     let allocated = measure(|| embedder.tracker.scrape(remote, &info_hashes, &mut counts).unwrap());
     assert_eq!(allocated.count_total, 0);
     assert_eq!((counts[7].seeders, counts[7].leechers), (34, 66));

@@ -23,11 +23,11 @@ const OTHER_TORRENT: InfoHash = InfoHash::new([8; 20]);
 
 fn embedder() -> Embedder {
     // With events, which tell more than counts do.
-    Embedder::new(Config { max_pending_events: 1000, ..Config::default() })
+    Embedder::new(Config::default().with(|config| config.max_pending_events = 1000))
 }
 
 fn event(event: AnnounceEvent, request: AnnounceRequest) -> AnnounceRequest {
-    AnnounceRequest { event: Some(event), ..request }
+    request.with_event(event)
 }
 
 fn started(request: AnnounceRequest) -> AnnounceRequest {
@@ -35,7 +35,7 @@ fn started(request: AnnounceRequest) -> AnnounceRequest {
 }
 
 fn completed(request: AnnounceRequest) -> AnnounceRequest {
-    AnnounceRequest { left: Some(0), ..event(AnnounceEvent::Completed, request) }
+    event(AnnounceEvent::Completed, request).with_left(0)
 }
 
 fn stopped(request: AnnounceRequest) -> AnnounceRequest {
@@ -43,12 +43,12 @@ fn stopped(request: AnnounceRequest) -> AnnounceRequest {
 }
 
 fn seed(request: AnnounceRequest) -> AnnounceRequest {
-    AnnounceRequest { left: Some(0), ..request }
+    request.with_left(0)
 }
 
 /// A seed that has the metadata for sure, since it has downloaded.
 fn proven_seed(request: AnnounceRequest) -> AnnounceRequest {
-    AnnounceRequest { downloaded: 1000, ..seed(request) }
+    seed(request).with_downloaded(1000)
 }
 
 /// What is known of a peer by a tracker that keeps it.
@@ -126,7 +126,7 @@ fn whatever_an_unknown_peer_sends_starts_it() {
         (Some(AnnounceEvent::Completed), Some(0), (1, 0, 0)),
     ] {
         let mut embedder = embedder();
-        embedder.announce(&AnnounceRequest { event, left, ..client(A) });
+        embedder.announce(&client(A).with_event(event).with_left(left));
         assert_eq!(counts(&embedder), expected, "{event:?}, {left:?}");
         assert_eq!(happened(&mut embedder), ["created", "joined"]);
     }
@@ -151,7 +151,7 @@ fn stopped_gets_no_peers_whatever_it_wants() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
     embedder.announce(&client(B));
-    assert_eq!(handed_out(&mut embedder, &AnnounceRequest { numwant: Some(200), ..stopped(client(A)) }), set([]));
+    assert_eq!(handed_out(&mut embedder, &stopped(client(A)).with_numwant(200)), set([]));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn completed_is_a_seed_whatever_is_left() {
     for left in [Some(16_384), None, Some(u64::MAX)] {
         let mut embedder = embedder();
         embedder.announce(&client(A));
-        embedder.announce(&AnnounceRequest { left, ..completed(client(A)) });
+        embedder.announce(&completed(client(A)).with_left(left));
         assert_eq!(counts(&embedder), (1, 0, 1), "{left:?}");
         assert_eq!(handed_out(&mut embedder, &proven_seed(client(B))), set([]), "a seed is of no use to a seed");
     }
@@ -237,7 +237,7 @@ fn who_does_not_say_what_is_left_is_a_leecher() {
     // 2^32 is what some other tracker takes for 0.
     for left in [None, Some(1), Some(1 << 32), Some(u64::MAX)] {
         let mut embedder = embedder();
-        embedder.announce(&AnnounceRequest { left, ..client(A) });
+        embedder.announce(&client(A).with_left(left));
         assert_eq!(counts(&embedder), (0, 1, 0), "{left:?}");
     }
 }
@@ -313,7 +313,7 @@ fn a_partial_seed_that_wants_more_is_a_leecher_again() {
 fn a_client_that_restarts_on_another_port_takes_its_old_place() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
-    embedder.announce(&AnnounceRequest { port: 7000, ..started(client(A)) });
+    embedder.announce(&started(client(A)).with_port(7000));
     assert_eq!(known(&embedder), set(["10.77.0.2:7000"]));
     assert_eq!(happened(&mut embedder), ["created", "joined", "moved"]);
 }
@@ -322,7 +322,7 @@ fn a_client_that_restarts_on_another_port_takes_its_old_place() {
 fn a_client_that_restarts_with_another_peer_id_takes_its_port_again() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
-    embedder.announce(&AnnounceRequest { peer_id: peer_id("again"), ..started(client(A)) });
+    embedder.announce(&started(client(A)).with_peer_id(peer_id("again")));
     assert_eq!((known(&embedder), counts(&embedder)), (set([A]), (0, 1, 0)));
     assert_eq!(happened(&mut embedder), ["created", "joined", "left", "joined"]);
 }
@@ -330,7 +330,7 @@ fn a_client_that_restarts_with_another_peer_id_takes_its_port_again() {
 #[test]
 fn another_download_on_the_same_port_counts_for_itself() {
     let mut embedder = embedder();
-    let again = AnnounceRequest { peer_id: peer_id("again"), ..client(A) };
+    let again = client(A).with_peer_id(peer_id("again"));
     for request in [client(A), completed(client(A)), again.clone(), completed(again)] {
         embedder.announce(&request);
     }
@@ -341,7 +341,7 @@ fn another_download_on_the_same_port_counts_for_itself() {
 fn a_late_stopped_of_the_earlier_client_on_a_port_changes_nothing() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
-    embedder.announce(&AnnounceRequest { peer_id: peer_id("again"), ..client(A) });
+    embedder.announce(&client(A).with_peer_id(peer_id("again")));
     embedder.announce(&stopped(client(A)));
     assert_eq!(known(&embedder), set([A]));
 }
@@ -351,7 +351,7 @@ fn a_client_that_moves_onto_the_port_of_another_leaves_one() {
     let mut embedder = embedder();
     embedder.announce(&client("10.77.0.2:6881"));
     embedder.announce(&client("10.77.0.2:6882"));
-    embedder.announce(&AnnounceRequest { port: 6882, ..client("10.77.0.2:6881") });
+    embedder.announce(&client("10.77.0.2:6881").with_port(6882));
     assert_eq!(known(&embedder), set(["10.77.0.2:6882"]));
     assert_eq!(happened(&mut embedder), ["created", "joined", "joined", "left", "moved"]);
 }
@@ -359,7 +359,7 @@ fn a_client_that_moves_onto_the_port_of_another_leaves_one() {
 #[test]
 fn a_client_that_changes_its_key_is_not_there_twice() {
     let mut embedder = embedder();
-    let key = |key: &[u8], port| AnnounceRequest { key: PeerKey::from_bytes(key), port, ..client(A) };
+    let key = |key: &[u8], port| client(A).with_key(PeerKey::from_bytes(key)).with_port(port);
     embedder.announce(&key(b"one", 6881));
     embedder.announce(&key(b"two", 6882));
     embedder.announce(&key(b"two", 6881));
@@ -372,7 +372,7 @@ fn stopped_with_port_0_is_known_by_its_client() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
     embedder.announce(&client(B));
-    embedder.announce(&AnnounceRequest { port: 0, ..stopped(client(A)) });
+    embedder.announce(&stopped(client(A)).with_port(0));
     assert_eq!(known(&embedder), set([B]));
 }
 
@@ -387,7 +387,7 @@ fn two_clients_behind_one_address_are_two() {
 #[test]
 fn two_clients_that_listen_nowhere_are_two_and_nobody_gets_them() {
     let mut embedder = embedder();
-    let (one, other) = (client("10.77.0.2:0"), AnnounceRequest { peer_id: peer_id("other"), ..client("10.77.0.2:0") });
+    let (one, other) = (client("10.77.0.2:0"), client("10.77.0.2:0").with_peer_id(peer_id("other")));
     embedder.announce(&one);
     embedder.announce(&other);
     assert_eq!(counts(&embedder), (0, 2, 0));
@@ -401,8 +401,7 @@ fn two_clients_that_listen_nowhere_are_two_and_nobody_gets_them() {
 #[test]
 fn a_client_on_two_addresses_is_two_peers_and_gets_neither() {
     let mut embedder = embedder();
-    let over =
-        |address: &str| AnnounceRequest { peer_id: peer_id("both"), key: PeerKey::from_bytes(b"k"), ..client(address) };
+    let over = |address: &str| client(address).with_peer_id(peer_id("both")).with_key(PeerKey::from_bytes(b"k"));
     let both = [over("10.77.0.2:6881"), over("10.78.0.2:6881"), over("[fd77::2]:6881")];
     for request in &both {
         embedder.announce(request);
@@ -424,7 +423,7 @@ fn a_v4_mapped_address_is_the_ipv4_one() {
         v6 => v6,
     };
     let again = client(A);
-    embedder.announce(&AnnounceRequest { remote: mapped(again.remote), local: mapped(again.local), ..again });
+    embedder.announce(&again.clone().with_remote(mapped(again.remote())).with_local(mapped(again.local())));
     assert_eq!((known(&embedder), counts(&embedder)), (set([A]), (0, 1, 0)));
 }
 
@@ -457,8 +456,7 @@ fn a_client_on_the_trackers_machine_is_where_the_asker_reached_it() {
 #[test]
 fn a_client_on_the_trackers_machine_is_handed_out_once() {
     let mut embedder = embedder();
-    let over =
-        |address: &str| AnnounceRequest { peer_id: peer_id("host"), key: PeerKey::from_bytes(b"k"), ..client(address) };
+    let over = |address: &str| client(address).with_peer_id(peer_id("host")).with_key(PeerKey::from_bytes(b"k"));
     for address in ["127.0.0.1:6881", "[::1]:6881", "10.77.0.1:6881"] {
         embedder.announce(&over(address));
     }
@@ -471,7 +469,7 @@ fn a_client_on_the_trackers_machine_is_handed_out_once() {
 fn a_client_that_restarts_on_the_trackers_machine_does_not_get_itself() {
     let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
     for (before, after) in [("127.0.0.1:6881", "10.77.0.1:6881"), ("10.77.0.1:6881", "127.0.0.1:6881")] {
-        let mut embedder = Embedder::new(Config { host_addresses, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.host_addresses = host_addresses));
         embedder.announce(&client(before));
         assert_eq!(handed_out(&mut embedder, &client(after)), set([]), "{before}, then {after}");
     }
@@ -481,7 +479,7 @@ fn a_client_that_restarts_on_the_trackers_machine_does_not_get_itself() {
 #[test]
 fn clients_on_the_trackers_machine_get_each_other_by_its_lan_address() {
     let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
-    let mut embedder = Embedder::new(Config { host_addresses, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.host_addresses = host_addresses));
     for address in ["127.0.0.1:6881", "127.0.0.2:6882", "[::1]:6883"] {
         embedder.announce(&seed(client(address)));
     }
@@ -496,9 +494,9 @@ fn clients_on_the_trackers_machine_get_each_other_by_its_lan_address() {
 #[test]
 fn an_asker_behind_a_proxy_gets_the_lan_address() {
     let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
-    let behind_proxy = AnnounceRequest { local: [127, 0, 0, 1].into(), ..client(A) };
+    let behind_proxy = client(A).with_local([127, 0, 0, 1].into());
     for (host_addresses, expected) in [(host_addresses, set(["10.77.0.1:6881"])), (HostAddresses::default(), set([]))] {
-        let mut embedder = Embedder::new(Config { host_addresses, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.host_addresses = host_addresses));
         embedder.announce(&client("127.0.0.1:6881"));
         assert_eq!(handed_out(&mut embedder, &behind_proxy), expected);
     }
@@ -527,7 +525,7 @@ fn link_local_ipv6_is_counted_and_warned_and_never_handed_out() {
 
 #[test]
 fn what_nobody_can_dial_is_never_handed_out() {
-    let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.access = Access::All));
     for address in ["0.0.0.0:1", "255.255.255.255:1", "224.0.0.1:1", "[::]:1", "[ff02::1]:1", "10.77.0.9:0"] {
         embedder.announce(&client(address));
     }
@@ -538,7 +536,7 @@ fn what_nobody_can_dial_is_never_handed_out() {
 #[test]
 fn a_claimed_address_counts_from_trusted_networks_only() {
     let trusted_networks = ["10.78.0.0/24", "127.0.0.64/26"].map(|network| network.parse().unwrap()).into();
-    let config = Config { trusted_networks, ..Config::default() };
+    let config = Config::default().with(|config| config.trusted_networks = trusted_networks);
     for (from, claimed, kept) in [
         ("10.77.0.2:6881", "10.77.0.99", "10.77.0.2:6881"),
         ("10.78.0.2:6881", "10.77.0.99", "10.77.0.99:6881"),
@@ -557,14 +555,14 @@ fn a_claimed_address_counts_from_trusted_networks_only() {
         ("10.78.0.2:6881", "fe80::99", "10.78.0.2:6881"),
     ] {
         let mut embedder = Embedder::new(config.clone());
-        embedder.announce(&AnnounceRequest { claimed_ip: claimed.parse().ok(), ..client(from) });
+        embedder.announce(&client(from).with_claimed_ip(claimed.parse().ok()));
         assert_eq!(known(&embedder), set([kept]), "{from} claims {claimed}");
     }
 }
 
 #[test]
 fn only_a_public_address_is_told_to_its_owner() {
-    let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.access = Access::All));
     for (address, told) in [
         ("203.0.113.9:6881", Some("203.0.113.9")),
         ("[2001:db8::9]:6881", Some("2001:db8::9")),
@@ -593,9 +591,9 @@ fn seeds_get_leechers_and_leechers_get_both() {
 #[test]
 fn a_client_that_has_only_a_magnet_link_gets_seeders() {
     for memory in [Memory::Full, Memory::Lean] {
-        let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.memory = memory));
         embedder.announce(&started(seed(client(A))));
-        let magnet = AnnounceRequest { numwant: Some(50), ..seed(client(B)) };
+        let magnet = seed(client(B)).with_numwant(50);
         assert_eq!(handed_out(&mut embedder, &started(magnet.clone())), set([A]), "{memory:?}");
         assert_eq!(handed_out(&mut embedder, &magnet), set([A]), "{memory:?}: again");
 
@@ -611,7 +609,7 @@ fn a_client_that_has_only_a_magnet_link_gets_seeders() {
 #[test]
 fn a_client_that_may_have_only_a_magnet_link_gets_leechers_first() {
     for prefer_subnet in [None, Some(SubnetPreference::default())] {
-        let mut embedder = Embedder::new(Config { prefer_subnet, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.prefer_subnet = prefer_subnet));
         for host in 10..30 {
             // The seeders are in the asker's subnet, and the leechers are not.
             embedder.announce(&seed(client(&format!("10.77.0.{host}:6881"))));
@@ -621,7 +619,7 @@ fn a_client_that_may_have_only_a_magnet_link_gets_leechers_first() {
             }
         }
         for (numwant, leechers) in [(0, 0), (3, 3), (5, 5), (9, 5), (30, 5), (50, 5)] {
-            let asker = AnnounceRequest { numwant: Some(numwant), ..seed(client(A)) };
+            let asker = seed(client(A)).with_numwant(numwant);
             let addresses = handed_out(&mut embedder, &asker);
             let of_leechers = addresses.iter().filter(|address| address.starts_with("10.78.")).count();
             assert_eq!((addresses.len(), of_leechers), (numwant as usize, leechers).min((30, 5)));
@@ -641,7 +639,7 @@ fn completed_gets_no_seeds_any_more() {
 fn who_wants_no_peers_gets_none_and_is_counted() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
-    assert_eq!(handed_out(&mut embedder, &AnnounceRequest { numwant: Some(0), ..client(B) }), set([]));
+    assert_eq!(handed_out(&mut embedder, &client(B).with_numwant(0)), set([]));
     assert_eq!(counts(&embedder), (0, 2, 0));
 }
 
@@ -650,8 +648,8 @@ fn a_stop_without_port_and_key_is_that_of_the_peer_id() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
     embedder.announce(&client(B));
-    let nameless = AnnounceRequest { port: 0, key: PeerKey::NONE, ..client(A) };
-    embedder.announce(&stopped(AnnounceRequest { remote: "10.77.0.9".parse().unwrap(), ..nameless }));
+    let nameless = client(A).with_port(0).with_key(PeerKey::NONE);
+    embedder.announce(&stopped(nameless.clone().with_remote("10.77.0.9".parse().unwrap())));
     assert_eq!(known(&embedder), set([A, B]), "from another address");
     embedder.announce(&stopped(nameless));
     assert_eq!(known(&embedder), set([B]));
@@ -662,19 +660,19 @@ fn a_few_seeds_are_found_among_many_that_cannot_be_dialled() {
     let mut embedder = Embedder::new(Config::default());
     for number in 0..20_000_u32 {
         let [_, _, c, d] = number.to_be_bytes();
-        embedder.announce(&AnnounceRequest { remote: [169, 254, c, d].into(), numwant: Some(0), ..client(A) });
+        embedder.announce(&client(A).with_remote([169, 254, c, d].into()).with_numwant(0));
     }
     embedder.announce(&seed(client(B)));
     assert_eq!(handed_out(&mut embedder, &client(C)), set([B]));
     // Those who can dial the others get them, and the seed.
-    embedder.announce(&AnnounceRequest { remote: [169, 254, 200, 1].into(), numwant: Some(200), ..client(C) });
+    embedder.announce(&client(C).with_remote([169, 254, 200, 1].into()).with_numwant(200));
     assert_eq!(embedder.peers.len(), 200);
 }
 
 #[test]
 fn torrents_do_not_mix() {
     let mut embedder = embedder();
-    embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) });
+    embedder.announce(&client(A).with_info_hash(OTHER_TORRENT));
     assert_eq!(handed_out(&mut embedder, &client(B)), set([]));
 }
 
@@ -707,7 +705,10 @@ fn an_announce_is_a_sign_of_life() {
 #[test]
 fn a_long_interval_makes_for_a_longer_life() {
     let interval = Duration::from_secs(1800);
-    let config = Config { interval_floor: interval, interval_jitter_percent: 0, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.interval_floor = interval;
+        config.interval_jitter_percent = 0;
+    });
     let mut embedder = Embedder::new(config);
     assert_eq!(embedder.announce(&client(A)).interval, interval);
     embedder.tracker.expire(Instant::from_secs(3659));
@@ -736,7 +737,7 @@ fn shards_have_one_time() {
     let shards = Shards::new(Config::default(), NonZeroUsize::new(16).unwrap(), &mut rng).unwrap();
     let mut peers = Peers::default();
     for (now, byte) in [(1000, 1), (10, 2)] {
-        let request = AnnounceRequest { info_hash: InfoHash::new([byte; 20]), ..client(A) };
+        let request = client(A).with_info_hash(InfoHash::new([byte; 20]));
         shards.announce(Instant::from_secs(now), &mut rng, &request, &mut peers).unwrap();
     }
     shards.for_each_swarm(|_, swarm| assert!(swarm.peers().all(|peer| detail(&peer).first_seen.as_secs() == 1000)));
@@ -755,14 +756,14 @@ fn the_end_of_time_is_no_panic() {
 #[test]
 fn one_call_of_expire_looks_at_a_batch_in_whatever_swarms() {
     for swarms in [1, 150, 15_000] {
-        let mut embedder = Embedder::new(Config { access: Access::All, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.access = Access::All));
         for number in 0..15_000_u32 {
             let mut info_hash = [0; 20];
             info_hash[..4].copy_from_slice(&(number % swarms).to_be_bytes());
             let [_, b, c, d] = number.to_be_bytes();
             let info_hash = InfoHash::new(info_hash);
             let remote = [10, b, c, d].into();
-            embedder.announce(&AnnounceRequest { info_hash, remote, numwant: Some(0), ..client(A) });
+            embedder.announce(&client(A).with_info_hash(info_hash).with_remote(remote).with_numwant(0));
         }
         let later = Instant::from_secs(5000);
         let mut calls = 0;
@@ -778,11 +779,11 @@ fn one_call_of_expire_looks_at_a_batch_in_whatever_swarms() {
 
 #[test]
 fn announces_between_batches_of_expiry_lose_nobody() {
-    let config = Config { access: Access::All, ..Config::default() };
+    let config = Config::default().with(|config| config.access = Access::All);
     let mut embedder = Embedder::new(config);
     let peer = |number: u32, left| {
         let [_, b, c, d] = number.to_be_bytes();
-        AnnounceRequest { remote: [10, b, c, d].into(), left: Some(left), numwant: Some(0), ..client(A) }
+        client(A).with_remote([10, b, c, d].into()).with_left(left).with_numwant(0)
     };
     // Every other one is silent from the start; the others announce half way.
     for number in 0..10_000 {
@@ -815,14 +816,14 @@ fn announces_between_batches_of_expiry_lose_nobody() {
 #[test]
 fn peers_may_leave_swarms_that_a_batch_did_not_come_to() {
     for expire_batch in 1..8 {
-        let mut embedder = Embedder::new(Config { expire_batch, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.expire_batch = expire_batch));
         let swarms = || (0..6).map(|number| InfoHash::new([number; 20]));
         let peers = || [A, B, C, "[fd77::2]:6881", "[fd77::3]:6881", "[fd77::4]:6881"].map(client);
         // They are looked at when the first could be due, and were heard of since.
         for now in [0, 1000] {
             embedder.now = Instant::from_secs(now);
             for info_hash in swarms() {
-                peers().into_iter().for_each(|peer| _ = embedder.announce(&AnnounceRequest { info_hash, ..peer }));
+                peers().into_iter().for_each(|peer| _ = embedder.announce(&peer.with_info_hash(info_hash)));
             }
         }
         embedder.now = Instant::from_secs(1300);
@@ -830,9 +831,9 @@ fn peers_may_leave_swarms_that_a_batch_did_not_come_to() {
         for info_hash in swarms() {
             let [_, stays, leaving @ ..] = peers();
             for peer in leaving {
-                embedder.announce(&stopped(AnnounceRequest { info_hash, ..peer }));
+                embedder.announce(&stopped(peer.with_info_hash(info_hash)));
             }
-            assert_eq!(embedder.announce(&AnnounceRequest { info_hash, ..stays }).leechers, 2);
+            assert_eq!(embedder.announce(&stays.with_info_hash(info_hash)).leechers, 2);
         }
         while embedder.tracker.next_expiry().is_some_and(|next| next <= embedder.now) {
             embedder.tracker.expire(embedder.now);
@@ -845,13 +846,16 @@ fn peers_may_leave_swarms_that_a_batch_did_not_come_to() {
 
 #[test]
 fn the_interval_grows_with_all_peers_of_all_shards() {
-    let config = Config { announce_budget: 1, interval_jitter_percent: 0, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.announce_budget = 1;
+        config.interval_jitter_percent = 0;
+    });
     let mut rng = StdRng::seed_from_u64(1);
     let shards = Shards::new(config, NonZeroUsize::new(8).unwrap(), &mut rng).unwrap();
     let mut peers = Peers::default();
     let mut announce = |info_hash, number: usize| {
         let address = format!("10.77.{}.{}:6881", number / 200, 1 + number % 200);
-        let request = AnnounceRequest { info_hash, ..client(&address) };
+        let request = client(&address).with_info_hash(info_hash);
         shards.announce(Instant::ZERO, &mut rng, &request, &mut peers).unwrap()
     };
     // One big swarm is in one shard; a newcomer in another one shares its load.
@@ -879,7 +883,10 @@ fn a_small_network_announces_every_minute_or_so() {
 #[test]
 fn clients_behind_a_gateway_are_warned_when_they_are_several() {
     let gateways = vec!["10.77.0.2".parse().unwrap()];
-    let mut embedder = Embedder::new(Config { gateways, max_pending_events: 100, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| {
+        config.gateways = gateways;
+        config.max_pending_events = 100;
+    }));
     assert_eq!(embedder.announce(&client(A)).warning, None, "a router may share files, too");
     assert_eq!(happened(&mut embedder), ["created", "joined"]);
     let neighbour = client("10.77.0.2:7000");
@@ -896,9 +903,9 @@ fn clients_behind_a_gateway_are_warned_when_they_are_several() {
 
 #[test]
 fn a_swarm_too_many_is_refused() {
-    let mut embedder = Embedder::new(Config { max_swarms: 1, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.max_swarms = 1));
     embedder.announce(&client(A));
-    let other = AnnounceRequest { info_hash: OTHER_TORRENT, ..client(B) };
+    let other = client(B).with_info_hash(OTHER_TORRENT);
     assert_eq!(refused(&mut embedder, &other), AnnounceError::TooManySwarms { limit: 1 });
     embedder.announce(&stopped(client(A)));
     embedder.announce(&other);
@@ -906,11 +913,14 @@ fn a_swarm_too_many_is_refused() {
 
 #[test]
 fn swarms_that_are_only_remembered_take_nobodys_place() {
-    let config = Config { max_swarms: 2, max_remembered_swarms: 3, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.max_swarms = 2;
+        config.max_remembered_swarms = 3;
+    });
     let mut embedder = Embedder::new(config);
     for number in 0..10 {
         embedder.now = Instant::from_secs(number.into());
-        let request = AnnounceRequest { info_hash: InfoHash::new([100 + number; 20]), ..client(A) };
+        let request = client(A).with_info_hash(InfoHash::new([100 + number; 20]));
         embedder.announce(&request);
         embedder.announce(&completed(request.clone()));
         embedder.announce(&stopped(request));
@@ -922,34 +932,34 @@ fn swarms_that_are_only_remembered_take_nobodys_place() {
 
     // One of them that comes to life again is a swarm among the others.
     embedder.announce(&client(A));
-    let again = AnnounceRequest { info_hash: InfoHash::new([108; 20]), ..client(B) };
+    let again = client(B).with_info_hash(InfoHash::new([108; 20]));
     assert_eq!(embedder.announce(&again).completed, 1);
-    let third = AnnounceRequest { info_hash: InfoHash::new([109; 20]), ..client(C) };
+    let third = client(C).with_info_hash(InfoHash::new([109; 20]));
     assert_eq!(refused(&mut embedder, &third), AnnounceError::TooManySwarms { limit: 2 });
 }
 
 #[test]
 fn a_peer_too_many_for_its_swarm_is_refused() {
-    let mut embedder = Embedder::new(Config { max_peers_per_swarm: 2, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.max_peers_per_swarm = 2));
     embedder.announce(&client(A));
     embedder.announce(&client(B));
     assert_eq!(refused(&mut embedder, &client(C)), AnnounceError::SwarmFull { limit: 2 });
     // Who is in may announce, move, leave; who takes another's place may come.
-    embedder.announce(&AnnounceRequest { port: 7000, ..client(A) });
-    embedder.announce(&AnnounceRequest { peer_id: peer_id("again"), ..client(B) });
+    embedder.announce(&client(A).with_port(7000));
+    embedder.announce(&client(B).with_peer_id(peer_id("again")));
     embedder.announce(&stopped(client(C)));
     assert_eq!(known(&embedder), set(["10.77.0.2:7000", B]));
-    embedder.announce(&stopped(AnnounceRequest { peer_id: peer_id("again"), ..client(B) }));
+    embedder.announce(&stopped(client(B).with_peer_id(peer_id("again"))));
     embedder.announce(&client(C));
     assert_eq!(known(&embedder), set(["10.77.0.2:7000", C]));
 }
 
 #[test]
 fn a_peer_too_many_for_the_tracker_is_refused() {
-    let mut embedder = Embedder::new(Config { max_peers: 2, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.max_peers = 2));
     embedder.announce(&client(A));
-    embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(B) });
-    for request in [client(C), AnnounceRequest { info_hash: InfoHash::new([9; 20]), ..client(C) }] {
+    embedder.announce(&client(B).with_info_hash(OTHER_TORRENT));
+    for request in [client(C), client(C).with_info_hash(InfoHash::new([9; 20]))] {
         assert_eq!(refused(&mut embedder, &request), AnnounceError::TooManyPeers { limit: 2 });
     }
     assert_eq!(embedder.tracker.totals().swarms, 2, "a refusal leaves no swarm behind");
@@ -960,8 +970,11 @@ fn a_peer_too_many_for_the_tracker_is_refused() {
 
 #[test]
 fn a_peer_too_many_at_an_address_takes_the_place_of_the_stalest() {
-    let mut embedder =
-        Embedder::new(Config { max_peers_per_address: 2, max_peers_per_swarm: 3, max_peers: 3, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| {
+        config.max_peers_per_address = 2;
+        config.max_peers_per_swarm = 3;
+        config.max_peers = 3;
+    }));
     for (now, address) in
         [(0, "10.77.0.2:1"), (1, "10.77.0.2:2"), (2, "10.77.0.3:1"), (3, "10.77.0.2:1"), (4, "10.77.0.2:3")]
     {
@@ -975,12 +988,10 @@ fn a_peer_too_many_at_an_address_takes_the_place_of_the_stalest() {
 fn limits_hold_for_all_shards_together() {
     let mut rng = StdRng::seed_from_u64(1);
     let mut peers = Peers::default();
-    let request = |byte: u8, host: u8| AnnounceRequest {
-        info_hash: InfoHash::new([byte; 20]),
-        ..client(&format!("10.77.0.{host}:6881"))
-    };
+    let request =
+        |byte: u8, host: u8| client(&format!("10.77.0.{host}:6881")).with_info_hash(InfoHash::new([byte; 20]));
 
-    let config = Config { max_swarms: 5, ..Config::default() };
+    let config = Config::default().with(|config| config.max_swarms = 5);
     let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
     let taken = (0..20).filter(|&byte| shards.announce(Instant::ZERO, &mut rng, &request(byte, 2), &mut peers).is_ok());
     assert_eq!(taken.count(), 5);
@@ -989,7 +1000,7 @@ fn limits_hold_for_all_shards_together() {
         (20..40).filter(|&byte| shards.announce(Instant::ZERO, &mut rng, &request(byte, 2), &mut peers).is_ok());
     assert_eq!(taken.count(), 5, "what expired makes room");
 
-    let config = Config { max_peers: 7, ..Config::default() };
+    let config = Config::default().with(|config| config.max_peers = 7);
     let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
     let taken =
         (1..40).filter(|&host| shards.announce(Instant::ZERO, &mut rng, &request(host % 3, host), &mut peers).is_ok());
@@ -1015,7 +1026,7 @@ fn shards_count_right_with_many_threads() {
                 let mut peers = Peers::default();
                 for host in 1..=100 {
                     let address = format!("10.77.{thread}.{host}:6881");
-                    let request = AnnounceRequest { info_hash: InfoHash::new([host % 7; 20]), ..client(&address) };
+                    let request = client(&address).with_info_hash(InfoHash::new([host % 7; 20]));
                     shards.announce(Instant::ZERO, &mut rng, &request, &mut peers).unwrap();
                     if host % 2 == 0 {
                         shards.announce(Instant::ZERO, &mut rng, &stopped(request), &mut peers).unwrap();
@@ -1027,7 +1038,7 @@ fn shards_count_right_with_many_threads() {
     let totals = shards.totals();
     assert_eq!((totals.swarms, totals.peers(), totals.announces), (7, 8 * 50, 8 * 150));
     let mut peers = Peers::default();
-    shards.announce(Instant::ZERO, &mut rng, &AnnounceRequest { numwant: Some(0), ..client(A) }, &mut peers).unwrap();
+    shards.announce(Instant::ZERO, &mut rng, &client(A).with_numwant(0), &mut peers).unwrap();
     assert_eq!(shards.totals().peers(), 401);
 }
 
@@ -1053,19 +1064,19 @@ fn a_lan_tracker_serves_the_lan() {
 #[test]
 fn a_claimed_address_opens_no_door() {
     let mut embedder = embedder();
-    let request = AnnounceRequest { claimed_ip: Some([10, 77, 0, 2].into()), ..client("8.8.8.8:6881") };
+    let request = client("8.8.8.8:6881").with_claimed_ip(Some([10, 77, 0, 2].into()));
     assert_eq!(refused(&mut embedder, &request), AnnounceError::AddressNotAllowed { address: [8, 8, 8, 8].into() });
 }
 
 #[test]
 fn torrents_that_are_not_served_are_refused() {
     let torrents = TorrentPolicy { allowed: Some([TORRENT].into()), denied: [InfoHash::new([9; 20])].into() };
-    let mut embedder = Embedder::new(Config { torrents: torrents.into(), ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.torrents = torrents.into()));
     embedder.announce(&client(A));
-    let other = AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) };
+    let other = client(A).with_info_hash(OTHER_TORRENT);
     let error = refused(&mut embedder, &other);
     assert_eq!((error.is_permanent(), error), (false, AnnounceError::TorrentNotAllowed), "it may be registered soon");
-    let denied = AnnounceRequest { info_hash: InfoHash::new([9; 20]), ..client(A) };
+    let denied = client(A).with_info_hash(InfoHash::new([9; 20]));
     let error = refused(&mut embedder, &denied);
     assert_eq!((error.is_permanent(), error), (true, AnnounceError::TorrentDenied));
     assert_eq!(refused(&mut embedder, &stopped(other)), AnnounceError::TorrentNotAllowed);
@@ -1075,7 +1086,7 @@ fn torrents_that_are_not_served_are_refused() {
 fn torrents_that_are_not_served_any_more_are_dropped() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
-    embedder.announce(&AnnounceRequest { info_hash: OTHER_TORRENT, ..client(A) });
+    embedder.announce(&client(A).with_info_hash(OTHER_TORRENT));
     happened(&mut embedder);
     embedder.tracker.set_torrents(TorrentPolicy { allowed: None, denied: [TORRENT].into() });
     assert_eq!(happened(&mut embedder), ["dropped"]);
@@ -1129,20 +1140,23 @@ fn nobody_listens_unless_there_is_room_for_events() {
 
 #[test]
 fn whoever_does_not_want_updates_gets_all_but_them() {
-    let config = Config { max_pending_events: 100, update_events: false, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.max_pending_events = 100;
+        config.update_events = false;
+    });
     let mut embedder = Embedder::new(config);
     embedder.announce(&client(A));
     embedder.announce(&client(A));
-    embedder.announce(&AnnounceRequest { port: 7000, ..client(A) });
-    embedder.announce(&AnnounceRequest { port: 7000, ..completed(client(A)) });
-    embedder.announce(&AnnounceRequest { port: 7000, ..stopped(client(A)) });
+    embedder.announce(&client(A).with_port(7000));
+    embedder.announce(&completed(client(A)).with_port(7000));
+    embedder.announce(&stopped(client(A)).with_port(7000));
     assert_eq!(happened(&mut embedder), ["created", "joined", "completed", "left"]);
     assert_eq!(embedder.tracker.totals().dropped_events, 0);
 }
 
 #[test]
 fn events_that_nobody_takes_are_dropped_and_counted() {
-    let mut embedder = Embedder::new(Config { max_pending_events: 3, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| config.max_pending_events = 3));
     for request in [client(A), client(B), client(C), completed(client(A))] {
         embedder.announce(&request);
     }
@@ -1156,11 +1170,11 @@ fn events_that_nobody_takes_are_dropped_and_counted() {
 fn an_event_tells_all_about_its_peer() {
     let mut embedder = embedder();
     embedder.now = Instant::from_secs(7);
-    let request = AnnounceRequest { uploaded: 1, downloaded: 2, left: Some(3), ..client(A) };
+    let request = client(A).with_uploaded(1).with_downloaded(2).with_left(3);
     embedder.announce(&request);
     assert_eq!(happened(&mut embedder).len(), 2);
     embedder.now = Instant::from_secs(9);
-    embedder.announce(&AnnounceRequest { uploaded: 4, port: 7000, ..request.clone() });
+    embedder.announce(&request.clone().with_uploaded(4).with_port(7000));
     let event = embedder.tracker.poll_event().unwrap();
     assert_eq!((event.at, event.info_hash), (embedder.now, TORRENT));
     let EventKind::PeerUpdated { peer, moved_from } = event.kind else { panic!("{event:?}") };

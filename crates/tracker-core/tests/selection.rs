@@ -20,14 +20,14 @@ const ASKERS: [&str; 2] = ["10.77.0.200:6881", "[fd77::200]:6881"];
 fn in_state(state: PeerState, request: AnnounceRequest) -> AnnounceRequest {
     match state {
         PeerState::Leecher => request,
-        PeerState::PartialSeed => AnnounceRequest { event: Some(AnnounceEvent::Paused), ..request },
-        PeerState::Seeder => AnnounceRequest { left: Some(0), downloaded: 1, ..request },
+        PeerState::PartialSeed => request.with_event(AnnounceEvent::Paused),
+        PeerState::Seeder => request.with_left(0).with_downloaded(1),
     }
 }
 
 /// A client that says it has everything, and may have nothing: so aria2 announces while it knows a magnet link only.
 fn without_metadata(request: AnnounceRequest) -> AnnounceRequest {
-    AnnounceRequest { left: Some(0), downloaded: 0, ..request }
+    request.with_left(0).with_downloaded(0)
 }
 
 fn states() -> impl Strategy<Value = PeerState> {
@@ -45,10 +45,13 @@ proptest! {
         prefer_subnet in any::<bool>(),
     ) {
         let prefer_subnet = prefer_subnet.then(SubnetPreference::default);
-        let mut embedder = Embedder::new(Config { access: Access::All, prefer_subnet, ..Config::default() });
-        let asker = in_state(asker_state, AnnounceRequest { numwant: Some(numwant), ..client(ASKERS[asker]) });
+        let mut embedder = Embedder::new(Config::default().with(|config| {
+config.access = Access::All;
+config.prefer_subnet = prefer_subnet;
+}));
+        let asker = in_state(asker_state, client(ASKERS[asker]).with_numwant(numwant));
         let asker = if may_have_nothing { without_metadata(asker) } else { asker };
-        let local = asker.local;
+        let local = asker.local();
 
         // The state of each peer, by where the asker can dial it.
         let mut expected: BTreeMap<SocketAddr, Vec<PeerState>> = BTreeMap::new();
@@ -70,13 +73,13 @@ proptest! {
                 member.key = asker.key;
             }
             embedder.announce(&member);
-            kept.insert((member.remote, member.port, (port == 0).then_some(member.peer_id)), (network, member, state));
+            kept.insert((member.remote(), member.port, (port == 0).then_some(member.peer_id)), (network, member, state));
         }
         for (network, member, state) in kept.values() {
             let takes_seeders = may_have_nothing || asker_state == PeerState::Leecher;
             let useful = takes_seeders || *state == PeerState::Leecher;
             if useful && member.port != 0 && *network < 4 && member.peer_id != asker.peer_id {
-                let ip = if *network == 3 { local } else { member.remote };
+                let ip = if *network == 3 { local } else { member.remote() };
                 expected.entry(SocketAddr::new(ip, member.port)).or_default().push(*state);
             }
         }
@@ -95,11 +98,14 @@ proptest! {
     #[test]
     fn numwant_has_a_default_and_a_limit(numwant in any::<Option<u32>>(), max_numwant in 1_u32..40) {
         let default_numwant = max_numwant / 2;
-        let mut embedder = Embedder::new(Config { default_numwant, max_numwant, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| {
+config.default_numwant = default_numwant;
+config.max_numwant = max_numwant;
+}));
         for host in 1..=50 {
             embedder.announce(&client(&format!("10.77.0.{host}:6881")));
         }
-        embedder.announce(&AnnounceRequest { numwant, ..client(ASKERS[0]) });
+        embedder.announce(&client(ASKERS[0]).with_numwant(numwant));
         prop_assert_eq!(embedder.peers.len(), numwant.unwrap_or(default_numwant).min(max_numwant) as usize);
     }
 }
@@ -203,9 +209,9 @@ fn leechers_and_seeds_are_as_likely_for_a_leecher() {
 fn leechers_are_as_likely_for_seeds() {
     for state in [PeerState::Seeder, PeerState::PartialSeed] {
         let (mut embedder, asker) = swarm(25, 100);
-        let asker = in_state(state, AnnounceRequest { numwant: Some(3), ..asker });
+        let asker = in_state(state, asker.with_numwant(3));
         let tally = tally(&mut embedder, &asker, 2000, |peers| peers[0]);
-        assert!(tally.keys().all(|address| (0..25).any(|number| nth(number).remote == address.ip())));
+        assert!(tally.keys().all(|address| (0..25).any(|number| nth(number).remote() == address.ip())));
         // A partial seed says `paused` in every announce, and stays one.
         assert_uniform(&tally, 25);
     }
@@ -214,15 +220,15 @@ fn leechers_are_as_likely_for_seeds() {
 #[test]
 fn who_may_have_a_magnet_link_only_gets_leechers_and_then_seeders() {
     for memory in [Memory::Full, Memory::Lean] {
-        let mut embedder = Embedder::new(Config { memory, ..Config::default() });
+        let mut embedder = Embedder::new(Config::default().with(|config| config.memory = memory));
         for number in 0..30 {
             let state = if number < 10 { PeerState::Leecher } else { PeerState::Seeder };
             embedder.announce(&in_state(state, nth(number)));
         }
-        let asker = without_metadata(AnnounceRequest { numwant: Some(15), ..client(ASKERS[0]) });
+        let asker = without_metadata(client(ASKERS[0]).with_numwant(15));
         let counts = |embedder: &mut Embedder, asker: &AnnounceRequest| {
             embedder.announce(asker);
-            let leechers = (0..10).map(|number| nth(number).remote).collect::<Vec<_>>();
+            let leechers = (0..10).map(|number| nth(number).remote()).collect::<Vec<_>>();
             let is_leecher = |peer: &PeerEntry| leechers.contains(&peer.address.ip());
             let of_leechers = embedder.peers.iter().filter(is_leecher).count();
             (of_leechers, embedder.peers.len() - of_leechers)
@@ -230,10 +236,10 @@ fn who_may_have_a_magnet_link_only_gets_leechers_and_then_seeders() {
         // aria2 says so in every announce until it has the metadata.
         assert_eq!(counts(&mut embedder, &asker), (10, 5), "{memory:?}");
         assert_eq!(counts(&mut embedder, &asker), (10, 5), "{memory:?}");
-        assert_eq!(counts(&mut embedder, &AnnounceRequest { numwant: Some(4), ..asker.clone() }), (4, 0), "{memory:?}");
+        assert_eq!(counts(&mut embedder, &asker.clone().with_numwant(4)), (4, 0), "{memory:?}");
         // Who has downloaded something, or left something to download, has the metadata.
-        assert_eq!(counts(&mut embedder, &AnnounceRequest { downloaded: 1, ..asker.clone() }), (10, 0), "{memory:?}");
-        embedder.announce(&AnnounceRequest { left: Some(9), ..asker.clone() });
+        assert_eq!(counts(&mut embedder, &asker.clone().with_downloaded(1)), (10, 0), "{memory:?}");
+        embedder.announce(&asker.clone().with_left(9));
         assert_eq!(counts(&mut embedder, &asker), (10, 0), "{memory:?}: was seen with something left");
     }
 }
@@ -241,11 +247,11 @@ fn who_may_have_a_magnet_link_only_gets_leechers_and_then_seeders() {
 #[test]
 fn seeders_are_as_likely_for_who_may_have_nothing() {
     let (mut embedder, asker) = swarm(3, 20);
-    let asker = without_metadata(AnnounceRequest { numwant: Some(8), peer_id: peer_id("other"), ..asker });
+    let asker = without_metadata(asker.with_numwant(8).with_peer_id(peer_id("other")));
     // The same address announced as a leecher before: another client takes its place.
     let tally = tally(&mut embedder, &asker, 2000, |peers| {
         let (leechers, seeders) = peers.split_at(3);
-        assert!(leechers.iter().all(|peer| (0..3).any(|number| nth(number).remote == peer.ip())), "{peers:?}");
+        assert!(leechers.iter().all(|peer| (0..3).any(|number| nth(number).remote() == peer.ip())), "{peers:?}");
         seeders[0]
     });
     assert_uniform(&tally, 20);
@@ -258,7 +264,7 @@ fn peers_that_cannot_be_handed_out_do_not_make_others_likelier() {
     for host in 1..=10 {
         embedder.announce(&client(&format!("169.254.7.{host}:6881")));
         // The asker by other addresses.
-        let own = AnnounceRequest { peer_id: asker.peer_id, ..client(&format!("10.78.0.{host}:6881")) };
+        let own = client(&format!("10.78.0.{host}:6881")).with_peer_id(asker.peer_id);
         embedder.announce(&own);
     }
     for position in [0, 3] {
@@ -271,7 +277,7 @@ fn those_who_stay_and_those_who_come_are_as_likely_as_others_leave() {
     let (mut embedder, mut asker) = swarm(40, 0);
     asker.numwant = Some(4);
     for number in (0..40).step_by(2) {
-        embedder.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..nth(number) });
+        embedder.announce(&nth(number).with_event(AnnounceEvent::Stopped));
     }
     for number in 40..50 {
         embedder.announce(&nth(number));
@@ -300,7 +306,7 @@ fn a_client_on_the_trackers_machine_does_not_keep_out_those_of_a_rare_family() {
             }
             embedder.announce(&client(host));
             embedder.announce(&in_state(PeerState::Seeder, client(&host.replace("7000", "7001"))));
-            let asker = in_state(asker_state, AnnounceRequest { families, numwant: Some(50), ..client(asker) });
+            let asker = in_state(asker_state, client(asker).with_families(families).with_numwant(50));
             embedder.announce(&asker);
             let on_host = if asker_state == PeerState::Leecher { 2 } else { 1 };
             assert_eq!(embedder.peers.len(), 40 + on_host, "{families:?} for a {asker_state:?}: {:?}", embedder.peers);
@@ -313,7 +319,10 @@ fn a_client_on_the_trackers_machine_does_not_keep_out_those_of_a_rare_family() {
 fn subnets() -> (Embedder, AnnounceRequest) {
     let host_addresses = HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: None };
     let prefer_subnet = Some(SubnetPreference::default());
-    let mut embedder = Embedder::new(Config { host_addresses, prefer_subnet, ..Config::default() });
+    let mut embedder = Embedder::new(Config::default().with(|config| {
+        config.host_addresses = host_addresses;
+        config.prefer_subnet = prefer_subnet;
+    }));
     for host in 1..=20 {
         embedder.announce(&client(&format!("10.77.0.{host}:6881")));
         embedder.announce(&client(&format!("10.77.1.{host}:6881")));
@@ -358,7 +367,7 @@ fn others_fill_up_and_each_of_them_is_as_likely() {
 #[test]
 fn a_client_on_the_trackers_machine_prefers_the_lan_that_it_is_in() {
     let (mut embedder, _) = subnets();
-    embedder.announce(&AnnounceRequest { numwant: Some(10), ..client("127.0.0.1:6881") });
+    embedder.announce(&client("127.0.0.1:6881").with_numwant(10));
     assert!(
         embedder.peers.len() == 10 && embedder.peers.iter().all(|peer| is_near(&peer.address)),
         "{:?}",

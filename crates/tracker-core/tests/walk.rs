@@ -6,9 +6,7 @@ use std::num::NonZeroUsize;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, Shards, Walk,
-};
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, Peers, Shards, Walk};
 
 #[derive(Debug)]
 struct Network {
@@ -29,22 +27,9 @@ impl Network {
             true => ([0xfd77, 0, 0, 0, 0, 0, 0, peer].into(), [0xfd77, 0, 0, 0, 0, 0, 1, 1].into()),
             false => ([10, 77, a, b].into(), [10, 77, 255, 1].into()),
         };
-        let request = AnnounceRequest {
-            info_hash: info_hash(torrent),
-            peer_id: PeerId::new([1; 20]),
-            key: PeerKey::NONE,
-            remote,
-            local,
-            claimed_ip: None,
-            port: 1,
-            uploaded: 0,
-            downloaded: 0,
-            left: Some(1000),
-            event,
-            numwant: None,
-            families: Families::Both,
-            peer_ids: false,
-        };
+        let request = AnnounceRequest::new(info_hash(torrent), PeerId::new([1; 20]), remote, local, 1)
+            .with_left(1000)
+            .with_event(event);
         self.shards.announce(Instant::ZERO, &mut self.rng, &request, &mut Peers::default()).unwrap();
     }
 

@@ -43,29 +43,20 @@ mod tests {
     use std::num::NonZeroUsize;
     use tokio::task::yield_now;
     use tokio::time::timeout;
-    use tracker_core::{AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers};
+    use tracker_core::{AnnounceRequest, Config, InfoHash, Instant, PeerId, Peers};
 
     use super::*;
 
     fn with_one_peer() -> Arc<Shards> {
         let mut rng = StdRng::seed_from_u64(1);
         let shards = Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
-        let request = AnnounceRequest {
-            info_hash: InfoHash::new([b'a'; 20]),
-            peer_id: PeerId::new([b'b'; 20]),
-            key: PeerKey::NONE,
-            remote: [10, 0, 0, 1].into(),
-            local: [10, 0, 0, 2].into(),
-            claimed_ip: None,
-            port: 1,
-            uploaded: 0,
-            downloaded: 0,
-            left: None,
-            event: None,
-            numwant: None,
-            families: Families::Both,
-            peer_ids: false,
-        };
+        let request = AnnounceRequest::new(
+            InfoHash::new([b'a'; 20]),
+            PeerId::new([b'b'; 20]),
+            [10, 0, 0, 1].into(),
+            [10, 0, 0, 2].into(),
+            1,
+        );
         shards.announce(Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
         Arc::new(shards)
     }

@@ -18,12 +18,12 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let addresses = Addresses::find()?;
-//! let config = Config {
-//!     host_addresses: addresses.host(),
-//!     gateways: addresses.gateways,
-//!     access: Access::Lan { own: addresses.networks },
-//!     ..Config::default()
-//! };
+//! let host_addresses = addresses.host();
+//! let config = Config::default().with(|config| {
+//!     config.host_addresses = host_addresses;
+//!     config.gateways = addresses.gateways;
+//!     config.access = Access::Lan { own: addresses.networks };
+//! });
 //! let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).unwrap(), &mut rand::rng())?);
 //! let clock = Clock::start();
 //! tokio::spawn(expire_swarms(Arc::clone(&shards), clock));

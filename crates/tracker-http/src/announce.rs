@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str;
 
 use bencode::Encoder;
-use tracker_core::{AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, InfoHash, PeerId, PeerKey, Peers};
+use tracker_core::{AnnounceEvent, AnnounceRequest, AnnounceResponse, InfoHash, PeerId, PeerKey, Peers};
 
 use crate::query::{EscapeError, Escaped, Query};
 
@@ -161,22 +161,15 @@ impl AnnounceQuery {
 
     /// The request this makes when it comes from `remote` to our address `local`.
     pub fn into_request(self, remote: IpAddr, local: IpAddr) -> AnnounceRequest {
-        AnnounceRequest {
-            info_hash: self.info_hash,
-            peer_id: self.peer_id,
-            key: self.key,
-            remote,
-            local,
-            claimed_ip: self.ip,
-            port: self.port,
-            uploaded: self.uploaded,
-            downloaded: self.downloaded,
-            left: self.left,
-            event: self.event,
-            numwant: self.numwant,
-            families: Families::Both,
-            peer_ids: self.peer_format == PeerFormat::Dictionary,
-        }
+        AnnounceRequest::new(self.info_hash, self.peer_id, remote, local, self.port)
+            .with_key(self.key)
+            .with_claimed_ip(self.ip)
+            .with_uploaded(self.uploaded)
+            .with_downloaded(self.downloaded)
+            .with_left(self.left)
+            .with_event(self.event)
+            .with_numwant(self.numwant)
+            .with_peer_ids(self.peer_format == PeerFormat::Dictionary)
     }
 }
 
@@ -303,7 +296,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use tracker_core::{PeerEntry, Warning};
+    use tracker_core::{PeerEntry, SwarmCounts, Warning};
 
     use super::*;
 
@@ -558,15 +551,8 @@ mod tests {
     }
 
     fn response() -> AnnounceResponse {
-        AnnounceResponse {
-            interval: Duration::from_secs(60),
-            min_interval: Duration::from_secs(30),
-            seeders: 1,
-            leechers: 2,
-            completed: 3,
-            warning: None,
-            external_ip: None,
-        }
+        let counts = SwarmCounts { seeders: 1, leechers: 2, partial_seeds: 0, completed: 3 };
+        AnnounceResponse::new(Duration::from_secs(60), Duration::from_secs(30), counts)
     }
 
     fn peer(address: &str, peer_id: &[u8; 20]) -> PeerEntry {
@@ -598,9 +584,10 @@ mod tests {
             peer("[fd77::3]:40006", b"-XX0001-bbbbbbbbbbbb"),
             peer("192.168.1.2:81", b"-XX0001-\x00\xffcccccccccc"),
         ];
-        let public = AnnounceResponse { external_ip: Some([203, 0, 113, 9].into()), ..response() };
-        let public6 = AnnounceResponse { external_ip: Some("2001:db8::9".parse().unwrap()), ..response() };
-        let warned = AnnounceResponse { warning: Some(Warning::LinkLocalAddress), ..response() };
+        let (mut public, mut public6, mut warned) = (response(), response(), response());
+        public.external_ip = Some([203, 0, 113, 9].into());
+        public6.external_ip = Some("2001:db8::9".parse().unwrap());
+        warned.warning = Some(Warning::LinkLocalAddress);
         let warning = Warning::LinkLocalAddress.to_string();
         let warning = format!("5:peers0:15:warning message{}:{warning}e", warning.len());
         type Case<'a> = (AnnounceResponse, &'a [PeerEntry], PeerFormat, &'a [u8]);
@@ -683,14 +670,13 @@ mod tests {
 
     fn any_response() -> impl Strategy<Value = AnnounceResponse> {
         (any::<u32>(), any::<u32>(), any::<[u32; 3]>(), any::<bool>(), any::<Option<IpAddr>>()).prop_map(
-            |(interval, min_interval, [seeders, leechers, completed], warned, external_ip)| AnnounceResponse {
-                interval: Duration::from_secs(interval.into()),
-                min_interval: Duration::from_secs(min_interval.into()),
-                seeders,
-                leechers,
-                completed,
-                warning: warned.then_some(Warning::LinkLocalAddress),
-                external_ip,
+            |(interval, min_interval, [seeders, leechers, completed], warned, external_ip)| {
+                let counts = SwarmCounts { seeders, leechers, partial_seeds: 0, completed };
+                let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+                let mut response = AnnounceResponse::new(seconds(interval), seconds(min_interval), counts);
+                response.warning = warned.then_some(Warning::LinkLocalAddress);
+                response.external_ip = external_ip;
+                response
             },
         )
     }

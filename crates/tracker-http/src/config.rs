@@ -13,6 +13,7 @@ use crate::head::MAX_HEADERS;
 /// The defaults suit a LAN of some thousand machines; what a tracker does (intervals, limits on swarms and peers, who may
 /// announce) is [`tracker_core::Config`]. [`validate`](Self::validate) checks the bounds that are named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpConfig {
     /// Threads with a runtime, which serve what has to be waited for. On Linux each has beside it, for each address, a
     /// thread with a listener of its own, which accepts connections and answers what can be answered at once: with two
@@ -85,6 +86,13 @@ pub enum HttpConfigError {
 }
 
 impl HttpConfig {
+    /// The same with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks every field against its bounds. [`Adapter::new`](crate::Adapter::new) calls this.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ async fn two_clients_find_each_other() {
 #[tokio::test]
 async fn who_has_a_magnet_link_only_is_given_the_seed() {
     for memory in [Memory::Full, Memory::Lean] {
-        let adapter = adapter(Config { memory, ..Config::default() }, HttpConfig::default());
+        let adapter = adapter(Config::default().with(|config| config.memory = memory), HttpConfig::default());
         let seed = format!("/announce?{}", announce('s', 6881, "&left=0&event=started"));
         get_from(&adapter, "127.0.0.5", "127.0.0.1", &seed).await;
         let magnet = format!("/announce?{}", announce('m', 6882, "&left=0&event=started&numwant=50"));
@@ -143,7 +143,7 @@ async fn a_client_on_this_machine_is_found_by_the_way_the_asker_came() {
 
 #[tokio::test]
 async fn a_trusted_proxy_speaks_for_its_clients() {
-    let proxied = HttpConfig { trusted_proxies: vec!["192.168.1.2/32".parse().unwrap()], ..HttpConfig::default() };
+    let proxied = HttpConfig::default().with(|config| config.trusted_proxies = vec!["192.168.1.2/32".parse().unwrap()]);
     let adapter = adapter(Config::default(), proxied);
     for (proxy, client, peer) in [("192.168.1.2", "10.0.0.7", 'a'), ("192.168.1.3", "10.0.0.8", 'b')] {
         let request = Request::get(format!("/announce?{}", announce(peer, 256, "&left=9")))
@@ -192,7 +192,7 @@ async fn a_browser_is_refused() {
 #[tokio::test]
 async fn hosts_are_addresses_local_names_and_those_that_were_named() {
     let names = vec!["tracker.example.org".to_owned(), "lab-pc.fritz.box".to_owned()];
-    let adapter = adapter(Config::default(), HttpConfig { host_names: names, ..HttpConfig::default() });
+    let adapter = adapter(Config::default(), HttpConfig::default().with(|config| config.host_names = names));
     let asked = async |uri: &str, hosts: &[&str]| {
         let request = hosts.iter().fold(Request::get(uri), |request, host| request.header("Host", *host));
         let answer = send(&adapter, "192.168.1.9", "192.168.1.1", request.body(Body::empty()).unwrap()).await;
@@ -231,7 +231,7 @@ async fn hosts_are_addresses_local_names_and_those_that_were_named() {
 
 #[tokio::test]
 async fn a_client_cannot_pass_for_its_proxy() {
-    let proxied = HttpConfig { trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..HttpConfig::default() };
+    let proxied = HttpConfig::default().with(|config| config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]);
     let adapter = adapter(Config::default(), proxied);
     // What a client at 8.8.8.8 writes is passed on beside what the proxy appends.
     for (forwarded, x_forwarded_for) in [
@@ -260,7 +260,7 @@ async fn a_client_cannot_pass_for_its_proxy() {
 
 #[tokio::test]
 async fn a_loopback_client_of_a_remote_proxy_is_not_on_this_machine() {
-    let proxied = HttpConfig { trusted_proxies: vec!["192.168.1.2/32".parse().unwrap()], ..HttpConfig::default() };
+    let proxied = HttpConfig::default().with(|config| config.trusted_proxies = vec!["192.168.1.2/32".parse().unwrap()]);
     let adapter = adapter(Config::default(), proxied);
     let request = Request::get(format!("/announce?{}&ip=10.0.0.9", announce('p', 256, "&left=0")))
         .header("X-Forwarded-For", "127.0.0.1")
@@ -313,7 +313,7 @@ async fn what_is_refused_is_said_in_bencode() {
 #[tokio::test]
 async fn strangers_and_denied_torrents_are_refused() {
     let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
-    let adapter = adapter(Config { torrents: denied.into(), ..Config::default() }, HttpConfig::default());
+    let adapter = adapter(Config::default().with(|config| config.torrents = denied.into()), HttpConfig::default());
     let target = format!("/announce?{}", announce('p', 1, ""));
     let answer = get_from(&adapter, "203.0.113.9", "192.168.1.1", &target).await;
     assert!(answer.failure_reason().unwrap().contains("203.0.113.9"));
@@ -324,7 +324,7 @@ async fn strangers_and_denied_torrents_are_refused() {
 
 #[tokio::test]
 async fn a_public_address_is_told_to_its_owner() {
-    let adapter = adapter(Config { access: Access::All, ..Config::default() }, HttpConfig::default());
+    let adapter = adapter(Config::default().with(|config| config.access = Access::All), HttpConfig::default());
     let target = format!("/announce?{}", announce('p', 1, "&left=0"));
     get_from(&adapter, "8.8.4.4", "192.168.1.1", &target).await.assert_body(
         b"d8:completei1e10:downloadedi0e11:external ip4:\x08\x08\x04\x0410:incompletei0e8:intervali60e\
@@ -346,7 +346,7 @@ async fn a_scrape_knows_partial_seeds_and_unknown_torrents() {
 
 #[tokio::test]
 async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
-    let full = HttpConfig { full_scrape: true, ..HttpConfig::default() };
+    let full = HttpConfig::default().with(|config| config.full_scrape = true);
     get(&adapter(Config::default(), full.clone()), "/scrape").await.assert_body(b"d5:filesdee");
     let adapter = adapter(Config::default(), full);
     for hash in ['c', 'b'] {
@@ -368,7 +368,10 @@ async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
 #[tokio::test]
 async fn failures_count_what_the_core_does_not() {
     let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
-    let core = Config { torrents: denied.into(), max_scrape_hashes: 1, ..Config::default() };
+    let core = Config::default().with(|config| {
+        config.torrents = denied.into();
+        config.max_scrape_hashes = 1;
+    });
     let shards = Arc::new(Shards::new(core, NonZeroUsize::MIN, &mut rand::rng()).unwrap());
     let adapter = Adapter::new(Arc::clone(&shards), Clock::fixed(Instant::ZERO), HttpConfig::default()).unwrap();
     let refused = format!("/announce?{}", announce('p', 1, ""));
@@ -391,7 +394,7 @@ async fn failures_count_what_the_core_does_not() {
 #[test]
 fn settings_that_shut_everybody_out_are_refused() {
     let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rand::rng()).unwrap();
-    let closed = HttpConfig { max_connections: 0, ..HttpConfig::default() };
+    let closed = HttpConfig::default().with(|config| config.max_connections = 0);
     let error = Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), closed).unwrap_err();
     assert!(error.to_string().starts_with("max_connections is 0, but must be from 1 to "), "{error}");
 }

@@ -102,14 +102,13 @@ async fn assert_answered(stream: &mut TcpStream) {
 
 /// Limits that no test meets, on `threads`.
 fn patient(threads: usize) -> HttpConfig {
-    HttpConfig {
-        threads: NonZeroUsize::new(threads).unwrap(),
-        head_timeout: NEVER,
-        idle_timeout: NEVER,
-        write_timeout: NEVER,
-        shutdown_timeout: NEVER,
-        ..HttpConfig::default()
-    }
+    HttpConfig::default().with(|config| {
+        config.threads = NonZeroUsize::new(threads).unwrap();
+        config.head_timeout = NEVER;
+        config.idle_timeout = NEVER;
+        config.write_timeout = NEVER;
+        config.shutdown_timeout = NEVER;
+    })
 }
 
 fn request(headers: &str) -> String {
@@ -171,7 +170,7 @@ const UNUSUAL: &str = "Content-Length: 0\r\n";
 
 #[tokio::test]
 async fn it_is_the_same_answer_from_hyper() {
-    let running = Running::start(HttpConfig { full_scrape: true, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.full_scrape = true));
     let hashes: Vec<String> = (0..60).map(|byte| format!("info_hash={}", format!("%{byte:02x}").repeat(20))).collect();
     let escaped = "info_hash=%00%26%3d%3F%25%2b+%0d%0A%20%ff%7eabcdefgh&peer_id=-XX0001-%00%01%02%03%04%05%06%07%08%09%0a%0b\
                    &port=1&key=%00%ff&left=18446744073709551615&numwant=-1&event=nonsense&x=%41";
@@ -253,7 +252,7 @@ async fn a_request_may_come_in_two_pieces() {
 
 #[tokio::test]
 async fn ten_thousand_connections_one_after_the_other() {
-    let running = Running::start(HttpConfig { max_connections: 2, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.max_connections = 2));
     for _ in 0..10_000 {
         running.assert_serves().await;
     }
@@ -262,7 +261,7 @@ async fn ten_thousand_connections_one_after_the_other() {
 
 #[tokio::test]
 async fn who_leaves_without_a_request_or_an_answer_hurts_nobody() {
-    let running = Running::start(HttpConfig { max_connections: 8, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.max_connections = 8));
     for _ in 0..50 {
         drop(running.connect().await);
         drop(running.begin().await);
@@ -279,7 +278,13 @@ async fn who_leaves_without_a_request_or_an_answer_hurts_nobody() {
 
 #[tokio::test]
 async fn a_full_scrape_that_is_not_read_is_cut_off() {
-    let adapter = adapter(Config::default(), HttpConfig { full_scrape: true, write_timeout: SOON, ..patient(1) });
+    let adapter = adapter(
+        Config::default(),
+        patient(1).with(|config| {
+            config.full_scrape = true;
+            config.write_timeout = SOON;
+        }),
+    );
     for torrent in 0..60_000 {
         let query = format!("info_hash={torrent:020}&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0");
         adapter.announce([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), query.as_bytes());
@@ -368,7 +373,7 @@ async fn a_half_closed_client_gets_its_answer() {
 
 #[tokio::test]
 async fn a_head_that_drips_is_cut_off_and_delays_nobody() {
-    let running = Running::start(HttpConfig { head_timeout: SOON, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.head_timeout = SOON));
     let mut silent = running.connect().await;
     let mut dripping = running.connect().await;
     dripping.write_all(b"GET /announce?").await.unwrap();
@@ -397,7 +402,7 @@ async fn a_head_that_drips_is_cut_off_and_delays_nobody() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let running = Running::start(HttpConfig { idle_timeout: SOON, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.idle_timeout = SOON));
     let mut stream = running.connect().await;
     stream.write_all(request("").as_bytes()).await.unwrap();
     read_answer(&mut stream).await;
@@ -407,7 +412,7 @@ async fn an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn who_never_reads_is_cut_off() {
-    let running = Running::start(HttpConfig { write_timeout: SOON, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.write_timeout = SOON));
     let mut stream = running.connect().await;
     let requests = request("").repeat(100);
     in_time(async { while stream.write_all(requests.as_bytes()).await.is_ok() {} }).await;
@@ -436,7 +441,10 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn the_least_that_heads_can_be_limited_to_is_what_they_get() {
-    let running = Running::start(HttpConfig { max_headers: 24, max_head_bytes: 8 << 10, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| {
+        config.max_headers = 24;
+        config.max_head_bytes = 8 << 10;
+    }));
     // Host and Connection are two of them.
     let close = |more| request(&["X-Header: x\r\n".repeat(more).as_str(), "Connection: close\r\n"].concat());
     for (head, status) in [(close(22), 200), (close(23), 431)] {
@@ -450,7 +458,7 @@ async fn the_least_that_heads_can_be_limited_to_is_what_they_get() {
 
 #[tokio::test]
 async fn garbage_is_refused() {
-    let running = Running::start(HttpConfig { head_timeout: SOON, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.head_timeout = SOON));
     let mut bystander = running.bystander().await;
     for garbage in [
         &b"\r\n\r\n\r\n"[..],
@@ -509,7 +517,7 @@ async fn a_body_is_not_waited_for() {
 
 #[tokio::test]
 async fn one_address_has_its_share_of_the_connections() {
-    let running = Running::start(HttpConfig { max_connections_per_address: 2, ..patient(2) });
+    let running = Running::start(patient(2).with(|config| config.max_connections_per_address = 2));
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = running.connect().await;
@@ -546,7 +554,7 @@ async fn one_address_has_its_share_of_the_connections() {
 
 #[tokio::test]
 async fn when_connections_are_scarce_none_is_kept_and_one_too_many_is_closed() {
-    let running = Running::start(HttpConfig { max_connections: 3, ..patient(1) });
+    let running = Running::start(patient(1).with(|config| config.max_connections = 3));
     let mut first = running.connect().await;
     first.write_all(request("").as_bytes()).await.unwrap();
     assert!(!read_answer(&mut first).await.0.contains("Connection: close"));
@@ -585,7 +593,7 @@ async fn a_request_that_has_begun_is_finished_at_shutdown() {
 
 #[tokio::test]
 async fn what_never_ends_is_cut_off_at_shutdown() {
-    let running = Running::start(HttpConfig { shutdown_timeout: SOON, ..patient(2) });
+    let running = Running::start(patient(2).with(|config| config.shutdown_timeout = SOON));
     let mut silent = running.begin().await;
     running.assert_serves().await;
     running.stop().await;

@@ -152,7 +152,7 @@ mod tests {
 
     use rand::{SeedableRng, rngs::StdRng};
     use serde_json::Value;
-    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers};
+    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey, Peers};
 
     use super::*;
 
@@ -182,27 +182,21 @@ mod tests {
     }
 
     fn shards(max_pending_events: usize) -> Shards {
-        let config = Config { max_pending_events, ..Config::default() };
+        let config = Config::default().with(|config| config.max_pending_events = max_pending_events);
         Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap()
     }
 
     fn announce(shards: &Shards, port: u16, left: u64, event: Option<AnnounceEvent>) {
-        let request = AnnounceRequest {
-            info_hash: InfoHash::new([0xab; 20]),
-            peer_id: PeerId::new(*b"-qB4520-\n12345678901"),
-            key: PeerKey::from_bytes(&port.to_be_bytes()),
-            remote: [10, 0, 0, 7].into(),
-            local: [10, 0, 0, 1].into(),
-            claimed_ip: None,
+        let request = AnnounceRequest::new(
+            InfoHash::new([0xab; 20]),
+            PeerId::new(*b"-qB4520-\n12345678901"),
+            [10, 0, 0, 7].into(),
+            [10, 0, 0, 1].into(),
             port,
-            uploaded: 0,
-            downloaded: 0,
-            left: Some(left),
-            event,
-            numwant: None,
-            families: Families::Both,
-            peer_ids: false,
-        };
+        )
+        .with_key(PeerKey::from_bytes(&port.to_be_bytes()))
+        .with_left(left)
+        .with_event(event);
         let mut rng = StdRng::seed_from_u64(1);
         shards.announce(Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
     }
@@ -245,7 +239,10 @@ mod tests {
     #[test]
     fn a_gateway_with_several_clients_is_told_of_once() {
         let gateways = vec![[10, 0, 0, 7].into()];
-        let config = Config { max_pending_events: 100, gateways, ..Config::default() };
+        let config = Config::default().with(|config| {
+            config.max_pending_events = 100;
+            config.gateways = gateways;
+        });
         let shards = Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
         let warnings = |shards| log_of(shards).into_iter().filter(|line| line["level"] == "WARN").collect::<Vec<_>>();
         announce(&shards, 6881, 10, None);

@@ -8,6 +8,7 @@ use std::thread;
 /// What a tracker does (intervals, limits on swarms and peers, who may announce) is [`tracker_core::Config`].
 /// [`validate`](Self::validate) checks the bounds that are named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UdpConfig {
     /// Threads that serve each address, on Linux each with a socket of its own. Those of an address to which nothing comes
     /// sleep. Default: one per core, at most 1024.
@@ -37,6 +38,13 @@ pub enum UdpConfigError {
 }
 
 impl UdpConfig {
+    /// The same with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks every field against its bounds. [`Adapter::new`](crate::Adapter::new) calls this.
     ///
     /// # Errors

@@ -186,28 +186,21 @@ impl<'a> Announce<'a> {
         let remote = remote.ip().to_canonical();
         // Under IPv6 BEP 15 has no use for the field.
         let claimed_ip = Some(IpAddr::V4(self.ip)).filter(|ip| remote.is_ipv4() && !ip.is_unspecified());
-        AnnounceRequest {
-            info_hash: self.info_hash,
-            peer_id: self.peer_id,
-            key: PeerKey::from_number(self.key),
-            remote,
-            local: local.to_canonical(),
-            claimed_ip,
-            port: self.port,
-            uploaded: self.uploaded,
-            downloaded: self.downloaded,
-            left: Some(self.left).filter(|&left| i64::try_from(left).is_ok()),
-            event: match self.event {
+        AnnounceRequest::new(self.info_hash, self.peer_id, remote, local, self.port)
+            .with_key(PeerKey::from_number(self.key))
+            .with_claimed_ip(claimed_ip)
+            .with_uploaded(self.uploaded)
+            .with_downloaded(self.downloaded)
+            .with_left(Some(self.left).filter(|&left| i64::try_from(left).is_ok()))
+            .with_event(match self.event {
                 1 => Some(AnnounceEvent::Completed),
                 2 => Some(AnnounceEvent::Started),
                 3 => Some(AnnounceEvent::Stopped),
                 4 => Some(AnnounceEvent::Paused),
                 _ => None,
-            },
-            numwant: Some(u32::try_from(self.num_want).unwrap_or(default_numwant).min(most_peers(remote))),
-            families: if remote.is_ipv4() { Families::V4 } else { Families::V6 },
-            peer_ids: false,
-        }
+            })
+            .with_numwant(u32::try_from(self.num_want).unwrap_or(default_numwant).min(most_peers(remote)))
+            .with_families(if remote.is_ipv4() { Families::V4 } else { Families::V6 })
     }
 }
 
@@ -361,10 +354,10 @@ mod tests {
     fn the_fields_of_an_announce_mean_what_they_mean_over_http() {
         let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL, 50);
         let request = of(announce());
-        assert_eq!((request.remote, request.local, request.port), (V4.ip(), LOCAL, 6881));
+        assert_eq!((request.remote(), request.local(), request.port), (V4.ip(), LOCAL, 6881));
         assert_eq!((request.downloaded, request.left, request.uploaded), (0x11, Some(52_428_800), 0x22));
         assert_eq!((request.numwant, request.families, request.peer_ids), (Some(200), Families::V4, false));
-        assert_eq!((request.key, request.claimed_ip), (PeerKey::from_number(0xE0B5_5AB7), None));
+        assert_eq!((request.key, request.claimed_ip()), (PeerKey::from_number(0xE0B5_5AB7), None));
 
         for (event, expected) in [
             (0, None),
@@ -385,19 +378,19 @@ mod tests {
             assert_eq!(of(Announce { num_want, ..announce() }).numwant, Some(expected), "{num_want}");
         }
         let ip = Ipv4Addr::new(10, 0, 0, 77);
-        assert_eq!(of(Announce { ip, ..announce() }).claimed_ip, Some(ip.into()));
+        assert_eq!(of(Announce { ip, ..announce() }).claimed_ip(), Some(ip.into()));
     }
 
     #[test]
     fn the_answer_is_of_the_family_that_the_packet_was() {
         let mapped: SocketAddr = "[::ffff:10.0.0.9]:4000".parse().unwrap();
         let request = announce().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap(), 50);
-        assert_eq!((request.remote, request.local, request.families), (V4.ip(), LOCAL, Families::V4));
+        assert_eq!((request.remote(), request.local(), request.families), (V4.ip(), LOCAL, Families::V4));
 
         let v6: SocketAddr = "[fd77::9]:4000".parse().unwrap();
         let claiming = Announce { ip: Ipv4Addr::new(10, 0, 0, 77), ..announce() };
         let request = claiming.to_request(v6, "fd77::1".parse().unwrap(), 50);
-        assert_eq!((request.families, request.claimed_ip, request.numwant), (Families::V6, None, Some(79)));
+        assert_eq!((request.families, request.claimed_ip(), request.numwant), (Families::V6, None, Some(79)));
     }
 
     proptest! {

@@ -108,15 +108,8 @@ mod tests {
 
     #[test]
     fn an_announce_is_answered_with_one_family() {
-        let response = AnnounceResponse {
-            interval: Duration::from_secs(1800),
-            min_interval: Duration::from_secs(900),
-            seeders: 5,
-            leechers: 258,
-            completed: 7,
-            warning: None,
-            external_ip: None,
-        };
+        let counts = SwarmCounts { seeders: 5, leechers: 258, partial_seeds: 0, completed: 7 };
+        let response = AnnounceResponse::new(Duration::from_secs(1800), Duration::from_secs(900), counts);
         let mut peers = Peers::default();
         for address in ["10.0.0.1:6881", "[fd77::1]:6882", "10.0.0.2:1"] {
             peers.push(PeerEntry { address: address.parse().unwrap(), peer_id: None });

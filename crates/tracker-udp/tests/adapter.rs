@@ -5,8 +5,7 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, Memory, PeerId, PeerKey, Peers,
-    TorrentPolicy,
+    Access, AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, TorrentPolicy,
 };
 use tracker_udp::{Action, Adapter, Announce, MAX_SCRAPE_HASHES, Request};
 
@@ -66,7 +65,7 @@ fn a_client_learns_of_those_before() {
 #[test]
 fn who_has_a_magnet_link_only_is_given_the_seed() {
     for memory in [Memory::Full, Memory::Lean] {
-        let (_, adapter) = adapter(Config { memory, ..Config::default() }, 1);
+        let (_, adapter) = adapter(Config::default().with(|config| config.memory = memory), 1);
         let seeding = |number, port| Announce { left: 0, ..announce(number, port) };
         Client::new(&adapter, "10.0.0.8:4000").announce(seeding(1, 6881));
         let answer = Client::new(&adapter, "10.0.0.9:4000").announce(seeding(2, 6882));
@@ -95,22 +94,15 @@ fn an_answer_has_the_peers_of_one_family() {
 #[test]
 fn clients_of_udp_and_http_meet() {
     // What tracker-http hands in.
-    let by_http = AnnounceRequest {
-        info_hash: InfoHash::new(INFO_HASH),
-        peer_id: PeerId::new([b'h'; 20]),
-        key: PeerKey::NONE,
-        remote: [10, 0, 0, 7].into(),
-        local: [10, 0, 0, 1].into(),
-        claimed_ip: None,
-        port: 6880,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(0),
-        event: Some(AnnounceEvent::Started),
-        numwant: None,
-        families: Families::Both,
-        peer_ids: false,
-    };
+    let by_http = AnnounceRequest::new(
+        InfoHash::new(INFO_HASH),
+        PeerId::new([b'h'; 20]),
+        [10, 0, 0, 7].into(),
+        [10, 0, 0, 1].into(),
+        6880,
+    )
+    .with_left(0)
+    .with_event(AnnounceEvent::Started);
     let (shards, adapter) = adapter(Config::default(), 1);
     let mut peers = Peers::default();
     shards.announce(Instant::ZERO, &mut rand::rng(), &by_http, &mut peers).unwrap();
@@ -134,7 +126,7 @@ fn one_client_over_udp_and_http_has_one_key() {
 
 #[test]
 fn a_claimed_address_counts_from_trusted_networks_only() {
-    let trusted = Config { trusted_networks: vec!["10.0.0.8/32".parse().unwrap()], ..Config::default() };
+    let trusted = Config::default().with(|config| config.trusted_networks = vec!["10.0.0.8/32".parse().unwrap()]);
     let (_, adapter) = adapter(trusted, 1);
     let claiming = |peer, port| Announce { ip: [10, 0, 0, 77].into(), ..announce(peer, port) };
     Client::new(&adapter, "10.0.0.8:4000").announce(claiming(1, 1));
@@ -148,7 +140,10 @@ fn a_claimed_address_counts_from_trusted_networks_only() {
 
 #[test]
 fn answers_fit_a_frame_whatever_is_asked_for() {
-    let config = Config { max_numwant: 1000, default_numwant: 1000, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.max_numwant = 1000;
+        config.default_numwant = 1000;
+    });
     let (_, adapter) = adapter(config, 1);
     for host in 0..300_u16 {
         for remote in [format!("10.1.{}.{}:4000", host / 200, host % 200 + 1), format!("[fd77::2:{host}]:4000")] {
@@ -181,7 +176,7 @@ fn a_scrape_tells_of_each_torrent_in_turn() {
 
 #[test]
 fn a_refusal_says_why() {
-    let (_, adapter) = adapter(Config { access: Access::Lan { own: Vec::new() }, ..Config::default() }, 1);
+    let (_, adapter) = adapter(Config::default().with(|config| config.access = Access::Lan { own: Vec::new() }), 1);
     let client = Client::new(&adapter, "203.0.113.9:4000");
     let reason = b"this tracker does not serve 203.0.113.9: it is set up for other networks";
     let refused = [b"\0\0\0\x03\x01\x02\x03\x04".as_slice(), reason].concat();
@@ -229,7 +224,10 @@ fn what_is_too_short_is_dropped_and_what_is_longer_is_taken() {
 #[test]
 fn failures_count_what_the_core_does_not() {
     let denied = TorrentPolicy { denied: [INFO_HASH.into()].into(), ..TorrentPolicy::default() };
-    let config = Config { torrents: denied.into(), max_scrape_hashes: 1, ..Config::default() };
+    let config = Config::default().with(|config| {
+        config.torrents = denied.into();
+        config.max_scrape_hashes = 1;
+    });
     let (shards, adapter) = adapter(config, 1);
     let client = Client::new(&adapter, "10.0.0.9:4000");
     client.ask(Action::Announce(announce(1, 6881)));

@@ -207,7 +207,7 @@ impl Builder {
         let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng())?);
 
-        let http = HttpConfig { host_names: self.machine_names(), ..self.http.clone() };
+        let http = self.http.clone().with(|config| config.host_names = self.machine_names());
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
         let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http, udp, addresses.lan.clone()));
@@ -245,15 +245,14 @@ impl Builder {
     }
 
     fn config(&self, addresses: &Addresses, lists: &Lists) -> Config {
-        Config {
-            access: Allow::access(&self.allow, addresses),
-            torrents: Arc::new(lists.policy()),
-            host_addresses: addresses.host(),
-            gateways: addresses.gateways.clone(),
-            max_pending_events: if self.dashboard || self.log_events { MAX_PENDING_EVENTS } else { 0 },
-            update_events: false,
-            ..self.core.clone()
-        }
+        self.core.clone().with(|config| {
+            config.access = Allow::access(&self.allow, addresses);
+            config.torrents = Arc::new(lists.policy());
+            config.host_addresses = addresses.host();
+            config.gateways = addresses.gateways.clone();
+            config.max_pending_events = if self.dashboard || self.log_events { MAX_PENDING_EVENTS } else { 0 };
+            config.update_events = false;
+        })
     }
 
     fn machine_names(&self) -> Vec<String> {

@@ -105,9 +105,11 @@ mod tests {
         let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::MIN, &mut rand::rng()).unwrap());
         let clock = Clock::start();
         let threads = NonZeroUsize::MIN;
-        let http = HttpConfig { threads, ..HttpConfig::default() };
+        let http = HttpConfig::default().with(|config| config.threads = threads);
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http).unwrap();
-        let udp = tracker_udp::Adapter::new(shards, clock, UdpConfig { threads, ..UdpConfig::default() }).unwrap();
+        let udp =
+            tracker_udp::Adapter::new(shards, clock, UdpConfig::default().with(|config| config.threads = threads))
+                .unwrap();
         // An address of its own: what is given up no other test takes.
         let service = Service::new(ClientPorts::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
 

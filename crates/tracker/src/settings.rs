@@ -218,13 +218,12 @@ impl Settings {
 
     /// The configuration of the core, as far as settings decide it.
     fn core(&self) -> Config {
-        Config {
-            announce_budget: self.announce_budget,
-            trusted_networks: self.trusted_network.iter().map(|network| network.0).collect(),
-            prefer_subnet: self.prefer_subnet.then(SubnetPreference::default),
-            memory: if self.lean { Memory::Lean } else { Memory::Full },
-            ..Config::default()
-        }
+        Config::default().with(|config| {
+            config.announce_budget = self.announce_budget;
+            config.trusted_networks = self.trusted_network.iter().map(|network| network.0).collect();
+            config.prefer_subnet = self.prefer_subnet.then(SubnetPreference::default);
+            config.memory = if self.lean { Memory::Lean } else { Memory::Full };
+        })
     }
 
     /// Returns `true` if the log has a line for each event.
@@ -234,17 +233,16 @@ impl Settings {
 
     /// The configuration of the HTTP adapter.
     fn http(&self) -> HttpConfig {
-        HttpConfig {
-            threads: self.threads(),
-            trusted_proxies: self.trusted_proxy.iter().map(|proxy| proxy.0).collect(),
-            full_scrape: self.full_scrape,
-            ..HttpConfig::default()
-        }
+        HttpConfig::default().with(|config| {
+            config.threads = self.threads();
+            config.trusted_proxies = self.trusted_proxy.iter().map(|proxy| proxy.0).collect();
+            config.full_scrape = self.full_scrape;
+        })
     }
 
     /// The configuration of the UDP adapter.
     fn udp_config(&self) -> UdpConfig {
-        UdpConfig { threads: self.threads(), ..UdpConfig::default() }
+        UdpConfig::default().with(|config| config.threads = self.threads())
     }
 }
 

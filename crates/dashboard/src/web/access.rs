@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn dashboard_of(access: Access, token_always: bool) -> Dashboard {
-        let config = Config { access, ..Config::default() };
+        let config = Config::default().with(|config| config.access = access);
         let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap());
         let clock = Clock::fixed(Instant::ZERO);
         let library = Library::open(LibraryConfig::default()).unwrap();

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
-use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, PeerId, PeerKey, Peers, Shards};
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
 use tracker_host::Clock;
 use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_monitor::{Failures, LogBuffer, Observer};
@@ -80,7 +80,10 @@ impl Fixture {
         fs::write(torrents.join("hostile.torrent"), bytes).unwrap();
         let unknown = InfoHash::new([0xab; 20]);
 
-        let config = Config { interval_jitter_percent: 0, max_pending_events: 1000, ..Config::default() };
+        let config = Config::default().with(|config| {
+            config.interval_jitter_percent = 0;
+            config.max_pending_events = 1000;
+        });
         let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap();
         let shards = Arc::new(shards);
         let clock = Clock::start();
@@ -301,21 +304,15 @@ pub(crate) fn announce(
     let mut peer_id = [b'x'; 20];
     peer_id[..name.len()].copy_from_slice(name.as_bytes());
     let remote: IpAddr = ip.parse().unwrap();
-    let request = AnnounceRequest {
+    let request = AnnounceRequest::new(
         info_hash,
-        peer_id: PeerId::new(peer_id),
-        key: PeerKey::NONE,
+        PeerId::new(peer_id),
         remote,
-        local: if remote.is_ipv4() { [192, 168, 1, 1].into() } else { "fd00::1".parse().unwrap() },
-        claimed_ip: None,
-        port: 6881,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(left),
-        event: Some(event),
-        numwant: Some(0),
-        families: Families::Both,
-        peer_ids: false,
-    };
+        if remote.is_ipv4() { [192, 168, 1, 1].into() } else { "fd00::1".parse().unwrap() },
+        6881,
+    )
+    .with_left(left)
+    .with_event(event)
+    .with_numwant(0);
     shards.announce(clock.now(), &mut StdRng::seed_from_u64(2), &request, &mut Peers::default()).unwrap();
 }

@@ -4,9 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{
-    AnnounceRequest, AnnounceResponse, Config, Families, InfoHash, Instant, PeerId, PeerKey, Peers, Tracker,
-};
+use tracker_core::{AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, PeerId, PeerKey, Peers, Tracker};
 
 pub(crate) const TORRENT: InfoHash = InfoHash::new([7; 20]);
 
@@ -15,22 +13,15 @@ pub(crate) const TORRENT: InfoHash = InfoHash::new([7; 20]);
 /// The tracker's machine is 10.77.0.1, 10.78.0.1, fd77::1, 169.254.7.1 and fe80::1.
 pub(crate) fn client(address: &str) -> AnnounceRequest {
     let address: SocketAddr = address.parse().expect("an address and port");
-    AnnounceRequest {
-        info_hash: TORRENT,
-        peer_id: peer_id(&address.to_string()),
-        key: PeerKey::from_bytes(address.to_string().as_bytes()),
-        remote: address.ip(),
-        local: way_to_tracker(address.ip()),
-        claimed_ip: None,
-        port: address.port(),
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(1000),
-        event: None,
-        numwant: None,
-        families: Families::Both,
-        peer_ids: false,
-    }
+    AnnounceRequest::new(
+        TORRENT,
+        peer_id(&address.to_string()),
+        address.ip(),
+        way_to_tracker(address.ip()),
+        address.port(),
+    )
+    .with_key(PeerKey::from_bytes(address.to_string().as_bytes()))
+    .with_left(1000)
 }
 
 /// A peer id that depends on this name and nothing else.

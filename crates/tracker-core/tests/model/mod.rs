@@ -167,7 +167,7 @@ impl Model {
             _ => None,
         };
         assert_eq!(answer.warning, warning);
-        let remote = request.remote.to_canonical();
+        let remote = request.remote().to_canonical();
         assert_eq!(answer.external_ip, is_public(remote).then_some(remote));
     }
 
@@ -292,9 +292,9 @@ impl Model {
 
     /// Where the sender's peer is.
     fn place(&self, request: &AnnounceRequest) -> SocketAddr {
-        let remote = request.remote.to_canonical();
+        let remote = request.remote().to_canonical();
         let trusted = self.config.trusted_networks.iter().any(|network| network.contains(&remote));
-        let claimed = request.claimed_ip.map(|ip| ip.to_canonical());
+        let claimed = request.claimed_ip().map(|ip| ip.to_canonical());
         let ip = claimed.filter(|&ip| trusted && is_usable(ip) && !ip.is_loopback()).unwrap_or(remote);
         SocketAddr::new(ip, request.port)
     }
@@ -306,8 +306,8 @@ impl Model {
     /// All errors that would be right. None says that it must be taken.
     fn reasons_to_refuse(&self, request: &AnnounceRequest) -> Vec<AnnounceError> {
         let config = &self.config;
-        if !config.access.admits(request.remote) {
-            return vec![AnnounceError::AddressNotAllowed { address: request.remote.to_canonical() }];
+        if !config.access.admits(request.remote()) {
+            return vec![AnnounceError::AddressNotAllowed { address: request.remote().to_canonical() }];
         }
         match config.torrents.verdict(&request.info_hash) {
             Verdict::Served => (),
@@ -579,7 +579,7 @@ impl Model {
 
     /// The address by which the sender of `request` can dial what is kept under `ip`.
     fn translated(&self, ip: IpAddr, request: &AnnounceRequest) -> Option<IpAddr> {
-        let (remote, local) = (request.remote.to_canonical(), request.local.to_canonical());
+        let (remote, local) = (request.remote().to_canonical(), request.local().to_canonical());
         let host = self.config.host_addresses;
         let (v4, v6) = (host.v4.map(IpAddr::V4), host.v6.map(IpAddr::V6));
         let like = |like: IpAddr| if like.is_ipv4() { v4.or(v6) } else { v6.or(v4) };

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -139,53 +138,51 @@ impl World {
         let tight = choices.one_in(2);
         let limit = |tight_limit: usize, default: usize| if tight { tight_limit } else { default };
         let default_numwant = choices.of(&[0, 2, 50]);
-        Config {
-            announce_budget: choices.of(&[1, 500]),
-            interval_floor: secs(choices.of(&[1, 60])),
-            interval_ceiling: secs(choices.of(&[60, 1800])),
-            interval_jitter_percent: choices.of(&[0, 10, 50]),
-            min_interval_floor: secs(choices.of(&[1, 30])),
-            peer_timeout: secs(choices.of(&[30, 1260])),
-            swarm_timeout: secs(choices.of(&[0, 600, 86_400])),
-            max_swarms: limit(3, default.max_swarms),
-            max_peers: limit(16, default.max_peers),
-            max_peers_per_swarm: limit(8, default.max_peers_per_swarm),
-            max_peers_per_address: choices.of(&[1, 3, 128]),
-            default_numwant,
-            max_numwant: choices.of(&[50, 200]),
-            max_scrape_hashes: choices.of(&[3, 128]),
+        Config::default().with(|config| {
+            config.announce_budget = choices.of(&[1, 500]);
+            config.interval_floor = secs(choices.of(&[1, 60]));
+            config.interval_ceiling = secs(choices.of(&[60, 1800]));
+            config.interval_jitter_percent = choices.of(&[0, 10, 50]);
+            config.min_interval_floor = secs(choices.of(&[1, 30]));
+            config.peer_timeout = secs(choices.of(&[30, 1260]));
+            config.swarm_timeout = secs(choices.of(&[0, 600, 86_400]));
+            config.max_swarms = limit(3, default.max_swarms);
+            config.max_peers = limit(16, default.max_peers);
+            config.max_peers_per_swarm = limit(8, default.max_peers_per_swarm);
+            config.max_peers_per_address = choices.of(&[1, 3, 128]);
+            config.default_numwant = default_numwant;
+            config.max_numwant = choices.of(&[50, 200]);
+            config.max_scrape_hashes = choices.of(&[3, 128]);
             // All are taken after every operation.
-            max_pending_events: choices.of(&[0, 1 << 16]),
-            update_events: true,
-            access: match choices.below(4) {
+            config.max_pending_events = choices.of(&[0, 1 << 16]);
+            config.update_events = true;
+            config.access = match choices.below(4) {
                 0 => Access::Lan { own: vec!["203.0.113.0/24".parse().expect("a network")] },
                 1 => Access::Networks(vec!["10.77.0.0/16".parse().expect("a network")]),
                 _ => Access::All,
-            },
-            torrents: Arc::default(),
-            trusted_networks: match choices.below(3) {
+            };
+            config.trusted_networks = match choices.below(3) {
                 0 => vec!["10.78.0.0/24".parse().expect("a network")],
                 1 => vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")],
                 _ => Vec::new(),
-            },
-            host_addresses: HostAddresses {
+            };
+            config.host_addresses = HostAddresses {
                 v4: (!choices.one_in(3)).then_some([10, 77, 0, 1].into()),
                 v6: (!choices.one_in(3)).then_some([0xfd77, 0, 0, 0, 0, 0, 0, 1].into()),
-            },
-            gateways: match choices.below(3) {
+            };
+            config.gateways = match choices.below(3) {
                 // Where clients are crowded.
                 0 => vec![address(HOMES[0]).0.to_canonical()],
                 _ => Vec::new(),
-            },
-            max_remembered_swarms: default.max_remembered_swarms,
-            expire_batch: choices.of(&[1, 2, 7, default.expire_batch]),
-            memory: if choices.one_in(3) { Memory::Lean } else { Memory::Full },
-            prefer_subnet: match choices.below(4) {
+            };
+            config.expire_batch = choices.of(&[1, 2, 7, default.expire_batch]);
+            config.memory = if choices.one_in(3) { Memory::Lean } else { Memory::Full };
+            config.prefer_subnet = match choices.below(4) {
                 0 => Some(SubnetPreference::default()),
                 1 => Some(SubnetPreference { v4_prefix: choices.of(&[0, 16, 32]), v6_prefix: choices.of(&[0, 128]) }),
                 _ => None,
-            },
-        }
+            };
+        })
     }
 
     pub(crate) fn next(&mut self, choices: &mut impl Choices) -> Operation {
@@ -270,22 +267,16 @@ impl World {
         let now = self.moment(choices);
         let event = event.or_else(|| client.partial.then_some(AnnounceEvent::Paused));
         for &(remote, local) in &client.homes {
-            let request = AnnounceRequest {
-                info_hash: client.torrent,
-                peer_id: client.peer_id,
-                key: client.key,
-                remote,
-                local,
-                claimed_ip: client.claimed_ip,
-                port: client.port,
-                uploaded: choices.below(1000) as u64,
-                downloaded: if choices.one_in(2) { 0 } else { choices.below(1000) as u64 },
-                left: client.left,
-                event,
-                numwant: client.numwant,
-                families: families(choices),
-                peer_ids: choices.one_in(2),
-            };
+            let request = AnnounceRequest::new(client.torrent, client.peer_id, remote, local, client.port)
+                .with_key(client.key)
+                .with_claimed_ip(client.claimed_ip)
+                .with_uploaded(choices.below(1000) as u64)
+                .with_downloaded(if choices.one_in(2) { 0 } else { choices.below(1000) as u64 })
+                .with_left(client.left)
+                .with_event(event)
+                .with_numwant(client.numwant)
+                .with_families(families(choices))
+                .with_peer_ids(choices.one_in(2));
             self.pending.push_back(Operation::Announce { now, request });
         }
         self.pending.pop_front().expect("every client has a home")
@@ -303,22 +294,22 @@ impl World {
         // Half of the time in one place, so that the same few meet there.
         let crowded = choices.one_in(2);
         let (remote, local) = if crowded { address(HOMES[0]) } else { home(choices) };
-        let request = AnnounceRequest {
-            info_hash: if crowded { InfoHash::new([0; 20]) } else { torrent(choices) },
-            peer_id: peer_id(choices.below(FEW)),
-            key: choices.of(&[PeerKey::NONE, PeerKey::from_bytes(b"a"), PeerKey::from_bytes(b"b")]),
+        let request = AnnounceRequest::new(
+            if crowded { InfoHash::new([0; 20]) } else { torrent(choices) },
+            peer_id(choices.below(FEW)),
             remote,
             local,
-            claimed_ip: claimed_ip(choices),
-            port: choices.of(&PORTS),
-            uploaded: u64::MAX,
-            downloaded: choices.below(3) as u64,
-            left: choices.of(&[None, Some(0), Some(1), Some(u64::MAX)]),
-            event: choices.of(&events),
-            numwant: choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]),
-            families: families(choices),
-            peer_ids: choices.one_in(2),
-        };
+            choices.of(&PORTS),
+        )
+        .with_key(choices.of(&[PeerKey::NONE, PeerKey::from_bytes(b"a"), PeerKey::from_bytes(b"b")]))
+        .with_claimed_ip(claimed_ip(choices))
+        .with_uploaded(u64::MAX)
+        .with_downloaded(choices.below(3) as u64)
+        .with_left(choices.of(&[None, Some(0), Some(1), Some(u64::MAX)]))
+        .with_event(choices.of(&events))
+        .with_numwant(choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]))
+        .with_families(families(choices))
+        .with_peer_ids(choices.one_in(2));
         Operation::Announce { now: self.moment(choices), request }
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn announce_query(query: &[u8]) {
 fn adapter() -> Adapter {
     let mut rng = StdRng::seed_from_u64(1);
     let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rng).expect("a valid configuration");
-    let http = HttpConfig { full_scrape: true, ..HttpConfig::default() };
+    let http = HttpConfig::default().with(|config| config.full_scrape = true);
     Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http).expect("a valid configuration")
 }
 

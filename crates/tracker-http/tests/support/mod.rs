@@ -11,7 +11,7 @@ use tracker_http::{Adapter, HttpConfig};
 
 /// A tracker without jitter, at the time of zero.
 pub(crate) fn adapter(config: Config, http: HttpConfig) -> Adapter {
-    let config = Config { interval_jitter_percent: 0, ..config };
+    let config = config.with(|config| config.interval_jitter_percent = 0);
     let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(7)).unwrap();
     Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http).unwrap()
 }

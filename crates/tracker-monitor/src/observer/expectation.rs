@@ -53,42 +53,32 @@ mod tests {
 
     use rand::SeedableRng;
     use rand::rngs::StdRng;
-    use tracker_core::{
-        AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Memory, PeerId, PeerKey, Peers, Shards,
-    };
+    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Memory, PeerId, Peers, Shards};
 
     use super::*;
 
     /// A peer as the tracker knows it that announced at 1000 s, of this client, that was told this interval.
     fn peer(client: &[u8; 8], interval: u64, left: Option<u64>, event: Option<AnnounceEvent>, memory: Memory) -> Peer {
         let interval = Duration::from_secs(interval);
-        let config = Config {
-            interval_floor: interval,
-            interval_ceiling: interval,
-            interval_jitter_percent: 0,
-            memory,
-            ..Config::default()
-        };
+        let config = Config::default().with(|config| {
+            config.interval_floor = interval;
+            config.interval_ceiling = interval;
+            config.interval_jitter_percent = 0;
+            config.memory = memory;
+        });
         let mut rng = StdRng::seed_from_u64(1);
         let shards = Shards::new(config, NonZeroUsize::MIN, &mut rng).unwrap();
         let mut peer_id = [b'x'; 20];
         peer_id[..8].copy_from_slice(client);
-        let request = AnnounceRequest {
-            info_hash: InfoHash::new([1; 20]),
-            peer_id: PeerId::new(peer_id),
-            key: PeerKey::NONE,
-            remote: [10, 0, 0, 7].into(),
-            local: [10, 0, 0, 1].into(),
-            claimed_ip: None,
-            port: 6881,
-            uploaded: 0,
-            downloaded: 0,
-            left,
-            event,
-            numwant: None,
-            families: Families::Both,
-            peer_ids: false,
-        };
+        let request = AnnounceRequest::new(
+            InfoHash::new([1; 20]),
+            PeerId::new(peer_id),
+            [10, 0, 0, 7].into(),
+            [10, 0, 0, 1].into(),
+            6881,
+        )
+        .with_left(left)
+        .with_event(event);
         shards.announce(Instant::from_secs(1000), &mut rng, &request, &mut Peers::default()).unwrap();
         shards.with_swarm(&request.info_hash, |swarm| swarm.peers().next()).flatten().unwrap()
     }

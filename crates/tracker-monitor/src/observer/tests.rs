@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use torrent_library::LibraryConfig;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, Families, InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState,
-    Peers, Shards, SwarmView,
+    AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, Peer, PeerId, PeerState, Peers, Shards,
+    SwarmView,
 };
 use tracker_host::Clock;
 
@@ -31,7 +31,10 @@ struct Network {
 impl Network {
     fn new(config: Config) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
-        let config = Config { interval_jitter_percent: 0, update_events: false, ..config };
+        let config = config.with(|config| {
+            config.interval_jitter_percent = 0;
+            config.update_events = false;
+        });
         let shards = Arc::new(Shards::new(config, NonZeroUsize::new(3).unwrap(), &mut rng).unwrap());
         let library = Library::open(LibraryConfig::default()).unwrap();
         let shared = Arc::new(Shared::new(shards, Clock::fixed(Instant::ZERO), library));
@@ -40,7 +43,7 @@ impl Network {
     }
 
     fn listening() -> Self {
-        Self::new(Config { max_pending_events: 10_000, ..Config::default() })
+        Self::new(Config::default().with(|config| config.max_pending_events = 10_000))
     }
 
     fn announce(&mut self, request: &AnnounceRequest) {
@@ -60,7 +63,7 @@ impl Network {
     }
 
     fn peer(&self, request: &AnnounceRequest) -> PeerRow {
-        let search = SocketAddr::new(request.remote, request.port).to_string();
+        let search = SocketAddr::new(request.remote(), request.port).to_string();
         let mut page = self.peers(&request.info_hash, &PageQuery { search, ..PageQuery::default() });
         assert_eq!(page.total, 1, "{request:?}");
         page.items.remove(0)
@@ -99,22 +102,16 @@ const TORRENT: InfoHash = InfoHash::new([0xab; 20]);
 
 fn request(ip: impl Into<IpAddr>, downloaded: u64, left: u64) -> AnnounceRequest {
     let remote = ip.into();
-    AnnounceRequest {
-        info_hash: TORRENT,
-        peer_id: PeerId::new(*b"-TR4060-123456789012"),
-        key: PeerKey::NONE,
+    AnnounceRequest::new(
+        TORRENT,
+        PeerId::new(*b"-TR4060-123456789012"),
         remote,
-        local: if remote.is_ipv4() { [10, 255, 0, 1].into() } else { [0xfd77, 0, 0, 0, 0, 0, 0, 1].into() },
-        claimed_ip: None,
-        port: 6881,
-        uploaded: 0,
-        downloaded,
-        left: Some(left),
-        event: None,
-        numwant: Some(0),
-        families: Families::Both,
-        peer_ids: false,
-    }
+        if remote.is_ipv4() { [10, 255, 0, 1].into() } else { [0xfd77, 0, 0, 0, 0, 0, 0, 1].into() },
+        6881,
+    )
+    .with_downloaded(downloaded)
+    .with_left(left)
+    .with_numwant(0)
 }
 
 const ONE: [u8; 4] = [10, 0, 0, 1];
@@ -124,7 +121,7 @@ const TWO: [u8; 4] = [10, 0, 0, 2];
 fn rates_are_those_between_the_last_two_announces() {
     let mut network = Network::listening();
     network.pass(1000);
-    network.announce(&AnnounceRequest { uploaded: 7, ..request(ONE, 1000, 9000) });
+    network.announce(&request(ONE, 1000, 9000).with_uploaded(7));
     network.pass(1);
     let row = network.peer(&request(ONE, 0, 0));
     assert_eq!((row.upload_rate, row.download_rate), (None, None), "there was one announce");
@@ -132,7 +129,7 @@ fn rates_are_those_between_the_last_two_announces() {
     assert_eq!((row.uploaded, row.downloaded, row.left), (Some(7), Some(1000), Some(9000)));
 
     network.pass(59);
-    network.announce(&AnnounceRequest { uploaded: 127, ..request(ONE, 4000, 6000) });
+    network.announce(&request(ONE, 4000, 6000).with_uploaded(127));
     network.pass(1);
     let row = network.peer(&request(ONE, 0, 0));
     assert_eq!((row.upload_rate, row.download_rate), (Some(2.0), Some(50.0)));
@@ -142,7 +139,7 @@ fn rates_are_those_between_the_last_two_announces() {
     assert_eq!(network.torrent(&TORRENT).last_seen, at(1060));
 
     network.pass(119);
-    network.announce(&AnnounceRequest { uploaded: 127, ..request(ONE, 4000, 6000) });
+    network.announce(&request(ONE, 4000, 6000).with_uploaded(127));
     network.pass(1);
     let row = network.peer(&request(ONE, 0, 0));
     assert_eq!((row.upload_rate, row.download_rate), (Some(0.0), Some(0.0)), "it is stuck");
@@ -164,12 +161,12 @@ fn another_client_at_an_address_begins_anew() {
     let mut network = Network::listening();
     network.announce(&request(ONE, 0, 9000));
     network.pass(60);
-    let other = AnnounceRequest { peer_id: PeerId::new([b'x'; 20]), ..request(ONE, 6000, 9000) };
+    let other = request(ONE, 6000, 9000).with_peer_id(PeerId::new([b'x'; 20]));
     network.announce(&other);
     network.pass(1);
     assert_eq!(network.peer(&other).download_rate, None);
-    network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..other.clone() });
-    network.announce(&AnnounceRequest { downloaded: 90_000, ..other.clone() });
+    network.announce(&other.clone().with_event(AnnounceEvent::Stopped));
+    network.announce(&other.clone().with_downloaded(90_000));
     network.pass(1);
     assert_eq!(network.peer(&other).download_rate, None);
 }
@@ -178,8 +175,8 @@ fn another_client_at_an_address_begins_anew() {
 fn a_download_between_two_looks_has_a_rate() {
     let mut network = Network::listening();
     network.pass(10);
-    network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Started), ..request(ONE, 0, 50_000_000) });
-    network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Completed), ..request(ONE, 50_000_000, 0) });
+    network.announce(&request(ONE, 0, 50_000_000).with_event(AnnounceEvent::Started));
+    network.announce(&request(ONE, 50_000_000, 0).with_event(AnnounceEvent::Completed));
     network.pass(1);
     assert_eq!(network.peer(&request(ONE, 0, 0)).download_rate, Some(50_000_000.0));
     assert_eq!(network.last().download_rate, 50_000_000.0);
@@ -208,7 +205,10 @@ fn those_that_are_overdue_are_silent_and_do_not_count() {
 
 #[test]
 fn a_lean_tracker_shows_what_it_has() {
-    let mut network = Network::new(Config { memory: Memory::Lean, max_pending_events: 100, ..Config::default() });
+    let mut network = Network::new(Config::default().with(|config| {
+        config.memory = Memory::Lean;
+        config.max_pending_events = 100;
+    }));
     for left in [9000, 0] {
         network.announce(&request(ONE, 100, left));
         network.announce(&request(TWO, 100, 500));
@@ -230,7 +230,7 @@ fn a_torrent_is_known_by_its_file() {
     assert_eq!((network.torrent(&film).name.as_deref(), network.torrent(&film).size), (Some("Film"), Some(1000)));
     assert_eq!((network.torrent(&film).completion, network.torrent(&film).last_seen), (None, None));
     for (ip, left) in [(ONE, Some(0)), (TWO, Some(500)), ([10, 0, 0, 3], None), ([10, 0, 0, 4], Some(u64::MAX))] {
-        network.announce(&AnnounceRequest { info_hash: film, left, ..request(ip, 0, 0) });
+        network.announce(&request(ip, 0, 0).with_info_hash(film).with_left(left));
     }
     network.pass(1);
     assert_eq!(network.torrent(&film).completion, Some(0.5), "of three that say what they have");
@@ -246,12 +246,12 @@ fn torrents_are_found_and_sorted() {
     for (position, name) in names.iter().enumerate() {
         let info_hash = network.know(name, 1000 * (4 - position));
         for peer in 0..position as u8 {
-            network.announce(&AnnounceRequest { info_hash, ..request([10, 0, 0, peer], 0, 0) });
+            network.announce(&request([10, 0, 0, peer], 0, 0).with_info_hash(info_hash));
         }
     }
     let [a, b] = [0x11, 0x1f].map(|byte| InfoHash::new([byte; 20]));
-    network.announce(&AnnounceRequest { info_hash: b, ..request(ONE, 0, 10) });
-    network.announce(&AnnounceRequest { info_hash: a, ..request(ONE, 0, 10) });
+    network.announce(&request(ONE, 0, 10).with_info_hash(b));
+    network.announce(&request(ONE, 0, 10).with_info_hash(a));
     network.pass(1);
     let list = |search: &str, sort, order| -> Vec<String> {
         let query = PageQuery { search: search.to_owned(), sort, order, ..PageQuery::default() };
@@ -291,7 +291,7 @@ fn peers_are_found_and_sorted() {
     for seconds in [0, 1] {
         for (ip, peer_id, left) in clients {
             let peer_id = PeerId::new(*peer_id);
-            network.announce(&AnnounceRequest { peer_id, ..request(ip, seconds * left, left) });
+            network.announce(&request(ip, seconds * left, left).with_peer_id(peer_id));
             network.pass(10);
         }
     }
@@ -318,7 +318,7 @@ fn several_that_listen_nowhere_are_several() {
     for downloaded in [0, 600] {
         for name in 1..=3 {
             let peer_id = PeerId::new([name; 20]);
-            network.announce(&AnnounceRequest { port: 0, peer_id, ..request(ONE, downloaded * u64::from(name), 9) });
+            network.announce(&request(ONE, downloaded * u64::from(name), 9).with_port(0).with_peer_id(peer_id));
         }
         network.pass(60);
     }
@@ -341,7 +341,7 @@ fn a_large_swarm_is_seen_in_parts() {
     for downloaded in [0, 60] {
         for (info_hash, peers) in [(film, 2500), (TORRENT, 1500)] {
             for peer in 0..peers {
-                network.announce(&AnnounceRequest { info_hash, ..request(address(peer), downloaded, 250) });
+                network.announce(&request(address(peer), downloaded, 250).with_info_hash(info_hash));
             }
         }
         network.pass(60);
@@ -362,7 +362,7 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
         let info_hash = InfoHash::new([torrent; 20]);
         let mut rng = StdRng::seed_from_u64(1);
         for peer in peers {
-            let request = AnnounceRequest { info_hash, ..request([10, 0, 0, peer], now.into(), 9) };
+            let request = request([10, 0, 0, peer], now.into(), 9).with_info_hash(info_hash);
             let at = Instant::from_secs(now);
             network.shared.shards.announce(at, &mut rng, &request, &mut Peers::default()).unwrap();
         }
@@ -394,7 +394,7 @@ fn the_pump_writes_the_log() {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(journal.layer()), || {
         network.announce(&request(ONE, 0, 10));
         network.announce(&request(ONE, 10, 0));
-        network.announce(&AnnounceRequest { event: Some(AnnounceEvent::Stopped), ..request(ONE, 10, 0) });
+        network.announce(&request(ONE, 10, 0).with_event(AnnounceEvent::Stopped));
         network.pass(1);
         assert!(network.shared.dropped_lines.set(Box::new(|| 3)).is_ok());
         network.pass(1);
@@ -452,11 +452,10 @@ impl Diary {
 fn it_shows_what_somebody_knows_who_writes_down_everything() {
     for seed in 0..8 {
         let mut choice = StdRng::seed_from_u64(seed);
-        let mut network = Network::new(Config {
+        let mut network = Network::new(Config::default().with(|config| {
             // With and without events.
-            max_pending_events: if choice.random() { 10_000 } else { 0 },
-            ..Config::default()
-        });
+            config.max_pending_events = if choice.random() { 10_000 } else { 0 };
+        }));
         let sizes = BTreeMap::from([(network.know("one", 1000), 1000), (network.know("two", 5000), 5000)]);
         let torrents: Vec<InfoHash> = sizes.keys().copied().chain([TORRENT, InfoHash::new([0; 20])]).collect();
         let mut diaries: BTreeMap<(InfoHash, SocketAddr), Diary> = BTreeMap::new();
@@ -489,7 +488,13 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
                 uploaded += choice.random_range(0..10_000);
                 downloaded += choice.random_range(0..10_000);
                 let left = [Some(0), Some(500), Some(100_000), None][choice.random_range(0..4)];
-                network.announce(&AnnounceRequest { info_hash, uploaded, left, event, ..request(ip, downloaded, 0) });
+                network.announce(
+                    &request(ip, downloaded, 0)
+                        .with_info_hash(info_hash)
+                        .with_uploaded(uploaded)
+                        .with_left(left)
+                        .with_event(event),
+                );
                 if event == Some(AnnounceEvent::Stopped) {
                     diaries.remove(&place);
                 } else {
@@ -561,13 +566,13 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
 #[test]
 fn stuck_torrents_are_counted_at_each_look_at_all_of_them() {
     for memory in [Memory::Full, Memory::Lean] {
-        let mut network = Network::new(Config { memory, ..Config::default() });
+        let mut network = Network::new(Config::default().with(|config| config.memory = memory));
         let counts = |network: &Network| *lock(&network.shared.stuck);
         // Nobody has the first, and of the second there is a seeder.
         network.announce(&request(ONE, 0, 9));
         let served = InfoHash::new([1; 20]);
-        network.announce(&AnnounceRequest { info_hash: served, ..request(ONE, 0, 9) });
-        network.announce(&AnnounceRequest { info_hash: served, ..request([10, 0, 0, 2], 9, 0) });
+        network.announce(&request(ONE, 0, 9).with_info_hash(served));
+        network.announce(&request([10, 0, 0, 2], 9, 0).with_info_hash(served));
         network.pass(1);
         assert_eq!((counts(&network).no_seeder, counts(&network).silent), (1, 0), "{memory:?}");
         network.announce(&request([10, 0, 0, 2], 9, 0));

@@ -88,7 +88,7 @@ fn on<T: Send>(host: &str, work: impl FnOnce() -> T + Send) -> T {
 #[ignore = "needs root, for network namespaces"]
 async fn a_host_with_several_addresses_answers_from_the_one_that_was_asked() {
     let hosts = Hosts::new();
-    let config = Config { access: Access::All, ..Config::default() };
+    let config = Config::default().with(|config| config.access = Access::All);
     let server = on(&hosts.tracker, || Server::bind(&all_addresses(PORT), adapter(config, 2).1).unwrap());
     assert_eq!(server.local_addrs().len(), 2);
     let (stop, stopped) = oneshot::channel();

@@ -14,10 +14,10 @@ pub(crate) const INFO_HASH: [u8; 20] = [b'a'; 20];
 
 /// A tracker without jitter, at the time of zero.
 pub(crate) fn adapter(config: Config, threads: usize) -> (Arc<Shards>, Adapter) {
-    let config = Config { interval_jitter_percent: 0, ..config };
+    let config = config.with(|config| config.interval_jitter_percent = 0);
     let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(7)).unwrap();
     let shards = Arc::new(shards);
-    let udp = UdpConfig { threads: NonZeroUsize::new(threads).unwrap(), ..UdpConfig::default() };
+    let udp = UdpConfig::default().with(|config| config.threads = NonZeroUsize::new(threads).unwrap());
     let adapter = Adapter::new(Arc::clone(&shards), Clock::fixed(Instant::ZERO), udp).unwrap();
     (shards, adapter)
 }
