@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracker_core::{AnnounceRequest, Config};
 
-use crate::Seldom;
+use crate::LogThrottle;
 
 /// Logs who announces another address than the one that the announce came from (`ip=`), whether that counts or not.
 ///
@@ -12,14 +12,17 @@ use crate::Seldom;
 /// ignored; at level debug there is a line for each.
 #[derive(Debug)]
 pub struct ClaimedAddresses {
-    trusted: Seldom,
-    ignored: Seldom,
+    trusted: LogThrottle,
+    ignored: LogThrottle,
 }
 
 impl ClaimedAddresses {
     /// Nothing was logged yet.
     pub const fn new() -> Self {
-        Self { trusted: Seldom::new(Duration::from_secs(10)), ignored: Seldom::new(Duration::from_secs(3600)) }
+        Self {
+            trusted: LogThrottle::new(Duration::from_secs(10)),
+            ignored: LogThrottle::new(Duration::from_secs(3600)),
+        }
     }
 
     /// Logs what an announce claims, if it claims anything.

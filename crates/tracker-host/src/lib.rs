@@ -6,7 +6,9 @@
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
 //! - [`Addresses`] are those by which other machines reach this one, and [`host_names`] are what they may call it;
 //! - [`bind`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
-//!   cannot be taken, and [`Seldom`] keeps a server's log short;
+//!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
+//! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
+//!   [`ClaimedAddresses`] logs who announces another address than its own;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment of
 //!   the tracker's clock.
 //!
@@ -41,9 +43,11 @@ mod expiry;
 mod gateways;
 mod host_names;
 mod interface;
-mod seldom;
+mod log_throttle;
+mod refusals;
 mod service;
 mod wall_clock;
+mod workers;
 
 pub use addresses::Addresses;
 pub use bind::{Transport, all_addresses, bind};
@@ -52,6 +56,8 @@ pub use claimed_addresses::ClaimedAddresses;
 pub use clock::Clock;
 pub use expiry::expire_swarms;
 pub use host_names::host_names;
-pub use seldom::Seldom;
+pub use log_throttle::LogThrottle;
+pub use refusals::Refusals;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
 pub use wall_clock::{WallClock, unix_seconds};
+pub use workers::{run_threads, run_until_one_ends};

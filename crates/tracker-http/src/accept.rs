@@ -45,8 +45,8 @@ fn is_trouble(error: &io::Error, shared: &Shared) -> bool {
     if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected) {
         return false;
     }
-    if let Some(unsaid) = shared.accept_complaints.pass() {
-        tracing::warn!(%error, unsaid, "cannot accept connections");
+    if let Some(suppressed) = shared.accept_complaints.pass() {
+        tracing::warn!(%error, suppressed, "cannot accept connections");
     }
     true
 }

@@ -3,14 +3,13 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use bencode::Encoder;
 use rand::rngs::SmallRng;
 use tracker_core::{Peers, Shards};
-use tracker_host::{ClaimedAddresses, Clock, Seldom};
+use tracker_host::{ClaimedAddresses, Clock, LogThrottle, Refusals};
 
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::client_host::{self, ClientHostError};
@@ -18,9 +17,6 @@ use crate::failure::{CountedBy, Failure};
 use crate::full_scrape::FullScrape;
 use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 use crate::{HttpConfig, HttpConfigError};
-
-/// Of this time the log has one refusal, and at level debug all of them.
-const REFUSALS: Duration = Duration::from_secs(10);
 
 /// Of this time the log has one warning of a proxy.
 const UNKNOWN_PROXIES: Duration = Duration::from_secs(60);
@@ -53,9 +49,8 @@ struct Inner {
     clock: Clock,
     config: HttpConfig,
     full_scrape: FullScrape,
-    failures: AtomicU64,
-    refusals: Seldom,
-    unknown_proxies: Seldom,
+    refusals: Refusals,
+    unknown_proxies: LogThrottle,
     claimed_addresses: ClaimedAddresses,
 }
 
@@ -89,9 +84,8 @@ impl Adapter {
             clock,
             config,
             full_scrape: FullScrape::default(),
-            failures: AtomicU64::new(0),
-            refusals: Seldom::new(REFUSALS),
-            unknown_proxies: Seldom::new(UNKNOWN_PROXIES),
+            refusals: Refusals::new("HTTP"),
+            unknown_proxies: LogThrottle::new(UNKNOWN_PROXIES),
             claimed_addresses: ClaimedAddresses::new(),
         })))
     }
@@ -105,12 +99,12 @@ impl Adapter {
     /// that the core refused, which [`Totals::refused_announces`](tracker_core::Totals::refused_announces) counts. Requests
     /// for other paths do not count, nor do connections that end early.
     pub fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
+        self.0.refusals.counted()
     }
 
     /// Counts a request that failed.
     pub(crate) fn count_failure(&self) {
-        self.0.failures.fetch_add(1, Ordering::Relaxed);
+        self.0.refusals.count();
     }
 
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
@@ -176,18 +170,14 @@ impl Adapter {
         if failure.counted_by() == CountedBy::Adapter {
             self.count_failure();
         }
-        let reason = failure.reason();
-        match self.0.refusals.pass() {
-            Some(untold) => tracing::info!(%remote, reason, untold, "{what} refused"),
-            None => tracing::debug!(%remote, reason, "{what} refused"),
-        }
+        self.0.refusals.log(what, remote, failure.reason());
         failure.encode()
     }
 
     /// Tells the log of a client that speaks for others and is not trusted to.
     pub(crate) fn warn_of_proxy(&self, remote: IpAddr) {
-        if let Some(untold) = self.0.unknown_proxies.pass() {
-            tracing::warn!(%remote, untold, "a request names another client, as proxies do, from an address that is no trusted proxy");
+        if let Some(suppressed) = self.0.unknown_proxies.pass() {
+            tracing::warn!(%remote, suppressed, "a request names another client, as proxies do, from an address that is no trusted proxy");
         }
     }
 }

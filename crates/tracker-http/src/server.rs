@@ -3,10 +3,8 @@
 use std::convert::Infallible;
 use std::io::{self, Cursor};
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,10 +16,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::Service;
-use tracker_host::{BindError, Seldom};
+use tracker_host::{BindError, LogThrottle, run_threads};
 
 use crate::accept::Doors;
 use crate::listener;
@@ -100,38 +98,8 @@ impl Server {
             let worker = Worker { shared: Arc::clone(&shared), stopped: stopped.clone() };
             Ok(move || worker.run(&runtime, listeners))
         });
-        run(workers.collect::<io::Result<_>>()?, stop, shutdown).await
+        run_threads("http", workers.collect::<io::Result<_>>()?, stop, shutdown).await
     }
-}
-
-/// Gives each worker a thread, until `shutdown` is ready or one of them ends. The others end when `stop` is dropped.
-async fn run<S>(
-    workers: Vec<impl FnOnce() -> io::Result<()> + Send + 'static>,
-    stop: S,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let (done, mut finished) = mpsc::unbounded_channel();
-    for (number, worker) in workers.into_iter().enumerate() {
-        let done = done.clone();
-        thread::Builder::new().name(format!("http-{number}")).spawn(move || {
-            // A thread that panics must not leave a server with fewer threads than it says.
-            let result = catch_unwind(AssertUnwindSafe(worker));
-            // Nobody listens when `run` was dropped.
-            _ = done.send(result.unwrap_or_else(|_| Err(io::Error::other("a thread of the HTTP server panicked"))));
-        })?;
-    }
-    drop(done);
-
-    let mut result = Ok(());
-    tokio::select! {
-        () = shutdown => {}
-        Some(ended) = finished.recv() => result = ended,
-    }
-    drop(stop);
-    while let Some(ended) = finished.recv().await {
-        result = result.and(ended);
-    }
-    result
 }
 
 /// What all workers have in common.
@@ -142,7 +110,7 @@ pub(crate) struct Shared {
     http: http1::Builder,
     pub(crate) limits: Limits,
     pub(crate) slots: Arc<Slots>,
-    pub(crate) accept_complaints: Seldom,
+    pub(crate) accept_complaints: LogThrottle,
     pub(crate) config: HttpConfig,
 }
 
@@ -169,7 +137,7 @@ impl Shared {
             http,
             limits: Limits::new(&config),
             slots: Arc::new(Slots::new(&config, addresses)),
-            accept_complaints: Seldom::new(ACCEPT_COMPLAINTS),
+            accept_complaints: LogThrottle::new(ACCEPT_COMPLAINTS),
             config,
         }
     }
@@ -302,23 +270,6 @@ mod tests {
         }
         drop(stop);
         in_time(ended).await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_thread_that_panics_ends_the_server() {
-        let (stop, stopped) = watch::channel(());
-        let workers = [false, true, false].map(|panics| {
-            let mut stopped = stopped.clone();
-            let runtime = runtime::Builder::new_current_thread().build().unwrap();
-            move || {
-                assert!(!panics, "a bug in a worker");
-                // The end of the sender.
-                runtime.block_on(stopped.changed()).unwrap_err();
-                Ok(())
-            }
-        });
-        let error = in_time(run(workers.into(), stop, std::future::pending())).await.unwrap_err();
-        assert_eq!(error.to_string(), "a thread of the HTTP server panicked");
     }
 
     #[tokio::test]

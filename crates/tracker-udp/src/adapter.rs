@@ -3,22 +3,17 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tracker_core::{AnnounceRequest, InfoHash, Instant, Peers, Shards, SwarmCounts};
-use tracker_host::{ClaimedAddresses, Clock, Seldom};
+use tracker_host::{ClaimedAddresses, Clock, Refusals};
 
 use crate::connection_id::ConnectionIds;
 use crate::failure::Failure;
 use crate::request::{Action, Request};
 use crate::response::{encode_announce, encode_connect, encode_scrape};
 use crate::{UdpConfig, UdpConfigError};
-
-/// Of this time the log has one refusal, and at level debug all of them.
-const REFUSALS: Duration = Duration::from_secs(10);
 
 /// A tracker as UDP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
 ///
@@ -48,8 +43,7 @@ struct Inner {
     clock: Clock,
     config: UdpConfig,
     connection_ids: ConnectionIds,
-    failures: AtomicU64,
-    refusals: Seldom,
+    refusals: Refusals,
     claimed_addresses: ClaimedAddresses,
 }
 
@@ -80,14 +74,12 @@ impl Adapter {
     pub fn new(shards: Arc<Shards>, clock: Clock, config: UdpConfig) -> Result<Self, UdpConfigError> {
         config.validate()?;
         let connection_ids = ConnectionIds::new(&mut rand::rng());
-        let refusals = Seldom::new(REFUSALS);
         Ok(Self(Arc::new(Inner {
             shards,
             clock,
             config,
             connection_ids,
-            failures: AtomicU64::new(0),
-            refusals,
+            refusals: Refusals::new("UDP"),
             claimed_addresses: ClaimedAddresses::new(),
         })))
     }
@@ -100,11 +92,11 @@ impl Adapter {
     /// Datagrams so far that failed here: those that were dropped, and the scrapes that were refused. The announces that
     /// the core refused are in [`Totals::refused_announces`](tracker_core::Totals::refused_announces).
     pub fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
+        self.0.refusals.counted()
     }
 
     fn count_failure(&self) {
-        self.0.failures.fetch_add(1, Ordering::Relaxed);
+        self.0.refusals.count();
     }
 
     /// Appends the answer to a datagram that came from `remote` to our address `local`; nothing, when it is to be dropped:
@@ -137,7 +129,7 @@ impl Adapter {
             }
         };
         if let Err(failure) = result {
-            self.refuse(what, ip, &failure);
+            self.0.refusals.log(what, ip, failure.reason());
             failure.encode(transaction_id, out);
         }
     }
@@ -165,15 +157,6 @@ impl Adapter {
             Ok(())
         })
     }
-
-    /// Tells the log: whoever cannot use the tracker asks its operator why.
-    fn refuse(&self, what: &'static str, remote: IpAddr, failure: &Failure) {
-        let reason = failure.reason();
-        match self.0.refusals.pass() {
-            Some(untold) => tracing::info!(%remote, reason, untold, "{what} over UDP refused"),
-            None => tracing::debug!(%remote, reason, "{what} over UDP refused"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -194,14 +177,12 @@ mod tests {
         let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rng).unwrap();
         let clock = Clock::fixed(Instant::from_secs(now));
         let connection_ids = ConnectionIds::new(&mut rng);
-        let refusals = Seldom::new(REFUSALS);
         Adapter(Arc::new(Inner {
             shards: Arc::new(shards),
             clock,
             config: UdpConfig::default(),
             connection_ids,
-            failures: AtomicU64::new(0),
-            refusals,
+            refusals: Refusals::new("UDP"),
             claimed_addresses: ClaimedAddresses::new(),
         }))
     }

@@ -5,12 +5,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use socket2::Socket;
-use tokio::sync::mpsc;
-use tracker_host::{BindError, Transport, bind};
+use tracker_host::{BindError, Transport, bind, run_threads};
 
 use crate::Adapter;
 use crate::datagrams::{self, Datagrams};
@@ -101,32 +99,14 @@ fn enlarge(mut bytes: usize, mut set: impl FnMut(usize) -> io::Result<()>) {
     }
 }
 
-/// Has each socket served by a thread.
+/// Serves each socket by a thread.
 async fn run(sockets: Vec<UdpSocket>, answer: impl Answer, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let stop = StopOnDrop(Arc::default());
-    let (done, mut finished) = mpsc::unbounded_channel();
-    for (number, socket) in sockets.into_iter().enumerate() {
+    let worker = |socket| {
         let worker = Worker { stopped: Arc::clone(&stop.0), answer: answer.clone() };
-        let done = done.clone();
-        thread::Builder::new().name(format!("udp-{number}")).spawn(move || {
-            // A thread that panics must not leave a server with fewer threads than addresses.
-            let result = catch_unwind(AssertUnwindSafe(|| worker.run(socket)));
-            // Nobody listens when `run` was dropped.
-            _ = done.send(result.unwrap_or_else(|_| Err(io::Error::other("a thread of the UDP server panicked"))));
-        })?;
-    }
-    drop(done);
-
-    let mut result = Ok(());
-    tokio::select! {
-        () = shutdown => {}
-        Some(ended) = finished.recv() => result = ended,
-    }
-    drop(stop);
-    while let Some(ended) = finished.recv().await {
-        result = result.and(ended);
-    }
-    result
+        move || worker.run(socket)
+    };
+    run_threads("udp", sockets.into_iter().map(worker).collect(), stop, shutdown).await
 }
 
 /// What [`Adapter::answer`] does.
@@ -134,7 +114,7 @@ trait Answer: FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>) + Clone + Send + 's
 
 impl<F: FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>) + Clone + Send + 'static> Answer for F {}
 
-/// Tells the threads to stop.
+/// Makes the threads stop when it is dropped.
 #[derive(Debug)]
 struct StopOnDrop(Arc<AtomicBool>);
 

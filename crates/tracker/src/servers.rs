@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tracker_host::BindError;
+use tracker_host::{BindError, run_until_one_ends};
 
 use crate::protocol::{Listening, Protocol};
 
@@ -109,16 +109,8 @@ async fn run_together<S>(
     stop: S,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let mut result = Ok(());
-    tokio::select! {
-        () = shutdown => {}
-        Some(ended) = servers.join_next() => result = ended?,
-    }
-    drop(stop);
-    while let Some(ended) = servers.join_next().await {
-        result = result.and(ended?);
-    }
-    result
+    let ended = |ended: Result<Result<(), ServerError>, JoinError>| ended?;
+    run_until_one_ends(|cx| servers.poll_join_next(cx).map(|next| next.map(ended)), stop, shutdown).await
 }
 
 #[cfg(test)]

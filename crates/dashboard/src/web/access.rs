@@ -34,7 +34,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use http_server::Host;
-use tracker_host::Seldom;
+use tracker_host::LogThrottle;
 
 pub(crate) use token::Token;
 
@@ -64,7 +64,7 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// How often wrong tokens are told of.
-static WRONG_TOKENS: Seldom = Seldom::new(Duration::from_secs(60));
+static WRONG_TOKENS: LogThrottle = LogThrottle::new(Duration::from_secs(60));
 
 /// These routes, with what stands before them all.
 pub(super) fn guarded(routes: Router<Dashboard>, dashboard: &Dashboard) -> Router<Dashboard> {
@@ -191,8 +191,8 @@ fn cookie_name(host: Option<Host<'_>>) -> String {
 }
 
 fn wrong_token(remote: SocketAddr) -> Problem {
-    if let Some(unsaid) = WRONG_TOKENS.pass() {
-        tracing::warn!(remote = %remote.ip(), unsaid, "a wrong token was refused");
+    if let Some(suppressed) = WRONG_TOKENS.pass() {
+        tracing::warn!(remote = %remote.ip(), suppressed, "a wrong token was refused");
     }
     Problem::forbidden(
         "this token is not, or no longer, right: the tracker makes a new one at each start, and prints it",

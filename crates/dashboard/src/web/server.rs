@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::Service;
-use tracker_host::{BindError, Seldom, Transport, bind};
+use tracker_host::{BindError, LogThrottle, Transport, bind};
 
 use prompt::Prompt;
 
@@ -38,7 +38,7 @@ const BACKLOG: i32 = 256;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often that is told of.
-static ACCEPT_COMPLAINTS: Seldom = Seldom::new(Duration::from_secs(60));
+static ACCEPT_COMPLAINTS: LogThrottle = LogThrottle::new(Duration::from_secs(60));
 
 /// Serves a [`Dashboard`] over HTTP/1.1, on the Tokio runtime that [`run`](Self::run) is called in. One thread is enough.
 ///
@@ -195,8 +195,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
             },
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                if let Some(unsaid) = ACCEPT_COMPLAINTS.pass() {
-                    tracing::warn!(%error, unsaid, "the dashboard cannot accept connections");
+                if let Some(suppressed) = ACCEPT_COMPLAINTS.pass() {
+                    tracing::warn!(%error, suppressed, "the dashboard cannot accept connections");
                 }
                 sleep(PAUSE).await;
             }
