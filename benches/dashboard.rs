@@ -17,8 +17,8 @@ use torrent_library::{Library, LibraryConfig};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Peers, Shards};
-use tracker_host::Clock;
 use tracker_host::{Bind, Bound, Service, ServiceError};
+use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, MAX_PENDING_EVENTS, Observer, PageQuery};
 
 /// Pairs of measurements, one after the other, so that what else the machine does is in both.
@@ -151,8 +151,9 @@ fn overview(c: &mut Criterion) {
             shards.announce(clock.now(), &mut rng, &request, &mut peers).expect("within the limits");
         }
     }
-    let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default)
-        .expect("a thread can be started");
+    let events = Events::start(Arc::clone(&shards)).expect("a thread");
+    let observer =
+        Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread can be started");
     let dashboard = Dashboard::new(DashboardConfig {
         shards,
         clock,
@@ -207,7 +208,8 @@ fn config(is_observed: bool) -> Config {
 
 fn observer(shards: &Arc<Shards>, clock: Clock) -> Observer {
     let library = Library::open(LibraryConfig::default()).expect("there is no folder to be read");
-    Observer::start(Arc::clone(shards), clock, library, Failures::default).expect("a thread can be started")
+    Observer::start(&Events::start(Arc::clone(shards)).expect("a thread"), clock, library, Failures::default)
+        .expect("a thread can be started")
 }
 
 /// How long the slowest thread takes for its announces.

@@ -21,8 +21,8 @@ use tokio::time::{interval, sleep};
 use torrent_library::{Library, LibraryConfig};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
-use tracker_host::Clock;
 use tracker_host::{Bind, Bound, Service, ServiceError};
+use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, Observer};
 
 const TORRENTS: u32 = 1000;
@@ -94,7 +94,8 @@ fn runtime() -> Runtime {
 fn dashboard(log_buffer: &LogBuffer) -> Dashboard {
     let (shards, clock) = (shards(TORRENTS, PEERS), Clock::start());
     let library = Library::open(LibraryConfig::default()).expect("there is no folder");
-    let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).expect("a thread");
+    let events = Events::start(Arc::clone(&shards)).expect("a thread");
+    let observer = Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread");
     Dashboard::new(DashboardConfig {
         shards,
         clock,

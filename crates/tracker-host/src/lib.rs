@@ -9,6 +9,7 @@
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
 //!   [`ClaimedAddresses`] logs who announces another address than its own;
+//! - [`Events`] hands the core's events to several listeners;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment of
 //!   the tracker's clock.
 //!
@@ -39,6 +40,7 @@ mod bind;
 mod bind_error;
 mod claimed_addresses;
 mod clock;
+mod events;
 mod expiry;
 mod gateways;
 mod host_names;
@@ -54,6 +56,7 @@ pub use bind::{Transport, all_addresses, bind};
 pub use bind_error::BindError;
 pub use claimed_addresses::ClaimedAddresses;
 pub use clock::Clock;
+pub use events::{EventListener, Events};
 pub use expiry::expire_swarms;
 pub use host_names::host_names;
 pub use log_throttle::LogThrottle;

@@ -1,18 +1,17 @@
 //! What happens in the swarms, as log lines.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tracing::info;
 use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
+use tracker_host::{EventListener, Events};
 
 use crate::client_name::client;
+use crate::event_thread::EventThread;
 
 /// Events that should be able to wait to be logged or observed, for
 /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is 184 bytes.
@@ -21,62 +20,62 @@ pub const MAX_PENDING_EVENTS: usize = 1 << 17;
 /// The target of the lines that tell of peers. There is one for each that comes or goes.
 pub(crate) const TARGET: &str = module_path!();
 
-/// How often events are fetched.
-pub(crate) const PERIOD: Duration = Duration::from_millis(200);
+/// How often the counts of what was lost are looked at, at least.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Writes a log line for each peer that joined, completed or left, and for each gateway under whose address several peers
-/// are: for trackers without an [`Observer`](crate::Observer), which does the same.
-///
-/// On a thread of its own, since that may take as long as serving them did.
+/// are. On a thread of its own, since that may take as long as serving them did.
 #[derive(Debug)]
-pub struct EventLog {
-    stop: Sender<Infallible>,
-    thread: JoinHandle<()>,
-}
+pub struct EventLog(EventThread);
 
 impl EventLog {
-    /// Begins to log the events of `shards`. `dropped_lines` counts the lines of the log that were dropped so far.
+    /// Starts to log these events. `dropped_lines` counts the lines of the log that were dropped so far.
     ///
     /// # Errors
     ///
     /// When the thread cannot be started.
-    pub fn start(shards: Arc<Shards>, dropped_lines: impl Fn() -> u64 + Send + 'static) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
-        let run = move || log_until(&stopped, &shards, &dropped_lines);
-        let thread = thread::Builder::new().name("events".into()).spawn(run)?;
-        Ok(Self { stop, thread })
-    }
-
-    /// Logs what has happened until now, and ends.
-    pub fn finish(self) {
-        drop(self.stop);
-        // If it panicked it has said so, and there is nothing to be done.
-        _ = self.thread.join();
-    }
-}
-
-fn log_until(stopped: &Receiver<Infallible>, shards: &Shards, dropped_lines: &dyn Fn() -> u64) {
-    let (mut logger, mut events) = (EventLogger::default(), Vec::new());
-    loop {
-        let last = match stopped.recv_timeout(PERIOD) {
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => true,
-            Ok(never) => match never {},
+    pub fn start(events: &Events, dropped_lines: impl Fn() -> u64 + Send + 'static) -> io::Result<Self> {
+        let mut log = Log::new(Arc::clone(events.shards()));
+        let work = move |listener: &EventListener| {
+            log.take_events(listener, dropped_lines());
+            PERIOD
         };
-        shards.poll_events(&mut events);
-        for event in events.drain(..) {
-            logger.tell(&event, shards);
-        }
-        logger.tell_dropped(shards.totals().dropped_events, dropped_lines());
-        if last {
-            return;
-        }
+        EventThread::start("event log", events.listen(MAX_PENDING_EVENTS), work).map(Self)
+    }
+
+    /// Logs the events so far, and ends.
+    pub fn finish(self) {
+        self.0.finish();
     }
 }
 
-/// Puts into words what happens, each thing once.
+/// What the thread works with.
+#[derive(Debug)]
+struct Log {
+    shards: Arc<Shards>,
+    logger: EventLogger,
+    events: Vec<Event>,
+    /// Events that came too fast for this listener.
+    lost: u64,
+}
+
+impl Log {
+    fn new(shards: Arc<Shards>) -> Self {
+        Self { shards, logger: EventLogger::default(), events: Vec::new(), lost: 0 }
+    }
+
+    fn take_events(&mut self, listener: &EventListener, dropped_lines: u64) {
+        self.lost += listener.take(&mut self.events);
+        for event in self.events.drain(..) {
+            self.logger.log(&event, &self.shards);
+        }
+        self.logger.log_dropped(self.shards.totals().dropped_events + self.lost, dropped_lines);
+    }
+}
+
+/// Writes events to the log, each thing once.
 #[derive(Debug, Default)]
-pub(crate) struct EventLogger {
+struct EventLogger {
     /// Gateways of which it was said that several peers are behind them.
     shared: BTreeSet<IpAddr>,
     dropped_events: u64,
@@ -84,16 +83,19 @@ pub(crate) struct EventLogger {
 }
 
 impl EventLogger {
-    /// Tells of an event, if it is one for the log.
-    pub(crate) fn tell(&mut self, event: &Event, shards: &Shards) {
+    /// Logs an event, if it is one for the log.
+    fn log(&mut self, event: &Event, shards: &Shards) {
         log_event(event, shards);
         warn_of_shared_address(event, &mut self.shared);
     }
 
-    /// Tells of events and of lines of the log that were dropped, of which there are so many by now.
-    pub(crate) fn tell_dropped(&mut self, events: u64, lines: u64) {
+    /// Warns of events and lines that were dropped, of which there are so many by now.
+    fn log_dropped(&mut self, events: u64, lines: u64) {
         if events > self.dropped_events {
-            tracing::warn!(events = events - self.dropped_events, "too much happened to log it all");
+            tracing::warn!(
+                events = events - self.dropped_events,
+                "event queue overflowed; some events were not logged"
+            );
             self.dropped_events = events;
         }
         if lines > self.dropped_lines {
@@ -152,9 +154,11 @@ mod tests {
 
     use rand::{SeedableRng, rngs::StdRng};
     use serde_json::Value;
+    use tracing_subscriber::layer::SubscriberExt;
     use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey, Peers};
 
     use super::*;
+    use crate::{LogBuffer, LogFilter};
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -169,21 +173,26 @@ mod tests {
         }
     }
 
-    /// The log lines of everything that is pending.
-    fn log_of(shards: &Shards) -> Vec<Value> {
+    /// The log lines of the events so far.
+    fn log_of(shards: &Arc<Shards>) -> Vec<Value> {
+        let events = Events::without_thread(Arc::clone(shards));
+        let listener = events.listen(MAX_PENDING_EVENTS);
+        events.pump();
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        let (_, stopped) = mpsc::channel();
-        tracing::subscriber::with_default(subscriber, || log_until(&stopped, shards, &|| 0));
+        tracing::subscriber::with_default(subscriber, || Log::new(Arc::clone(shards)).take_events(&listener, 0));
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn shards(max_pending_events: usize) -> Shards {
-        let config = Config::default().with(|config| config.max_pending_events = max_pending_events);
-        Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap()
+    fn shards(max_pending_events: usize) -> Arc<Shards> {
+        shards_of(Config::default().with(|config| config.max_pending_events = max_pending_events))
+    }
+
+    fn shards_of(config: Config) -> Arc<Shards> {
+        Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap())
     }
 
     fn announce(shards: &Shards, port: u16, left: u64, event: Option<AnnounceEvent>) {
@@ -243,7 +252,7 @@ mod tests {
             config.max_pending_events = 100;
             config.gateways = gateways;
         });
-        let shards = Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+        let shards = shards_of(config);
         let warnings = |shards| log_of(shards).into_iter().filter(|line| line["level"] == "WARN").collect::<Vec<_>>();
         announce(&shards, 6881, 10, None);
         assert_eq!(warnings(&shards), [Value::Null; 0]);
@@ -251,6 +260,29 @@ mod tests {
         let warnings = warnings(&shards);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0]["address"], "10.0.0.7");
+    }
+
+    #[test]
+    fn the_log_buffer_keeps_the_lines_and_their_fields() {
+        let shards = shards(100);
+        let events = Events::without_thread(Arc::clone(&shards));
+        let listener = events.listen(100);
+        announce(&shards, 6881, 10, Some(AnnounceEvent::Started));
+        announce(&shards, 6881, 0, Some(AnnounceEvent::Stopped));
+        events.pump();
+        let buffer = LogBuffer::new();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+            let mut log = Log::new(Arc::clone(&shards));
+            log.take_events(&listener, 0);
+            log.take_events(&listener, 3);
+            log.take_events(&listener, 3);
+        });
+        let lines = buffer.entries(&LogFilter::default(), 0, 10);
+        let messages: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
+        assert_eq!(messages[..2], ["peer joined", "peer left"]);
+        assert!(messages[2].starts_with("lines of this log were dropped") && messages.len() == 3, "{messages:?}");
+        let info_hash = InfoHash::new([0xab; 20]);
+        assert_eq!((lines[0].info_hash, lines[0].address.as_deref()), (Some(info_hash), Some("10.0.0.7:6881")));
     }
 
     #[test]

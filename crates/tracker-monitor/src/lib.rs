@@ -5,6 +5,7 @@
 
 mod client_name;
 mod event_log;
+mod event_thread;
 mod history;
 mod list;
 mod log_buffer;

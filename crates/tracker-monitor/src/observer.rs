@@ -12,20 +12,19 @@ mod tests;
 mod torrents;
 mod watcher;
 
-use std::convert::Infallible;
 use std::fmt::{self, Debug};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use torrent_library::Library;
 use tracker_core::{InfoHash, Instant, Shards, SwarmCounts, Totals};
-use tracker_host::Clock;
+use tracker_host::{Clock, EventListener, Events};
 
+use crate::event_log::MAX_PENDING_EVENTS;
+use crate::event_thread::EventThread;
 use crate::history::History;
 use crate::{Page, PageQuery, Sample, Series, Span};
 
@@ -50,14 +49,7 @@ pub struct Observer(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     /// Until it is finished.
-    running: Mutex<Option<Running>>,
-}
-
-/// The thread. It ends when `stop` is dropped.
-#[derive(Debug)]
-struct Running {
-    stop: Sender<Infallible>,
-    thread: JoinHandle<()>,
+    thread: Mutex<Option<EventThread>>,
 }
 
 /// The tracker at a moment.
@@ -210,38 +202,29 @@ impl Observer {
     /// Begins to watch. `failures` counts the requests so far that [`Totals::refused_announces`] does not count. The clock
     /// is that of the tracker's adapters.
     ///
-    /// It fetches the events of `shards`, where these are [kept](tracker_core::Config::max_pending_events), and writes the log
-    /// lines about them; nobody else should. It does not want [updates](tracker_core::Config::update_events).
+    /// Of the events it needs no [updates](tracker_core::Config::update_events).
     ///
     /// # Errors
     ///
     /// When the thread cannot be started.
     pub fn start(
-        shards: Arc<Shards>,
+        events: &Events,
         clock: Clock,
         library: Library,
         failures: impl Fn() -> Failures + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(shards, clock, library));
-        let watcher = Watcher::new(Arc::clone(&shared), Box::new(failures));
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new().name("observer".into()).spawn(move || watcher.run(&stopped))?;
-        Ok(Self(Arc::new(Inner { shared, running: Mutex::new(Some(Running { stop, thread })) })))
-    }
-
-    /// From now on warns in the log when lines of it were dropped, of which there were so many so far. The first counter that
-    /// is given is asked.
-    pub fn watch_log(&self, dropped_lines: impl Fn() -> u64 + Send + Sync + 'static) {
-        _ = self.0.shared.dropped_lines.set(Box::new(dropped_lines));
+        let shared = Arc::new(Shared::new(Arc::clone(events.shards()), clock, library));
+        let mut watcher = Watcher::new(Arc::clone(&shared), Box::new(failures));
+        let work = move |listener: &EventListener| watcher.work(listener);
+        let thread = EventThread::start("observer", events.listen(MAX_PENDING_EVENTS), work)?;
+        Ok(Self(Arc::new(Inner { shared, thread: Mutex::new(Some(thread)) })))
     }
 
     /// Takes in what has happened until now, and ends the thread. Whoever looks sees what there was.
     pub fn finish(&self) {
-        let running = lock(&self.0.running).take();
-        if let Some(Running { stop, thread }) = running {
-            drop(stop);
-            // If it panicked it has said so, and there is nothing to be done.
-            _ = thread.join();
+        let thread = lock(&self.0.thread).take();
+        if let Some(thread) = thread {
+            thread.finish();
         }
     }
 
@@ -316,8 +299,6 @@ struct Shared {
     torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
     /// The oldest first.
     peers: Mutex<Vec<(InfoHash, Snapshot<Vec<PeerEntry>>)>>,
-    /// Counts the lines of the log that were dropped, once somebody told how.
-    dropped_lines: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 /// Lists of peers that are kept, at most, of torrents that have so many that it takes longer than [`KEPT_ABOVE`].
@@ -338,7 +319,6 @@ impl Shared {
             records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
             torrents: Mutex::default(),
             peers: Mutex::default(),
-            dropped_lines: OnceLock::new(),
         }
     }
 

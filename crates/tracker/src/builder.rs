@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dashboard::{Dashboard, DashboardConfig};
 use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tracker_core::{Config, Shards};
-use tracker_host::{Addresses, Clock, Service, all_addresses, expire_swarms, host_names};
+use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
 use tracker_monitor::{EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
 use tracker_udp::UdpConfig;
@@ -17,7 +17,7 @@ use tracker_udp::UdpConfig;
 use crate::allow::Allow;
 use crate::client_service::ClientPorts;
 use crate::error::StartError;
-use crate::lan_tracker::{EventSink, LanTracker};
+use crate::lan_tracker::{EventSinks, LanTracker};
 use crate::lists::Lists;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
@@ -215,8 +215,15 @@ impl Builder {
 
         let mut dashboard = None;
         let mut dashboard_urls = None;
-        let events = if self.dashboard {
-            let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), ports.failures());
+        let mut sinks = EventSinks::default();
+        let has_sinks = self.dashboard || self.log_events;
+        let events = has_sinks.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
+        if let Some(events) = &events {
+            let dropped_lines = Arc::clone(&self.dropped_lines);
+            sinks.log = Some(EventLog::start(events, move || dropped_lines()).map_err(StartError::Thread)?);
+        }
+        if let Some(events) = events.as_ref().filter(|_| self.dashboard) {
+            let observer = Observer::start(events, clock, library.clone(), ports.failures());
             let observer = observer.map_err(StartError::Thread)?;
             let page = self.page(&shards, clock, &observer, &clients, library)?;
             let server =
@@ -227,21 +234,16 @@ impl Builder {
             let urls = DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| page.url(address));
             dashboard_urls = Some(urls);
             dashboard = Some(server);
-            EventSink::Observer(observer)
-        } else if self.log_events {
-            let dropped_lines = Arc::clone(&self.dropped_lines);
-            let log = EventLog::start(Arc::clone(&shards), move || dropped_lines()).map_err(StartError::Thread)?;
-            EventSink::Log(log)
-        } else {
-            EventSink::None
-        };
+            sinks.observer = Some(observer);
+        }
+        sinks.events = events;
 
         lists.watch(Arc::clone(&shards)).map_err(StartError::Thread)?;
         let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;
         let listening = ports.listening();
         let announce_urls = AnnounceUrls::new(&listening, &addresses.lan);
-        Ok(LanTracker { shards, clients, dashboard, events, expiry, listening, announce_urls, dashboard_urls })
+        Ok(LanTracker { shards, clients, dashboard, sinks, expiry, listening, announce_urls, dashboard_urls })
     }
 
     fn config(&self, addresses: &Addresses, lists: &Lists) -> Config {
@@ -267,8 +269,6 @@ impl Builder {
         clients: &Service,
         library: Library,
     ) -> Result<Dashboard, StartError> {
-        let dropped_lines = Arc::clone(&self.dropped_lines);
-        observer.watch_log(move || dropped_lines());
         let open = |folder: PathBuf| Share::open(folder.clone()).map_err(|source| StartError::Share { folder, source });
         let share = self.share.clone().map(open).transpose()?;
         Ok(Dashboard::new(DashboardConfig {

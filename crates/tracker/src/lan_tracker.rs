@@ -9,7 +9,7 @@ use std::thread;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracker_core::Shards;
-use tracker_host::{Service, ServiceState};
+use tracker_host::{Events, Service, ServiceState};
 use tracker_monitor::{EventLog, Observer};
 
 use crate::builder::Builder;
@@ -24,34 +24,37 @@ pub struct LanTracker {
     pub(crate) shards: Arc<Shards>,
     pub(crate) clients: Service,
     pub(crate) dashboard: Option<dashboard::Server>,
-    pub(crate) events: EventSink,
+    pub(crate) sinks: EventSinks,
     pub(crate) expiry: JoinHandle<()>,
     pub(crate) listening: Listening,
     pub(crate) announce_urls: AnnounceUrls,
     pub(crate) dashboard_urls: Option<DashboardUrls>,
 }
 
-/// Takes in the events of the swarms.
-#[derive(Debug)]
-pub(crate) enum EventSink {
-    /// For the dashboard and the log.
-    Observer(Observer),
-    /// For the log only.
-    Log(EventLog),
-    /// There are no events.
-    None,
+/// The threads that take in the events of the swarms.
+#[derive(Debug, Default)]
+pub(crate) struct EventSinks {
+    /// Hands them out; `None` if there are no sinks.
+    pub(crate) events: Option<Events>,
+    pub(crate) log: Option<EventLog>,
+    /// For the dashboard.
+    pub(crate) observer: Option<Observer>,
 }
 
-impl EventSink {
-    /// Waits until it has taken in all events so far. On a thread of its own: the runtime's thread must see a second signal to
+impl EventSinks {
+    /// Waits until all events so far were taken in. On a thread of its own: the runtime's thread must see a second signal to
     /// stop, and the threads for blocking work may all wait for a disk.
     async fn finish(self) -> io::Result<()> {
         let (done, finished) = oneshot::channel::<Infallible>();
         let finish = move || {
-            match self {
-                Self::Observer(observer) => observer.finish(),
-                Self::Log(events) => events.finish(),
-                Self::None => {}
+            if let Some(events) = self.events {
+                events.finish();
+            }
+            if let Some(log) = self.log {
+                log.finish();
+            }
+            if let Some(observer) = self.observer {
+                observer.finish();
             }
             drop(done);
         };
@@ -96,7 +99,7 @@ impl LanTracker {
     ///
     /// The part that failed first.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-        let Self { clients, dashboard, events, expiry, .. } = self;
+        let Self { clients, dashboard, sinks, expiry, .. } = self;
         let (stop_dashboard, stopped) = oneshot::channel::<Infallible>();
         let mut people = JoinSet::new();
         if let Some(server) = dashboard {
@@ -123,7 +126,7 @@ impl LanTracker {
         }
         // A request that was still answered may have started it again.
         clients.stop().await;
-        events.finish().await.map_err(RunError::Thread)?;
+        sinks.finish().await.map_err(RunError::Thread)?;
         result
     }
 }

@@ -212,7 +212,7 @@ mod tests {
     use rand::rngs::StdRng;
     use tower::ServiceExt;
     use tracker_core::{Access, Config, Instant, Shards};
-    use tracker_host::Clock;
+    use tracker_host::{Clock, Events};
 
     use super::*;
     use crate::DashboardConfig;
@@ -242,7 +242,13 @@ mod tests {
         let clock = Clock::fixed(Instant::ZERO);
         let library = Library::open(LibraryConfig::default()).unwrap();
         Dashboard::new(DashboardConfig {
-            observer: Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).unwrap(),
+            observer: Observer::start(
+                &Events::start(Arc::clone(&shards)).unwrap(),
+                clock,
+                library.clone(),
+                Failures::default,
+            )
+            .unwrap(),
             shards,
             clock,
             log_buffer: LogBuffer::new(),

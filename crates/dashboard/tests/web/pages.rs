@@ -15,8 +15,8 @@ use torrent_library::{Library, LibraryConfig};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, Config, InfoHash, Shards};
-use tracker_host::Clock;
 use tracker_host::Service;
+use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, Observer};
 
 use crate::support::{Answer, FakePorts, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, announce, request};
@@ -309,7 +309,9 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
         announce(&shards, &clock, InfoHash::new(info_hash), &ip, "-qB5010-", left, AnnounceEvent::Started);
     }
     let library = Library::open(LibraryConfig::default()).unwrap();
-    let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), Failures::default).unwrap();
+    let observer =
+        Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), Failures::default)
+            .unwrap();
     let dashboard = Dashboard::new(DashboardConfig {
         shards,
         clock,

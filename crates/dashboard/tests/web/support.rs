@@ -24,8 +24,8 @@ use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
-use tracker_host::Clock;
 use tracker_host::{Bind, Bound, Service, ServiceError};
+use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, Observer};
 
 /// What a script in a name must not become.
@@ -99,7 +99,8 @@ impl Fixture {
 
         let library = Library::open(LibraryConfig { torrents: Some(torrents) }).unwrap();
         let failures = || Failures { http: 3, udp: 4 };
-        let observer = Observer::start(Arc::clone(&shards), clock, library.clone(), failures).unwrap();
+        let observer =
+            Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
         let share = Share::open(share).unwrap();

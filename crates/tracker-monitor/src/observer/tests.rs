@@ -4,25 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use torrent_library::LibraryConfig;
-use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{
     AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, Peer, PeerId, PeerState, Peers, Shards,
     SwarmView,
 };
-use tracker_host::Clock;
+use tracker_host::{Clock, EventListener, Events};
 
 use super::watcher::Watcher;
 use super::*;
-use crate::{LogBuffer, LogFilter, Order};
+use crate::Order;
 
 /// A tracker and its watcher, with a clock that is set by hand.
 struct Network {
     shared: Arc<Shared>,
+    events: Events,
+    listener: EventListener,
     watcher: Watcher,
     rng: StdRng,
     now: Instant,
@@ -37,9 +39,11 @@ impl Network {
         });
         let shards = Arc::new(Shards::new(config, NonZeroUsize::new(3).unwrap(), &mut rng).unwrap());
         let library = Library::open(LibraryConfig::default()).unwrap();
+        let events = Events::without_thread(Arc::clone(&shards));
+        let listener = events.listen(10_000);
         let shared = Arc::new(Shared::new(shards, Clock::fixed(Instant::ZERO), library));
         let watcher = Watcher::new(Arc::clone(&shared), Box::new(Failures::default));
-        Self { shared, watcher, rng, now: Instant::ZERO }
+        Self { shared, events, listener, watcher, rng, now: Instant::ZERO }
     }
 
     fn listening() -> Self {
@@ -53,6 +57,12 @@ impl Network {
     /// Time passes, and the watcher looks.
     fn pass(&mut self, secs: u32) {
         self.now = Instant::from_secs(self.now.as_secs() + secs);
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.events.pump();
+        self.watcher.take_events(&self.listener);
         self.watcher.look(self.now);
     }
 
@@ -388,31 +398,13 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
 }
 
 #[test]
-fn the_pump_writes_the_log() {
-    let mut network = Network::listening();
-    let journal = LogBuffer::new();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(journal.layer()), || {
-        network.announce(&request(ONE, 0, 10));
-        network.announce(&request(ONE, 10, 0));
-        network.announce(&request(ONE, 10, 0).with_event(AnnounceEvent::Stopped));
-        network.pass(1);
-        assert!(network.shared.dropped_lines.set(Box::new(|| 3)).is_ok());
-        network.pass(1);
-        network.pass(1);
-    });
-    let lines = journal.entries(&LogFilter::default(), 0, 10);
-    let messages: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
-    assert_eq!(messages[..3], ["peer joined", "peer completed", "peer left"]);
-    assert!(messages[3].starts_with("lines of this log were dropped") && messages.len() == 4, "{messages:?}");
-    assert_eq!((lines[0].info_hash, lines[0].address.as_deref()), (Some(TORRENT), Some("10.0.0.1:6881")));
-}
-
-#[test]
 fn the_thread_looks_and_ends() {
     let network = Network::listening();
     let Shared { shards, library, .. } = &*network.shared;
     let failures = || Failures { http: 1, udp: 2 };
-    let observer = Observer::start(Arc::clone(shards), Clock::start(), library.clone(), failures).unwrap();
+    let observer =
+        Observer::start(&Events::start(Arc::clone(shards)).unwrap(), Clock::start(), library.clone(), failures)
+            .unwrap();
     shards.announce(Instant::ZERO, &mut StdRng::seed_from_u64(1), &request(ONE, 0, 10), &mut Peers::default()).unwrap();
     let (mut ticks, deadline) = (observer.ticks(), StdInstant::now() + Duration::from_secs(30));
     while observer.torrent(&TORRENT).is_none_or(|row| row.last_seen.is_none()) || observer.status().last.leechers < 1.0
@@ -502,7 +494,7 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
                     diary.counts.push((network.now, uploaded, downloaded));
                 }
             }
-            network.watcher.look(network.now);
+            network.look();
 
             let mut download_rate_of_all = 0.0;
             for info_hash in &torrents {
