@@ -53,12 +53,15 @@ pub struct AnnounceRequest {
     pub uploaded: u64,
     /// Bytes downloaded since `started`, as the client counts.
     pub downloaded: u64,
-    /// Bytes the client still wants; `None` where it does not say, which counts as leeching.
+    /// Bytes the client still wants; `None` where it does not say, which counts as leeching. More than [`i64::MAX`] counts as
+    /// not said: no torrent is that large, and some clients say `u64::MAX` while they do not know.
     pub left: Option<u64>,
     /// What happened, if anything.
     pub event: Option<AnnounceEvent>,
     /// How many peers the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not say.
     pub numwant: Option<u32>,
+    /// How many peers the answer has room for; `None` where it has room for any number.
+    pub room: Option<u32>,
     /// The families of addresses that the answer can carry.
     pub families: Families,
     /// Whether the answer has the peers' ids. Most have not, and looking them up takes time.
@@ -85,6 +88,7 @@ impl AnnounceRequest {
             left: None,
             event: None,
             numwant: None,
+            room: None,
             families: Families::Both,
             peer_ids: false,
         }
@@ -176,6 +180,12 @@ impl AnnounceRequest {
     #[must_use]
     pub fn with_numwant(self, numwant: impl Into<Option<u32>>) -> Self {
         Self { numwant: numwant.into(), ..self }
+    }
+
+    /// Sets [`room`](Self::room).
+    #[must_use]
+    pub fn with_room(self, room: impl Into<Option<u32>>) -> Self {
+        Self { room: room.into(), ..self }
     }
 
     /// Sets [`families`](Self::families).

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Access, ScrapeError, TorrentPolicy, address};
+use crate::{Access, AnnounceRequest, OutOfBounds, ScrapeError, TorrentPolicy, address};
 
 /// Everything that can be set about a [`Tracker`](crate::Tracker).
 ///
@@ -151,32 +151,27 @@ impl Config {
         const HOUR: u64 = 60 * 60;
         const DAY: u64 = 24 * HOUR;
         let most = usize::MAX as u64;
-        let bounds = [
-            ("announce_budget", u64::from(self.announce_budget), 1, u64::from(u32::MAX)),
-            ("interval_floor", self.interval_floor.as_secs(), 1, 12 * HOUR),
-            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs(), 12 * HOUR),
-            ("interval_jitter_percent", u64::from(self.interval_jitter_percent), 0, 50),
-            ("min_interval_floor", self.min_interval_floor.as_secs(), 1, DAY),
-            ("peer_timeout", self.peer_timeout.as_secs(), 1, 30 * DAY),
-            ("swarm_timeout", self.swarm_timeout.as_secs(), 0, 365 * DAY),
-            ("max_swarms", self.max_swarms as u64, 1, 1 << 31),
-            ("max_remembered_swarms", self.max_remembered_swarms as u64, 0, 1 << 30),
-            ("max_peers", self.max_peers as u64, 1, most),
-            ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1, (1 << 24) - 1),
-            ("max_peers_per_address", self.max_peers_per_address as u64, 1, 1 << 16),
-            ("max_numwant", u64::from(self.max_numwant), 1, 1000),
-            ("default_numwant", u64::from(self.default_numwant), 0, u64::from(self.max_numwant)),
-            ("max_scrape_hashes", self.max_scrape_hashes as u64, 1, 1 << 16),
-            ("expire_batch", self.expire_batch as u64, 1, 1 << 31),
-            ("max_pending_events", self.max_pending_events as u64, 0, 1 << 24),
-            ("v4_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v4_prefix.into()), 0, 32),
-            ("v6_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v6_prefix.into()), 0, 128),
-        ];
-        for (name, value, least, most) in bounds {
-            if value < least || value > most {
-                return Err(ConfigError::OutOfBounds { name, value, least, most });
-            }
-        }
+        OutOfBounds::check([
+            ("announce_budget", u64::from(self.announce_budget), 1..=u64::from(u32::MAX)),
+            ("interval_floor", self.interval_floor.as_secs(), 1..=12 * HOUR),
+            ("interval_ceiling", self.interval_ceiling.as_secs(), self.interval_floor.as_secs()..=12 * HOUR),
+            ("interval_jitter_percent", u64::from(self.interval_jitter_percent), 0..=50),
+            ("min_interval_floor", self.min_interval_floor.as_secs(), 1..=DAY),
+            ("peer_timeout", self.peer_timeout.as_secs(), 1..=30 * DAY),
+            ("swarm_timeout", self.swarm_timeout.as_secs(), 0..=365 * DAY),
+            ("max_swarms", self.max_swarms as u64, 1..=1 << 31),
+            ("max_remembered_swarms", self.max_remembered_swarms as u64, 0..=1 << 30),
+            ("max_peers", self.max_peers as u64, 1..=most),
+            ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1..=(1 << 24) - 1),
+            ("max_peers_per_address", self.max_peers_per_address as u64, 1..=1 << 16),
+            ("max_numwant", u64::from(self.max_numwant), 1..=1000),
+            ("default_numwant", u64::from(self.default_numwant), 0..=u64::from(self.max_numwant)),
+            ("max_scrape_hashes", self.max_scrape_hashes as u64, 1..=1 << 16),
+            ("expire_batch", self.expire_batch as u64, 1..=1 << 31),
+            ("max_pending_events", self.max_pending_events as u64, 0..=1 << 24),
+            ("v4_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v4_prefix.into()), 0..=32),
+            ("v6_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v6_prefix.into()), 0..=128),
+        ])?;
         let HostAddresses { v4, v6 } = self.host_addresses;
         for address in v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6)) {
             let is_known_elsewhere = !address.is_loopback() && !address::is_v4_link_local(address);
@@ -185,6 +180,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The most peers that the answer to this announce holds.
+    pub(crate) fn wanted(&self, request: &AnnounceRequest) -> u32 {
+        let numwant = request.numwant.unwrap_or(self.default_numwant);
+        numwant.min(self.max_numwant).min(request.room.unwrap_or(u32::MAX))
     }
 
     /// Whether a scrape of this many info-hashes is taken from this address.
@@ -229,17 +230,8 @@ pub enum Memory {
 #[non_exhaustive]
 pub enum ConfigError {
     /// A number is too small or too large.
-    #[error("{name} is {value}, but must be from {least} to {most}")]
-    OutOfBounds {
-        /// The field.
-        name: &'static str,
-        /// What it is; a duration counts in seconds.
-        value: u64,
-        /// The smallest it may be.
-        least: u64,
-        /// The largest it may be.
-        most: u64,
-    },
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
     /// One of [`Config::host_addresses`] is not one by which other machines reach this one.
     #[error("{address} cannot be this machine's address on a LAN")]
     NotALanAddress {
@@ -322,7 +314,7 @@ mod tests {
             ("v6_prefix", Config { prefer_subnet: Some(SubnetPreference { v4_prefix: 24, v6_prefix: 129 }), ..base() }),
         ] {
             match config.validate() {
-                Err(ConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
+                Err(ConfigError::OutOfBounds(error)) => assert_eq!(error.name, name),
                 other => panic!("{name} was not checked: {other:?}"),
             }
         }

@@ -31,7 +31,7 @@ impl Detail {
             interval: u16::try_from(interval.as_secs()).unwrap_or(u16::MAX),
             uploaded: Bytes::new(request.uploaded),
             downloaded: Bytes::new(request.downloaded),
-            left: request.left.map_or(Bytes::UNKNOWN, Bytes::new),
+            left: request.left.filter(|&left| i64::try_from(left).is_ok()).map_or(Bytes::UNKNOWN, Bytes::new),
         }
     }
 

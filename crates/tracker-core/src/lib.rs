@@ -94,6 +94,7 @@
 mod access;
 mod address;
 mod announce;
+mod bounds;
 mod config;
 mod detail;
 mod entry;
@@ -119,6 +120,7 @@ mod walk;
 
 pub use access::{Access, TorrentPolicy, Verdict};
 pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, Warning};
+pub use bounds::OutOfBounds;
 pub use config::{Config, ConfigError, HostAddresses, Memory, SubnetPreference};
 pub use event::{Event, EventKind};
 pub use info_hash::{InfoHash, ParseInfoHashError};

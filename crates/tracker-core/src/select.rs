@@ -91,7 +91,7 @@ impl<'c> Want<'c> {
             useful: Useful::to(request, download),
             families: request.families,
             peer_ids: request.peer_ids,
-            wanted: request.numwant.unwrap_or(config.default_numwant).min(config.max_numwant) as usize,
+            wanted: config.wanted(request) as usize,
             plain: Plain::new(&asker, config.host_addresses),
         }
     }

@@ -577,6 +577,30 @@ fn only_a_public_address_is_told_to_its_owner() {
 
 // Who gets whom.
 
+/// Some clients say the largest number there is while they do not know.
+#[test]
+fn more_left_than_any_torrent_has_counts_as_not_said() {
+    let largest = i64::MAX.unsigned_abs();
+    for (left, known) in [(0, Some(0)), (largest, Some(PeerDetail::MAX_BYTES)), (largest + 1, None), (u64::MAX, None)] {
+        let mut embedder = embedder();
+        embedder.announce(&client(A).with_left(left));
+        let peer = embedder.tracker.swarm(&TORRENT).unwrap().peers().next().unwrap();
+        assert_eq!(detail(&peer).left, known, "{left}");
+    }
+}
+
+#[test]
+fn an_answer_holds_no_more_than_it_has_room_for() {
+    let mut embedder = Embedder::new(Config::default().with(|config| config.default_numwant = 3));
+    for host in 10..20 {
+        embedder.announce(&client(&format!("10.77.0.{host}:6881")));
+    }
+    for (numwant, room, expected) in [(None, 2, 2), (None, 50, 3), (Some(9), 4, 4), (Some(5), 9, 5), (Some(5), 0, 0)] {
+        let asker = client(A).with_numwant(numwant).with_room(room);
+        assert_eq!(handed_out(&mut embedder, &asker).len(), expected, "{numwant:?} of {room}");
+    }
+}
+
 /// The seed that starts after the leechers dials them.
 #[test]
 fn seeds_get_leechers_and_leechers_get_both() {

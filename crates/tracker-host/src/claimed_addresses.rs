@@ -27,8 +27,8 @@ impl ClaimedAddresses {
 
     /// Logs what an announce claims, if it claims anything.
     pub fn log(&self, request: &AnnounceRequest, config: &Config) {
-        let remote = request.remote().to_canonical();
-        let Some(claimed) = request.claimed_ip().map(|ip| ip.to_canonical()).filter(|&ip| ip != remote) else { return };
+        let remote = request.remote();
+        let Some(claimed) = request.claimed_ip().filter(|&ip| ip != remote) else { return };
         let (is_trusted, message) = if config.trusts(remote) {
             (true, "a client in a trusted network announced another address than its own")
         } else {

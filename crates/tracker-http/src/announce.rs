@@ -32,7 +32,7 @@ pub struct AnnounceQuery {
     pub uploaded: u64,
     /// `downloaded`, likewise.
     pub downloaded: u64,
-    /// `left`, bytes; `None` when it is missing, no number, negative, or larger than an [`i64`] holds.
+    /// `left`, bytes; `None` when it is missing, no number or negative, [`u64::MAX`] when it is larger.
     pub left: Option<u64>,
     /// `event`; none when it is missing, empty, or unknown.
     pub event: Option<AnnounceEvent>,
@@ -124,7 +124,7 @@ impl AnnounceQuery {
                 b"cryptoport" => crypto_port = parse_port(&value),
                 b"uploaded" => uploaded = saturating_number(&value).unwrap_or(0),
                 b"downloaded" => downloaded = saturating_number(&value).unwrap_or(0),
-                b"left" => left = saturating_number(&value).filter(|&left| i64::try_from(left).is_ok()),
+                b"left" => left = saturating_number(&value),
                 b"event" => event = parse_event(&value),
                 b"numwant" => {
                     numwant = saturating_number(&value).map(|numwant| u32::try_from(numwant).unwrap_or(u32::MAX));
@@ -478,9 +478,9 @@ mod tests {
             // Where `left` is cut to 32 bits, this is a seed.
             ("4294967296", Some(1 << 32), 1 << 32, Some(u32::MAX)),
             ("9223372036854775807", Some(i64::MAX as u64), i64::MAX as u64, Some(u32::MAX)),
-            ("9223372036854775808", None, 1 << 63, Some(u32::MAX)),
-            ("18446744073709551615", None, u64::MAX, Some(u32::MAX)),
-            ("340282366920938463463374607431768211456", None, u64::MAX, Some(u32::MAX)),
+            ("9223372036854775808", Some(1 << 63), 1 << 63, Some(u32::MAX)),
+            ("18446744073709551615", Some(u64::MAX), u64::MAX, Some(u32::MAX)),
+            ("340282366920938463463374607431768211456", Some(u64::MAX), u64::MAX, Some(u32::MAX)),
             ("-1", None, 0, None),
             ("", None, 0, None),
             ("many", None, 0, None),

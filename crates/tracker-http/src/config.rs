@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tracker_core::OutOfBounds;
 
 use crate::head::MAX_HEADERS;
 
@@ -72,17 +73,8 @@ pub struct HttpConfig {
 #[non_exhaustive]
 pub enum HttpConfigError {
     /// A number is too small or too large.
-    #[error("{name} is {value}, but must be from {least} to {most}")]
-    OutOfBounds {
-        /// The field.
-        name: &'static str,
-        /// What it is; a duration counts in milliseconds.
-        value: u64,
-        /// The smallest it may be.
-        least: u64,
-        /// The largest it may be.
-        most: u64,
-    },
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
 }
 
 impl HttpConfig {
@@ -102,22 +94,17 @@ impl HttpConfig {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let most = usize::MAX as u64;
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let bounds = [
-            ("threads", self.threads.get() as u64, 1, 1024),
-            ("max_connections", self.max_connections as u64, 1, most),
-            ("max_connections_per_address", self.max_connections_per_address as u64, 1, most),
-            ("head_timeout", milliseconds(self.head_timeout), 1, DAY),
-            ("idle_timeout", milliseconds(self.idle_timeout), 1, DAY),
-            ("write_timeout", milliseconds(self.write_timeout), 1, DAY),
-            ("shutdown_timeout", milliseconds(self.shutdown_timeout), 0, DAY),
-            ("max_head_bytes", self.max_head_bytes as u64, 8 << 10, 1 << 20),
-            ("max_headers", self.max_headers as u64, MAX_HEADERS as u64, 1024),
-        ];
-        for (name, value, least, most) in bounds {
-            if value < least || value > most {
-                return Err(HttpConfigError::OutOfBounds { name, value, least, most });
-            }
-        }
+        OutOfBounds::check([
+            ("threads", self.threads.get() as u64, 1..=1024),
+            ("max_connections", self.max_connections as u64, 1..=most),
+            ("max_connections_per_address", self.max_connections_per_address as u64, 1..=most),
+            ("head_timeout", milliseconds(self.head_timeout), 1..=DAY),
+            ("idle_timeout", milliseconds(self.idle_timeout), 1..=DAY),
+            ("write_timeout", milliseconds(self.write_timeout), 1..=DAY),
+            ("shutdown_timeout", milliseconds(self.shutdown_timeout), 0..=DAY),
+            ("max_head_bytes", self.max_head_bytes as u64, 8 << 10..=1 << 20),
+            ("max_headers", self.max_headers as u64, MAX_HEADERS as u64..=1024),
+        ])?;
         Ok(())
     }
 }
@@ -171,7 +158,7 @@ mod tests {
             ("max_headers", HttpConfig { max_headers: 1025, ..base() }),
         ] {
             match config.validate() {
-                Err(HttpConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
+                Err(HttpConfigError::OutOfBounds(error)) => assert_eq!(error.name, name),
                 Ok(()) => panic!("{name} was not checked: {config:?}"),
             }
         }

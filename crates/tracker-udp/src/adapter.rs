@@ -116,7 +116,7 @@ impl Adapter {
                 return encode_connect(transaction_id, self.0.connection_ids.make(now, ip), out);
             }
             Action::Announce(announce) => {
-                let request = announce.to_request(remote, local, self.0.shards.config().default_numwant);
+                let request = announce.to_request(remote, local);
                 self.0.claimed_addresses.log(&request, self.0.shards.config());
                 ("announce", self.announce(now, transaction_id, &request, out))
             }

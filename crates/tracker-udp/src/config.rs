@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::thread;
 
+use tracker_core::OutOfBounds;
+
 /// Limits of the UDP adapter.
 ///
 /// What a tracker does (intervals, limits on swarms and peers, who may announce) is [`tracker_core::Config`].
@@ -24,17 +26,8 @@ pub struct UdpConfig {
 #[non_exhaustive]
 pub enum UdpConfigError {
     /// A number is too small or too large.
-    #[error("{name} is {value}, but must be from {least} to {most}")]
-    OutOfBounds {
-        /// The field.
-        name: &'static str,
-        /// What it is.
-        value: u64,
-        /// The smallest it may be.
-        least: u64,
-        /// The largest it may be.
-        most: u64,
-    },
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
 }
 
 impl UdpConfig {
@@ -51,15 +44,10 @@ impl UdpConfig {
     ///
     /// When a number is beyond what the server can keep.
     pub fn validate(&self) -> Result<(), UdpConfigError> {
-        let bounds = [
-            ("threads", self.threads.get() as u64, 1, 1024),
-            ("receive_buffer_bytes", self.receive_buffer_bytes as u64, 16 << 10, 1 << 30),
-        ];
-        for (name, value, least, most) in bounds {
-            if value < least || value > most {
-                return Err(UdpConfigError::OutOfBounds { name, value, least, most });
-            }
-        }
+        OutOfBounds::check([
+            ("threads", self.threads.get() as u64, 1..=1024),
+            ("receive_buffer_bytes", self.receive_buffer_bytes as u64, 16 << 10..=1 << 30),
+        ])?;
         Ok(())
     }
 }
@@ -88,7 +76,7 @@ mod tests {
             ("receive_buffer_bytes", UdpConfig { receive_buffer_bytes: (1 << 30) + 1, ..base() }),
         ] {
             match config.validate() {
-                Err(UdpConfigError::OutOfBounds { name: found, .. }) => assert_eq!(found, name),
+                Err(UdpConfigError::OutOfBounds(error)) => assert_eq!(error.name, name),
                 Ok(()) => panic!("{name} was not checked: {config:?}"),
             }
         }

@@ -177,12 +177,10 @@ impl<'a> Announce<'a> {
         }
     }
 
-    /// What the core is asked, when this came from `remote` to our address `local`. `default_numwant` is for clients that
-    /// do not say how many peers they want.
+    /// The request that this makes of the core when it comes from `remote` to our address `local`.
     ///
-    /// The answer can carry peers of the family of `remote`, and as many as fit a datagram that needs not be split. A `left`
-    /// that is larger than an [`i64`] holds counts as not said.
-    pub fn to_request(&self, remote: SocketAddr, local: IpAddr, default_numwant: u32) -> AnnounceRequest {
+    /// The answer can carry peers of the family of `remote`, and as many as fit a datagram that needs not be split.
+    pub fn to_request(&self, remote: SocketAddr, local: IpAddr) -> AnnounceRequest {
         let remote = remote.ip().to_canonical();
         // Under IPv6 BEP 15 has no use for the field.
         let claimed_ip = Some(IpAddr::V4(self.ip)).filter(|ip| remote.is_ipv4() && !ip.is_unspecified());
@@ -191,7 +189,7 @@ impl<'a> Announce<'a> {
             .with_claimed_ip(claimed_ip)
             .with_uploaded(self.uploaded)
             .with_downloaded(self.downloaded)
-            .with_left(Some(self.left).filter(|&left| i64::try_from(left).is_ok()))
+            .with_left(self.left)
             .with_event(match self.event {
                 1 => Some(AnnounceEvent::Completed),
                 2 => Some(AnnounceEvent::Started),
@@ -199,7 +197,8 @@ impl<'a> Announce<'a> {
                 4 => Some(AnnounceEvent::Paused),
                 _ => None,
             })
-            .with_numwant(u32::try_from(self.num_want).unwrap_or(default_numwant).min(most_peers(remote)))
+            .with_numwant(u32::try_from(self.num_want).ok())
+            .with_room(most_peers(remote))
             .with_families(if remote.is_ipv4() { Families::V4 } else { Families::V6 })
     }
 }
@@ -352,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_fields_of_an_announce_mean_what_they_mean_over_http() {
-        let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL, 50);
+        let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL);
         let request = of(announce());
         assert_eq!((request.remote(), request.local(), request.port), (V4.ip(), LOCAL, 6881));
         assert_eq!((request.downloaded, request.left, request.uploaded), (0x11, Some(52_428_800), 0x22));
@@ -370,12 +369,9 @@ mod tests {
         ] {
             assert_eq!(of(Announce { event, ..announce() }).event, expected, "{event}");
         }
-        let largest = i64::MAX.unsigned_abs();
-        for (left, expected) in [(0, Some(0)), (largest, Some(largest)), (largest + 1, None), (u64::MAX, None)] {
-            assert_eq!(of(Announce { left, ..announce() }).left, expected, "{left}");
-        }
-        for (num_want, expected) in [(-1, 50), (i32::MIN, 50), (0, 0), (80, 80), (i32::MAX, 238)] {
-            assert_eq!(of(Announce { num_want, ..announce() }).numwant, Some(expected), "{num_want}");
+        for (num_want, expected) in [(-1, None), (i32::MIN, None), (0, Some(0)), (80, Some(80))] {
+            let request = of(Announce { num_want, ..announce() });
+            assert_eq!((request.numwant, request.room), (expected, Some(238)), "{num_want}");
         }
         let ip = Ipv4Addr::new(10, 0, 0, 77);
         assert_eq!(of(Announce { ip, ..announce() }).claimed_ip(), Some(ip.into()));
@@ -384,13 +380,13 @@ mod tests {
     #[test]
     fn the_answer_is_of_the_family_that_the_packet_was() {
         let mapped: SocketAddr = "[::ffff:10.0.0.9]:4000".parse().unwrap();
-        let request = announce().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap(), 50);
+        let request = announce().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap());
         assert_eq!((request.remote(), request.local(), request.families), (V4.ip(), LOCAL, Families::V4));
 
         let v6: SocketAddr = "[fd77::9]:4000".parse().unwrap();
         let claiming = Announce { ip: Ipv4Addr::new(10, 0, 0, 77), ..announce() };
-        let request = claiming.to_request(v6, "fd77::1".parse().unwrap(), 50);
-        assert_eq!((request.families, request.claimed_ip(), request.numwant), (Families::V6, None, Some(79)));
+        let request = claiming.to_request(v6, "fd77::1".parse().unwrap());
+        assert_eq!((request.families, request.claimed_ip(), request.room), (Families::V6, None, Some(79)));
     }
 
     proptest! {

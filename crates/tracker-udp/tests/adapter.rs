@@ -117,7 +117,7 @@ fn clients_of_udp_and_http_meet() {
 fn one_client_over_udp_and_http_has_one_key() {
     let (shards, adapter) = adapter(Config::default(), 1);
     Client::new(&adapter, "10.0.0.8:4000").announce(Announce { key: 0xE0B5_5AB7, ..announce(1, 6881) });
-    let mut request = announce(1, 7000).to_request("10.0.0.8:80".parse().unwrap(), [10, 0, 0, 1].into(), 50);
+    let mut request = announce(1, 7000).to_request("10.0.0.8:80".parse().unwrap(), [10, 0, 0, 1].into());
     // From another port, over HTTP: the same client, so that the old place is given up.
     request.key = PeerKey::from_number(0xE0B5_5AB7);
     shards.announce(Instant::ZERO, &mut rand::rng(), &request, &mut Peers::default()).unwrap();

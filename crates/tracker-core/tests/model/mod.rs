@@ -410,7 +410,11 @@ impl Model {
             peer_id: request.peer_id,
             key: request.key,
             state,
-            transfer: (told(request.uploaded), told(request.downloaded), request.left.map(told)),
+            transfer: (
+                told(request.uploaded),
+                told(request.downloaded),
+                request.left.filter(|&left| left <= i64::MAX as u64).map(told),
+            ),
             first_seen: self.now,
             last_seen: self.now,
             expires,
@@ -536,7 +540,8 @@ impl Model {
             assert!(!again, "{peer:?} was handed out twice");
         }
 
-        let wanted = request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant) as usize;
+        let wanted = request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant);
+        let wanted = wanted.min(request.room.unwrap_or(wanted)) as usize;
         assert!(peers.len() <= wanted, "{} peers, {wanted} wanted", peers.len());
         // At most eight times as many as wanted are looked at, and some of those may be of no use.
         let looked_at = members.len().min(8 * wanted);

@@ -275,6 +275,7 @@ impl World {
                 .with_left(client.left)
                 .with_event(event)
                 .with_numwant(client.numwant)
+                .with_room(choices.of(&[None, None, None, Some(2)]))
                 .with_families(families(choices))
                 .with_peer_ids(choices.one_in(2));
             self.pending.push_back(Operation::Announce { now, request });
