@@ -213,30 +213,20 @@ impl Builder {
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http, udp, addresses.lan.clone()));
         let clients = Service::new(Arc::clone(&ports));
 
-        let mut dashboard = None;
-        let mut dashboard_urls = None;
-        let mut sinks = EventSinks::default();
-        let has_sinks = self.dashboard || self.log_events;
-        let events = has_sinks.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
-        if let Some(events) = &events {
+        let has_events = self.dashboard || self.log_events;
+        let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
+        let log = events.as_ref().map(|events| {
             let dropped_lines = Arc::clone(&self.dropped_lines);
-            sinks.log = Some(EventLog::start(events, move || dropped_lines()).map_err(StartError::Thread)?);
-        }
-        if let Some(events) = events.as_ref().filter(|_| self.dashboard) {
-            let observer = Observer::start(events, clock, library.clone(), ports.failures());
-            let observer = observer.map_err(StartError::Thread)?;
-            let page = self.page(&shards, clock, &observer, &clients, library)?;
-            let server =
-                dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::dashboard)?;
-            for address in server.local_addrs() {
-                tracing::info!(%address, "serving the dashboard");
-            }
-            let urls = DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| page.url(address));
-            dashboard_urls = Some(urls);
-            dashboard = Some(server);
-            sinks.observer = Some(observer);
-        }
-        sinks.events = events;
+            EventLog::start(events, move || dropped_lines())
+        });
+        let log = log.transpose().map_err(StartError::Thread)?;
+        let observer = events.as_ref().filter(|_| self.dashboard);
+        let observer = observer.map(|events| Observer::start(events, clock, library.clone(), ports.failures()));
+        let observer = observer.transpose().map_err(StartError::Thread)?;
+        let page = observer.as_ref().map(|observer| self.page(&shards, clock, observer, &clients, library));
+        let dashboard = page.transpose()?.map(|page| self.serve(&page, &addresses)).transpose()?;
+        let (dashboard, dashboard_urls) = dashboard.unzip();
+        let sinks = EventSinks { events, log, observer };
 
         lists.watch(Arc::clone(&shards)).map_err(StartError::Thread)?;
         let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
@@ -284,6 +274,15 @@ impl Builder {
             token_always: self.token_always,
             only_known: self.only_known,
         }))
+    }
+
+    fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {
+        let server = dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::dashboard)?;
+        for address in server.local_addrs() {
+            tracing::info!(%address, "serving the dashboard");
+        }
+        let urls = DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| page.url(address));
+        Ok((server, urls))
     }
 }
 

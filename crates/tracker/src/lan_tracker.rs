@@ -32,7 +32,7 @@ pub struct LanTracker {
 }
 
 /// The threads that take in the events of the swarms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct EventSinks {
     /// Hands them out; `None` if there are no sinks.
     pub(crate) events: Option<Events>,
