@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dashboard::{Dashboard, DashboardConfig};
+use tokio::task::JoinSet;
 use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms, host_names};
@@ -228,12 +229,13 @@ impl Builder {
         let (dashboard, dashboard_urls) = dashboard.unzip();
         let sinks = EventSinks { events, log, observer };
 
-        lists.watch(Arc::clone(&shards)).map_err(StartError::Thread)?;
-        let expiry = tokio::spawn(expire_swarms(Arc::clone(&shards), clock));
+        let watching = lists.watch(&shards).map_err(StartError::Thread)?;
+        let mut expiry = JoinSet::new();
+        expiry.spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;
         let listening = ports.listening();
         let announce_urls = AnnounceUrls::new(&listening, &addresses.lan);
-        Ok(LanTracker { shards, clients, dashboard, sinks, expiry, listening, announce_urls, dashboard_urls })
+        Ok(LanTracker { shards, clients, dashboard, sinks, expiry, watching, listening, announce_urls, dashboard_urls })
     }
 
     fn config(&self, addresses: &Addresses, lists: &Lists) -> Config {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tracker_core::Shards;
 use tracker_host::{Events, Service, ServiceState};
 use tracker_monitor::{EventLog, Observer};
@@ -17,15 +17,18 @@ use crate::error::RunError;
 use crate::protocol::Listening;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
-/// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard and the expiry of silent
-/// peers wait for [`run`](Self::run).
+/// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard answers once
+/// [`run`](Self::run) is called. When it is dropped instead, everything stops.
 #[derive(Debug)]
 pub struct LanTracker {
     pub(crate) shards: Arc<Shards>,
     pub(crate) clients: Service,
     pub(crate) dashboard: Option<dashboard::Server>,
     pub(crate) sinks: EventSinks,
-    pub(crate) expiry: JoinHandle<()>,
+    /// The task that drops silent peers. It is aborted when this is dropped.
+    pub(crate) expiry: JoinSet<()>,
+    /// The tasks that keep the policy of torrents up to date, likewise.
+    pub(crate) watching: JoinSet<()>,
     pub(crate) listening: Listening,
     pub(crate) announce_urls: AnnounceUrls,
     pub(crate) dashboard_urls: Option<DashboardUrls>,
@@ -99,7 +102,7 @@ impl LanTracker {
     ///
     /// The part that failed first.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-        let Self { clients, dashboard, sinks, expiry, .. } = self;
+        let Self { clients, dashboard, sinks, mut expiry, watching: _watching, .. } = self;
         let (stop_dashboard, stopped) = oneshot::channel::<Infallible>();
         let mut people = JoinSet::new();
         if let Some(server) = dashboard {
@@ -110,7 +113,7 @@ impl LanTracker {
             () = stop => Ok(()),
             () = until_stopped(&clients), if !has_dashboard => Ok(()),
             Some(ended) = people.join_next() => dashboard_ended(ended),
-            ended = expiry => Err(RunError::Expiry { source: ended.err() }),
+            Some(ended) = expiry.join_next() => Err(RunError::Expiry { source: ended.err() }),
         };
         drop(stop_dashboard);
         let was_open = matches!(clients.state(), ServiceState::Running { .. });
@@ -143,22 +146,57 @@ fn dashboard_ended(ended: Result<io::Result<()>, JoinError>) -> Result<(), RunEr
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
+    use std::fs;
     use std::future::{pending, ready};
     use std::time::Duration;
 
+    use tokio::time::{sleep, timeout};
+
     use super::*;
 
-    async fn with_expiry(expiry: JoinHandle<()>) -> RunError {
-        let builder = LanTracker::builder().listen(["127.0.7.5:0".parse().unwrap()]).dashboard(false);
-        let tracker = LanTracker { expiry, ..builder.start().await.unwrap() };
-        tokio::time::timeout(Duration::from_secs(30), tracker.run(pending())).await.unwrap().unwrap_err()
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Without a dashboard, on a free port of this loopback address.
+    async fn start(address: &str) -> LanTracker {
+        LanTracker::builder().listen([address.parse().unwrap()]).dashboard(false).start().await.unwrap()
+    }
+
+    async fn with_expiry(expiry: impl Future<Output = ()> + Send + 'static) -> RunError {
+        let mut tracker = start("127.0.7.5:0").await;
+        tracker.expiry = JoinSet::new();
+        tracker.expiry.spawn(expiry);
+        timeout(PATIENCE, tracker.run(pending())).await.unwrap().unwrap_err()
     }
 
     #[tokio::test]
     async fn expiry_that_ends_is_a_failure() {
-        let error = with_expiry(tokio::spawn(async { panic!("as a bug would") })).await;
+        let error = with_expiry(async { panic!("as a bug would") }).await;
         assert_eq!(error.to_string(), "the expiry task ended unexpectedly");
         assert!(error.source().unwrap().to_string().contains("as a bug would"));
-        assert!(with_expiry(tokio::spawn(ready(()))).await.source().is_none());
+        assert!(with_expiry(ready(())).await.source().is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_tracker_that_was_stopped() {
+        for run in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let list = folder.path().join("allowed.txt");
+            fs::write(&list, "").unwrap();
+            let here = || ["127.0.7.6:0".parse().unwrap()];
+            let builder = LanTracker::builder().listen(here()).dashboard_listen(here());
+            let tracker = builder.only_known(true).allow_list(list).start().await.unwrap();
+            let shards = Arc::downgrade(tracker.shards());
+            if run {
+                timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
+            } else {
+                drop(tracker);
+            }
+            let is_gone = async {
+                while shards.upgrade().is_some() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(PATIENCE, is_gone).await.unwrap_or_else(|_| panic!("something still has the swarms ({run})"));
+        }
     }
 }

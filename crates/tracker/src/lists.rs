@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use torrent_library::Library;
 use tracker_core::{InfoHash, Shards, TorrentPolicy};
 
@@ -130,44 +130,47 @@ impl Lists {
         policy
     }
 
-    /// Looks after them for ever: after the lists on a thread of its own, and after the library in a task of the Tokio runtime
-    /// that this is called in.
-    pub(crate) fn watch(self, shards: Arc<Shards>) -> io::Result<()> {
+    /// Keeps the policy of `shards` up to date: with the lists by a thread of its own, which ends when the shards are dropped, and
+    /// with the library by a task, which ends when the returned set is dropped. Must be called within a Tokio runtime.
+    pub(crate) fn watch(self, shards: &Arc<Shards>) -> io::Result<JoinSet<()>> {
         let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
-        // Locked until the shards have what it says: what came last is what counts.
+        // Locked until the shards have the policy, so that the last change is the one that counts.
         let lists = Arc::new(Mutex::new(self));
+        let mut tasks = JoinSet::new();
         if let Some(library) = known {
-            let (lists, shards) = (Arc::clone(&lists), Arc::clone(&shards));
+            let (lists, shards) = (Arc::clone(&lists), Arc::clone(shards));
             let mut changes = library.changes();
-            // Since it was asked first.
+            // It may have changed since the policy was made.
             changes.mark_changed();
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 while changes.changed().await.is_ok() {
                     let (lists, shards) = (Arc::clone(&lists), Arc::clone(&shards));
-                    let told = spawn_blocking(move || shards.set_torrents(lock(&lists).policy())).await;
-                    if let Err(bug) = told {
+                    let updated = spawn_blocking(move || shards.set_torrents(lock(&lists).policy())).await;
+                    if let Err(bug) = updated {
                         tracing::error!("which torrents are served stays as it was before the library changed: {bug}");
                     }
                 }
             });
         }
         if has_lists {
+            let shards = Arc::downgrade(shards);
             let watch = move || {
                 loop {
                     thread::sleep(PERIOD);
-                    lock(&lists).look_and_tell(&shards);
+                    let Some(shards) = shards.upgrade() else { return };
+                    lock(&lists).look_and_update(&shards);
                 }
             };
             thread::Builder::new().name("lists".into()).spawn(watch)?;
         }
-        Ok(())
+        Ok(tasks)
     }
 
-    fn look_and_tell(&mut self, shards: &Shards) {
+    fn look_and_update(&mut self, shards: &Shards) {
         let (changed, errors) = self.look();
         for error in errors {
             let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
-            tracing::error!("{error}{source}; what was read from it before stays in force");
+            tracing::error!("{error}{source}; the last valid version stays in force");
         }
         if changed {
             self.log("lists of torrents read again");
