@@ -3,12 +3,12 @@
 
 #[path = "../../crates/bencode/tests/common/invariants.rs"]
 mod bencode_invariants;
-// Private to tracker-http, and nothing but functions of bytes.
-#[path = "../../crates/tracker-http/src/browser.rs"]
+// Private to http-server, and nothing but functions of bytes.
+#[path = "../../crates/http-server/src/browser.rs"]
 mod browser;
-#[path = "../../crates/tracker-http/src/head.rs"]
+#[path = "../../crates/http-server/src/head.rs"]
 mod head;
-#[path = "../../crates/tracker-http/src/head_invariants.rs"]
+#[path = "../../crates/http-server/src/head_invariants.rs"]
 mod head_invariants;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
 mod metainfo_invariants;

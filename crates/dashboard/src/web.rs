@@ -12,7 +12,6 @@ mod role;
 mod room;
 mod server;
 mod shell;
-mod slots;
 mod table;
 
 use std::net::SocketAddr;

@@ -5,50 +5,37 @@
 //! (`TCP_DEFER_ACCEPT`), so that accept, receive, send and close follow one another, on a thread that does nothing but wait
 //! for the next; the answer and the end of the connection leave in one packet. Only a listener on all addresses, which is
 //! the default, has to ask in a fifth by which of them the client came. The socket is not registered with a runtime, has no
-//! task and no timer, and takes no slot. Whatever would have to wait becomes a task of the worker's runtime, which
-//! [converses](converse) with the client.
+//! task and no timer, and takes no permit. A connection that has to wait becomes a task of the worker's runtime
+//! ([`handle_connection`]).
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::Connection;
-use crate::conversation::{Begun, Guest, converse};
+use crate::connection::{Connection, ConnectionState, Progress, handle_connection};
 use crate::server::Shared;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use self::tasks::Doors;
+pub(crate) use self::tasks::Listeners;
 #[cfg(target_os = "linux")]
-pub(crate) use self::threads::Doors;
+pub(crate) use self::threads::Listeners;
 
-/// How long accepting pauses when the system has no more descriptors or memory for a connection.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Gives the connection a task, if it may be waited for.
-fn enter(stream: TcpStream, begun: Begun, mut guest: Guest, shared: &Arc<Shared>, stopped: &watch::Receiver<()>) {
-    if guest.take_slot(shared) {
-        tokio::spawn(converse(stream, begun, guest, Arc::clone(shared), stopped.clone()));
+/// Gives the connection a task, if the limits allow it to wait.
+fn spawn(
+    stream: TcpStream,
+    progress: Progress,
+    mut state: ConnectionState,
+    shared: &Arc<Shared>,
+    stopped: &watch::Receiver<()>,
+) {
+    if state.acquire_permit(shared) {
+        tokio::spawn(handle_connection(stream, progress, state, Arc::clone(shared), stopped.clone()));
     } else {
-        tracing::debug!(remote = %guest.connection.remote, "refused: too many connections");
+        tracing::debug!(remote = %state.connection.remote, "connection refused: too many connections");
     }
-}
-
-/// Whether a connection that could not be accepted says that something is wrong here, which is complained of then.
-fn is_trouble(error: &io::Error, shared: &Shared) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
-
-    // The client was gone before we came to it.
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected) {
-        return false;
-    }
-    if let Some(suppressed) = shared.accept_complaints.pass() {
-        tracing::warn!(%error, suppressed, "cannot accept connections");
-    }
-    true
 }
 
 /// A thread for each listener.
@@ -67,64 +54,64 @@ mod threads {
 
     use super::*;
 
-    /// The listeners of one worker, and the threads that wait at them. Closed when it is dropped.
+    /// The listeners of one worker, and the threads that accept from them. Closed when it is dropped.
     #[derive(Debug)]
-    pub(crate) struct Doors {
+    pub(crate) struct Listeners {
         listeners: Vec<Arc<StdTcpListener>>,
         threads: Vec<JoinHandle<()>>,
         ended: UnboundedReceiver<()>,
     }
 
-    impl Doors {
-        /// Accepts connections until it is dropped. Those that are waited for become tasks of the runtime that this is
-        /// called in, and are told by `stopped`.
-        pub(crate) fn open(
+    impl Listeners {
+        /// Accepts connections until it is dropped. Those that have to wait become tasks of the runtime that this is called
+        /// in, and end when `stopped` changes.
+        pub(crate) fn start(
             listeners: Vec<StdTcpListener>,
             shared: &Arc<Shared>,
             stopped: &watch::Receiver<()>,
         ) -> io::Result<Self> {
             let (ends, ended) = mpsc::unbounded_channel();
-            let mut doors = Self { listeners: Vec::new(), threads: Vec::new(), ended };
+            let mut started = Self { listeners: Vec::new(), threads: Vec::new(), ended };
             for listener in listeners {
                 let listener = Arc::new(listener);
-                let door = Door {
+                let acceptor = Acceptor {
                     local: Some(listener.local_addr()?).filter(|local| !local.ip().is_unspecified()),
                     listener: Arc::clone(&listener),
                     shared: Arc::clone(shared),
                     stopped: stopped.clone(),
                 };
                 let (runtime, end) = (Handle::current(), End(ends.clone()));
-                doors.threads.push(thread::Builder::new().name("http-accept".into()).spawn(move || {
+                started.threads.push(thread::Builder::new().name("http-accept".into()).spawn(move || {
                     let _end = end;
                     let _runtime = runtime.enter();
-                    door.accept();
+                    acceptor.accept();
                 })?);
-                doors.listeners.push(listener);
+                started.listeners.push(listener);
             }
-            Ok(doors)
+            Ok(started)
         }
 
-        /// Waits until one of the threads has ended, which none does unasked.
+        /// Waits until one of the threads ends, which none does before the listeners are closed.
         pub(crate) async fn fail(&mut self) -> io::Error {
             _ = self.ended.recv().await;
             io::Error::other("a thread that accepts connections has ended")
         }
     }
 
-    impl Drop for Doors {
+    impl Drop for Listeners {
         fn drop(&mut self) {
             for listener in &self.listeners {
-                // Whoever waits in accept is told so.
+                // A thread that waits in `accept` gets an error.
                 _ = shutdown(listener, Shutdown::Both);
             }
             for thread in self.threads.drain(..) {
-                // If it panicked it has said so.
+                // A panic was reported when it happened.
                 _ = thread.join();
             }
         }
     }
 
-    /// Tells of the end of a thread, whatever the reason.
+    /// Sends when it is dropped: at the end of a thread, whatever the reason.
     #[derive(Debug)]
     struct End(UnboundedSender<()>);
 
@@ -136,23 +123,27 @@ mod threads {
 
     /// One listener of one worker.
     #[derive(Debug)]
-    struct Door {
+    struct Acceptor {
         listener: Arc<StdTcpListener>,
-        /// By which address clients come, where they all come by one.
+        /// The address by which clients reach this listener, where it is only one.
         local: Option<SocketAddr>,
         shared: Arc<Shared>,
         stopped: watch::Receiver<()>,
     }
 
-    impl Door {
-        /// Accepts connections until the listener is shut down.
+    impl Acceptor {
+        /// Accepts connections until the listener is shut down, one after the other: each is answered, closed or made a
+        /// task before the next one is accepted.
         fn accept(&self) {
             loop {
                 match self.accept_one() {
                     Ok((socket, connection)) => self.answer_at_once(socket, connection),
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
-                    Err(error) if is_trouble(&error, &self.shared) => thread::sleep(PAUSE),
-                    Err(_) => {}
+                    Err(error) => {
+                        if let Some(pause) = self.shared.accept_errors.pause(&error) {
+                            thread::sleep(pause);
+                        }
+                    }
                 }
             }
         }
@@ -170,7 +161,7 @@ mod threads {
 
         /// Answers a new connection if its request is there, and closes it if that was all.
         fn answer_at_once(&self, socket: OwnedFd, connection: Connection) {
-            let mut guest = Guest::new(connection);
+            let mut state = ConnectionState::new(connection);
             let receive = |buffer: &mut [u8]| Ok(recv(&socket, buffer, RecvFlags::empty())?.0);
             let send = |answer: &[u8], is_last| {
                 // What is last goes out with the end of the connection, in one packet instead of two, when the socket is
@@ -180,10 +171,10 @@ mod threads {
             };
             // A panic costs its own connection, as it would in a task. What it leaves behind is the thread's buffers, which
             // are cleared before they are used, and the swarms, which cope with panics themselves.
-            let begun = || Begun::at_once(&mut guest, &self.shared, receive, send);
-            match catch_unwind(AssertUnwindSafe(begun)) {
-                Ok(Ok(Some(begun))) => match TcpStream::from_std(socket.into()) {
-                    Ok(stream) => enter(stream, begun, guest, &self.shared, &self.stopped),
+            let round = || Progress::at_once(&mut state, &self.shared, receive, send);
+            match catch_unwind(AssertUnwindSafe(round)) {
+                Ok(Ok(Some(progress))) => match TcpStream::from_std(socket.into()) {
+                    Ok(stream) => spawn(stream, progress, state, &self.shared, &self.stopped),
                     Err(error) => tracing::debug!(remote = %connection.remote, %error, "connection ended"),
                 },
                 Ok(Ok(None)) | Err(_) => {}
@@ -201,13 +192,13 @@ mod tasks {
 
     use super::*;
 
-    /// The listeners of one worker, and the tasks that wait at them.
+    /// The listeners of one worker, each with a task that accepts from it.
     #[derive(Debug)]
-    pub(crate) struct Doors;
+    pub(crate) struct Listeners;
 
-    impl Doors {
-        /// Accepts connections until `stopped` tells to stop, as tasks of the runtime that this is called in.
-        pub(crate) fn open(
+    impl Listeners {
+        /// Accepts connections until `stopped` changes, by tasks of the runtime that this is called in.
+        pub(crate) fn start(
             listeners: Vec<StdTcpListener>,
             shared: &Arc<Shared>,
             stopped: &watch::Receiver<()>,
@@ -219,7 +210,7 @@ mod tasks {
             Ok(Self)
         }
 
-        /// Never: a task ends with the server.
+        /// Never returns: a task ends with the server.
         pub(crate) async fn fail(&mut self) -> io::Error {
             std::future::pending().await
         }
@@ -232,9 +223,14 @@ mod tasks {
                 _ = stopped.changed() => return,
             };
             match accepted {
-                Ok((stream, connection)) => enter(stream, Begun::silent(), Guest::new(connection), &shared, &stopped),
-                Err(error) if is_trouble(&error, &shared) => sleep(PAUSE).await,
-                Err(_) => {}
+                Ok((stream, connection)) => {
+                    spawn(stream, Progress::none(), ConnectionState::new(connection), &shared, &stopped);
+                }
+                Err(error) => {
+                    if let Some(pause) = shared.accept_errors.pause(&error) {
+                        sleep(pause).await;
+                    }
+                }
             }
         }
     }

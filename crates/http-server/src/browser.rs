@@ -1,8 +1,8 @@
 //! Requests that a browser sent.
 //!
-//! A page of any site can have its visitor's browser ask for an announce: by a link, an image or a script that does not see
-//! the answer. The request then comes from the visitor's machine and counts as that machine's: it would take the place of a
-//! client there, or remove it. No client of the tracker is a browser, so that what a browser sends is refused.
+//! A page of any site can have its visitor's browser send a request anywhere: by a link, an image or a script that does not see
+//! the answer. The request then comes from the visitor's machine and counts as that machine's, so that a server which is not for
+//! browsers should refuse what they send.
 //!
 //! Not every sign is always there: browsers send `Sec-Fetch-Site`, `Sec-Fetch-Dest` and `Origin` to `https` and to loopback
 //! only, a page can leave out `Referer`, and `Upgrade-Insecure-Requests` comes with navigations only. A page cannot change
@@ -16,7 +16,7 @@ const HEADERS: [&str; 5] = ["sec-fetch-site", "sec-fetch-dest", "origin", "refer
 const USER_AGENT: &[u8] = b"Mozilla/5.0";
 
 /// Returns `true` if this header shows that a browser sent the request.
-pub(crate) fn is_of_browser(name: &str, value: &[u8]) -> bool {
+pub fn is_of_browser(name: &str, value: &[u8]) -> bool {
     if name.eq_ignore_ascii_case("user-agent") {
         value.starts_with(USER_AGENT)
     } else {

@@ -1,193 +1,209 @@
 //! One connection's requests and answers.
 //!
-//! A [`Head`] that is known is answered here, at once and in one write; from the first one that is not, hyper has the
-//! connection, with all bytes of that request. Buffers are the thread's, not the connection's: between requests a
-//! connection holds none.
+//! How a connection goes: [`ConnectionState::advance`] looks at the bytes that have come. It answers every whole request that
+//! stands at their beginning, if the [`Handler`](crate::Handler) can do so without waiting, into one buffer that is written at
+//! once, and stops at the first byte that it cannot go past. What to do there is the [`Outcome`]: read on, close, or pass the
+//! connection to hyper, with all bytes from that request on; hyper has it from then to its end.
+//!
+//! The first round is done by the thread that accepted the connection ([`Progress::at_once`]), without a task or a timer. Only
+//! what has to wait becomes a task ([`handle_connection`]), and only then takes a permit. Buffers are the thread's, not the
+//! connection's: between requests a connection holds none.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Cursor};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tower::Service;
 
-use crate::Connection;
-use crate::head::{Asks, Head, Request, Version};
-use crate::patience::Patient;
-use crate::server::{Shared, serve};
-use crate::slots::Slot;
+use crate::connection_limit::ConnectionPermit;
+use crate::head::{Head, RequestHead, Version};
+use crate::hyper_connection::serve_connection;
+use crate::server::Shared;
+use crate::timed_stream::TimedStream;
 
-/// Bytes that are read at once, and of a head that is answered here. The longest that a known client sends is a scrape of
-/// 60 info-hashes, about 4.5 kB; the least that [`HttpConfig::max_head_bytes`](crate::HttpConfig::max_head_bytes) may be is
-/// this, and longer heads are hyper's.
-const INPUT: usize = 8 << 10;
+/// Bytes that are read at once, and of a head that is read here. The longest that a known client sends is a scrape of 60
+/// info-hashes, about 4.5 kB. Longer heads are hyper's, so that this is the least that
+/// [`ServerConfig::max_head_bytes`](crate::ServerConfig::max_head_bytes) may be.
+pub const LEAST_MAX_HEAD_BYTES: usize = 8 << 10;
 
 /// Bytes of answers that may wait to be written: requests that were sent ahead beyond that are hyper's.
 const MAX_OUTPUT: usize = 64 << 10;
 
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// The client's end.
+    pub remote: SocketAddr,
+    /// The server's end: the address by which the client reached this machine.
+    pub local: SocketAddr,
+}
+
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
-        input: Box::new([0; INPUT]),
+        input: Box::new([0; LEAST_MAX_HEAD_BYTES]),
         output: Vec::new(),
         body: Vec::new(),
     });
 }
 
-/// What each thread reads into and writes from, for all its connections.
+/// The buffers of a thread, for all its connections.
 #[derive(Debug)]
 struct Buffers {
-    input: Box<[u8; INPUT]>,
+    input: Box<[u8; LEAST_MAX_HEAD_BYTES]>,
     output: Vec<u8>,
     body: Vec<u8>,
 }
 
-/// Who asks.
+/// A connection, as far as its requests are answered here.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct ConnectionState {
     pub(crate) connection: Connection,
-    /// Taken as soon as it has to be waited for, be it a moment.
-    slot: Option<Slot>,
+    /// Taken as soon as the connection has to wait, be it a moment.
+    permit: Option<ConnectionPermit>,
     answered: bool,
 }
 
-/// What is to be done when all that was asked is answered.
+/// What to do with a connection when all that can be answered at once is answered.
 #[derive(Debug)]
-enum Next {
-    /// To wait for the rest of a request that begins with these bytes.
+enum Outcome {
+    /// Wait for the rest of a request that begins with these bytes.
     Read(Vec<u8>),
+    /// Close it.
     Close,
-    /// To leave it to hyper, with these bytes.
+    /// Pass it to hyper, with these bytes.
     Pass(Vec<u8>),
 }
 
-/// A conversation as far as it got without waiting.
+/// What a round of reading, answering and writing has left to do.
 #[derive(Debug)]
-pub(crate) struct Begun {
-    /// What the socket did not take of the answers.
+pub(crate) struct Progress {
+    /// Bytes of answers that the socket did not take.
     unsent: Vec<u8>,
-    next: Next,
+    outcome: Outcome,
 }
 
-impl Guest {
+impl ConnectionState {
     pub(crate) const fn new(connection: Connection) -> Self {
-        Self { connection, slot: None, answered: false }
+        Self { connection, permit: None, answered: false }
     }
 
-    /// Whether it may be waited for.
-    pub(crate) fn take_slot(&mut self, shared: &Shared) -> bool {
-        if self.slot.is_none() {
-            self.slot = shared.slots.take(self.connection.remote.ip(), &shared.config);
+    /// Takes a permit, if it has none. `false` if the limits do not allow it.
+    pub(crate) fn acquire_permit(&mut self, shared: &Shared) -> bool {
+        if self.permit.is_none() {
+            let address = self.connection.remote.ip();
+            self.permit = shared.limit.acquire(address, shared.handler.is_exempt(address));
         }
-        self.slot.is_some()
+        self.permit.is_some()
     }
 
-    /// Writes the answers to all whole requests at the beginning of `bytes`.
-    fn answer(&mut self, bytes: &[u8], output: &mut Vec<u8>, body: &mut Vec<u8>, shared: &Shared, stop: bool) -> Next {
+    /// Appends the answers to all requests at the beginning of `bytes` that can be answered at once.
+    fn advance(
+        &mut self,
+        bytes: &[u8],
+        output: &mut Vec<u8>,
+        body: &mut Vec<u8>,
+        shared: &Shared,
+        stopping: bool,
+    ) -> Outcome {
         let mut rest = bytes;
         loop {
             match Head::parse(rest) {
-                Head::Whole(request) if output.len() <= MAX_OUTPUT && is_answered_here(&request, shared) => {
-                    let keep = request.keep_alive && !stop && self.take_slot(shared) && !shared.slots.are_scarce();
-                    self.write_answer(&request, keep, output, body, shared);
+                Head::Whole(request) if output.len() <= MAX_OUTPUT && self.answer(&request, body, shared) => {
+                    let keep =
+                        request.keep_alive && !stopping && self.acquire_permit(shared) && !shared.limit.is_scarce();
+                    write_answer(request.version, keep, body, output);
                     self.answered = true;
                     rest = &rest[request.len..];
                     if !keep {
-                        return Next::Close;
+                        return Outcome::Close;
                     }
                     if rest.is_empty() {
-                        return Next::Read(Vec::new());
+                        return Outcome::Read(Vec::new());
                     }
                 }
-                Head::Partial if rest.len() < INPUT => return Next::Read(rest.to_vec()),
-                _ => return Next::Pass(rest.to_vec()),
+                Head::Partial if rest.len() < LEAST_MAX_HEAD_BYTES => return Outcome::Read(rest.to_vec()),
+                _ => return Outcome::Pass(rest.to_vec()),
             }
         }
     }
 
-    /// Writes what hyper and the router would.
-    fn write_answer(
-        &self,
-        request: &Request<'_>,
-        keep: bool,
-        output: &mut Vec<u8>,
-        body: &mut Vec<u8>,
-        shared: &Shared,
-    ) {
-        let Connection { remote, local } = self.connection;
+    fn answer(&self, request: &RequestHead<'_>, body: &mut Vec<u8>, shared: &Shared) -> bool {
         body.clear();
-        match request.asks {
-            Asks::Announce => shared.adapter.announce_into(remote.ip(), local.ip(), request.query, body),
-            Asks::Scrape => body.extend_from_slice(&shared.adapter.scrape(remote.ip(), request.query)),
-        }
-        let (begin, connection) = match (request.version, keep) {
-            (Version::Http11, true) => ("HTTP/1.1", ""),
-            (Version::Http11, false) => ("HTTP/1.1", "Connection: close\r\n"),
-            (Version::Http10, true) => ("HTTP/1.0", "Connection: keep-alive\r\n"),
-            (Version::Http10, false) => ("HTTP/1.0", ""),
-        };
-        for part in [
-            begin,
-            " 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ",
-            itoa::Buffer::new().format(body.len()),
-            "\r\n",
-            connection,
-            "\r\n",
-        ] {
-            output.extend_from_slice(part.as_bytes());
-        }
-        output.extend_from_slice(body);
+        shared.handler.answer(self.connection, request, body)
     }
 }
 
-/// Returns `false` for what is the router's: a full scrape, whose answer is large and hyper's to hold while it is taken; and a
-/// host that the tracker does not answer to.
-fn is_answered_here(request: &Request<'_>, shared: &Shared) -> bool {
-    let is_full_scrape = request.asks == Asks::Scrape && shared.adapter.is_full_scrape(request.query);
-    !is_full_scrape && request.host.is_none_or(|host| shared.adapter.check_host(host).is_ok())
+/// Writes an answer as hyper and the router would.
+fn write_answer(version: Version, keep: bool, body: &[u8], output: &mut Vec<u8>) {
+    let (begin, connection) = match (version, keep) {
+        (Version::Http11, true) => ("HTTP/1.1", ""),
+        (Version::Http11, false) => ("HTTP/1.1", "Connection: close\r\n"),
+        (Version::Http10, true) => ("HTTP/1.0", "Connection: keep-alive\r\n"),
+        (Version::Http10, false) => ("HTTP/1.0", ""),
+    };
+    for part in [
+        begin,
+        " 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ",
+        itoa::Buffer::new().format(body.len()),
+        "\r\n",
+        connection,
+        "\r\n",
+    ] {
+        output.extend_from_slice(part.as_bytes());
+    }
+    output.extend_from_slice(body);
 }
 
-impl Begun {
-    /// A connection that nothing was read from yet.
-    pub(crate) const fn silent() -> Self {
-        Self { unsent: Vec::new(), next: Next::Read(Vec::new()) }
+impl Progress {
+    /// Nothing was read yet.
+    pub(crate) const fn none() -> Self {
+        Self { unsent: Vec::new(), outcome: Outcome::Read(Vec::new()) }
     }
 
-    const fn ended() -> Self {
-        Self { unsent: Vec::new(), next: Next::Close }
+    const fn closed() -> Self {
+        Self { unsent: Vec::new(), outcome: Outcome::Close }
     }
 
-    /// Reads once from a new connection with `receive`, and answers with `send` what there is; that is told whether the
-    /// connection is closed at once when it took all. `None` when that was all.
+    /// Reads once from a new connection with `receive`, and writes the answers with `send`, which is given `true` if the
+    /// connection is closed as soon as all bytes are taken. `None` when nothing is left to do.
     #[cfg(target_os = "linux")]
     pub(crate) fn at_once(
-        guest: &mut Guest,
+        state: &mut ConnectionState,
         shared: &Shared,
         receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
         send: impl FnOnce(&[u8], bool) -> io::Result<usize>,
     ) -> io::Result<Option<Self>> {
         BUFFERS.with_borrow_mut(|Buffers { input, output, body }| {
-            let Some(received) = unless_blocked(receive(&mut **input))? else { return Ok(Some(Self::silent())) };
+            let Some(received) = unless_blocked(receive(&mut **input))? else { return Ok(Some(Self::none())) };
             if received == 0 {
                 return Ok(None);
             }
             output.clear();
-            let next = guest.answer(&input[..received], output, body, shared, false);
-            let is_last = matches!(next, Next::Close);
+            let outcome = state.advance(&input[..received], output, body, shared, false);
+            let is_last = matches!(outcome, Outcome::Close);
             // To close a connection with bytes that nobody has read resets it, and an answer that was held back for its end is
             // lost. Where the buffer is full there may be some. What comes between receiving and closing, a few microseconds,
             // has the same effect: the client sends more after it has asked for the end (or sends ahead while the server
             // stops, or is crowded), and has to ask again, as after any reset.
-            let is_all_read = received < INPUT;
+            let is_all_read = received < LEAST_MAX_HEAD_BYTES;
             let sent =
                 if output.is_empty() { 0 } else { unless_blocked(send(output, is_last && is_all_read))?.unwrap_or(0) };
             if is_last && sent == output.len() {
                 return Ok(None);
             }
-            Ok(Some(Self { unsent: output[sent..].to_vec(), next }))
+            Ok(Some(Self { unsent: output[sent..].to_vec(), outcome }))
         })
     }
 }
@@ -202,82 +218,84 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     }
 }
 
-/// Goes on with what has begun until one of the two, or the server, has had enough. A panic ends the connection's task, and
-/// nothing else.
-pub(crate) async fn converse(
+/// Serves a connection from where it is until the client or the server ends it. A panic ends its task, and nothing else.
+pub(crate) async fn handle_connection(
     stream: TcpStream,
-    begun: Begun,
-    guest: Guest,
+    progress: Progress,
+    state: ConnectionState,
     shared: Arc<Shared>,
     stopped: watch::Receiver<()>,
 ) {
-    let remote = guest.connection.remote;
-    if let Err(error) = try_converse(stream, begun, guest, shared, stopped).await {
+    let remote = state.connection.remote;
+    if let Err(error) = try_handle_connection(stream, progress, state, &shared, stopped).await {
         tracing::debug!(%remote, %error, "connection ended");
     }
 }
 
-async fn try_converse(
+/// Each turn of the loop writes what the socket has not taken, and then waits for more bytes or the end of the server. At the
+/// end of the server a connection between requests is closed at once; one whose request is coming in is answered first. The
+/// loop ends when the connection does, or at a request that is hyper's.
+async fn try_handle_connection(
     stream: TcpStream,
-    begun: Begun,
-    mut guest: Guest,
-    shared: Arc<Shared>,
+    progress: Progress,
+    mut state: ConnectionState,
+    shared: &Shared,
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
-    let mut stream = Patient::new(stream, shared.limits);
-    if guest.answered {
+    let mut stream = TimedStream::new(stream, shared.timeouts);
+    if state.answered {
         stream.idle();
     }
     let mut stopping = false;
     let passed = {
         let mut stop = pin!(stopped.changed());
-        let Begun { mut unsent, mut next } = begun;
+        let Progress { mut unsent, mut outcome } = progress;
         loop {
             if !unsent.is_empty() {
                 stream.write_all(&unsent).await?;
                 stream.flush().await?;
             }
-            let mut pending = match next {
-                Next::Read(pending) => pending,
-                Next::Close => return Ok(()),
-                Next::Pass(bytes) => break bytes,
+            let mut pending = match outcome {
+                Outcome::Read(pending) => pending,
+                Outcome::Close => return Ok(()),
+                Outcome::Pass(bytes) => break bytes,
             };
-            // Who was never answered is waited for: the request may be on its way.
-            let is_idle = guest.answered && pending.is_empty();
+            // A connection that was never answered is not idle: its request may be on its way.
+            let is_idle = state.answered && pending.is_empty();
             let turn = poll_fn(|cx| {
-                let turn = poll_turn(&mut stream, &mut pending, &mut guest, &shared, stopping, cx);
+                let turn = poll_turn(&mut stream, &mut pending, &mut state, shared, stopping, cx);
                 if turn.is_pending() {
                     stopping = stopping || stop.as_mut().poll(cx).is_ready();
                     if stopping && is_idle {
-                        return Poll::Ready(Ok(Begun::ended()));
+                        return Poll::Ready(Ok(Progress::closed()));
                     }
                 }
                 turn
             });
-            Begun { unsent, next } = turn.await?;
+            Progress { unsent, outcome } = turn.await?;
         }
     };
     if stopping {
         // hyper has not heard of it.
         stopped.mark_changed();
     }
-    serve(stream, passed, guest.connection, &shared, stopped).await
+    pass_to_hyper(stream, passed, state.connection, shared, stopped).await
 }
 
-/// Waits for more of a request that begins with `pending`, and answers what is whole then.
+/// Waits for more of a request that begins with `pending`, and answers the requests that are whole then.
 fn poll_turn(
-    stream: &mut Patient<TcpStream>,
+    stream: &mut TimedStream<TcpStream>,
     pending: &mut Vec<u8>,
-    guest: &mut Guest,
+    state: &mut ConnectionState,
     shared: &Shared,
     stopping: bool,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Begun>> {
+) -> Poll<io::Result<Progress>> {
     BUFFERS.with_borrow_mut(|Buffers { input, output, body }| {
         let mut read = ReadBuf::new(&mut **input);
         ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
         if read.filled().is_empty() {
-            return Poll::Ready(Ok(Begun::ended()));
+            return Poll::Ready(Ok(Progress::closed()));
         }
         let bytes = if pending.is_empty() {
             read.filled()
@@ -286,7 +304,7 @@ fn poll_turn(
             pending
         };
         output.clear();
-        let next = guest.answer(bytes, output, body, shared, stopping);
+        let outcome = state.advance(bytes, output, body, shared, stopping);
         let mut sent = 0;
         if !output.is_empty() {
             if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, output) {
@@ -297,6 +315,35 @@ fn poll_turn(
                 _ = Pin::new(&mut *stream).poll_flush(cx)?;
             }
         }
-        Poll::Ready(Ok(Begun { unsent: output[sent..].to_vec(), next }))
+        Poll::Ready(Ok(Progress { unsent: output[sent..].to_vec(), outcome }))
+    })
+}
+
+/// Has hyper and the router serve the rest of a connection, of which the bytes `read` were read already.
+async fn pass_to_hyper(
+    stream: TimedStream<TcpStream>,
+    read: Vec<u8>,
+    connection: Connection,
+    shared: &Shared,
+    stopped: watch::Receiver<()>,
+) -> io::Result<()> {
+    let service = service_fn(|mut request| {
+        request.extensions_mut().insert(connection);
+        let answer = shared.router.clone().call(request);
+        async move {
+            let mut response = answer.await?;
+            if shared.limit.is_scarce() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = TokioIo::new(tokio::io::join(Cursor::new(read).chain(reader), writer));
+    serve_connection(&shared.http, stream, service, stopped).await.map_err(|error| {
+        if error.is_parse() {
+            shared.handler.on_malformed_request();
+        }
+        io::Error::other(error)
     })
 }

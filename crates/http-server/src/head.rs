@@ -1,74 +1,77 @@
-//! The head of a request, as far as the server answers it by itself.
+//! The head of a request, as far as the server reads it by itself.
 //!
-//! Nearly all that a tracker is asked are plain GETs of `/announce` and `/scrape`. [`Head::parse`] knows these and no
-//! others: whatever is unusual, or wrong, or concerns other paths is [`Head::Other`], which goes to hyper and the
-//! [`router`](crate::router) byte for byte.
+//! [`Head::parse`] reads plain GETs and nothing else: other methods, bodies, headers of proxies and heads that are large or wrong
+//! are [`Head::Other`], which goes to hyper and the router byte for byte.
 
 use memchr::memchr;
 
 use crate::browser::is_of_browser;
 
-/// Headers of a request that is answered here. Clients send up to 8. The least that
-/// [`HttpConfig::max_headers`](crate::HttpConfig::max_headers) may be is this, and heads with more are hyper's.
-pub(crate) const MAX_HEADERS: usize = 24;
+/// Headers of a request that is read here. BitTorrent clients send up to 8. Heads with more are hyper's, so that this is the
+/// least that [`ServerConfig::max_headers`](crate::ServerConfig::max_headers) may be.
+pub const LEAST_MAX_HEADERS: usize = 24;
 
 /// What the first bytes of a request are.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Head<'a> {
-    /// A request to answer.
-    Whole(Request<'a>),
+    /// The whole head of a plain GET.
+    Whole(RequestHead<'a>),
     /// The beginning of one, perhaps.
     Partial,
     /// Something else.
     Other,
 }
 
-/// A request for `/announce` or `/scrape` that has a head and nothing else.
+/// The head of a plain GET, which has no body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Request<'a> {
-    pub(crate) asks: Asks,
-    /// What stands after the first `?` of the target, as it was sent.
-    pub(crate) query: &'a [u8],
-    pub(crate) version: Version,
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The path of the target, as it was sent.
+    pub path: &'a [u8],
+    /// What follows the first `?` of the target, as it was sent. It may hold every byte but a space, control characters and
+    /// DEL.
+    pub query: &'a [u8],
+    /// The client's version of HTTP.
+    pub version: Version,
     /// The value of `Host`, if it is there.
-    pub(crate) host: Option<&'a [u8]>,
+    pub host: Option<&'a [u8]>,
+    /// Whether a header shows that a browser sent the request.
+    pub is_of_browser: bool,
     /// Whether the client keeps the connection.
     pub(crate) keep_alive: bool,
     /// Bytes of the head.
     pub(crate) len: usize,
 }
 
+/// A version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asks {
-    Announce,
-    Scrape,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// HTTP/1.0.
     Http10,
+    /// HTTP/1.1.
     Http11,
 }
 
 impl<'a> Head<'a> {
-    /// Looks at bytes that begin with a request. Further requests may follow it.
+    /// Reads bytes that begin with a request. Further requests may follow it.
     pub(crate) fn parse(bytes: &'a [u8]) -> Self {
         let Some(line) = RequestLine::parse(bytes) else {
-            return if is_prefix_of_ours(bytes) { Self::Partial } else { Self::Other };
+            return if may_become_ours(bytes) { Self::Partial } else { Self::Other };
         };
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut headers = [httparse::EMPTY_HEADER; LEAST_MAX_HEADERS];
         let (headers_len, headers) = match httparse::parse_headers(&bytes[line.len..], &mut headers) {
             Ok(httparse::Status::Complete(parsed)) => parsed,
             Ok(httparse::Status::Partial) => return Self::Partial,
             Err(_) => return Self::Other,
         };
-        let Some(Headers { host, keep_alive }) = Headers::read(line.version, headers) else { return Self::Other };
-        Self::Whole(Request {
-            asks: line.asks,
+        let Some(headers) = Headers::read(line.version, headers) else { return Self::Other };
+        Self::Whole(RequestHead {
+            path: line.path,
             query: line.query,
             version: line.version,
-            host,
-            keep_alive,
+            host: headers.host,
+            is_of_browser: headers.is_of_browser,
+            keep_alive: headers.keep_alive,
             len: line.len + headers_len,
         })
     }
@@ -78,7 +81,7 @@ impl<'a> Head<'a> {
 /// characters and DEL.
 #[derive(Debug)]
 struct RequestLine<'a> {
-    asks: Asks,
+    path: &'a [u8],
     query: &'a [u8],
     version: Version,
     /// With its line end.
@@ -91,7 +94,7 @@ impl<'a> RequestLine<'a> {
         let rest = bytes.strip_prefix(b"GET ")?;
         let (target, rest) = rest.split_at(memchr(b' ', rest)?);
         // Without an early exit, so that it is done for many bytes at once.
-        if target.iter().fold(false, |found, byte| found | byte.is_ascii_control()) {
+        if !target.starts_with(b"/") || target.iter().fold(false, |found, byte| found | byte.is_ascii_control()) {
             return None;
         }
         let (version, rest) = if let Some(rest) = rest.strip_prefix(b" HTTP/1.1\r\n") {
@@ -103,45 +106,34 @@ impl<'a> RequestLine<'a> {
             Some(at) => (&target[..at], &target[at + 1..]),
             None => (target, &[][..]),
         };
-        let asks = if is_below(path, b"/announce") {
-            Asks::Announce
-        } else if is_below(path, b"/scrape") {
-            Asks::Scrape
-        } else {
-            return None;
-        };
-        Some(Self { asks, query, version, len: bytes.len() - rest.len() })
+        Some(Self { path, query, version, len: bytes.len() - rest.len() })
     }
 }
 
-/// Whether it is this path, or has it and a slash before whatever else.
-fn is_below(path: &[u8], of: &[u8]) -> bool {
-    path.strip_prefix(of).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-}
-
-/// Whether bytes without a whole request line may yet become one of ours.
-fn is_prefix_of_ours(bytes: &[u8]) -> bool {
-    [&b"GET /announce"[..], b"GET /scrape"].iter().any(|ours| {
-        let common = ours.len().min(bytes.len());
-        ours[..common] == bytes[..common]
-    }) && memchr(b'\n', bytes).is_none()
+/// Returns `true` if bytes without a whole request line may yet become one that is read here.
+fn may_become_ours(bytes: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"GET /";
+    let common = BEGIN.len().min(bytes.len());
+    BEGIN[..common] == bytes[..common] && memchr(b'\n', bytes).is_none()
 }
 
 /// What the headers of a request say to the server.
 #[derive(Debug)]
 struct Headers<'a> {
     host: Option<&'a [u8]>,
+    is_of_browser: bool,
     keep_alive: bool,
 }
 
 impl<'a> Headers<'a> {
-    /// `None` when they ask for more than an answer to the request line, or come from a browser.
+    /// `None` when they ask for more than an answer to the request line.
     fn read(version: Version, headers: &[httparse::Header<'a>]) -> Option<Self> {
         /// They announce a body or another protocol, or speak for somebody else.
         const UNUSUAL: [&str; 6] =
             ["content-length", "transfer-encoding", "expect", "upgrade", "forwarded", "x-forwarded-for"];
 
-        let (mut host, mut close, mut keep) = (None, false, version == Version::Http11);
+        let (mut host, mut of_browser) = (None, false);
+        let (mut close, mut keep) = (false, version == Version::Http11);
         for header in headers {
             if header.name.eq_ignore_ascii_case("connection") {
                 for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
@@ -152,13 +144,13 @@ impl<'a> Headers<'a> {
                 if host.replace(header.value).is_some() {
                     return None;
                 }
-            } else if is_of_browser(header.name, header.value)
-                || UNUSUAL.iter().any(|unusual| header.name.eq_ignore_ascii_case(unusual))
-            {
+            } else if UNUSUAL.iter().any(|unusual| header.name.eq_ignore_ascii_case(unusual)) {
                 return None;
+            } else {
+                of_browser |= is_of_browser(header.name, header.value);
             }
         }
-        Some(Self { host, keep_alive: keep && !close })
+        Some(Self { host, is_of_browser: of_browser, keep_alive: keep && !close })
     }
 }
 
@@ -169,7 +161,7 @@ mod tests {
     use super::*;
     use crate::head_invariants::request_head;
 
-    fn whole(bytes: &[u8]) -> Request<'_> {
+    fn whole(bytes: &[u8]) -> RequestHead<'_> {
         match Head::parse(bytes) {
             Head::Whole(request) => request,
             other => panic!("{other:?}: {}", bytes.escape_ascii()),
@@ -207,7 +199,8 @@ mod tests {
             ("GET /announce?a HTTP/1.0\r\nUser-Agent: ctorrent/dnh3.3.2\r\n\r\n", b"a", Version::Http10, None, false),
         ] {
             let len = head.len();
-            let expected = Request { asks: Asks::Announce, query, version, host, keep_alive, len };
+            let expected =
+                RequestHead { path: b"/announce", query, version, host, is_of_browser: false, keep_alive, len };
             assert_eq!(whole(head.as_bytes()), expected, "{head}");
             assert_eq!(whole(format!("{head}GET /announce").as_bytes()), expected, "{head}");
             for cut in 0..len {
@@ -218,18 +211,17 @@ mod tests {
 
     #[test]
     fn paths_and_queries() {
-        for (target, asks, query) in [
-            (&b"/announce"[..], Asks::Announce, &b""[..]),
-            (b"/announce?", Asks::Announce, b""),
-            (b"/announce/", Asks::Announce, b""),
-            (b"/announce/key/more?a=?b", Asks::Announce, b"a=?b"),
-            (b"/scrape?x", Asks::Scrape, b"x"),
-            (b"/scrape/key", Asks::Scrape, b""),
-            (b"/announce?\"<>#`{}\xff\x80\\^|", Asks::Announce, b"\"<>#`{}\xff\x80\\^|"),
+        for (target, path, query) in [
+            (&b"/announce"[..], &b"/announce"[..], &b""[..]),
+            (b"/announce?", b"/announce", b""),
+            (b"/announce/", b"/announce/", b""),
+            (b"/announce/key/more?a=?b", b"/announce/key/more", b"a=?b"),
+            (b"/", b"/", b""),
+            (b"/announce?\"<>#`{}\xff\x80\\^|", b"/announce", b"\"<>#`{}\xff\x80\\^|"),
         ] {
             let head = [b"GET ", target, b" HTTP/1.1\r\n\r\n"].concat();
             let request = whole(&head);
-            assert_eq!((request.asks, request.query), (asks, query), "{}", head.escape_ascii());
+            assert_eq!((request.path, request.query), (path, query), "{}", head.escape_ascii());
         }
     }
 
@@ -259,9 +251,7 @@ mod tests {
             b"get /announce HTTP/1.1\r\n\r\n",
             b"\r\nGET /announce HTTP/1.1\r\n\r\n",
             b"GET  /announce HTTP/1.1\r\n\r\n",
-            b"GET / HTTP/1.1\r\n\r\n",
-            b"GET /announced HTTP/1.1\r\n\r\n",
-            b"GET /announce%2f HTTP/1.1\r\n\r\n",
+            b"GET announce HTTP/1.1\r\n\r\n",
             b"GET http://t/announce HTTP/1.1\r\n\r\n",
             b"GET /announce\r\n\r\n",
             b"GET /announce HTTP/1.1\n\n",
@@ -283,13 +273,7 @@ mod tests {
         ] {
             assert_eq!(Head::parse(head), Head::Other, "{}", head.escape_ascii());
         }
-        for header in BROWSER_HEADERS {
-            for head in [format!("{header}\r\n"), format!("Host: t\r\n{header}\r\nConnection: close\r\n")] {
-                let head = format!("GET /announce HTTP/1.1\r\n{head}\r\n");
-                assert_eq!(Head::parse(head.as_bytes()), Head::Other, "{head}");
-            }
-        }
-        let many = format!("GET /announce HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
+        let many = format!("GET /announce HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(LEAST_MAX_HEADERS + 1));
         assert_eq!(Head::parse(many.as_bytes()), Head::Other);
     }
 
@@ -305,7 +289,14 @@ mod tests {
     ];
 
     #[test]
-    fn what_resembles_a_browser() {
+    fn browsers_are_known_by_their_headers() {
+        let is_of_browser = |header: &str| {
+            let head = format!("GET /announce HTTP/1.1\r\nHost: t\r\n{header}\r\nConnection: close\r\n\r\n");
+            whole(head.as_bytes()).is_of_browser
+        };
+        for header in BROWSER_HEADERS {
+            assert!(is_of_browser(header), "{header}");
+        }
         for header in [
             "User-Agent: node",
             "User-Agent: Mozilla/4.0 (compatible; MSIE 6.0)",
@@ -314,7 +305,7 @@ mod tests {
             "Accept-Language: *",
             "X-Origin: a",
         ] {
-            whole(format!("GET /announce HTTP/1.1\r\n{header}\r\n\r\n").as_bytes());
+            assert!(!is_of_browser(header), "{header}");
         }
     }
 

@@ -1,7 +1,34 @@
-//! HTTP/1 on a LAN, for servers that know nothing of each other.
+//! HTTP/1 on a LAN: what the servers for clients and for browsers have in common. It knows neither a tracker nor a page.
 //!
-//! [`Host`] is the host that a request is for, and which names a server answers to.
+//! - [`Server`] accepts connections on many threads and answers, by a [`Handler`], requests that need no waiting at once; all
+//!   others go to an [`axum::Router`]. Slow, huge, half-open and garbage requests are limited by its [`ServerConfig`].
+//! - [`ConnectionLimit`], [`WriteTimeout`], [`AcceptErrors`] and [`serve_connection`] are for servers that accept by themselves, on
+//!   a runtime that they share with others.
+//! - [`Host`] is the host that a request is for, and tells which names a server answers to.
 
+mod accept;
+mod accept_errors;
+mod browser;
+mod config;
+mod connection;
+mod connection_limit;
+mod head;
+#[cfg(test)]
+mod head_invariants;
 mod host;
+mod hyper_connection;
+mod listen;
+mod server;
+mod timed_stream;
+mod write_timeout;
 
+pub use accept_errors::AcceptErrors;
+pub use browser::is_of_browser;
+pub use config::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig};
+pub use connection::Connection;
+pub use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub use head::{RequestHead, Version};
 pub use host::{Host, HostError};
+pub use hyper_connection::serve_connection;
+pub use server::{Handler, Server};
+pub use write_timeout::WriteTimeout;

@@ -1,4 +1,4 @@
-//! Listening.
+//! Taking the ports.
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
@@ -7,7 +7,7 @@ use socket2::Socket;
 use tracker_host::{BindError, Transport, bind};
 
 /// Connections that wait to be accepted, per listener, so that a room of machines that is switched on at once finds the
-/// door open. The system may set a lower limit.
+/// server ready. The system may set a lower limit.
 const BACKLOG: i32 = 4096;
 
 /// Listens on all the addresses, once for each worker: as many lists as `workers`, each with one listener per address.
@@ -42,8 +42,8 @@ mod defer {
         i32
     );
 
-    /// A second suffices for a request that is on its way. Who sends nothing until then is accepted as well, and has the
-    /// time of [`HttpConfig::head_timeout`](crate::HttpConfig::head_timeout) from there.
+    /// A second suffices for a request that is on its way. A client that sends nothing until then is accepted as well, and has
+    /// the time of [`ServerConfig::head_timeout`](crate::ServerConfig::head_timeout) from there.
     pub(super) fn accept(socket: &Socket) -> io::Result<()> {
         Ok(setsockopt(socket, DeferAccept, &1)?)
     }

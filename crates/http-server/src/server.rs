@@ -1,81 +1,72 @@
 //! The server.
 
-use std::convert::Infallible;
-use std::io::{self, Cursor};
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::pin::pin;
+use std::fmt::{self, Debug};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tower::Service;
-use tracker_host::{BindError, LogThrottle, run_threads};
+use tracker_host::{BindError, run_threads};
 
-use crate::accept::Doors;
-use crate::listener;
-use crate::patience::{Limits, Patient};
-use crate::slots::Slots;
-use crate::{Adapter, Connection, HttpConfig, router};
+use crate::accept::Listeners;
+use crate::accept_errors::AcceptErrors;
+use crate::connection::Connection;
+use crate::connection_limit::ConnectionLimit;
+use crate::head::RequestHead;
+use crate::timed_stream::Timeouts;
+use crate::{ServerConfig, listen};
 
-/// How often that is said. It can go on for hours, on every listener of every thread.
-const ACCEPT_COMPLAINTS: Duration = Duration::from_secs(60);
+/// Answers the requests that need no waiting, and decides on addresses.
+pub trait Handler: Debug + Send + Sync + 'static {
+    /// Appends the body of the answer to a plain GET to `body`, and returns `true`; the answer has status 200 and is plain
+    /// text. Or returns `false` and leaves the request to the router, having written nothing.
+    ///
+    /// Called on the threads that accept connections: it must not block.
+    fn answer(&self, connection: Connection, request: &RequestHead<'_>, body: &mut Vec<u8>) -> bool;
 
-/// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.
+    /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy.
+    fn is_exempt(&self, address: IpAddr) -> bool;
+
+    /// Called when a client sent what is not HTTP.
+    fn on_malformed_request(&self);
+}
+
+/// Serves HTTP/1.0 and HTTP/1.1 on threads of its own.
 ///
-/// One thread per core with a runtime, for connections that are waited for, and on Linux one per core and address with a
-/// listener of its own, which answers all others. A client that is slow, sends garbage or does not read costs its own connection and nobody else's; the limits
-/// are those of [`HttpConfig`].
-///
-/// ```no_run
-/// use tracker_http::{Adapter, Server, all_addresses};
-///
-/// # async fn example(adapter: Adapter) -> Result<(), Box<dyn std::error::Error>> {
-/// let server = Server::bind(&all_addresses(6969), adapter)?;
-/// println!("listening on {:?}", server.local_addrs());
-/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-/// server.run(async { _ = stopped.await }).await?;
-/// # Ok(())
-/// # }
-/// ```
+/// One thread per core with a runtime, for connections that have to wait, and on Linux one per core and address with a listener
+/// of its own, which answers all others. A client that is slow, sends garbage or does not read costs its own connection and
+/// nobody else's.
 #[derive(Debug)]
 pub struct Server {
     /// For each worker its listeners.
     listeners: Vec<Vec<StdTcpListener>>,
     local_addrs: Vec<SocketAddr>,
-    adapter: Adapter,
+    config: ServerConfig,
+    handler: Arc<dyn Handler>,
     router: Router,
 }
 
 impl Server {
     /// Listens on all of these addresses. From now on connections queue up, until [`run`](Self::run) answers them.
     ///
-    /// An IPv6 address takes IPv6 connections only. When all addresses of both families are asked for (as
-    /// [`all_addresses`](crate::all_addresses) does) and the machine has one family only, the other is left out. Port 0
-    /// takes a free port, one for each address.
+    /// The router gets each request that the handler leaves to it, with its [`Connection`] as an extension.
     ///
     /// # Errors
     ///
-    /// The first address that cannot be listened on. A port that any other program listens on is an error, even where the
-    /// system would share it.
-    pub fn bind(addresses: &[SocketAddr], adapter: Adapter) -> Result<Self, BindError> {
-        let router = router(adapter.clone());
-        Self::bind_router(addresses, adapter, router)
-    }
-
-    fn bind_router(addresses: &[SocketAddr], adapter: Adapter, router: Router) -> Result<Self, BindError> {
-        let listeners = listener::listen(addresses, adapter.config().threads)?;
+    /// The first address that cannot be listened on, as for [`tracker_host::bind`].
+    pub fn bind(
+        addresses: &[SocketAddr],
+        config: ServerConfig,
+        handler: Arc<dyn Handler>,
+        router: Router,
+    ) -> Result<Self, BindError> {
+        let listeners = listen::listen(addresses, config.threads)?;
         let local_addrs = listeners[0].iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        Ok(Self { listeners, local_addrs, adapter, router })
+        Ok(Self { listeners, local_addrs, config, handler, router })
     }
 
     /// The addresses it listens on, with their ports, in the order in which they were asked for.
@@ -84,40 +75,45 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, and stops gracefully then: the ports are free at once, requests that have begun
-    /// are answered, and after [`HttpConfig::shutdown_timeout`] what is left is cut off. When the future is dropped
+    /// are answered, and after [`ServerConfig::shutdown_timeout`] what is left is cut off. When the future is dropped
     /// instead, the server stops likewise, in the background.
     ///
     /// # Errors
     ///
     /// When a thread or its event loop cannot be set up, or ends: all others stop then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let shared = Arc::new(Shared::new(self.adapter, self.router, self.local_addrs.len()));
+        let name = self.config.name;
+        let shared = Arc::new(Shared::new(self.config, self.handler, self.router, self.local_addrs.len()));
         let (stop, stopped) = watch::channel(());
         let workers = self.listeners.into_iter().map(|listeners| {
             let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
             let worker = Worker { shared: Arc::clone(&shared), stopped: stopped.clone() };
             Ok(move || worker.run(&runtime, listeners))
         });
-        run_threads("http", workers.collect::<io::Result<_>>()?, stop, shutdown).await
+        run_threads(name, workers.collect::<io::Result<_>>()?, stop, shutdown).await
     }
 }
 
 /// What all workers have in common.
-#[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) adapter: Adapter,
-    router: Router,
-    http: http1::Builder,
-    pub(crate) limits: Limits,
-    pub(crate) slots: Arc<Slots>,
-    pub(crate) accept_complaints: LogThrottle,
-    pub(crate) config: HttpConfig,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) router: Router,
+    pub(crate) http: http1::Builder,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limit: Arc<ConnectionLimit>,
+    pub(crate) accept_errors: AcceptErrors,
+    config: ServerConfig,
+}
+
+impl Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
     /// For a server that listens on so many addresses.
-    fn new(adapter: Adapter, router: Router, addresses: usize) -> Self {
-        let config = adapter.config().clone();
+    fn new(config: ServerConfig, handler: Arc<dyn Handler>, router: Router, addresses: usize) -> Self {
         let mut http = http1::Builder::new();
         http.max_header_size(config.max_head_bytes)
             // The buffer is what bounds a head that does not end.
@@ -129,18 +125,43 @@ impl Shared {
             .title_case_headers(true)
             // Nor do they need to know the time.
             .auto_date_header(false)
-            // `Patient` times heads as well as what hyper does not.
+            // `TimedStream` times heads as well as what hyper does not.
             .header_read_timeout(None);
+        let connections = max_connections(&config, addresses);
         Self {
-            adapter,
+            handler,
             router,
             http,
-            limits: Limits::new(&config),
-            slots: Arc::new(Slots::new(&config, addresses)),
-            accept_complaints: LogThrottle::new(ACCEPT_COMPLAINTS),
+            timeouts: Timeouts::new(&config),
+            limit: Arc::new(ConnectionLimit::new(connections, config.max_connections_per_address, 0)),
+            accept_errors: AcceptErrors::new(config.name),
             config,
         }
     }
+}
+
+/// The connections that may be open at the same time, as far as the system allows.
+fn max_connections(config: &ServerConfig, addresses: usize) -> usize {
+    // Each worker has, for each address, a listener, a connection that is being answered without a permit, and beside it
+    // a socket of UDP; and four descriptors of its runtime. Some are for the rest of the program.
+    let in_use = 64 + config.threads.get() * (3 * addresses + 4);
+    let most = config.max_connections.min(open_files_limit().saturating_sub(in_use));
+    if most < config.max_connections {
+        tracing::info!(connections = most, "the limit on open files allows fewer connections than configured");
+    }
+    most
+}
+
+/// How many files and connections the system lets this process have open.
+#[cfg(unix)]
+fn open_files_limit() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn open_files_limit() -> usize {
+    usize::MAX
 }
 
 /// One thread's part.
@@ -155,74 +176,34 @@ impl Worker {
     /// Serves until it is stopped and all its connections are closed, or cut off.
     fn run(mut self, runtime: &Runtime, listeners: Vec<StdTcpListener>) -> io::Result<()> {
         runtime.block_on(async {
-            // Every connection holds a receiver, which tells it to stop, and tells us when all are gone.
+            // Every connection holds a receiver, by which it learns that it has to end, and the sender that all have.
             let (stop, stopped) = watch::channel(());
-            let mut doors = Doors::open(listeners, &self.shared, &stopped)?;
+            let mut listeners = Listeners::start(listeners, &self.shared, &stopped)?;
             drop(stopped);
             let result = tokio::select! {
                 // An error says that the sender is gone, which means the same.
                 _ = self.stopped.changed() => Ok(()),
-                error = doors.fail() => Err(error),
+                error = listeners.fail() => Err(error),
             };
-            drop(doors);
+            drop(listeners);
             stop.send_replace(());
             if timeout(self.shared.config.shutdown_timeout, stop.closed()).await.is_err() {
-                tracing::debug!(connections = stop.receiver_count(), "cut off at shutdown");
+                tracing::debug!(connections = stop.receiver_count(), "connections cut off at shutdown");
             }
             result
         })
     }
 }
 
-/// Has hyper and the router serve the rest of a connection, of which `read` was read already.
-pub(crate) async fn serve(
-    stream: Patient<TcpStream>,
-    read: Vec<u8>,
-    connection: Connection,
-    shared: &Shared,
-    mut stopped: watch::Receiver<()>,
-) -> io::Result<()> {
-    let service = service_fn(|mut request| {
-        request.extensions_mut().insert(connection);
-        let answer = shared.router.clone().call(request);
-        let slots = &shared.slots;
-        async move {
-            let mut response = answer.await?;
-            if slots.are_scarce() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let (reader, writer) = tokio::io::split(stream);
-    let stream = TokioIo::new(tokio::io::join(Cursor::new(read).chain(reader), writer));
-    let mut served = pin!(shared.http.serve_connection(stream, service));
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        _ = stopped.changed() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    result.map_err(|error| {
-        if error.is_parse() {
-            shared.adapter.count_failure();
-        }
-        io::Error::other(error)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
+    use std::time::Duration;
 
     use axum::routing::get;
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::{Notify, oneshot};
-    use tracker_core::{Config, Instant, Shards};
-    use tracker_host::Clock;
 
     use super::*;
 
@@ -244,15 +225,36 @@ mod tests {
         stream
     }
 
+    /// Leaves everything to the router.
+    #[derive(Debug)]
+    struct RouterOnly;
+
+    impl Handler for RouterOnly {
+        fn answer(&self, _: Connection, _: &RequestHead<'_>, _: &mut Vec<u8>) -> bool {
+            false
+        }
+
+        fn is_exempt(&self, _: IpAddr) -> bool {
+            false
+        }
+
+        fn on_malformed_request(&self) {}
+    }
+
     fn bind(router: Router) -> Server {
-        let config = HttpConfig {
+        let config = ServerConfig {
+            name: "test",
             threads: NonZeroUsize::MIN,
+            max_connections: 8192,
+            max_connections_per_address: 1024,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(3600),
-            ..HttpConfig::default()
+            max_head_bytes: 16 << 10,
+            max_headers: 64,
         };
-        let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
-        let adapter = Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), config).unwrap();
-        Server::bind_router(&["127.0.0.1:0".parse().unwrap()], adapter, router).unwrap()
+        Server::bind(&["127.0.0.1:0".parse().unwrap()], config, Arc::new(RouterOnly), router).unwrap()
     }
 
     #[tokio::test]

@@ -1,7 +1,11 @@
-//! How long a connection is waited for.
+//! Timeouts of a connection.
 //!
-//! One alarm covers the three ways to keep a connection and give nothing: a head that never ends, silence between
+//! One timer covers the three ways to keep a connection and give nothing: a head that never ends, silence between
 //! requests, and an answer that is not read, or read byte by byte. It looks at bytes only, so that it holds for whatever a client sends.
+//!
+//! A deadline belongs to a phase, and bytes do not extend it: a head that drips in and an answer that is read byte by byte have
+//! the same time as others. A timer of the runtime is moved only when a deadline comes before it: one that moves back, as at
+//! each answer of a kept connection, is noticed when the timer fires.
 
 use std::io;
 use std::pin::Pin;
@@ -11,21 +15,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::HttpConfig;
+use crate::ServerConfig;
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when the other end takes too long.
 #[derive(Debug)]
-pub(crate) struct Patient<S> {
+pub(crate) struct TimedStream<S> {
     stream: S,
-    limits: Limits,
+    timeouts: Timeouts,
     phase: Phase,
     deadline: Instant,
-    /// Goes off at the deadline or before it: a deadline that moves back does not touch it.
-    alarm: Pin<Box<Sleep>>,
+    /// Fires at the deadline or before it: a deadline that moves back does not touch it.
+    timer: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Timeouts {
     head: Duration,
     idle: Duration,
     write: Duration,
@@ -41,45 +45,45 @@ enum Phase {
     Writing,
 }
 
-impl Limits {
-    pub(crate) const fn new(config: &HttpConfig) -> Self {
+impl Timeouts {
+    pub(crate) const fn new(config: &ServerConfig) -> Self {
         Self { head: config.head_timeout, idle: config.idle_timeout, write: config.write_timeout }
     }
 }
 
-impl<S> Patient<S> {
-    /// The first request's time begins now.
-    pub(crate) fn new(stream: S, limits: Limits) -> Self {
-        let deadline = Instant::now() + limits.head;
-        Self { stream, limits, phase: Phase::Reading, deadline, alarm: Box::pin(sleep_until(deadline)) }
+impl<S> TimedStream<S> {
+    /// A new connection: the time of its first request begins now.
+    pub(crate) fn new(stream: S, timeouts: Timeouts) -> Self {
+        let deadline = Instant::now() + timeouts.head;
+        Self { stream, timeouts, phase: Phase::Reading, deadline, timer: Box::pin(sleep_until(deadline)) }
     }
 
-    /// The first request was answered already.
+    /// Makes it a connection whose first request was answered already.
     pub(crate) fn idle(&mut self) {
         self.enter(Phase::Idle);
     }
 
     fn enter(&mut self, phase: Phase) {
         let limit = match phase {
-            Phase::Reading => self.limits.head,
-            Phase::Idle => self.limits.idle,
-            Phase::Writing => self.limits.write,
+            Phase::Reading => self.timeouts.head,
+            Phase::Idle => self.timeouts.idle,
+            Phase::Writing => self.timeouts.write,
         };
         self.phase = phase;
         self.deadline = Instant::now() + limit;
-        if self.deadline < self.alarm.deadline() {
-            self.alarm.as_mut().reset(self.deadline);
+        if self.deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(self.deadline);
         }
     }
 
-    /// Pending until the deadline.
+    /// Fails at the deadline, and is pending until then.
     fn poll_deadline<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         loop {
-            ready!(self.alarm.as_mut().poll(cx));
-            if self.alarm.deadline() >= self.deadline {
+            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.deadline() >= self.deadline {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            self.alarm.as_mut().reset(self.deadline);
+            self.timer.as_mut().reset(self.deadline);
         }
     }
 
@@ -91,7 +95,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -105,7 +109,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(cx, result)
@@ -145,12 +149,12 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { head: Duration::from_secs(10), idle: Duration::from_secs(30), write: Duration::from_secs(5) };
+    const TIMEOUTS: Timeouts =
+        Timeouts { head: Duration::from_secs(10), idle: Duration::from_secs(30), write: Duration::from_secs(5) };
 
-    fn pair() -> (Patient<DuplexStream>, DuplexStream) {
+    fn pair() -> (TimedStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(16);
-        (Patient::new(ours, LIMITS), theirs)
+        (TimedStream::new(ours, TIMEOUTS), theirs)
     }
 
     async fn seconds<T>(of: impl Future<Output = io::Result<T>>) -> (u64, io::ErrorKind) {

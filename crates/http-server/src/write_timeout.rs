@@ -1,4 +1,4 @@
-//! How long an answer waits for its reader.
+//! A timeout for writing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,36 +10,37 @@ use tokio::time::{Sleep, sleep};
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when the other end takes nothing of what is written for too long.
 #[derive(Debug)]
-pub(super) struct Prompt<S> {
+pub struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Goes off when that is so. `None` while what is written is taken.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Fires when that is so. `None` while what is written is taken.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Prompt<S> {
-    pub(super) const fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, alarm: None }
+impl<S> WriteTimeout<S> {
+    /// Nothing has to wait longer than `limit` until some bytes of it are taken.
+    pub const fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, limit, timer: None }
     }
 
     fn in_time(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if result.is_ready() {
-            self.alarm = None;
+            self.timer = None;
             return result;
         }
         let limit = self.limit;
-        ready!(self.alarm.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+        ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Prompt<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prompt<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.in_time(cx, result)

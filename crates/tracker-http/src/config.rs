@@ -4,10 +4,9 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
+use http_server::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS};
 use ipnet::IpNet;
 use tracker_core::OutOfBounds;
-
-use crate::head::MAX_HEADERS;
 
 /// Limits and switches of the HTTP adapter.
 ///
@@ -102,8 +101,8 @@ impl HttpConfig {
             ("idle_timeout", milliseconds(self.idle_timeout), 1..=DAY),
             ("write_timeout", milliseconds(self.write_timeout), 1..=DAY),
             ("shutdown_timeout", milliseconds(self.shutdown_timeout), 0..=DAY),
-            ("max_head_bytes", self.max_head_bytes as u64, 8 << 10..=1 << 20),
-            ("max_headers", self.max_headers as u64, MAX_HEADERS as u64..=1024),
+            ("max_head_bytes", self.max_head_bytes as u64, LEAST_MAX_HEAD_BYTES as u64..=1 << 20),
+            ("max_headers", self.max_headers as u64, LEAST_MAX_HEADERS as u64..=1024),
         ])?;
         Ok(())
     }

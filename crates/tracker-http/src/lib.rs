@@ -58,33 +58,25 @@
 //! [BEP 31]: https://www.bittorrent.org/beps/bep_0031.html
 //! [BEP 48]: https://www.bittorrent.org/beps/bep_0048.html
 
-mod accept;
 mod adapter;
 mod announce;
-mod browser;
 mod client_host;
 mod config;
-mod conversation;
 mod failure;
 mod forwarded;
 mod full_scrape;
-mod head;
-#[cfg(test)]
-mod head_invariants;
-mod listener;
-mod patience;
 mod query;
 mod router;
 mod scrape;
 mod server;
-mod slots;
 
 pub use adapter::Adapter;
 pub use announce::{AnnounceQuery, AnnounceQueryError, PeerFormat, encode_announce};
 pub use config::{HttpConfig, HttpConfigError};
 pub use full_scrape::MAX_FULL_SCRAPE;
+pub use http_server::Connection;
 pub use query::{EscapeError, Escaped, Parameter, Query};
-pub use router::{Connection, router};
+pub use router::router;
 pub use scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 pub use server::Server;
 pub use tracker_host::{BindError, all_addresses};

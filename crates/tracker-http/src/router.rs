@@ -1,7 +1,5 @@
 //! The routes.
 
-use std::net::SocketAddr;
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -9,21 +7,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http_server::{Connection, is_of_browser};
 
 use crate::Adapter;
-use crate::browser::is_of_browser;
 use crate::failure::Failure;
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
-
-/// By which connection a request came. [`Server`](crate::Server) puts it into the extensions of each request; whoever
-/// serves the [`router`] in another way, or tests it, must do so too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
-    /// The other end.
-    pub remote: SocketAddr,
-    /// Our end: the address by which the client reached this machine. Clients on this machine are handed out under it.
-    pub local: SocketAddr,
-}
 
 /// What the tracker answers over HTTP.
 ///

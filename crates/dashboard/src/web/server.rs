@@ -1,12 +1,9 @@
 //! The server of the people's service.
 
-mod prompt;
-
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::num::NonZeroUsize;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +13,7 @@ use axum::extract::ConnectInfo;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use futures_util::StreamExt;
+use http_server::{AcceptErrors, ConnectionLimit, WriteTimeout, serve_connection};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,21 +22,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::Service;
-use tracker_host::{BindError, LogThrottle, Transport, bind};
-
-use prompt::Prompt;
+use tracker_host::{BindError, Transport, bind};
 
 use super::Dashboard;
-use super::slots::Slots;
 
 /// Connections that wait to be accepted, per address.
 const BACKLOG: i32 = 256;
-
-/// How long nothing is accepted when the system has no room for another connection.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How often that is told of.
-static ACCEPT_COMPLAINTS: LogThrottle = LogThrottle::new(Duration::from_secs(60));
 
 /// Serves a [`Dashboard`] over HTTP/1.1, on the Tokio runtime that [`run`](Self::run) is called in. One thread is enough.
 ///
@@ -72,7 +61,7 @@ struct Limits {
     connections: usize,
     connections_per_address: usize,
     /// How many of them others than this machine may not have.
-    connections_kept: usize,
+    connections_reserved: usize,
     head_bytes: usize,
     headers: usize,
     /// Until the head of the next request is there, from the end of the last answer.
@@ -88,7 +77,7 @@ impl Default for Limits {
         Self {
             connections: 1024,
             connections_per_address: 64,
-            connections_kept: 64,
+            connections_reserved: 64,
             head_bytes: 16 << 10,
             headers: 100,
             head: Duration::from_secs(30),
@@ -155,7 +144,8 @@ impl Server {
 struct Shared {
     router: Router,
     http: http1::Builder,
-    slots: Slots,
+    connections: Arc<ConnectionLimit>,
+    accept_errors: AcceptErrors,
     limits: Limits,
 }
 
@@ -167,8 +157,9 @@ impl Shared {
             // The buffer is what bounds a head that does not end.
             .max_buf_size(limits.head_bytes)
             .max_headers(limits.headers);
-        let slots = Slots::new(limits.connections, limits.connections_per_address, limits.connections_kept);
-        Self { router, http, slots, limits }
+        let connections =
+            ConnectionLimit::new(limits.connections, limits.connections_per_address, limits.connections_reserved);
+        Self { router, http, connections: Arc::new(connections), accept_errors: AcceptErrors::new("dashboard"), limits }
     }
 }
 
@@ -183,22 +174,20 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok((stream, remote)) => match shared.slots.take(remote.ip()) {
-                Some(slot) => {
+            Ok((stream, remote)) => match shared.connections.acquire(remote.ip(), is_this_machine(remote.ip())) {
+                Some(permit) => {
                     let (shared, stopped) = (Arc::clone(&shared), signal.clone());
                     connections.spawn(async move {
                         serve(stream, remote, &shared, stopped).await;
-                        drop(slot);
+                        drop(permit);
                     });
                 }
-                None => tracing::debug!(%remote, "too many look at the dashboard"),
+                None => tracing::debug!(%remote, "connection refused: too many connections"),
             },
-            Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                if let Some(suppressed) = ACCEPT_COMPLAINTS.pass() {
-                    tracing::warn!(%error, suppressed, "the dashboard cannot accept connections");
+                if let Some(pause) = shared.accept_errors.pause(&error) {
+                    sleep(pause).await;
                 }
-                sleep(PAUSE).await;
             }
         }
     }
@@ -210,14 +199,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
     }
 }
 
-/// Whether the trouble was over with the connection that had it.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::*;
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)
+/// Returns `true` for this machine, which has a reserve of connections and no limit of its own: a proxy may bring many clients
+/// from there, and the operator must always get in.
+pub(super) fn is_this_machine(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// Serves a connection until one of the two, or the server, has had enough.
-async fn serve(stream: TcpStream, remote: SocketAddr, shared: &Shared, mut stopped: watch::Receiver<()>) {
+async fn serve(stream: TcpStream, remote: SocketAddr, shared: &Shared, stopped: watch::Receiver<()>) {
     let signal = stopped.clone();
     let service = service_fn(|mut request| {
         request.extensions_mut().insert(ConnectInfo(remote));
@@ -225,16 +214,8 @@ async fn serve(stream: TcpStream, remote: SocketAddr, shared: &Shared, mut stopp
         let signal = signal.clone();
         async move { Ok::<_, Infallible>(until(signal, answer.await?)) }
     });
-    let stream = TokioIo::new(Prompt::new(stream, shared.limits.write));
-    let mut served = pin!(shared.http.serve_connection(stream, service));
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        _ = stopped.changed() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
+    let stream = TokioIo::new(WriteTimeout::new(stream, shared.limits.write));
+    if let Err(error) = serve_connection(&shared.http, stream, service, stopped).await {
         tracing::debug!(%remote, %error, "connection ended");
     }
 }

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,6 +18,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use http_server::{ConnectionLimit, ConnectionPermit};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -30,7 +31,7 @@ use super::tracker::{Status, Tracker};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Role;
-use crate::web::slots::{Slot, Slots};
+use crate::web::server::is_this_machine;
 use tracker_host::ServiceState;
 use tracker_monitor::{LogBuffer, LogFilter as BufferFilter};
 
@@ -40,8 +41,8 @@ const MAX_VIEWERS: usize = 256;
 /// The same from one address. A browser follows once for each page that is looked at.
 const MAX_PER_ADDRESS: usize = 16;
 
-/// Places that are kept for those on this machine.
-const KEPT: usize = 16;
+/// Viewers that are only let in from this machine.
+const RESERVED: usize = 16;
 
 /// Lines of the log that a viewer gets at once, at most. If there were more, the older ones are passed over.
 const MAX_LINES: usize = 100;
@@ -61,22 +62,22 @@ const RETRY_MS: u32 = 2000;
 /// What all viewers have in common.
 #[derive(Debug)]
 pub(in crate::web) struct Streams {
-    places: Slots,
+    viewers: Arc<ConnectionLimit>,
     status: Shared<(tracker_core::Instant, ServiceState)>,
     makings: Shared<u64>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        let places = Slots::new(MAX_VIEWERS, MAX_PER_ADDRESS, KEPT);
-        Self { places, status: Shared::default(), makings: Shared::default() }
+        let viewers = Arc::new(ConnectionLimit::new(MAX_VIEWERS, MAX_PER_ADDRESS, RESERVED));
+        Self { viewers, status: Shared::default(), makings: Shared::default() }
     }
 }
 
 impl Streams {
     /// How many follow now.
     pub(in crate::web) fn viewers(&self) -> usize {
-        self.places.taken()
+        self.viewers.used()
     }
 }
 
@@ -159,14 +160,14 @@ pub(super) async fn events(
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = last_event_id.or(filter.after);
     let filter = filter.to_journal()?;
-    let place = dashboard.0.streams.places.take(remote.ip()).ok_or_else(|| {
+    let permit = dashboard.0.streams.viewers.acquire(remote.ip(), is_this_machine(remote.ip())).ok_or_else(|| {
         let why = format!(
             "too many follow the events already, {MAX_PER_ADDRESS} from your address or {MAX_VIEWERS} in all: close a page \
              of the dashboard, or try again later"
         );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
     })?;
-    let viewer = Viewer::new(dashboard, role, filter, after, place);
+    let viewer = Viewer::new(dashboard, role, filter, after, permit);
     let events = stream::unfold(viewer, async |mut viewer| Some((Ok::<_, Infallible>(viewer.next().await), viewer)));
     // The second keeps proxies such as nginx from collecting events.
     let headers = [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
@@ -189,7 +190,7 @@ struct Viewer {
     log: watch::Receiver<u64>,
     /// Before that no line of the log is sent.
     log_due: Instant,
-    _place: Slot,
+    _permit: ConnectionPermit,
 }
 
 /// What a viewer is told of.
@@ -203,7 +204,13 @@ enum News {
 }
 
 impl Viewer {
-    fn new(dashboard: Dashboard, role: Role, filter: BufferFilter, after: Option<u64>, place: Slot) -> Self {
+    fn new(
+        dashboard: Dashboard,
+        role: Role,
+        filter: BufferFilter,
+        after: Option<u64>,
+        permit: ConnectionPermit,
+    ) -> Self {
         let config = dashboard.config();
         let log = config.log_buffer.changes();
         let newest = *log.borrow();
@@ -218,7 +225,7 @@ impl Viewer {
             // A log that is shorter is another one: the program was started anew.
             last_line: after.map_or(newest, |after| if after > newest { 0 } else { after }),
             greeting: None,
-            _place: place,
+            _permit: permit,
             dashboard,
         };
         let mut greeting = format!("retry: {RETRY_MS}\n\n").into_bytes();

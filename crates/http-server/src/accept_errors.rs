@@ -1,0 +1,62 @@
+//! Connections that could not be accepted.
+
+use std::io;
+use std::time::Duration;
+
+use tracker_host::LogThrottle;
+
+/// How long accepting pauses when the system has no more descriptors or memory for a connection.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a failure to accept is logged. It can go on for hours, on every listener of every thread.
+const LOG_PERIOD: Duration = Duration::from_secs(60);
+
+/// Decides what to do when a connection cannot be accepted, and logs it.
+#[derive(Debug)]
+pub struct AcceptErrors {
+    server: &'static str,
+    throttle: LogThrottle,
+}
+
+impl AcceptErrors {
+    /// `server` is the name of the server in the log.
+    pub const fn new(server: &'static str) -> Self {
+        Self { server, throttle: LogThrottle::new(LOG_PERIOD) }
+    }
+
+    /// How long to pause before the next attempt; `None` when the error concerned a single connection, whose client was gone
+    /// before it was accepted.
+    pub fn pause(&self, error: &io::Error) -> Option<Duration> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected};
+
+        if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected)
+        {
+            return None;
+        }
+        if let Some(suppressed) = self.throttle.pass() {
+            tracing::warn!(%error, server = self.server, suppressed, "cannot accept connections");
+        }
+        Some(PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_is_gone_is_no_reason_to_pause() {
+        let errors = AcceptErrors::new("test");
+        for (kind, pause) in [
+            (ErrorKind::ConnectionAborted, None),
+            (ErrorKind::ConnectionReset, None),
+            (ErrorKind::Interrupted, None),
+            (ErrorKind::OutOfMemory, Some(PAUSE)),
+            (ErrorKind::QuotaExceeded, Some(PAUSE)),
+        ] {
+            assert_eq!(errors.pause(&kind.into()), pause, "{kind}");
+        }
+    }
+}
