@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metainfo::File as TorrentFile;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracker_core::InfoHash;
 
@@ -105,20 +106,18 @@ struct ContentFile {
 }
 
 /// The SHA-256 of a file of a torrent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Digest {
-    /// The file, as the torrent has it, made fit to be shown.
+    /// The file's path in the torrent, with `/` between names.
     pub path: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// 64 hex digits; `None` while it is being computed, or when the file is not at hand or of another size.
+    /// 64 hexadecimal digits; `null` while it is computed, or when the file is not available or of another size.
     pub sha256: Option<String>,
 }
 
 impl Digests {
-    /// Files of a torrent, at most: the first 1000.
-    pub const MAX_FILES: usize = 1000;
-
     /// Of the content in `share`.
     pub fn new(share: Share, library: Library) -> Self {
         Self::looking_every(PERIOD, share, library)
@@ -365,7 +364,7 @@ impl Shared {
 /// The files whose digests are computed.
 fn files(torrent: &KnownTorrent) -> impl Iterator<Item = &TorrentFile> {
     let has_content = |file: &&TorrentFile| !file.attributes.pad && !file.attributes.symlink;
-    torrent.metainfo.info().files().iter().filter(has_content).take(Digests::MAX_FILES)
+    torrent.metainfo.info().files().iter().filter(has_content).take(KnownTorrent::MAX_LISTED_FILES)
 }
 
 fn below(folder: &str, name: &str) -> String {

@@ -278,7 +278,7 @@ fn is_torrent_name(name: &OsStr) -> bool {
 
 /// Reads a .torrent file of at most `room` bytes.
 fn read(path: &Path, room: u64) -> Result<KnownTorrent, FileError> {
-    let limit = KnownTorrent::max_len() as u64;
+    let limit = KnownTorrent::MAX_LEN as u64;
     let check = |metadata: Metadata| match metadata.len() {
         // To open a named pipe may take for ever.
         _ if !metadata.is_file() => Err(FileError::Read(io::ErrorKind::InvalidInput.into())),

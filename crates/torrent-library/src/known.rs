@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use metainfo::{Magnet, Metainfo, ParseError, ParseOptions, is_invisible};
+use metainfo::{Magnet, Metainfo, ParseError, is_invisible};
+use serde::Serialize;
 use tracker_core::InfoHash;
 
 /// Bytes of a name or path that is shown, at most.
@@ -29,20 +30,22 @@ pub struct KnownTorrent {
     pub metainfo: Metainfo,
 }
 
-/// A file of a [`KnownTorrent`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A file of a torrent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KnownFile {
-    /// Its path below the torrent's folder, `/` between names, made fit to be shown as the torrent's name is.
+    /// Its path in the torrent's folder, with `/` between names.
     pub path: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
 impl KnownTorrent {
-    /// Bytes of a .torrent file, at most.
-    pub(super) fn max_len() -> usize {
-        ParseOptions::default().limits.input_len
-    }
+    /// Bytes of a .torrent file, at most: 100 MiB, as many as the parser takes.
+    pub const MAX_LEN: usize = 100 << 20;
+
+    /// Files of a torrent that are listed, and whose SHA-256 is computed, at most.
+    pub const MAX_LISTED_FILES: usize = 1000;
 
     pub(super) fn parse(torrent: &[u8]) -> Result<Self, ParseError> {
         let metainfo = Metainfo::parse(torrent)?;
@@ -134,6 +137,11 @@ pub fn displayable(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::library::tests::torrent;
+
+    #[test]
+    fn the_parser_takes_what_the_library_takes() {
+        assert_eq!(metainfo::ParseOptions::default().limits.input_len, KnownTorrent::MAX_LEN);
+    }
 
     #[test]
     fn names_do_no_harm_on_a_screen() {

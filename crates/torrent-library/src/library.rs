@@ -168,7 +168,7 @@ impl Library {
     ///
     /// When it is no torrent, too large, one too many, or cannot be written.
     pub fn register(&self, torrent: &[u8]) -> Result<Arc<KnownTorrent>, RegisterError> {
-        let (len, limit) = (torrent.len(), KnownTorrent::max_len());
+        let (len, limit) = (torrent.len(), KnownTorrent::MAX_LEN);
         if len > limit {
             return Err(RegisterError::TooLarge { len, limit });
         }
@@ -311,7 +311,7 @@ pub(crate) mod tests {
     fn what_is_no_torrent_is_refused() {
         let library = library(None, Limits::default());
         assert!(matches!(library.register(b"<html>"), Err(RegisterError::Parse(_))));
-        let large = vec![b' '; KnownTorrent::max_len() + 1];
+        let large = vec![b' '; KnownTorrent::MAX_LEN + 1];
         assert!(matches!(library.register(&large), Err(RegisterError::TooLarge { .. })));
         assert!(library.all().is_empty());
     }

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use metainfo::SkipReason;
+use serde::Serialize;
 
 /// Bytes of a path that is looked for, at most: what Linux takes.
 const MAX_PATH_LEN: usize = 4096;
@@ -22,10 +23,11 @@ const MAX_PATH_LEN: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Share(Arc<PathBuf>);
 
-/// What is in a folder of a [`Share`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is in a folder of the share folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Listing {
-    /// The folder, from the share on, with `/` between names; empty for the share itself.
+    /// The folder, relative to the share folder, with `/` between names; empty for the share folder itself.
     pub path: String,
     /// Folders first, then files, each by name.
     pub entries: Vec<ListingEntry>,
@@ -33,12 +35,13 @@ pub struct Listing {
     pub truncated: bool,
 }
 
-/// A file or folder of a [`Listing`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A file or folder of the share folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ListingEntry {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Its bytes; `None` for a folder.
+    /// Its size in bytes; `null` for a folder.
     pub size: Option<u64>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use tracker_core::Instant;
 
 use tracker_host::WallClock;
@@ -29,13 +30,18 @@ pub struct Sample {
 }
 
 /// How far back a history goes, and how finely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Span {
     /// Ten minutes, by the second.
+    #[default]
+    #[serde(rename = "10m")]
     TenMinutes,
     /// Two hours, by ten seconds.
+    #[serde(rename = "2h")]
     TwoHours,
     /// Two days, by the minute.
+    #[serde(rename = "2d")]
     TwoDays,
 }
 

@@ -18,7 +18,7 @@ pub use list::{Order, Page, PageQuery};
 pub use log_buffer::{LogBuffer, LogEntry, LogFilter};
 pub use metrics::{MetricsFormat, ProcessMetrics};
 pub use observer::{
-    Failures, Observer, PeerRow, PeerSort, PeerStanding, Status, StuckCounts, StuckReason, StuckTorrents, TorrentRow,
+    Failures, Observer, PeerRow, PeerSort, PeerStatus, Status, StuckCounts, StuckReason, StuckTorrents, TorrentRow,
     TorrentSort,
 };
 

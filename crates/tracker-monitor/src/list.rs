@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 /// Which part of a list is asked for, in which order, and of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery<S> {
@@ -11,9 +13,9 @@ pub struct PageQuery<S> {
     pub sort: S,
     /// Which way.
     pub order: Order,
-    /// The page, from 0. Behind the last one there are empty ones.
+    /// The page, from 1; 0 counts as 1. The pages after the last one are empty.
     pub page: usize,
-    /// Items on a page, from 1 to [`MAX_PAGE_SIZE`](Self::MAX_PAGE_SIZE). Less is taken for 1, and more for that.
+    /// Items on a page, from 1 to [`MAX_PAGE_SIZE`](Self::MAX_PAGE_SIZE). Less counts as 1, and more as that.
     pub page_size: usize,
 }
 
@@ -21,12 +23,16 @@ impl<S> PageQuery<S> {
     /// Items on a page, at most.
     pub const MAX_PAGE_SIZE: usize = 1000;
 
+    /// Items on a page where nobody says otherwise.
+    pub const DEFAULT_PAGE_SIZE: usize = 50;
+
     /// The page out of these items, all of those that were searched for. Only its own items are sorted: it takes a time that
     /// grows with their number and not faster, also at the end of a long list.
     pub(crate) fn cut<T>(&self, mut items: Vec<T>, compare: impl Fn(&T, &T) -> Ordering) -> Page<T> {
         let total = items.len();
         let page_size = self.page_size.clamp(1, Self::MAX_PAGE_SIZE);
-        let start = self.page.saturating_mul(page_size).min(total);
+        let page = self.page.max(1);
+        let start = (page - 1).saturating_mul(page_size).min(total);
         let end = start.saturating_add(page_size).min(total);
         if end < total {
             items.select_nth_unstable_by(end, &compare);
@@ -37,19 +43,27 @@ impl<S> PageQuery<S> {
         }
         let mut items = items.split_off(start);
         items.sort_unstable_by(&compare);
-        Page { items, total, page: self.page, page_size }
+        Page { items, total, page, page_size }
     }
 }
 
 /// The first 50 of all.
 impl<S: Default> Default for PageQuery<S> {
     fn default() -> Self {
-        Self { search: String::new(), sort: S::default(), order: Order::default(), page: 0, page_size: 50 }
+        Self {
+            search: String::new(),
+            sort: S::default(),
+            order: Order::default(),
+            page: 1,
+            page_size: Self::DEFAULT_PAGE_SIZE,
+        }
     }
 }
 
-/// Which way a list is sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The direction of a list's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Order {
     /// The least first.
     #[default]
@@ -76,20 +90,22 @@ impl Order {
 }
 
 /// A part of a list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// How many there are on all pages.
+    /// Items on all pages.
     pub total: usize,
-    /// Which page this is, from 0.
+    /// The page, from 1.
     pub page: usize,
     /// Items on a full page.
     pub page_size: usize,
 }
 
 impl<T> Page<T> {
-    pub(crate) fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
+    /// The same part of a list of other items.
+    pub fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
         let Self { items, total, page, page_size } = self;
         Page { items: items.into_iter().map(item).collect(), total, page, page_size }
     }
@@ -115,7 +131,7 @@ mod tests {
             sorted.sort_unstable();
             for page_size in [1, 3, 10, 100, 1000] {
                 let mut all = Vec::new();
-                for number in 0..=len as usize / page_size {
+                for number in 1..=len as usize / page_size + 1 {
                     let page = page(items(), number, page_size);
                     assert_eq!((page.total, page.page, page.page_size), (len as usize, number, page_size));
                     assert!(page.items.len() <= page_size);
@@ -128,16 +144,21 @@ mod tests {
 
     #[test]
     fn there_is_nothing_behind_the_end() {
-        for (number, page_size) in [(10, 10), (11, 10), (1, 1000), (usize::MAX, 10), (usize::MAX, usize::MAX)] {
+        for (number, page_size) in [(11, 10), (12, 10), (2, 1000), (usize::MAX, 10), (usize::MAX, usize::MAX)] {
             let page = page(0..100, number, page_size);
             assert_eq!((page.items.len(), page.total, page.page), (0, 100, number));
         }
     }
 
     #[test]
+    fn pages_count_from_1() {
+        assert_eq!((page(0..100, 0, 10).items, page(0..100, 0, 10).page), ((0..10).collect(), 1));
+    }
+
+    #[test]
     fn sizes_are_kept_within_their_bounds() {
-        assert_eq!((page(0..100, 3, 0).items, page(0..100, 3, 0).page_size), (vec![3], 1));
-        let most = page(0..2500, 1, usize::MAX);
+        assert_eq!((page(0..100, 4, 0).items, page(0..100, 4, 0).page_size), (vec![3], 1));
+        let most = page(0..2500, 2, usize::MAX);
         assert_eq!((most.items.len(), most.items[0], most.page_size), (MAX, MAX as u32, MAX));
     }
 

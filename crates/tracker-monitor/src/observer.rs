@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use torrent_library::Library;
 use tracker_core::{InfoHash, Instant, Shards, SwarmCounts, Totals};
@@ -67,9 +68,9 @@ pub struct Status {
     pub stuck: StuckCounts,
 }
 
-/// Requests so far that [`Totals::refused_announces`] does not count: those that an adapter could not read, or refused
-/// otherwise. They start again from 0 when an adapter is made anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Requests so far that could not be read, and refused requests other than announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Failures {
     /// Over HTTP.
     pub http: u64,
@@ -108,8 +109,10 @@ pub struct TorrentRow {
     pub stuck: Option<StuckReason>,
 }
 
-/// By what torrents are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The order of a list of torrents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum TorrentSort {
     /// By name, those without one by info-hash after all others.
     #[default]
@@ -135,8 +138,8 @@ pub struct PeerRow {
     pub address: SocketAddr,
     /// Program and version; `None` where the tracker does not keep it.
     pub client: Option<String>,
-    /// What it is at.
-    pub standing: PeerStanding,
+    /// Its current status.
+    pub status: PeerStatus,
     /// How much it has, from 0 to 1; `None` when it does not say, or the size of the torrent is not known.
     pub completion: Option<f64>,
     /// Bytes that it still wants.
@@ -157,10 +160,13 @@ pub struct PeerRow {
     pub next_expected: Option<Instant>,
 }
 
-/// What a peer is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerStanding {
+/// A peer's current status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum PeerStatus {
     /// It wants more.
+    #[default]
     Downloading,
     /// It has all that it wants, but not everything.
     Partial,
@@ -170,16 +176,18 @@ pub enum PeerStanding {
     Silent,
 }
 
-/// By what peers are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The order of a list of peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum PeerSort {
     /// By address.
     #[default]
     Address,
     /// By client.
     Client,
-    /// By what they are at.
-    Standing,
+    /// By state.
+    State,
     /// By completion.
     Completion,
     /// By download rate.

@@ -38,12 +38,12 @@ const ROOT: &str = "/api/v1";
 
 /// A tracker as programs see it.
 ///
-/// All answers are JSON but where told otherwise. Times are Unix seconds, rates bytes per second, completion goes from 0 to
-/// 1, and what is not known is `null`. What cannot be done is answered with a status of 400 or more and a sentence.
+/// All answers are JSON unless described otherwise. Times are Unix seconds, rates bytes per second, completion goes from 0 to
+/// 1, and and unknown values are `null`. An error is a status of 400 or more, and a sentence for people.
 ///
-/// Looking is for everybody whom the tracker's address policy lets in. Changing (POST and DELETE) and what is in the share
-/// folder are for who asks from the tracker's own machine, or has the token of the URL that is printed at its start: in a
-/// header `Authorization: Bearer TOKEN`, or in the cookie that this URL gives.
+/// Everybody whom the tracker's address policy admits may read. POST, DELETE and the share folder are for operators: requests
+/// from the tracker's own machine, or with the token of the URL that the tracker printed when it started, in a header
+/// `Authorization: Bearer TOKEN` or in the cookie that this URL sets.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "BitTorrent tracker"),

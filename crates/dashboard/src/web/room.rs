@@ -55,7 +55,7 @@ impl Room {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
-            let why = "too many look at the tracker at once: try again in some seconds";
+            let why = "too many requests; try again in a few seconds";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })?;
         let turn = Arc::clone(&self.working).acquire_owned().await.expect("it is never closed");
@@ -76,7 +76,7 @@ impl Room {
     /// A place for a large answer, if there is one.
     pub(super) fn large(&self) -> Result<Place, Problem> {
         Arc::clone(&self.large).try_acquire_owned().map(Place).map_err(|_| {
-            let why = "too much is downloaded from the dashboard at once: try again when it is done";
+            let why = "too many downloads at once; try again in a few seconds";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })
     }

@@ -1,5 +1,9 @@
 //! Long lists in parts, and the columns by which they can be sorted.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{self, StrDeserializer};
+use serde_json::Value;
 use tracker_monitor::Order;
 
 /// The head of a column by which a table can be sorted.
@@ -8,7 +12,7 @@ pub(super) struct Column {
     /// The link that sorts by it, or turns the order.
     pub(super) href: String,
     /// For `aria-sort`, where the table is sorted by it.
-    pub(super) sorted: Option<&'static str>,
+    pub(super) sorted: Option<String>,
     pub(super) class: &'static str,
 }
 
@@ -22,41 +26,35 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Of a list of `total`, where `link` leads to a page counted from 0.
+    /// Of a list of `total`, where `link` leads to a page. Pages count from 1.
     pub(super) fn new(page: usize, page_size: usize, total: usize, link: impl Fn(usize) -> String) -> Self {
         let pages = total.div_ceil(page_size.max(1)).max(1);
-        let page = page.min(pages - 1);
+        let page = page.clamp(1, pages);
         Self {
-            page: page + 1,
+            page,
             pages,
-            previous: page.checked_sub(1).map(&link),
-            next: Some(page + 1).filter(|next| *next < pages).map(&link),
+            previous: Some(page - 1).filter(|&previous| previous > 0).map(&link),
+            next: Some(page + 1).filter(|&next| next <= pages).map(&link),
         }
     }
 }
 
-/// The page of a query, which counts from 1, as it counts from 0.
-pub(super) fn page_index(page: Option<&str>) -> usize {
-    page.and_then(|page| page.parse::<usize>().ok()).unwrap_or(1).saturating_sub(1)
+/// The page that a query asks for, the first if it asks for none.
+pub(super) fn page_number(page: Option<&str>) -> usize {
+    page.and_then(|page| page.parse().ok()).unwrap_or(1)
 }
 
-pub(super) fn order(name: Option<&str>) -> Option<Order> {
-    match name? {
-        "ascending" => Some(Order::Ascending),
-        "descending" => Some(Order::Descending),
-        _ => None,
+/// What a query names, in the words of the API; `None` if there is no such thing.
+pub(super) fn parse_name<T: DeserializeOwned>(name: Option<&str>) -> Option<T> {
+    T::deserialize(StrDeserializer::<value::Error>::new(name?)).ok()
+}
+
+/// The word of the API for it.
+pub(super) fn name_of(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(name)) => name,
+        other => unreachable!("an enum without fields is a string, not {other:?}"),
     }
-}
-
-pub(super) fn order_name(order: Order) -> &'static str {
-    match order {
-        Order::Ascending => "ascending",
-        Order::Descending => "descending",
-    }
-}
-
-pub(super) fn aria_sort(order: Order) -> &'static str {
-    order_name(order)
 }
 
 pub(super) fn turned(order: Order) -> Order {
@@ -68,6 +66,8 @@ pub(super) fn turned(order: Order) -> Order {
 
 #[cfg(test)]
 mod tests {
+    use tracker_monitor::PeerSort;
+
     use super::*;
 
     #[test]
@@ -77,9 +77,18 @@ mod tests {
             (pages.page, pages.pages, pages.previous, pages.next)
         };
         let some = |page: &str| Some(page.to_owned());
-        assert_eq!(pages(0, 0), (1, 1, None, None));
-        assert_eq!(pages(0, 11), (1, 2, None, some("1")));
-        assert_eq!(pages(1, 11), (2, 2, some("0"), None));
-        assert_eq!(pages(9, 11), (2, 2, some("0"), None));
+        assert_eq!(pages(1, 0), (1, 1, None, None));
+        assert_eq!(pages(1, 11), (1, 2, None, some("2")));
+        assert_eq!(pages(2, 11), (2, 2, some("1"), None));
+        assert_eq!(pages(10, 11), (2, 2, some("1"), None));
+    }
+
+    #[test]
+    fn names_are_those_of_the_api() {
+        assert_eq!(name_of(PeerSort::State), "state");
+        assert_eq!(parse_name(Some("state")), Some(PeerSort::State));
+        assert_eq!(parse_name::<PeerSort>(Some("standing")), None);
+        assert_eq!(parse_name(Some("descending")), Some(Order::Descending));
+        assert_eq!(parse_name::<Order>(None), None);
     }
 }

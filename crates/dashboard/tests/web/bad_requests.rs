@@ -19,6 +19,7 @@ async fn what_cannot_be_read() {
         ("/api/v1/torrents?page_size=0", "page_size is 0, but must be from 1 to 1000"),
         ("/api/v1/torrents?page_size=1001", "page_size is 1001, but must be from 1 to 1000"),
         ("/api/v1/torrents?page_size=-1", "page_size: invalid digit found in string"),
+        ("/api/v1/torrents?page=0", "page is 0, but pages are counted from 1"),
         ("/api/v1/torrents?page=99999999999", "page: number too large"),
         ("/api/v1/torrents?page=", "page: cannot parse integer from empty string"),
         ("/api/v1/torrents?sort=colour", "sort: unknown variant `colour`, expected one of `name`, `size`"),
@@ -84,8 +85,9 @@ async fn bodies_that_are_of_no_use() {
         let sentence = fixture.post("/api/v1/torrents", no_torrent).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
         assert!(sentence.contains("not a torrent that the tracker can serve"), "{sentence}");
     }
-    let huge = vec![b'x'; (10 << 20) + 1];
-    fixture.post("/api/v1/torrents", huge).await.problem(StatusCode::PAYLOAD_TOO_LARGE);
+    let huge = vec![b'x'; (100 << 20) + 1];
+    let sentence = fixture.post("/api/v1/torrents", huge).await.problem(StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(sentence, "the .torrent is larger than 100 MiB");
 
     for (body, status, says) in [
         ("", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type: application/json"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracker_core::{Instant, Peer, PeerDetail, PeerState};
 
-use super::PeerStanding;
+use super::PeerStatus;
 use crate::client_name::shortest_interval;
 
 /// A peer is overdue when it is late by this and a tenth of its interval: time for a second try, where the first was lost.
@@ -25,12 +25,12 @@ fn expected_interval(detail: &PeerDetail) -> Duration {
 }
 
 /// What the peer is at.
-pub(super) fn standing(peer: &Peer, now: Instant) -> PeerStanding {
+pub(super) fn status(peer: &Peer, now: Instant) -> PeerStatus {
     match (&peer.detail, peer.state) {
-        (Some(detail), _) if is_overdue(detail, now) => PeerStanding::Silent,
-        (_, PeerState::Leecher) => PeerStanding::Downloading,
-        (_, PeerState::PartialSeed) => PeerStanding::Partial,
-        (_, PeerState::Seeder) => PeerStanding::Seeding,
+        (Some(detail), _) if is_overdue(detail, now) => PeerStatus::Silent,
+        (_, PeerState::Leecher) => PeerStatus::Downloading,
+        (_, PeerState::PartialSeed) => PeerStatus::Partial,
+        (_, PeerState::Seeder) => PeerStatus::Seeding,
     }
 }
 
@@ -101,8 +101,8 @@ mod tests {
             let name = client.escape_ascii();
             let at = |secs: u32| Instant::from_secs(1000 + secs);
             assert_eq!(next_expected(peer.detail.as_ref().unwrap()), at(expected), "{name} {interval}");
-            assert_eq!(standing(&peer, at(still_on_time)), PeerStanding::Downloading, "{name} {interval}");
-            assert_eq!(standing(&peer, at(still_on_time + 1)), PeerStanding::Silent, "{name} {interval}");
+            assert_eq!(status(&peer, at(still_on_time)), PeerStatus::Downloading, "{name} {interval}");
+            assert_eq!(status(&peer, at(still_on_time + 1)), PeerStatus::Silent, "{name} {interval}");
         }
     }
 
@@ -110,21 +110,21 @@ mod tests {
     fn peers_are_at_what_they_say() {
         let now = Instant::from_secs(1000);
         for (left, event, expected, part) in [
-            (Some(1000), None, PeerStanding::Downloading, Some(0.0)),
-            (Some(250), None, PeerStanding::Downloading, Some(0.75)),
-            (Some(u64::MAX), None, PeerStanding::Downloading, Some(0.0)),
-            (None, None, PeerStanding::Downloading, None),
-            (Some(500), Some(AnnounceEvent::Paused), PeerStanding::Partial, Some(0.5)),
-            (Some(0), None, PeerStanding::Seeding, Some(1.0)),
-            (Some(9), Some(AnnounceEvent::Completed), PeerStanding::Seeding, Some(1.0)),
+            (Some(1000), None, PeerStatus::Downloading, Some(0.0)),
+            (Some(250), None, PeerStatus::Downloading, Some(0.75)),
+            (Some(u64::MAX), None, PeerStatus::Downloading, Some(0.0)),
+            (None, None, PeerStatus::Downloading, None),
+            (Some(500), Some(AnnounceEvent::Paused), PeerStatus::Partial, Some(0.5)),
+            (Some(0), None, PeerStatus::Seeding, Some(1.0)),
+            (Some(9), Some(AnnounceEvent::Completed), PeerStatus::Seeding, Some(1.0)),
         ] {
             let full = peer(b"-XX0001-", 60, left, event, Memory::Full);
-            assert_eq!((standing(&full, now), completion(&full, Some(1000))), (expected, part));
-            assert_eq!(completion(&full, None).is_some(), expected == PeerStanding::Seeding, "its size is not known");
+            assert_eq!((status(&full, now), completion(&full, Some(1000))), (expected, part));
+            assert_eq!(completion(&full, None).is_some(), expected == PeerStatus::Seeding, "its size is not known");
             let lean = peer(b"-XX0001-", 60, left, event, Memory::Lean);
             let much_later = Instant::from_secs(100_000);
-            assert_eq!(standing(&lean, much_later), expected, "nobody knows when it announced");
-            assert_eq!(completion(&lean, Some(1000)), part.filter(|_| expected == PeerStanding::Seeding));
+            assert_eq!(status(&lean, much_later), expected, "nobody knows when it announced");
+            assert_eq!(completion(&lean, Some(1000)), part.filter(|_| expected == PeerStatus::Seeding));
         }
         assert_eq!(completion(&peer(b"-XX0001-", 60, Some(5), None, Memory::Full), Some(0)), Some(1.0));
     }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tracker_core::{InfoHash, Instant, Peer, Shards};
 
-use super::expectation::{completion, next_expected, standing};
+use super::expectation::{completion, next_expected, status};
 use super::records::{Rates, Records};
 use super::sweep::STRIDE;
 use super::{PeerRow, PeerSort};
@@ -72,7 +72,7 @@ fn compare(a: &Found<'_>, b: &Found<'_>, query: &PageQuery<PeerSort>, now: Insta
     let ordering = match query.sort {
         PeerSort::Address => order.apply(a.peer.address.cmp(&b.peer.address)),
         PeerSort::Client => order.apply_to(client_a, client_b, Ord::cmp),
-        PeerSort::Standing => order.apply(standing(&a.peer, now).cmp(&standing(&b.peer, now))),
+        PeerSort::State => order.apply(status(&a.peer, now).cmp(&status(&b.peer, now))),
         PeerSort::Completion => order.apply_to(completion(&a.peer, size), completion(&b.peer, size), f64::total_cmp),
         PeerSort::DownloadRate => order.apply_to(a.download_rate(), b.download_rate(), f64::total_cmp),
         PeerSort::UploadRate => order.apply_to(a.upload_rate(), b.upload_rate(), f64::total_cmp),
@@ -87,7 +87,7 @@ impl PeerEntry {
         PeerRow {
             address: self.peer.address,
             client: self.client(),
-            standing: standing(&self.peer, now),
+            status: status(&self.peer, now),
             completion: completion(&self.peer, size),
             left: detail.and_then(|detail| detail.left),
             uploaded: detail.map(|detail| detail.uploaded),

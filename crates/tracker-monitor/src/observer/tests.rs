@@ -207,8 +207,8 @@ fn those_that_are_overdue_are_silent_and_do_not_count() {
     network.pass(30);
     network.announce(&request(TWO, 60_000, 9000));
     network.pass(37);
-    assert_eq!(network.peer(&request(ONE, 0, 0)).standing, PeerStanding::Silent);
-    assert_eq!(network.peer(&request(TWO, 0, 0)).standing, PeerStanding::Downloading);
+    assert_eq!(network.peer(&request(ONE, 0, 0)).status, PeerStatus::Silent);
+    assert_eq!(network.peer(&request(TWO, 0, 0)).status, PeerStatus::Downloading);
     assert_eq!(network.torrent(&TORRENT).download_rate, 0.0, "the other one has got nothing since");
     assert_eq!(network.torrent(&TORRENT).counts.leechers, 2);
 }
@@ -225,7 +225,7 @@ fn a_lean_tracker_shows_what_it_has() {
         network.pass(60);
     }
     let row = network.peer(&request(ONE, 0, 0));
-    assert_eq!((row.standing, row.completion, row.client), (PeerStanding::Seeding, Some(1.0), None));
+    assert_eq!((row.status, row.completion, row.client), (PeerStatus::Seeding, Some(1.0), None));
     assert_eq!((row.left, row.uploaded, row.downloaded, row.download_rate), (None, None, None, None));
     assert_eq!((row.first_seen, row.last_seen, row.next_expected), (None, None, None));
     let row = network.torrent(&TORRENT);
@@ -285,7 +285,7 @@ fn torrents_are_found_and_sorted() {
     assert_eq!(list(&b.to_string(), Name, Ascending), ["1f1f"]);
     assert_eq!(list(&format!("{b}0"), Name, Ascending), [""; 0]);
     assert!(list("ab", Name, Ascending).contains(&"gamma 0xAB".to_owned()));
-    let page = network.torrents(&PageQuery { page: 1, page_size: 4, ..PageQuery::default() });
+    let page = network.torrents(&PageQuery { page: 2, page_size: 4, ..PageQuery::default() });
     assert_eq!((page.total, page.items.len(), page.items[0].info_hash), (6, 2, a));
 }
 
@@ -313,7 +313,7 @@ fn peers_are_found_and_sorted() {
     use {Order::*, PeerSort::*};
     assert_eq!(list("", Address, Ascending), [transmission, qbittorrent, aria2], "as numbers");
     assert_eq!(list("", Client, Ascending), [transmission, aria2, qbittorrent]);
-    assert_eq!(list("", Standing, Ascending)[2], qbittorrent);
+    assert_eq!(list("", State, Ascending)[2], qbittorrent);
     assert_eq!(list("", DownloadRate, Descending), [aria2, transmission, qbittorrent]);
     assert_eq!(list("", LastSeen, Ascending), [qbittorrent, transmission, aria2]);
     assert_eq!(list("TRANS", Address, Ascending), [transmission]);
@@ -359,7 +359,7 @@ fn a_large_swarm_is_seen_in_parts() {
     assert_eq!((network.torrent(&film).download_rate, network.torrent(&film).completion), (2500.0, Some(0.75)));
     assert_eq!((network.torrent(&TORRENT).download_rate, network.torrent(&TORRENT).completion), (1500.0, None));
     assert_eq!(network.last().download_rate, 4000.0);
-    let last = network.peers(&film, &PageQuery { page: 2, page_size: 1000, ..PageQuery::default() });
+    let last = network.peers(&film, &PageQuery { page: 3, page_size: 1000, ..PageQuery::default() });
     assert_eq!((last.total, last.items.len()), (2500, 500));
     assert!(last.items.iter().all(|row| row.download_rate == Some(1.0)));
 }
@@ -521,7 +521,7 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
                     let silent_for = network.now.since(detail.last_seen).as_secs();
                     // The interval is 60 s, and it is Transmission.
                     let is_overdue = silent_for > 60 + 60 + 6;
-                    assert_eq!(row.standing == PeerStanding::Silent, is_overdue, "{told}: {row:?}");
+                    assert_eq!(row.status == PeerStatus::Silent, is_overdue, "{told}: {row:?}");
                     if let Some((_, rate, secs)) = rates
                         && !is_overdue
                         && (peer.state == PeerState::Leecher || silent_for < u64::from(secs.max(5)))

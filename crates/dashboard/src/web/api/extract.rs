@@ -6,9 +6,11 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use torrent_library::KnownTorrent;
 use tracker_core::InfoHash;
+use utoipa::{IntoParams, PartialSchema};
 
 use crate::web::problem::Problem;
 use tracker_monitor::{Order, PageQuery};
@@ -93,26 +95,58 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
         let bytes = axum::body::Bytes::from_request(request, state).await;
         bytes.map(Self).map_err(|error| match error.status() {
             status @ StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status, "this is more than the tracker takes: a .torrent is smaller than its content")
+                Problem::new(status, format!("the .torrent is larger than {} MiB", KnownTorrent::MAX_LEN >> 20))
             }
             status => Problem::new(status, format!("what was sent did not arrive: {}", error.body_text())),
         })
     }
 }
 
-/// The part of a list that is asked for, if there can be such a part.
-pub(super) fn page_query<S>(
+/// The query of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery<S: Default + PartialSchema> {
+    /// Only items that contain this, in either case: torrents in their name or at the beginning of their info-hash, peers in
+    /// their address or client.
+    #[serde(default)]
     search: String,
+    #[serde(default)]
+    #[param(inline)]
     sort: S,
+    #[serde(default)]
+    #[param(inline)]
     order: Order,
+    /// The page, from 1.
+    #[serde(default = "first_page")]
+    #[param(minimum = 1, default = 1)]
     page: u32,
+    /// Items on a page.
+    #[serde(default = "page_size")]
+    #[param(minimum = 1, maximum = 1000, default = 50)]
     page_size: u32,
-) -> Result<PageQuery<S>, Problem> {
-    let (page, page_size, max) = (page as usize, page_size as usize, PageQuery::<S>::MAX_PAGE_SIZE);
-    if !(1..=max).contains(&page_size) {
-        return Err(bad_request(format!("page_size is {page_size}, but must be from 1 to {max}")));
+}
+
+pub(super) fn first_page() -> u32 {
+    1
+}
+
+fn page_size() -> u32 {
+    PageQuery::<()>::DEFAULT_PAGE_SIZE as u32
+}
+
+impl<S: Default + PartialSchema> ListQuery<S> {
+    /// The part of a list that is asked for, if there can be such a part.
+    pub(super) fn into_page_query(self) -> Result<PageQuery<S>, Problem> {
+        let Self { search, sort, order, page, page_size } = self;
+        let (page, page_size, max) = (page as usize, page_size as usize, PageQuery::<S>::MAX_PAGE_SIZE);
+        if page == 0 {
+            return Err(bad_request("page is 0, but pages are counted from 1".to_owned()));
+        }
+        if !(1..=max).contains(&page_size) {
+            return Err(bad_request(format!("page_size is {page_size}, but must be from 1 to {max}")));
+        }
+        Ok(PageQuery { search, sort, order, page, page_size })
     }
-    Ok(PageQuery { search, sort, order, page, page_size })
 }
 
 pub(super) fn bad_request(error: String) -> Problem {

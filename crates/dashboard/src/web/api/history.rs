@@ -1,4 +1,4 @@
-//! How it was.
+//! The history of the tracker.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -8,31 +8,18 @@ use super::extract::{Json, Query};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use tracker_host::unix_seconds;
-use tracker_monitor::rounded;
-use tracker_monitor::{Sample, Series};
+use tracker_monitor::{Sample, Series, Span, rounded};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
-    /// How far back.
+    /// The length of the history.
     #[serde(default)]
     #[param(inline)]
     span: Span,
 }
 
-/// How far back a history goes: ten minutes by the second, two hours by ten seconds, two days by the minute.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
-enum Span {
-    #[default]
-    #[serde(rename = "10m")]
-    TenMinutes,
-    #[serde(rename = "2h")]
-    TwoHours,
-    #[serde(rename = "2d")]
-    TwoDays,
-}
-
-/// What the tracker had and did, oldest first. All lists are of one length: the n-th of each is of the n-th time.
+/// The history, oldest first. All lists have the same length: the n-th value of each belongs to the n-th time.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct History {
     span: Span,
@@ -57,11 +44,7 @@ pub(super) struct History {
 
 impl History {
     fn of(dashboard: &Dashboard, span: Span) -> Self {
-        let Series { step_secs, samples } = dashboard.config().observer.history(match span {
-            Span::TenMinutes => tracker_monitor::Span::TenMinutes,
-            Span::TwoHours => tracker_monitor::Span::TwoHours,
-            Span::TwoDays => tracker_monitor::Span::TwoDays,
-        });
+        let Series { step_secs, samples } = dashboard.config().observer.history(span);
         let column = |of: fn(&Sample) -> f64| samples.iter().map(|(_, sample)| rounded(of(sample))).collect();
         Self {
             span,
@@ -79,7 +62,7 @@ impl History {
     }
 }
 
-/// How it was.
+/// The history of the tracker.
 #[utoipa::path(
     get,
     path = "/history",
@@ -88,7 +71,7 @@ impl History {
     responses(
         (status = 200, body = History),
         (status = 400, description = "No such span", body = Problem),
-        (status = 503, description = "Too many look at once", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn history(

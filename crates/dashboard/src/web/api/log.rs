@@ -145,8 +145,8 @@ impl From<&BufferedEntry> for LogEntry {
     params(LogFilter, LogLimit),
     responses(
         (status = 200, body = Log),
-        (status = 400, description = "Such lines cannot be", body = Problem),
-        (status = 503, description = "Too many look at once", body = Problem),
+        (status = 400, description = "Invalid filter", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn log(
@@ -176,8 +176,8 @@ pub(super) async fn log(
     params(LogFilter, LogLimit),
     responses(
         (status = 200, description = "`LogEntry` per line", body = LogEntry, content_type = "application/x-ndjson"),
-        (status = 400, description = "Such lines cannot be", body = Problem),
-        (status = 503, description = "Too much is downloaded at once", body = Problem),
+        (status = 400, description = "Invalid filter", body = Problem),
+        (status = 503, description = "Too many downloads; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn log_ndjson(

@@ -101,7 +101,7 @@ fn unknown(id: u64) -> Problem {
     security((), ("token" = [])),
     responses(
         (status = 200, body = Makings),
-        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
         (status = 404, description = "There is no share folder", body = Problem),
     )
 )]
@@ -124,7 +124,7 @@ pub(super) async fn makings(_: Operator, State(dashboard): State<Dashboard>) -> 
             headers(("Location" = String, description = "Where to ask how far it is")),
         ),
         (status = 400, description = "The path leads out of the share folder", body = Problem),
-        (status = 403, description = "Not for those who only look, or it cannot be read", body = Problem),
+        (status = 403, description = "Operators only, or it cannot be read", body = Problem),
         (status = 404, description = "There is no such file or folder, or no share folder at all", body = Problem),
         (status = 422, description = "Something is missing", body = Problem),
         (status = 429, description = "Too many wait already", body = Problem),
@@ -159,7 +159,7 @@ pub(super) async fn make(
     responses(
         (status = 200, body = Making),
         (status = 400, description = "That is no id", body = Problem),
-        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
         (status = 404, description = "There is none of this id", body = Problem),
     )
 )]
@@ -182,7 +182,7 @@ pub(super) async fn making(
     responses(
         (status = 204, description = "It is cancelled"),
         (status = 400, description = "That is no id", body = Problem),
-        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
         (status = 404, description = "There is none to cancel", body = Problem),
     )
 )]

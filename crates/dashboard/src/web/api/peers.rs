@@ -1,7 +1,5 @@
 //! The peers of a torrent.
 
-use std::borrow::Cow;
-
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -10,39 +8,17 @@ use tracker_core::InfoHash;
 use utoipa::{IntoParams, ToSchema};
 
 use super::download::download;
-use super::extract::{InfoHashPath, Json, Query, page_query};
-use super::torrents::{Order, check_torrent, page_size};
+use super::extract::{InfoHashPath, Json, ListQuery, Query, first_page};
+use super::torrents::check_torrent;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::room::body;
-use tracker_monitor::rounded;
-use tracker_monitor::{PageQuery, PeerRow, PeerStanding};
+use tracker_monitor::{Page, PageQuery, PeerRow, PeerSort, PeerStatus, rounded};
 
 /// Peers in a table, at most; those after them are on its next page.
 const MAX_TABLE: usize = 10_000;
 
-const MAX_PAGE_SIZE: usize = PageQuery::<tracker_monitor::PeerSort>::MAX_PAGE_SIZE;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PeersQuery {
-    /// Only those whose address or client contains this, in either case.
-    #[serde(default)]
-    search: String,
-    #[serde(default)]
-    #[param(inline)]
-    sort: PeerSort,
-    #[serde(default)]
-    #[param(inline)]
-    order: Order,
-    /// From 0.
-    #[serde(default)]
-    page: u32,
-    /// Items on a page.
-    #[serde(default = "page_size")]
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    page_size: u32,
-}
+const MAX_PAGE_SIZE: usize = PageQuery::<PeerSort>::MAX_PAGE_SIZE;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -50,37 +26,10 @@ pub(super) struct TableQuery {
     /// Only those whose address or client contains this, in either case.
     #[serde(default)]
     search: String,
-    /// From 0.
-    #[serde(default)]
+    /// The page, from 1.
+    #[serde(default = "first_page")]
+    #[param(minimum = 1, default = 1)]
     page: u32,
-}
-
-/// By what peers are sorted.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum PeerSort {
-    #[default]
-    Address,
-    Client,
-    State,
-    Completion,
-    DownloadRate,
-    UploadRate,
-    LastSeen,
-}
-
-impl From<PeerSort> for tracker_monitor::PeerSort {
-    fn from(sort: PeerSort) -> Self {
-        match sort {
-            PeerSort::Address => Self::Address,
-            PeerSort::Client => Self::Client,
-            PeerSort::State => Self::Standing,
-            PeerSort::Completion => Self::Completion,
-            PeerSort::DownloadRate => Self::DownloadRate,
-            PeerSort::UploadRate => Self::UploadRate,
-            PeerSort::LastSeen => Self::LastSeen,
-        }
-    }
 }
 
 /// Peers of a torrent.
@@ -88,24 +37,22 @@ impl From<PeerSort> for tracker_monitor::PeerSort {
 pub(super) struct PeerPage {
     /// When this was: what a peer said is as old as its `last_seen`.
     now: u64,
-    items: Vec<Peer>,
-    /// How many there are on all pages.
-    total: usize,
-    /// From 0.
-    page: usize,
-    page_size: usize,
+    #[serde(flatten)]
+    page: Page<Peer>,
 }
 
+// `F` is a figure and `T` a time, which stand as text in a table.
 /// A peer, as it said in its last announce.
-#[derive(Debug, Serialize, ToSchema)]
-struct Peer {
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct Peer<F = f64, T = u64> {
     /// IP address and port.
     address: String,
     /// Program and version; `null` where the tracker does not keep it.
     client: Option<String>,
-    state: PeerState,
+    state: PeerStatus,
     /// How much it has; `null` when it does not say or the size of the torrent is not known.
-    completion: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    completion: Option<F>,
     /// Bytes that it still wants.
     left: Option<u64>,
     /// Bytes uploaded since it started.
@@ -113,51 +60,20 @@ struct Peer {
     /// Bytes downloaded since it started.
     downloaded: Option<u64>,
     /// Bytes per second between its last two announces.
-    upload_rate: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    upload_rate: Option<F>,
     /// Bytes per second between its last two announces.
-    download_rate: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    download_rate: Option<F>,
     /// When its first announce came.
-    first_seen: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    first_seen: Option<T>,
     /// When its last announce came.
-    last_seen: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    last_seen: Option<T>,
     /// When its next announce is expected.
-    next_expected: Option<u64>,
-}
-
-/// What a peer is at.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum PeerState {
-    /// It wants more.
-    Downloading,
-    /// It has all that it wants, but not everything.
-    Partial,
-    /// It has everything.
-    Seeding,
-    /// Its announce is overdue.
-    Silent,
-}
-
-impl PeerState {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Downloading => "downloading",
-            Self::Partial => "partial",
-            Self::Seeding => "seeding",
-            Self::Silent => "silent",
-        }
-    }
-}
-
-impl From<PeerStanding> for PeerState {
-    fn from(standing: PeerStanding) -> Self {
-        match standing {
-            PeerStanding::Downloading => Self::Downloading,
-            PeerStanding::Partial => Self::Partial,
-            PeerStanding::Seeding => Self::Seeding,
-            PeerStanding::Silent => Self::Silent,
-        }
-    }
+    #[schema(value_type = Option<u64>)]
+    next_expected: Option<T>,
 }
 
 impl Peer {
@@ -165,7 +81,7 @@ impl Peer {
         Self {
             address: row.address.to_string(),
             client: row.client,
-            state: row.standing.into(),
+            state: row.status,
             completion: row.completion.map(rounded),
             left: row.left,
             uploaded: row.uploaded,
@@ -179,36 +95,52 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// As it stands in a table for spreadsheets, with times as in RFC 3339.
+    fn into_line(self) -> Peer<String, String> {
+        let figure = |figure: Option<f64>| figure.map(|figure| figure.to_string());
+        let time = |unix: Option<u64>| Some(Timestamp::from_second(unix?.try_into().ok()?).ok()?.to_string());
+        Peer {
+            address: self.address,
+            client: self.client.map(harmless),
+            state: self.state,
+            completion: figure(self.completion),
+            left: self.left,
+            uploaded: self.uploaded,
+            downloaded: self.downloaded,
+            upload_rate: figure(self.upload_rate),
+            download_rate: figure(self.download_rate),
+            first_seen: time(self.first_seen),
+            last_seen: time(self.last_seen),
+            next_expected: time(self.next_expected),
+        }
+    }
+}
+
 /// A part of the list of a torrent's peers.
 #[utoipa::path(
     get,
     path = "/torrents/{info_hash}/peers",
     tag = "torrents",
-    params(("info_hash" = String, Path, description = "40 hexadecimal digits"), PeersQuery),
+    params(("info_hash" = String, Path, description = "40 hexadecimal digits"), ListQuery<PeerSort>),
     responses(
         (status = 200, body = PeerPage),
-        (status = 400, description = "That is no info-hash, or there is no such page", body = Problem),
-        (status = 404, description = "The torrent is not known and has no swarm", body = Problem),
-        (status = 503, description = "Too many look at once", body = Problem),
+        (status = 400, description = "Invalid info-hash, or no such page", body = Problem),
+        (status = 404, description = "Unknown torrent without a swarm", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn peers(
     State(dashboard): State<Dashboard>,
     InfoHashPath(info_hash): InfoHashPath,
-    Query(query): Query<PeersQuery>,
+    Query(query): Query<ListQuery<PeerSort>>,
 ) -> Result<Json<PeerPage>, Problem> {
-    let PeersQuery { search, sort, order, page, page_size } = query;
-    let query = page_query(search, sort.into(), order.into(), page, page_size)?;
+    let query = query.into_page_query()?;
     check_torrent(&dashboard, &info_hash)?;
     let peers = move |dashboard: &Dashboard| {
         let page = dashboard.config().observer.peers(&info_hash, &query);
-        PeerPage {
-            now: dashboard.unix(dashboard.config().clock.now()),
-            items: page.items.into_iter().map(|row| Peer::new(row, dashboard)).collect(),
-            total: page.total,
-            page: page.page,
-            page_size: page.page_size,
-        }
+        let now = dashboard.unix(dashboard.config().clock.now());
+        PeerPage { now, page: page.map(|row| Peer::new(row, dashboard)) }
     };
     Ok(Json(dashboard.work(peers).await?))
 }
@@ -222,9 +154,9 @@ pub(super) async fn peers(
     params(("info_hash" = String, Path, description = "40 hexadecimal digits"), TableQuery),
     responses(
         (status = 200, body = String, content_type = "text/csv"),
-        (status = 400, description = "That is no info-hash", body = Problem),
-        (status = 404, description = "The torrent is not known and has no swarm", body = Problem),
-        (status = 503, description = "Too much is downloaded at once", body = Problem),
+        (status = 400, description = "Invalid info-hash", body = Problem),
+        (status = 404, description = "Unknown torrent without a swarm", body = Problem),
+        (status = 503, description = "Too many downloads; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn peers_csv(
@@ -241,10 +173,10 @@ pub(super) async fn peers_csv(
 fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -> Vec<u8> {
     let mut table = Table::new();
     let pages = MAX_TABLE / MAX_PAGE_SIZE;
-    for part in 0..pages {
+    for part in 1..=pages {
         let query = PageQuery {
             search: search.to_owned(),
-            page: (page as usize).saturating_mul(pages).saturating_add(part),
+            page: (page.max(1) as usize - 1).saturating_mul(pages).saturating_add(part),
             page_size: MAX_PAGE_SIZE,
             ..PageQuery::default()
         };
@@ -258,51 +190,22 @@ fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -
     table.finish()
 }
 
-/// Peers as CSV.
+/// Peers as CSV: the names of the columns, which are those of the fields, and a line for each peer.
 struct Table(csv::Writer<Vec<u8>>);
 
 impl Table {
-    const COLUMNS: [&str; 12] = [
-        "address",
-        "client",
-        "state",
-        "completion",
-        "left",
-        "uploaded",
-        "downloaded",
-        "upload_rate",
-        "download_rate",
-        "first_seen",
-        "last_seen",
-        "next_expected",
-    ];
-
     fn new() -> Self {
-        let mut table = Self(csv::Writer::from_writer(Vec::new()));
-        table.push_line(Self::COLUMNS.map(Cow::Borrowed));
-        table
+        // The writer tells the names only together with a first line, and there may be none.
+        let mut names = Self(csv::Writer::from_writer(Vec::new()));
+        names.push(Peer::default());
+        let mut names = names.finish();
+        let end = names.iter().position(|&byte| byte == b'\n').map_or(names.len(), |newline| newline + 1);
+        names.truncate(end);
+        Self(csv::WriterBuilder::new().has_headers(false).from_writer(names))
     }
 
     fn push(&mut self, peer: Peer) {
-        self.push_line([
-            peer.address.into(),
-            harmless(peer.client.unwrap_or_default()),
-            peer.state.as_str().into(),
-            figure(peer.completion),
-            figure(peer.left),
-            figure(peer.uploaded),
-            figure(peer.downloaded),
-            figure(peer.upload_rate),
-            figure(peer.download_rate),
-            time(peer.first_seen),
-            time(peer.last_seen),
-            time(peer.next_expected),
-        ]);
-    }
-
-    fn push_line(&mut self, cells: [Cow<'static, str>; 12]) {
-        let written = self.0.write_record(cells.iter().map(|cell| cell.as_bytes()));
-        written.expect("memory takes it, and lines are of one length");
+        self.0.serialize(peer.into_line()).expect("memory takes it, and a peer is one line");
     }
 
     fn finish(self) -> Vec<u8> {
@@ -310,20 +213,12 @@ impl Table {
     }
 }
 
-fn figure(figure: Option<impl ToString>) -> Cow<'static, str> {
-    figure.map_or(Cow::Borrowed(""), |figure| figure.to_string().into())
-}
-
-fn time(unix: Option<u64>) -> Cow<'static, str> {
-    figure(unix.and_then(|unix| Timestamp::from_second(unix.try_into().ok()?).ok()))
-}
-
 /// What came from the network as a cell that no spreadsheet takes for a formula: an apostrophe says that it is text.
-fn harmless(text: String) -> Cow<'static, str> {
+fn harmless(text: String) -> String {
     // The last four are the first four at full width, which some take for the same.
     const BEGIN_FORMULA: [char; 11] =
         ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
-    if text.starts_with(BEGIN_FORMULA) { format!("'{text}").into() } else { text.into() }
+    if text.starts_with(BEGIN_FORMULA) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -352,7 +247,7 @@ mod tests {
         table.push(Peer {
             address: "[fd00::1]:6881".into(),
             client: Some("-a\",\nb".into()),
-            state: PeerState::Silent,
+            state: PeerStatus::Silent,
             completion: Some(0.25),
             left: Some(0),
             uploaded: None,

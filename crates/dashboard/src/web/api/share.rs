@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::extract::{Json, Query};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::room::blocking;
-use torrent_library::{Maker, ShareError};
+use torrent_library::{Listing, Maker, ShareError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -18,25 +18,6 @@ pub(super) struct ShareQuery {
     /// A folder, from the share folder on, with `/` between names; empty for the share folder itself.
     #[serde(default)]
     path: String,
-}
-
-/// What is in a folder of the share folder.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Listing {
-    /// The folder, from the share folder on.
-    path: String,
-    /// Folders first, then files, each by name.
-    entries: Vec<ListingEntry>,
-    /// Whether there is more than can be listed.
-    truncated: bool,
-}
-
-/// A file or folder.
-#[derive(Debug, Serialize, ToSchema)]
-struct ListingEntry {
-    name: String,
-    /// Bytes; `null` for a folder.
-    size: Option<u64>,
 }
 
 /// What makes torrents; a problem without a share folder.
@@ -66,7 +47,7 @@ pub(super) fn problem(error: &ShareError) -> Problem {
     responses(
         (status = 200, body = Listing),
         (status = 400, description = "The path leads out of the share folder", body = Problem),
-        (status = 403, description = "Not for those who only look, or the folder cannot be read", body = Problem),
+        (status = 403, description = "Operators only, or the folder cannot be read", body = Problem),
         (status = 404, description = "There is no such folder, or no share folder at all", body = Problem),
     )
 )]
@@ -76,7 +57,5 @@ pub(super) async fn share(
     Query(ShareQuery { path }): Query<ShareQuery>,
 ) -> Result<Json<Listing>, Problem> {
     let maker = maker(&dashboard)?;
-    let listing = blocking(move || maker.share().list(&path)).await?.map_err(|error| problem(&error))?;
-    let entries = listing.entries.into_iter().map(|entry| ListingEntry { name: entry.name, size: entry.size });
-    Ok(Json(Listing { path: listing.path, entries: entries.collect(), truncated: listing.truncated }))
+    blocking(move || maker.share().list(&path)).await?.map(Json).map_err(|error| problem(&error))
 }

@@ -146,8 +146,8 @@ pub(super) struct TorrentsChanged {
             content_type = "text/event-stream",
             description = "Events without end",
         ),
-        (status = 400, description = "Such lines cannot be", body = Problem),
-        (status = 503, description = "Too many follow already", body = Problem),
+        (status = 400, description = "Invalid filter", body = Problem),
+        (status = 503, description = "Too many viewers follow already", body = Problem),
     )
 )]
 pub(super) async fn events(

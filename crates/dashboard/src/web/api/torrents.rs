@@ -8,113 +8,21 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use metainfo::{InfoHashes, Magnet};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tracker_core::InfoHash;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::ROOT;
 use super::download::download;
-use super::extract::{Bytes, InfoHashPath, Json, Query, page_query};
+use super::extract::{Bytes, InfoHashPath, Json, ListQuery, Query};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::room::{blocking, body};
-use torrent_library::{KnownTorrent, RegisterError, RemoveError};
-use tracker_monitor::rounded;
-use tracker_monitor::{StuckReason, TorrentRow};
-
-/// Bytes of a .torrent file, at most. Of the largest that clients take, with 2 million pieces, 40 MB are hashes; one of a
-/// terabyte has seldom more than 2 MB.
-const MAX_TORRENT_BYTES: usize = 10 << 20;
-
-/// Files of a torrent that are told, at most.
-const MAX_FILES: usize = 1000;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct TorrentsQuery {
-    /// Only those whose name contains this, in either case, or whose info-hash begins with it.
-    #[serde(default)]
-    search: String,
-    #[serde(default)]
-    #[param(inline)]
-    sort: TorrentSort,
-    #[serde(default)]
-    #[param(inline)]
-    order: Order,
-    /// From 0.
-    #[serde(default)]
-    page: u32,
-    /// Items on a page.
-    #[serde(default = "page_size")]
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    page_size: u32,
-}
-
-pub(super) fn page_size() -> u32 {
-    100
-}
-
-/// By what torrents are sorted.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum TorrentSort {
-    #[default]
-    Name,
-    Size,
-    Seeders,
-    Leechers,
-    Completed,
-    Completion,
-    DownloadRate,
-}
-
-/// Which way a list is sorted.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Order {
-    /// The least first.
-    #[default]
-    Ascending,
-    /// The most first.
-    Descending,
-}
-
-impl From<Order> for tracker_monitor::Order {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::Ascending => Self::Ascending,
-            Order::Descending => Self::Descending,
-        }
-    }
-}
-
-impl From<TorrentSort> for tracker_monitor::TorrentSort {
-    fn from(sort: TorrentSort) -> Self {
-        match sort {
-            TorrentSort::Name => Self::Name,
-            TorrentSort::Size => Self::Size,
-            TorrentSort::Seeders => Self::Seeders,
-            TorrentSort::Leechers => Self::Leechers,
-            TorrentSort::Completed => Self::Completed,
-            TorrentSort::Completion => Self::Completion,
-            TorrentSort::DownloadRate => Self::DownloadRate,
-        }
-    }
-}
-
-/// Torrents that are known or have a swarm.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TorrentPage {
-    items: Vec<Torrent>,
-    /// How many there are on all pages.
-    total: usize,
-    /// From 0.
-    page: usize,
-    page_size: usize,
-}
+use torrent_library::{Digest, KnownFile, KnownTorrent, RegisterError, RemoveError};
+use tracker_monitor::{Page, StuckReason, TorrentRow, TorrentSort, rounded};
 
 /// A torrent.
 #[derive(Debug, Serialize, ToSchema)]
@@ -194,33 +102,15 @@ struct Metainfo {
     /// When it was made.
     created: Option<u64>,
     /// The first 1000 of its files.
-    files: Vec<File>,
+    files: Vec<KnownFile>,
     /// How many files it has.
     file_count: usize,
-}
-
-/// A file of a torrent.
-#[derive(Debug, Serialize, ToSchema)]
-struct File {
-    path: String,
-    /// Bytes.
-    size: u64,
 }
 
 /// The SHA-256 of a torrent's files, as they are in the share folder.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Digests {
     files: Vec<Digest>,
-}
-
-/// The SHA-256 of a file.
-#[derive(Debug, Serialize, ToSchema)]
-struct Digest {
-    path: String,
-    /// Bytes.
-    size: u64,
-    /// 64 hexadecimal digits; `null` while it is computed, or when the file is not at hand or of another size.
-    sha256: Option<String>,
 }
 
 impl Torrent {
@@ -274,8 +164,8 @@ impl From<&metainfo::Metainfo> for Metainfo {
             created: metainfo.creation_date(),
             files: files
                 .clone()
-                .take(MAX_FILES)
-                .map(|file| File { path: file.display_path(), size: file.length })
+                .take(KnownTorrent::MAX_LISTED_FILES)
+                .map(|file| KnownFile { path: file.display_path(), size: file.length })
                 .collect(),
             file_count: files.count(),
         }
@@ -302,7 +192,7 @@ fn known(dashboard: &Dashboard, info_hash: &InfoHash) -> Result<Arc<KnownTorrent
 
 /// Both on one path, and of the second the body may be larger than others.
 pub(super) fn list_and_register() -> UtoipaMethodRouter<Dashboard> {
-    routes!(torrents, register).layer(DefaultBodyLimit::max(MAX_TORRENT_BYTES))
+    routes!(torrents, register).layer(DefaultBodyLimit::max(KnownTorrent::MAX_LEN))
 }
 
 /// A part of the list of torrents: those that are known, and those that have a swarm.
@@ -310,27 +200,20 @@ pub(super) fn list_and_register() -> UtoipaMethodRouter<Dashboard> {
     get,
     path = "/torrents",
     tag = "torrents",
-    params(TorrentsQuery),
+    params(ListQuery<TorrentSort>),
     responses(
-        (status = 200, body = TorrentPage),
+        (status = 200, body = Page<Torrent>),
         (status = 400, description = "No such page", body = Problem),
-        (status = 503, description = "Too many look at once", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
 async fn torrents(
     State(dashboard): State<Dashboard>,
-    Query(query): Query<TorrentsQuery>,
-) -> Result<Json<TorrentPage>, Problem> {
-    let TorrentsQuery { search, sort, order, page, page_size } = query;
-    let query = page_query(search, sort.into(), order.into(), page, page_size)?;
+    Query(query): Query<ListQuery<TorrentSort>>,
+) -> Result<Json<Page<Torrent>>, Problem> {
+    let query = query.into_page_query()?;
     let torrents = move |dashboard: &Dashboard| {
-        let page = dashboard.config().observer.torrents(&query);
-        TorrentPage {
-            items: page.items.into_iter().map(|row| Torrent::new(row, dashboard)).collect(),
-            total: page.total,
-            page: page.page,
-            page_size: page.page_size,
-        }
+        dashboard.config().observer.torrents(&query).map(|row| Torrent::new(row, dashboard))
     };
     Ok(Json(dashboard.work(torrents).await?))
 }
@@ -344,7 +227,7 @@ async fn torrents(
     request_body(
         content = [u8],
         content_type = "application/x-bittorrent",
-        description = "The .torrent file, at most 10 MiB. Its announce URLs do not matter."
+        description = "The .torrent file, at most 100 MiB. Its announce URLs do not matter."
     ),
     responses(
         (
@@ -352,9 +235,9 @@ async fn torrents(
             body = TorrentDetails,
             headers(("Location" = String, description = "Where the torrent is from now on")),
         ),
-        (status = 403, description = "Not for those who only look", body = Problem),
-        (status = 413, description = "It is too large", body = Problem),
-        (status = 422, description = "It is no torrent that the tracker can take", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
+        (status = 413, description = "The .torrent is too large", body = Problem),
+        (status = 422, description = "Not a torrent that the tracker can serve", body = Problem),
         (status = 500, description = "It cannot be written into the folder of torrents", body = Problem),
         (status = 507, description = "There are too many already", body = Problem),
     )
@@ -393,9 +276,9 @@ fn unregistered(error: &RegisterError) -> Problem {
     params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
     responses(
         (status = 200, body = TorrentDetails),
-        (status = 400, description = "That is no info-hash", body = Problem),
-        (status = 404, description = "It is not known and has no swarm", body = Problem),
-        (status = 503, description = "Too many look at once", body = Problem),
+        (status = 400, description = "Invalid info-hash", body = Problem),
+        (status = 404, description = "Unknown torrent without a swarm", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn torrent(
@@ -414,10 +297,10 @@ pub(super) async fn torrent(
     params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
     security((), ("token" = [])),
     responses(
-        (status = 204, description = "It is forgotten"),
-        (status = 400, description = "That is no info-hash", body = Problem),
-        (status = 403, description = "Not for those who only look", body = Problem),
-        (status = 404, description = "There is none to forget", body = Problem),
+        (status = 204, description = "Removed"),
+        (status = 400, description = "Invalid info-hash", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
+        (status = 404, description = "Unknown torrent", body = Problem),
         (status = 500, description = "The file cannot be removed", body = Problem),
     )
 )]
@@ -447,10 +330,10 @@ pub(super) async fn remove(
     params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
     responses(
         (status = 200, body = [u8], content_type = "application/x-bittorrent"),
-        (status = 400, description = "That is no info-hash", body = Problem),
+        (status = 400, description = "Invalid info-hash", body = Problem),
         (status = 404, description = "The .torrent file is not known", body = Problem),
         (status = 409, description = "The tracker is stopped, and has no announce URLs", body = Problem),
-        (status = 503, description = "Too much is downloaded at once", body = Problem),
+        (status = 503, description = "Too many downloads; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn torrent_file(
@@ -478,9 +361,9 @@ pub(super) async fn torrent_file(
     params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
     responses(
         (status = 200, body = Digests),
-        (status = 400, description = "That is no info-hash", body = Problem),
-        (status = 404, description = "The .torrent file or the content is not at hand", body = Problem),
-        (status = 503, description = "Too many look at once", body = Problem),
+        (status = 400, description = "Invalid info-hash", body = Problem),
+        (status = 404, description = "The .torrent file or the content is not available", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
 pub(super) async fn digests(
@@ -492,7 +375,5 @@ pub(super) async fn digests(
     let files = dashboard.work(digests).await?.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "the content of this torrent is not in the tracker's share folder")
     })?;
-    let digest =
-        |digest: torrent_library::Digest| Digest { path: digest.path, size: digest.size, sha256: digest.sha256 };
-    Ok(Json(Digests { files: files.into_iter().map(digest).collect() }))
+    Ok(Json(Digests { files }))
 }

@@ -1,4 +1,4 @@
-//! The tracker as a whole: what it is at, start and stop.
+//! The tracker as a whole: its status, start and stop.
 
 use std::net::SocketAddr;
 
@@ -12,12 +12,12 @@ use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use tracker_host::{ServiceState, unix_seconds};
-use tracker_monitor::rounded;
+use tracker_monitor::{Failures, rounded};
 
-/// What the tracker is at, has, and did since its start.
+/// The current state of the tracker, and its counters since the start.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web) struct Status {
-    /// When this was.
+    /// The time of this status.
     now: u64,
     /// When the program was started.
     started: u64,
@@ -54,16 +54,7 @@ struct StuckTorrents {
     silent: u64,
 }
 
-/// Requests so far that could not be read, or were refused and are no announces.
-#[derive(Debug, Serialize, ToSchema)]
-struct Failures {
-    /// Over HTTP.
-    http: u64,
-    /// Over UDP.
-    udp: u64,
-}
-
-/// What the tracker does now.
+/// Current rates.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rates {
     /// Announces per second.
@@ -82,23 +73,23 @@ struct Rates {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web) struct Tracker {
     state: TrackerState,
-    /// Since when.
+    /// The time since when it is in this state.
     since: u64,
-    /// Where clients are served; none when the tracker is stopped.
+    /// The addresses on which clients are served; empty while the tracker is stopped.
     addresses: Vec<String>,
-    /// What to put into torrents, the best first; none when the tracker is stopped.
+    /// The URLs to put into torrents, the best first; empty while the tracker is stopped.
     announce_urls: Vec<String>,
-    /// What ended the tracker, or why it could not be started.
+    /// The error that ended the tracker or prevented its start.
     error: Option<String>,
 }
 
-/// Whether clients are served.
+/// The state of the service for clients.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum TrackerState {
-    /// They are.
+    /// Clients are served.
     Running,
-    /// They are not, and the ports are free.
+    /// Clients are not served, and the ports are free.
     Stopped,
 }
 
@@ -118,7 +109,7 @@ impl Status {
             refused_announces: totals.refused_announces,
             scrapes: totals.scrapes,
             completed: totals.completed,
-            failures: Failures { http: failures.http, udp: failures.udp },
+            failures,
             rates: Rates {
                 announces: rounded(last.announces),
                 scrapes: rounded(last.scrapes),
@@ -152,13 +143,13 @@ impl From<ServiceState> for Tracker {
     }
 }
 
-/// What the tracker is at, has, and did.
+/// The current state of the tracker, and its counters.
 #[utoipa::path(get, path = "/status", tag = "tracker", responses((status = 200, body = Status)))]
 pub(super) async fn status(State(dashboard): State<Dashboard>) -> Json<Status> {
     Json(Status::of(&dashboard))
 }
 
-/// Starts to serve clients, unless they are served.
+/// Starts serving clients; does nothing if already running.
 #[utoipa::path(
     post,
     path = "/tracker/start",
@@ -166,8 +157,8 @@ pub(super) async fn status(State(dashboard): State<Dashboard>) -> Json<Status> {
     security((), ("token" = [])),
     responses(
         (status = 200, body = Tracker),
-        (status = 403, description = "Not for those who only look", body = Problem),
-        (status = 409, description = "The ports cannot be had: the sentence says who has them", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
+        (status = 409, description = "The ports cannot be bound; the error says which program has them", body = Problem),
     )
 )]
 pub(super) async fn start(
@@ -186,7 +177,7 @@ pub(super) async fn start(
     }
 }
 
-/// Stops to serve clients, unless they are not served, and waits until the ports are free. Torrents and peers are kept.
+/// Stops serving clients; does nothing if already stopped. Waits until the ports are free. Torrents and peers are kept.
 #[utoipa::path(
     post,
     path = "/tracker/stop",
@@ -194,7 +185,7 @@ pub(super) async fn start(
     security((), ("token" = [])),
     responses(
         (status = 200, body = Tracker),
-        (status = 403, description = "Not for those who only look", body = Problem),
+        (status = 403, description = "Operators only", body = Problem),
     )
 )]
 pub(super) async fn stop(

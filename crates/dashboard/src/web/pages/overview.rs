@@ -99,7 +99,7 @@ fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
         search: String::new(),
         sort: TorrentSort::DownloadRate,
         order: Order::Descending,
-        page: 0,
+        page: 1,
         page_size: TORRENTS,
     });
     let filter = LogFilter { level: Level::INFO, info_hash: None, address: None };

@@ -15,18 +15,15 @@ use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 use crate::web::role::Role;
 use torrent_library::KnownTorrent;
-use tracker_monitor::{Order, PageQuery, PeerRow, PeerSort, PeerStanding};
+use tracker_monitor::{Order, PageQuery, PeerRow, PeerSort, PeerStatus};
 
 use super::attention::{Hint, hint};
 use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
 use crate::web::shell::{Label, Section, Shell, aside, link, render};
-use crate::web::table::{Column, Pages, aria_sort, order, order_name, page_index, turned};
+use crate::web::table::{Column, Pages, name_of, page_number, parse_name, turned};
 
 /// Peers on a page.
-const PAGE_SIZE: usize = 100;
-
-/// Files that are listed. Torrents of more have their list in the .torrent.
-const FILES: usize = 500;
+const PAGE_SIZE: usize = PageQuery::<PeerSort>::DEFAULT_PAGE_SIZE;
 
 /// Seconds after which what a peer said is marked as old.
 const STALE_AFTER: u64 = 90;
@@ -77,8 +74,8 @@ struct PeerView {
     id: String,
     address: String,
     client: Option<String>,
-    standing: &'static str,
-    standing_class: &'static str,
+    status: &'static str,
+    status_class: &'static str,
     completion: Bar,
     left: Option<String>,
     download_rate: Option<String>,
@@ -97,15 +94,15 @@ pub(super) struct Wanted {
     page: Option<String>,
 }
 
-/// The columns: their names in URLs and on the page, what they sort by, and which way at first.
-const COLUMNS: [(&str, &str, PeerSort, Order, &str); 7] = [
-    ("address", "Address", PeerSort::Address, Order::Ascending, "wide"),
-    ("client", "Client", PeerSort::Client, Order::Ascending, ""),
-    ("standing", "State", PeerSort::Standing, Order::Ascending, ""),
-    ("completion", "Has", PeerSort::Completion, Order::Descending, "bar-column"),
-    ("download_rate", "Download", PeerSort::DownloadRate, Order::Descending, "number"),
-    ("upload_rate", "Upload", PeerSort::UploadRate, Order::Descending, "number"),
-    ("last_seen", "Last seen", PeerSort::LastSeen, Order::Descending, "number"),
+/// The columns: what they sort by, their names on the page, and the order at first.
+const COLUMNS: [(PeerSort, &str, Order, &str); 7] = [
+    (PeerSort::Address, "Address", Order::Ascending, "wide"),
+    (PeerSort::Client, "Client", Order::Ascending, ""),
+    (PeerSort::State, "State", Order::Ascending, ""),
+    (PeerSort::Completion, "Has", Order::Descending, "bar-column"),
+    (PeerSort::DownloadRate, "Download", Order::Descending, "number"),
+    (PeerSort::UploadRate, "Upload", Order::Descending, "number"),
+    (PeerSort::LastSeen, "Last seen", Order::Descending, "number"),
 ];
 
 /// `GET /torrents/{info_hash}`.
@@ -132,36 +129,38 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Re
     let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
     let label = Label::new(&info_hash, name.map(|name| &**name));
 
-    let named = wanted.sort.as_deref().and_then(|sort| COLUMNS.iter().find(|(name, ..)| *name == sort));
-    let &(sort, _, by, first_order, _) = named.unwrap_or(&COLUMNS[0]);
-    let order = order(wanted.order.as_deref()).unwrap_or(first_order);
+    let named: Option<PeerSort> = parse_name(wanted.sort.as_deref());
+    let by = named.unwrap_or_default();
+    let first_order = COLUMNS.iter().find(|(sort, ..)| *sort == by).map_or(Order::Ascending, |column| column.2);
+    let order = parse_name(wanted.order.as_deref()).unwrap_or(first_order);
+    let sort = name_of(by);
     let query = PageQuery {
         search: String::new(),
         sort: by,
         order,
-        page: page_index(wanted.page.as_deref()),
+        page: page_number(wanted.page.as_deref()),
         page_size: PAGE_SIZE,
     };
     let mut peers = config.observer.peers(&info_hash, &query);
     if peers.items.is_empty() && peers.total > 0 {
-        peers = config.observer.peers(&info_hash, &PageQuery { page: (peers.total - 1) / PAGE_SIZE, ..query });
+        peers = config.observer.peers(&info_hash, &PageQuery { page: peers.total.div_ceil(PAGE_SIZE), ..query });
     }
     let columns = COLUMNS
         .iter()
-        .map(|&(name, label_of, by_this, first, class)| {
+        .map(|&(by_this, label_of, first, class)| {
             let sorted = by_this == by;
             let next = if sorted { turned(order) } else { first };
             Column {
                 label: label_of,
-                href: link(&label.href, &[("sort", name), ("order", order_name(next))]),
-                sorted: sorted.then(|| aria_sort(order)),
+                href: link(&label.href, &[("sort", &name_of(by_this)), ("order", &name_of(next))]),
+                sorted: sorted.then(|| name_of(order)),
                 class,
             }
         })
         .collect();
-    let page_link = |index: usize| {
-        let page = (index + 1).to_string();
-        link(&label.href, &[("sort", sort), ("order", order_name(order)), ("page", &page)])
+    let page_link = |page: usize| {
+        let page = page.to_string();
+        link(&label.href, &[("sort", &sort), ("order", &name_of(order)), ("page", &page)])
     };
     render(&TorrentPage {
         info_hash: info_hash.to_string(),
@@ -195,7 +194,7 @@ fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
     let mut digests = digests.unwrap_or_default().into_iter().peekable();
     let files = known
         .files()
-        .take(FILES)
+        .take(KnownTorrent::MAX_LISTED_FILES)
         .map(|file| {
             let digest = digests.next_if(|digest| (&digest.path, digest.size) == (&file.path, file.size));
             FileView { sha256: digest.and_then(|digest| digest.sha256), path: file.path, size: bytes(file.size as f64) }
@@ -210,7 +209,7 @@ fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
         piece_length: pieces(info.piece_length(), info.total_length()),
         files,
         more_files: files_total
-            .checked_sub(FILES)
+            .checked_sub(KnownTorrent::MAX_LISTED_FILES)
             .filter(|more| *more > 0)
             .map(|more| counted(more as u64, "more file")),
         files_total: counted(files_total as u64, "file"),
@@ -243,11 +242,11 @@ fn ids(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
 
 impl PeerView {
     fn new(shell: &Shell, id: String, peer: &PeerRow) -> Self {
-        let (standing, standing_class) = match peer.standing {
-            PeerStanding::Downloading => ("Downloading", "downloading"),
-            PeerStanding::Partial => ("Has its part", "partial"),
-            PeerStanding::Seeding => ("Seeding", "seeding"),
-            PeerStanding::Silent => ("Silent", "silent"),
+        let (status, status_class) = match peer.status {
+            PeerStatus::Downloading => ("Downloading", "downloading"),
+            PeerStatus::Partial => ("Has its part", "partial"),
+            PeerStatus::Seeding => ("Seeding", "seeding"),
+            PeerStatus::Silent => ("Silent", "silent"),
         };
         let moment = |at: Option<Instant>, style| at.map(|at| shell.moment(at, style));
         let last_seen = moment(peer.last_seen, MomentStyle::Ago);
@@ -257,8 +256,8 @@ impl PeerView {
             id,
             address: peer.address.to_string(),
             client: peer.client.clone(),
-            standing,
-            standing_class,
+            status,
+            status_class,
             completion: Bar(peer.completion),
             left: peer.left.filter(|left| *left > 0).map(|left| bytes(left as f64)),
             download_rate: shown(peer.download_rate),

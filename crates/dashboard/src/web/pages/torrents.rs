@@ -12,10 +12,10 @@ use tracker_monitor::{Order, PageQuery, StuckReason, TorrentRow, TorrentSort};
 
 use crate::web::format::{Bar, bytes, count, counted, rate};
 use crate::web::shell::{Label, Section, Shell, aside, link, render};
-use crate::web::table::{Column, Pages, aria_sort, order, order_name, page_index, turned};
+use crate::web::table::{Column, Pages, name_of, page_number, parse_name, turned};
 
 /// Torrents on a page.
-const PAGE_SIZE: usize = 50;
+const PAGE_SIZE: usize = PageQuery::<TorrentSort>::DEFAULT_PAGE_SIZE;
 
 #[derive(Template)]
 #[template(path = "torrents.html")]
@@ -23,8 +23,8 @@ struct TorrentsPage {
     shell: Shell,
     only_known: bool,
     search: String,
-    sort: &'static str,
-    order: &'static str,
+    sort: String,
+    order: String,
     columns: Vec<Column>,
     rows: Vec<Row>,
     found: String,
@@ -69,15 +69,15 @@ pub(super) struct Wanted {
     page: Option<String>,
 }
 
-/// The columns: their names in URLs and on the page, what they sort by, and which way at first.
-const COLUMNS: [(&str, &str, TorrentSort, Order, &str); 7] = [
-    ("name", "Name", TorrentSort::Name, Order::Ascending, "wide"),
-    ("size", "Size", TorrentSort::Size, Order::Descending, "number"),
-    ("seeders", "Seeders", TorrentSort::Seeders, Order::Descending, "number"),
-    ("leechers", "Leechers", TorrentSort::Leechers, Order::Descending, "number"),
-    ("completed", "Completed", TorrentSort::Completed, Order::Descending, "number"),
-    ("completion", "Average completion", TorrentSort::Completion, Order::Descending, "bar-column"),
-    ("download_rate", "Rate", TorrentSort::DownloadRate, Order::Descending, "number"),
+/// The columns: what they sort by, their names on the page, and the order at first.
+const COLUMNS: [(TorrentSort, &str, Order, &str); 7] = [
+    (TorrentSort::Name, "Name", Order::Ascending, "wide"),
+    (TorrentSort::Size, "Size", Order::Descending, "number"),
+    (TorrentSort::Seeders, "Seeders", Order::Descending, "number"),
+    (TorrentSort::Leechers, "Leechers", Order::Descending, "number"),
+    (TorrentSort::Completed, "Completed", Order::Descending, "number"),
+    (TorrentSort::Completion, "Average completion", Order::Descending, "bar-column"),
+    (TorrentSort::DownloadRate, "Rate", Order::Descending, "number"),
 ];
 
 /// `GET /torrents`. What it does not understand of the query it passes over.
@@ -88,39 +88,41 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
 fn table(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
     let shell = Shell::new(dashboard, role, Section::Torrents);
     let config = &dashboard.0.config;
-    let named = wanted.sort.as_deref().and_then(|sort| COLUMNS.iter().find(|(name, ..)| *name == sort));
-    let &(sort, _, by, first_order, _) = named.unwrap_or(&COLUMNS[0]);
-    let order = order(wanted.order.as_deref()).unwrap_or(first_order);
+    let named: Option<TorrentSort> = parse_name(wanted.sort.as_deref());
+    let by = named.unwrap_or_default();
+    let first_order = COLUMNS.iter().find(|(sort, ..)| *sort == by).map_or(Order::Ascending, |column| column.2);
+    let order = parse_name(wanted.order.as_deref()).unwrap_or(first_order);
+    let sort = name_of(by);
     let search = wanted.search.unwrap_or_default();
     let query = PageQuery {
         search: search.clone(),
         sort: by,
         order,
-        page: page_index(wanted.page.as_deref()),
+        page: page_number(wanted.page.as_deref()),
         page_size: PAGE_SIZE,
     };
     let mut page = config.observer.torrents(&query);
     if page.items.is_empty() && page.total > 0 {
         // Beyond the end: torrents have gone. Show the last page.
-        page = config.observer.torrents(&PageQuery { page: (page.total - 1) / PAGE_SIZE, ..query });
+        page = config.observer.torrents(&PageQuery { page: page.total.div_ceil(PAGE_SIZE), ..query });
     }
-    let chosen = named.map_or("", |_| sort);
+    let chosen = named.map(name_of).unwrap_or_default();
     let columns = COLUMNS
         .iter()
-        .map(|&(name, label, by_this, first, class)| {
+        .map(|&(by_this, label, first, class)| {
             let sorted = by_this == by;
             let next = if sorted { turned(order) } else { first };
             Column {
                 label,
-                href: link("/torrents", &[("search", &search), ("sort", name), ("order", order_name(next))]),
-                sorted: sorted.then(|| aria_sort(order)),
+                href: link("/torrents", &[("search", &search), ("sort", &name_of(by_this)), ("order", &name_of(next))]),
+                sorted: sorted.then(|| name_of(order)),
                 class,
             }
         })
         .collect();
-    let page_link = |index: usize| {
-        let page = (index + 1).to_string();
-        link("/torrents", &[("search", &search), ("sort", chosen), ("order", order_name(order)), ("page", &page)])
+    let page_link = |page: usize| {
+        let page = page.to_string();
+        link("/torrents", &[("search", &search), ("sort", &chosen), ("order", &name_of(order)), ("page", &page)])
     };
     let found = if search.is_empty() {
         counted(page.total as u64, "torrent")
@@ -130,7 +132,7 @@ fn table(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
     render(&TorrentsPage {
         only_known: config.only_known,
         sort,
-        order: order_name(order),
+        order: name_of(order),
         columns,
         rows: page.items.iter().map(Row::new).collect(),
         found,
