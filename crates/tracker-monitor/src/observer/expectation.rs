@@ -112,7 +112,7 @@ mod tests {
         for (left, event, expected, part) in [
             (Some(1000), None, PeerStatus::Downloading, Some(0.0)),
             (Some(250), None, PeerStatus::Downloading, Some(0.75)),
-            (Some(u64::MAX), None, PeerStatus::Downloading, Some(0.0)),
+            (Some(i64::MAX as u64), None, PeerStatus::Downloading, Some(0.0)),
             (None, None, PeerStatus::Downloading, None),
             (Some(500), Some(AnnounceEvent::Paused), PeerStatus::Partial, Some(0.5)),
             (Some(0), None, PeerStatus::Seeding, Some(1.0)),

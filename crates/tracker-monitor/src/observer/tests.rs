@@ -239,7 +239,8 @@ fn a_torrent_is_known_by_its_file() {
     let film = network.know("Film", 1000);
     assert_eq!((network.torrent(&film).name.as_deref(), network.torrent(&film).size), (Some("Film"), Some(1000)));
     assert_eq!((network.torrent(&film).completion, network.torrent(&film).last_seen), (None, None));
-    for (ip, left) in [(ONE, Some(0)), (TWO, Some(500)), ([10, 0, 0, 3], None), ([10, 0, 0, 4], Some(u64::MAX))] {
+    for (ip, left) in [(ONE, Some(0)), (TWO, Some(500)), ([10, 0, 0, 3], None), ([10, 0, 0, 4], Some(i64::MAX as u64))]
+    {
         network.announce(&request(ip, 0, 0).with_info_hash(film).with_left(left));
     }
     network.pass(1);
