@@ -14,16 +14,33 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-macro_rules! assets {
-    ($($name:literal $kind:ident),* $(,)?) => {
-        /// Each with its name and what it is.
-        const ASSETS: &[(&str, &str, &[u8])] =
-            &[$(($name, $kind, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/", $name)))),*];
+macro_rules! styles {
+    ($($name:literal),*) => {
+        concat!($(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/css/", $name, ".css")), "\n"),*)
     };
 }
 
+macro_rules! assets {
+    ($($name:literal $kind:ident),* $(,)?) => {
+        /// Each with its name and its type.
+        const ASSETS: &[(&str, &str, &[u8])] = &[
+            ("page.css", CSS, STYLE.as_bytes()),
+            $(($name, $kind, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/", $name)))),*
+        ];
+    };
+}
+
+/// The colours of the style sheet, which plots that stand alone have, too.
+pub(super) const COLORS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/css/colors.css"));
+
+/// The style sheet: one column of cards in the middle, in two themes, for phones from 360 px on. A file for each component, in
+/// this order, since later rules win.
+const STYLE: &str = styles!(
+    "colors", "ground", "frame", "cards", "urls", "numbers", "plots", "lists", "log", "forms", "tables", "notes",
+    "narrow"
+);
+
 assets! {
-    "page.css" CSS,
     "theme.js" JAVASCRIPT,
     "main.js" JAVASCRIPT,
     "actions.js" JAVASCRIPT,
