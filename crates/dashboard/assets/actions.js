@@ -54,7 +54,7 @@ async function ask(method, url, body, type) {
     const response = await fetch(url, { method, body, headers });
     if (response.ok) return "";
     const problem = await response.json().catch(() => null);
-    const text = problem?.error ?? `the tracker answers: ${response.status} ${response.statusText}`;
+    const text = problem?.error ?? `the tracker answered ${response.status} ${response.statusText}`;
     return text.charAt(0).toUpperCase() + text.slice(1);
   } catch {
     return "The tracker cannot be reached. Is its program still running?";

@@ -143,7 +143,7 @@ let missed = 0;
 function logged() {
   if (!held.has("log")) return;
   missed += 1;
-  document.getElementById("pause").textContent = `Go on (${count(missed)} new)`;
+  document.getElementById("pause").textContent = `Resume (${count(missed)} new)`;
 }
 
 function watchPause() {
@@ -154,7 +154,7 @@ function watchPause() {
     else held.delete("log");
     missed = 0;
     pause.setAttribute("aria-pressed", String(paused));
-    pause.textContent = paused ? "Go on" : "Pause";
+    pause.textContent = paused ? "Resume" : "Pause";
     if (!paused) refresh();
   });
 }

@@ -1,4 +1,4 @@
-//! SHA-256 of the content that is at hand, by which two copies are compared.
+//! The SHA-256 of the content in the share folder, by which two copies can be compared.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
@@ -128,7 +128,8 @@ impl Digests {
         Self(Arc::new(Handle(Arc::new(Shared { share, library, period, state, closed }))))
     }
 
-    /// What is known of a torrent's files; begins to compute what is not. `None` when its content is not at hand.
+    /// The files of a torrent with their SHA-256, as far as they are computed; starts to compute the others. `None` if its content
+    /// is not available.
     ///
     /// Never waits for the disk: until the content was looked for, nothing is known of any of its files.
     pub fn of(&self, info_hash: &InfoHash) -> Option<Vec<Digest>> {

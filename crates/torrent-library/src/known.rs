@@ -1,4 +1,4 @@
-//! A torrent whose .torrent file is at hand.
+//! A torrent whose .torrent file is known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const MAX_STEM_LEN: usize = 200;
 /// The torrents that are known, by their info-hashes.
 pub(crate) type Torrents = BTreeMap<InfoHash, Arc<KnownTorrent>>;
 
-/// A torrent whose .torrent file is at hand.
+/// A torrent whose .torrent file is known.
 #[derive(Debug)]
 pub struct KnownTorrent {
     /// By what its swarm is known.

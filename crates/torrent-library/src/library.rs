@@ -1,4 +1,4 @@
-//! The torrents whose .torrent files are at hand, and their making.
+//! The torrents whose .torrent files are known.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -109,7 +109,7 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     let config = &dashboard.0.config;
     if !config.shards.config().access.admits(remote.ip()) {
         return Err(Problem::forbidden(format!(
-            "the tracker does not serve your address {}; whoever runs it can let you in with --allow",
+            "the tracker does not serve your address {}; the operator can allow it with --allow",
             remote.ip().to_canonical()
         )));
     }
@@ -366,7 +366,7 @@ mod tests {
             if is_operator {
                 assert_eq!(changed.text, "changed", "{remote} {host}");
             } else {
-                assert_refused(&changed, "for whoever runs the tracker");
+                assert_refused(&changed, "only the operator may do this");
             }
         }
         // A proxy that passes on nothing.
@@ -460,7 +460,7 @@ mod tests {
         let bearer = change("lab-pc").header(AUTHORIZATION, format!("bearer {}", dashboard.token()));
         assert_eq!(answer(&dashboard, LAN, bearer).await.text, "changed");
         let in_url = Request::post(format!("/change?token={}", dashboard.token()));
-        assert_refused(&answer(&dashboard, LAN, in_url).await, "for whoever runs the tracker");
+        assert_refused(&answer(&dashboard, LAN, in_url).await, "only the operator may do this");
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ async fn a_stuck_torrent_is_told_by_all_alike() {
     let film = fixture.get(&format!("/api/v1/torrents/{}", fixture.film)).await.json();
     assert_eq!(film["stuck"], Value::Null);
     let page = fixture.get("/").await;
-    assert!(page.text().contains("1 leecher waits, and nobody has all of it"), "{}", page.text());
+    assert!(page.text().contains("1 computer waits, and nobody has the whole content"), "{}", page.text());
 }
 
 #[tokio::test]

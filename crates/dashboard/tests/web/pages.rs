@@ -139,9 +139,9 @@ async fn the_overview_tells_who_is_stuck() {
     let fixture = Fixture::new();
     let alone = InfoHash::new([0xcd; 20]);
     announce(&fixture.shards, &fixture.clock, alone, "192.168.1.30", "-TR4060-", 5, AnnounceEvent::Started);
-    let overview = fixture.get_until("/", |answer| answer.text().contains("nobody has all of it")).await;
+    let overview = fixture.get_until("/", |answer| answer.text().contains("nobody has the whole content")).await;
     assert!(overview.text().contains(&format!("href=\"/torrents/{alone}\"")));
-    assert!(overview.text().contains("1 leecher waits"));
+    assert!(overview.text().contains("1 computer waits"));
     let torrents = fixture.get("/torrents").await;
     assert_eq!(torrents.text().matches("no seeder").count(), 1);
 }
@@ -194,7 +194,7 @@ async fn a_torrent_has_its_peers_files_and_links() {
     assert_eq!(answer.text().split(sha256).nth(1).unwrap().find('<'), Some(64));
 
     let html = page(&fixture, VIEWER, &format!("/torrents/{}", fixture.unknown)).await;
-    assert!(html.contains("its .torrent is not at hand") && html.contains("1 peer<"));
+    assert!(html.contains("the tracker does not have the .torrent file") && html.contains("1 peer<"));
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn the_share_folder_is_looked_into() {
     let fixture = Fixture::new();
     let html = page(&fixture, OPERATOR, "/make").await;
     assert!(html.contains("href=\"/make?path=course\"") && html.contains("40 kB"));
-    assert!(html.contains("The tracker is stopped, so that there are no announce URLs"));
+    assert!(html.contains("The tracker is stopped, so there are no announce URLs"));
     let html = page(&fixture, OPERATOR, "/make?path=course").await;
     assert!(html.contains("data-make=\"course/notes.txt\""));
     let html = page(&fixture, OPERATOR, "/make?path=..%2F..").await;
@@ -239,7 +239,7 @@ async fn errors_are_pages_for_browsers_and_json_for_all_others() {
         ["/nonsense", "/torrents/zz", &zeros, "/plots/all.svg", "/assets/nothing.js", "/qr.svg", "/qr.svg?announce=0"]
     {
         let html = page(&fixture, VIEWER, path).await;
-        assert!(html.contains("<h1>Not Found</h1>") && html.contains("To the overview"), "{path}: {html}");
+        assert!(html.contains("<h1>Not Found</h1>") && html.contains("Back to the overview"), "{path}: {html}");
         fixture.get(path).await.problem(StatusCode::NOT_FOUND);
     }
     let mut request = request(VIEWER, Method::GET, "/api/v1/tracker/stop", Body::empty());

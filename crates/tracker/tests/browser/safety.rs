@@ -115,7 +115,7 @@ fn who_has_no_token_looks_on() {
         assert_eq!(page.count(controls).unwrap(), 0, "{what} offers what is not allowed");
     }
     page.open(&tracker.page("/"));
-    page.wait_for_text("#service", "You are looking on");
+    page.wait_for_text("#service", "View only");
     for (method, path) in [
         ("POST", "/api/v1/tracker/stop"),
         ("POST", "/api/v1/tracker/start"),
@@ -127,7 +127,7 @@ fn who_has_no_token_looks_on() {
         let answer = page.execute_async(ASK, &[method.into(), path.into()]).expect("a page can ask its server");
         assert_eq!(answer["status"], 403, "{method} {path}: {answer}");
         let sentence = answer["body"]["error"].as_str().unwrap_or_default();
-        assert!(sentence.contains("whoever runs the tracker"), "{method} {path}: {sentence:?}");
+        assert!(sentence.contains("only the operator may do this"), "{method} {path}: {sentence:?}");
     }
     page.wait_for_text("#service-title", "The tracker is running");
     assert_eq!(tracker.ask("GET", &format!("/api/v1/torrents/{info_hash}"), b"").status, 200, "nothing was removed");

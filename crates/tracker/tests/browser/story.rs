@@ -237,7 +237,7 @@ fn read_the_log(page: &Browser, tracker: &Tracker, address: &str) {
     });
     assert!(lines.iter().any(|line| line.contains("completed")), "{lines:#?}");
     page.click("#pause");
-    page.wait_for_text("#pause", "Go on");
+    page.wait_for_text("#pause", "Resume");
     page.click("#pause");
     page.wait_for_text("#pause", "Pause");
 }

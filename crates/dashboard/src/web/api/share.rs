@@ -23,7 +23,7 @@ pub(super) struct ShareQuery {
 /// What makes torrents; a problem without a share folder.
 pub(super) fn maker(dashboard: &Dashboard) -> Result<Maker, Problem> {
     dashboard.config().maker.clone().ok_or_else(|| {
-        let why = "this tracker has no share folder: whoever runs it can name one when it is started (--share)";
+        let why = "this tracker has no share folder; start it with --share FOLDER to have one";
         Problem::new(StatusCode::NOT_FOUND, why)
     })
 }

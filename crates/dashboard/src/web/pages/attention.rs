@@ -55,23 +55,23 @@ impl Hint {
                 let have = completion.map(|part| format!("; on average they have {}", percent(part)));
                 Self {
                     what: format!(
-                        "{} {wait}, and nobody has all of it{}",
-                        counted(waiting.into(), "leecher"),
+                        "{} {wait}, and nobody has the whole content{}",
+                        counted(waiting.into(), "computer"),
                         have.unwrap_or_default()
                     ),
                     advice: "Start a client that has the whole content, and let it seed.",
                 }
             }
             StuckReason::Silent { peers: 1 } => Self {
-                what: "Nothing is heard of 1 peer".to_owned(),
-                advice: "Its machine may sleep, be off or have lost the network.",
+                what: "1 computer has stopped reporting".to_owned(),
+                advice: "It may be asleep, switched off or disconnected.",
             },
             StuckReason::Silent { peers } => Self {
-                what: format!("Nothing is heard of {}", counted(peers.into(), "peer")),
-                advice: "Their machines may sleep, be off or have lost the network.",
+                what: format!("{} have stopped reporting", counted(peers.into(), "computer")),
+                advice: "They may be asleep, switched off or disconnected.",
             },
             // The monitor may know more reasons than this page.
-            _ => Self { what: "It does not get on".to_owned(), advice: "See the list of its peers." },
+            _ => Self { what: "Downloads make no progress".to_owned(), advice: "See the list of peers." },
         }
     }
 }
@@ -83,9 +83,12 @@ mod tests {
     #[test]
     fn hints_say_what_is_the_matter() {
         let what = |reason, completion| Hint::new(reason, completion).what;
-        let alone = "1 leecher waits, and nobody has all of it; on average they have 50%";
+        let alone = "1 computer waits, and nobody has the whole content; on average they have 50%";
         assert_eq!(what(StuckReason::NoSeeder { waiting: 1 }, Some(0.5)), alone);
-        assert_eq!(what(StuckReason::NoSeeder { waiting: 2 }, None), "2 leechers wait, and nobody has all of it");
-        assert_eq!(what(StuckReason::Silent { peers: 2 }, None), "Nothing is heard of 2 peers");
+        assert_eq!(
+            what(StuckReason::NoSeeder { waiting: 2 }, None),
+            "2 computers wait, and nobody has the whole content"
+        );
+        assert_eq!(what(StuckReason::Silent { peers: 2 }, None), "2 computers have stopped reporting");
     }
 }

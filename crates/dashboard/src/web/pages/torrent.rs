@@ -47,7 +47,7 @@ struct TorrentPage {
     pages: Pages,
 }
 
-/// What is known of a torrent whose .torrent is at hand.
+/// The facts of a torrent whose .torrent file is known.
 struct KnownView {
     size: String,
     magnet: String,
@@ -61,7 +61,7 @@ struct KnownView {
     more_files: Option<String>,
     files_total: String,
     /// Whether the content is in the share folder.
-    at_hand: bool,
+    available: bool,
 }
 
 struct FileView {
@@ -122,7 +122,7 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Re
     let config = &dashboard.0.config;
     let known = config.library.get(&info_hash);
     let Some(row) = config.observer.torrent(&info_hash) else {
-        let error = "the tracker does not know this torrent: it has no peers, and its .torrent is not at hand";
+        let error = "the tracker does not know this torrent: it has no peers, and no .torrent file of it is registered";
         return Problem::new(StatusCode::NOT_FOUND, error).into_response();
     };
     let shell = Shell::new(dashboard, role, Section::Torrents);
@@ -188,7 +188,7 @@ fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
     let urls = dashboard.announce_urls();
     let info = known.metainfo.info();
     let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
-    let at_hand = digests.is_some();
+    let available = digests.is_some();
     let files_total = info.files().iter().filter(|file| !file.attributes.pad).count();
     // They are in the torrent's order, and leave out what has no content.
     let mut digests = digests.unwrap_or_default().into_iter().peekable();
@@ -213,7 +213,7 @@ fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
             .filter(|more| *more > 0)
             .map(|more| counted(more as u64, "more file")),
         files_total: counted(files_total as u64, "file"),
-        at_hand,
+        available,
     }
 }
 
