@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use crate::connection::{Connection, ConnectionState, Progress, handle_connection};
 use crate::server::Shared;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 pub(crate) use self::tasks::Listeners;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 pub(crate) use self::threads::Listeners;
 
 /// Gives the connection a task, if the limits allow it to wait.
@@ -39,7 +39,7 @@ fn spawn(
 }
 
 /// A thread for each listener.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod threads {
     use std::net::SocketAddr;
     use std::os::fd::OwnedFd;
@@ -185,44 +185,46 @@ mod threads {
 }
 
 /// A task for each listener, where the system does not hold connections back until data comes.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 mod tasks {
     use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
     use tokio::time::sleep;
 
     use super::*;
 
-    /// The listeners of one worker, each with a task that accepts from it.
+    /// The listeners of one worker, each with a task that accepts from it. Closed when it is dropped.
     #[derive(Debug)]
-    pub(crate) struct Listeners;
+    pub(crate) struct Listeners(JoinSet<()>);
 
     impl Listeners {
-        /// Accepts connections until `stopped` changes, by tasks of the runtime that this is called in.
+        /// Accepts connections until it is dropped, by tasks of the runtime that this is called in. The connections end when
+        /// `stopped` changes.
         pub(crate) fn start(
             listeners: Vec<StdTcpListener>,
             shared: &Arc<Shared>,
             stopped: &watch::Receiver<()>,
         ) -> io::Result<Self> {
+            let mut tasks = JoinSet::new();
             for listener in listeners {
                 let listener = TcpListener::from_std(listener)?;
-                tokio::spawn(accept(listener, Arc::clone(shared), stopped.clone()));
+                tasks.spawn(accept(listener, Arc::clone(shared), stopped.clone()));
             }
-            Ok(Self)
+            Ok(Self(tasks))
         }
 
-        /// Never returns: a task ends with the server.
+        /// Waits until a task has ended, which only a bug makes it do.
         pub(crate) async fn fail(&mut self) -> io::Error {
-            std::future::pending().await
+            match self.0.join_next().await {
+                Some(Err(bug)) => io::Error::other(bug),
+                _ => io::Error::other("a task that accepts connections has ended"),
+            }
         }
     }
 
-    async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+    async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<()>) {
         loop {
-            let accepted = tokio::select! {
-                accepted = accept_one(&listener) => accepted,
-                _ = stopped.changed() => return,
-            };
-            match accepted {
+            match accept_one(&listener).await {
                 Ok((stream, connection)) => {
                     spawn(stream, Progress::none(), ConnectionState::new(connection), &shared, &stopped);
                 }

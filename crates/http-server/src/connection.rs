@@ -178,7 +178,7 @@ impl Progress {
 
     /// Reads once from a new connection with `receive`, and writes the answers with `send`, which is given `true` if the
     /// connection is closed as soon as all bytes are taken. `None` when nothing is left to do.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(portable)))]
     pub(crate) fn at_once(
         state: &mut ConnectionState,
         shared: &Shared,
@@ -209,7 +209,7 @@ impl Progress {
 }
 
 /// `None` when it would have to wait.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(bytes) => Ok(Some(bytes)),

@@ -15,9 +15,9 @@ pub(crate) fn listen(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<
     let prepare = |socket: &Socket, _| {
         // Connections inherit this from their listener.
         socket.set_tcp_nodelay(true)?;
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(portable)))]
         return defer::accept(socket);
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(not(target_os = "linux"), portable))]
         socket.set_nonblocking(true)
     };
     let lists = bind(addresses, Transport::Tcp { backlog: BACKLOG }, workers, prepare)?;
@@ -25,7 +25,7 @@ pub(crate) fn listen(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<
 }
 
 /// Connections that are accepted together with their first bytes.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod defer {
     use std::io;
 

@@ -73,7 +73,7 @@ fn is_missing_family(address: SocketAddr, addresses: &[SocketAddr], error: &io::
 }
 
 /// A socket of its own for each worker: no worker waits for another.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn bind_for_each(
     address: SocketAddr,
     transport: Transport,
@@ -101,7 +101,7 @@ fn bind_for_each(
 }
 
 /// One socket that all workers wait for.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 fn bind_for_each(
     address: SocketAddr,
     transport: Transport,

@@ -1,9 +1,9 @@
 //! Taking requests from a socket and sending the answers, in batches where the system has such calls.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 #[path = "datagrams/linux.rs"]
 mod system;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 #[path = "datagrams/portable.rs"]
 mod system;
 

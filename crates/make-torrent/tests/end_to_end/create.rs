@@ -1,7 +1,5 @@
 //! `make-torrent PATH`.
 
-use std::fs;
-
 use serde_json::json;
 
 use crate::common::{Sandbox, TRACKER};
@@ -193,6 +191,7 @@ fn never_overwrites_unless_told_to() {
 #[cfg(unix)]
 #[test]
 fn a_torrent_is_readable_as_any_new_file() {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     let sandbox = Sandbox::new(&[("a", b"hello")]);

@@ -9,6 +9,7 @@
 //! ```
 //!
 //! With `pictures` in place of `--skip pictures` it writes those in docs/images, which takes some minutes.
+#![cfg(target_os = "linux")]
 
 mod accessibility;
 mod axe;

@@ -12,7 +12,7 @@ use std::process::{self, Output, Stdio};
 use serde_json::Value;
 
 use crate::client::{announce, announce_target, get, peers_over_http, peers_over_udp, request};
-use crate::running::{Lines, Tracker, tracker, wait_until, without_settings};
+use crate::running::{Lines, Tracker, tracker, wait_until};
 
 const INFO_HASH: &str = "3500292f2881c52a3c672db7c77db1f60426c65f";
 const OTHER: &str = "abcdef0123456789abcdef0123456789abcdef01";
@@ -339,7 +339,7 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
 #[cfg(target_os = "linux")]
 fn a_failure_after_the_start_ends_it_with_1() {
     for files in 8.. {
-        let mut command = without_settings("sh");
+        let mut command = running::without_settings("sh");
         let line = format!("ulimit -n {files}; exec \"$0\" --listen 127.0.0.1:0");
         command.args(["-c", &line, env!("CARGO_BIN_EXE_tracker")]);
         let mut tracker = Tracker::spawn(command);

@@ -11,6 +11,7 @@
 //! The clients learn of each other from the tracker only: PEX and local discovery are off, and so is DHT but in aria2, where
 //! it has no entry point. The scenarios run one
 //! after another, whatever `--test-threads` says, so that they do not disturb each other's figures.
+#![cfg(target_os = "linux")]
 
 mod aria2;
 mod report;

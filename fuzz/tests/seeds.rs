@@ -1,0 +1,41 @@
+//! The seeds of the fuzz targets, as plain tests: what a fuzzer starts from must hold without one.
+
+use std::fs;
+use std::path::Path;
+
+/// Runs a target with each of its seeds, and returns how many there are.
+fn run(target: &str, body: fn(&[u8])) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            // The name of a seed that fails stands above its panic.
+            println!("{}", path.display());
+            body(&fs::read(&path).expect("a file"));
+        })
+        .count()
+}
+
+macro_rules! seeds {
+    ($($target:ident),* $(,)?) => {
+        $(#[test]
+        fn $target() {
+            assert!(run(stringify!($target), fuzz::$target) >= 5, "too few seeds");
+        })*
+
+        /// A target without seeds would be tested by nobody.
+        #[test]
+        fn every_target_has_seeds() {
+            let targets = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets")).expect("a folder");
+            let mut names: Vec<_> =
+                targets.map(|entry| entry.expect("an entry").path().file_stem().expect("a name").to_owned()).collect();
+            names.sort();
+            let mut tested = [$(stringify!($target)),*];
+            tested.sort();
+            assert_eq!(names, tested);
+        }
+    };
+}
+
+seeds! { announce_query, bencode_lenient, bencode_strict, metainfo_parse, request_head, tracker_ops, udp_packet }
