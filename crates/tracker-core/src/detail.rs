@@ -48,7 +48,7 @@ impl Detail {
         self.last_seen + lifetimes.timeout(self.interval())
     }
 
-    pub(crate) fn told(&self, lifetimes: &Lifetimes) -> PeerDetail {
+    pub(crate) fn to_public(self, lifetimes: &Lifetimes) -> PeerDetail {
         PeerDetail {
             peer_id: self.peer_id,
             key: self.key,

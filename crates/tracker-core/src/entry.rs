@@ -6,18 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{PeerState, Peers};
 
-/// Where a peer is, what it has, and a [`Mark`].
+/// Where a peer is, what it has, and a [`DigestOrExpiry`].
 pub(crate) trait Entry: Copy + fmt::Debug {
     /// An address of the family, as a number.
     type Ip: Copy + Eq + Hash + Into<IpAddr>;
 
-    fn new(ip: Self::Ip, port: u16, tail: Tail) -> Self;
+    fn new(ip: Self::Ip, port: u16, tag: Tag) -> Self;
 
     fn ip(self) -> Self::Ip;
 
     fn port(self) -> u16;
 
-    fn tail(self) -> Tail;
+    fn tag(self) -> Tag;
 
     /// Hands the peer out as it stands.
     fn copy_to(self, peers: &mut Peers);
@@ -29,10 +29,10 @@ pub(crate) trait Entry: Copy + fmt::Debug {
 
 /// What an entry has beside its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tail {
+pub(crate) struct Tag {
     pub(crate) state: PeerState,
     pub(crate) download: Download,
-    pub(crate) mark: Mark,
+    pub(crate) digest_or_expiry: DigestOrExpiry,
 }
 
 /// How far the tracker saw the peer's download, so that each counts once.
@@ -49,9 +49,9 @@ pub(crate) enum Download {
 /// Twelve bits: a digest of the peer id where that is kept, so that the peer id itself is seldom looked at; else when the peer
 /// is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark(u16);
+pub(crate) struct DigestOrExpiry(u16);
 
-impl Mark {
+impl DigestOrExpiry {
     pub(crate) const BITS: u32 = 12;
 
     /// The lowest bits of `number`.
@@ -64,7 +64,7 @@ impl Mark {
     }
 }
 
-impl Tail {
+impl Tag {
     fn from_bits(bits: u16) -> Self {
         Self {
             state: match bits & 3 {
@@ -77,7 +77,7 @@ impl Tail {
                 1 => Download::Begun,
                 _ => Download::Counted,
             },
-            mark: Mark(bits >> 4),
+            digest_or_expiry: DigestOrExpiry(bits >> 4),
         }
     }
 
@@ -92,11 +92,11 @@ impl Tail {
             Download::Begun => 1,
             Download::Counted => 2,
         };
-        self.mark.0 << 4 | download << 2 | state
+        self.digest_or_expiry.0 << 4 | download << 2 | state
     }
 }
 
-/// An IPv4 peer: address, port and tail from the highest bits to the lowest, so that a comparison of places is one of
+/// An IPv4 peer: address, port and tag from the highest bits to the lowest, so that a comparison of places is one of
 /// numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct EntryV4(u64);
@@ -104,8 +104,8 @@ pub(crate) struct EntryV4(u64);
 impl Entry for EntryV4 {
     type Ip = Ipv4Addr;
 
-    fn new(ip: Ipv4Addr, port: u16, tail: Tail) -> Self {
-        Self(u64::from(ip.to_bits()) << 32 | u64::from(port) << 16 | u64::from(tail.to_bits()))
+    fn new(ip: Ipv4Addr, port: u16, tag: Tag) -> Self {
+        Self(u64::from(ip.to_bits()) << 32 | u64::from(port) << 16 | u64::from(tag.to_bits()))
     }
 
     fn ip(self) -> Ipv4Addr {
@@ -116,8 +116,8 @@ impl Entry for EntryV4 {
         (self.0 >> 16) as u16
     }
 
-    fn tail(self) -> Tail {
-        Tail::from_bits(self.0 as u16)
+    fn tag(self) -> Tag {
+        Tag::from_bits(self.0 as u16)
     }
 
     fn copy_to(self, peers: &mut Peers) {
@@ -132,25 +132,25 @@ impl Entry for EntryV4 {
 
 impl fmt::Debug for EntryV4 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{} {:?}", self.ip(), self.port(), self.tail())
+        write!(f, "{}:{} {:?}", self.ip(), self.port(), self.tag())
     }
 }
 
-/// An IPv6 peer: 16 bytes of address, port and tail, big-endian.
+/// An IPv6 peer: 16 bytes of address, port and tag, big-endian.
 #[derive(Clone, Copy)]
 pub(crate) struct EntryV6 {
     compact: [u8; 18],
-    tail: [u8; 2],
+    tag: [u8; 2],
 }
 
 impl Entry for EntryV6 {
     type Ip = Ipv6Addr;
 
-    fn new(ip: Ipv6Addr, port: u16, tail: Tail) -> Self {
+    fn new(ip: Ipv6Addr, port: u16, tag: Tag) -> Self {
         let mut compact = [0; 18];
         compact[..16].copy_from_slice(&ip.octets());
         compact[16..].copy_from_slice(&port.to_be_bytes());
-        Self { compact, tail: tail.to_bits().to_be_bytes() }
+        Self { compact, tag: tag.to_bits().to_be_bytes() }
     }
 
     fn ip(self) -> Ipv6Addr {
@@ -163,8 +163,8 @@ impl Entry for EntryV6 {
         u16::from_be_bytes([high, low])
     }
 
-    fn tail(self) -> Tail {
-        Tail::from_bits(u16::from_be_bytes(self.tail))
+    fn tag(self) -> Tag {
+        Tag::from_bits(u16::from_be_bytes(self.tag))
     }
 
     fn copy_to(self, peers: &mut Peers) {
@@ -174,7 +174,7 @@ impl Entry for EntryV6 {
 
 impl fmt::Debug for EntryV6 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}]:{} {:?}", self.ip(), self.port(), self.tail())
+        write!(f, "[{}]:{} {:?}", self.ip(), self.port(), self.tag())
     }
 }
 
@@ -182,38 +182,38 @@ impl fmt::Debug for EntryV6 {
 mod tests {
     use super::*;
 
-    fn tails() -> impl Iterator<Item = Tail> {
+    fn tags() -> impl Iterator<Item = Tag> {
         let states = [PeerState::Leecher, PeerState::PartialSeed, PeerState::Seeder];
         let downloads = [Download::Unseen, Download::Begun, Download::Counted];
         states.into_iter().flat_map(move |state| {
-            downloads
-                .into_iter()
-                .flat_map(move |download| [0, 1, 4095].map(|mark| Tail { state, download, mark: Mark::new(mark) }))
+            downloads.into_iter().flat_map(move |download| {
+                [0, 1, 4095].map(|bits| Tag { state, download, digest_or_expiry: DigestOrExpiry::new(bits) })
+            })
         })
     }
 
     #[test]
     fn entries_are_small_and_lose_nothing() {
         assert_eq!((size_of::<EntryV4>(), size_of::<EntryV6>()), (8, 20));
-        for tail in tails() {
+        for tag in tags() {
             let ip = Ipv4Addr::new(192, 168, 1, 20);
-            let entry = EntryV4::new(ip, 6881, tail);
-            assert_eq!((entry.ip(), entry.port(), entry.tail()), (ip, 6881, tail));
+            let entry = EntryV4::new(ip, 6881, tag);
+            assert_eq!((entry.ip(), entry.port(), entry.tag()), (ip, 6881, tag));
             assert!(entry.is_at(ip, 6881) && !entry.is_at(ip, 6882) && !entry.is_at(Ipv4Addr::LOCALHOST, 6881));
 
             let ip: Ipv6Addr = "fd77::20".parse().unwrap();
-            let entry = EntryV6::new(ip, 6881, tail);
-            assert_eq!((entry.ip(), entry.port(), entry.tail()), (ip, 6881, tail));
+            let entry = EntryV6::new(ip, 6881, tag);
+            assert_eq!((entry.ip(), entry.port(), entry.tag()), (ip, 6881, tag));
             assert!(entry.is_at(ip, 6881) && !entry.is_at(ip, 6882));
         }
     }
 
     #[test]
     fn an_answer_has_them_as_they_stand() {
-        let tail = tails().last().unwrap();
+        let tag = tags().last().unwrap();
         let mut peers = Peers::default();
-        EntryV4::new(Ipv4Addr::new(192, 168, 1, 20), 6881, tail).copy_to(&mut peers);
-        EntryV6::new("fd77::20".parse().unwrap(), 6881, tail).copy_to(&mut peers);
+        EntryV4::new(Ipv4Addr::new(192, 168, 1, 20), 6881, tag).copy_to(&mut peers);
+        EntryV6::new("fd77::20".parse().unwrap(), 6881, tag).copy_to(&mut peers);
         assert_eq!(peers.v4(), [[192, 168, 1, 20, 0x1a, 0xe1]]);
         assert_eq!(peers.v6(), [*b"\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x20\x1a\xe1"]);
     }

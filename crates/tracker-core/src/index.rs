@@ -127,11 +127,11 @@ impl<P: Position> Table<P> {
         if slot + 1 == self.slots.len() { 0 } else { slot + 1 }
     }
 
-    fn find(&self, hash: u64, mut is_it: impl FnMut(usize) -> bool) -> Option<usize> {
+    fn find(&self, hash: u64, mut predicate: impl FnMut(usize) -> bool) -> Option<usize> {
         let mut slot = self.home(hash);
         while self.slots[slot] != P::NONE {
             let position = self.slots[slot].get();
-            if is_it(position) {
+            if predicate(position) {
                 return Some(position);
             }
             slot = self.after(slot);

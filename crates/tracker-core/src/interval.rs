@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-use crate::entry::Mark;
+use crate::entry::DigestOrExpiry;
 use crate::{Config, Instant};
 
 /// The times that go into one answer, in whole seconds.
@@ -26,23 +26,23 @@ impl Intervals {
     }
 }
 
-/// How long peers are kept, and how that is written into the twelve bits of a [`Mark`].
+/// How long peers are kept, and how that is written into the twelve bits of a [`DigestOrExpiry`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetimes {
     /// Silence after which a peer is dropped, at least; whole seconds.
     shortest: Duration,
     /// Silence after which a peer is dropped, at most; seconds.
     longest: u32,
-    /// Seconds that a mark's number counts by. The longest lifetime is a quarter of a mark's range, so that a peer is known to
+    /// Seconds that an expiry counts by. The longest lifetime is a quarter of its range, so that a peer is known to
     /// be due until it was for three times as long.
     tick: u32,
-    /// Seconds that passed and are not counted in marks; whole ticks.
+    /// Seconds that passed and are not counted in expiries; whole ticks.
     skipped: u32,
 }
 
 impl Lifetimes {
     /// Ticks that a peer may be due after now.
-    const AHEAD: u32 = 1 << (Mark::BITS - 2);
+    const AHEAD: u32 = 1 << (DigestOrExpiry::BITS - 2);
 
     pub(crate) fn new(config: &Config) -> Self {
         let shortest = Duration::from_secs(config.peer_timeout.as_secs());
@@ -55,7 +55,7 @@ impl Lifetimes {
     }
 
     /// Takes in that nothing happened in between. When that took so long that all peers are due, no matter how long they are,
-    /// marks need not count it.
+    /// expiries need not count it.
     pub(crate) fn pass(&mut self, from: Instant, to: Instant) {
         let passed = to.as_secs().saturating_sub(from.as_secs());
         let needless = passed.saturating_sub(self.longest + self.tick);
@@ -72,15 +72,15 @@ impl Lifetimes {
         timeout(self.shortest, interval)
     }
 
-    /// The mark of a peer that is due then, or up to a tick later.
-    pub(crate) fn mark(&self, due: Instant) -> Mark {
-        Mark::new((due.as_secs() - self.skipped).div_ceil(self.tick))
+    /// The expiry of a peer that is due then, or up to a tick later.
+    pub(crate) fn expiry(&self, due: Instant) -> DigestOrExpiry {
+        DigestOrExpiry::new((due.as_secs() - self.skipped).div_ceil(self.tick))
     }
 
-    /// When a peer of this mark is due, if that is later than `now`.
-    pub(crate) fn due_after(&self, now: Instant, mark: Mark) -> Option<Instant> {
+    /// When a peer with this expiry is due, if that is later than `now`.
+    pub(crate) fn due_after(&self, now: Instant, expiry: DigestOrExpiry) -> Option<Instant> {
         let now = (now.as_secs() - self.skipped) / self.tick;
-        let ahead = Mark::new(mark.get().wrapping_sub(now)).get();
+        let ahead = DigestOrExpiry::new(expiry.get().wrapping_sub(now)).get();
         let due = now.saturating_add(ahead).saturating_mul(self.tick).saturating_add(self.skipped);
         (1..=Self::AHEAD).contains(&ahead).then(|| Instant::from_secs(due))
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_tells_when_a_peer_is_due() {
+    fn an_expiry_tells_when_a_peer_is_due() {
         let tenth = Config {
             peer_timeout: Duration::from_secs(60),
             interval_ceiling: Duration::from_secs(60),
@@ -147,9 +147,9 @@ mod tests {
             for start in [0, 1, 1000, 4096, 1_000_003] {
                 for lifetime in [1, 60, longest / 2, longest] {
                     let due = start + lifetime;
-                    let mark = lifetimes.mark(Instant::from_secs(due));
+                    let expiry = lifetimes.expiry(Instant::from_secs(due));
                     let rounded = due.next_multiple_of(lifetimes.tick);
-                    let after = |now| lifetimes.due_after(Instant::from_secs(now), mark).map(Instant::as_secs);
+                    let after = |now| lifetimes.due_after(Instant::from_secs(now), expiry).map(Instant::as_secs);
                     assert!(after(start).is_none_or(|due| due == rounded));
                     assert_eq!(after(due - 1), Some(rounded), "{due} by {}", lifetimes.tick);
                     assert_eq!(after(rounded), None);
@@ -165,13 +165,15 @@ mod tests {
         let mut now = Instant::from_secs(17);
         for passed in [1, 3720, 3721, 5000, 100_000, 1_000_000_000] {
             let due = now + Duration::from_secs(3720);
-            let mark = lifetimes.mark(due);
+            let expiry = lifetimes.expiry(due);
             assert!(
-                lifetimes.due_after(now, mark).is_some_and(|told| told >= due && told <= due + Duration::from_secs(4))
+                lifetimes
+                    .due_after(now, expiry)
+                    .is_some_and(|told| told >= due && told <= due + Duration::from_secs(4))
             );
             let later = now + Duration::from_secs(passed);
             lifetimes.pass(now, later);
-            let told = lifetimes.due_after(later, mark);
+            let told = lifetimes.due_after(later, expiry);
             assert_eq!(told.is_none(), passed >= 3724, "{passed} s later it is due at {told:?}");
             now = later;
         }

@@ -133,7 +133,7 @@ pub use shards::Shards;
 pub use swarm::SwarmView;
 pub use totals::Totals;
 pub use tracker::Tracker;
-pub use walk::{Passage, Walk};
+pub use walk::{SwarmSlice, Walk};
 
 /// The README's example must compile and run.
 #[cfg(doctest)]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::detail::Detail;
-use crate::entry::{Download, Mark, Tail};
+use crate::entry::{DigestOrExpiry, Download, Tag};
 use crate::interval::{Intervals, Lifetimes};
 use crate::rules::Rules;
 use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey};
@@ -81,7 +81,7 @@ impl PeerDetail {
 pub(crate) struct Member {
     pub(crate) ip: IpAddr,
     pub(crate) port: u16,
-    pub(crate) tail: Tail,
+    pub(crate) tag: Tag,
     pub(crate) detail: Option<Detail>,
 }
 
@@ -96,11 +96,11 @@ impl Member {
     ) -> Self {
         let state = PeerState::announced(request.event, request.left);
         let download = if state == PeerState::Leecher { Download::Begun } else { Download::Unseen };
-        let (detail, mark) = match rules.memory {
+        let (detail, digest_or_expiry) = match rules.memory {
             Memory::Full => (Some(Detail::new(request, now, intervals.interval)), digest(request.peer_id)),
-            Memory::Lean => (None, rules.lifetimes.mark(now + rules.lifetimes.timeout(intervals.interval))),
+            Memory::Lean => (None, rules.lifetimes.expiry(now + rules.lifetimes.timeout(intervals.interval))),
         };
-        Self { ip, port: request.port, tail: Tail { state, download, mark }, detail }
+        Self { ip, port: request.port, tag: Tag { state, download, digest_or_expiry }, detail }
     }
 
     /// Carries over what is known of the same peer from an earlier announce. Says whether its download is completed now.
@@ -108,10 +108,10 @@ impl Member {
         if let (Some(detail), Some(earlier)) = (&mut self.detail, earlier.detail) {
             detail.first_seen = earlier.first_seen;
         }
-        let completed = earlier.tail.download == Download::Begun && self.tail.state == PeerState::Seeder;
-        self.tail.download = match earlier.tail.download {
+        let completed = earlier.tag.download == Download::Begun && self.tag.state == PeerState::Seeder;
+        self.tag.download = match earlier.tag.download {
             _ if completed => Download::Counted,
-            Download::Unseen => self.tail.download,
+            Download::Unseen => self.tag.download,
             seen => seen,
         };
         completed
@@ -135,21 +135,23 @@ impl Member {
     pub(crate) fn order_of_silence(&self, rules: &Rules) -> Instant {
         match self.detail {
             Some(detail) => detail.last_seen,
-            None => rules.lifetimes.due_after(rules.now, self.tail.mark).unwrap_or(rules.now),
+            None => rules.lifetimes.due_after(rules.now, self.tag.digest_or_expiry).unwrap_or(rules.now),
         }
     }
 
     pub(crate) fn peer(&self, lifetimes: &Lifetimes) -> Peer {
         Peer {
             address: self.address(),
-            state: self.tail.state,
-            detail: self.detail.map(|detail| detail.told(lifetimes)),
+            state: self.tag.state,
+            detail: self.detail.map(|detail| detail.to_public(lifetimes)),
         }
     }
 }
 
 /// A digest by which two peer ids are told apart mostly. Their ends are random, and their beginnings name the client.
-pub(crate) fn digest(peer_id: PeerId) -> Mark {
+pub(crate) fn digest(peer_id: PeerId) -> DigestOrExpiry {
     let [.., a, b, c, d] = *peer_id.as_bytes();
-    Mark::new(u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b9) >> (u32::BITS - Mark::BITS))
+    DigestOrExpiry::new(
+        u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b9) >> (u32::BITS - DigestOrExpiry::BITS),
+    )
 }

@@ -25,12 +25,12 @@ pub(crate) struct Pool<E> {
     details: ThinVec<Detail>,
     /// Where the entries of each [`Class`] but the last end, and those of the next begin.
     ends: Ends,
-    rarity: Option<Box<Rarity>>,
+    extras: Option<Box<Extras>>,
 }
 
 /// What few pools have.
 #[derive(Debug, Default)]
-struct Rarity {
+struct Extras {
     index: Option<Index>,
     sweep: Option<Sweep>,
 }
@@ -56,7 +56,7 @@ pub(crate) enum Class {
 impl Class {
     fn of<E: Entry>(entry: E) -> Self {
         let ip = entry.ip().into();
-        match entry.tail().state {
+        match entry.tag().state {
             _ if !address::is_dialable(ip, entry.port()) => Self::Hidden,
             _ if address::is_v4_link_local(ip) => Self::Nearby,
             PeerState::Leecher if ip.is_loopback() => Self::LeechingHere,
@@ -104,7 +104,7 @@ impl Sweep {
 
 impl<E> Default for Pool<E> {
     fn default() -> Self {
-        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: Ends::default(), rarity: None }
+        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: Ends::default(), extras: None }
     }
 }
 
@@ -134,7 +134,7 @@ impl<E: Entry> Pool<E> {
 
     pub(crate) fn member(&self, position: usize) -> Member {
         let entry = self.entries[position];
-        Member { ip: entry.ip().into(), port: entry.port(), tail: entry.tail(), detail: self.detail(position).copied() }
+        Member { ip: entry.ip().into(), port: entry.port(), tag: entry.tag(), detail: self.detail(position).copied() }
     }
 
     /// The position of the peer at this address and port.
@@ -147,15 +147,15 @@ impl<E: Entry> Pool<E> {
 
     /// The position of the first peer at this address of which it holds.
     pub(crate) fn find_at(&self, rules: &Rules, ip: E::Ip, mut holds: impl FnMut(usize) -> bool) -> Option<usize> {
-        let mut is_it = |position: usize| self.entries[position].ip() == ip && holds(position);
+        let mut predicate = |position: usize| self.entries[position].ip() == ip && holds(position);
         match self.index() {
-            Some(index) => index.find(rules.hash(ip), is_it),
-            None => (0..self.len()).find(|&position| is_it(position)),
+            Some(index) => index.find(rules.hash(ip), predicate),
+            None => (0..self.len()).find(|&position| predicate(position)),
         }
     }
 
     pub(crate) fn insert(&mut self, rules: &Rules, ip: E::Ip, member: &Member) -> usize {
-        let entry = E::new(ip, member.port, member.tail);
+        let entry = E::new(ip, member.port, member.tag);
         let class = Class::of(entry) as usize;
         if self.len() == self.entries.capacity() {
             self.entries.reserve_exact(step(self.len()));
@@ -167,7 +167,7 @@ impl<E: Entry> Pool<E> {
             }
             self.details.push(detail);
         }
-        if let Some(index) = self.rarity.as_mut().and_then(|rarity| rarity.index.as_mut()) {
+        if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             index.insert(rules.hash(ip), self.entries.len() - 1);
         }
         // The first of each later class makes room at its end.
@@ -195,7 +195,7 @@ impl<E: Entry> Pool<E> {
         }
         let last = self.entries.len() - 1;
         self.swap(rules, hole, last);
-        if let Some(index) = self.rarity.as_mut().and_then(|rarity| rarity.index.as_mut()) {
+        if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             let entries = &self.entries;
             index.remove(rules.hash(entries[last].ip()), last, |position| rules.hash(entries[position].ip()));
         }
@@ -206,7 +206,7 @@ impl<E: Entry> Pool<E> {
 
     /// Puts `member` in the place of the peer at `position`, which is the same peer.
     pub(crate) fn replace(&mut self, rules: &Rules, position: usize, ip: E::Ip, member: &Member) -> usize {
-        let (old, new) = (self.entries[position], E::new(ip, member.port, member.tail));
+        let (old, new) = (self.entries[position], E::new(ip, member.port, member.tag));
         if Class::of(old) != Class::of(new) || old.ip() != ip {
             self.remove(rules, position);
             return self.insert(rules, ip, member);
@@ -220,7 +220,7 @@ impl<E: Entry> Pool<E> {
 
     /// The look for peers that are due that was interrupted, or a new one.
     pub(crate) fn resume_sweep(&mut self, rules: &Rules) -> Sweep {
-        let interrupted = self.rarity.as_mut().and_then(|rarity| rarity.sweep.take());
+        let interrupted = self.extras.as_mut().and_then(|extras| extras.sweep.take());
         let sweep = interrupted.unwrap_or(Sweep { began: rules.now, left: self.len(), next: None });
         // More than were left to look at may have gone since.
         Sweep { left: sweep.left.min(self.len()), ..sweep }
@@ -246,7 +246,7 @@ impl<E: Entry> Pool<E> {
 
     /// Keeps what is to be resumed.
     pub(crate) fn interrupt_sweep(&mut self, sweep: Sweep) {
-        self.rarity.get_or_insert_default().sweep = Some(sweep);
+        self.extras.get_or_insert_default().sweep = Some(sweep);
     }
 
     /// Gives memory back where most of it is unused: a class has gone home.
@@ -263,14 +263,14 @@ impl<E: Entry> Pool<E> {
             self.details = details;
         }
         self.fit_index(rules);
-        self.rarity.take_if(|rarity| rarity.index.is_none() && rarity.sweep.is_none());
+        self.extras.take_if(|extras| extras.index.is_none() && extras.sweep.is_none());
     }
 
     /// When a peer is due, if it is not yet.
     fn due(&self, rules: &Rules, position: usize) -> Option<Instant> {
         match self.detail(position) {
             Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&expires| expires > rules.now),
-            None => rules.lifetimes.due_after(rules.now, self.entries[position].tail().mark),
+            None => rules.lifetimes.due_after(rules.now, self.entries[position].tag().digest_or_expiry),
         }
     }
 
@@ -280,11 +280,11 @@ impl<E: Entry> Pool<E> {
             return;
         }
         let (a, b) = (a.min(b), a.max(b));
-        if let Some(index) = self.rarity.as_mut().and_then(|rarity| rarity.index.as_mut()) {
+        if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             let hash = |position: usize| rules.hash(self.entries[position].ip());
             index.swap((hash(a), a), (hash(b), b));
         }
-        if let Some(mut sweep) = self.rarity.as_ref().and_then(|rarity| rarity.sweep)
+        if let Some(mut sweep) = self.extras.as_ref().and_then(|extras| extras.sweep)
             && (a + 1..=b).contains(&sweep.left)
         {
             // The sweep will not come to the one that goes up, so it is looked at now.
@@ -298,7 +298,7 @@ impl<E: Entry> Pool<E> {
     }
 
     fn index(&self) -> Option<&Index> {
-        self.rarity.as_ref()?.index.as_ref()
+        self.extras.as_ref()?.index.as_ref()
     }
 
     /// Makes the index that suits the number of peers: none, the one there is, or another.
@@ -312,11 +312,11 @@ impl<E: Entry> Pool<E> {
         if fits {
             return;
         }
-        let rarity = self.rarity.get_or_insert_default();
+        let extras = self.extras.get_or_insert_default();
         // The old one first, so that there are never two.
-        rarity.index = None;
+        extras.index = None;
         if self.entries.len() >= INDEX_ABOVE / 2 {
-            rarity.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
+            extras.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
         }
     }
 }
@@ -412,7 +412,7 @@ mod tests {
         fn due(&self, member: &Member) -> Option<Instant> {
             match member.detail {
                 Some(detail) => Some(detail.expires(&self.rules.lifetimes)).filter(|&due| due > self.rules.now),
-                None => self.rules.lifetimes.due_after(self.rules.now, member.tail.mark),
+                None => self.rules.lifetimes.due_after(self.rules.now, member.tag.digest_or_expiry),
             }
         }
 
@@ -422,7 +422,7 @@ mod tests {
             for (&(ip, port), member) in &self.known {
                 let position = self.pool.find(&self.rules, ip, port).expect("it is there");
                 let found = self.pool.member(position);
-                assert_eq!((found.address(), found.tail), (member.address(), member.tail));
+                assert_eq!((found.address(), found.tag), (member.address(), member.tag));
                 assert!(self.pool.range(Class::of(self.pool.entry(position))).contains(&position));
             }
         }
@@ -468,7 +468,7 @@ mod tests {
             let all: Vec<Place> = trial.known.keys().copied().collect();
             all.into_iter().for_each(|place| trial.stop(place));
             trial.pool.shrink(&trial.rules);
-            assert!(trial.pool.rarity.is_none());
+            assert!(trial.pool.extras.is_none());
         }
     }
 
@@ -523,8 +523,8 @@ mod tests {
                     assert!(next <= due, "{member:?} is due at {due:?}, looked for at {next:?} in round {round}");
                 }
                 trial.pool.shrink(&trial.rules);
-                let has_rarity = trial.pool.rarity.is_some();
-                assert_eq!(has_rarity, trial.pool.index().is_some(), "of {} peers", trial.known.len());
+                let has_extras = trial.pool.extras.is_some();
+                assert_eq!(has_extras, trial.pool.index().is_some(), "of {} peers", trial.known.len());
             }
             assert!(trial.rules.now > Instant::from_secs(5000));
         }

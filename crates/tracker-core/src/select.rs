@@ -6,7 +6,7 @@ use std::ops::Range;
 use rand::Rng;
 
 use crate::address::{self, Asker};
-use crate::entry::{Download, Entry, Mark};
+use crate::entry::{DigestOrExpiry, Download, Entry};
 use crate::peer::digest;
 use crate::pool::{Class, Pool};
 use crate::swarm::Swarm;
@@ -55,23 +55,23 @@ impl Useful {
 
 /// Who asks for peers of a swarm, and what for.
 #[derive(Debug)]
-pub(crate) struct Want<'c> {
+pub(crate) struct Selection<'c> {
     config: &'c Config,
     asker: Asker,
     /// Where the asker's own peer is, as it would be handed out to the asker.
     address: SocketAddr,
     peer_id: PeerId,
     /// Of the peer id, where such are kept.
-    digest: Option<Mark>,
+    digest: Option<DigestOrExpiry>,
     /// What of the swarm is of use to the asker, the best first.
     useful: &'static [Useful],
     families: Families,
     peer_ids: bool,
     wanted: usize,
-    plain: Plain,
+    verbatim: Verbatim,
 }
 
-impl<'c> Want<'c> {
+impl<'c> Selection<'c> {
     /// What the sender of an announce wants, whose peer is kept under `ip`. `download` is what the tracker saw of its
     /// download.
     pub(crate) fn new(
@@ -92,7 +92,7 @@ impl<'c> Want<'c> {
             families: request.families,
             peer_ids: request.peer_ids,
             wanted: config.wanted(request) as usize,
-            plain: Plain::new(&asker, config.host_addresses),
+            verbatim: Verbatim::new(&asker, config.host_addresses),
         }
     }
 
@@ -168,7 +168,7 @@ impl<'c> Want<'c> {
     ) {
         let entry = pool.entry(position);
         let ip = entry.ip().into();
-        if self.plain.has(ip) && self.families.contain(ip) && preference.is_none() && !self.peer_ids {
+        if self.verbatim.has(ip) && self.families.contain(ip) && preference.is_none() && !self.peer_ids {
             // Nearly all peers, and what the packed arrays are for: it goes into the answer as it stands.
             if !self.is_asker(pool, position, SocketAddr::new(ip, entry.port())) {
                 entry.copy_to(peers);
@@ -190,7 +190,7 @@ impl<'c> Want<'c> {
     fn offer<E: Entry>(&self, useful: Useful, pool: &Pool<E>, position: usize) -> Option<PeerEntry> {
         let entry = pool.entry(position);
         // Those nearby are not sorted by what they have.
-        if !useful.has(entry.tail().state) {
+        if !useful.has(entry.tag().state) {
             return None;
         }
         let ip = self.asker.sees(entry.ip().into(), &self.config.host_addresses)?;
@@ -205,32 +205,32 @@ impl<'c> Want<'c> {
     /// address before it was restarted with another peer id.
     fn is_asker<E: Entry>(&self, pool: &Pool<E>, position: usize, address: SocketAddr) -> bool {
         address == self.address
-            || (self.digest == Some(pool.entry(position).tail().mark)
+            || (self.digest == Some(pool.entry(position).tag().digest_or_expiry)
                 && pool.detail(position).is_some_and(|detail| detail.peer_id == self.peer_id))
     }
 }
 
 /// The addresses that an asker gets as they stand: those of neither this machine nor only some networks.
 #[derive(Debug)]
-struct Plain {
+struct Verbatim {
     /// Where 127.0.0.1 and ::1 alone are not.
     asker_is_here: bool,
     local: IpAddr,
     host: HostAddresses,
 }
 
-impl Plain {
+impl Verbatim {
     fn new(asker: &Asker, host: HostAddresses) -> Self {
         Self { asker_is_here: asker.remote.is_loopback(), local: asker.local, host }
     }
 
     /// Whether this surely is one. The others are to be looked at closely.
     fn has(&self, ip: IpAddr) -> bool {
-        let is_plain = match ip {
+        let is_verbatim = match ip {
             IpAddr::V4(ip) if ip.is_loopback() => self.asker_is_here && ip != Ipv4Addr::LOCALHOST,
             IpAddr::V4(ip) => !ip.is_link_local() && Some(ip) != self.host.v4,
             IpAddr::V6(ip) => ip != Ipv6Addr::LOCALHOST && Some(ip) != self.host.v6,
         };
-        is_plain && ip != self.local
+        is_verbatim && ip != self.local
     }
 }

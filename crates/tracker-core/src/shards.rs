@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
 
-use crate::tracker::Elsewhere;
+use crate::tracker::OtherShards;
 use crate::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, Passage, Peers,
-    ScrapeError, SwarmCounts, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, Peers,
+    ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
 };
 
 /// The same state machine several times, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -74,8 +74,8 @@ impl Shards {
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         let now = self.latest(now);
-        self.change(self.shard_of(&request.info_hash), |tracker, elsewhere| {
-            tracker.announce_beside(elsewhere, now, rng, request, peers)
+        self.change(self.shard_of(&request.info_hash), |tracker, others| {
+            tracker.announce_beside(others, now, rng, request, peers)
         })
     }
 
@@ -164,13 +164,13 @@ impl Shards {
     /// # use tracker_core::{Config, Shards, Walk};
     /// # let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1))?;
     /// let (mut walk, mut peers) = (Walk::past_peers(), Vec::new());
-    /// while shards.walk(&mut walk, 1000, |passage| peers.extend(passage.swarm.peers_at(passage.peers))) {
+    /// while shards.walk(&mut walk, 1000, |slice| peers.extend(slice.swarm.peers_at(slice.peers))) {
     ///     // Others get their turn, and nothing is locked.
     /// }
     /// # assert_eq!(peers, []);
     /// # Ok::<(), tracker_core::ConfigError>(())
     /// ```
-    pub fn walk(&self, walk: &mut Walk, budget: usize, mut look: impl FnMut(Passage<'_>)) -> bool {
+    pub fn walk(&self, walk: &mut Walk, budget: usize, mut look: impl FnMut(SwarmSlice<'_>)) -> bool {
         let mut budget = budget.max(1);
         while let Some(shard) = self.shards.get(walk.shard) {
             if budget == 0 || lock(shard).walk(walk, &mut budget, &mut look) {
@@ -204,15 +204,15 @@ impl Shards {
     }
 
     /// Lets `change` at one shard, and keeps the count of what all of them hold.
-    fn change<T>(&self, shard: &Mutex<Tracker>, change: impl FnOnce(&mut Tracker, Elsewhere) -> T) -> T {
+    fn change<T>(&self, shard: &Mutex<Tracker>, change: impl FnOnce(&mut Tracker, OtherShards) -> T) -> T {
         let tracker = lock(shard);
         let (swarms, peers) = tracker.size();
         let mut counted = Counted { shards: self, tracker, swarms, peers };
-        let elsewhere = Elsewhere {
+        let others = OtherShards {
             swarms: self.swarms.load(Ordering::Relaxed).saturating_sub(swarms),
             peers: self.peers.load(Ordering::Relaxed).saturating_sub(peers),
         };
-        change(&mut counted.tracker, elsewhere)
+        change(&mut counted.tracker, others)
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) enum Slot {
 
 /// What a [`Swarm::expire`] came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Swept {
+pub(crate) enum Expired {
     /// It is to be called again.
     Partly,
     /// All peers were looked at, and the first is due not before this; `None` when no peer is left.
@@ -167,7 +167,7 @@ impl Swarm {
     }
 
     pub(crate) fn insert(&mut self, rules: &Rules, member: &Member) -> Slot {
-        self.count(member.tail.state, u32::wrapping_add);
+        self.count(member.tag.state, u32::wrapping_add);
         match member.ip {
             IpAddr::V4(ip) => Slot::V4(self.v4.insert(rules, ip, member)),
             IpAddr::V6(ip) => Slot::V6(self.v6.get_or_insert_default().insert(rules, ip, member)),
@@ -179,14 +179,14 @@ impl Swarm {
             Slot::V4(position) => self.v4.remove(rules, position),
             Slot::V6(position) => self.v6.as_mut().expect(V6_IS_THERE).remove(rules, position),
         };
-        self.count(removed.tail.state, u32::wrapping_sub);
+        self.count(removed.tag.state, u32::wrapping_sub);
         removed
     }
 
     /// Puts `member` in the place of the peer in `slot`, which is the same peer.
     pub(crate) fn replace(&mut self, rules: &Rules, slot: Slot, member: &Member) -> Slot {
-        self.count(self.member(slot).tail.state, u32::wrapping_sub);
-        self.count(member.tail.state, u32::wrapping_add);
+        self.count(self.member(slot).tag.state, u32::wrapping_sub);
+        self.count(member.tag.state, u32::wrapping_add);
         match (slot, member.ip) {
             (Slot::V4(position), IpAddr::V4(ip)) => Slot::V4(self.v4.replace(rules, position, ip, member)),
             (Slot::V6(position), IpAddr::V6(ip)) => {
@@ -210,11 +210,11 @@ impl Swarm {
     /// goes on from there. At the end memory is given back.
     ///
     /// No peer may come in that is due before the shortest timeout is over.
-    pub(crate) fn expire(&mut self, rules: &Rules, budget: &mut usize, mut expired: impl FnMut(&Member)) -> Swept {
+    pub(crate) fn expire(&mut self, rules: &Rules, budget: &mut usize, mut expired: impl FnMut(&Member)) -> Expired {
         let (mut seeders, mut partial_seeds) = (0, 0);
         let mut expired = |member: &Member| {
-            seeders += u32::from(member.tail.state == PeerState::Seeder);
-            partial_seeds += u32::from(member.tail.state == PeerState::PartialSeed);
+            seeders += u32::from(member.tag.state == PeerState::Seeder);
+            partial_seeds += u32::from(member.tag.state == PeerState::PartialSeed);
             expired(member);
         };
         let mut v4 = self.v4.resume_sweep(rules);
@@ -231,18 +231,18 @@ impl Swarm {
             if let (Some(pool), Some(v6)) = (&mut self.v6, v6) {
                 pool.interrupt_sweep(v6);
             }
-            return Swept::Partly;
+            return Expired::Partly;
         }
         self.v4.shrink(rules);
         self.v6.take_if(|v6| v6.len() == 0);
         self.v6.iter_mut().for_each(|v6| v6.shrink(rules));
         if self.is_empty() {
-            return Swept::Wholly { next: None };
+            return Expired::Wholly { next: None };
         }
         // Peers that came in, or announced, since the sweep began are due later than this.
         let latest = v4.began + rules.lifetimes.shortest();
         let next = [v4.next, v6.and_then(|v6| v6.next)].into_iter().flatten().fold(latest, Instant::min);
-        Swept::Wholly { next: Some(next) }
+        Expired::Wholly { next: Some(next) }
     }
 
     /// The first peer at this address of which it holds.

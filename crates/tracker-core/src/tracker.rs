@@ -12,12 +12,12 @@ use crate::event::EventQueue;
 use crate::interval::Intervals;
 use crate::peer::Member;
 use crate::rules::Rules;
-use crate::select::Want;
-use crate::swarm::{Swarm, Swept};
+use crate::select::Selection;
+use crate::swarm::{Expired, Swarm};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, Passage, PeerKey, Peers, ScrapeError, SwarmCounts, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
+    Instant, PeerKey, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
     Warning, access,
 };
 
@@ -78,7 +78,7 @@ pub struct Tracker {
 
 /// What other trackers of the same [`Shards`](crate::Shards) hold.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Elsewhere {
+pub(crate) struct OtherShards {
     pub(crate) swarms: usize,
     pub(crate) peers: usize,
 }
@@ -121,12 +121,12 @@ impl Tracker {
         request: &AnnounceRequest,
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
-        self.announce_beside(Elsewhere::default(), now, rng, request, peers)
+        self.announce_beside(OtherShards::default(), now, rng, request, peers)
     }
 
     pub(crate) fn announce_beside(
         &mut self,
-        elsewhere: Elsewhere,
+        others: OtherShards,
         now: Instant,
         rng: &mut impl Rng,
         request: &AnnounceRequest,
@@ -135,14 +135,14 @@ impl Tracker {
         peers.clear();
         self.advance(now);
         self.totals.announces += 1;
-        let answer = self.answer(elsewhere, rng, request, peers);
+        let answer = self.answer(others, rng, request, peers);
         self.totals.refused_announces += u64::from(answer.is_err());
         answer
     }
 
     fn answer(
         &mut self,
-        elsewhere: Elsewhere,
+        others: OtherShards,
         rng: &mut impl Rng,
         request: &AnnounceRequest,
         peers: &mut Peers,
@@ -150,7 +150,7 @@ impl Tracker {
         let asker = Asker::of(request);
         self.admit(&asker, &request.info_hash)?;
         let ip = asker.announced_ip(request, &self.config);
-        let intervals = Intervals::draw(&self.config, elsewhere.peers + self.peers(), rng);
+        let intervals = Intervals::draw(&self.config, others.peers + self.peers(), rng);
         let known = self.swarms.find(&self.rules, &request.info_hash);
         let (counts, warning) = if request.event == Some(AnnounceEvent::Stopped) {
             let counts = known.map(|id| self.stop(id, ip, request)).unwrap_or_default();
@@ -158,9 +158,9 @@ impl Tracker {
             let known = self.swarms.find(&self.rules, &request.info_hash);
             (counts, self.warning(ip, known))
         } else {
-            let (id, download) = self.update(known, elsewhere, ip, &intervals, request)?;
+            let (id, download) = self.update(known, others, ip, &intervals, request)?;
             let swarm = &self.swarms[id];
-            Want::new(&self.config, asker, ip, request, download).select(rng, swarm, peers);
+            Selection::new(&self.config, asker, ip, request, download).select(rng, swarm, peers);
             (swarm.counts(), self.warning(ip, Some(id)))
         };
         Ok(AnnounceResponse {
@@ -199,19 +199,19 @@ impl Tracker {
         while let Some(id) = first_due(&self.deadlines, self.rules.now) {
             let swarm = &mut self.swarms[id];
             let (before, info_hash) = (swarm.counts(), swarm.info_hash);
-            let swept = swarm.expire(&self.rules, &mut budget, |member| {
+            let expired_so_far = swarm.expire(&self.rules, &mut budget, |member| {
                 self.events
                     .push(self.rules.now, info_hash, || EventKind::PeerExpired(member.peer(&self.rules.lifetimes)));
             });
             self.totals.swarm_changed(before, swarm.counts());
-            match swept {
-                Swept::Partly => return,
-                Swept::Wholly { next: Some(next) } => {
+            match expired_so_far {
+                Expired::Partly => return,
+                Expired::Wholly { next: Some(next) } => {
                     self.deadlines.remove(&(swarm.deadline, id));
                     self.deadlines.insert((next, id));
                     swarm.deadline = next;
                 }
-                Swept::Wholly { next: None } => self.emptied(id),
+                Expired::Wholly { next: None } => self.emptied(id),
             }
         }
         while budget > 0
@@ -264,7 +264,7 @@ impl Tracker {
 
     /// Goes on with a walk, as far as `budget` steps lead, which are taken from it. A free place is a step, too. Says whether
     /// there is more.
-    pub(crate) fn walk(&self, walk: &mut Walk, budget: &mut usize, mut look: impl FnMut(Passage<'_>)) -> bool {
+    pub(crate) fn walk(&self, walk: &mut Walk, budget: &mut usize, mut look: impl FnMut(SwarmSlice<'_>)) -> bool {
         while let Some(swarm) = self.swarms.at(walk.place) {
             if *budget == 0 {
                 return true;
@@ -276,7 +276,7 @@ impl Tracker {
             };
             let (info_hash, swarm) = (swarm.info_hash, SwarmView::new(swarm, &self.rules));
             let peers = walk.pass(info_hash, swarm, budget);
-            look(Passage { info_hash, swarm, peers });
+            look(SwarmSlice { info_hash, swarm, peers });
         }
         false
     }
@@ -349,16 +349,16 @@ impl Tracker {
     fn update(
         &mut self,
         known: Option<SwarmId>,
-        elsewhere: Elsewhere,
+        others: OtherShards,
         ip: IpAddr,
         intervals: &Intervals,
         request: &AnnounceRequest,
     ) -> Result<(SwarmId, Download), AnnounceError> {
-        let tracker_is_full = elsewhere.peers + self.peers() >= self.config.max_peers;
+        let tracker_is_full = others.peers + self.peers() >= self.config.max_peers;
         let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
         let id = match known.filter(|&id| !self.swarms[id].is_empty()) {
             Some(id) => id,
-            None if elsewhere.swarms + self.deadlines.len() >= self.config.max_swarms => {
+            None if others.swarms + self.deadlines.len() >= self.config.max_swarms => {
                 return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
             }
             None if tracker_is_full => return Err(too_many_peers),
@@ -423,7 +423,7 @@ impl Tracker {
             }
         }
         self.totals.swarm_changed(before, swarm.counts());
-        Ok((id, member.tail.download))
+        Ok((id, member.tag.download))
     }
 
     /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.

@@ -29,7 +29,7 @@ pub(crate) enum Pace {
 /// A part of a swarm that a [`Walk`] comes by.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Passage<'t> {
+pub struct SwarmSlice<'t> {
     /// Which swarm.
     pub info_hash: InfoHash,
     /// The swarm.

@@ -57,12 +57,12 @@ fn everything_is_seen_once_in_steps_of_any_length() {
             let (mut walk, mut seen) = (Walk::past_peers(), BTreeMap::<InfoHash, Vec<SocketAddr>>::new());
             loop {
                 let mut steps = 0;
-                let is_more = network.shards.walk(&mut walk, budget, |passage| {
-                    let known = seen.entry(passage.info_hash).or_default();
-                    assert_eq!(passage.peers.start, known.len(), "it goes on where it was");
-                    known.extend(passage.swarm.peers_at(passage.peers.clone()).map(|peer| peer.address));
-                    assert_eq!(passage.peers.end, known.len());
-                    steps += passage.peers.len();
+                let is_more = network.shards.walk(&mut walk, budget, |slice| {
+                    let known = seen.entry(slice.info_hash).or_default();
+                    assert_eq!(slice.peers.start, known.len(), "it goes on where it was");
+                    known.extend(slice.swarm.peers_at(slice.peers.clone()).map(|peer| peer.address));
+                    assert_eq!(slice.peers.end, known.len());
+                    steps += slice.peers.len();
                 });
                 assert!(steps <= budget.max(1), "seed {seed}: {steps} steps of {budget}");
                 if !is_more {
@@ -86,9 +86,9 @@ fn swarms_are_seen_without_their_peers() {
         (0..100).for_each(|peer| network.announce(torrent, peer, None));
     }
     let (mut walk, mut seen, mut calls) = (Walk::past_swarms(), BTreeSet::new(), 0);
-    while network.shards.walk(&mut walk, 10, |passage| {
-        assert_eq!(passage.peers, 0..100);
-        assert!(seen.insert(passage.info_hash));
+    while network.shards.walk(&mut walk, 10, |slice| {
+        assert_eq!(slice.peers, 0..100);
+        assert!(seen.insert(slice.info_hash));
     }) {
         calls += 1;
     }
@@ -111,10 +111,10 @@ fn others_may_come_and_go_meanwhile() {
                 network.announce(torrent, peer, event);
             }
             let budget = network.rng.random_range(1..20);
-            network.shards.walk(&mut walk, budget, |passage| {
-                assert!(passage.peers.end <= passage.swarm.len());
-                assert_eq!(passage.swarm.peers_at(passage.peers.clone()).count(), passage.peers.len());
-                seen.extend(passage.swarm.peers_at(passage.peers).map(|peer| (passage.info_hash, peer.address)));
+            network.shards.walk(&mut walk, budget, |slice| {
+                assert!(slice.peers.end <= slice.swarm.len());
+                assert_eq!(slice.swarm.peers_at(slice.peers.clone()).count(), slice.peers.len());
+                seen.extend(slice.swarm.peers_at(slice.peers).map(|peer| (slice.info_hash, peer.address)));
             });
         }
         for torrent in 0..6 {

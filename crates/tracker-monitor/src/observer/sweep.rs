@@ -60,17 +60,17 @@ impl Sweep {
         for _ in 0..steps.div_ceil(STRIDE) {
             peers.clear();
             parts.clear();
-            let is_more = shards.walk(walk, STRIDE, |passage| {
+            let is_more = shards.walk(walk, STRIDE, |slice| {
                 let start = peers.len();
                 if has_details {
-                    peers.extend(passage.swarm.peers_at(passage.peers.clone()));
+                    peers.extend(slice.swarm.peers_at(slice.peers.clone()));
                 }
                 parts.push(Stretch {
-                    info_hash: passage.info_hash,
-                    counts: passage.swarm.counts(),
+                    info_hash: slice.info_hash,
+                    counts: slice.swarm.counts(),
                     peers: start..peers.len(),
-                    is_first: passage.peers.start == 0,
-                    is_last: passage.peers.end == passage.swarm.len(),
+                    is_first: slice.peers.start == 0,
+                    is_last: slice.peers.end == slice.swarm.len(),
                 });
             });
             let mut records = super::lock(records);

@@ -84,9 +84,9 @@ pub(super) fn all(
     add(&mut stretch);
     let mut is_more = true;
     while is_more {
-        is_more = shards.walk(&mut walk, STRIDE, |passage| {
-            if !known.contains_key(&passage.info_hash) {
-                stretch.push((passage.info_hash, passage.swarm.counts()));
+        is_more = shards.walk(&mut walk, STRIDE, |slice| {
+            if !known.contains_key(&slice.info_hash) {
+                stretch.push((slice.info_hash, slice.swarm.counts()));
             }
         });
         add(&mut stretch);
