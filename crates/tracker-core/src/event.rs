@@ -61,6 +61,11 @@ impl EventQueue {
         Self { limit, ..Self::default() }
     }
 
+    /// Returns `true` if somebody listens.
+    pub(crate) fn is_on(&self) -> bool {
+        self.limit > 0
+    }
+
     /// Queues what `kind` makes, which is not even asked when nobody listens.
     pub(crate) fn push(&mut self, at: Instant, info_hash: InfoHash, kind: impl FnOnce() -> EventKind) {
         if self.limit == 0 {

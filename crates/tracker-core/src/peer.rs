@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::detail::Detail;
 use crate::entry::{DigestOrExpiry, Download, Tag};
-use crate::interval::{Intervals, Lifetimes};
+use crate::interval::Lifetimes;
 use crate::rules::Rules;
 use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey};
 
@@ -76,6 +76,28 @@ impl PeerDetail {
     pub const MAX_BYTES: u64 = ((1 << 39) - 2) * 4096;
 }
 
+/// What a peer is recognised by when its client announces again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity {
+    /// The address that the peer is kept under.
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) peer_id: PeerId,
+    pub(crate) key: PeerKey,
+}
+
+impl Identity {
+    /// The identity of the sender of an announce, whose peer is kept under `ip`.
+    pub(crate) fn new(ip: IpAddr, request: &AnnounceRequest) -> Self {
+        Self { ip, port: request.port, peer_id: request.peer_id, key: request.key }
+    }
+
+    /// Returns `true` if the client named neither port nor key.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.port == 0 && self.key == PeerKey::NONE
+    }
+}
+
 /// A peer of a swarm, taken out of the arrays that it is kept in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
@@ -87,18 +109,13 @@ pub(crate) struct Member {
 
 impl Member {
     /// The member that an announce makes of its sender.
-    pub(crate) fn new(
-        ip: IpAddr,
-        request: &AnnounceRequest,
-        now: Instant,
-        intervals: &Intervals,
-        rules: &Rules,
-    ) -> Self {
+    pub(crate) fn new(ip: IpAddr, request: &AnnounceRequest, interval: Duration, rules: &Rules) -> Self {
+        let now = rules.now;
         let state = PeerState::announced(request.event, request.left);
         let download = if state == PeerState::Leecher { Download::Begun } else { Download::Unseen };
         let (detail, digest_or_expiry) = match rules.memory {
-            Memory::Full => (Some(Detail::new(request, now, intervals.interval)), digest(request.peer_id)),
-            Memory::Lean => (None, rules.lifetimes.expiry(now + rules.lifetimes.timeout(intervals.interval))),
+            Memory::Full => (Some(Detail::new(request, now, interval)), digest(request.peer_id)),
+            Memory::Lean => (None, rules.lifetimes.expiry(now + rules.lifetimes.timeout(interval))),
         };
         Self { ip, port: request.port, tag: Tag { state, download, digest_or_expiry }, detail }
     }

@@ -347,7 +347,6 @@ mod tests {
 
     use super::*;
     use crate::entry::EntryV4;
-    use crate::interval::Intervals;
     use crate::{AnnounceRequest, Config, InfoHash, Memory, PeerId};
 
     type Place = (Ipv4Addr, u16);
@@ -378,14 +377,7 @@ mod tests {
                 port,
             )
             .with_left(left);
-            let interval = Duration::from_secs(60);
-            Member::new(
-                ip.into(),
-                &request,
-                self.rules.now,
-                &Intervals { interval, min_interval: interval },
-                &self.rules,
-            )
+            Member::new(ip.into(), &request, Duration::from_secs(60), &self.rules)
         }
 
         fn pass(&mut self, secs: u64) {

@@ -12,6 +12,10 @@ use crate::{Config, Instant, Memory};
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) memory: Memory,
+    /// [`Config::max_peers_per_swarm`].
+    pub(crate) max_peers_per_swarm: usize,
+    /// [`Config::max_peers_per_address`].
+    pub(crate) max_peers_per_address: usize,
     /// The latest time that was seen.
     pub(crate) now: Instant,
     pub(crate) lifetimes: Lifetimes,
@@ -22,6 +26,8 @@ impl Rules {
     pub(crate) fn new(config: &Config, rng: &mut impl Rng) -> Self {
         Self {
             memory: config.memory,
+            max_peers_per_swarm: config.max_peers_per_swarm,
+            max_peers_per_address: config.max_peers_per_address,
             now: Instant::ZERO,
             lifetimes: Lifetimes::new(config),
             hasher: FixedState::with_seed(rng.random()),

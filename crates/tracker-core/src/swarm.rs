@@ -1,11 +1,11 @@
 //! The peers of one torrent.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use crate::detail::Detail;
 use crate::entry::{EntryV4, EntryV6};
-use crate::peer::Member;
+use crate::peer::{Identity, Member};
 use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, SwarmCounts};
@@ -76,9 +76,48 @@ pub(crate) struct Swarm {
 
 /// Where a peer stands, until any peer of the swarm is taken out or put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
+enum Slot {
     V4(usize),
     V6(usize),
+}
+
+/// What a [`Swarm::upsert`] came to.
+#[derive(Debug)]
+pub(crate) struct Upserted {
+    /// The peer that gave up its place.
+    pub(crate) left: Option<Member>,
+    /// What happened to the sender's peer.
+    pub(crate) change: Change,
+}
+
+/// Why a swarm does not take in a new peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The swarm has as many peers as it may.
+    InSwarm,
+    /// All swarms together have.
+    InTracker,
+}
+
+/// What an announce made of its sender's peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is new in the swarm.
+    Joined,
+    /// It was there before.
+    Updated {
+        /// Its address before, if that is another.
+        moved_from: Option<SocketAddr>,
+        /// `true` if its download has just been completed.
+        completed: bool,
+    },
+}
+
+impl Change {
+    /// Returns `true` if the peer's download has just been completed.
+    pub(crate) fn is_completion(self) -> bool {
+        matches!(self, Self::Updated { completed: true, .. })
+    }
 }
 
 /// What a [`Swarm::expire`] came to.
@@ -123,82 +162,76 @@ impl Swarm {
         self.v6.as_deref()
     }
 
-    pub(crate) fn member(&self, slot: Slot) -> Member {
-        match slot {
-            Slot::V4(position) => self.v4.member(position),
-            Slot::V6(position) => self.v6.as_ref().expect(V6_IS_THERE).member(position),
-        }
-    }
-
-    /// The peer at this address and port. A port of 0 is no place, so that two clients that listen nowhere are two, unless
-    /// there is nothing else to tell them apart by.
-    pub(crate) fn find(&self, rules: &Rules, ip: IpAddr, port: u16) -> Option<Slot> {
-        if port == 0 && rules.memory == Memory::Full {
-            return None;
-        }
-        match ip {
-            IpAddr::V4(ip) => self.v4.find(rules, ip, port).map(Slot::V4),
-            IpAddr::V6(ip) => self.v6.as_ref()?.find(rules, ip, port).map(Slot::V6),
-        }
-    }
-
-    /// The peer at this address that is this client, whatever its port.
-    pub(crate) fn find_client(&self, rules: &Rules, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> Option<Slot> {
-        self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.is_client(peer_id, key)))
-    }
-
-    /// A peer at this address with this peer id, whatever its port and key.
-    pub(crate) fn find_peer_id(&self, rules: &Rules, ip: IpAddr, peer_id: PeerId) -> Option<Slot> {
-        self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.peer_id == peer_id))
-    }
-
-    /// How many peers are at this address, and the one of them that was silent for longest.
-    pub(crate) fn at_address(&self, rules: &Rules, ip: IpAddr) -> (usize, Option<Slot>) {
-        let (mut count, mut stalest) = (0, None);
-        _ = self.find_at(rules, ip, |slot| {
-            let heard = self.member(slot).order_of_silence(rules);
-            if stalest.is_none_or(|(longest, _)| heard < longest) {
-                stalest = Some((heard, slot));
-            }
-            count += 1;
-            false
+    /// Takes in the peer that an announce makes of its sender: as a new one, or in the place of what was known of it, from
+    /// which `member` carries over what it has to. `may_grow` says whether all swarms together may have one more peer.
+    ///
+    /// A peer is recognised by its place (address and port), or else by its client (peer id and key at this address), which
+    /// has moved to another port then. Up to two entries can match, of which one has to go:
+    ///
+    /// - another client's at this place: two cannot listen there, so that one is gone;
+    /// - the sender's own at its earlier port, if the place has its peer id with another key.
+    ///
+    /// Otherwise one goes only when its address has as many peers as it may: the one that was silent for longest. So at most
+    /// one entry goes, and where one does there is room for the newcomer.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for a new peer. Nothing is changed then.
+    pub(crate) fn upsert(
+        &mut self,
+        rules: &Rules,
+        sender: &Identity,
+        member: &mut Member,
+        may_grow: bool,
+    ) -> Result<Upserted, NoRoom> {
+        let &Identity { ip, port, peer_id, key } = sender;
+        let mut here = self.find(rules, ip, port);
+        let stale = here.and_then(|slot| match self.member(slot) {
+            earlier if !earlier.may_be(peer_id) => Some(slot),
+            earlier if !earlier.may_have(key) => self.find_client(rules, ip, peer_id, key),
+            _ => None,
         });
-        (count, stalest.map(|(_, slot)| slot))
-    }
-
-    pub(crate) fn insert(&mut self, rules: &Rules, member: &Member) -> Slot {
-        self.count(member.tag.state, u32::wrapping_add);
-        match member.ip {
-            IpAddr::V4(ip) => Slot::V4(self.v4.insert(rules, ip, member)),
-            IpAddr::V6(ip) => Slot::V6(self.v6.get_or_insert_default().insert(rules, ip, member)),
+        let mut left = stale.map(|slot| self.remove(rules, slot));
+        if left.is_some() {
+            // The others may have moved.
+            here = self.find(rules, ip, port);
         }
-    }
+        if let Some(slot) = here.or_else(|| self.find_client(rules, ip, peer_id, key)) {
+            return Ok(Upserted { left, change: self.refresh(rules, slot, member) });
+        }
 
-    pub(crate) fn remove(&mut self, rules: &Rules, slot: Slot) -> Member {
-        let removed = match slot {
-            Slot::V4(position) => self.v4.remove(rules, position),
-            Slot::V6(position) => self.v6.as_mut().expect(V6_IS_THERE).remove(rules, position),
-        };
-        self.count(removed.tag.state, u32::wrapping_sub);
-        removed
-    }
-
-    /// Puts `member` in the place of the peer in `slot`, which is the same peer.
-    pub(crate) fn replace(&mut self, rules: &Rules, slot: Slot, member: &Member) -> Slot {
-        self.count(self.member(slot).tag.state, u32::wrapping_sub);
-        self.count(member.tag.state, u32::wrapping_add);
-        match (slot, member.ip) {
-            (Slot::V4(position), IpAddr::V4(ip)) => Slot::V4(self.v4.replace(rules, position, ip, member)),
-            (Slot::V6(position), IpAddr::V6(ip)) => {
-                Slot::V6(self.v6.as_mut().expect(V6_IS_THERE).replace(rules, position, ip, member))
+        if left.is_none() {
+            let (at_address, stalest) = self.at_address(rules, ip);
+            let evicted = stalest.filter(|_| at_address >= rules.max_peers_per_address);
+            left = evicted.map(|slot| self.remove(rules, slot));
+        }
+        if left.is_none() {
+            if self.len() >= rules.max_peers_per_swarm {
+                return Err(NoRoom::InSwarm);
             }
-            _ => unreachable!("a peer is known by its address"),
+            if !may_grow {
+                return Err(NoRoom::InTracker);
+            }
         }
+        self.insert(rules, member);
+        Ok(Upserted { left, change: Change::Joined })
     }
 
-    /// One more completed download.
-    pub(crate) fn complete(&mut self) {
-        self.completed = self.completed.saturating_add(1);
+    /// Takes out the peer of a client that says it leaves, and returns it.
+    pub(crate) fn leave(&mut self, rules: &Rules, sender: &Identity) -> Option<Member> {
+        let &Identity { ip, port, peer_id, key } = sender;
+        // Another client's place is not given up: a late `stopped` of the one that had it before changes nothing.
+        let here = self.find(rules, ip, port).filter(|&slot| self.member(slot).may_be(peer_id));
+        let own = here
+            .or_else(|| self.find_client(rules, ip, peer_id, key))
+            // Some clients forget their port, and their key, when they leave.
+            .or_else(|| self.find_peer_id(rules, ip, peer_id).filter(|_| sender.is_nameless()))?;
+        Some(self.remove(rules, own))
+    }
+
+    /// Returns `true` if several peers are at this address.
+    pub(crate) fn shares_address(&self, rules: &Rules, ip: IpAddr) -> bool {
+        self.at_address(rules, ip).0 > 1
     }
 
     /// Forgets everything but its completed downloads, until `deadline`.
@@ -243,6 +276,89 @@ impl Swarm {
         let latest = v4.began + rules.lifetimes.shortest();
         let next = [v4.next, v6.and_then(|v6| v6.next)].into_iter().flatten().fold(latest, Instant::min);
         Expired::Wholly { next: Some(next) }
+    }
+
+    /// Replaces what is known of the peer in `slot` by `member`, which is the same peer.
+    fn refresh(&mut self, rules: &Rules, slot: Slot, member: &mut Member) -> Change {
+        let earlier = self.member(slot);
+        let moved_from = Some(earlier.address()).filter(|&address| address != member.address());
+        let completed = member.continue_from(&earlier);
+        self.replace(rules, slot, &earlier, member);
+        self.completed = self.completed.saturating_add(u32::from(completed));
+        Change::Updated { moved_from, completed }
+    }
+
+    fn member(&self, slot: Slot) -> Member {
+        match slot {
+            Slot::V4(position) => self.v4.member(position),
+            Slot::V6(position) => self.v6.as_ref().expect(V6_IS_THERE).member(position),
+        }
+    }
+
+    /// The peer at this address and port. A port of 0 is no place, so that two clients that listen nowhere are two, unless
+    /// there is nothing else to tell them apart by.
+    fn find(&self, rules: &Rules, ip: IpAddr, port: u16) -> Option<Slot> {
+        if port == 0 && rules.memory == Memory::Full {
+            return None;
+        }
+        match ip {
+            IpAddr::V4(ip) => self.v4.find(rules, ip, port).map(Slot::V4),
+            IpAddr::V6(ip) => self.v6.as_ref()?.find(rules, ip, port).map(Slot::V6),
+        }
+    }
+
+    /// The peer at this address that is this client, whatever its port.
+    fn find_client(&self, rules: &Rules, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> Option<Slot> {
+        self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.is_client(peer_id, key)))
+    }
+
+    /// A peer at this address with this peer id, whatever its port and key.
+    fn find_peer_id(&self, rules: &Rules, ip: IpAddr, peer_id: PeerId) -> Option<Slot> {
+        self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.peer_id == peer_id))
+    }
+
+    /// How many peers are at this address, and the one of them that was silent for longest.
+    fn at_address(&self, rules: &Rules, ip: IpAddr) -> (usize, Option<Slot>) {
+        let (mut count, mut stalest) = (0, None);
+        _ = self.find_at(rules, ip, |slot| {
+            let heard = self.member(slot).order_of_silence(rules);
+            if stalest.is_none_or(|(longest, _)| heard < longest) {
+                stalest = Some((heard, slot));
+            }
+            count += 1;
+            false
+        });
+        (count, stalest.map(|(_, slot)| slot))
+    }
+
+    fn insert(&mut self, rules: &Rules, member: &Member) {
+        self.count(member.tag.state, u32::wrapping_add);
+        match member.ip {
+            IpAddr::V4(ip) => _ = self.v4.insert(rules, ip, member),
+            IpAddr::V6(ip) => _ = self.v6.get_or_insert_default().insert(rules, ip, member),
+        }
+    }
+
+    fn remove(&mut self, rules: &Rules, slot: Slot) -> Member {
+        let removed = match slot {
+            Slot::V4(position) => self.v4.remove(rules, position),
+            Slot::V6(position) => self.v6.as_mut().expect(V6_IS_THERE).remove(rules, position),
+        };
+        self.count(removed.tag.state, u32::wrapping_sub);
+        removed
+    }
+
+    /// Puts `member` in the place of `earlier`, which is the same peer and stands in `slot`.
+    fn replace(&mut self, rules: &Rules, slot: Slot, earlier: &Member, member: &Member) {
+        self.count(earlier.tag.state, u32::wrapping_sub);
+        self.count(member.tag.state, u32::wrapping_add);
+        match (slot, member.ip) {
+            (Slot::V4(position), IpAddr::V4(ip)) => _ = self.v4.replace(rules, position, ip, member),
+            (Slot::V6(position), IpAddr::V6(ip)) => {
+                _ = self.v6.as_mut().expect(V6_IS_THERE).replace(rules, position, ip, member);
+            }
+            _ => unreachable!("a peer is known by its address"),
+        }
     }
 
     /// The first peer at this address of which it holds.

@@ -3,22 +3,23 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng;
 
 use crate::address::{self, Asker};
 use crate::entry::Download;
 use crate::event::EventQueue;
-use crate::interval::Intervals;
-use crate::peer::Member;
+use crate::interval::{Intervals, Lifetimes};
+use crate::peer::{Identity, Member};
 use crate::rules::Rules;
 use crate::select::Selection;
-use crate::swarm::{Expired, Swarm};
+use crate::swarm::{Change, Expired, NoRoom, Swarm, Upserted};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, PeerKey, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
-    Warning, access,
+    Instant, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk, Warning,
+    access,
 };
 
 /// A BitTorrent tracker as a pure state machine.
@@ -149,19 +150,19 @@ impl Tracker {
     ) -> Result<AnnounceResponse, AnnounceError> {
         let asker = Asker::of(request);
         self.admit(&asker, &request.info_hash)?;
-        let ip = asker.announced_ip(request, &self.config);
+        let sender = Identity::new(asker.announced_ip(request, &self.config), request);
         let intervals = Intervals::draw(&self.config, others.peers + self.peers(), rng);
         let known = self.swarms.find(&self.rules, &request.info_hash);
         let (counts, warning) = if request.event == Some(AnnounceEvent::Stopped) {
-            let counts = known.map(|id| self.stop(id, ip, request)).unwrap_or_default();
+            let counts = known.map(|id| self.leave(id, &sender)).unwrap_or_default();
             // The swarm may be gone.
             let known = self.swarms.find(&self.rules, &request.info_hash);
-            (counts, self.warning(ip, known))
+            (counts, self.warning(sender.ip, known))
         } else {
-            let (id, download) = self.update(known, others, ip, &intervals, request)?;
+            let (id, download) = self.upsert(known, others, &sender, intervals.interval, request)?;
             let swarm = &self.swarms[id];
-            Selection::new(&self.config, asker, ip, request, download).select(rng, swarm, peers);
-            (swarm.counts(), self.warning(ip, Some(id)))
+            Selection::new(&self.config, asker, sender.ip, request, download).select(rng, swarm, peers);
+            (swarm.counts(), self.warning(sender.ip, Some(id)))
         };
         Ok(AnnounceResponse {
             warning,
@@ -314,116 +315,107 @@ impl Tracker {
         }
     }
 
-    /// What the sender of an announce, whose peer is kept under `ip`, should know.
+    /// The warning for the sender of an announce, whose peer is kept under `ip`.
     fn warning(&self, ip: IpAddr, swarm: Option<SwarmId>) -> Option<Warning> {
         if address::is_v6_link_local(ip) {
             return Some(Warning::LinkLocalAddress);
         }
-        let swarm = &self.swarms[swarm?];
-        is_shared(&self.config, &self.rules, swarm, ip).then_some(Warning::SharedAddress { address: ip })
+        self.is_shared(swarm?, ip).then_some(Warning::SharedAddress { address: ip })
     }
 
-    /// Takes a peer out that says it leaves. Returns the counts without it.
-    fn stop(&mut self, id: SwarmId, ip: IpAddr, request: &AnnounceRequest) -> SwarmCounts {
-        let (rules, swarm) = (&self.rules, &mut self.swarms[id]);
-        // Another client's place is not given up: a late `stopped` of the one that had it before changes nothing.
-        let own = swarm
-            .find(rules, ip, request.port)
-            .filter(|&slot| swarm.member(slot).may_be(request.peer_id))
-            .or_else(|| swarm.find_client(rules, ip, request.peer_id, request.key))
-            // Some clients forget their port, and their key, when they leave.
-            .or_else(|| swarm.find_peer_id(rules, ip, request.peer_id).filter(|_| is_nameless(request)));
-        let Some(slot) = own else { return swarm.counts() };
+    /// Returns `true` if several peers of the swarm are under the address of a gateway.
+    fn is_shared(&self, id: SwarmId, ip: IpAddr) -> bool {
+        self.config.gateways.contains(&ip) && self.swarms[id].shares_address(&self.rules, ip)
+    }
+
+    /// Takes out a peer that says it leaves. Returns the counts without it.
+    fn leave(&mut self, id: SwarmId, sender: &Identity) -> SwarmCounts {
+        let swarm = &mut self.swarms[id];
         let before = swarm.counts();
-        let member = swarm.remove(rules, slot);
-        let after = swarm.counts();
+        let Some(member) = swarm.leave(&self.rules, sender) else { return before };
+        let (after, info_hash, is_empty) = (swarm.counts(), swarm.info_hash, swarm.is_empty());
         self.totals.swarm_changed(before, after);
-        self.events.push(self.rules.now, request.info_hash, || EventKind::PeerLeft(member.peer(&rules.lifetimes)));
-        if swarm.is_empty() {
+        self.push(info_hash, |lifetimes| EventKind::PeerLeft(member.peer(lifetimes)));
+        if is_empty {
             self.emptied(id);
         }
         after
     }
 
     /// Takes a peer in, or takes in what is new about it. Returns its swarm, and what was seen of its download.
-    fn update(
+    fn upsert(
         &mut self,
         known: Option<SwarmId>,
         others: OtherShards,
-        ip: IpAddr,
-        intervals: &Intervals,
+        sender: &Identity,
+        interval: Duration,
         request: &AnnounceRequest,
     ) -> Result<(SwarmId, Download), AnnounceError> {
-        let tracker_is_full = others.peers + self.peers() >= self.config.max_peers;
-        let too_many_peers = AnnounceError::TooManyPeers { limit: self.config.max_peers };
-        let id = match known.filter(|&id| !self.swarms[id].is_empty()) {
-            Some(id) => id,
-            None if others.swarms + self.deadlines.len() >= self.config.max_swarms => {
-                return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
-            }
-            None if tracker_is_full => return Err(too_many_peers),
-            None => self.populate(known, request.info_hash),
-        };
-        let (rules, events, now, info_hash) = (&self.rules, &mut self.events, self.rules.now, request.info_hash);
+        let is_full = others.peers + self.peers() >= self.config.max_peers;
+        let id = self.swarm_to_join(known, others, is_full, request.info_hash)?;
         let swarm = &mut self.swarms[id];
         let before = swarm.counts();
-        let mut member = Member::new(ip, request, now, intervals, rules);
-
-        // Who gives up a place for this peer: another client that was here, or the sender itself elsewhere, when it was known
-        // here by another key.
-        let mut here = swarm.find(rules, ip, request.port);
-        let stale = here.and_then(|slot| match swarm.member(slot) {
-            earlier if !earlier.may_be(request.peer_id) => Some(slot),
-            earlier if !earlier.may_have(request.key) => swarm.find_client(rules, ip, request.peer_id, request.key),
-            _ => None,
-        });
-        let mut place_is_free = false;
-        if let Some(slot) = stale {
-            let other = swarm.remove(rules, slot);
-            events.push(now, info_hash, || EventKind::PeerLeft(other.peer(&rules.lifetimes)));
-            place_is_free = true;
-            here = swarm.find(rules, ip, request.port);
-        }
-        let own = here.or_else(|| swarm.find_client(rules, ip, request.peer_id, request.key));
-
-        if let Some(slot) = own {
-            let earlier = swarm.member(slot);
-            let moved_from = Some(earlier.address()).filter(|&address| address != member.address());
-            let completed = member.continue_from(&earlier);
-            swarm.replace(rules, slot, &member);
-            let peer = || member.peer(&rules.lifetimes);
-            if self.config.update_events {
-                events.push(now, info_hash, || EventKind::PeerUpdated { peer: peer(), moved_from });
-            }
-            if completed {
-                events.push(now, info_hash, || EventKind::PeerCompleted(peer()));
-                swarm.complete();
-                self.totals.completed += 1;
-            }
-        } else {
-            let (at_address, stalest) = swarm.at_address(rules, ip);
-            if at_address >= self.config.max_peers_per_address
-                && let Some(slot) = stalest
-            {
-                let other = swarm.remove(rules, slot);
-                events.push(now, info_hash, || EventKind::PeerLeft(other.peer(&rules.lifetimes)));
-                place_is_free = true;
-            }
-            if place_is_free {
-                // One left for the one that comes.
-            } else if swarm.len() >= self.config.max_peers_per_swarm {
-                return Err(AnnounceError::SwarmFull { limit: self.config.max_peers_per_swarm });
-            } else if tracker_is_full {
-                return Err(too_many_peers);
-            }
-            swarm.insert(rules, &member);
-            events.push(now, info_hash, || EventKind::PeerJoined(member.peer(&rules.lifetimes)));
-            if is_shared(&self.config, rules, swarm, ip) {
-                events.push(now, info_hash, || EventKind::AddressShared { address: ip });
-            }
-        }
+        let mut member = Member::new(sender.ip, request, interval, &self.rules);
+        let Upserted { left, change } =
+            swarm.upsert(&self.rules, sender, &mut member, !is_full).map_err(|no_room| self.config.refusal(no_room))?;
         self.totals.swarm_changed(before, swarm.counts());
+        self.totals.completed += u64::from(change.is_completion());
+        if self.events.is_on() {
+            self.push_changes(id, left.as_ref(), change, &member);
+        }
         Ok((id, member.tag.download))
+    }
+
+    /// Queues the events of an announce.
+    fn push_changes(&mut self, id: SwarmId, left: Option<&Member>, change: Change, member: &Member) {
+        let info_hash = self.swarms[id].info_hash;
+        if let Some(left) = left {
+            self.push(info_hash, |lifetimes| EventKind::PeerLeft(left.peer(lifetimes)));
+        }
+        match change {
+            Change::Joined => {
+                self.push(info_hash, |lifetimes| EventKind::PeerJoined(member.peer(lifetimes)));
+                if self.is_shared(id, member.ip) {
+                    self.push(info_hash, |_| EventKind::AddressShared { address: member.ip });
+                }
+            }
+            Change::Updated { moved_from, completed } => {
+                if self.config.update_events {
+                    self.push(info_hash, |lifetimes| EventKind::PeerUpdated {
+                        peer: member.peer(lifetimes),
+                        moved_from,
+                    });
+                }
+                if completed {
+                    self.push(info_hash, |lifetimes| EventKind::PeerCompleted(member.peer(lifetimes)));
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, info_hash: InfoHash, kind: impl FnOnce(&Lifetimes) -> EventKind) {
+        let lifetimes = &self.rules.lifetimes;
+        self.events.push(self.rules.now, info_hash, || kind(lifetimes));
+    }
+
+    /// The swarm that a peer is about to join or to update. `is_full` says that there is no room for another peer.
+    fn swarm_to_join(
+        &mut self,
+        known: Option<SwarmId>,
+        others: OtherShards,
+        is_full: bool,
+        info_hash: InfoHash,
+    ) -> Result<SwarmId, AnnounceError> {
+        if let Some(id) = known.filter(|&id| !self.swarms[id].is_empty()) {
+            return Ok(id);
+        }
+        if others.swarms + self.deadlines.len() >= self.config.max_swarms {
+            return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
+        }
+        if is_full {
+            return Err(self.config.refusal(NoRoom::InTracker));
+        }
+        Ok(self.populate(known, info_hash))
     }
 
     /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.
@@ -477,14 +469,4 @@ impl Tracker {
 /// Which of these swarms is due first, if one is due.
 fn first_due(deadlines: &BTreeSet<(Instant, SwarmId)>, now: Instant) -> Option<SwarmId> {
     deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, id)| id)
-}
-
-/// Whether an announce names neither port nor key.
-fn is_nameless(request: &AnnounceRequest) -> bool {
-    request.port == 0 && request.key == PeerKey::NONE
-}
-
-/// Whether several peers of the swarm are under the address of a gateway.
-fn is_shared(config: &Config, rules: &Rules, swarm: &Swarm, ip: IpAddr) -> bool {
-    config.gateways.contains(&ip) && swarm.at_address(rules, ip).0 > 1
 }
