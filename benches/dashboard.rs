@@ -161,7 +161,7 @@ fn overview(c: &mut Criterion) {
         log_buffer: LogBuffer::new(),
         service: Service::new(NoPorts),
         library,
-        maker: None,
+        torrent_jobs: None,
         digests: None,
         host_names: Vec::new(),
         token_always: false,

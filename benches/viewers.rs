@@ -103,7 +103,7 @@ fn dashboard(log_buffer: &LogBuffer) -> Dashboard {
         log_buffer: log_buffer.clone(),
         service: Service::new(NoPorts),
         library,
-        maker: None,
+        torrent_jobs: None,
         digests: None,
         host_names: Vec::new(),
         token_always: false,

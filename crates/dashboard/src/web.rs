@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use tracker_core::Shards;
 use tracker_host::{Clock, unix_seconds};
 
-use torrent_library::{Digests, Library, Maker};
+use torrent_library::{Digests, Library, TorrentJobs};
 use tracker_host::WallClock;
 use tracker_host::{Service, ServiceState};
 use tracker_monitor::{LogBuffer, Observer};
@@ -60,7 +60,7 @@ pub struct DashboardConfig {
     /// The .torrent files that are known.
     pub library: Library,
     /// What makes torrents, if there is a share folder.
-    pub maker: Option<Maker>,
+    pub torrent_jobs: Option<TorrentJobs>,
     /// What computes SHA-256, if there is a share folder.
     pub digests: Option<Digests>,
     /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are

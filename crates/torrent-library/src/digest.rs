@@ -17,19 +17,20 @@ use tracker_core::InfoHash;
 
 use crate::library::LOOKING_PART;
 use crate::stamp::Stamp;
+use crate::worker::Worker;
 use crate::{KnownTorrent, Library, Share, displayable};
 
-/// How long what was found holds good.
+/// How long a result is valid before the content is looked at again.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Content that was not found is looked for again after so many periods: it is looked for in the whole share.
 const ABSENT_PERIODS: u32 = 12;
 
-/// Content that was found is remembered for so long after it was asked for, at least: else whoever asks for very many
-/// torrents, again and again, has it read again and again.
+/// Content that was found is remembered for at least so long after it was asked for. Otherwise requests for very many torrents
+/// would have the same files read again and again.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// How soon the thread sees that it is to end while it rests.
+/// How soon the thread notices that it must end while it rests.
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Torrents that are remembered, at most.
@@ -44,54 +45,52 @@ const MAX_WAITING: usize = 100;
 /// Folders of the share in which content is looked for, at most, and entries of all of them.
 const MAX_SEARCHED: (usize, usize) = (1000, 100_000);
 
-/// What one read asks for: it stays in a core's cache.
+/// Bytes of one read: they fit a core's cache.
 const CHUNK: usize = 128 << 10;
 
-/// Computes the SHA-256 of a torrent's files, where its content is in the share folder, and remembers it. Cheap to clone.
+/// Computes the SHA-256 of the files of torrents whose content is in the share folder, and remembers it. Cheap to clone; all
+/// clones are one.
 ///
-/// The content is what has the torrent's name, somewhere in the share, and a file of the right size. It is looked at
-/// again when it is asked for, after five seconds or more, and after a minute if it was not found; a file that has
-/// changed is read again. One thread does so, as long as there is something to do and until the last clone is gone,
-/// whoever asks for however much: it looks for content a twentieth of the time at most, and what it has read it remembers
-/// for an hour. Paths of a torrent that are not [safe](metainfo::File::safe_path), or that the [`Share`] does not have,
-/// are not looked at.
+/// The content of a torrent is the file or folder with the torrent's name, anywhere in the share folder, in which at least one
+/// file has the right size. It is looked at when it is asked for, again after five seconds at the earliest, and after a minute if
+/// it was not found; a file that has changed is read again.
+///
+/// The work is bounded, however much is asked for: it is done by one thread, which spends at most a twentieth of its time on
+/// looking for content, and remembers what it has read for an hour. Paths that are not [safe](metainfo::File::safe_path), or not
+/// in the [`Share`], are not looked at.
 #[derive(Debug, Clone)]
-pub struct Digests(Arc<Handle>);
+pub struct Digests(Arc<Inner>);
 
-/// What its owners have; the thread has only what is in it.
 #[derive(Debug)]
-struct Handle(Arc<Shared>);
+struct Inner {
+    shared: Arc<Shared>,
+    worker: Worker<InfoHash>,
+}
 
 #[derive(Debug)]
 struct Shared {
     share: Share,
     library: Library,
     period: Duration,
-    state: Mutex<State>,
-    /// Whether nobody has it any more.
-    closed: AtomicBool,
+    contents: Mutex<Contents>,
 }
 
+/// The content of torrents, as far as it was asked for.
 #[derive(Debug, Default)]
-struct State {
-    contents: HashMap<InfoHash, Content>,
-    waiting: VecDeque<InfoHash>,
-    /// Whether there is a thread.
-    working: bool,
-}
+struct Contents(HashMap<InfoHash, Content>);
 
-/// What is known of a torrent's content.
+/// The content of a torrent, as it was found.
 #[derive(Debug)]
 struct Content {
-    /// When it was last asked for.
+    /// The time of the last request.
     asked: Instant,
-    /// Whether it waits or is being looked at.
+    /// `true` while it waits or is being looked at.
     busy: bool,
-    /// When to look at it again.
+    /// The time from which on to look at it again.
     due: Instant,
-    /// Whether it was there, or was not yet looked for.
-    at_hand: bool,
-    /// Where it was, from the share on.
+    /// `true` if it was found, or was not yet looked for.
+    available: bool,
+    /// Its path relative to the share folder.
     place: Option<String>,
     files: Vec<ContentFile>,
 }
@@ -99,9 +98,9 @@ struct Content {
 #[derive(Debug, Clone)]
 struct ContentFile {
     digest: Digest,
-    /// As it was when it was looked at, with its size right.
+    /// Its stamp when it was found with the right size.
     stamp: Option<Stamp>,
-    /// Whether it was fresh when it was read, so that it is to be read again.
+    /// `true` if it was fresh when it was read, so that it must be read again.
     fresh: bool,
 }
 
@@ -118,14 +117,16 @@ pub struct Digest {
 }
 
 impl Digests {
-    /// Of the content in `share`.
+    /// The digests of the content in `share`.
     pub fn new(share: Share, library: Library) -> Self {
         Self::looking_every(PERIOD, share, library)
     }
 
     fn looking_every(period: Duration, share: Share, library: Library) -> Self {
-        let (state, closed) = (Mutex::default(), AtomicBool::new(false));
-        Self(Arc::new(Handle(Arc::new(Shared { share, library, period, state, closed }))))
+        let shared = Arc::new(Shared { share, library, period, contents: Mutex::default() });
+        let of_worker = Arc::clone(&shared);
+        let worker = Worker::new("digests", move |info_hash, closed: &AtomicBool| of_worker.work(info_hash, closed));
+        Self(Arc::new(Inner { shared, worker }))
     }
 
     /// The files of a torrent with their SHA-256, as far as they are computed; starts to compute the others. `None` if its content
@@ -133,33 +134,28 @@ impl Digests {
     ///
     /// Never waits for the disk: until the content was looked for, nothing is known of any of its files.
     pub fn of(&self, info_hash: &InfoHash) -> Option<Vec<Digest>> {
-        let shared = &self.0.0;
+        let Inner { shared, worker } = &*self.0;
         let known = shared.library.get(info_hash);
-        let mut state = shared.state();
+        let mut contents = shared.contents();
         let now = Instant::now();
         let Some(known) = known else {
-            state.contents.remove(info_hash);
+            contents.0.remove(info_hash);
             return None;
         };
-        if !state.contents.contains_key(info_hash) {
+        let can_wait = worker.waiting() < MAX_WAITING;
+        if !contents.0.contains_key(info_hash) {
             let content = Content::new(&known, now);
-            if !state.make_room(content.files.len(), now) {
+            if !(can_wait && contents.make_room(content.files.len(), now)) {
                 return content.digests();
             }
-            state.contents.insert(*info_hash, content);
+            contents.0.insert(*info_hash, content);
         }
-        let has_room = state.waiting.len() < MAX_WAITING;
-        let content = state.contents.get_mut(info_hash).expect("put there");
+        let content = contents.0.get_mut(info_hash).expect("put there");
         content.asked = now;
         let digests = content.digests();
-        if !content.busy && content.due <= now && has_room {
-            content.busy = true;
-            state.waiting.push_back(*info_hash);
-        }
-        if !state.working && !state.waiting.is_empty() {
-            let worker = Arc::clone(shared);
-            match thread::Builder::new().name("digests".into()).spawn(move || worker.work()) {
-                Ok(_) => state.working = true,
+        if !content.busy && content.due <= now && can_wait {
+            match worker.push(*info_hash) {
+                Ok(()) => content.busy = true,
                 Err(error) => tracing::warn!("cannot compute SHA-256: {error}"),
             }
         }
@@ -167,27 +163,21 @@ impl Digests {
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.closed.store(true, Ordering::Relaxed);
-    }
-}
-
-impl State {
-    /// Forgets what was not asked for the longest time, first of what was not found, until there is room for one more.
-    /// Whether there is.
+impl Contents {
+    /// Forgets content, until there is room for `files` more: first what was not found, then what was not asked for the
+    /// longest time. Returns `false` if there is no room.
     fn make_room(&mut self, files: usize, now: Instant) -> bool {
-        let mut count: usize = self.contents.values().map(|content| content.files.len()).sum();
-        while self.contents.len() >= MAX_CONTENTS || count + files > MAX_FILES {
+        let mut count: usize = self.0.values().map(|content| content.files.len()).sum();
+        while self.0.len() >= MAX_CONTENTS || count + files > MAX_FILES {
             let may_go = |content: &Content| {
-                !content.busy && (!content.at_hand || now.saturating_duration_since(content.asked) >= KEPT)
+                !content.busy && (!content.available || now.saturating_duration_since(content.asked) >= KEPT)
             };
-            let idle = self.contents.iter().filter(|(_, content)| may_go(content));
-            let oldest = idle.min_by_key(|(_, content)| (content.at_hand, content.asked));
+            let idle = self.0.iter().filter(|(_, content)| may_go(content));
+            let oldest = idle.min_by_key(|(_, content)| (content.available, content.asked));
             let Some((&oldest, _)) = oldest else { return false };
-            count -= self.contents.remove(&oldest).map_or(0, |content| content.files.len());
+            count -= self.0.remove(&oldest).map_or(0, |content| content.files.len());
         }
-        self.waiting.len() < MAX_WAITING
+        true
     }
 }
 
@@ -200,77 +190,53 @@ impl Content {
                 fresh: false,
             })
             .collect();
-        Self { asked: now, busy: false, due: now, at_hand: true, place: None, files }
+        Self { asked: now, busy: false, due: now, available: true, place: None, files }
     }
 
     fn digests(&self) -> Option<Vec<Digest>> {
-        self.at_hand.then(|| self.files.iter().map(|file| file.digest.clone()).collect())
+        self.available.then(|| self.files.iter().map(|file| file.digest.clone()).collect())
     }
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn update(&self, info_hash: &InfoHash, update: impl FnOnce(&mut Content)) {
         // It is gone when its torrent is.
-        if let Some(content) = self.state().contents.get_mut(info_hash) {
+        if let Some(content) = self.contents().0.get_mut(info_hash) {
             update(content);
         }
     }
 
-    /// Looks at one after the other until none is left.
-    fn work(&self) {
-        while let Some(info_hash) = self.next() {
-            let look = || self.library.get(&info_hash).map(|torrent| self.look(&torrent)).unwrap_or_default();
-            // A bug has been told of, and others wait.
-            let spent = catch_unwind(AssertUnwindSafe(look)).unwrap_or_default();
-            self.update(&info_hash, |content| {
-                let periods = if content.at_hand { 1 } else { ABSENT_PERIODS };
-                content.busy = false;
-                content.due = Instant::now() + self.period * periods;
-            });
-            self.rest(spent * LOOKING_PART);
-        }
+    /// Looks at the content of a torrent, and rests then.
+    fn work(&self, info_hash: InfoHash, closed: &AtomicBool) {
+        let look = || self.library.get(&info_hash).map(|torrent| self.look(&torrent, closed)).unwrap_or_default();
+        // After a bug the content is not busy for ever.
+        let spent = catch_unwind(AssertUnwindSafe(look)).unwrap_or_default();
+        self.update(&info_hash, |content| {
+            let periods = if content.available { 1 } else { ABSENT_PERIODS };
+            content.busy = false;
+            content.due = Instant::now() + self.period * periods;
+        });
+        rest(spent * LOOKING_PART, closed);
     }
 
-    fn rest(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        while !self.is_closed() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            thread::sleep(left.min(SHORT));
-        }
-    }
-
-    fn next(&self) -> Option<InfoHash> {
-        let mut state = self.state();
-        let next = state.waiting.pop_front().filter(|_| !self.is_closed());
-        state.working = next.is_some();
-        next
-    }
-
-    /// Looks for a torrent's content and reads what has changed. Returns the time that is not to be spent again soon: all but that of
-    /// reading what is settled.
-    fn look(&self, torrent: &KnownTorrent) -> Duration {
+    /// Looks for a torrent's content and reads what has changed. Returns the time that must not be spent again soon: all but that
+    /// of reading files that are settled.
+    fn look(&self, torrent: &KnownTorrent, closed: &AtomicBool) -> Duration {
         let start = Instant::now();
         let info_hash = &torrent.info_hash;
-        let before = self.state().contents.get(info_hash).and_then(|content| content.place.clone());
-        let place = self.locate(torrent, before);
+        let before = self.contents().0.get(info_hash).and_then(|content| content.place.clone());
+        let place = self.locate(torrent, before, closed);
         let found: Vec<_> = match &place {
             Some(place) => files(torrent).map(|file| self.file(torrent, place, file)).collect(),
             None => Vec::new(),
         };
         let mut unknown = Vec::new();
         self.update(info_hash, |content| {
-            content.at_hand = place.is_some();
+            content.available = place.is_some();
             content.place = place;
             for (number, file) in content.files.iter_mut().enumerate() {
                 let found = found.get(number).and_then(Option::as_ref);
@@ -286,7 +252,7 @@ impl Shared {
         let mut spent = start.elapsed();
         for (number, (path, stamp)) in unknown {
             let (start, fresh) = (Instant::now(), stamp.is_fresh());
-            let sha256 = sha256(path, *stamp, &self.closed).unwrap_or_else(|error| {
+            let sha256 = sha256(path, *stamp, closed).unwrap_or_else(|error| {
                 tracing::debug!(%info_hash, "cannot compute the SHA-256 of {path:?}: {error}");
                 None
             });
@@ -299,30 +265,30 @@ impl Shared {
                     file.digest.sha256 = sha256;
                 }
             });
-            if self.is_closed() {
+            if closed.load(Ordering::Relaxed) {
                 break;
             }
         }
         spent
     }
 
-    /// Where a torrent's content is, from the share on: where it was before, or the first place with its name.
-    fn locate(&self, torrent: &KnownTorrent, before: Option<String>) -> Option<String> {
+    /// The path of a torrent's content, relative to the share folder: where it was before, or the first place with its name.
+    fn locate(&self, torrent: &KnownTorrent, before: Option<String>, closed: &AtomicBool) -> Option<String> {
         let name = torrent.metainfo.info().safe_name().ok()?;
         let name = name.to_str()?;
         let own_name = self.share.folder().file_name().filter(|own| *own == name).map(|_| String::new());
         let likely = [before, Some(name.to_owned()), own_name].into_iter().flatten();
-        likely.into_iter().find(|place| self.fits(torrent, place)).or_else(|| self.search(torrent, name))
+        likely.into_iter().find(|place| self.fits(torrent, place)).or_else(|| self.search(torrent, name, closed))
     }
 
     /// Looks through the folders of the share, those above first.
-    fn search(&self, torrent: &KnownTorrent, name: &str) -> Option<String> {
+    fn search(&self, torrent: &KnownTorrent, name: &str, closed: &AtomicBool) -> Option<String> {
         let (mut folders, mut entries) = MAX_SEARCHED;
         let mut waiting = VecDeque::from([String::new()]);
         // Links may lead in circles.
         let mut been = HashSet::new();
         while let Some(folder) = waiting.pop_front() {
-            folders = folders.checked_sub(1).filter(|_| !self.is_closed())?;
+            folders = folders.checked_sub(1).filter(|_| !closed.load(Ordering::Relaxed))?;
             if !self.share.resolve(&folder).is_ok_and(|path| been.insert(path)) {
                 continue;
             }
@@ -341,7 +307,7 @@ impl Shared {
         None
     }
 
-    /// Whether any of the files is there with its size.
+    /// Returns `true` if any of the files is there with its size.
     fn fits(&self, torrent: &KnownTorrent, place: &str) -> bool {
         files(torrent).any(|file| self.file(torrent, place, file).is_some())
     }
@@ -362,6 +328,17 @@ impl Shared {
     }
 }
 
+fn rest(pause: Duration, closed: &AtomicBool) {
+    let end = Instant::now() + pause;
+    while !closed.load(Ordering::Relaxed) {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left.min(SHORT));
+    }
+}
+
 /// The files whose digests are computed.
 fn files(torrent: &KnownTorrent) -> impl Iterator<Item = &TorrentFile> {
     let has_content = |file: &&TorrentFile| !file.attributes.pad && !file.attributes.symlink;
@@ -372,7 +349,7 @@ fn below(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Reads a file that must be and stay as it was found. `None` when everything ends.
+/// The SHA-256 of a file that must be and stay as it was found; `None` if the worker was dropped meanwhile.
 fn sha256(path: &Path, stamp: Stamp, closed: &AtomicBool) -> io::Result<Option<String>> {
     let mut file = File::open(path)?;
     let check = |file: &File| match Stamp::new(&file.metadata()?) == stamp {
@@ -449,7 +426,7 @@ mod tests {
         }
 
         fn shared(&self) -> &Arc<Shared> {
-            &self.digests.0.0
+            &self.digests.0.shared
         }
 
         /// Asks until the answer is this: path and SHA-256 of each file.
@@ -490,7 +467,7 @@ mod tests {
 
         place.library.remove(&info_hash).unwrap();
         assert_eq!(place.digests.of(&info_hash), None);
-        assert!(place.shared().state().contents.is_empty());
+        assert!(place.shared().contents().0.is_empty());
     }
 
     #[test]
@@ -597,7 +574,7 @@ mod tests {
         // Until it is being read.
         let deadline = Instant::now() + Duration::from_secs(60);
         place.digests.of(&info_hash);
-        while place.shared().state().contents[&info_hash].files[0].stamp.is_none() {
+        while place.shared().contents().0[&info_hash].files[0].stamp.is_none() {
             assert!(Instant::now() < deadline, "it is looked at");
             thread::sleep(Duration::from_millis(2));
         }
@@ -614,35 +591,35 @@ mod tests {
             let digests = place.digests.of(info_hash).unwrap();
             assert_eq!((digests.len(), &digests[0].sha256), (1, &None));
         }
-        let state = place.shared().state();
-        assert_eq!(state.waiting.len(), MAX_WAITING);
-        assert_eq!(state.contents.len(), MAX_WAITING + 1, "the others do not count as asked for");
+        assert_eq!(place.digests.0.worker.waiting(), MAX_WAITING);
+        let contents = place.shared().contents();
+        assert_eq!(contents.0.len(), MAX_WAITING + 1, "the others do not count as asked for");
     }
 
     #[test]
     fn the_oldest_is_forgotten() {
-        let (mut state, start) = (State::default(), Instant::now());
+        let (mut contents, start) = (Contents::default(), Instant::now());
         let later = start + KEPT + Duration::from_secs(1);
         let torrent = KnownTorrent::parse(&torrent("a", 3)).unwrap();
         for number in 0..MAX_CONTENTS {
-            assert!(state.make_room(1, start));
+            assert!(contents.make_room(1, start));
             let mut info_hash = [0; 20];
             info_hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
             let asked = start + Duration::from_secs(number as u64);
-            let content = Content { asked, busy: number == 0, at_hand: number < 3, ..Content::new(&torrent, start) };
-            state.contents.insert(InfoHash::new(info_hash), content);
+            let content = Content { asked, busy: number == 0, available: number < 3, ..Content::new(&torrent, start) };
+            contents.0.insert(InfoHash::new(info_hash), content);
         }
-        assert!(state.make_room(1, later));
-        let asked = |state: &State| {
-            let mut asked: Vec<_> = state.contents.values().map(|content| (content.asked - start).as_secs()).collect();
+        assert!(contents.make_room(1, later));
+        let asked = |contents: &Contents| {
+            let mut asked: Vec<_> = contents.0.values().map(|content| (content.asked - start).as_secs()).collect();
             asked.sort_unstable();
             asked
         };
-        assert_eq!((state.contents.len(), &asked(&state)[..5]), (MAX_CONTENTS - 1, &[0, 1, 2, 4, 5][..]));
-        assert!(state.make_room(MAX_FILES - 10, later));
-        assert_eq!((state.contents.len(), &asked(&state)[..4]), (10, &[0, 1, 2, 993][..]));
-        assert!(!state.make_room(MAX_FILES, later));
-        assert_eq!(asked(&state), [0, 2], "what is busy stays, and what was found and asked for in the last hour");
+        assert_eq!((contents.0.len(), &asked(&contents)[..5]), (MAX_CONTENTS - 1, &[0, 1, 2, 4, 5][..]));
+        assert!(contents.make_room(MAX_FILES - 10, later));
+        assert_eq!((contents.0.len(), &asked(&contents)[..4]), (10, &[0, 1, 2, 993][..]));
+        assert!(!contents.make_room(MAX_FILES, later));
+        assert_eq!(asked(&contents), [0, 2], "what is busy stays, and what was found and asked for in the last hour");
     }
 
     #[test]

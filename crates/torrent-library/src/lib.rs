@@ -1,7 +1,7 @@
 //! The torrents that a tracker knows by their .torrent files, and the folder of what they are made of.
 //!
 //! - [`Library`] holds the .torrent files that are known, and follows a folder of them.
-//! - [`Share`] is the folder of content; [`Maker`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
+//! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
 //!   files.
 //!
 //! Nothing here changes a tracker: an embedder reads [`Library::changes`] and tells its tracker.
@@ -10,12 +10,13 @@ mod digest;
 mod folder;
 mod known;
 mod library;
-mod make;
 mod share;
 mod stamp;
+mod torrent_job;
+mod worker;
 
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
-pub use make::{MakeError, MakeState, Maker, Making};
 pub use share::{Listing, ListingEntry, Share, ShareError};
+pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};

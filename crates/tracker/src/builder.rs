@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dashboard::{Dashboard, DashboardConfig};
 use tokio::task::JoinSet;
-use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
+use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
@@ -269,7 +269,7 @@ impl Builder {
             observer: observer.clone(),
             log_buffer: self.log.clone(),
             service: clients.clone(),
-            maker: share.clone().map(|share| Maker::new(share, library.clone())),
+            torrent_jobs: share.clone().map(|share| TorrentJobs::new(share, library.clone())),
             digests: share.map(|share| Digests::new(share, library.clone())),
             library,
             host_names: self.machine_names(),

@@ -254,7 +254,7 @@ mod tests {
             log_buffer: LogBuffer::new(),
             service: Service::new(NoPorts),
             library,
-            maker: None,
+            torrent_jobs: None,
             digests: None,
             host_names: vec!["lab-pc".into()],
             token_always,

@@ -319,7 +319,7 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
         log_buffer: LogBuffer::new(),
         service: Service::new(FakePorts::default()),
         library,
-        maker: None,
+        torrent_jobs: None,
         digests: None,
         host_names: Vec::new(),
         token_always: false,

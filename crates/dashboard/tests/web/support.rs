@@ -20,7 +20,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tempfile::TempDir;
-use torrent_library::{Digests, Library, LibraryConfig, Maker, Share};
+use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
@@ -111,7 +111,7 @@ impl Fixture {
             log_buffer: log_buffer.clone(),
             service: service.clone(),
             library: library.clone(),
-            maker: Some(Maker::new(share.clone(), library.clone())),
+            torrent_jobs: Some(TorrentJobs::new(share.clone(), library.clone())),
             digests: Some(Digests::new(share, library.clone())),
             host_names: Vec::new(),
             token_always: false,

@@ -11,12 +11,12 @@ use utoipa::ToSchema;
 
 use super::ROOT;
 use super::extract::{IdPath, Json};
-use super::share::{self, maker};
+use super::share::{self, torrent_jobs};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::room::blocking;
-use torrent_library::{MakeError, MakeState};
+use torrent_library::{JobState, MakeError};
 
 /// What to make a torrent of.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -70,20 +70,20 @@ enum MakingState {
 impl Makings {
     /// `None` without a share folder.
     pub(in crate::web) fn of(dashboard: &Dashboard) -> Option<Self> {
-        let makings = dashboard.config().maker.as_ref()?.makings();
+        let makings = dashboard.config().torrent_jobs.as_ref()?.all();
         Some(Self { makings: makings.into_iter().map(Making::from).collect() })
     }
 }
 
-impl From<torrent_library::Making> for Making {
-    fn from(making: torrent_library::Making) -> Self {
-        let torrent_library::Making { id, path, state } = making;
+impl From<torrent_library::TorrentJob> for Making {
+    fn from(making: torrent_library::TorrentJob) -> Self {
+        let torrent_library::TorrentJob { id, path, state } = making;
         let (state, hashed, total, info_hash, error) = match state {
-            MakeState::Waiting => (MakingState::Waiting, None, None, None, None),
-            MakeState::Hashing { hashed, total } => (MakingState::Hashing, Some(hashed), Some(total), None, None),
-            MakeState::Done { info_hash } => (MakingState::Done, None, None, Some(info_hash.to_string()), None),
-            MakeState::Failed { error } => (MakingState::Failed, None, None, None, Some(error)),
-            MakeState::Cancelled => (MakingState::Cancelled, None, None, None, None),
+            JobState::Waiting => (MakingState::Waiting, None, None, None, None),
+            JobState::Hashing { hashed, total } => (MakingState::Hashing, Some(hashed), Some(total), None, None),
+            JobState::Done { info_hash } => (MakingState::Done, None, None, Some(info_hash.to_string()), None),
+            JobState::Failed { error } => (MakingState::Failed, None, None, None, Some(error)),
+            JobState::Cancelled => (MakingState::Cancelled, None, None, None, None),
         };
         Self { id, path, state, hashed, total, info_hash, error }
     }
@@ -106,8 +106,8 @@ fn unknown(id: u64) -> Problem {
     )
 )]
 pub(super) async fn makings(_: Operator, State(dashboard): State<Dashboard>) -> Result<Json<Makings>, Problem> {
-    maker(&dashboard)?;
-    Ok(Json(Makings::of(&dashboard).expect("there is a maker")))
+    torrent_jobs(&dashboard)?;
+    Ok(Json(Makings::of(&dashboard).expect("there is a torrent_jobs")))
 }
 
 /// Begins to make a torrent of a file or folder in the share folder. It is registered when it is done.
@@ -138,8 +138,8 @@ pub(super) async fn make(
     Json(Make { path, private }): Json<Make>,
 ) -> Result<impl IntoResponse, Problem> {
     tracing::info!(%remote, path, "asked to make a torrent");
-    let (maker, announce_urls) = (maker(&dashboard)?, dashboard.announce_urls());
-    let making = blocking(move || maker.make(&path, private, &announce_urls)).await?;
+    let (torrent_jobs, announce_urls) = (torrent_jobs(&dashboard)?, dashboard.announce_urls());
+    let making = blocking(move || torrent_jobs.make(&path, private, &announce_urls)).await?;
     let making = making.map_err(|error| match error {
         MakeError::Share(error) => share::problem(&error),
         MakeError::TooMany { .. } => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
@@ -168,7 +168,7 @@ pub(super) async fn making(
     State(dashboard): State<Dashboard>,
     IdPath(id): IdPath,
 ) -> Result<Json<Making>, Problem> {
-    let making = maker(&dashboard)?.making(id).ok_or_else(|| unknown(id))?;
+    let making = torrent_jobs(&dashboard)?.get(id).ok_or_else(|| unknown(id))?;
     Ok(Json(making.into()))
 }
 
@@ -191,5 +191,5 @@ pub(super) async fn cancel(
     State(dashboard): State<Dashboard>,
     IdPath(id): IdPath,
 ) -> Result<StatusCode, Problem> {
-    if maker(&dashboard)?.cancel(id) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
+    if torrent_jobs(&dashboard)?.cancel(id) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
 }

@@ -10,7 +10,7 @@ use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::room::blocking;
-use torrent_library::{Listing, Maker, ShareError};
+use torrent_library::{Listing, ShareError, TorrentJobs};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -21,8 +21,8 @@ pub(super) struct ShareQuery {
 }
 
 /// What makes torrents; a problem without a share folder.
-pub(super) fn maker(dashboard: &Dashboard) -> Result<Maker, Problem> {
-    dashboard.config().maker.clone().ok_or_else(|| {
+pub(super) fn torrent_jobs(dashboard: &Dashboard) -> Result<TorrentJobs, Problem> {
+    dashboard.config().torrent_jobs.clone().ok_or_else(|| {
         let why = "this tracker has no share folder; start it with --share FOLDER to have one";
         Problem::new(StatusCode::NOT_FOUND, why)
     })
@@ -56,6 +56,6 @@ pub(super) async fn share(
     State(dashboard): State<Dashboard>,
     Query(ShareQuery { path }): Query<ShareQuery>,
 ) -> Result<Json<Listing>, Problem> {
-    let maker = maker(&dashboard)?;
-    blocking(move || maker.share().list(&path)).await?.map(Json).map_err(|error| problem(&error))
+    let torrent_jobs = torrent_jobs(&dashboard)?;
+    blocking(move || torrent_jobs.share().list(&path)).await?.map(Json).map_err(|error| problem(&error))
 }

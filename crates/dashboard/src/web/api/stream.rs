@@ -218,7 +218,11 @@ impl Viewer {
             ticks: config.observer.ticks(),
             service: config.service.changes(),
             library: config.library.changes(),
-            makings: config.maker.as_ref().filter(|_| role == Role::Operator).map(torrent_library::Maker::changes),
+            makings: config
+                .torrent_jobs
+                .as_ref()
+                .filter(|_| role == Role::Operator)
+                .map(torrent_library::TorrentJobs::changes),
             log,
             log_due: Instant::now(),
             filter,

@@ -9,7 +9,7 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::role::Role;
 use torrent_library::displayable;
-use torrent_library::{Listing, MakeState, Making};
+use torrent_library::{JobState, Listing, TorrentJob};
 
 use crate::web::format::{Bar, bytes};
 use crate::web::shell::{Label, Section, Shell, aside, link, render};
@@ -77,14 +77,14 @@ pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(w
 
 fn share(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
     let shell = Shell::new(dashboard, role, Section::Make);
-    let maker = dashboard.0.config.maker.as_ref();
+    let torrent_jobs = dashboard.0.config.torrent_jobs.as_ref();
     let path = wanted.path.unwrap_or_default();
-    let (shares, maker) = (maker.is_some(), maker.filter(|_| shell.operator()));
-    let folder = match maker {
-        Some(maker) => maker.share().list(&path).map(folder).map_err(|error| error.to_string()),
+    let (shares, torrent_jobs) = (torrent_jobs.is_some(), torrent_jobs.filter(|_| shell.operator()));
+    let folder = match torrent_jobs {
+        Some(torrent_jobs) => torrent_jobs.share().list(&path).map(folder).map_err(|error| error.to_string()),
         None => Err(String::new()),
     };
-    let makings = maker.map(|maker| maker.makings()).unwrap_or_default();
+    let makings = torrent_jobs.map(|torrent_jobs| torrent_jobs.all()).unwrap_or_default();
     render(&MakePage {
         shares,
         running: !dashboard.announce_urls().is_empty(),
@@ -124,7 +124,7 @@ fn joined(folder: &str, name: &str) -> String {
 }
 
 impl MakingView {
-    fn new(dashboard: &Dashboard, making: Making) -> Self {
+    fn new(dashboard: &Dashboard, making: TorrentJob) -> Self {
         let mut view = Self {
             id: making.id,
             path: if making.path.is_empty() { "Share folder".to_owned() } else { displayable(&making.path) },
@@ -137,26 +137,26 @@ impl MakingView {
             cancellable: false,
         };
         match making.state {
-            MakeState::Waiting => view.cancellable = true,
-            MakeState::Hashing { hashed, total } => {
+            JobState::Waiting => view.cancellable = true,
+            JobState::Hashing { hashed, total } => {
                 view.state = "Reading";
                 view.class = "downloading";
                 view.progress = Some(Bar(Some(hashed as f64 / total.max(1) as f64)));
                 view.hashed = Some(format!("{} of {}", bytes(hashed as f64), bytes(total as f64)));
                 view.cancellable = true;
             }
-            MakeState::Done { info_hash } => {
+            JobState::Done { info_hash } => {
                 view.state = "Done";
                 view.class = "seeding";
                 let known = dashboard.0.config.library.get(&info_hash);
                 view.torrent = Some(Label::new(&info_hash, known.as_ref().map(|known| &*known.name)));
             }
-            MakeState::Failed { error } => {
+            JobState::Failed { error } => {
                 view.state = "Failed";
                 view.class = "failed";
                 view.error = Some(error);
             }
-            MakeState::Cancelled => {
+            JobState::Cancelled => {
                 view.state = "Cancelled";
                 view.class = "silent";
             }

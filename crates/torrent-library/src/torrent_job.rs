@@ -1,4 +1,4 @@
-//! Making torrents of what is in the share folder.
+//! TorrentJob torrents of what is in the share folder.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -16,24 +16,27 @@ use tokio::sync::watch;
 use tracker_core::InfoHash;
 
 use crate::known::tiers;
+use crate::worker::Worker;
 use crate::{Library, Share, ShareError};
 
-/// How often progress is told, at most.
+/// How often progress is reported, at most.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
-/// What is written into a torrent as the program that made it.
+/// The value of `created by` in the torrents.
 const PROGRAM: &str = concat!("tracker/", env!("CARGO_PKG_VERSION"));
 
-/// Makes torrents, one after the other. Cheap to clone; all clones are one.
+/// Makes torrents of what is in the share folder, one after the other. Cheap to clone; all clones are one.
 ///
-/// A thread does so as long as there is something to make, and hashes on half of the cores, since the tracker goes before.
-/// With the last clone it ends, and what is not done is given up.
+/// They are hashed in the background on half of the cores, since the tracker comes first. When the last clone is dropped, jobs
+/// that have not finished are given up.
 #[derive(Debug, Clone)]
-pub struct Maker(Arc<Handle>);
+pub struct TorrentJobs(Arc<Inner>);
 
-/// What its owners have; the thread has only what is in it.
 #[derive(Debug)]
-struct Handle(Arc<Shared>);
+struct Inner {
+    shared: Arc<Shared>,
+    worker: Worker<Arc<Order>>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -48,20 +51,16 @@ struct State {
     last_id: u64,
     /// In the order in which they were asked for.
     jobs: VecDeque<Job>,
-    /// Whether there is a thread.
-    working: bool,
-    /// Whether nobody has the maker any more.
-    closed: bool,
 }
 
 #[derive(Debug)]
 struct Job {
-    making: Making,
+    public: TorrentJob,
     order: Arc<Order>,
     stage: Stage,
 }
 
-/// What is to be made.
+/// The request for a torrent.
 #[derive(Debug)]
 struct Order {
     id: u64,
@@ -80,21 +79,21 @@ enum Stage {
     Over,
 }
 
-/// A torrent that is being made, or was.
+/// The making of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Making {
-    /// Counts up from 1.
+pub struct TorrentJob {
+    /// Its id; ids count up from 1.
     pub id: u64,
-    /// Of what, from the share on.
+    /// The file or folder, relative to the share folder.
     pub path: String,
-    /// How far it is.
-    pub state: MakeState,
+    /// Its current state.
+    pub state: JobState,
 }
 
-/// How far the making of a torrent is.
+/// The state of a [`TorrentJob`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MakeState {
-    /// It waits for others, or its files are looked for.
+pub enum JobState {
+    /// It waits for other jobs, or its files are being listed.
     Waiting,
     /// Its content is read.
     Hashing {
@@ -103,62 +102,64 @@ pub enum MakeState {
         /// Bytes in all, at least one.
         total: u64,
     },
-    /// It is registered.
+    /// The torrent is registered.
     Done {
-        /// As this.
+        /// The torrent's info-hash.
         info_hash: InfoHash,
     },
     /// It could not be made.
     Failed {
-        /// Why: a line for who wanted it.
+        /// The reason, for the operator.
         error: String,
     },
-    /// Somebody cancelled it.
+    /// It was cancelled.
     Cancelled,
 }
 
-/// Why the making of a torrent cannot begin.
+/// Why a job cannot be added.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MakeError {
-    /// The path.
+    /// The path cannot be used.
     #[error(transparent)]
     Share(#[from] ShareError),
     /// Too many wait already.
     #[error("{limit} torrents are being made already; wait until one is done")]
     TooMany {
-        /// So many.
+        /// The number of jobs that may wait or be in progress.
         limit: usize,
     },
-    /// There cannot be a thread that makes it.
-    #[error("cannot begin to make it: {0}")]
+    /// The thread cannot be started.
+    #[error("cannot start to make it: {0}")]
     Thread(io::Error),
 }
 
-impl Maker {
-    /// Torrents that wait or are being made at the same time, at most: 20.
+impl TorrentJobs {
+    /// Jobs that wait or are in progress, at most: 20.
     pub const MAX_WAITING: usize = 20;
 
-    /// Torrents that are remembered after they were made, at most: 20.
+    /// Jobs that are remembered after they have ended, at most: 20.
     pub const MAX_OVER: usize = 20;
 
     /// Makes torrents of what is in `share`, and registers them in `library`.
     pub fn new(share: Share, library: Library) -> Self {
-        let (state, changed) = (Mutex::default(), watch::Sender::new(0));
-        Self(Arc::new(Handle(Arc::new(Shared { share, library, state, changed }))))
+        let shared = Arc::new(Shared { share, library, state: Mutex::default(), changed: watch::Sender::new(0) });
+        let of_worker = Arc::clone(&shared);
+        let worker = Worker::new("torrent jobs", move |order: Arc<Order>, _: &AtomicBool| of_worker.work(&order));
+        Self(Arc::new(Inner { shared, worker }))
     }
 
-    /// Of what it makes torrents.
+    /// The share folder.
     pub fn share(&self) -> &Share {
         &self.shared().share
     }
 
-    /// Begins to make a torrent of a file or folder of the share. `announce_urls` are written into it.
+    /// Adds a job that makes a torrent of a file or folder of the share folder, with these announce URLs.
     ///
     /// # Errors
     ///
     /// When there is no such file or folder, or too many wait.
-    pub fn make(&self, path: &str, private: bool, announce_urls: &[String]) -> Result<Making, MakeError> {
+    pub fn make(&self, path: &str, private: bool, announce_urls: &[String]) -> Result<TorrentJob, MakeError> {
         let shared = self.shared();
         shared.share.resolve(path)?;
         let mut state = shared.state();
@@ -166,39 +167,36 @@ impl Maker {
         if state.jobs.iter().filter(|job| job.stage != Stage::Over).count() >= limit {
             return Err(MakeError::TooMany { limit });
         }
-        if !state.working {
-            let worker = Arc::clone(shared);
-            thread::Builder::new().name("maker".into()).spawn(move || worker.work()).map_err(MakeError::Thread)?;
-            state.working = true;
-        }
-        state.last_id += 1;
-        let making = Making { id: state.last_id, path: path.to_owned(), state: MakeState::Waiting };
-        let order = Order {
-            id: making.id,
-            path: making.path.clone(),
+        let job = TorrentJob { id: state.last_id + 1, path: path.to_owned(), state: JobState::Waiting };
+        let order = Arc::new(Order {
+            id: job.id,
+            path: job.path.clone(),
             private,
             announce_urls: announce_urls.to_vec(),
             cancel: AtomicBool::new(false),
-        };
-        state.jobs.push_back(Job { making: making.clone(), order: Arc::new(order), stage: Stage::Waiting });
+        });
+        // The thread takes it when the lock is free.
+        self.0.worker.push(Arc::clone(&order)).map_err(MakeError::Thread)?;
+        state.last_id = job.id;
+        state.jobs.push_back(Job { public: job.clone(), order, stage: Stage::Waiting });
         drop(state);
-        shared.tell();
-        Ok(making)
+        shared.notify();
+        Ok(job)
     }
 
-    /// Those that wait or are being made, and the last that were; the newest first.
-    pub fn makings(&self) -> Vec<Making> {
-        self.shared().state().jobs.iter().rev().map(|job| job.making.clone()).collect()
+    /// The jobs that wait or are in progress, and the last ones that ended; the newest first.
+    pub fn all(&self) -> Vec<TorrentJob> {
+        self.shared().state().jobs.iter().rev().map(|job| job.public.clone()).collect()
     }
 
-    /// One of them.
-    pub fn making(&self, id: u64) -> Option<Making> {
-        self.shared().state().job(id).map(|job| job.making.clone())
+    /// The job with this id, if it is remembered.
+    pub fn get(&self, id: u64) -> Option<TorrentJob> {
+        self.shared().state().job(id).map(|job| job.public.clone())
     }
 
-    /// Ends one of them. Whether there is one to end: one that is over, or as good as that, stays as it is.
+    /// Cancels a job; returns `false` if it has finished or is being registered.
     ///
-    /// The thread leaves off hashing at once, but goes through a folder to its end before it comes to the next one.
+    /// Hashing stops at once. A folder that is being listed is listed to its end first.
     pub fn cancel(&self, id: u64) -> bool {
         let mut state = self.shared().state();
         let Some(job) = state.job(id) else { return false };
@@ -206,42 +204,40 @@ impl Maker {
             return false;
         }
         job.order.cancel.store(true, Ordering::Relaxed);
-        state.end(id, MakeState::Cancelled);
+        state.end(id, JobState::Cancelled);
         drop(state);
-        self.shared().tell();
+        self.shared().notify();
         true
     }
 
-    /// Counts the changes, as they happen; progress at most ten times a second.
+    /// A count of all changes, as it grows; progress counts at most ten times a second.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared().changed.subscribe()
     }
 
     fn shared(&self) -> &Arc<Shared> {
-        &self.0.0
+        &self.0.shared
     }
 }
 
-impl Drop for Handle {
+impl Drop for Inner {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.closed = true;
-        state.jobs.iter().for_each(|job| job.order.cancel.store(true, Ordering::Relaxed));
+        self.shared.state().jobs.iter().for_each(|job| job.order.cancel.store(true, Ordering::Relaxed));
     }
 }
 
 impl State {
     fn job(&mut self, id: u64) -> Option<&mut Job> {
-        self.jobs.iter_mut().find(|job| job.making.id == id)
+        self.jobs.iter_mut().find(|job| job.public.id == id)
     }
 
-    fn end(&mut self, id: u64, outcome: MakeState) {
+    fn end(&mut self, id: u64, outcome: JobState) {
         if let Some(job) = self.job(id) {
-            job.making.state = outcome;
+            job.public.state = outcome;
             job.stage = Stage::Over;
         }
         let over = |job: &Job| job.stage == Stage::Over;
-        if self.jobs.iter().filter(|job| over(job)).count() > Maker::MAX_OVER {
+        if self.jobs.iter().filter(|job| over(job)).count() > TorrentJobs::MAX_OVER {
             let oldest = self.jobs.iter().position(over);
             oldest.and_then(|oldest| self.jobs.remove(oldest));
         }
@@ -253,52 +249,42 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         self.changed.send_modify(|changes| *changes += 1);
     }
 
-    /// Makes one after the other until none is left.
-    fn work(&self) {
-        while let Some(order) = self.next() {
-            // Whoever waits for the others is not to wait for ever.
-            let made = catch_unwind(AssertUnwindSafe(|| self.make(&order)));
-            let bug = |_| Some(Err("there is a bug in the tracker: its standard error says more".to_owned()));
-            let outcome = match made.unwrap_or_else(bug) {
-                // Either it was ended by who cancelled it, or everything ends.
-                None => continue,
-                Some(Ok(info_hash)) => MakeState::Done { info_hash },
-                Some(Err(error)) => {
-                    tracing::warn!(path = order.path, "cannot make a torrent: {error}");
-                    MakeState::Failed { error }
-                }
-            };
-            self.state().end(order.id, outcome);
-            self.tell();
+    /// Makes a torrent, unless it was cancelled while it waited.
+    fn work(&self, order: &Order) {
+        match self.state().job(order.id).filter(|job| job.stage == Stage::Waiting) {
+            Some(job) => job.stage = Stage::Working,
+            None => return,
         }
+        // After a bug the job is not in progress for ever.
+        let made = catch_unwind(AssertUnwindSafe(|| self.make(order)));
+        let bug = |_| Some(Err("there is a bug in the tracker: its standard error says more".to_owned()));
+        let outcome = match made.unwrap_or_else(bug) {
+            // It was cancelled, or everything ends.
+            None => return,
+            Some(Ok(info_hash)) => JobState::Done { info_hash },
+            Some(Err(error)) => {
+                tracing::warn!(path = order.path, "cannot make a torrent: {error}");
+                JobState::Failed { error }
+            }
+        };
+        self.state().end(order.id, outcome);
+        self.notify();
     }
 
-    fn next(&self) -> Option<Arc<Order>> {
-        let mut state = self.state();
-        let closed = state.closed;
-        let next = state.jobs.iter_mut().find(|job| job.stage == Stage::Waiting && !closed);
-        let order = next.map(|job| {
-            job.stage = Stage::Working;
-            Arc::clone(&job.order)
-        });
-        state.working = order.is_some();
-        order
-    }
-
-    /// Goes from one stage to the next, unless it was cancelled.
-    fn advance(&self, order: &Order, stage: Stage, making: Option<MakeState>) -> bool {
+    /// Takes a job to its next stage. Returns `false` if it was cancelled.
+    fn advance(&self, order: &Order, stage: Stage, state_now: Option<JobState>) -> bool {
         let mut state = self.state();
         let Some(job) = state.job(order.id).filter(|job| job.stage == Stage::Working) else { return false };
         if order.cancel.load(Ordering::Relaxed) {
             return false;
         }
         job.stage = stage;
-        if let Some(making) = making {
-            job.making.state = making;
+        if let Some(state_now) = state_now {
+            job.public.state = state_now;
         }
         true
     }
@@ -334,25 +320,25 @@ impl Shared {
         }
         let plan = create.plan().map_err(explain)?;
 
-        let tell = |hashed| {
-            let state = MakeState::Hashing { hashed, total: plan.total_length() };
+        let report = |hashed| {
+            let state = JobState::Hashing { hashed, total: plan.total_length() };
             if self.advance(order, Stage::Working, Some(state)) {
-                self.tell();
+                self.notify();
             }
         };
-        tell(0);
-        let mut told = Instant::now();
+        report(0);
+        let mut reported = Instant::now();
         let created = plan.hash(&order.cancel, |progress| {
-            if told.elapsed() >= PROGRESS_PERIOD {
-                told = Instant::now();
-                tell(progress.hashed);
+            if reported.elapsed() >= PROGRESS_PERIOD {
+                reported = Instant::now();
+                report(progress.hashed);
             }
         });
         Ok(created.map_err(explain)?.as_bytes().to_vec())
     }
 }
 
-/// A line that says what is wrong, and where in the share.
+/// The text of an error, with paths relative to the share folder.
 fn explain(mut error: CreateError, share: &Share) -> String {
     use CreateError as E;
 
@@ -381,7 +367,7 @@ fn explain(mut error: CreateError, share: &Share) -> String {
     }
 }
 
-/// The path from the share on, so that nobody learns where that is.
+/// The path relative to the share folder, so that nobody learns where that is.
 fn from_share(path: &Path, share: &Path) -> PathBuf {
     let relative = path.strip_prefix(share).ok().filter(|relative| *relative != Path::new(""));
     let name = path.file_name().map(Path::new);
@@ -399,7 +385,7 @@ mod tests {
     /// Longer than any test may take, and no bytes on disk.
     const ENDLESS: u64 = 1 << 40;
 
-    fn maker() -> (tempfile::TempDir, Maker) {
+    fn jobs() -> (tempfile::TempDir, TorrentJobs) {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir_all(place.path().join("course/week 1")).unwrap();
         fs::write(place.path().join("course/week 1/slides.pdf"), vec![7; 100_000]).unwrap();
@@ -408,16 +394,16 @@ mod tests {
         fs::write(place.path().join("empty/.hidden"), "x").unwrap();
         File::create(place.path().join("endless")).unwrap().set_len(ENDLESS).unwrap();
         let share = Share::open(place.path().to_owned()).unwrap();
-        let maker = Maker::new(share, Library::open(LibraryConfig::default()).unwrap());
-        (place, maker)
+        let jobs = TorrentJobs::new(share, Library::open(LibraryConfig::default()).unwrap());
+        (place, jobs)
     }
 
-    /// Waits until a making is at this.
-    async fn until(maker: &Maker, id: u64, is_it: impl Fn(&MakeState) -> bool) -> MakeState {
-        let mut changes = maker.changes();
+    /// Waits until a job is at this.
+    async fn until(jobs: &TorrentJobs, id: u64, is_it: impl Fn(&JobState) -> bool) -> JobState {
+        let mut changes = jobs.changes();
         let wait = async {
             loop {
-                let state = maker.making(id).unwrap().state;
+                let state = jobs.get(id).unwrap().state;
                 if is_it(&state) {
                     return state;
                 }
@@ -427,12 +413,12 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes to this")
     }
 
-    fn is_over(state: &MakeState) -> bool {
-        !matches!(state, MakeState::Waiting | MakeState::Hashing { .. })
+    fn is_over(state: &JobState) -> bool {
+        !matches!(state, JobState::Waiting | JobState::Hashing { .. })
     }
 
-    fn is_hashing(state: &MakeState) -> bool {
-        matches!(state, MakeState::Hashing { .. })
+    fn is_hashing(state: &JobState) -> bool {
+        matches!(state, JobState::Hashing { .. })
     }
 
     fn ended(shared: &Weak<Shared>) -> bool {
@@ -445,13 +431,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_made_is_registered() {
-        let (_place, maker) = maker();
+        let (_place, jobs) = jobs();
         let urls = ["http://192.168.1.10:6969/announce".to_owned(), "udp://192.168.1.10:6969".to_owned()];
-        let making = maker.make("course", true, &urls).unwrap();
-        assert_eq!(making, Making { id: 1, path: "course".to_owned(), state: MakeState::Waiting });
-        let MakeState::Done { info_hash } = until(&maker, 1, is_over).await else { panic!("{:?}", maker.makings()) };
+        let job = jobs.make("course", true, &urls).unwrap();
+        assert_eq!(job, TorrentJob { id: 1, path: "course".to_owned(), state: JobState::Waiting });
+        let JobState::Done { info_hash } = until(&jobs, 1, is_over).await else { panic!("{:?}", jobs.all()) };
 
-        let known = maker.shared().library.get(&info_hash).unwrap();
+        let known = jobs.shared().library.get(&info_hash).unwrap();
         assert_eq!((known.name.as_ref(), known.size), ("course", 100_005));
         assert_eq!(known.metainfo.trackers(), tiers(&urls));
         assert!(known.metainfo.info().private());
@@ -459,40 +445,40 @@ mod tests {
         assert_eq!(paths, ["notes.txt", "week 1/slides.pdf"]);
 
         // A second one, by the thread that comes for it.
-        let making = maker.make("course/notes.txt", false, &[]).unwrap();
-        until(&maker, making.id, |state| matches!(state, MakeState::Done { .. })).await;
-        assert_eq!(maker.makings().iter().map(|making| making.id).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(maker.shared().library.all().len(), 2);
+        let job = jobs.make("course/notes.txt", false, &[]).unwrap();
+        until(&jobs, job.id, |state| matches!(state, JobState::Done { .. })).await;
+        assert_eq!(jobs.all().iter().map(|job| job.id).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(jobs.shared().library.all().len(), 2);
     }
 
     #[tokio::test]
     async fn failures_say_why() {
-        let (place, maker) = maker();
+        let (place, jobs) = jobs();
         for path in ["../course", "/etc/passwd", "nothing", "empty/.hidden"] {
-            assert!(matches!(maker.make(path, false, &[]), Err(MakeError::Share(_))), "{path}");
+            assert!(matches!(jobs.make(path, false, &[]), Err(MakeError::Share(_))), "{path}");
         }
-        let id = maker.make("empty", false, &[]).unwrap().id;
-        let MakeState::Failed { error } = until(&maker, id, is_over).await else { panic!() };
+        let id = jobs.make("empty", false, &[]).unwrap().id;
+        let JobState::Failed { error } = until(&jobs, id, is_over).await else { panic!() };
         assert_eq!(
             error,
             "\"empty\" holds nothing to share (hidden files, links and what systems leave behind do not count)"
         );
 
-        let id = maker.make("endless", false, &[]).unwrap().id;
-        until(&maker, id, is_hashing).await;
+        let id = jobs.make("endless", false, &[]).unwrap().id;
+        until(&jobs, id, is_hashing).await;
         File::options().write(true).open(place.path().join("endless")).unwrap().set_len(5).unwrap();
-        let MakeState::Failed { error } = until(&maker, id, is_over).await else { panic!() };
+        let JobState::Failed { error } = until(&jobs, id, is_over).await else { panic!() };
         assert_eq!(
             error,
             format!("\"endless\" changed while it was being hashed: it had {ENDLESS} bytes and has 5 now")
         );
-        assert!(maker.shared().library.all().is_empty());
+        assert!(jobs.shared().library.all().is_empty());
     }
 
     #[test]
     fn failures_do_not_say_where_the_share_is() {
-        let (place, maker) = maker();
-        let share = maker.share();
+        let (place, jobs) = jobs();
+        let share = jobs.share();
         let path = share.folder().join("course/notes.txt");
         let error = CreateError::Unreadable { path, source: io::ErrorKind::PermissionDenied.into() };
         assert_eq!(explain(error, share), "cannot read \"course/notes.txt\": permission denied");
@@ -503,67 +489,66 @@ mod tests {
 
     #[tokio::test]
     async fn progress_is_told() {
-        let (_place, maker) = maker();
-        let id = maker.make("endless", false, &[]).unwrap().id;
-        let state = until(&maker, id, |state| matches!(state, MakeState::Hashing { hashed: 1.., .. })).await;
-        assert!(matches!(state, MakeState::Hashing { total: ENDLESS, .. }), "{state:?}");
-        assert!(maker.cancel(id));
+        let (_place, jobs) = jobs();
+        let id = jobs.make("endless", false, &[]).unwrap().id;
+        let state = until(&jobs, id, |state| matches!(state, JobState::Hashing { hashed: 1.., .. })).await;
+        assert!(matches!(state, JobState::Hashing { total: ENDLESS, .. }), "{state:?}");
+        assert!(jobs.cancel(id));
     }
 
     #[tokio::test]
     async fn what_is_cancelled_makes_room() {
-        let (_place, maker) = maker();
-        let first = maker.make("endless", false, &[]).unwrap().id;
-        until(&maker, first, is_hashing).await;
-        let second = maker.make("endless", false, &[]).unwrap().id;
-        let third = maker.make("course", false, &[]).unwrap().id;
-        assert!(maker.cancel(second), "it waits");
-        assert_eq!(maker.making(third).unwrap().state, MakeState::Waiting);
+        let (_place, jobs) = jobs();
+        let first = jobs.make("endless", false, &[]).unwrap().id;
+        until(&jobs, first, is_hashing).await;
+        let second = jobs.make("endless", false, &[]).unwrap().id;
+        let third = jobs.make("course", false, &[]).unwrap().id;
+        assert!(jobs.cancel(second), "it waits");
+        assert_eq!(jobs.get(third).unwrap().state, JobState::Waiting);
 
-        assert!(maker.cancel(first), "it is being made");
-        assert_eq!(maker.making(first).unwrap().state, MakeState::Cancelled);
-        until(&maker, third, |state| matches!(state, MakeState::Done { .. })).await;
+        assert!(jobs.cancel(first), "it is being made");
+        assert_eq!(jobs.get(first).unwrap().state, JobState::Cancelled);
+        until(&jobs, third, |state| matches!(state, JobState::Done { .. })).await;
         for id in [first, second, third, 17] {
-            assert!(!maker.cancel(id), "{id} is over");
+            assert!(!jobs.cancel(id), "{id} is over");
         }
-        assert_eq!(maker.making(first).unwrap().state, MakeState::Cancelled);
-        assert_eq!(maker.making(second).unwrap().state, MakeState::Cancelled);
-        assert_eq!(maker.shared().library.all().len(), 1);
+        assert_eq!(jobs.get(first).unwrap().state, JobState::Cancelled);
+        assert_eq!(jobs.get(second).unwrap().state, JobState::Cancelled);
+        assert_eq!(jobs.shared().library.all().len(), 1);
     }
 
     #[tokio::test]
     async fn limits_are_kept() {
-        let (_place, maker) = maker();
-        for _ in 0..Maker::MAX_WAITING {
-            maker.make("endless", false, &[]).unwrap();
+        let (_place, jobs) = jobs();
+        for _ in 0..TorrentJobs::MAX_WAITING {
+            jobs.make("endless", false, &[]).unwrap();
         }
-        let error = maker.make("endless", false, &[]).unwrap_err();
+        let error = jobs.make("endless", false, &[]).unwrap_err();
         assert!(matches!(error, MakeError::TooMany { .. }), "{error}");
-        for making in maker.makings() {
-            assert!(maker.cancel(making.id));
+        for job in jobs.all() {
+            assert!(jobs.cancel(job.id));
         }
         let mut last = 0;
-        for _ in 0..Maker::MAX_OVER {
-            last = maker.make("course", false, &[]).unwrap().id;
-            until(&maker, last, is_over).await;
+        for _ in 0..TorrentJobs::MAX_OVER {
+            last = jobs.make("course", false, &[]).unwrap().id;
+            until(&jobs, last, is_over).await;
         }
-        let makings = maker.makings();
-        assert_eq!(makings.len(), Maker::MAX_OVER);
-        assert_eq!(makings[0].id, last, "the newest first");
-        assert!(maker.making(1).is_none());
+        let all = jobs.all();
+        assert_eq!(all.len(), TorrentJobs::MAX_OVER);
+        assert_eq!(all[0].id, last, "the newest first");
+        assert!(jobs.get(1).is_none());
     }
 
     #[tokio::test]
     async fn the_thread_ends_with_the_maker() {
-        let (_place, maker) = maker();
-        let shared = Arc::downgrade(maker.shared());
-        let (running, waiting) =
-            (maker.make("endless", false, &[]).unwrap(), maker.make("endless", false, &[]).unwrap());
-        until(&maker, running.id, is_hashing).await;
-        assert_eq!(maker.making(waiting.id).unwrap().state, MakeState::Waiting);
-        let clone = maker.clone();
-        drop(maker);
-        assert!(is_hashing(&clone.making(running.id).unwrap().state));
+        let (_place, jobs) = jobs();
+        let shared = Arc::downgrade(jobs.shared());
+        let (running, waiting) = (jobs.make("endless", false, &[]).unwrap(), jobs.make("endless", false, &[]).unwrap());
+        until(&jobs, running.id, is_hashing).await;
+        assert_eq!(jobs.get(waiting.id).unwrap().state, JobState::Waiting);
+        let clone = jobs.clone();
+        drop(jobs);
+        assert!(is_hashing(&clone.get(running.id).unwrap().state));
         drop(clone);
         assert!(ended(&shared));
     }
@@ -571,11 +556,11 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     async fn a_link_gives_its_name() {
-        let (place, maker) = maker();
+        let (place, jobs) = jobs();
         std::os::unix::fs::symlink("course/notes.txt", place.path().join("today.txt")).unwrap();
-        let id = maker.make("today.txt", false, &[]).unwrap().id;
-        until(&maker, id, is_over).await;
-        let names: Vec<_> = maker.shared().library.all().values().map(|known| Arc::clone(&known.name)).collect();
+        let id = jobs.make("today.txt", false, &[]).unwrap().id;
+        until(&jobs, id, is_over).await;
+        let names: Vec<_> = jobs.shared().library.all().values().map(|known| Arc::clone(&known.name)).collect();
         assert_eq!(names, ["today.txt".into()]);
     }
 }
