@@ -3,13 +3,14 @@
 //! - [`Library`] holds the .torrent files that are known, and follows a folder of them.
 //! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
 //!   files.
-//!
-//! Nothing here changes a tracker: an embedder reads [`Library::changes`] and tells its tracker.
+//! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in a
+//!   deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
 
 mod digest;
 mod folder;
 mod known;
 mod library;
+mod lists;
 mod share;
 mod stamp;
 mod torrent_job;
@@ -18,5 +19,6 @@ mod worker;
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
+pub use lists::{ListError, TorrentLists};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};

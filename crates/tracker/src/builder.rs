@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dashboard::{Dashboard, DashboardConfig};
 use tokio::task::JoinSet;
-use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs};
+use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs, TorrentLists};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms, host_names};
 use tracker_http::HttpConfig;
@@ -19,7 +19,6 @@ use crate::allow::Allow;
 use crate::client_service::ClientPorts;
 use crate::error::StartError;
 use crate::lan_tracker::{EventSinks, LanTracker};
-use crate::lists::Lists;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
 /// The default port for clients: the usual one of BitTorrent trackers.
@@ -202,7 +201,7 @@ impl Builder {
         });
         let library = Library::open(LibraryConfig { torrents: self.torrents.clone() })?;
         let known = self.only_known.then(|| library.clone());
-        let lists = Lists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
+        let lists = TorrentLists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
         let config = self.config(&addresses, &lists);
         let clock = Clock::start();
         let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
@@ -238,7 +237,7 @@ impl Builder {
         Ok(LanTracker { shards, clients, dashboard, sinks, expiry, watching, listening, announce_urls, dashboard_urls })
     }
 
-    fn config(&self, addresses: &Addresses, lists: &Lists) -> Config {
+    fn config(&self, addresses: &Addresses, lists: &TorrentLists) -> Config {
         self.core.clone().with(|config| {
             config.access = Allow::access(&self.allow, addresses);
             config.torrents = Arc::new(lists.policy());
@@ -294,7 +293,7 @@ mod tests {
 
     #[test]
     fn events_are_kept_where_somebody_sees_them() {
-        let lists = Lists::read(None, None, None).unwrap();
+        let lists = TorrentLists::read(None, None, None).unwrap();
         for (dashboard, log_events, pending) in [
             (false, false, 0),
             (true, false, MAX_PENDING_EVENTS),

@@ -4,13 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use tokio::task::JoinError;
-use torrent_library::LibraryError;
+use torrent_library::{LibraryError, ListError};
 use tracker_core::ConfigError;
 use tracker_host::BindError;
 use tracker_http::HttpConfigError;
 use tracker_udp::UdpConfigError;
-
-use crate::lists::ListError;
 
 /// A tracker that cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::{JoinSet, spawn_blocking};
-use torrent_library::Library;
 use tracker_core::{InfoHash, Shards, TorrentPolicy};
+
+use crate::library::Library;
 
 /// Bytes of a list, at most: a million and a half info-hashes.
 const MAX_LIST_BYTES: u64 = 1 << 26;
@@ -23,7 +24,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// The allow list and the deny list, and the library, if only what is known is served. Each list stays as it was while it
 /// cannot be used, whatever the other does.
 #[derive(Debug)]
-pub(crate) struct Lists {
+pub struct TorrentLists {
     allow: Option<List>,
     deny: Option<List>,
     /// What they say.
@@ -95,13 +96,9 @@ pub enum ListError {
     },
 }
 
-impl Lists {
+impl TorrentLists {
     /// Reads the lists that there are. `known` has the torrents that are served besides those of the allow list.
-    pub(crate) fn read(
-        allow: Option<PathBuf>,
-        deny: Option<PathBuf>,
-        known: Option<Library>,
-    ) -> Result<Self, ListError> {
+    pub fn read(allow: Option<PathBuf>, deny: Option<PathBuf>, known: Option<Library>) -> Result<Self, ListError> {
         let mut lists = Self { allow: None, deny: None, listed: TorrentPolicy::default(), known };
         if let Some(path) = allow {
             let (list, info_hashes) = List::read(path)?;
@@ -118,7 +115,7 @@ impl Lists {
     }
 
     /// What all of them say together.
-    pub(crate) fn policy(&self) -> TorrentPolicy {
+    pub fn policy(&self) -> TorrentPolicy {
         let mut policy = self.listed.clone();
         if let Some(library) = &self.known {
             // A hybrid torrent has a swarm for each of its info-hashes.
@@ -132,7 +129,7 @@ impl Lists {
 
     /// Keeps the policy of `shards` up to date: with the lists by a thread of its own, which ends when the shards are dropped, and
     /// with the library by a task, which ends when the returned set is dropped. Must be called within a Tokio runtime.
-    pub(crate) fn watch(self, shards: &Arc<Shards>) -> io::Result<JoinSet<()>> {
+    pub fn watch(self, shards: &Arc<Shards>) -> io::Result<JoinSet<()>> {
         let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
         // Locked until the shards have the policy, so that the last change is the one that counts.
         let lists = Arc::new(Mutex::new(self));
@@ -212,7 +209,7 @@ impl Lists {
     }
 }
 
-fn lock(lists: &Mutex<Lists>) -> MutexGuard<'_, Lists> {
+fn lock(lists: &Mutex<TorrentLists>) -> MutexGuard<'_, TorrentLists> {
     lists.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -410,7 +407,7 @@ mod tests {
         let (allow, deny) = (folder.path().join("allowed.txt"), folder.path().join("denied.txt"));
         fs::write(&allow, ONE).unwrap();
         fs::write(&deny, "").unwrap();
-        let mut lists = Lists::read(Some(allow.clone()), Some(deny.clone()), None).unwrap();
+        let mut lists = TorrentLists::read(Some(allow.clone()), Some(deny.clone()), None).unwrap();
         fs::write(&allow, "oops").unwrap();
         fs::write(&deny, TWO).unwrap();
         let (changed, errors) = (0..3).map(|_| lists.look()).find(|look| look.0).unwrap();
@@ -422,8 +419,8 @@ mod tests {
     fn a_list_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("denied.txt");
-        assert!(matches!(Lists::read(None, Some(path), None), Err(ListError::Read { .. })));
-        assert_eq!(Lists::read(None, None, None).unwrap().policy(), TorrentPolicy::default());
+        assert!(matches!(TorrentLists::read(None, Some(path), None), Err(ListError::Read { .. })));
+        assert_eq!(TorrentLists::read(None, None, None).unwrap().policy(), TorrentPolicy::default());
     }
 
     #[cfg(unix)]
@@ -433,6 +430,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("allowed.txt");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(matches!(Lists::read(Some(path), None, None), Err(ListError::NotAFile { .. })));
+        assert!(matches!(TorrentLists::read(Some(path), None, None), Err(ListError::NotAFile { .. })));
     }
 }
