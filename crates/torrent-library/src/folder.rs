@@ -11,7 +11,7 @@ use metainfo::ParseError;
 use tracker_core::InfoHash;
 
 use crate::known::Torrents;
-use crate::stamp::Stamp;
+use crate::stamp::{Due, Stamp, WatchedFile};
 use crate::{KnownTorrent, Library};
 
 /// What a library may hold.
@@ -45,12 +45,7 @@ pub(super) struct Folder {
 /// A file of it.
 #[derive(Debug, Default)]
 struct Entry {
-    /// As found at the last look.
-    seen: Option<Stamp>,
-    /// As it was when it was read.
-    read: Option<Stamp>,
-    /// Whether to read it again though it stays as it is: what prevented it (permissions, a disk, no room) may change.
-    retry: bool,
+    watched: WatchedFile,
     /// What it holds, if it is a torrent.
     torrent: Option<Arc<KnownTorrent>>,
 }
@@ -75,7 +70,7 @@ impl Folder {
         let found = folder.list()?;
         // There was no look before, so all that is there counts as settled.
         for (name, found) in &found {
-            folder.files.insert(name.clone(), Entry { seen: found.ok(), ..Entry::default() });
+            folder.files.insert(name.clone(), Entry { watched: WatchedFile::seen(found.ok()), torrent: None });
         }
         folder.take(found);
         Ok(folder)
@@ -131,8 +126,8 @@ impl Folder {
             name = torrent.unique_file_name();
             error.file.persist_noclobber(self.path.join(&name))?;
         }
-        let stamp = fs::metadata(self.path.join(&name)).ok().map(|metadata| Stamp::new(&metadata));
-        let entry = Entry { seen: stamp, read: stamp, retry: false, torrent: Some(torrent) };
+        let watched = WatchedFile::read(Stamp::of(&self.path.join(&name)));
+        let entry = Entry { watched, torrent: Some(torrent) };
         self.files.insert(name.into(), entry);
         Ok(())
     }
@@ -147,8 +142,9 @@ impl Folder {
         for name in names {
             let path = self.path.join(&name);
             let entry = self.files.get_mut(&name).expect("found a moment ago");
-            let now = fs::metadata(&path).ok().map(|metadata| Stamp::new(&metadata));
-            let is_the_same = now == entry.read || read(&path, u64::MAX).is_ok_and(|torrent| is_it(&torrent));
+            let now = Stamp::of(&path);
+            let is_the_same =
+                entry.watched.is_unchanged(now) || read(&path, u64::MAX).is_ok_and(|torrent| is_it(&torrent));
             if is_the_same {
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
@@ -218,20 +214,14 @@ impl Folder {
             let Found::File(now) = found else { continue };
             let path = self.path.join(&name);
             let entry = self.files.entry(name).or_default();
-            let settled = entry.seen == Some(now);
-            entry.seen = Some(now);
-            let is_read = entry.read == Some(now);
-            if !settled || (is_read && !entry.retry) {
-                continue;
-            }
-            entry.read = Some(now);
+            let Some(due) = entry.watched.look(Some(now)) else { continue };
             let before = entry.torrent.as_ref().map_or(0, |torrent| torrent.len());
             let room = self.limits.bytes.saturating_sub(bytes - before);
             let outcome = match read(&path, room) {
                 Err(FileError::NoRoom { .. }) => Err(FileError::NoRoom { limit: self.limits.bytes }),
                 outcome => outcome,
             };
-            entry.retry = matches!(outcome, Err(FileError::Read(_) | FileError::NoRoom { .. }));
+            entry.watched.retry = matches!(outcome, Err(FileError::Read(_) | FileError::NoRoom { .. }));
             match outcome {
                 Ok(torrent) => {
                     entry.torrent = Some(Arc::new(torrent));
@@ -239,7 +229,7 @@ impl Folder {
                 }
                 Err(error) => {
                     // That it cannot be read was said before.
-                    if !is_read {
+                    if due == Due::Changed {
                         tracing::warn!("{path:?} is passed over: {error}");
                     }
                     // Of one that cannot be read nobody knows that it holds something else.

@@ -1,4 +1,4 @@
-//! The files that say which torrents are served.
+//! The lists of torrents that are served, or not.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -7,55 +7,37 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
 use tracker_core::{InfoHash, Shards, TorrentPolicy};
 
 use crate::library::Library;
+use crate::stamp::{Due, Stamp, WatchedFile};
 
-/// Bytes of a list, at most: a million and a half info-hashes.
+/// The maximum size of a list, in bytes: a million and a half info-hashes.
 const MAX_LIST_BYTES: u64 = 1 << 26;
 
-/// How often the files are looked at. A change counts once a file was found unchanged after it, so that one that is being
-/// written is not read.
+/// How often the files are looked at.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// The allow list and the deny list, and the library, if only what is known is served. Each list stays as it was while it
-/// cannot be used, whatever the other does.
+/// The allow list and the deny list, and the library if only known torrents are served. While a list cannot be used, its last
+/// valid version stays in force, independently of the other.
 #[derive(Debug)]
 pub struct TorrentLists {
     allow: Option<List>,
     deny: Option<List>,
-    /// What they say.
+    /// The policy of the two lists.
     listed: TorrentPolicy,
-    /// Its torrents are served as well as those of the allow list, and no others.
+    /// If it is there, its torrents and those of the allow list are served, and no others.
     known: Option<Library>,
 }
 
-/// One of them.
-///
-/// Watched by looking at its time of change, which holds good on every file system, for editors that put a new file in
-/// the place of the old one, and for a file that is gone for a while.
+/// A file of info-hashes.
 #[derive(Debug)]
 struct List {
     path: PathBuf,
-    /// As found at the last look. `None` when there is no such file.
-    seen: Option<Stamp>,
-    /// As it was when it was read.
-    read: Option<Stamp>,
-    /// Whether the system did not let it be read then. What prevents it (permissions, a disk) may change and leave the
-    /// stamp as it is.
-    is_unreadable: bool,
-}
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: SystemTime,
-    len: u64,
-    #[cfg(unix)]
-    inode: u64,
+    watched: WatchedFile,
 }
 
 /// A list of torrents that cannot be used.
@@ -98,6 +80,10 @@ pub enum ListError {
 
 impl TorrentLists {
     /// Reads the lists that there are. `known` has the torrents that are served besides those of the allow list.
+    ///
+    /// # Errors
+    ///
+    /// When a list cannot be read, or is not a list of info-hashes.
     pub fn read(allow: Option<PathBuf>, deny: Option<PathBuf>, known: Option<Library>) -> Result<Self, ListError> {
         let mut lists = Self { allow: None, deny: None, listed: TorrentPolicy::default(), known };
         if let Some(path) = allow {
@@ -114,7 +100,7 @@ impl TorrentLists {
         Ok(lists)
     }
 
-    /// What all of them say together.
+    /// The policy of the lists and the library together.
     pub fn policy(&self) -> TorrentPolicy {
         let mut policy = self.listed.clone();
         if let Some(library) = &self.known {
@@ -129,6 +115,10 @@ impl TorrentLists {
 
     /// Keeps the policy of `shards` up to date: with the lists by a thread of its own, which ends when the shards are dropped, and
     /// with the library by a task, which ends when the returned set is dropped. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
     pub fn watch(self, shards: &Arc<Shards>) -> io::Result<JoinSet<()>> {
         let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
         // Locked until the shards have the policy, so that the last change is the one that counts.
@@ -175,7 +165,7 @@ impl TorrentLists {
         }
     }
 
-    /// Looks at the files. Whether what they say has changed, and what cannot be used.
+    /// Looks at the files. Returns whether the policy has changed, and the errors of lists that cannot be used.
     fn look(&mut self) -> (bool, Vec<ListError>) {
         let (mut changed, mut errors) = (false, Vec::new());
         match self.allow.as_mut().and_then(List::changed) {
@@ -215,13 +205,12 @@ fn lock(lists: &Mutex<TorrentLists>) -> MutexGuard<'_, TorrentLists> {
 
 impl List {
     fn read(path: PathBuf) -> Result<(Self, BTreeSet<InfoHash>), ListError> {
-        let stamp = stamp(&path);
+        let watched = WatchedFile::read(Stamp::of(&path));
         let info_hashes = read(&path)?;
-        Ok((Self { path, seen: stamp, read: stamp, is_unreadable: false }, info_hashes))
+        Ok((Self { path, watched }, info_hashes))
     }
 
-    /// Looks at the file. What is in it, when it has changed since it was read and does not change any more, or can be
-    /// read again.
+    /// Looks at the file. Returns its content if it has changed and settled, or can be read again.
     fn changed(&mut self) -> Option<Result<BTreeSet<InfoHash>, ListError>> {
         self.changed_by(read)
     }
@@ -230,35 +219,17 @@ impl List {
         &mut self,
         read: impl FnOnce(&Path) -> Result<BTreeSet<InfoHash>, ListError>,
     ) -> Option<Result<BTreeSet<InfoHash>, ListError>> {
-        let now = stamp(&self.path);
-        let settled = now == self.seen;
-        self.seen = now;
-        let is_known = now == self.read;
-        if !settled || (is_known && !self.is_unreadable) {
-            return None;
-        }
+        let due = self.watched.look(Stamp::of(&self.path))?;
         let info_hashes = read(&self.path);
-        self.read = now;
-        self.is_unreadable = matches!(info_hashes, Err(ListError::Read { .. }));
-        // That it cannot be read was said before.
-        (!is_known || !self.is_unreadable).then_some(info_hashes)
+        self.watched.retry = matches!(info_hashes, Err(ListError::Read { .. }));
+        // An error of reading was reported before.
+        (due == Due::Changed || !self.watched.retry).then_some(info_hashes)
     }
-}
-
-/// `None` when there is no such file.
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Stamp {
-        modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-        len: metadata.len(),
-        #[cfg(unix)]
-        inode: std::os::unix::fs::MetadataExt::ino(&metadata),
-    })
 }
 
 fn read(path: &Path) -> Result<BTreeSet<InfoHash>, ListError> {
     let cannot_read = |source| ListError::Read { path: path.to_owned(), source };
-    // To open a named pipe may take for ever.
+    // Opening a named pipe may block forever.
     if !fs::metadata(path).map_err(cannot_read)?.is_file() {
         return Err(ListError::NotAFile { path: path.to_owned() });
     }
@@ -271,8 +242,8 @@ fn read(path: &Path) -> Result<BTreeSet<InfoHash>, ListError> {
     parse(&bytes).map_err(|(line, found)| ListError::NotAnInfoHash { path: path.to_owned(), line, found })
 }
 
-/// One info-hash a line, and after white space whatever is not another, such as the name; `#` begins a comment. The error is
-/// the number of the line and what stands there.
+/// Parses one info-hash per line. After white space anything may follow that is not another info-hash, such as a name; `#` starts
+/// a comment. The error is the number of the line and its beginning.
 fn parse(bytes: &[u8]) -> Result<BTreeSet<InfoHash>, (usize, String)> {
     // Some Windows editors begin a file with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -283,7 +254,7 @@ fn parse(bytes: &[u8]) -> Result<BTreeSet<InfoHash>, (usize, String)> {
             continue;
         }
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(info_hash);
-        // Of two in a line one would be passed over.
+        // Of two info-hashes in a line one would be ignored.
         let (Some(Some(info_hash)), None | Some(None)) = (words.next(), words.next()) else {
             // Enough to find the place; a line may be a whole file of something else.
             let found = String::from_utf8_lossy(&line[..line.len().min(60)]);
@@ -379,6 +350,19 @@ mod tests {
 
         fs::remove_dir(&path).unwrap();
         fs::write(&path, TWO).unwrap();
+        assert_eq!(look(&mut list).unwrap().unwrap(), set(&[TWO]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_change_that_keeps_time_and_length_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("allowed.txt");
+        fs::write(&path, ONE).unwrap();
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let (mut list, _) = List::read(path.clone()).unwrap();
+        fs::write(&path, TWO).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert_eq!(look(&mut list).unwrap().unwrap(), set(&[TWO]));
     }
 

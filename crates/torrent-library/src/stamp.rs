@@ -1,6 +1,7 @@
 //! What tells one state of a file from another.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Two changes in this time may leave the same stamp: FAT counts in seconds, by two.
@@ -22,6 +23,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// The stamp of the file at this path. `None` when there is no such file.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::new(&metadata))
+    }
+
     pub(super) fn new(metadata: &Metadata) -> Self {
         #[cfg(unix)]
         use std::os::unix::fs::MetadataExt as _;
@@ -38,5 +44,58 @@ impl Stamp {
     /// Whether the file may still change and keep its stamp, since it has just been written.
     pub(super) fn is_fresh(&self) -> bool {
         self.modified.elapsed().map_or(true, |age| age < RESOLUTION)
+    }
+}
+
+/// A file that is read again when it has changed and settled.
+///
+/// A change counts once the file was found unchanged at the next look, so that a file that is being written is not read. It
+/// also notices editors that put a new file in the place of the old one, and a file that is gone for a while.
+#[derive(Debug, Default)]
+pub(super) struct WatchedFile {
+    /// The stamp at the last look. `None` when there was no such file.
+    seen: Option<Stamp>,
+    /// The stamp when it was read.
+    read: Option<Stamp>,
+    /// Whether to read it again though it stays as it is: what prevented it (permissions, a disk, no room) may change and leave
+    /// the stamp as it is.
+    pub(super) retry: bool,
+}
+
+/// Why a file is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It has changed, and does not change any more.
+    Changed,
+    /// It could not be read the last time.
+    Retry,
+}
+
+impl WatchedFile {
+    /// A file that was seen and not read yet: the first look at it counts as the second.
+    pub(super) fn seen(stamp: Option<Stamp>) -> Self {
+        Self { seen: stamp, read: None, retry: false }
+    }
+
+    /// A file that was read, or written, in this state.
+    pub(super) fn read(stamp: Option<Stamp>) -> Self {
+        Self { seen: stamp, read: stamp, retry: false }
+    }
+
+    /// Takes in a look at the file. If the file is to be read now, this counts as done.
+    pub(super) fn look(&mut self, now: Option<Stamp>) -> Option<Due> {
+        let settled = now == self.seen;
+        self.seen = now;
+        let is_read = now == self.read;
+        if !settled || (is_read && !self.retry) {
+            return None;
+        }
+        self.read = now;
+        Some(if is_read { Due::Retry } else { Due::Changed })
+    }
+
+    /// Returns `true` if the file is as it was when it was read.
+    pub(super) fn is_unchanged(&self, now: Option<Stamp>) -> bool {
+        now == self.read
     }
 }
