@@ -71,7 +71,7 @@ pub struct Config {
     pub max_numwant: u32,
     /// Most info-hashes in one scrape. Defaults to 128; Transmission asks for up to 60.
     pub max_scrape_hashes: usize,
-    /// Most events kept for [`Tracker::poll_event`](crate::Tracker::poll_event). Defaults to 0: nobody listens, and events
+    /// Most events kept for [`Tracker::poll_events`](crate::Tracker::poll_events). Defaults to 0: nobody listens, and events
     /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of 184 bytes each.
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,

@@ -78,8 +78,8 @@ impl EventQueue {
         self.pending.push_back(Event { at, info_hash, kind: kind() });
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.pending.pop_front()
+    pub(crate) fn drain_into(&mut self, events: &mut Vec<Event>) {
+        events.extend(self.pending.drain(..));
     }
 
     /// Events dropped because nobody took them in time.

@@ -56,7 +56,9 @@
 //! assert!(response.interval >= Duration::from_secs(54));
 //!
 //! // What happened, for a log or a page.
-//! while let Some(event) = tracker.poll_event() {
+//! let mut events = Vec::new();
+//! tracker.poll_events(&mut events);
+//! for event in events {
 //!     if let EventKind::PeerJoined(peer) = &event.kind {
 //!         println!("{} joined {}", peer.address, event.info_hash);
 //!     }
@@ -112,6 +114,7 @@ mod sample;
 mod scrape;
 mod select;
 mod shards;
+mod shards_view;
 mod swarm;
 mod swarms;
 mod totals;
@@ -130,6 +133,7 @@ pub use peer_id::{PeerId, PeerKey};
 pub use peers::{PeerEntry, Peers};
 pub use scrape::{ScrapeError, SwarmCounts};
 pub use shards::Shards;
+pub use shards_view::ShardsView;
 pub use swarm::SwarmView;
 pub use totals::Totals;
 pub use tracker::Tracker;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use rand::Rng;
 
@@ -114,12 +115,12 @@ impl Shards {
     /// Appends all events that were not polled yet. Those of one swarm are in order.
     pub fn poll_events(&self, events: &mut Vec<Event>) {
         for shard in &self.shards {
-            let mut tracker = lock(shard);
-            events.extend(std::iter::from_fn(|| tracker.poll_event()));
+            lock(shard).poll_events(events);
         }
     }
 
-    /// See [`Tracker::set_torrents`].
+    /// See [`Tracker::set_torrents`]. When this returns, all swarms that are not served any more are gone. No shard is locked for
+    /// longer than one batch takes.
     pub fn set_torrents(&self, torrents: impl Into<Arc<TorrentPolicy>>) {
         let torrents = torrents.into();
         let now = self.latest(Instant::ZERO);
@@ -128,6 +129,11 @@ impl Shards {
                 tracker.advance(now);
                 tracker.set_torrents(Arc::clone(&torrents));
             });
+        }
+        // The shards take turns, so that announces in each get theirs.
+        let drop_batch = |shard| self.change(shard, |tracker, _| !tracker.drop_batch_of_unserved());
+        while self.shards.iter().fold(false, |is_more, shard| drop_batch(shard) | is_more) {
+            thread::yield_now();
         }
     }
 
@@ -142,13 +148,13 @@ impl Shards {
 
     /// Looks at one swarm, if it is known. The shard is locked meanwhile: copy, and be quick.
     pub fn with_swarm<T>(&self, info_hash: &InfoHash, look: impl FnOnce(SwarmView<'_>) -> T) -> Option<T> {
-        lock(self.shard_of(info_hash)).swarm(info_hash).map(look)
+        lock(self.shard_of(info_hash)).with_swarm(info_hash, look)
     }
 
     /// Looks at every swarm. A shard is locked while its swarms are looked at: copy, and be quick.
     pub fn for_each_swarm(&self, mut look: impl FnMut(InfoHash, SwarmView<'_>)) {
         for shard in &self.shards {
-            lock(shard).swarms().for_each(|(info_hash, swarm)| look(info_hash, swarm));
+            lock(shard).for_each_swarm(&mut look);
         }
     }
 

@@ -98,8 +98,10 @@ impl Swarms {
         }
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = SwarmId> {
-        self.by_info_hash.iter().copied()
+    /// The id of the swarm at a place, if there is such a place. Some are free.
+    pub(crate) fn id_at(&self, place: usize) -> Option<Option<SwarmId>> {
+        // A place is the number in the id of its swarm.
+        self.at(place).map(|swarm| swarm.map(|_| SwarmId(place as u32)))
     }
 
     fn place(&mut self, id: SwarmId) -> &mut Option<Swarm> {
@@ -206,10 +208,10 @@ mod tests {
                     known.insert(info_hash, swarms.insert(&rules, Swarm::new(info_hash, Instant::ZERO)));
                 }
             }
-            assert_eq!(
-                (swarms.len(), swarms.iter().count(), swarms.ids().count()),
-                (known.len(), known.len(), known.len())
-            );
+            assert_eq!((swarms.len(), swarms.iter().count()), (known.len(), known.len()));
+            let ids = (0..).map_while(|place| swarms.id_at(place)).flatten();
+            assert!(ids.clone().all(|id| known.get(&swarms[id].info_hash) == Some(&id)));
+            assert_eq!(ids.count(), known.len());
             let places = swarms.blocks.iter().filter(|block| !block.places.is_empty());
             assert!(places.clone().count() <= known.len().max(1));
             assert_eq!(places.map(|block| block.taken).sum::<usize>(), known.len());

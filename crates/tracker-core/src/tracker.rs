@@ -29,12 +29,13 @@ use crate::{
 ///
 /// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time, and
 ///   [`set_torrents`](Self::set_torrents). An announce *returns* its answer; nothing is sent later.
-/// - **Questions** change no swarm: [`scrape`](Self::scrape), [`swarm`](Self::swarm), [`swarms`](Self::swarms),
+/// - **Questions** change no swarm: [`scrape`](Self::scrape), [`with_swarm`](Self::with_swarm),
+///   [`for_each_swarm`](Self::for_each_swarm),
 ///   [`totals`](Self::totals), [`config`](Self::config).
 /// - **One deadline**: [`next_expiry`](Self::next_expiry) says when [`expire`](Self::expire) has work next. Sleep until then,
 ///   or call `expire` every few seconds; answers between do not depend on it, except that a silent peer stays a little
 ///   longer.
-/// - **Events**: [`poll_event`](Self::poll_event) tells what happened, when
+/// - **Events**: [`poll_events`](Self::poll_events) tells what happened, when
 ///   [`Config::max_pending_events`] is not 0. Poll it after commands, as often as you like; the queue is bounded.
 ///
 /// Commands may come in any order. Time must not go back; where it does (two threads read the clock, and the later reading
@@ -73,6 +74,8 @@ pub struct Tracker {
     deadlines: BTreeSet<(Instant, SwarmId)>,
     /// Each swarm that has none and is remembered, by its deadline.
     remembered: BTreeSet<(Instant, SwarmId)>,
+    /// The next place of a swarm to be checked against the torrents that are served now, until all are.
+    unchecked: Option<usize>,
     totals: Totals,
     events: EventQueue,
 }
@@ -97,6 +100,7 @@ impl Tracker {
             swarms: Swarms::default(),
             deadlines: BTreeSet::new(),
             remembered: BTreeSet::new(),
+            unchecked: None,
             totals: Totals::default(),
             events: EventQueue::new(config.max_pending_events),
             config,
@@ -197,6 +201,9 @@ impl Tracker {
     pub fn expire(&mut self, now: Instant) {
         self.advance(now);
         let mut budget = self.config.expire_batch;
+        if !self.drop_unserved(&mut budget) {
+            return;
+        }
         while let Some(id) = first_due(&self.deadlines, self.rules.now) {
             let swarm = &mut self.swarms[id];
             let (before, info_hash) = (swarm.counts(), swarm.info_hash);
@@ -226,25 +233,54 @@ impl Tracker {
     /// When [`expire`](Self::expire) has work next; `None` while there is no swarm.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
+        if self.unchecked.is_some() {
+            return Some(self.rules.now);
+        }
         let first = |deadlines: &BTreeSet<(Instant, SwarmId)>| deadlines.first().map(|&(deadline, _)| deadline);
         first(&self.deadlines).into_iter().chain(first(&self.remembered)).min()
     }
 
-    /// The oldest event that was not polled yet. Always `None` when [`Config::max_pending_events`] is 0.
-    #[must_use]
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop()
+    /// Appends all events that were not polled yet, the oldest first. There are none when [`Config::max_pending_events`] is 0.
+    pub fn poll_events(&mut self, events: &mut Vec<Event>) {
+        self.events.drain_into(events);
     }
 
     /// Serves other torrents from now on. Swarms that are not served any more are dropped with their peers.
+    ///
+    /// One call looks at [`Config::expire_batch`] swarms, and [`expire`](Self::expire) at the others: until then they are there,
+    /// but nobody can announce in them.
     pub fn set_torrents(&mut self, torrents: impl Into<Arc<TorrentPolicy>>) {
         self.config.torrents = torrents.into();
-        let policy = &self.config.torrents;
-        let is_unserved = |id: &SwarmId| policy.verdict(&self.swarms[*id].info_hash) != Verdict::Served;
-        let unserved: Vec<SwarmId> = self.swarms.ids().filter(is_unserved).collect();
-        for id in unserved {
-            self.drop_swarm(id);
+        self.unchecked = Some(0);
+        self.drop_batch_of_unserved();
+    }
+
+    /// Looks at a batch of the swarms that were not checked since other torrents are served. Returns `true` if there are no more.
+    pub(crate) fn drop_batch_of_unserved(&mut self) -> bool {
+        let mut budget = self.config.expire_batch;
+        self.drop_unserved(&mut budget)
+    }
+
+    /// Drops swarms that are not served any more. Looks at `budget` swarms at most, and takes those it looks at from it.
+    /// Returns `true` if there are no more.
+    fn drop_unserved(&mut self, budget: &mut usize) -> bool {
+        while let Some(place) = self.unchecked {
+            let Some(id) = self.swarms.id_at(place) else {
+                self.unchecked = None;
+                break;
+            };
+            if *budget == 0 {
+                return false;
+            }
+            // A free place costs a step, too. One that is filled again later has a swarm that is served.
+            *budget -= 1;
+            self.unchecked = Some(place + 1);
+            let is_served = |id| self.config.torrents.verdict(&self.swarms[id].info_hash) == Verdict::Served;
+            if let Some(id) = id.filter(|&id| !is_served(id)) {
+                self.drop_swarm(id);
+            }
         }
+        true
     }
 
     /// What it has and did in all.
@@ -252,15 +288,15 @@ impl Tracker {
         Totals { swarms: self.swarms.len() as u64, dropped_events: self.events.dropped(), ..self.totals }
     }
 
-    /// The swarm of this info-hash, if it is known.
-    pub fn swarm(&self, info_hash: &InfoHash) -> Option<SwarmView<'_>> {
+    /// Looks at one swarm, if it is known.
+    pub fn with_swarm<T>(&self, info_hash: &InfoHash, look: impl FnOnce(SwarmView<'_>) -> T) -> Option<T> {
         let id = self.swarms.find(&self.rules, info_hash)?;
-        Some(SwarmView::new(&self.swarms[id], &self.rules))
+        Some(look(SwarmView::new(&self.swarms[id], &self.rules)))
     }
 
-    /// All swarms, in no particular order.
-    pub fn swarms(&self) -> impl Iterator<Item = (InfoHash, SwarmView<'_>)> {
-        self.swarms.iter().map(|swarm| (swarm.info_hash, SwarmView::new(swarm, &self.rules)))
+    /// Looks at every swarm, in no particular order.
+    pub fn for_each_swarm(&self, mut look: impl FnMut(InfoHash, SwarmView<'_>)) {
+        self.swarms.iter().for_each(|swarm| look(swarm.info_hash, SwarmView::new(swarm, &self.rules)));
     }
 
     /// Goes on with a walk, as far as `budget` steps lead, which are taken from it. A free place is a step, too. Says whether

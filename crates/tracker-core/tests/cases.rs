@@ -58,14 +58,18 @@ fn detail(peer: &Peer) -> &PeerDetail {
 
 /// Seeders, leechers and completed downloads.
 fn counts(embedder: &Embedder) -> (u32, u32, u32) {
-    let counts = embedder.tracker.swarm(&TORRENT).map(|swarm| swarm.counts()).unwrap_or_default();
+    let counts = embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.counts()).unwrap_or_default();
     (counts.seeders, counts.leechers, counts.completed)
+}
+
+/// The peers that the tracker knows in the swarm.
+fn peers(embedder: &Embedder) -> Vec<Peer> {
+    embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.peers().collect()).unwrap_or_default()
 }
 
 /// The addresses that the tracker knows in the swarm.
 fn known(embedder: &Embedder) -> BTreeSet<String> {
-    let swarm = embedder.tracker.swarm(&TORRENT);
-    swarm.into_iter().flat_map(|swarm| swarm.peers()).map(|peer| peer.address.to_string()).collect()
+    peers(embedder).iter().map(|peer| peer.address.to_string()).collect()
 }
 
 /// The addresses that this asker gets.
@@ -86,7 +90,10 @@ fn refused(embedder: &mut Embedder, request: &AnnounceRequest) -> AnnounceError 
 
 /// What happened since the last time, in a word each.
 fn happened(embedder: &mut Embedder) -> Vec<&'static str> {
-    std::iter::from_fn(|| embedder.tracker.poll_event())
+    let mut events = Vec::new();
+    embedder.tracker.poll_events(&mut events);
+    events
+        .into_iter()
         .map(|event| match event.kind {
             EventKind::SwarmCreated => "created",
             EventKind::SwarmDropped => "dropped",
@@ -161,7 +168,7 @@ fn started_again_is_an_update() {
     embedder.now = Instant::from_secs(100);
     embedder.announce(&started(client(A)));
     assert_eq!(happened(&mut embedder), ["created", "joined", "updated"]);
-    let peer = embedder.tracker.swarm(&TORRENT).unwrap().peers().next().unwrap();
+    let peer = peers(&embedder).remove(0);
     assert_eq!((detail(&peer).first_seen, detail(&peer).last_seen), (Instant::ZERO, embedder.now));
 }
 
@@ -256,7 +263,7 @@ fn a_swarm_is_remembered_for_its_downloads_until_its_timeout() {
     embedder.tracker.expire(Instant::from_secs(99 + timeout));
     assert_eq!(counts(&embedder), (0, 0, 1));
     embedder.tracker.expire(Instant::from_secs(100 + timeout));
-    assert!(embedder.tracker.swarm(&TORRENT).is_none());
+    assert!(embedder.tracker.with_swarm(&TORRENT, |_| ()).is_none());
     assert_eq!(embedder.tracker.next_expiry(), None);
     assert_eq!(happened(&mut embedder), ["created", "joined", "updated", "completed", "left", "dropped"]);
     assert_eq!(embedder.tracker.totals().completed, 1, "the total stays");
@@ -288,7 +295,7 @@ fn paused_is_a_partial_seed() {
     let mut embedder = embedder();
     let partial = event(AnnounceEvent::Paused, client(A));
     embedder.announce(&partial);
-    let counts = embedder.tracker.swarm(&TORRENT).unwrap().counts();
+    let counts = embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.counts()).unwrap();
     assert_eq!(counts, SwarmCounts { seeders: 0, leechers: 1, partial_seeds: 1, completed: 0 });
 
     embedder.announce(&seed(client(C)));
@@ -302,7 +309,7 @@ fn a_partial_seed_that_wants_more_is_a_leecher_again() {
     let mut embedder = embedder();
     embedder.announce(&event(AnnounceEvent::Paused, client(A)));
     embedder.announce(&client(A));
-    assert_eq!(embedder.tracker.swarm(&TORRENT).unwrap().counts().partial_seeds, 0);
+    assert_eq!(embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.counts()).unwrap().partial_seeds, 0);
     embedder.announce(&completed(client(A)));
     assert_eq!(counts(&embedder), (1, 0, 1));
 }
@@ -584,7 +591,7 @@ fn more_left_than_any_torrent_has_counts_as_not_said() {
     for (left, known) in [(0, Some(0)), (largest, Some(PeerDetail::MAX_BYTES)), (largest + 1, None), (u64::MAX, None)] {
         let mut embedder = embedder();
         embedder.announce(&client(A).with_left(left));
-        let peer = embedder.tracker.swarm(&TORRENT).unwrap().peers().next().unwrap();
+        let peer = peers(&embedder).remove(0);
         assert_eq!(detail(&peer).left, known, "{left}");
     }
 }
@@ -748,8 +755,7 @@ fn time_that_goes_back_stands_still() {
     embedder.announce(&client(A));
     embedder.now = Instant::from_secs(10);
     embedder.announce(&client(B));
-    let seen: Vec<_> =
-        embedder.tracker.swarm(&TORRENT).unwrap().peers().map(|peer| detail(&peer).last_seen.as_secs()).collect();
+    let seen: Vec<_> = peers(&embedder).iter().map(|peer| detail(peer).last_seen.as_secs()).collect();
     assert_eq!(seen, [1000, 1000]);
     embedder.tracker.expire(Instant::ZERO);
     assert_eq!(known(&embedder), set([A, B]));
@@ -828,11 +834,11 @@ fn announces_between_batches_of_expiry_lose_nobody() {
         number += 2;
     }
     assert!(number >= 10, "there were batches");
-    let swarm = embedder.tracker.swarm(&TORRENT).unwrap();
-    assert!(swarm.peers().all(|peer| detail(&peer).expires > embedder.now), "nobody who was due is left");
+    let peers = peers(&embedder);
+    assert!(peers.iter().all(|peer| detail(peer).expires > embedder.now), "nobody who was due is left");
     // As many came as left.
-    assert_eq!(swarm.len(), 5000);
-    let first = swarm.peers().map(|peer| detail(&peer).expires).min();
+    assert_eq!(peers.len(), 5000);
+    let first = peers.iter().map(|peer| detail(peer).expires).min();
     assert!(embedder.tracker.next_expiry() <= first);
 }
 
@@ -950,7 +956,8 @@ fn swarms_that_are_only_remembered_take_nobodys_place() {
         embedder.announce(&stopped(request));
     }
     // The latest are remembered.
-    let mut remembered: Vec<InfoHash> = embedder.tracker.swarms().map(|(info_hash, _)| info_hash).collect();
+    let mut remembered = Vec::new();
+    embedder.tracker.for_each_swarm(|info_hash, _| remembered.push(info_hash));
     remembered.sort();
     assert_eq!(remembered, [107, 108, 109].map(|byte| InfoHash::new([byte; 20])));
 
@@ -1123,6 +1130,28 @@ fn torrents_that_are_not_served_any_more_are_dropped() {
     assert_eq!(counts(&embedder), (0, 1, 0));
 }
 
+#[test]
+fn one_call_looks_at_a_batch_of_the_torrents_that_are_not_served_any_more() {
+    let mut embedder = Embedder::new(Config::default().with(|config| config.expire_batch = 10));
+    for number in 0..25 {
+        embedder.announce(&client(A).with_info_hash(InfoHash::new([number; 20])));
+    }
+    let none = || TorrentPolicy { allowed: Some(BTreeSet::new()), ..TorrentPolicy::default() };
+    embedder.tracker.set_torrents(none());
+    assert_eq!(embedder.tracker.totals().swarms, 15);
+    // The others are there until it is their turn, but not served.
+    assert!(matches!(refused(&mut embedder, &client(A)), AnnounceError::TorrentNotAllowed));
+    assert_eq!(embedder.tracker.next_expiry(), Some(embedder.now));
+    embedder.tracker.expire(embedder.now);
+    assert_eq!(embedder.tracker.totals().swarms, 5);
+    // Those that are served again by then stay.
+    embedder.tracker.set_torrents(TorrentPolicy::default());
+    while embedder.tracker.next_expiry() == Some(embedder.now) {
+        embedder.tracker.expire(embedder.now);
+    }
+    assert_eq!((embedder.tracker.totals().swarms, embedder.tracker.totals().peers()), (5, 5));
+}
+
 // Scrapes.
 
 #[test]
@@ -1158,7 +1187,7 @@ fn a_scrape_of_too_many_is_refused() {
 fn nobody_listens_unless_there_is_room_for_events() {
     let mut embedder = Embedder::new(Config::default());
     embedder.announce(&client(A));
-    assert_eq!(embedder.tracker.poll_event(), None);
+    assert_eq!(happened(&mut embedder), [""; 0]);
     assert_eq!(embedder.tracker.totals().dropped_events, 0);
 }
 
@@ -1199,7 +1228,9 @@ fn an_event_tells_all_about_its_peer() {
     assert_eq!(happened(&mut embedder).len(), 2);
     embedder.now = Instant::from_secs(9);
     embedder.announce(&request.clone().with_uploaded(4).with_port(7000));
-    let event = embedder.tracker.poll_event().unwrap();
+    let mut events = Vec::new();
+    embedder.tracker.poll_events(&mut events);
+    let event = events.remove(0);
     assert_eq!((event.at, event.info_hash), (embedder.now, TORRENT));
     let EventKind::PeerUpdated { peer, moved_from } = event.kind else { panic!("{event:?}") };
     assert_eq!(moved_from.unwrap().to_string(), A);

@@ -201,6 +201,8 @@ impl Model {
     pub(crate) fn expire(&mut self, now: Instant, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         self.now = self.now.max(now);
         let now = self.now;
+        // Before all others, and as wholes.
+        self.drop_unserved(left);
         for (info_hash, members) in &mut self.swarms {
             let before = members.peers.len();
             let is_left =
@@ -217,14 +219,26 @@ impl Model {
             let due = members.peers.iter().find(|member| member.expires <= self.now);
             assert!(due.is_none(), "{info_hash} still has {due:#?}");
             assert!(members.forgotten.is_none_or(|forgotten| forgotten > self.now), "{info_hash} is not forgotten");
+            assert!(!self.is_unserved(info_hash), "{info_hash} is not served, but still there");
         }
     }
 
-    pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy) {
+    /// Takes over which of the swarms that are not served any more are dropped at once. `left` is what the tracker has after it.
+    pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         self.config.torrents = torrents.clone().into();
+        self.drop_unserved(left);
+    }
+
+    fn drop_unserved(&mut self, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         let before = self.swarms.len();
-        self.swarms.retain(|info_hash, _| torrents.verdict(info_hash) == Verdict::Served);
+        let torrents = &self.config.torrents;
+        self.swarms
+            .retain(|info_hash, _| torrents.verdict(info_hash) == Verdict::Served || left.contains_key(info_hash));
         self.tally.dropped += (before - self.swarms.len()) as u64;
+    }
+
+    fn is_unserved(&self, info_hash: &InfoHash) -> bool {
+        self.config.torrents.verdict(info_hash) != Verdict::Served
     }
 
     pub(crate) fn counts(&self, info_hash: &InfoHash) -> SwarmCounts {
@@ -270,12 +284,18 @@ impl Model {
 
     /// Checks what `next_expiry()` says: there is one while there is a swarm, and nothing is due before it.
     pub(crate) fn check_next_expiry(&self, next: Option<Instant>) {
-        assert_eq!(next.is_some(), !self.swarms.is_empty());
+        if self.swarms.is_empty() {
+            // It may have to look at places that swarms had, to see that all are served.
+            assert!(next.is_none_or(|next| next <= self.now));
+            return;
+        }
+        assert!(next.is_some());
         let due = |members: &Members| {
             let peers = members.peers.iter().map(|member| member.expires);
             peers.chain(members.forgotten).min().expect("a swarm has peers or is forgotten some time")
         };
-        let first = self.swarms.values().map(due).min();
+        let is_unserved = self.swarms.keys().any(|info_hash| self.is_unserved(info_hash));
+        let first = if is_unserved { Some(self.now) } else { self.swarms.values().map(due).min() };
         // What is due already is looked for at once, whatever the time that is told.
         let latest = first.map(|first| first.max(self.now));
         assert!(next <= latest, "{first:?} is due, and expiry looks only at {next:?}");

@@ -67,7 +67,9 @@ impl Subject for Tracker {
     }
 
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.poll_event()).collect()
+        let mut events = Vec::new();
+        self.poll_events(&mut events);
+        events
     }
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy) {
@@ -79,11 +81,13 @@ impl Subject for Tracker {
     }
 
     fn swarm(&self, info_hash: &InfoHash) -> Option<(SwarmCounts, Vec<Peer>)> {
-        self.swarm(info_hash).map(|swarm| (swarm.counts(), swarm.peers().collect()))
+        self.with_swarm(info_hash, |swarm| (swarm.counts(), swarm.peers().collect()))
     }
 
     fn info_hashes(&self) -> Vec<InfoHash> {
-        self.swarms().map(|(info_hash, _)| info_hash).collect()
+        let mut info_hashes = Vec::new();
+        self.for_each_swarm(|info_hash, _| info_hashes.push(info_hash));
+        info_hashes
     }
 }
 

@@ -1,16 +1,17 @@
 //! Runs operations against a tracker and the model, and compares.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, InfoHash, Instant, Memory, Peers, Shards, SwarmCounts, Tracker};
+use tracker_core::{Config, InfoHash, Instant, Memory, Peer, Peers, Shards, SwarmCounts, Tracker};
 
 use super::Model;
 use super::journal::Journal;
 use super::subject::Subject;
-use super::world::{Input, Operation, World};
+use super::world::{Input, Operation, TORRENTS, World};
 
 /// Makes a configuration and operations of the input, and runs them.
 pub(crate) fn tracker_ops(input: &[u8]) {
@@ -91,7 +92,7 @@ impl<S: Subject> Trial<S> {
             }
             Operation::SetTorrents(torrents) => {
                 self.subject.set_torrents(torrents);
-                self.model.set_torrents(torrents);
+                self.model.set_torrents(torrents, &self.left());
                 everything = true;
             }
         }
@@ -117,9 +118,7 @@ impl<S: Subject> Trial<S> {
     /// Whether nothing is left to expire after one batch.
     fn expire(&mut self, now: Instant) -> bool {
         self.subject.expire(now);
-        let swarm = |info_hash| self.subject.swarm(&info_hash).map(|(_, members)| (info_hash, members));
-        let left = self.subject.info_hashes().into_iter().filter_map(swarm).collect();
-        self.model.expire(now, &left);
+        self.model.expire(now, &self.left());
         self.check_events();
         let is_done = self.subject.next_expiry().is_none_or(|next| next > self.model.now());
         if is_done {
@@ -129,9 +128,16 @@ impl<S: Subject> Trial<S> {
         is_done
     }
 
+    /// What the tracker has.
+    fn left(&self) -> BTreeMap<InfoHash, Vec<Peer>> {
+        let swarm = |info_hash| self.subject.swarm(&info_hash).map(|(_, members)| (info_hash, members));
+        self.subject.info_hashes().into_iter().filter_map(swarm).collect()
+    }
+
     fn expire_wholly(&mut self, now: Instant) {
-        // One peer or swarm in each batch; and what was looked at when a batch began anew, once more.
-        let enough = 2 * self.model.size() + 2;
+        // One peer or swarm in each batch; and what was looked at when a batch began anew, once more. Then there are places that
+        // swarms had, of which there are no more than torrents.
+        let enough = 2 * self.model.size() + 2 + usize::from(TORRENTS);
         assert!((0..enough).any(|_| self.expire(now)), "there is no end to it: {:?}", self.subject.next_expiry());
     }
 

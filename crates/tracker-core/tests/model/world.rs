@@ -67,7 +67,7 @@ impl Choices for Input<'_> {
     }
 }
 
-const TORRENTS: u8 = 5;
+pub(crate) const TORRENTS: u8 = 5;
 /// Peer ids, keys and ports that anybody may turn up with, so that they meet.
 const FEW: usize = 4;
 const PORTS: [u16; FEW] = [0, 6881, 6882, 51413];

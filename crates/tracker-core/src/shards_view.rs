@@ -1,0 +1,59 @@
+//! Shards for those who only look.
+
+use std::sync::Arc;
+
+use crate::{Config, Event, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
+
+/// A handle to [`Shards`] that cannot change a swarm: for a page or a log, which only look. Cheap to clone.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use std::sync::Arc;
+/// use rand::{SeedableRng, rngs::StdRng};
+/// use tracker_core::{Config, Shards, ShardsView};
+///
+/// let shards = Arc::new(Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1))?);
+/// let view = ShardsView::from(Arc::clone(&shards));
+/// assert_eq!(view.totals(), shards.totals());
+/// # Ok::<(), tracker_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ShardsView(Arc<Shards>);
+
+impl From<Arc<Shards>> for ShardsView {
+    fn from(shards: Arc<Shards>) -> Self {
+        Self(shards)
+    }
+}
+
+impl ShardsView {
+    /// See [`Shards::config`].
+    pub fn config(&self) -> &Config {
+        self.0.config()
+    }
+
+    /// See [`Shards::totals`].
+    pub fn totals(&self) -> Totals {
+        self.0.totals()
+    }
+
+    /// See [`Shards::with_swarm`].
+    pub fn with_swarm<T>(&self, info_hash: &InfoHash, look: impl FnOnce(SwarmView<'_>) -> T) -> Option<T> {
+        self.0.with_swarm(info_hash, look)
+    }
+
+    /// See [`Shards::for_each_swarm`].
+    pub fn for_each_swarm(&self, look: impl FnMut(InfoHash, SwarmView<'_>)) {
+        self.0.for_each_swarm(look);
+    }
+
+    /// See [`Shards::walk`].
+    pub fn walk(&self, walk: &mut Walk, budget: usize, look: impl FnMut(SwarmSlice<'_>)) -> bool {
+        self.0.walk(walk, budget, look)
+    }
+
+    /// See [`Shards::poll_events`]. This takes the events away from others that poll, and leaves the swarms as they are.
+    pub fn poll_events(&self, events: &mut Vec<Event>) {
+        self.0.poll_events(events);
+    }
+}
