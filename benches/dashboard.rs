@@ -155,7 +155,7 @@ fn overview(c: &mut Criterion) {
     let observer =
         Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread can be started");
     let dashboard = Dashboard::new(DashboardConfig {
-        shards,
+        shards: shards.into(),
         clock,
         observer,
         log_buffer: LogBuffer::new(),

@@ -97,7 +97,7 @@ fn dashboard(log_buffer: &LogBuffer) -> Dashboard {
     let events = Events::start(Arc::clone(&shards)).expect("a thread");
     let observer = Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread");
     Dashboard::new(DashboardConfig {
-        shards,
+        shards: shards.into(),
         clock,
         observer,
         log_buffer: log_buffer.clone(),

@@ -24,7 +24,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
-use tracker_core::Shards;
+use tracker_core::ShardsView;
 use tracker_host::{Clock, unix_seconds};
 
 use torrent_library::{Digests, Library, TorrentJobs};
@@ -48,7 +48,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct DashboardConfig {
     /// The tracker, for its address policy.
-    pub shards: Arc<Shards>,
+    pub shards: ShardsView,
     /// The clock of its adapters.
     pub clock: Clock,
     /// What watches it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Config, Event, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
+use crate::{Config, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
 
 /// A handle to [`Shards`] that cannot change a swarm: for a page or a log, which only look. Cheap to clone.
 ///
@@ -50,10 +50,5 @@ impl ShardsView {
     /// See [`Shards::walk`].
     pub fn walk(&self, walk: &mut Walk, budget: usize, look: impl FnMut(SwarmSlice<'_>)) -> bool {
         self.0.walk(walk, budget, look)
-    }
-
-    /// See [`Shards::poll_events`]. This takes the events away from others that poll, and leaves the swarms as they are.
-    pub fn poll_events(&self, events: &mut Vec<Event>) {
-        self.0.poll_events(events);
     }
 }

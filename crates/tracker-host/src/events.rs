@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tracker_core::{Event, Shards};
+use tracker_core::{Event, Shards, ShardsView};
 
 /// How often the core's events are fetched. A listener is woken up at most so long after an event.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -104,9 +104,9 @@ impl Events {
         Self(Arc::new(Inner { pump, running: Mutex::default() }))
     }
 
-    /// The tracker.
-    pub fn shards(&self) -> &Arc<Shards> {
-        &self.0.pump.shards
+    /// The swarms that the events are of, to look at.
+    pub fn shards(&self) -> ShardsView {
+        Arc::clone(&self.0.pump.shards).into()
     }
 
     /// A new listener that can be `capacity` events behind.
@@ -268,9 +268,10 @@ mod tests {
 
     #[test]
     fn listeners_that_are_gone_are_forgotten() {
-        let events = Events::without_thread(shards());
+        let shards = shards();
+        let events = Events::without_thread(Arc::clone(&shards));
         drop(events.listen(1));
-        announce(events.shards(), 1);
+        announce(&shards, 1);
         events.pump();
         assert_eq!(lock(&events.0.pump.queues).len(), 0);
     }

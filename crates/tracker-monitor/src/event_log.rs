@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::info;
-use tracker_core::{Event, EventKind, Peer, PeerState, Shards};
+use tracker_core::{Event, EventKind, Peer, PeerState, ShardsView};
 use tracker_host::{EventListener, Events};
 
 use crate::client_name::client;
@@ -35,7 +34,7 @@ impl EventLog {
     ///
     /// When the thread cannot be started.
     pub fn start(events: &Events, dropped_lines: impl Fn() -> u64 + Send + 'static) -> io::Result<Self> {
-        let mut log = Log::new(Arc::clone(events.shards()));
+        let mut log = Log::new(events.shards());
         let work = move |listener: &EventListener| {
             log.take_events(listener, dropped_lines());
             PERIOD
@@ -52,7 +51,7 @@ impl EventLog {
 /// What the thread works with.
 #[derive(Debug)]
 struct Log {
-    shards: Arc<Shards>,
+    shards: ShardsView,
     logger: EventLogger,
     events: Vec<Event>,
     /// Events that came too fast for this listener.
@@ -60,7 +59,7 @@ struct Log {
 }
 
 impl Log {
-    fn new(shards: Arc<Shards>) -> Self {
+    fn new(shards: ShardsView) -> Self {
         Self { shards, logger: EventLogger::default(), events: Vec::new(), lost: 0 }
     }
 
@@ -84,7 +83,7 @@ struct EventLogger {
 
 impl EventLogger {
     /// Logs an event, if it is one for the log.
-    fn log(&mut self, event: &Event, shards: &Shards) {
+    fn log(&mut self, event: &Event, shards: &ShardsView) {
         log_event(event, shards);
         warn_of_shared_address(event, &mut self.shared);
     }
@@ -106,7 +105,7 @@ impl EventLogger {
     }
 }
 
-fn log_event(event: &Event, shards: &Shards) {
+fn log_event(event: &Event, shards: &ShardsView) {
     let (peer, happened) = match &event.kind {
         EventKind::PeerJoined(peer) => (peer, "peer joined"),
         EventKind::PeerCompleted(peer) => (peer, "peer completed"),
@@ -150,12 +149,12 @@ fn warn_of_shared_address(event: &Event, shared: &mut BTreeSet<IpAddr>) {
 mod tests {
     use std::io::Write;
     use std::num::NonZeroUsize;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use rand::{SeedableRng, rngs::StdRng};
     use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt;
-    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey, Peers};
+    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey, Peers, Shards};
 
     use super::*;
     use crate::{LogBuffer, LogFilter};
@@ -182,7 +181,7 @@ mod tests {
         let writer = buffer.clone();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || Log::new(Arc::clone(shards)).take_events(&listener, 0));
+        tracing::subscriber::with_default(subscriber, || Log::new(Arc::clone(shards).into()).take_events(&listener, 0));
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -272,7 +271,7 @@ mod tests {
         events.pump();
         let buffer = LogBuffer::new();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
-            let mut log = Log::new(Arc::clone(&shards));
+            let mut log = Log::new(Arc::clone(&shards).into());
             log.take_events(&listener, 0);
             log.take_events(&listener, 3);
             log.take_events(&listener, 3);

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use torrent_library::Library;
-use tracker_core::{InfoHash, Instant, Shards, SwarmCounts, Totals};
+use tracker_core::{InfoHash, Instant, ShardsView, SwarmCounts, Totals};
 use tracker_host::{Clock, EventListener, Events};
 
 use crate::event_log::MAX_PENDING_EVENTS;
@@ -221,7 +221,7 @@ impl Observer {
         library: Library,
         failures: impl Fn() -> Failures + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(Arc::clone(events.shards()), clock, library));
+        let shared = Arc::new(Shared::new(events.shards(), clock, library));
         let mut watcher = Watcher::new(Arc::clone(&shared), Box::new(failures));
         let work = move |listener: &EventListener| watcher.work(listener);
         let thread = EventThread::start("observer", events.listen(MAX_PENDING_EVENTS), work)?;
@@ -296,7 +296,7 @@ impl Observer {
 
 /// What the thread and those who look share.
 struct Shared {
-    shards: Arc<Shards>,
+    shards: ShardsView,
     clock: Clock,
     library: Library,
     ticks: watch::Sender<Instant>,
@@ -315,7 +315,7 @@ const MAX_KEPT_LISTS: usize = 4;
 const KEPT_ABOVE: Duration = Duration::from_millis(1);
 
 impl Shared {
-    fn new(shards: Arc<Shards>, clock: Clock, library: Library) -> Self {
+    fn new(shards: ShardsView, clock: Clock, library: Library) -> Self {
         Self {
             shards,
             clock,

@@ -263,7 +263,7 @@ impl Builder {
         let open = |folder: PathBuf| Share::open(folder.clone()).map_err(|source| StartError::Share { folder, source });
         let share = self.share.clone().map(open).transpose()?;
         Ok(Dashboard::new(DashboardConfig {
-            shards: Arc::clone(shards),
+            shards: Arc::clone(shards).into(),
             clock,
             observer: observer.clone(),
             log_buffer: self.log.clone(),

@@ -249,7 +249,7 @@ mod tests {
                 Failures::default,
             )
             .unwrap(),
-            shards,
+            shards: shards.into(),
             clock,
             log_buffer: LogBuffer::new(),
             service: Service::new(NoPorts),

@@ -313,7 +313,7 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
         Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), Failures::default)
             .unwrap();
     let dashboard = Dashboard::new(DashboardConfig {
-        shards,
+        shards: shards.into(),
         clock,
         observer: observer.clone(),
         log_buffer: LogBuffer::new(),

@@ -105,7 +105,7 @@ impl Fixture {
         let service = Service::new(opener.clone());
         let share = Share::open(share).unwrap();
         let config = DashboardConfig {
-            shards: Arc::clone(&shards),
+            shards: Arc::clone(&shards).into(),
             clock,
             observer: observer.clone(),
             log_buffer: log_buffer.clone(),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Mutex;
 
-use tracker_core::{InfoHash, Instant, Peer, Shards};
+use tracker_core::{InfoHash, Instant, Peer, ShardsView};
 
 use super::expectation::{completion, next_expected, status};
 use super::records::{Rates, Records};
@@ -20,7 +20,7 @@ pub(super) struct PeerEntry {
 }
 
 /// All peers of a torrent, by their addresses.
-pub(super) fn all(shards: &Shards, info_hash: &InfoHash, records: &Mutex<Records>) -> Vec<PeerEntry> {
+pub(super) fn all(shards: &ShardsView, info_hash: &InfoHash, records: &Mutex<Records>) -> Vec<PeerEntry> {
     let mut entries = Vec::new();
     let (mut next, mut len) = (0, usize::MAX);
     while next < len {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use torrent_library::KnownTorrent;
-use tracker_core::{InfoHash, Instant, Memory, Peer, Shards, SwarmCounts, Walk};
+use tracker_core::{InfoHash, Instant, Memory, Peer, ShardsView, SwarmCounts, Walk};
 
 use super::records::{Part, Records, Sums};
 use super::{StuckCounts, StuckReason};
@@ -48,7 +48,7 @@ impl Sweep {
     /// No lock is held for long, and none while another is taken.
     pub(super) fn go_on(
         &mut self,
-        shards: &Shards,
+        shards: &ShardsView,
         known: &BTreeMap<InfoHash, Arc<KnownTorrent>>,
         records: &Mutex<Records>,
         now: Instant,

@@ -22,6 +22,7 @@ use crate::Order;
 
 /// A tracker and its watcher, with a clock that is set by hand.
 struct Network {
+    shards: Arc<Shards>,
     shared: Arc<Shared>,
     events: Events,
     listener: EventListener,
@@ -41,9 +42,9 @@ impl Network {
         let library = Library::open(LibraryConfig::default()).unwrap();
         let events = Events::without_thread(Arc::clone(&shards));
         let listener = events.listen(10_000);
-        let shared = Arc::new(Shared::new(shards, Clock::fixed(Instant::ZERO), library));
+        let shared = Arc::new(Shared::new(Arc::clone(&shards).into(), Clock::fixed(Instant::ZERO), library));
         let watcher = Watcher::new(Arc::clone(&shared), Box::new(Failures::default));
-        Self { shared, events, listener, watcher, rng, now: Instant::ZERO }
+        Self { shards, shared, events, listener, watcher, rng, now: Instant::ZERO }
     }
 
     fn listening() -> Self {
@@ -51,7 +52,7 @@ impl Network {
     }
 
     fn announce(&mut self, request: &AnnounceRequest) {
-        self.shared.shards.announce(self.now, &mut self.rng, request, &mut Peers::default()).unwrap();
+        self.shards.announce(self.now, &mut self.rng, request, &mut Peers::default()).unwrap();
     }
 
     /// Time passes, and the watcher looks.
@@ -375,7 +376,7 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
         for peer in peers {
             let request = request([10, 0, 0, peer], now.into(), 9).with_info_hash(info_hash);
             let at = Instant::from_secs(now);
-            network.shared.shards.announce(at, &mut rng, &request, &mut Peers::default()).unwrap();
+            network.shards.announce(at, &mut rng, &request, &mut Peers::default()).unwrap();
         }
         let peers: Vec<Peer> =
             network.shared.shards.with_swarm(&info_hash, |swarm| swarm.peers().collect()).unwrap_or_default();
@@ -401,7 +402,7 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
 #[test]
 fn the_thread_looks_and_ends() {
     let network = Network::listening();
-    let Shared { shards, library, .. } = &*network.shared;
+    let (shards, library) = (&network.shards, &network.shared.library);
     let failures = || Failures { http: 1, udp: 2 };
     let observer =
         Observer::start(&Events::start(Arc::clone(shards)).unwrap(), Clock::start(), library.clone(), failures)
@@ -455,7 +456,7 @@ fn it_shows_what_somebody_knows_who_writes_down_everything() {
         for step in 0..300 {
             let told = format!("seed {seed}, step {step}");
             network.now = Instant::from_secs(network.now.as_secs() + choice.random_range(1..120));
-            network.shared.shards.expire(network.now);
+            network.shards.expire(network.now);
             diaries.retain(|(info_hash, place), _| network.has(info_hash, *place));
             let mut announced = BTreeSet::new();
             for _ in 0..choice.random_range(0..12) {

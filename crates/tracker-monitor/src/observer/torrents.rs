@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use torrent_library::KnownTorrent;
-use tracker_core::{InfoHash, Shards, SwarmCounts, Walk};
+use tracker_core::{InfoHash, ShardsView, SwarmCounts, Walk};
 
 use super::records::{Records, Sums};
 use super::sweep::STRIDE;
@@ -61,7 +61,7 @@ impl TorrentEntry {
 
 /// Those that are known, and those that have a swarm.
 pub(super) fn all(
-    shards: &Shards,
+    shards: &ShardsView,
     known: &BTreeMap<InfoHash, Arc<KnownTorrent>>,
     records: &Mutex<Records>,
 ) -> Vec<TorrentEntry> {
