@@ -24,7 +24,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Whether a request from this address is taken. A v4-mapped address counts as the IPv4 address in it.
+    /// Returns `true` if a request from this address is taken. A v4-mapped address counts as the IPv4 address in it.
     pub fn admits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
@@ -50,7 +50,7 @@ pub(crate) fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// Which info-hashes are served. The default serves all.
+/// The info-hashes that are served. The default serves all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TorrentPolicy {
     /// When present, only these are served.
@@ -60,7 +60,7 @@ pub struct TorrentPolicy {
 }
 
 impl TorrentPolicy {
-    /// What the lists say of this info-hash.
+    /// The verdict of the lists on this info-hash.
     pub fn verdict(&self, info_hash: &InfoHash) -> Verdict {
         if self.denied.contains(info_hash) {
             Verdict::Denied
@@ -72,7 +72,7 @@ impl TorrentPolicy {
     }
 }
 
-/// What a [`TorrentPolicy`] says of one info-hash.
+/// The verdict of a [`TorrentPolicy`] on one info-hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is served.

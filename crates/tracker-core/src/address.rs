@@ -3,9 +3,9 @@
 //! A tracker sees where a request came from, and that is not always where others can reach the sender. The rules:
 //!
 //! - A peer is kept under the address its announce came from. `ip=` counts only from trusted sources.
-//! - A peer that announced over loopback is on the tracker's own machine. Whoever asks from the network gets it under the
-//!   address by which *he* reached the tracker, which is right on a machine with several networks, too.
-//! - Whoever asks over loopback gets 127.0.0.1 and ::1 as the machine's LAN address where one is known, since Transmission
+//! - A peer that announced over loopback is on the tracker's own machine. A client that asks from the network gets it
+//!   under the address by which *that client* reached the tracker, which is right on a machine with several networks, too.
+//! - A client that asks over loopback gets 127.0.0.1 and ::1 as the machine's LAN address where one is known, since Transmission
 //!   never dials loopback; any other 127/8 address stays as it is.
 //! - What nobody can dial is never handed out.
 
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use crate::{AnnounceRequest, Config, HostAddresses};
 
-/// Who asks, and by which way.
+/// The client that asks for peers, and the way by which it reached the tracker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker {
     /// Where the request came from, never v4-mapped.
@@ -50,13 +50,13 @@ impl Asker {
         (!is_v4_link_local(ip) || is_v4_link_local(self.remote)).then_some(ip)
     }
 
-    /// Whether a peer that this asker sees under `ip` may be on the tracker's machine.
+    /// Returns `true` if a peer that this asker sees under `ip` may be on the tracker's machine.
     pub(crate) fn is_here(&self, ip: IpAddr, host: &HostAddresses) -> bool {
         ip == self.local || host.prefer(ip) == Some(ip)
     }
 }
 
-/// Whether anybody at all can dial the peer. The others are counted, and never handed out.
+/// Returns `true` if anybody at all can dial the peer. The others are counted, and never handed out.
 pub(crate) fn is_dialable(ip: IpAddr, port: u16) -> bool {
     port != 0 && is_reachable(ip)
 }
@@ -69,7 +69,7 @@ pub(crate) fn is_v6_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-/// Whether the address can be that of a machine which others dial.
+/// Returns `true` if the address can be that of a machine which others dial.
 pub(crate) fn is_reachable(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
     !(ip.is_unspecified() || ip.is_multicast() || broadcast || is_v6_link_local(ip))
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_dial_is_known() {
+    fn addresses_that_nobody_can_dial_are_known() {
         for (address, dialable) in [
             ("10.0.0.1", true),
             ("127.0.0.1", true),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{InfoHash, PeerId, PeerKey, SwarmCounts};
 
-/// What happened to the peer, as its client says ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
+/// An event in the life of a peer, as its client reports it ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
 ///
 /// A regular announce has none, and an unknown event counts as none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,15 +56,15 @@ pub struct AnnounceRequest {
     /// Bytes the client still wants; `None` where it does not say, which counts as leeching. More than [`i64::MAX`] counts as
     /// not said: no torrent is that large, and some clients say `u64::MAX` while they do not know.
     pub left: Option<u64>,
-    /// What happened, if anything.
+    /// The event, if there is one.
     pub event: Option<AnnounceEvent>,
-    /// How many peers the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not say.
+    /// The number of peers that the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not say.
     pub numwant: Option<u32>,
-    /// How many peers the answer has room for; `None` where it has room for any number.
+    /// The number of peers that the answer has room for; `None` where it has room for any number.
     pub room: Option<u32>,
     /// The families of addresses that the answer can carry.
     pub families: Families,
-    /// Whether the answer has the peers' ids. Most have not, and looking them up takes time.
+    /// `true` if the answer is to have the peers' ids. Most have not, and looking them up takes time.
     pub peer_ids: bool,
 }
 
@@ -213,7 +213,7 @@ pub enum Families {
 }
 
 impl Families {
-    /// Whether the address is of one of them.
+    /// Returns `true` if the address is of one of them.
     pub const fn contain(self, address: IpAddr) -> bool {
         match self {
             Self::Both => true,
@@ -227,9 +227,9 @@ impl Families {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AnnounceResponse {
-    /// When to announce again, in whole seconds.
+    /// The time until the next announce, in whole seconds.
     pub interval: Duration,
-    /// How long to wait at least, in whole seconds.
+    /// The shortest time until the next announce, in whole seconds.
     pub min_interval: Duration,
     /// Peers that have everything, the asker included.
     pub seeders: u32,
@@ -312,7 +312,7 @@ pub enum AnnounceError {
 }
 
 impl AnnounceError {
-    /// Whether the same announce will be refused until the operator changes the tracker's settings. Otherwise it is worth
+    /// Returns `true` if the same announce will be refused until the operator changes the tracker's settings. Otherwise it is worth
     /// trying again soon: places become free, and torrents are registered after they were first announced.
     pub const fn is_permanent(&self) -> bool {
         matches!(self, Self::AddressNotAllowed { .. } | Self::TorrentDenied)

@@ -45,7 +45,7 @@ pub struct Config {
     /// rTorrent every 600 s whatever interval they were given. A peer that was given a long interval is kept for two of
     /// them and a minute.
     pub peer_timeout: Duration,
-    /// How long a swarm without peers is remembered for its count of completed downloads. Defaults to 1 day. A swarm that
+    /// The time for which a swarm without peers is remembered for its count of completed downloads. Defaults to 1 day. A swarm that
     /// nobody completed goes with its last peer.
     pub swarm_timeout: Duration,
 
@@ -75,20 +75,19 @@ pub struct Config {
     /// cost nothing. When the queue is full the oldest is dropped and counted. At most 2^24, of 184 bytes each.
     /// [`Shards`](crate::Shards) share it out among them.
     pub max_pending_events: usize,
-    /// Whether it is an [event](crate::EventKind::PeerUpdated) that a peer announces again. Defaults to `true`. Whoever wants
-    /// to know only who comes, completes and goes saves the many others by `false`: an announce costs as much then as when
-    /// nobody listens.
+    /// `true` if an announce of a peer that is known is an [event](crate::EventKind::PeerUpdated), too. Defaults to `true`.
+    /// With `false` only peers that come, complete and go are events, and other announces cost as much as when nobody listens.
     pub update_events: bool,
     /// Most peers and swarms that one call of [`Tracker::expire`](crate::Tracker::expire) looks at, in each of the
     /// [`Shards`](crate::Shards). Defaults to 2,000: a millisecond's work, so that announces do not wait. At most 2^31.
     pub expire_batch: usize,
 
-    /// How much is kept of each peer. Defaults to all there is to tell.
+    /// How much is kept of each peer. Defaults to everything.
     pub memory: Memory,
 
     /// From which addresses announces and scrapes are taken.
     pub access: Access,
-    /// Which info-hashes are served. Shared, since it may be long.
+    /// The info-hashes that are served. Shared, since the lists may be long.
     pub torrents: Arc<TorrentPolicy>,
     /// Networks whose clients may announce another address than their own (`ip=`). Defaults to none, since anybody could point
     /// a swarm at a victim otherwise; on this machine, too, where a page in a browser can send announces.
@@ -99,7 +98,7 @@ pub struct Config {
     /// Several clients of a swarm that announce from one of these are [warned](crate::Warning::SharedAddress). Defaults to
     /// none.
     pub gateways: Vec<IpAddr>,
-    /// Whether peers in the asker's own subnet are handed out first. Defaults to `None`: all are equal.
+    /// The subnets whose peers are handed out first to each other. Defaults to `None`: all are equal.
     pub prefer_subnet: Option<SubnetPreference>,
 }
 
@@ -136,7 +135,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same with some of its fields changed.
+    /// This configuration with some of its fields changed.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -197,7 +196,7 @@ impl Config {
         }
     }
 
-    /// Whether a scrape of this many info-hashes is taken from this address.
+    /// Returns an error unless a scrape of this many info-hashes is taken from this address.
     pub(crate) fn admit_scrape(&self, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
         if !self.access.admits(remote) {
             return Err(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
@@ -283,7 +282,7 @@ pub struct SubnetPreference {
 }
 
 impl SubnetPreference {
-    /// Whether both are of one family and share the prefix.
+    /// Returns `true` if both are of one family and share the prefix.
     pub(crate) fn same_subnet(&self, a: IpAddr, b: IpAddr) -> bool {
         let prefix = if a.is_ipv4() { self.v4_prefix } else { self.v6_prefix };
         IpNet::new(a, prefix).is_ok_and(|subnet| subnet.contains(&b))

@@ -1,4 +1,4 @@
-//! What happens in the swarms, for those who want to know.
+//! Events: what happens in the swarms.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -9,15 +9,15 @@ use crate::{InfoHash, Instant, Peer};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// When.
+    /// The time of the event.
     pub at: Instant,
-    /// In which swarm.
+    /// The swarm.
     pub info_hash: InfoHash,
-    /// What.
+    /// The kind of event, and its details.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// A kind of event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {

@@ -3,7 +3,7 @@
 /// Positions in an array, found again by a hash.
 ///
 /// A table of open addressing with linear probing, filled to at most five sixths: two bytes a slot while positions fit, else
-/// three. The hash of what stands at a position is not kept; whoever calls brings it.
+/// three. The hash of what stands at a position is not kept; the caller passes it.
 #[derive(Debug)]
 pub(crate) enum Index {
     Narrow(Table<u16>),
@@ -22,7 +22,7 @@ impl Index {
         }
     }
 
-    /// Whether one more position makes it too full, so that a larger one must be made.
+    /// Returns `true` if one more position makes it too full, so that a larger one must be made.
     pub(crate) fn is_full(&self, positions: usize) -> bool {
         (positions + 1) * 6 > self.slots() * 5
     }

@@ -9,7 +9,7 @@ use crate::interval::Lifetimes;
 use crate::rules::Rules;
 use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey};
 
-/// What a peer has.
+/// How much a peer has of its torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerState {
     /// Not everything yet.
@@ -21,7 +21,7 @@ pub enum PeerState {
 }
 
 impl PeerState {
-    /// What an announce says of the state of its sender. `completed` makes a seeder whatever `left` says: some clients send
+    /// The state of the sender of an announce. `completed` makes a seeder whatever `left` says: some clients send
     /// it with a wrong one, or with none.
     pub(crate) fn announced(event: Option<AnnounceEvent>, left: Option<u64>) -> Self {
         match (event, left) {
@@ -38,20 +38,20 @@ impl PeerState {
 pub struct Peer {
     /// Where it is: the address it announced from, and the port it listens on.
     pub address: SocketAddr,
-    /// What it has.
+    /// How much it has of the torrent.
     pub state: PeerState,
-    /// What else is known of it; `None` where that is [not kept](crate::Memory::Lean).
+    /// Further details; `None` where that is [not kept](crate::Memory::Lean).
     pub detail: Option<PeerDetail>,
 }
 
-/// What is known of a peer beside where it is and what it has.
+/// Details of a peer beside its address and state.
 ///
 /// Numbers of bytes are exact below 512 GiB, from there on rounded down to 4 KiB, and at most
 /// [`MAX_BYTES`](Self::MAX_BYTES).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerDetail {
-    /// Who it says it is.
+    /// Its peer id.
     pub peer_id: PeerId,
     /// Its key.
     pub key: PeerKey,
@@ -61,18 +61,18 @@ pub struct PeerDetail {
     pub downloaded: u64,
     /// Bytes it still wants; `None` when it does not say.
     pub left: Option<u64>,
-    /// When its first announce came.
+    /// The time of its first announce.
     pub first_seen: Instant,
-    /// When its last announce came.
+    /// The time of its last announce.
     pub last_seen: Instant,
-    /// When it was told to announce again: so long after that.
+    /// The interval in the answer to its last announce.
     pub interval: Duration,
-    /// When it is dropped unless it announces again.
+    /// The time at which it is dropped unless it announces again.
     pub expires: Instant,
 }
 
 impl PeerDetail {
-    /// The largest number of bytes that is told: almost 2 PiB. What is more is told as this.
+    /// The largest number of bytes that is kept: almost 2 PiB. Larger ones are cut to this.
     pub const MAX_BYTES: u64 = ((1 << 39) - 2) * 4096;
 }
 
@@ -134,12 +134,12 @@ impl Member {
         completed
     }
 
-    /// Whether it is, as far as is known, one that calls itself this.
+    /// Returns `true` if it has this peer id, as far as is known.
     pub(crate) fn may_be(&self, peer_id: PeerId) -> bool {
         self.detail.is_none_or(|detail| detail.peer_id == peer_id)
     }
 
-    /// Whether it has, as far as is known, this key.
+    /// Returns `true` if it has this key, as far as is known.
     pub(crate) fn may_have(&self, key: PeerKey) -> bool {
         self.detail.is_none_or(|detail| detail.has_key(key))
     }

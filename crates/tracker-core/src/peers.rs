@@ -41,7 +41,7 @@ pub struct Peers {
 pub struct PeerEntry {
     /// Where the asker can reach it. The port is never 0.
     pub address: SocketAddr,
-    /// Who it says it is, where the announce [asked for it](crate::AnnounceRequest::peer_ids) and the tracker
+    /// Its peer id, where the announce [asked for it](crate::AnnounceRequest::peer_ids) and the tracker
     /// [keeps it](crate::Config::memory).
     pub peer_id: Option<PeerId>,
 }
@@ -57,12 +57,12 @@ impl Peers {
         &self.v6
     }
 
-    /// How many there are.
+    /// The number of peers.
     pub fn len(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no peers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -110,7 +110,7 @@ impl Peers {
     }
 }
 
-/// What the selection of peers does with them.
+/// Methods for the selection of peers.
 impl Peers {
     /// Starts to draw from so many candidates, so many times. Makes room for so many more wanted, and so many to be put back.
     pub(crate) fn start(&mut self, candidates: usize, draws: usize, wanted: usize, others: usize) {
@@ -134,7 +134,7 @@ impl Peers {
         self.v6.push(compact);
     }
 
-    /// Whether no other peer on this machine was handed out under this address.
+    /// Returns `true` if no other peer on this machine was handed out under this address.
     pub(crate) fn is_first_here(&mut self, address: SocketAddr) -> bool {
         self.here.insert(address)
     }

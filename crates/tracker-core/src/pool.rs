@@ -28,7 +28,7 @@ pub(crate) struct Pool<E> {
     extras: Option<Box<Extras>>,
 }
 
-/// What few pools have.
+/// What only few pools need: kept in a box, so that the others pay eight bytes for it.
 #[derive(Debug, Default)]
 struct Extras {
     index: Option<Index>,
@@ -154,6 +154,11 @@ impl<E: Entry> Pool<E> {
         }
     }
 
+    /// Puts a peer in, and returns its position.
+    ///
+    /// Entries stand in order of their class, and in no order within one. So a place becomes free at the end of a class when the
+    /// first entry of each later class goes to the end of its own, from the last class to the first: one swap for each class,
+    /// however many entries there are. The new entry, which was pushed at the end of all, is what is swapped down.
     pub(crate) fn insert(&mut self, rules: &Rules, ip: E::Ip, member: &Member) -> usize {
         let entry = E::new(ip, member.port, member.tag);
         let class = Class::of(entry) as usize;
@@ -170,7 +175,6 @@ impl<E: Entry> Pool<E> {
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             index.insert(rules.hash(ip), self.entries.len() - 1);
         }
-        // The first of each later class makes room at its end.
         let mut hole = self.entries.len() - 1;
         for later in (class..Ends::COUNT).rev() {
             let first = self.ends.get(later);
@@ -182,10 +186,14 @@ impl<E: Entry> Pool<E> {
         hole
     }
 
+    /// Takes out the peer at this position, and returns it.
+    ///
+    /// The other way round: the last entry of its class fills the hole, the last of the next class the hole that this leaves, and
+    /// so on, until the hole is at the end of all and can be popped. Entries of later positions move only downwards, on which
+    /// [`Sweep`] relies.
     pub(crate) fn remove(&mut self, rules: &Rules, position: usize) -> Member {
         let removed = self.member(position);
         let class = Class::of(self.entries[position]) as usize;
-        // The last of each class, from that of the removed one on, fills the hole before it.
         let mut hole = position;
         for later in class..Ends::COUNT {
             let last = self.ends.get(later) - 1;
@@ -218,7 +226,7 @@ impl<E: Entry> Pool<E> {
         position
     }
 
-    /// The look for peers that are due that was interrupted, or a new one.
+    /// Resumes an interrupted sweep, or starts one.
     pub(crate) fn resume_sweep(&mut self, rules: &Rules) -> Sweep {
         let interrupted = self.extras.as_mut().and_then(|extras| extras.sweep.take());
         let sweep = interrupted.unwrap_or(Sweep { began: rules.now, left: self.len(), next: None });
@@ -227,6 +235,10 @@ impl<E: Entry> Pool<E> {
     }
 
     /// Removes peers that are due. Looks at `budget` peers at most, and takes those it looks at from it.
+    ///
+    /// It goes from the last position to the first, so that what a removal puts in the hole comes from behind and was looked at
+    /// already. Announces between two batches swap entries, too: one that is swapped from before the sweep's position to behind
+    /// it would be missed, so that `swap` looks at it then.
     pub(crate) fn sweep(
         &mut self,
         rules: &Rules,
@@ -244,7 +256,7 @@ impl<E: Entry> Pool<E> {
         }
     }
 
-    /// Keeps what is to be resumed.
+    /// Keeps a sweep that is to be resumed.
     pub(crate) fn interrupt_sweep(&mut self, sweep: Sweep) {
         self.extras.get_or_insert_default().sweep = Some(sweep);
     }
@@ -274,7 +286,7 @@ impl<E: Entry> Pool<E> {
         }
     }
 
-    /// Swaps two entries, and what is known about where they stand.
+    /// Swaps two entries, with their details and their positions in the index.
     fn swap(&mut self, rules: &Rules, a: usize, b: usize) {
         if a == b {
             return;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// What a scrape tells of one swarm. An unknown swarm has zeros.
+/// The counts of one swarm, as a scrape returns them. An unknown swarm has zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SwarmCounts {
     /// Peers that have everything.
@@ -31,7 +31,7 @@ pub enum ScrapeError {
     TooManyHashes {
         /// [`Config::max_scrape_hashes`](crate::Config::max_scrape_hashes).
         limit: usize,
-        /// How many were asked for.
+        /// The number of info-hashes in the scrape.
         asked: usize,
     },
 }

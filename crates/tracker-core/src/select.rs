@@ -29,7 +29,7 @@ enum Useful {
 }
 
 impl Useful {
-    /// What the sender of an announce can use.
+    /// The kinds of peers that the sender of an announce can use.
     ///
     /// A seeder needs leechers only. But a client that has a magnet link and nothing else may say that nothing is left
     /// (aria2 does), and gets its metadata from seeders: so who says `left=0` without having downloaded anything, here or as
@@ -53,7 +53,7 @@ impl Useful {
     }
 }
 
-/// Who asks for peers of a swarm, and what for.
+/// A selection of peers of a swarm for one asker.
 #[derive(Debug)]
 pub(crate) struct Selection<'c> {
     config: &'c Config,
@@ -63,7 +63,7 @@ pub(crate) struct Selection<'c> {
     peer_id: PeerId,
     /// Of the peer id, where such are kept.
     digest: Option<DigestOrExpiry>,
-    /// What of the swarm is of use to the asker, the best first.
+    /// The kinds of peers that are of use to the asker, the best first.
     useful: &'static [Useful],
     families: Families,
     peer_ids: bool,
@@ -72,8 +72,8 @@ pub(crate) struct Selection<'c> {
 }
 
 impl<'c> Selection<'c> {
-    /// What the sender of an announce wants, whose peer is kept under `ip`. `download` is what the tracker saw of its
-    /// download.
+    /// The selection for the sender of an announce, whose peer is kept under `ip`. `download` is what the tracker saw of
+    /// its download.
     pub(crate) fn new(
         config: &'c Config,
         asker: Asker,
@@ -136,7 +136,7 @@ impl<'c> Selection<'c> {
         peers.fill_up(self.wanted);
     }
 
-    /// Which entries of a pool, which is of one family, may be of this use to the asker: two ranges.
+    /// The entries of a pool, which is of one family, that may be of this use to the asker: two ranges.
     fn candidates<E: Entry>(&self, pool: &Pool<E>, family: Families, useful: Useful) -> (Range<usize>, Range<usize>) {
         let (leeching_here, holding_here) = (pool.range(Class::LeechingHere), pool.range(Class::HoldingHere));
         if self.families != Families::Both && self.families != family {
@@ -199,7 +199,7 @@ impl<'c> Selection<'c> {
         (!self.is_asker(pool, position, address) && self.families.contain(ip)).then_some(PeerEntry { address, peer_id })
     }
 
-    /// Whether the peer at this position, which the asker sees under `address`, is the asker itself.
+    /// Returns `true` if the peer at this position, which the asker sees under `address`, is the asker itself.
     ///
     /// One client on two addresses is two peers, and both are the asker. So is what it left behind on this machine's other
     /// address before it was restarted with another peer id.
@@ -224,7 +224,7 @@ impl Verbatim {
         Self { asker_is_here: asker.remote.is_loopback(), local: asker.local, host }
     }
 
-    /// Whether this surely is one. The others are to be looked at closely.
+    /// Returns `true` if this surely is one. The others are to be looked at closely.
     fn has(&self, ip: IpAddr) -> bool {
         let is_verbatim = match ip {
             IpAddr::V4(ip) if ip.is_loopback() => self.asker_is_here && ip != Ipv4Addr::LOCALHOST,

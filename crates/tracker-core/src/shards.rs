@@ -190,7 +190,7 @@ impl Shards {
         false
     }
 
-    /// How it was set up. [`Config::torrents`] is as at the start.
+    /// Its configuration. [`Config::torrents`] is as at the start.
     pub fn config(&self) -> &Config {
         &self.config
     }

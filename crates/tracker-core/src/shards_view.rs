@@ -1,10 +1,10 @@
-//! Shards for those who only look.
+//! Read-only access to shards.
 
 use std::sync::Arc;
 
 use crate::{Config, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
 
-/// A handle to [`Shards`] that cannot change a swarm: for a page or a log, which only look. Cheap to clone.
+/// A handle to [`Shards`] that only reads, for a page or a log: it cannot change a swarm. Cheap to clone.
 ///
 /// ```
 /// use std::num::NonZeroUsize;

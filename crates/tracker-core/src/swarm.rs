@@ -32,7 +32,7 @@ impl<'t> SwarmView<'t> {
         self.swarm.len()
     }
 
-    /// Whether it has no peers: it is remembered for its completed downloads only.
+    /// Returns `true` if it has no peers: it is remembered for its completed downloads only.
     pub fn is_empty(&self) -> bool {
         self.swarm.is_empty()
     }
@@ -42,8 +42,8 @@ impl<'t> SwarmView<'t> {
         self.peers_at(0..self.len())
     }
 
-    /// The peers at these places, out of those from 0 to the number of peers; fewer where there are not so many. For those who
-    /// do not want to look at a large swarm at once. Peers change their places when others come and go.
+    /// The peers at these places, out of those from 0 to the number of peers; fewer where there are not so many. With this a
+    /// large swarm is read a part at a time. Peers change their places when others come and go.
     pub fn peers_at(&self, places: Range<usize>) -> impl Iterator<Item = Peer> + use<'t> {
         let Self { swarm, rules } = *self;
         let v4_len = swarm.v4.len();
@@ -81,12 +81,12 @@ enum Slot {
     V6(usize),
 }
 
-/// What a [`Swarm::upsert`] came to.
+/// The outcome of a [`Swarm::upsert`].
 #[derive(Debug)]
 pub(crate) struct Upserted {
     /// The peer that gave up its place.
     pub(crate) left: Option<Member>,
-    /// What happened to the sender's peer.
+    /// The change of the sender's peer.
     pub(crate) change: Change,
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum NoRoom {
     InTracker,
 }
 
-/// What an announce made of its sender's peer.
+/// A change of the peer that announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     /// It is new in the swarm.
@@ -120,7 +120,7 @@ impl Change {
     }
 }
 
-/// What a [`Swarm::expire`] came to.
+/// The outcome of a [`Swarm::expire`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
     /// It is to be called again.
@@ -149,7 +149,7 @@ impl Swarm {
         self.v4.len() + self.v6.as_ref().map_or(0, |v6| v6.len())
     }
 
-    /// Whether it has no peers: it is remembered for its completed downloads only.
+    /// Returns `true` if it has no peers: it is remembered for its completed downloads only.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -317,7 +317,7 @@ impl Swarm {
         self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.peer_id == peer_id))
     }
 
-    /// How many peers are at this address, and the one of them that was silent for longest.
+    /// The number of peers at this address, and the one of them that was silent for longest.
     fn at_address(&self, rules: &Rules, ip: IpAddr) -> (usize, Option<Slot>) {
         let (mut count, mut stalest) = (0, None);
         _ = self.find_at(rules, ip, |slot| {

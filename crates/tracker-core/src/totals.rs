@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use crate::SwarmCounts;
 
-/// What a tracker has now and did since its start.
+/// Counts of what a tracker has now, and of what it did since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Totals {

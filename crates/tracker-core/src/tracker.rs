@@ -1,30 +1,25 @@
 //! The state machine.
 
+mod announce;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::Rng;
 
-use crate::address::{self, Asker};
-use crate::entry::Download;
 use crate::event::EventQueue;
-use crate::interval::{Intervals, Lifetimes};
-use crate::peer::{Identity, Member};
 use crate::rules::Rules;
-use crate::select::Selection;
-use crate::swarm::{Change, Expired, NoRoom, Swarm, Upserted};
+use crate::swarm::{Expired, Swarm};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
-    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk, Warning,
-    access,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash, Instant, Peers,
+    ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
 };
 
 /// A BitTorrent tracker as a pure state machine.
 ///
-/// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: whoever embeds it brings the time and
+/// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: the embedder brings the time and
 /// the generator, and carries requests and answers. There are four kinds of method:
 ///
 /// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time, and
@@ -80,7 +75,7 @@ pub struct Tracker {
     events: EventQueue,
 }
 
-/// What other trackers of the same [`Shards`](crate::Shards) hold.
+/// The sizes of the other shards of the same [`Shards`](crate::Shards).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OtherShards {
     pub(crate) swarms: usize,
@@ -145,36 +140,6 @@ impl Tracker {
         answer
     }
 
-    fn answer(
-        &mut self,
-        others: OtherShards,
-        rng: &mut impl Rng,
-        request: &AnnounceRequest,
-        peers: &mut Peers,
-    ) -> Result<AnnounceResponse, AnnounceError> {
-        let asker = Asker::of(request);
-        self.admit(&asker, &request.info_hash)?;
-        let sender = Identity::new(asker.announced_ip(request, &self.config), request);
-        let intervals = Intervals::draw(&self.config, others.peers + self.peers(), rng);
-        let known = self.swarms.find(&self.rules, &request.info_hash);
-        let (counts, warning) = if request.event == Some(AnnounceEvent::Stopped) {
-            let counts = known.map(|id| self.leave(id, &sender)).unwrap_or_default();
-            // The swarm may be gone.
-            let known = self.swarms.find(&self.rules, &request.info_hash);
-            (counts, self.warning(sender.ip, known))
-        } else {
-            let (id, download) = self.upsert(known, others, &sender, intervals.interval, request)?;
-            let swarm = &self.swarms[id];
-            Selection::new(&self.config, asker, sender.ip, request, download).select(rng, swarm, peers);
-            (swarm.counts(), self.warning(sender.ip, Some(id)))
-        };
-        Ok(AnnounceResponse {
-            warning,
-            external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
-            ..AnnounceResponse::new(intervals.interval, intervals.min_interval, counts)
-        })
-    }
-
     /// Fills `counts` (emptied first) with what is known of each info-hash, in their order
     /// ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)).
     ///
@@ -230,7 +195,7 @@ impl Tracker {
         }
     }
 
-    /// When [`expire`](Self::expire) has work next; `None` while there is no swarm.
+    /// The time at which [`expire`](Self::expire) has work next; `None` while there is no swarm.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         if self.unchecked.is_some() {
@@ -283,7 +248,7 @@ impl Tracker {
         true
     }
 
-    /// What it has and did in all.
+    /// Counts of what it has and did.
     pub fn totals(&self) -> Totals {
         Totals { swarms: self.swarms.len() as u64, dropped_events: self.events.dropped(), ..self.totals }
     }
@@ -318,7 +283,7 @@ impl Tracker {
         false
     }
 
-    /// How it is set up.
+    /// Its configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -338,120 +303,6 @@ impl Tracker {
 
     pub(crate) fn advance(&mut self, now: Instant) {
         self.rules.advance(now);
-    }
-
-    fn admit(&self, asker: &Asker, info_hash: &InfoHash) -> Result<(), AnnounceError> {
-        if !self.config.access.admits(asker.remote) {
-            return Err(AnnounceError::AddressNotAllowed { address: asker.remote });
-        }
-        match self.config.torrents.verdict(info_hash) {
-            Verdict::Served => Ok(()),
-            Verdict::NotListed => Err(AnnounceError::TorrentNotAllowed),
-            Verdict::Denied => Err(AnnounceError::TorrentDenied),
-        }
-    }
-
-    /// The warning for the sender of an announce, whose peer is kept under `ip`.
-    fn warning(&self, ip: IpAddr, swarm: Option<SwarmId>) -> Option<Warning> {
-        if address::is_v6_link_local(ip) {
-            return Some(Warning::LinkLocalAddress);
-        }
-        self.is_shared(swarm?, ip).then_some(Warning::SharedAddress { address: ip })
-    }
-
-    /// Returns `true` if several peers of the swarm are under the address of a gateway.
-    fn is_shared(&self, id: SwarmId, ip: IpAddr) -> bool {
-        self.config.gateways.contains(&ip) && self.swarms[id].shares_address(&self.rules, ip)
-    }
-
-    /// Takes out a peer that says it leaves. Returns the counts without it.
-    fn leave(&mut self, id: SwarmId, sender: &Identity) -> SwarmCounts {
-        let swarm = &mut self.swarms[id];
-        let before = swarm.counts();
-        let Some(member) = swarm.leave(&self.rules, sender) else { return before };
-        let (after, info_hash, is_empty) = (swarm.counts(), swarm.info_hash, swarm.is_empty());
-        self.totals.swarm_changed(before, after);
-        self.push(info_hash, |lifetimes| EventKind::PeerLeft(member.peer(lifetimes)));
-        if is_empty {
-            self.emptied(id);
-        }
-        after
-    }
-
-    /// Takes a peer in, or takes in what is new about it. Returns its swarm, and what was seen of its download.
-    fn upsert(
-        &mut self,
-        known: Option<SwarmId>,
-        others: OtherShards,
-        sender: &Identity,
-        interval: Duration,
-        request: &AnnounceRequest,
-    ) -> Result<(SwarmId, Download), AnnounceError> {
-        let is_full = others.peers + self.peers() >= self.config.max_peers;
-        let id = self.swarm_to_join(known, others, is_full, request.info_hash)?;
-        let swarm = &mut self.swarms[id];
-        let before = swarm.counts();
-        let mut member = Member::new(sender.ip, request, interval, &self.rules);
-        let Upserted { left, change } =
-            swarm.upsert(&self.rules, sender, &mut member, !is_full).map_err(|no_room| self.config.refusal(no_room))?;
-        self.totals.swarm_changed(before, swarm.counts());
-        self.totals.completed += u64::from(change.is_completion());
-        if self.events.is_on() {
-            self.push_changes(id, left.as_ref(), change, &member);
-        }
-        Ok((id, member.tag.download))
-    }
-
-    /// Queues the events of an announce.
-    fn push_changes(&mut self, id: SwarmId, left: Option<&Member>, change: Change, member: &Member) {
-        let info_hash = self.swarms[id].info_hash;
-        if let Some(left) = left {
-            self.push(info_hash, |lifetimes| EventKind::PeerLeft(left.peer(lifetimes)));
-        }
-        match change {
-            Change::Joined => {
-                self.push(info_hash, |lifetimes| EventKind::PeerJoined(member.peer(lifetimes)));
-                if self.is_shared(id, member.ip) {
-                    self.push(info_hash, |_| EventKind::AddressShared { address: member.ip });
-                }
-            }
-            Change::Updated { moved_from, completed } => {
-                if self.config.update_events {
-                    self.push(info_hash, |lifetimes| EventKind::PeerUpdated {
-                        peer: member.peer(lifetimes),
-                        moved_from,
-                    });
-                }
-                if completed {
-                    self.push(info_hash, |lifetimes| EventKind::PeerCompleted(member.peer(lifetimes)));
-                }
-            }
-        }
-    }
-
-    fn push(&mut self, info_hash: InfoHash, kind: impl FnOnce(&Lifetimes) -> EventKind) {
-        let lifetimes = &self.rules.lifetimes;
-        self.events.push(self.rules.now, info_hash, || kind(lifetimes));
-    }
-
-    /// The swarm that a peer is about to join or to update. `is_full` says that there is no room for another peer.
-    fn swarm_to_join(
-        &mut self,
-        known: Option<SwarmId>,
-        others: OtherShards,
-        is_full: bool,
-        info_hash: InfoHash,
-    ) -> Result<SwarmId, AnnounceError> {
-        if let Some(id) = known.filter(|&id| !self.swarms[id].is_empty()) {
-            return Ok(id);
-        }
-        if others.swarms + self.deadlines.len() >= self.config.max_swarms {
-            return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
-        }
-        if is_full {
-            return Err(self.config.refusal(NoRoom::InTracker));
-        }
-        Ok(self.populate(known, info_hash))
     }
 
     /// Makes a swarm that is about to get its first peer, or brings back one that was only remembered.
@@ -502,7 +353,7 @@ impl Tracker {
     }
 }
 
-/// Which of these swarms is due first, if one is due.
+/// The swarm of these that is due first, if one is due.
 fn first_due(deadlines: &BTreeSet<(Instant, SwarmId)>, now: Instant) -> Option<SwarmId> {
     deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, id)| id)
 }

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::{InfoHash, SwarmView};
 
-/// How far somebody has come who looks at all swarms of [`Shards`](crate::Shards), a few at a time, so that no announce waits
-/// for long: see [`Shards::walk`](crate::Shards::walk).
+/// The progress of a look at all swarms of [`Shards`](crate::Shards), a few at a time, so that no announce waits for long: see
+/// [`Shards::walk`](crate::Shards::walk).
 ///
-/// Announces go on meanwhile. A swarm or peer that is there all the time is seen, except that peers who change their places
+/// Announces go on meanwhile. A swarm or peer that is there all the time is seen, except that peers that change their places
 /// in their swarm, since others come and go, may be missed or seen twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
@@ -15,7 +15,7 @@ pub struct Walk {
     pub(crate) shard: usize,
     /// The place in the shard of the swarm that comes next.
     pub(crate) place: usize,
-    /// How many peers of this swarm, which is or was at the place, were passed.
+    /// The number of peers of this swarm, which is or was at the place, were passed.
     pub(crate) within: Option<(InfoHash, usize)>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum Pace {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SwarmSlice<'t> {
-    /// Which swarm.
+    /// The info-hash of the swarm.
     pub info_hash: InfoHash,
     /// The swarm.
     pub swarm: SwarmView<'t>,

@@ -123,7 +123,7 @@ fn the_counts_of_an_answer_include_the_asker() {
 }
 
 #[test]
-fn whatever_an_unknown_peer_sends_starts_it() {
+fn any_announce_of_an_unknown_peer_starts_it() {
     for (event, left, expected) in [
         (None, Some(1), (0, 1, 0)),
         (None, Some(0), (1, 0, 0)),
@@ -240,7 +240,7 @@ fn completed_is_a_seed_whatever_is_left() {
 }
 
 #[test]
-fn who_does_not_say_what_is_left_is_a_leecher() {
+fn a_client_that_does_not_say_what_is_left_is_a_leecher() {
     // 2^32 is what some other tracker takes for 0.
     for left in [None, Some(1), Some(1 << 32), Some(u64::MAX)] {
         let mut embedder = embedder();
@@ -531,7 +531,7 @@ fn link_local_ipv6_is_counted_and_warned_and_never_handed_out() {
 }
 
 #[test]
-fn what_nobody_can_dial_is_never_handed_out() {
+fn an_address_that_nobody_can_dial_is_never_handed_out() {
     let mut embedder = Embedder::new(Config::default().with(|config| config.access = Access::All));
     for address in ["0.0.0.0:1", "255.255.255.255:1", "224.0.0.1:1", "[::]:1", "[ff02::1]:1", "10.77.0.9:0"] {
         embedder.announce(&client(address));
@@ -667,7 +667,7 @@ fn completed_gets_no_seeds_any_more() {
 }
 
 #[test]
-fn who_wants_no_peers_gets_none_and_is_counted() {
+fn a_client_that_wants_no_peers_gets_none_and_is_counted() {
     let mut embedder = embedder();
     embedder.announce(&client(A));
     assert_eq!(handed_out(&mut embedder, &client(B).with_numwant(0)), set([]));
@@ -1192,7 +1192,7 @@ fn nobody_listens_unless_there_is_room_for_events() {
 }
 
 #[test]
-fn whoever_does_not_want_updates_gets_all_but_them() {
+fn without_update_events_all_other_events_come() {
     let config = Config::default().with(|config| {
         config.max_pending_events = 100;
         config.update_events = false;

@@ -218,7 +218,7 @@ fn leechers_are_as_likely_for_seeds() {
 }
 
 #[test]
-fn who_may_have_a_magnet_link_only_gets_leechers_and_then_seeders() {
+fn a_client_that_may_have_only_a_magnet_link_gets_leechers_and_then_seeders() {
     for memory in [Memory::Full, Memory::Lean] {
         let mut embedder = Embedder::new(Config::default().with(|config| config.memory = memory));
         for number in 0..30 {
@@ -245,7 +245,7 @@ fn who_may_have_a_magnet_link_only_gets_leechers_and_then_seeders() {
 }
 
 #[test]
-fn seeders_are_as_likely_for_who_may_have_nothing() {
+fn seeders_are_equally_likely_for_a_client_that_may_have_nothing() {
     let (mut embedder, asker) = swarm(3, 20);
     let asker = without_metadata(asker.with_numwant(8).with_peer_id(peer_id("other")));
     // The same address announced as a leecher before: another client takes its place.
@@ -273,7 +273,7 @@ fn peers_that_cannot_be_handed_out_do_not_make_others_likelier() {
 }
 
 #[test]
-fn those_who_stay_and_those_who_come_are_as_likely_as_others_leave() {
+fn peers_that_stay_and_new_ones_are_equally_likely_when_others_leave() {
     let (mut embedder, mut asker) = swarm(40, 0);
     asker.numwant = Some(4);
     for number in (0..40).step_by(2) {

@@ -31,7 +31,7 @@ pub enum UdpConfigError {
 }
 
 impl UdpConfig {
-    /// The same with some of its fields changed.
+    /// This configuration with some of its fields changed.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
