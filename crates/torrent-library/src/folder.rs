@@ -14,7 +14,7 @@ use crate::known::Torrents;
 use crate::stamp::{Due, Stamp, WatchedFile};
 use crate::{KnownTorrent, Library};
 
-/// What a library may hold.
+/// The limits of a library.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) torrents: usize,
@@ -30,15 +30,15 @@ impl Default for Limits {
 
 /// The folder of .torrent files, and what was found in it.
 ///
-/// Files in folders below it, hidden ones, and what is no regular file are passed over.
+/// Files in folders below it, hidden ones, and what is not a regular file are skipped.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     limits: Limits,
     files: BTreeMap<OsString, Entry>,
-    /// Whether it was said that the folder cannot be read.
+    /// `true` if it was logged that the folder cannot be read.
     is_unreadable: bool,
-    /// Whether it was said that there are too many.
+    /// `true` if it was logged that there are too many files.
     is_overfull: bool,
 }
 
@@ -46,11 +46,11 @@ pub(super) struct Folder {
 #[derive(Debug, Default)]
 struct Entry {
     watched: WatchedFile,
-    /// What it holds, if it is a torrent.
+    /// Its torrent, if it is a valid .torrent file.
     torrent: Option<Arc<KnownTorrent>>,
 }
 
-/// Why a file is passed over.
+/// Why a file is skipped.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
     #[error("cannot read it: {0}")]
@@ -76,7 +76,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Looks at the folder again. Whether the torrents have changed.
+    /// Looks at the folder again. Returns `true` if the torrents have changed.
     ///
     /// A new or changed file counts once it was found unchanged at the next look, so that one that is being written is not
     /// read. If the folder cannot be read, everything stays as it was.
@@ -96,28 +96,28 @@ impl Folder {
         }
     }
 
-    /// The torrents in it. Of two files with one torrent the first by name counts.
+    /// The torrents in it. If two files have the same torrent, the first by name counts.
     pub(super) fn torrents(&self) -> Torrents {
         let torrents = self.files.values().rev().filter_map(|file| file.torrent.as_ref());
         torrents.map(|torrent| (torrent.info_hash, Arc::clone(torrent))).collect()
     }
 
-    /// Files, whatever is in them.
+    /// The number of files, valid or not.
     pub(super) fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Bytes in all .torrent files together.
+    /// The total size of the .torrent files in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.files.values().filter_map(|file| file.torrent.as_ref()).map(|torrent| torrent.len()).sum()
     }
 
-    /// Puts a torrent into the folder: all of it or nothing, and never in the place of something else.
+    /// Writes a torrent into the folder, atomically and never over another file.
     pub(super) fn write(&mut self, torrent: Arc<KnownTorrent>) -> io::Result<()> {
         let mut name = torrent.file_name();
         let mut file = self.temporary()?;
         file.write_all(torrent.metainfo.as_bytes())?;
-        // Else the name may outlive a power cut and the bytes not.
+        // Otherwise the name may survive a power failure without the bytes.
         file.as_file().sync_all()?;
         if let Err(error) = file.persist_noclobber(self.path.join(&name)) {
             if error.error.kind() != io::ErrorKind::AlreadyExists {
@@ -244,11 +244,11 @@ impl Folder {
     }
 }
 
-/// A file as a look finds it.
+/// A file as found in the folder.
 #[derive(Debug, Clone, Copy)]
 enum Found {
     File(Stamp),
-    /// Known from before, and the system does not tell how it is now.
+    /// Known from before; its state cannot be read now.
     Unknown,
 }
 
@@ -270,7 +270,7 @@ fn is_torrent_name(name: &OsStr) -> bool {
 fn read(path: &Path, room: u64) -> Result<KnownTorrent, FileError> {
     let limit = KnownTorrent::MAX_LEN as u64;
     let check = |metadata: Metadata| match metadata.len() {
-        // To open a named pipe may take for ever.
+        // Opening a named pipe may block indefinitely.
         _ if !metadata.is_file() => Err(FileError::Read(io::ErrorKind::InvalidInput.into())),
         len if len > limit => Err(FileError::TooLarge { len, limit }),
         len if len > room => Err(FileError::NoRoom { limit: room }),

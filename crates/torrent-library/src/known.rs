@@ -7,10 +7,10 @@ use metainfo::{Magnet, Metainfo, ParseError, is_invisible};
 use serde::Serialize;
 use tracker_core::InfoHash;
 
-/// Bytes of a name or path that is shown, at most.
+/// The maximum size of a displayed name or path in bytes.
 const MAX_SHOWN_LEN: usize = 255;
 
-/// Bytes of the name of a .torrent file before its extension, at most: an info-hash still fits in beside it.
+/// The maximum size of the name of a .torrent file without its extension in bytes; an info-hash still fits beside it.
 const MAX_STEM_LEN: usize = 200;
 
 /// The torrents that are known, by their info-hashes.
@@ -19,14 +19,13 @@ pub(crate) type Torrents = BTreeMap<InfoHash, Arc<KnownTorrent>>;
 /// A torrent whose .torrent file is known.
 #[derive(Debug)]
 pub struct KnownTorrent {
-    /// By what its swarm is known.
+    /// Its info-hash.
     pub info_hash: InfoHash,
-    /// What it is called, at most 255 bytes without characters that do harm on a screen. Still a stranger's text, to be
-    /// escaped.
+    /// Its name, at most 255 bytes, without control characters and the like. It is untrusted text and must be escaped.
     pub name: Arc<str>,
-    /// Bytes of its content, padding left out.
+    /// The size of its content in bytes, without padding.
     pub size: u64,
-    /// What stands in the file.
+    /// The content of the .torrent file.
     pub metainfo: Metainfo,
 }
 
@@ -49,7 +48,7 @@ impl KnownTorrent {
 
     pub(super) fn parse(torrent: &[u8]) -> Result<Self, ParseError> {
         let metainfo = Metainfo::parse(torrent)?;
-        // What has only the v2 one is refused by the parser.
+        // The parser refuses torrents that have only a v2 info-hash.
         let info_hash = metainfo.info_hashes().v1.ok_or(ParseError::V2Only)?;
         let info_hash = InfoHash::new(*info_hash.as_bytes());
         let name = match displayable(&metainfo.info().name()) {
@@ -95,7 +94,7 @@ impl KnownTorrent {
         format!("{}.torrent", self.file_stem())
     }
 
-    /// The same, of no other torrent.
+    /// A file name that no other torrent has.
     pub(super) fn unique_file_name(&self) -> String {
         format!("{}-{}.torrent", self.file_stem(), self.info_hash)
     }
@@ -119,7 +118,7 @@ pub(super) fn tiers(urls: &[String]) -> Vec<Vec<String>> {
     urls.iter().map(|url| vec![url.clone()]).collect()
 }
 
-/// A stranger's text with U+FFFD in place of what moves the cursor, turns the text around or cannot be seen, and cut.
+/// Untrusted text made displayable: control, direction and invisible characters become U+FFFD, and long text is cut.
 pub fn displayable(text: &str) -> String {
     let mut shown = String::new();
     for character in text.trim().chars() {

@@ -14,28 +14,27 @@ use crate::KnownTorrent;
 use crate::folder::{Folder, Limits};
 use crate::known::Torrents;
 
-/// How often the folder is looked at.
+/// How often the folder is polled.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A look at the folder may take this part of the time, so that one of very many files does not keep a core busy.
+/// Polling may take one part in so many of the time, so that a folder of very many files does not keep a core busy.
 pub(crate) const LOOKING_PART: u32 = 20;
 
-/// Where the library has its files.
+/// The configuration of a [`Library`].
 #[derive(Debug, Clone, Default)]
 pub struct LibraryConfig {
-    /// The folder of .torrent files, looked at again when it changes. Without one, what is registered is lost with the
-    /// program.
+    /// The folder of .torrent files, which is polled for changes. Without one, registered torrents are lost when the program
+    /// ends.
     pub torrents: Option<PathBuf>,
 }
 
 /// The .torrent files that are known. Cheap to clone; all clones are one.
 ///
-/// They are kept in memory. There are at most [`MAX_TORRENTS`](Self::MAX_TORRENTS) of them, of
-/// [`MAX_BYTES`](Self::MAX_BYTES) in all and 100 MiB each, whether they come from the folder or are registered.
+/// They are kept in memory: at most [`MAX_TORRENTS`](Self::MAX_TORRENTS) of them, of
+/// [`MAX_BYTES`](Self::MAX_BYTES) in total and 100 MiB each, whether they come from the folder or are registered.
 ///
-/// The folder is looked at about once a second: a file that is new or has changed counts as soon as it stays the same from
-/// one look to the next, one that is gone is forgotten, and one that cannot be used is logged once and passed over. All of
-/// this ends with the last clone.
+/// The folder is polled about once a second. A new or changed file is read as soon as two polls find it unchanged; one that is
+/// gone is forgotten, and one that cannot be used is logged once and skipped. Polling ends when the last clone is dropped.
 ///
 /// [`all`](Self::all), [`get`](Self::get) and [`changes`](Self::changes) never wait for the disk;
 /// [`register`](Self::register) and [`remove`](Self::remove) do, and are not for a thread that serves others.
@@ -45,7 +44,7 @@ pub struct Library(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: Limits,
-    /// Held by who changes something, so that changes come one after the other.
+    /// Held by the one that changes something, so that changes come one after the other.
     folder: Mutex<Option<Folder>>,
     known: Mutex<Arc<Torrents>>,
     changed: watch::Sender<u64>,
@@ -58,44 +57,44 @@ pub enum LibraryError {
     /// It cannot be read.
     #[error("cannot read the folder of torrents {}", path.display())]
     Read {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// There cannot be a thread that looks after it.
-    #[error("cannot look after the folder of torrents")]
+    /// The thread that polls it cannot be started.
+    #[error("cannot poll the folder of torrents")]
     Watch(#[source] io::Error),
 }
 
-/// Why a .torrent cannot be registered. The texts are fit for who brought it.
+/// Why a .torrent cannot be registered. The texts may be shown to the user.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
     /// It is not a torrent.
     #[error("this is not a torrent that the tracker can serve: {0}")]
     Parse(#[from] metainfo::ParseError),
-    /// It has too many bytes.
-    #[error("this has {len} bytes, more than the {limit} a .torrent file may have")]
+    /// It is too large.
+    #[error("the .torrent has {len} bytes, more than the limit of {limit}")]
     TooLarge {
-        /// Its bytes.
+        /// Its size in bytes.
         len: usize,
-        /// Bytes it may have.
+        /// The maximum size in bytes.
         limit: usize,
     },
     /// There are too many already.
-    #[error("there are {limit} torrents already, and there may be no more; remove some first")]
+    #[error("there are {limit} torrents already, which is the limit; remove some first")]
     TooMany {
-        /// How many there may be.
+        /// The maximum number of torrents.
         limit: usize,
     },
-    /// There is no room for so many bytes.
-    #[error("all .torrent files together may have {limit} bytes; remove some first")]
+    /// All .torrent files together would be too large.
+    #[error("all .torrent files together would have more than {limit} bytes; remove some first")]
     NoRoom {
-        /// Bytes that they may have together.
+        /// The maximum total size in bytes.
         limit: u64,
     },
-    /// The system does not let it be written into the folder.
+    /// It cannot be written into the folder.
     #[error("cannot write it into the folder of torrents: {0}")]
     Write(io::Error),
 }
@@ -104,31 +103,31 @@ pub enum RegisterError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoveError {
-    /// There is none of this info-hash.
+    /// No torrent has this info-hash.
     #[error("there is no torrent with this info-hash in the library")]
     Unknown,
-    /// The system does not let its file be removed.
+    /// Its file cannot be removed.
     #[error("cannot remove {file:?} from the folder of torrents: {error}")]
     File {
         /// The name of the file.
         file: String,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
 }
 
 impl Library {
-    /// Torrents there may be: 100,000.
+    /// The maximum number of torrents: 100,000.
     pub const MAX_TORRENTS: usize = 100_000;
 
-    /// Bytes their .torrent files may have together: 1 GiB.
+    /// The maximum total size of their .torrent files: 1 GiB.
     pub const MAX_BYTES: u64 = 1 << 30;
 
-    /// Reads the folder, and looks after it from now on.
+    /// Reads the folder, and polls it from now on.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be read. What is not a torrent in it is logged and passed over.
+    /// When the folder cannot be read. Files in it that are not torrents are logged and skipped.
     pub fn open(config: LibraryConfig) -> Result<Self, LibraryError> {
         let library = Self::read(config, Limits::default())?;
         if library.0.folder().is_some() {
@@ -166,7 +165,7 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// When it is no torrent, too large, one too many, or cannot be written.
+    /// When it is not a torrent, is too large, exceeds a limit, or cannot be written.
     pub fn register(&self, torrent: &[u8]) -> Result<Arc<KnownTorrent>, RegisterError> {
         let (len, limit) = (torrent.len(), KnownTorrent::MAX_LEN);
         if len > limit {

@@ -31,7 +31,7 @@ pub struct Listing {
     pub path: String,
     /// Folders first, then files, each by name.
     pub entries: Vec<ListingEntry>,
-    /// Whether there is more than can be listed.
+    /// `true` if the folder has more entries than can be listed.
     pub truncated: bool,
 }
 
@@ -45,23 +45,23 @@ pub struct ListingEntry {
     pub size: Option<u64>,
 }
 
-/// Why a path of a share cannot be used. The texts are fit for who asked, and name no path outside.
+/// Why a path in the share folder cannot be used. The texts may be shown to viewers: they name no path on disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShareError {
-    /// The path leads outside, or is none.
+    /// The path leads out of the share folder, or is invalid.
     #[error("this path is not in the share folder")]
     Outside,
     /// There is no such file or folder.
     #[error("there is no such file or folder in the share folder")]
     NotFound,
-    /// The system does not let it be read.
+    /// It cannot be read.
     #[error("cannot read it: {0}")]
     Read(io::Error),
 }
 
 impl Share {
-    /// Entries of a folder that are looked at, at most: 10,000, those that are not listed included.
+    /// The maximum number of entries of a folder that are looked at, including those that are not listed: 10,000.
     pub const MAX_ENTRIES: usize = 10_000;
 
     /// This folder.
@@ -78,7 +78,7 @@ impl Share {
         Ok(Self(Arc::new(folder)))
     }
 
-    /// What is in a folder of it. Names that are not UTF-8 are left out.
+    /// The entries of a folder. Names that are not UTF-8 are left out.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Share {
             }
             let name = entry.map_err(ShareError::from_io)?.file_name();
             let Some(name) = name.to_str().filter(|name| SkipReason::of_name(name).is_none()) else { continue };
-            // What is gone, or may not be looked at, is not there.
+            // An entry that is gone or not accessible is left out.
             let Ok((_, metadata)) = self.inside(&folder.join(name)) else { continue };
             let size = metadata.is_file().then_some(metadata.len());
             listing.entries.push(ListingEntry { name: name.to_owned(), size });
@@ -104,7 +104,7 @@ impl Share {
         Ok(listing)
     }
 
-    /// Where on disk a file or folder of it is.
+    /// The path on disk of a file or folder.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Share {
         self.inside(&self.join(path)?).map(|(path, _)| path)
     }
 
-    /// Where it is on disk, without links.
+    /// Its path on disk, with symbolic links resolved.
     pub(super) fn folder(&self) -> &Path {
         &self.0
     }
@@ -159,7 +159,7 @@ impl ShareError {
     }
 }
 
-/// Whether this is a name and nothing else, to this system.
+/// Returns `true` if this is a plain file name on this system.
 fn is_plain(name: &str) -> bool {
     // `a:b` is part of a file on Windows, and not a file.
     let is_foreign = name.contains('\0') || (cfg!(windows) && name.contains(':'));

@@ -1,15 +1,15 @@
-//! What tells one state of a file from another.
+//! The stamp of a file.
 
 use std::fs::{self, Metadata};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// Two changes in this time may leave the same stamp: FAT counts in seconds, by two.
+/// Two changes within this time may leave the same stamp: FAT has a resolution of two seconds.
 const RESOLUTION: Duration = Duration::from_secs(2);
 
-/// What tells one state of a file from another, without reading it.
+/// Tells whether a file has changed, without reading it.
 ///
-/// The time of change is looked at and not waited for, which holds good on every file system.
+/// Files are polled, since not every file system notifies of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) len: u64,
@@ -17,7 +17,7 @@ pub(super) struct Stamp {
     /// Device and inode, which change when another file takes the name.
     #[cfg(unix)]
     identity: (u64, u64),
-    /// When the inode changed, which nobody can set: a copy may carry the time of its original.
+    /// The time of the last change of the inode, which no program can set: a copy may keep the time of its original.
     #[cfg(unix)]
     changed: (i64, i64),
 }
@@ -41,7 +41,7 @@ impl Stamp {
         }
     }
 
-    /// Whether the file may still change and keep its stamp, since it has just been written.
+    /// Returns `true` if the file may change again and keep its stamp, since it was written a moment ago.
     pub(super) fn is_fresh(&self) -> bool {
         self.modified.elapsed().map_or(true, |age| age < RESOLUTION)
     }

@@ -1,6 +1,6 @@
-//! Which program a peer id stands for.
+//! The program behind a peer id.
 //!
-//! The table is our own, since the library for it that is kept up does not know aria2, rTorrent and Transmission 4.
+//! The table is our own, since the maintained library for it does not know aria2, rTorrent and Transmission 4.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const CLIENTS: &[(&[u8; 2], &str)] = &[
     (b"UW", "uTorrent Web"),
     (b"WD", "WebTorrent Desktop"),
     (b"WW", "WebTorrent"),
-    // Its library says who it is.
+    // It announces with the id of its library.
     (b"lt", "rTorrent, libTorrent"),
     (b"qB", "qBittorrent"),
     (b"rQ", "rqbit"),
@@ -37,8 +37,8 @@ pub(crate) fn client(peer_id: &PeerId) -> String {
     azureus_style(bytes).or_else(|| aria2(bytes)).unwrap_or_else(|| bytes[..8].escape_ascii().to_string())
 }
 
-/// The program's own shortest interval: those who are told to announce more often do not. As measured; what was not is taken
-/// for one with libtorrent, as most are.
+/// The shortest interval at which the program announces, whatever it is told; measured. Programs that were not measured count as
+/// based on libtorrent, as most are.
 pub(crate) fn shortest_interval(peer_id: &PeerId) -> Duration {
     Duration::from_secs(match peer_id.as_bytes() {
         [b'-', b'T', b'R', ..] | [b'-', b'W', b'W' | b'D', ..] | [b'-', b'r', b'Q', ..] => 0,

@@ -1,4 +1,4 @@
-//! What happens in the swarms, as log lines.
+//! The event log: a log line for each peer that joins, completes or leaves.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,7 +19,7 @@ pub const MAX_PENDING_EVENTS: usize = 1 << 17;
 /// The target of the lines that tell of peers. There is one for each that comes or goes.
 pub(crate) const TARGET: &str = module_path!();
 
-/// How often the counts of what was lost are looked at, at least.
+/// The longest time between two checks for lost events and lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Writes a log line for each peer that joined, completed or left, and for each gateway under whose address several peers
@@ -48,7 +48,7 @@ impl EventLog {
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 #[derive(Debug)]
 struct Log {
     shards: ShardsView,

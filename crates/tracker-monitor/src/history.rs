@@ -1,4 +1,4 @@
-//! What the tracker had and did, over the last two days.
+//! The history of the tracker over the last two days.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use tracker_core::Instant;
 
 use tracker_host::WallClock;
 
-/// What the tracker had at a moment, and did in the time before it.
+/// The tracker at one moment: its counts then, and its rates in the time before.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
     /// Swarms with or without peers.
@@ -29,7 +29,7 @@ pub struct Sample {
     pub download_rate: f64,
 }
 
-/// How far back a history goes, and how finely.
+/// The length and resolution of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Span {
@@ -50,9 +50,9 @@ pub enum Span {
 pub struct Series {
     /// Seconds between samples.
     pub step_secs: u32,
-    /// When each sample was taken, and what it was: of more than a second, the average, and the end. The last one may not be
-    /// complete. Samples are missing from a time in which nobody watched, because the machine slept, say. When the clock is
-    /// set back, those of the time that it shows again are forgotten.
+    /// The samples and their times. A sample of more than a second is an average, and has the time of its end. The last one may
+    /// be incomplete. Samples are missing where nothing was recorded, for example because the machine slept. When the clock is
+    /// set back, samples of the repeated time are dropped.
     pub samples: Vec<(SystemTime, Sample)>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct History {
     rings: [Ring; 3],
 }
 
-/// A look that comes so late stands for the time since the one before. One that comes later leaves a gap: who knows what was.
+/// A sample this late still covers the gap since the last one; a later one leaves a hole.
 const LATE: u32 = 10;
 
 impl Sample {
@@ -86,7 +86,7 @@ impl Span {
     /// All of them, the shortest first.
     pub const ALL: [Self; 3] = [Self::TenMinutes, Self::TwoHours, Self::TwoDays];
 
-    /// How far it goes back.
+    /// The length of the history.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(match self {
             Self::TenMinutes => 10 * 60,

@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// Which part of a list is asked for, in which order, and of what.
+/// A query for one page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery<S> {
     /// Only what contains this, in either case; empty for all.
     pub search: String,
-    /// By what the list is sorted.
+    /// The order of the list.
     pub sort: S,
-    /// Which way.
+    /// The direction of the order.
     pub order: Order,
     /// The page, from 1; 0 counts as 1. The pages after the last one are empty.
     pub page: usize,
@@ -80,7 +80,7 @@ impl Order {
         }
     }
 
-    /// What has no value comes last either way.
+    /// Items without a value come last in both directions.
     pub(crate) fn apply_to<T>(self, a: Option<T>, b: Option<T>, compare: impl Fn(&T, &T) -> Ordering) -> Ordering {
         match (a, b) {
             (Some(a), Some(b)) => self.apply(compare(&a, &b)),

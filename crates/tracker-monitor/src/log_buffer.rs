@@ -1,4 +1,4 @@
-//! The last log lines, for those who look at the page.
+//! The last log lines, for the dashboard.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -16,11 +16,11 @@ use tracker_core::InfoHash;
 
 use crate::event_log::TARGET;
 
-/// The last log lines of the program, [`MAX_ENTRIES`](Self::MAX_ENTRIES) at most, and of what is older the last warnings
-/// and errors, [`MAX_IMPORTANT`](Self::MAX_IMPORTANT) at most. Cheap to clone; all clones are one.
+/// The last log lines of the program, at most [`MAX_ENTRIES`](Self::MAX_ENTRIES), and of older ones the last warnings and
+/// errors, at most [`MAX_IMPORTANT`](Self::MAX_IMPORTANT). Cheap to clone; all clones are one.
 ///
-/// It is filled by its [`layer`](Self::layer), so that the page shows what the log shows. What is long in a line is cut, so
-/// that all of them take some megabytes usually, and 45 MB at most.
+/// It is filled by its [`layer`](Self::layer), so that the page shows the same lines as the log. Long values are cut, so that all
+/// lines take a few megabytes usually, and at most 45 MB.
 #[derive(Debug, Clone)]
 pub struct LogBuffer(Arc<Inner>);
 
@@ -28,7 +28,7 @@ pub struct LogBuffer(Arc<Inner>);
 struct Inner {
     lines: Mutex<Lines>,
     changed: watch::Sender<u64>,
-    /// The second of the last line about a peer, how many came in it, and how many were left out and not told of yet.
+    /// The second of the last line about a peer, the lines in that second, and those that were left out and not yet reported.
     second: AtomicU64,
     in_second: AtomicU64,
     left_out: AtomicU64,
@@ -47,61 +47,61 @@ struct Lines {
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Counts up from 1. Where lines are forgotten, and warnings before them are not, there is a gap.
+    /// Its id; ids count up from 1. There is a gap where older lines were forgotten and warnings among them were not.
     pub id: u64,
-    /// When.
+    /// The time.
     pub at: SystemTime,
-    /// How important it is.
+    /// Its level.
     pub level: Level,
-    /// What happened.
+    /// The message.
     pub message: String,
-    /// The torrent it is about, of the field `info_hash`.
+    /// The torrent that it is about, from the field `info_hash`.
     pub info_hash: Option<InfoHash>,
-    /// The address it is about, of the field `address` or `remote`.
+    /// The address that it is about, from the field `address` or `remote`.
     pub address: Option<String>,
     /// All other fields, in their order.
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// Which lines are asked for.
+/// A choice of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Those of this level and of more important ones.
+    /// Lines of this level and of more severe ones.
     pub level: Level,
-    /// Those about this torrent.
+    /// Lines about this torrent.
     pub info_hash: Option<InfoHash>,
-    /// Those whose address contains this.
+    /// Lines whose address contains this.
     pub address: Option<String>,
 }
 
 /// Fills a [`LogBuffer`] from `tracing`.
 #[derive(Debug)]
-struct JournalLayer(LogBuffer);
+struct BufferLayer(LogBuffer);
 
-/// Lets through what there is room for: before a line is put together, since that is what it costs.
+/// Limits the lines about peers, before a line is formatted, since formatting is the cost.
 #[derive(Debug)]
 struct Budget {
-    journal: LogBuffer,
+    buffer: LogBuffer,
     now: fn() -> SystemTime,
 }
 
 impl LogBuffer {
-    /// Lines that are kept, at most. Older ones are forgotten, unless they are warnings or errors.
+    /// The maximum number of lines. Older ones are forgotten, unless they are warnings or errors.
     pub const MAX_ENTRIES: usize = 10_000;
 
-    /// Older warnings and errors that are kept, at most.
+    /// The maximum number of older warnings and errors.
     pub const MAX_IMPORTANT: usize = 1000;
 
-    /// Bytes of a message, at most.
+    /// The maximum size of a message in bytes.
     pub const MAX_MESSAGE: usize = 1000;
 
-    /// Bytes of the value of a field, at most.
+    /// The maximum size of the value of a field in bytes.
     pub const MAX_VALUE: usize = 200;
 
-    /// Fields of a line, at most, those with a member of their own left out.
+    /// The maximum number of fields of a line, not counting those with a member of their own.
     pub const MAX_FIELDS: usize = 12;
 
-    /// An empty one.
+    /// An empty buffer.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             lines: Mutex::default(),
@@ -112,22 +112,22 @@ impl LogBuffer {
         }))
     }
 
-    /// Lines that tell of peers in a second, at most: nobody reads more of them, and those before are worth as much. All
-    /// others always have room. Of what is left out it is said how much it was.
+    /// The maximum number of lines about peers in a second, since nobody reads more. Other lines are not limited. A line says how
+    /// many were left out.
     pub const MAX_PER_SECOND: u64 = 500;
 
-    /// What puts lines into it.
+    /// The layer for `tracing` that fills it.
     pub fn layer<S: Subscriber + for<'s> LookupSpan<'s>>(&self) -> impl Layer<S> {
         self.layer_at(SystemTime::now)
     }
 
     fn layer_at<S: Subscriber + for<'s> LookupSpan<'s>>(&self, now: fn() -> SystemTime) -> impl Layer<S> {
-        JournalLayer(self.clone()).with_filter(Budget { journal: self.clone(), now })
+        BufferLayer(self.clone()).with_filter(Budget { buffer: self.clone(), now })
     }
 
     /// The last `limit` lines that pass the filter and have a larger id than `after`, oldest first.
     pub fn entries(&self, filter: &LogFilter, after: u64, limit: usize) -> Vec<Arc<LogEntry>> {
-        // Whoever writes a line does not wait until they are looked through.
+        // Copied first, so that writers do not wait while lines are filtered.
         let later = self.lines().after(after);
         let mut entries: Vec<_> = later.into_iter().rev().filter(|entry| filter.passes(entry)).take(limit).collect();
         entries.reverse();
@@ -209,7 +209,7 @@ impl Default for LogFilter {
 }
 
 impl LogFilter {
-    /// Whether it is one of those that are asked for.
+    /// Returns `true` if the line is one of those that the filter asks for.
     pub fn passes(&self, entry: &LogEntry) -> bool {
         let is_at = |part: &String| entry.address.as_ref().is_some_and(|address| address.contains(part));
         entry.level <= self.level
@@ -221,7 +221,7 @@ impl LogFilter {
 impl<S: Subscriber> Filter<S> for Budget {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         let tells_of_peer = metadata.target() == TARGET && *metadata.level() >= Level::INFO;
-        !tells_of_peer || self.journal.has_room((self.now)())
+        !tells_of_peer || self.buffer.has_room((self.now)())
     }
 }
 
@@ -239,7 +239,7 @@ impl LogEntry {
     }
 }
 
-impl<S: Subscriber> Layer<S> for JournalLayer {
+impl<S: Subscriber> Layer<S> for BufferLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let left_out = self.0.0.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {

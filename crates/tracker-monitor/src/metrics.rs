@@ -32,7 +32,7 @@ impl MetricsFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessMetrics {
-    /// When the program was started, in Unix seconds.
+    /// The time at which the program was started, in Unix seconds.
     pub started: u64,
     /// `true` while clients are served.
     pub is_running: bool,

@@ -1,4 +1,4 @@
-//! What is known of the torrents and their peers.
+//! The observer: what is known about the torrents and their peers.
 
 mod expectation;
 mod meter;
@@ -37,12 +37,12 @@ use watcher::Watcher;
 
 pub use stuck::{StuckCounts, StuckReason, StuckTorrents};
 
-/// Watches a tracker, on a thread of its own. Cheap to clone; all clones are one. The thread ends with the last of them.
+/// Watches a tracker on a thread of its own. Cheap to clone; all clones are one. The thread ends when the last one is dropped.
 ///
-/// It costs the tracker almost nothing, whoever looks: a regular announce leaves no word for it. It goes round all peers
-/// instead, at most once a second and 50,000 peers a second, and keeps what each said the last two times. Peers announce at
-/// least a minute apart usually, so that it sees each announce. No shard is locked for longer than about a tenth of a
-/// millisecond.
+/// It costs the tracker almost nothing, however many viewers there are: a regular announce creates no event. Instead, the
+/// observer sweeps over all peers, at most once a second and at most 50,000 peers a second, and keeps the figures of the last two
+/// announces of each. Peers usually announce at most once a minute, so that no announce is missed. No shard is locked for longer
+/// than about a tenth of a millisecond.
 #[derive(Debug, Clone)]
 pub struct Observer(Arc<Inner>);
 
@@ -56,13 +56,13 @@ struct Inner {
 /// The tracker at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Status {
-    /// When.
+    /// The current time.
     pub now: Instant,
-    /// What it has and did since its start.
+    /// Its counts, and its counters since the start.
     pub totals: Totals,
     /// Requests that its adapters refused or could not read, as of the last sample.
     pub failures: Failures,
-    /// What it does: the last sample of the history.
+    /// Its current rates: the last sample of the history.
     pub last: Sample,
     /// The number of torrents that are stuck, as of the last look at all of them.
     pub stuck: StuckCounts,
@@ -88,7 +88,7 @@ impl Failures {
 /// A torrent that is known, or has a swarm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TorrentRow {
-    /// Which.
+    /// Its info-hash.
     pub info_hash: InfoHash,
     /// Its name, if its .torrent is known.
     pub name: Option<Arc<str>>,
@@ -96,14 +96,15 @@ pub struct TorrentRow {
     pub size: Option<u64>,
     /// Its peers and completed downloads.
     pub counts: SwarmCounts,
-    /// How many of its peers are overdue with their announce.
+    /// The number of its peers whose announce is overdue.
     pub silent: u32,
-    /// How much its peers have of it on average, from 0 to 1, those that do not say left out; `None` without a size or peers.
+    /// The average completion of its peers, from 0 to 1, without those that do not report it; `None` if no peer does or the size is
+    /// unknown.
     pub completion: Option<f64>,
     /// Bytes per second that its peers say they download: between their last two announces, those that are overdue left out.
     /// What a peer did that has all it wants counts for as long as it took, and at least 5 s.
     pub download_rate: f64,
-    /// When a peer of it announced last.
+    /// The time of the last announce of any of its peers.
     pub last_seen: Option<Instant>,
     /// Why its downloads do not get on, if they do not.
     pub stuck: Option<StuckReason>,
@@ -134,13 +135,13 @@ pub enum TorrentSort {
 /// A peer of a torrent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerRow {
-    /// Where it is.
+    /// Its address and port.
     pub address: SocketAddr,
     /// Program and version; `None` where the tracker does not keep it.
     pub client: Option<String>,
     /// Its current status.
     pub status: PeerStatus,
-    /// How much it has, from 0 to 1; `None` when it does not say, or the size of the torrent is not known.
+    /// Its completion, from 0 to 1; `None` if it does not report it or the size of the torrent is unknown.
     pub completion: Option<f64>,
     /// Bytes that it still wants.
     pub left: Option<u64>,
@@ -152,11 +153,12 @@ pub struct PeerRow {
     pub upload_rate: Option<f64>,
     /// Bytes per second between its last two announces, likewise.
     pub download_rate: Option<f64>,
-    /// When its first announce came.
+    /// The time of its first announce.
     pub first_seen: Option<Instant>,
-    /// When its last announce came: what is told of it is as of then.
+    /// The time of its last announce, from which all other figures are.
     pub last_seen: Option<Instant>,
-    /// When its next announce is expected: after the interval it was told, or the one its program keeps to, if that is longer.
+    /// The time at which its next announce is expected: after the interval that it was given, or after that of its program if that
+    /// is longer.
     pub next_expected: Option<Instant>,
 }
 
@@ -207,7 +209,7 @@ impl Observer {
     /// beyond are shown without.
     pub const MAX_RECORDED_PEERS: usize = 1 << 18;
 
-    /// Begins to watch. `failures` counts the requests so far that [`Totals::refused_announces`] does not count. The clock
+    /// Starts to watch. `failures` counts the requests so far that [`Totals::refused_announces`] does not count. The clock
     /// is that of the tracker's adapters.
     ///
     /// Of the events it needs no [updates](tracker_core::Config::update_events).
@@ -253,7 +255,7 @@ impl Observer {
         self.0.shared.library.all().len()
     }
 
-    /// How it was.
+    /// The history of this span.
     pub fn history(&self, span: Span) -> Series {
         lock(&self.0.shared.history).series(span)
     }
@@ -294,7 +296,7 @@ impl Observer {
     }
 }
 
-/// What the thread and those who look share.
+/// The state that the thread and the viewers share.
 struct Shared {
     shards: ShardsView,
     clock: Clock,
@@ -306,8 +308,11 @@ struct Shared {
     records: Mutex<Records>,
     torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
     /// The oldest first.
-    peers: Mutex<Vec<(InfoHash, Snapshot<Vec<PeerEntry>>)>>,
+    peers: Mutex<Vec<(InfoHash, Arc<PeerList>)>>,
 }
+
+/// The list of a torrent's peers, as far as it is kept. Locked while it is built.
+type PeerList = Mutex<Option<Snapshot<Vec<PeerEntry>>>>;
 
 /// Lists of peers that are kept, at most, of torrents that have so many that it takes longer than [`KEPT_ABOVE`].
 const MAX_KEPT_LISTS: usize = 4;
@@ -330,56 +335,69 @@ impl Shared {
         }
     }
 
-    /// Whoever comes while the list is put together waits for it.
+    /// The list of torrents. Concurrent callers wait for the one that builds it.
     fn torrents(&self) -> Arc<Vec<TorrentEntry>> {
         let mut kept = lock(&self.torrents);
         if let Some(entries) = kept.as_mut().and_then(Snapshot::look) {
             return entries;
         }
-        // First the old one goes, so that there are never two.
+        // The old list is dropped first, so that there are never two.
         *kept = None;
         let snapshot = Snapshot::make(|| torrents::all(&self.shards, &self.library.all(), &self.records));
         kept.insert(snapshot).value()
     }
 
+    /// The list of a torrent's peers. It is built under a lock of its own: who asks for another torrent does not wait.
     fn peers(&self, info_hash: &InfoHash) -> Arc<Vec<PeerEntry>> {
-        let mut kept = lock(&self.peers);
-        if let Some((_, snapshot)) = kept.iter_mut().find(|(of, _)| of == info_hash)
-            && let Some(entries) = snapshot.look()
-        {
+        let list = {
+            let mut lists = lock(&self.peers);
+            let known = lists.iter().find(|(of, _)| of == info_hash).map(|(_, list)| Arc::clone(list));
+            known.unwrap_or_else(|| {
+                let list = Arc::default();
+                lists.push((*info_hash, Arc::clone(&list)));
+                list
+            })
+        };
+        let mut kept = lock(&list);
+        if let Some(entries) = kept.as_mut().and_then(Snapshot::look) {
             return entries;
         }
-        kept.retain(|(of, _)| of != info_hash);
+        *kept = None;
         let snapshot = Snapshot::make(|| peers::all(&self.shards, info_hash, &self.records));
         let entries = snapshot.value();
-        if snapshot.cost() > KEPT_ABOVE {
-            if kept.len() == MAX_KEPT_LISTS {
-                kept.remove(0);
-            }
-            kept.push((*info_hash, snapshot));
-        }
+        *kept = Some(snapshot).filter(|snapshot| snapshot.cost() > KEPT_ABOVE);
+        drop(kept);
+        drop(list);
+
+        let mut lists = lock(&self.peers);
+        lists.retain(|(_, list)| is_needed(list, |_| true));
+        let surplus = lists.len().saturating_sub(MAX_KEPT_LISTS);
+        lists.drain(..surplus);
         entries
     }
 
-    /// Throws away what nobody looks at. What is being put together is looked at.
+    /// Drops lists that nobody has looked at for a while.
     fn tidy(&self) {
         if let Ok(mut kept) = self.torrents.try_lock() {
             kept.take_if(|snapshot| snapshot.is_unused());
         }
-        if let Ok(mut kept) = self.peers.try_lock() {
-            kept.retain(|(_, snapshot)| !snapshot.is_unused());
-        }
+        lock(&self.peers).retain(|(_, list)| is_needed(list, |snapshot| !snapshot.is_unused()));
     }
 }
 
-/// Not all that is known of all peers.
+/// Returns `true` if a list is being built, or is kept and to be kept.
+fn is_needed(list: &PeerList, is_kept: impl FnOnce(&Snapshot<Vec<PeerEntry>>) -> bool) -> bool {
+    list.try_lock().map_or(true, |list| list.as_ref().is_some_and(is_kept))
+}
+
+/// Without the records of all peers.
 impl Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("clock", &self.clock).finish_non_exhaustive()
     }
 }
 
-/// A thread that panicked with the lock has left nothing half-done that the next could trip over.
+/// Locks despite a panic elsewhere: nothing is left in an inconsistent state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! When a peer is expected to announce, and how much it has.
+//! The next expected announce of a peer, its status and its completion.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use tracker_core::{Instant, Peer, PeerDetail, PeerState};
 use super::PeerStatus;
 use crate::client_name::shortest_interval;
 
-/// A peer is overdue when it is late by this and a tenth of its interval: time for a second try, where the first was lost.
+/// A peer is overdue when it is late by this and a tenth of its interval, which leaves time for a retry.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// When the next announce is expected: after the interval the peer was given, or its program's own, if that is longer.
+/// The time of the next expected announce: after the interval that the peer was given, or after that of its program if that is
+/// longer.
 pub(super) fn next_expected(detail: &PeerDetail) -> Instant {
     detail.last_seen + expected_interval(detail)
 }
@@ -24,7 +25,7 @@ fn expected_interval(detail: &PeerDetail) -> Duration {
     detail.interval.max(shortest_interval(&detail.peer_id))
 }
 
-/// What the peer is at.
+/// The peer's current status.
 pub(super) fn status(peer: &Peer, now: Instant) -> PeerStatus {
     match (&peer.detail, peer.state) {
         (Some(detail), _) if is_overdue(detail, now) => PeerStatus::Silent,
@@ -34,8 +35,8 @@ pub(super) fn status(peer: &Peer, now: Instant) -> PeerStatus {
     }
 }
 
-/// How much a peer has of a torrent of this size, from 0 to 1. One that does not know how large the torrent is, as with a
-/// magnet link, names any number: it has nothing then.
+/// The completion of a peer of a torrent of this size, from 0 to 1. A client that does not know the size, as with a magnet link,
+/// may report any number: it counts as having nothing.
 pub(super) fn completion(peer: &Peer, size: Option<u64>) -> Option<f64> {
     if peer.state == PeerState::Seeder {
         return Some(1.0);
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_are_at_what_they_say() {
+    fn status_and_completion_follow_the_announce() {
         let now = Instant::from_secs(1000);
         for (left, event, expected, part) in [
             (Some(1000), None, PeerStatus::Downloading, Some(0.0)),

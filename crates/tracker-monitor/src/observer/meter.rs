@@ -1,4 +1,4 @@
-//! What the tracker does in a time, out of what it did since its start.
+//! Rates of the tracker, from its counters since the start.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Meter {
         Self { totals, failures }
     }
 
-    /// What it has now, and did in the time since the last look. No time, no rates.
+    /// The current counts, and the rates since the last reading; zero if no time has passed.
     pub(super) fn read(&mut self, totals: Totals, failures: u64, passed: Duration, download_rate: f64) -> Sample {
         let before = std::mem::replace(self, Self::new(totals, failures));
         let per_second = |count: u64| if passed.is_zero() { 0.0 } else { count as f64 / passed.as_secs_f64() };

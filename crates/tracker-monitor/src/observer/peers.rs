@@ -12,7 +12,7 @@ use super::{PeerRow, PeerSort};
 use crate::client_name::client;
 use crate::{Page, PageQuery};
 
-/// What is shown of a peer. There may be hundreds of thousands.
+/// A peer of the list. There may be hundreds of thousands.
 #[derive(Debug)]
 pub(super) struct PeerEntry {
     peer: Peer,

@@ -1,4 +1,4 @@
-//! What is remembered of peers from one announce to the next.
+//! The records of peers from one announce to the next.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,11 +10,10 @@ use tracker_core::{Event, EventKind, InfoHash, Instant, Peer, PeerDetail, PeerSt
 
 use super::expectation::{completion, is_overdue};
 
-/// How long the download rate of a peer that has finished counts, at least: so that it is seen by those who look once a
-/// second.
+/// The minimum time in seconds for which the download rate of a finished peer counts, so that viewers see it.
 const FINISHED: u32 = 5;
 
-/// What is remembered of torrents and their peers. Bounded: what is beyond is not remembered, until others are gone.
+/// The records of torrents and their peers. Bounded: torrents and peers beyond the limits have none, until others are gone.
 #[derive(Debug)]
 pub(super) struct Records {
     torrents: HashMap<InfoHash, TorrentRecord, RandomState>,
@@ -22,7 +21,7 @@ pub(super) struct Records {
     peers: usize,
     max_torrents: usize,
     max_peers: usize,
-    /// Counts the looks at all swarms.
+    /// The number of the current sweep.
     round: u32,
 }
 
@@ -30,22 +29,22 @@ pub(super) struct Records {
 struct TorrentRecord {
     peers: HashMap<SocketAddr, PeerRecord, RandomState>,
     sums: Sums,
-    /// In which it was seen last.
+    /// The sweep in which it was seen last.
     round: u32,
 }
 
-/// What the last two announces of a peer said.
+/// The figures of the last two announces of a peer.
 #[derive(Debug)]
 struct PeerRecord {
-    /// With its address it tells who it is.
+    /// Together with its address it identifies the peer.
     first_seen: Instant,
     before: Option<Count>,
     last: Count,
-    /// In which it was seen last.
+    /// The sweep in which it was seen last.
     round: u32,
 }
 
-/// How much a peer had transferred.
+/// The transfer counters of a peer at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Count {
     at: Instant,
@@ -53,7 +52,7 @@ struct Count {
     downloaded: u64,
 }
 
-/// What a peer did between its last two announces.
+/// The rates of a peer between its last two announces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rates {
     /// Bytes per second.
@@ -64,30 +63,30 @@ pub(super) struct Rates {
     secs: u32,
 }
 
-/// What all peers of a torrent come to.
+/// The sums over all peers of a torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Sums {
     /// Bytes per second.
     pub(super) download_rate: f64,
-    /// Of those that say how much they have, added up.
+    /// The sum of the completion of the peers that report it.
     pub(super) completion: f64,
-    /// How many say so.
+    /// The number of peers that report their completion.
     pub(super) telling: u32,
-    /// How many are overdue.
+    /// The number of peers whose announce is overdue.
     pub(super) silent: u32,
     pub(super) last_seen: Option<Instant>,
 }
 
-/// A part of a swarm that is looked at.
+/// A slice of a swarm in a sweep.
 #[derive(Debug)]
 pub(super) struct Part<'p> {
     pub(super) info_hash: InfoHash,
     /// The torrent's size, if it is known.
     pub(super) size: Option<u64>,
     pub(super) peers: &'p [Peer],
-    /// Whether the swarm begins with it.
+    /// `true` for the first slice of the swarm.
     pub(super) is_first: bool,
-    /// Whether the swarm ends with it.
+    /// `true` for the last slice of the swarm.
     pub(super) is_last: bool,
 }
 
@@ -96,7 +95,7 @@ impl Records {
         Self { torrents: HashMap::default(), peers: 0, max_torrents, max_peers, round: 0 }
     }
 
-    /// Takes in a part of a swarm. `sums` are those of the swarm's parts so far.
+    /// Records a slice of a swarm. `sums` are those of its slices so far.
     pub(super) fn look(&mut self, now: Instant, part: &Part<'_>, sums: &mut Sums) {
         if part.is_first {
             *sums = Sums::default();
@@ -114,7 +113,7 @@ impl Records {
         }
     }
 
-    /// All swarms were looked at. What was not seen, this time and the last, is gone.
+    /// Ends a sweep. Torrents that were seen neither in this nor in the last one are gone.
     pub(super) fn end_round(&mut self) {
         let (round, peers) = (self.round, &mut self.peers);
         self.torrents.retain(|_, torrent| {
@@ -125,7 +124,7 @@ impl Records {
         self.round += 1;
     }
 
-    /// Takes in what happened. Looks alone would see a peer's first announce only where the second does not follow at once.
+    /// Records an event. Sweeps alone would miss a first announce that a second one follows at once.
     pub(super) fn happened(&mut self, event: &Event) {
         let info_hash = &event.info_hash;
         match &event.kind {
@@ -142,12 +141,12 @@ impl Records {
         }
     }
 
-    /// What the peers of a torrent came to when they were looked at last.
+    /// The sums of a torrent at the last sweep.
     pub(super) fn sums(&self, info_hash: &InfoHash) -> Sums {
         self.torrents.get(info_hash).map(|torrent| torrent.sums).unwrap_or_default()
     }
 
-    /// What this peer did, if it announced twice.
+    /// The rates of this peer, if it announced twice.
     pub(super) fn rates(&self, info_hash: &InfoHash, peer: &Peer) -> Option<Rates> {
         let record = self.torrents.get(info_hash)?.peers.get(&peer.address)?;
         record.rates().filter(|_| peer.detail.as_ref().is_some_and(|detail| detail.first_seen == record.first_seen))
@@ -166,7 +165,7 @@ impl Records {
         }
     }
 
-    /// The record of a torrent, and room for those of peers. `None` if it has none, and there are too many already.
+    /// The record of a torrent, and the room for records of peers. `None` if there are too many torrents already.
     fn torrent(&mut self, info_hash: &InfoHash) -> Option<(&mut TorrentRecord, Room<'_>)> {
         let has_room = self.torrents.len() < self.max_torrents;
         let torrent = match self.torrents.entry(*info_hash) {
@@ -204,15 +203,15 @@ impl Records {
     }
 }
 
-/// How many records of peers there are in all torrents, and may be.
+/// The number of records of peers in all torrents, and its limit.
 struct Room<'r> {
     taken: &'r mut usize,
     limit: usize,
 }
 
 impl TorrentRecord {
-    /// Remembers what a peer said, if there is something to remember, and room. Of those that listen nowhere (port 0) there may
-    /// be several at an address.
+    /// Records a peer, if its details are kept and there is room. Peers that do not listen (port 0) are not recorded, since several
+    /// may share an address.
     fn take(&mut self, peer: &Peer, room: &mut Room<'_>) -> Option<Rates> {
         let detail = peer.detail.as_ref().filter(|_| peer.address.port() != 0)?;
         if let Some(record) = self.peers.get_mut(&peer.address) {
@@ -269,7 +268,7 @@ impl Count {
         Self { at: detail.last_seen, uploaded: detail.uploaded, downloaded: detail.downloaded }
     }
 
-    /// Whether a client may count up from this to the other.
+    /// Returns `true` if a running client can get from this count to the other.
     fn is_before(&self, later: &Self) -> bool {
         self.uploaded <= later.uploaded && self.downloaded <= later.downloaded
     }
@@ -296,8 +295,8 @@ impl Sums {
 }
 
 impl Rates {
-    /// Whether the peer is likely to go on as it did. One that has what it wants does not download any more: what it did is
-    /// shown for as long as it took.
+    /// Returns `true` if the peer is likely to continue at this rate. A peer that has all it wants downloads no more: its rate is
+    /// shown for as long as the interval that it is an average of.
     fn still_hold(&self, state: PeerState, detail: &PeerDetail, now: Instant) -> bool {
         match state {
             _ if is_overdue(detail, now) => false,

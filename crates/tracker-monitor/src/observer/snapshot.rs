@@ -1,16 +1,16 @@
-//! What takes a while to put together, kept for a while.
+//! A list that is expensive to build, kept for a while.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// For how many times as long as it took to put together a snapshot is shown. So this never takes more than a twentieth of a
-/// processor, however many look, and what is quickly done is always new.
+/// A snapshot is shown for so many times the time that it took to build. So building takes at most a twentieth of a core,
+/// however many viewers there are, and cheap snapshots are always fresh.
 const WORTH: u32 = 20;
 
-/// A snapshot that nobody looked at for so long is thrown away.
+/// A snapshot that nobody looked at for so long is dropped.
 const UNUSED: Duration = Duration::from_secs(10);
 
-/// What was put together, when, and how long it took.
+/// A value, the time when it was built, and how long that took.
 #[derive(Debug)]
 pub(super) struct Snapshot<T> {
     value: Arc<T>,
@@ -27,7 +27,7 @@ impl<T> Snapshot<T> {
         Self { value, made, used: made, cost: made - began }
     }
 
-    /// What it shows, if it is still worth it.
+    /// The value, if it is still fresh enough.
     pub(super) fn look(&mut self) -> Option<Arc<T>> {
         let now = Instant::now();
         self.used = now;
@@ -38,7 +38,7 @@ impl<T> Snapshot<T> {
         Arc::clone(&self.value)
     }
 
-    /// How long it took.
+    /// The time that it took to build.
     pub(super) fn cost(&self) -> Duration {
         self.cost
     }

@@ -1,4 +1,4 @@
-//! A look at all peers, again and again.
+//! The sweep over all peers, again and again.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -14,20 +14,20 @@ use super::{StuckCounts, StuckReason};
 /// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
 pub(super) const STRIDE: usize = 1000;
 
-/// How far the look at all peers has come.
+/// The state of a sweep over all peers.
 #[derive(Debug)]
 pub(super) struct Sweep {
     walk: Walk,
-    /// Of the swarm that it is in.
+    /// The sums of the current swarm so far.
     sums: Sums,
-    /// Of the swarms that it has passed.
+    /// The stuck torrents so far.
     stuck: StuckCounts,
-    /// Used again and again.
+    /// Reused buffers.
     peers: Vec<Peer>,
     parts: Vec<Stretch>,
 }
 
-/// Which of the peers are of which swarm.
+/// A slice of a swarm among the copied peers.
 #[derive(Debug)]
 struct Stretch {
     info_hash: InfoHash,
@@ -43,9 +43,10 @@ impl Sweep {
         Self { walk: Walk::past_peers(), sums, stuck, peers: Vec::new(), parts: Vec::new() }
     }
 
-    /// Goes on by so many steps, or to the end. Returns what it counted when it is there: then the next one begins.
+    /// Continues by so many steps. At the end of a sweep it returns the number of stuck torrents, and the next call starts a new one.
     ///
-    /// No lock is held for long, and none while another is taken.
+    /// The peers are copied in strides while their shard is locked, and looked at afterwards: no lock is held for long, and none
+    /// while another is taken.
     pub(super) fn go_on(
         &mut self,
         shards: &ShardsView,

@@ -12,7 +12,7 @@ use super::sweep::STRIDE;
 use super::{StuckReason, TorrentRow, TorrentSort};
 use crate::{Page, PageQuery};
 
-/// What is shown of a torrent. There may be a million.
+/// A torrent of the list. There may be a million.
 #[derive(Debug)]
 pub(super) struct TorrentEntry {
     info_hash: InfoHash,
@@ -119,7 +119,7 @@ fn compare(a: &TorrentEntry, b: &TorrentEntry, query: &PageQuery<TorrentSort>) -
     ordering.then_with(|| a.info_hash.cmp(&b.info_hash))
 }
 
-/// What is searched for: a part of a name, or the beginning of an info-hash.
+/// A search term: a part of a name, or the beginning of an info-hash.
 #[derive(Debug)]
 struct Search {
     part: String,

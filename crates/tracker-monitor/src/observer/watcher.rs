@@ -23,13 +23,13 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// Events for which memory is kept.
 const USUAL_EVENTS: usize = 1000;
 
-/// What the thread has for itself.
+/// The state of the thread.
 pub(super) struct Watcher {
     shared: Arc<Shared>,
     failures: Box<dyn Fn() -> Failures + Send>,
     events: Vec<Event>,
     meter: Meter,
-    /// When the meter was read last, by either clock.
+    /// The time of the last reading of the meter, by either clock.
     read: Option<(Instant, StdInstant)>,
     sweep: Sweep,
     is_sweeping: bool,
