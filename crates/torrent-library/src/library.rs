@@ -158,7 +158,7 @@ impl Library {
 
     /// One of them.
     pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<KnownTorrent>> {
-        self.all().get(info_hash).cloned()
+        self.0.known().get(info_hash).cloned()
     }
 
     /// Takes in a .torrent, and writes it into the folder if there is one. One that is known already is returned as it is.
@@ -175,13 +175,12 @@ impl Library {
         let info_hash = torrent.info_hash;
 
         let mut folder = self.0.folder();
-        let mut known = self.all();
-        if let Some(known) = known.get(&info_hash) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.get(&info_hash) {
+            return Ok(known);
         }
         let (count, bytes) = match &*folder {
             Some(folder) => (folder.len(), folder.bytes()),
-            None => (known.len(), known.values().map(|torrent| torrent.len()).sum()),
+            None => self.0.size(),
         };
         let Limits { torrents: limit, bytes: bytes_limit } = self.0.limits;
         if count >= limit {
@@ -193,8 +192,7 @@ impl Library {
         if let Some(folder) = &mut *folder {
             folder.write(Arc::clone(&torrent)).map_err(RegisterError::Write)?;
         }
-        Arc::make_mut(&mut known).insert(info_hash, Arc::clone(&torrent));
-        self.0.publish(known);
+        self.0.change(|known| _ = known.insert(info_hash, Arc::clone(&torrent)));
         tracing::info!(%info_hash, name = %torrent.name, "torrent registered");
         Ok(torrent)
     }
@@ -206,15 +204,14 @@ impl Library {
     /// When it is not known, or its file cannot be removed.
     pub fn remove(&self, info_hash: &InfoHash) -> Result<(), RemoveError> {
         let mut folder = self.0.folder();
-        let mut known = self.all();
-        let torrent = Arc::make_mut(&mut known).remove(info_hash).ok_or(RemoveError::Unknown)?;
+        let torrent = self.get(info_hash).ok_or(RemoveError::Unknown)?;
         if let Some(folder) = &mut *folder {
             folder.remove(info_hash).map_err(|(path, error)| {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 RemoveError::File { file, error }
             })?;
         }
-        self.0.publish(known);
+        self.0.change(|known| _ = known.remove(info_hash));
         tracing::info!(%info_hash, name = %torrent.name, "torrent removed");
         Ok(())
     }
@@ -234,13 +231,30 @@ impl Inner {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be called by who holds the folder.
-    fn publish(&self, known: Arc<Torrents>) {
-        *self.known() = known;
+    /// The number of torrents, and the total size of their .torrent files.
+    fn size(&self) -> (usize, u64) {
+        let known = self.known();
+        (known.len(), known.values().map(|torrent| torrent.len()).sum())
+    }
+
+    /// Changes the map in place, with the folder locked. It is copied only if a viewer still has it from
+    /// [`all`](Library::all): many that are registered one after the other do not cost a copy each.
+    fn change(&self, change: impl FnOnce(&mut Torrents)) {
+        change(Arc::make_mut(&mut self.known()));
+        self.notify();
+    }
+
+    /// Replaces the map, with the folder locked.
+    fn publish(&self, known: Torrents) {
+        *self.known() = Arc::new(known);
+        self.notify();
+    }
+
+    fn notify(&self) {
         self.changed.send_modify(|changes| *changes += 1);
     }
 
-    /// Looks at the folder. Whether something has changed.
+    /// Polls the folder. Returns `true` if something has changed.
     fn look(&self) -> bool {
         let mut folder = self.folder();
         let Some(folder) = &mut *folder else { return false };
@@ -248,7 +262,7 @@ impl Inner {
         if changed {
             let known = folder.torrents();
             tracing::info!(torrents = known.len(), "folder of torrents read again");
-            self.publish(Arc::new(known));
+            self.publish(known);
         }
         changed
     }
