@@ -9,10 +9,10 @@ mod plot;
 mod problem;
 mod refusal;
 mod role;
-mod room;
 mod server;
 mod shell;
 mod table;
+mod workload;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +35,8 @@ use tracker_monitor::{LogBuffer, Observer};
 use access::Token;
 use api::stream::Streams;
 use problem::Problem;
-use room::Room;
 pub use server::Server;
+use workload::Workload;
 
 /// Bytes of a request's body, at most, on routes that do not say otherwise: what pages send is a few fields.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -44,14 +44,14 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// How long a request may take until its answer begins, its body included. Streams of events begin at once.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a dashboard is put together from. The embedder brings it.
+/// The parts that a dashboard needs. The embedder provides them.
 #[derive(Debug, Clone)]
 pub struct DashboardConfig {
     /// The tracker, for its address policy.
     pub shards: ShardsView,
     /// The clock of its adapters.
     pub clock: Clock,
-    /// What watches it.
+    /// Its observer.
     pub observer: Observer,
     /// Its log.
     pub log_buffer: LogBuffer,
@@ -59,17 +59,17 @@ pub struct DashboardConfig {
     pub service: Service,
     /// The .torrent files that are known.
     pub library: Library,
-    /// What makes torrents, if there is a share folder.
+    /// The jobs that make torrents, if there is a share folder.
     pub torrent_jobs: Option<TorrentJobs>,
-    /// What computes SHA-256, if there is a share folder.
+    /// The digests of the files in the share folder, if there is one.
     pub digests: Option<Digests>,
     /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are
     /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right.
     pub host_names: Vec<String>,
-    /// Whether also who comes over loopback needs the token to change something. Behind a proxy on the same machine this is
+    /// `true` to require the token even for requests from this machine. Behind a proxy on the same machine this is
     /// the safe choice.
     pub token_always: bool,
-    /// Whether only torrents of the library are served.
+    /// `true` if only torrents of the library are served.
     pub only_known: bool,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Inner {
     /// When the program was started, as the wall clock told it then.
     pub(crate) started: SystemTime,
     wall: Mutex<WallClock>,
-    room: Room,
+    workload: Workload,
     streams: Streams,
 }
 
@@ -109,7 +109,7 @@ impl Dashboard {
             token: Token::draw(),
             started,
             wall: Mutex::new(wall),
-            room: Room::new(),
+            workload: Workload::new(),
             streams: Streams::default(),
         }))
     }
@@ -128,18 +128,18 @@ impl Dashboard {
         &self.0.config
     }
 
-    /// Does what takes long, when there is room for it.
-    async fn work<T: Send + 'static>(self, work: impl FnOnce(&Self) -> T + Send + 'static) -> Result<T, Problem> {
+    /// Runs a closure off the event loop, when a [`Workload`] permits it.
+    async fn run<T: Send + 'static>(self, work: impl FnOnce(&Self) -> T + Send + 'static) -> Result<T, Problem> {
         let dashboard = self.clone();
-        self.0.room.work(move || work(&dashboard)).await
+        self.0.workload.run(move || work(&dashboard)).await
     }
 
-    /// A moment of the tracker's in Unix seconds.
+    /// A time of the tracker in Unix seconds.
     fn unix(&self, at: tracker_core::Instant) -> u64 {
         unix_seconds(self.zero() + at.since(tracker_core::Instant::ZERO))
     }
 
-    /// What to put into torrents, the best first; none while the tracker is stopped.
+    /// The URLs to put into torrents, the best first; none while the tracker is stopped.
     fn announce_urls(&self) -> Vec<String> {
         match self.config().service.state() {
             ServiceState::Running { announce_urls, .. } => announce_urls,
@@ -153,7 +153,7 @@ impl Dashboard {
         wall.zero(self.config().clock.now(), SystemTime::now())
     }
 
-    /// All that is served: page, API, metrics. Every request must carry the address it came from, as
+    /// All routes: pages, API, metrics. Every request must carry the address it came from, as
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
         let routes = Router::new().merge(pages::router()).merge(api::router());
@@ -163,11 +163,11 @@ impl Dashboard {
     }
 }
 
-/// Ends what takes too long.
+/// Ends requests that take too long.
 async fn in_time(request: Request, next: Next) -> Response {
-    timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "this took too long, or came too slowly").into_response()
-    })
+    timeout(REQUEST_TIMEOUT, next.run(request))
+        .await
+        .unwrap_or_else(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request timed out").into_response())
 }
 
 #[cfg(test)]

@@ -86,11 +86,11 @@ pub(super) fn render(page: &impl Template) -> Response {
 }
 
 /// Puts a page together beside the event loop: long lists, folders and digests may wait for a disk or take their time.
-pub(super) async fn aside(
+pub(super) async fn render_blocking(
     dashboard: Dashboard,
     work: impl FnOnce(&Dashboard) -> Response + Send + 'static,
 ) -> Response {
-    dashboard.work(work).await.unwrap_or_else(Problem::into_response)
+    dashboard.run(work).await.unwrap_or_else(Problem::into_response)
 }
 
 /// A path with a query of what is not empty.

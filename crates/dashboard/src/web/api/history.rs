@@ -78,5 +78,5 @@ pub(super) async fn history(
     State(dashboard): State<Dashboard>,
     Query(HistoryQuery { span }): Query<HistoryQuery>,
 ) -> Result<Json<History>, Problem> {
-    dashboard.work(move |dashboard| Json(History::of(dashboard, span))).await
+    dashboard.run(move |dashboard| Json(History::of(dashboard, span))).await
 }

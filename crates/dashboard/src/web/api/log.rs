@@ -92,7 +92,7 @@ struct LogField {
 }
 
 impl LogFilter {
-    pub(in crate::web) fn to_journal(&self) -> Result<BufferFilter, Problem> {
+    pub(in crate::web) fn to_filter(&self) -> Result<BufferFilter, Problem> {
         // A form sends what is left empty.
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let info_hash = given(&self.info_hash).map(|text| text.parse()).transpose();
@@ -155,7 +155,7 @@ pub(super) async fn log(
     Query(limit): Query<LogLimit>,
 ) -> Result<Json<Log>, Problem> {
     let limit = limit.limit(200, MAX_ENTRIES)?;
-    let (after, filter) = (filter.after.unwrap_or(0), filter.to_journal()?);
+    let (after, filter) = (filter.after.unwrap_or(0), filter.to_filter()?);
     let log = move |dashboard: &Dashboard| {
         let log_buffer = &dashboard.config().log_buffer;
         // Before the lines, so that none is missed by who goes on from there.
@@ -163,7 +163,7 @@ pub(super) async fn log(
         let entries = log_buffer.entries(&filter, after, limit);
         Log { entries: entries.iter().map(|entry| LogEntry::from(&**entry)).collect(), last }
     };
-    Ok(Json(dashboard.work(log).await?))
+    Ok(Json(dashboard.run(log).await?))
 }
 
 /// The whole log that is kept, as one JSON object per line (<https://github.com/ndjson/ndjson-spec>).
@@ -187,15 +187,15 @@ pub(super) async fn log_ndjson(
 ) -> Result<Response, Problem> {
     let max = LogBuffer::MAX_ENTRIES + LogBuffer::MAX_IMPORTANT;
     let limit = limit.limit(max, max)?;
-    let (after, filter) = (filter.after.unwrap_or(0), filter.to_journal()?);
-    let place = dashboard.0.room.large()?;
-    let entries = dashboard.work(move |dashboard| dashboard.config().log_buffer.entries(&filter, after, limit)).await?;
+    let (after, filter) = (filter.after.unwrap_or(0), filter.to_filter()?);
+    let permit = dashboard.0.workload.large()?;
+    let entries = dashboard.run(move |dashboard| dashboard.config().log_buffer.entries(&filter, after, limit)).await?;
     let mut entries = entries.into_iter();
     let chunks = std::iter::from_fn(move || {
         let chunk = ndjson(entries.by_ref().take(CHUNK));
         (!chunk.is_empty()).then(|| Bytes::from(chunk))
     });
-    Ok(download("application/x-ndjson", "tracker-log.ndjson", place.body(chunks)))
+    Ok(download("application/x-ndjson", "tracker-log.ndjson", permit.body(chunks)))
 }
 
 fn ndjson(entries: impl Iterator<Item = Arc<BufferedEntry>>) -> Vec<u8> {

@@ -15,7 +15,7 @@ use super::share::{self, torrent_jobs};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
-use crate::web::room::blocking;
+use crate::web::workload::blocking;
 use torrent_library::{JobState, MakeError};
 
 /// What to make a torrent of.

@@ -12,7 +12,7 @@ use super::extract::{InfoHashPath, Json, ListQuery, Query, first_page};
 use super::torrents::check_torrent;
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
-use crate::web::room::body;
+use crate::web::workload::body;
 use tracker_monitor::{Page, PageQuery, PeerRow, PeerSort, PeerStatus, rounded};
 
 /// Peers in a table, at most; those after them are on its next page.
@@ -142,7 +142,7 @@ pub(super) async fn peers(
         let now = dashboard.unix(dashboard.config().clock.now());
         PeerPage { now, page: page.map(|row| Peer::new(row, dashboard)) }
     };
-    Ok(Json(dashboard.work(peers).await?))
+    Ok(Json(dashboard.run(peers).await?))
 }
 
 /// The peers of a torrent as a table for spreadsheets: CSV with a line of names, times as in RFC 3339. A page of it has
@@ -165,9 +165,9 @@ pub(super) async fn peers_csv(
     Query(TableQuery { search, page }): Query<TableQuery>,
 ) -> Result<Response, Problem> {
     check_torrent(&dashboard, &info_hash)?;
-    let table = dashboard.clone().work(move |dashboard| table(dashboard, &info_hash, &search, page)).await?;
-    let place = dashboard.0.room.place_for(table.len())?;
-    Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), body(place, table)))
+    let table = dashboard.clone().run(move |dashboard| table(dashboard, &info_hash, &search, page)).await?;
+    let permit = dashboard.0.workload.permit_for(table.len())?;
+    Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), body(permit, table)))
 }
 
 fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -> Vec<u8> {

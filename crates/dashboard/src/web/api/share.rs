@@ -9,7 +9,7 @@ use super::extract::{Json, Query};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
-use crate::web::room::blocking;
+use crate::web::workload::blocking;
 use torrent_library::{Listing, ShareError, TorrentJobs};
 
 #[derive(Debug, Deserialize, IntoParams)]

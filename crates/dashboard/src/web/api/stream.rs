@@ -159,7 +159,7 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = last_event_id.or(filter.after);
-    let filter = filter.to_journal()?;
+    let filter = filter.to_filter()?;
     let permit = dashboard.0.streams.viewers.acquire(remote.ip(), is_this_machine(remote.ip())).ok_or_else(|| {
         let why = format!(
             "too many follow the events already, {MAX_PER_ADDRESS} from your address or {MAX_VIEWERS} in all: close a page \

@@ -20,7 +20,7 @@ use super::extract::{Bytes, InfoHashPath, Json, ListQuery, Query};
 use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
-use crate::web::room::{blocking, body};
+use crate::web::workload::{blocking, body};
 use torrent_library::{Digest, KnownFile, KnownTorrent, RegisterError, RemoveError};
 use tracker_monitor::{Page, StuckReason, TorrentRow, TorrentSort, rounded};
 
@@ -215,7 +215,7 @@ async fn torrents(
     let torrents = move |dashboard: &Dashboard| {
         dashboard.config().observer.torrents(&query).map(|row| Torrent::new(row, dashboard))
     };
-    Ok(Json(dashboard.work(torrents).await?))
+    Ok(Json(dashboard.run(torrents).await?))
 }
 
 /// Registers a torrent. One that is known already stays as it is.
@@ -285,7 +285,7 @@ pub(super) async fn torrent(
     State(dashboard): State<Dashboard>,
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Json<TorrentDetails>, Problem> {
-    let details = dashboard.work(move |dashboard| TorrentDetails::of(&info_hash, dashboard)).await?;
+    let details = dashboard.run(move |dashboard| TorrentDetails::of(&info_hash, dashboard)).await?;
     details.map(Json).ok_or_else(unknown)
 }
 
@@ -346,10 +346,10 @@ pub(super) async fn torrent_file(
         let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
         return Err(Problem::new(StatusCode::CONFLICT, why));
     }
-    let place = dashboard.0.room.place_for(known.metainfo.as_bytes().len())?;
+    let permit = dashboard.0.workload.permit_for(known.metainfo.as_bytes().len())?;
     let file = move |_: &Dashboard| (known.file_name(), known.with_announce_urls(&announce_urls));
-    let (name, bytes) = dashboard.work(file).await?;
-    Ok(download("application/x-bittorrent", &name, body(place, bytes)))
+    let (name, bytes) = dashboard.run(file).await?;
+    Ok(download("application/x-bittorrent", &name, body(permit, bytes)))
 }
 
 /// The SHA-256 of the torrent's files, where its content is in the share folder: by it two copies can be compared. Asking
@@ -372,7 +372,7 @@ pub(super) async fn digests(
 ) -> Result<Json<Digests>, Problem> {
     known(&dashboard, &info_hash)?;
     let digests = move |dashboard: &Dashboard| dashboard.config().digests.as_ref()?.of(&info_hash);
-    let files = dashboard.work(digests).await?.ok_or_else(|| {
+    let files = dashboard.run(digests).await?.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "the content of this torrent is not in the tracker's share folder")
     })?;
     Ok(Json(Digests { files }))

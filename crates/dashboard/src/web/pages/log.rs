@@ -15,7 +15,7 @@ use crate::web::role::Role;
 use tracker_monitor::{LogEntry, LogFilter};
 
 use crate::web::format::{Moment, MomentStyle};
-use crate::web::shell::{Label, Section, Shell, aside, link, render};
+use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 
 /// Lines that are shown.
 const LINES: usize = 250;
@@ -97,25 +97,26 @@ const LEVELS: &[(&str, &str, Level)] = &[
     ("info", "Everything", Level::INFO),
 ];
 
+/// The query of `GET /log`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct LogParams {
     level: Option<String>,
     info_hash: Option<String>,
     address: Option<String>,
 }
 
 /// `GET /log`.
-pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(dashboard, move |dashboard| log(dashboard, role, wanted)).await
+pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(params): Query<LogParams>) -> Response {
+    render_blocking(dashboard, move |dashboard| log(dashboard, role, params)).await
 }
 
-fn log(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+fn log(dashboard: &Dashboard, role: Role, params: LogParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Log);
-    let named = wanted.level.as_deref().and_then(|level| LEVELS.iter().find(|(name, ..)| *name == level));
+    let named = params.level.as_deref().and_then(|level| LEVELS.iter().find(|(name, ..)| *name == level));
     let &(level_name, _, level) = named.unwrap_or(&LEVELS[2]);
-    let torrent = wanted.info_hash.unwrap_or_default().trim().to_owned();
+    let torrent = params.info_hash.unwrap_or_default().trim().to_owned();
     let info_hash = torrent.parse::<InfoHash>();
-    let address = wanted.address.unwrap_or_default().trim().to_owned();
+    let address = params.address.unwrap_or_default().trim().to_owned();
     let torrent_error = !torrent.is_empty() && info_hash.is_err();
     let filter = LogFilter {
         level,

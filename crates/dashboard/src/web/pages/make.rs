@@ -12,7 +12,7 @@ use torrent_library::displayable;
 use torrent_library::{JobState, Listing, TorrentJob};
 
 use crate::web::format::{Bar, bytes};
-use crate::web::shell::{Label, Section, Shell, aside, link, render};
+use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 
 /// Torrents in the making, or made, that are shown.
 const MAKINGS: usize = 20;
@@ -65,20 +65,25 @@ struct MakingView {
     cancellable: bool,
 }
 
+/// The query of `GET /make`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct FolderParams {
     path: Option<String>,
 }
 
 /// `GET /make`. Only operators see what is in the share folder, and what is made of it: nobody else can do anything with it.
-pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(dashboard, move |dashboard| share(dashboard, role, wanted)).await
+pub(super) async fn page(
+    State(dashboard): State<Dashboard>,
+    role: Role,
+    Query(params): Query<FolderParams>,
+) -> Response {
+    render_blocking(dashboard, move |dashboard| share(dashboard, role, params)).await
 }
 
-fn share(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+fn share(dashboard: &Dashboard, role: Role, params: FolderParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Make);
     let torrent_jobs = dashboard.0.config.torrent_jobs.as_ref();
-    let path = wanted.path.unwrap_or_default();
+    let path = params.path.unwrap_or_default();
     let (shares, torrent_jobs) = (torrent_jobs.is_some(), torrent_jobs.filter(|_| shell.operator()));
     let folder = match torrent_jobs {
         Some(torrent_jobs) => torrent_jobs.share().list(&path).map(folder).map_err(|error| error.to_string()),

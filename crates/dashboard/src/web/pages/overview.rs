@@ -23,7 +23,7 @@ use super::attention::{Attention, attention};
 use super::log::Lines;
 use super::torrents::Row;
 use crate::web::format::{Moment, MomentStyle, count, decimal, rate};
-use crate::web::shell::{Section, Shell, aside, link, render};
+use crate::web::shell::{Section, Shell, link, render, render_blocking};
 
 /// Torrents that are shown.
 const TORRENTS: usize = 6;
@@ -80,21 +80,26 @@ struct Figure {
     legend: &'static [(&'static str, &'static str)],
 }
 
+/// The query of `GET /`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct OverviewParams {
     span: Option<String>,
 }
 
 /// `GET /`.
-pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(dashboard, move |dashboard| overview(dashboard, role, wanted)).await
+pub(super) async fn page(
+    State(dashboard): State<Dashboard>,
+    role: Role,
+    Query(params): Query<OverviewParams>,
+) -> Response {
+    render_blocking(dashboard, move |dashboard| overview(dashboard, role, params)).await
 }
 
-fn overview(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+fn overview(dashboard: &Dashboard, role: Role, params: OverviewParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Overview);
     let config = &dashboard.0.config;
     let status = config.observer.status();
-    let span = wanted.span.as_deref().and_then(span).unwrap_or(Span::TenMinutes);
+    let span = params.span.as_deref().and_then(span).unwrap_or(Span::TenMinutes);
     let active = config.observer.torrents(&PageQuery {
         search: String::new(),
         sort: TorrentSort::DownloadRate,
@@ -211,7 +216,7 @@ pub(super) async fn plot(
         let svg = plot::draw(plot, &values, axis, query.theme, Shape::Wide);
         ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-store")], svg).into_response()
     };
-    aside(dashboard, draw).await
+    render_blocking(dashboard, draw).await
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 
-use crate::web::shell::aside;
+use crate::web::shell::render_blocking;
 
 /// What to encode: texts of ours only, so that nobody can be led astray by a code on this page.
 #[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct QrParams {
     /// The announce URL with this number, from 0.
     announce: Option<usize>,
     /// The magnet link of this torrent.
@@ -25,13 +25,13 @@ pub(super) struct Wanted {
 }
 
 /// `GET /qr.svg?announce=0` or `?magnet={info_hash}`.
-pub(super) async fn svg(State(dashboard): State<Dashboard>, Query(wanted): Query<Wanted>) -> Response {
-    aside(dashboard, move |dashboard| code(dashboard, wanted)).await
+pub(super) async fn svg(State(dashboard): State<Dashboard>, Query(params): Query<QrParams>) -> Response {
+    render_blocking(dashboard, move |dashboard| code(dashboard, params)).await
 }
 
-fn code(dashboard: &Dashboard, wanted: Wanted) -> Response {
+fn code(dashboard: &Dashboard, params: QrParams) -> Response {
     let urls = dashboard.announce_urls();
-    let text = match (wanted.announce, wanted.magnet) {
+    let text = match (params.announce, params.magnet) {
         (Some(index), _) => urls.get(index).cloned(),
         (None, Some(info_hash)) => info_hash
             .parse::<InfoHash>()

@@ -19,7 +19,7 @@ use tracker_monitor::{Order, PageQuery, PeerRow, PeerSort, PeerStatus};
 
 use super::attention::{Hint, hint};
 use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
-use crate::web::shell::{Label, Section, Shell, aside, link, render};
+use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 use crate::web::table::{Column, Pages, name_of, page_number, parse_name, turned};
 
 /// Peers on a page.
@@ -87,8 +87,9 @@ struct PeerView {
     first_seen: Option<Moment>,
 }
 
+/// The query of `GET /torrents/{info_hash}`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct PeerListParams {
     sort: Option<String>,
     order: Option<String>,
     page: Option<String>,
@@ -110,12 +111,12 @@ pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
     Path(text): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(params): Query<PeerListParams>,
 ) -> Response {
-    aside(dashboard, move |dashboard| torrent(dashboard, role, &text, &wanted)).await
+    render_blocking(dashboard, move |dashboard| torrent(dashboard, role, &text, &params)).await
 }
 
-fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Response {
+fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: &PeerListParams) -> Response {
     let Ok(info_hash) = text.parse::<InfoHash>() else {
         return Problem::new(StatusCode::NOT_FOUND, "an info-hash has 40 hexadecimal digits").into_response();
     };
@@ -129,16 +130,16 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, wanted: &Wanted) -> Re
     let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
     let label = Label::new(&info_hash, name.map(|name| &**name));
 
-    let named: Option<PeerSort> = parse_name(wanted.sort.as_deref());
+    let named: Option<PeerSort> = parse_name(params.sort.as_deref());
     let by = named.unwrap_or_default();
     let first_order = COLUMNS.iter().find(|(sort, ..)| *sort == by).map_or(Order::Ascending, |column| column.2);
-    let order = parse_name(wanted.order.as_deref()).unwrap_or(first_order);
+    let order = parse_name(params.order.as_deref()).unwrap_or(first_order);
     let sort = name_of(by);
     let query = PageQuery {
         search: String::new(),
         sort: by,
         order,
-        page: page_number(wanted.page.as_deref()),
+        page: page_number(params.page.as_deref()),
         page_size: PAGE_SIZE,
     };
     let mut peers = config.observer.peers(&info_hash, &query);

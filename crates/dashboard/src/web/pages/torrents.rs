@@ -11,7 +11,7 @@ use crate::web::role::Role;
 use tracker_monitor::{Order, PageQuery, StuckReason, TorrentRow, TorrentSort};
 
 use crate::web::format::{Bar, bytes, count, counted, rate};
-use crate::web::shell::{Label, Section, Shell, aside, link, render};
+use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 use crate::web::table::{Column, Pages, name_of, page_number, parse_name, turned};
 
 /// Torrents on a page.
@@ -61,8 +61,9 @@ impl Row {
     }
 }
 
+/// The query of `GET /torrents`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct TorrentListParams {
     search: Option<String>,
     sort: Option<String>,
     order: Option<String>,
@@ -81,24 +82,28 @@ const COLUMNS: [(TorrentSort, &str, Order, &str); 7] = [
 ];
 
 /// `GET /torrents`. What it does not understand of the query it passes over.
-pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(wanted): Query<Wanted>) -> Response {
-    aside(dashboard, move |dashboard| table(dashboard, role, wanted)).await
+pub(super) async fn page(
+    State(dashboard): State<Dashboard>,
+    role: Role,
+    Query(params): Query<TorrentListParams>,
+) -> Response {
+    render_blocking(dashboard, move |dashboard| table(dashboard, role, params)).await
 }
 
-fn table(dashboard: &Dashboard, role: Role, wanted: Wanted) -> Response {
+fn table(dashboard: &Dashboard, role: Role, params: TorrentListParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Torrents);
     let config = &dashboard.0.config;
-    let named: Option<TorrentSort> = parse_name(wanted.sort.as_deref());
+    let named: Option<TorrentSort> = parse_name(params.sort.as_deref());
     let by = named.unwrap_or_default();
     let first_order = COLUMNS.iter().find(|(sort, ..)| *sort == by).map_or(Order::Ascending, |column| column.2);
-    let order = parse_name(wanted.order.as_deref()).unwrap_or(first_order);
+    let order = parse_name(params.order.as_deref()).unwrap_or(first_order);
     let sort = name_of(by);
-    let search = wanted.search.unwrap_or_default();
+    let search = params.search.unwrap_or_default();
     let query = PageQuery {
         search: search.clone(),
         sort: by,
         order,
-        page: page_number(wanted.page.as_deref()),
+        page: page_number(params.page.as_deref()),
         page_size: PAGE_SIZE,
     };
     let mut page = config.observer.torrents(&query);

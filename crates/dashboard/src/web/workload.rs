@@ -1,0 +1,165 @@
+//! How much the dashboard does at the same time: clients of the tracker come before viewers.
+
+use std::convert::Infallible;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+use super::problem::Problem;
+
+/// The maximum number of requests that wait for a processor. A page takes some milliseconds.
+const MAX_WAITING: usize = 256;
+
+/// The maximum number of large responses at the same time.
+const MAX_LARGE: usize = 8;
+
+/// The size in bytes from which a response is a large one.
+const LARGE: usize = 1 << 20;
+
+/// The number of bytes of a large response that are sent at once.
+const PIECE: usize = 64 << 10;
+
+/// Limits work that takes processor time, and responses that take much memory.
+#[derive(Debug)]
+pub(super) struct Workload {
+    working: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+/// The permit of a large response, held until it is sent.
+#[derive(Debug)]
+pub(super) struct Permit(OwnedSemaphorePermit);
+
+impl Workload {
+    /// Viewers get half of the processors, and at least one.
+    pub(super) fn new() -> Self {
+        let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::of(processors.div_ceil(2), MAX_WAITING, MAX_LARGE)
+    }
+
+    fn of(working: usize, waiting: usize, large: usize) -> Self {
+        let [working, waiting, large] = [working, waiting, large].map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { working, waiting, large }
+    }
+
+    /// Runs a closure off the event loop, at most as many at the same time as viewers get processors.
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            let why = "too many requests; try again in a few seconds";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        })?;
+        let turn = Arc::clone(&self.working).acquire_owned().await.expect("the semaphore is never closed");
+        drop(permit);
+        blocking(move || {
+            // Held until the work is done, even if the request was dropped.
+            let _turn = turn;
+            work()
+        })
+        .await
+    }
+
+    /// A permit for a response of this size; `None` if it needs none.
+    pub(super) fn permit_for(&self, len: usize) -> Result<Option<Permit>, Problem> {
+        (len >= LARGE).then(|| self.large()).transpose()
+    }
+
+    /// A permit for a large response, if one is free.
+    pub(super) fn large(&self) -> Result<Permit, Problem> {
+        Arc::clone(&self.large).try_acquire_owned().map(Permit).map_err(|_| {
+            let why = "too many downloads at once; try again in a few seconds";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        })
+    }
+}
+
+impl Permit {
+    /// A body that holds the permit until its last chunk is sent.
+    pub(super) fn body(self, chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Body {
+        Body::from_stream(stream::iter(chunks.map(move |chunk| {
+            _ = &self.0;
+            Ok::<_, Infallible>(chunk)
+        })))
+    }
+}
+
+/// A body of these bytes.
+pub(super) fn body(permit: Option<Permit>, bytes: Vec<u8>) -> Body {
+    let Some(permit) = permit else { return bytes.into() };
+    let mut rest = Bytes::from(bytes);
+    let pieces = std::iter::from_fn(move || {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        (!piece.is_empty()).then_some(piece)
+    });
+    permit.body(pieces)
+}
+
+/// Runs a closure that waits for a disk off the event loop, without a limit: for operators only.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a request could not be answered");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use http_body_util::BodyExt;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_run_and_wait() {
+        let workload = Arc::new(Workload::of(1, 2, 0));
+        let (go, goes) = mpsc::channel::<()>();
+        let work = |workload: &Arc<Workload>, work: Box<dyn FnOnce() + Send>| {
+            let workload = Arc::clone(workload);
+            tokio::spawn(async move { workload.run(work).await.map_err(|problem| problem.status) })
+        };
+        let first = work(&workload, Box::new(move || goes.recv().unwrap()));
+        while workload.working.available_permits() > 0 {
+            yield_now().await;
+        }
+        let others = [work(&workload, Box::new(|| {})), work(&workload, Box::new(|| {}))];
+        while workload.waiting.available_permits() > 0 {
+            yield_now().await;
+        }
+        assert_eq!(work(&workload, Box::new(|| {})).await.unwrap(), Err(StatusCode::SERVICE_UNAVAILABLE));
+        go.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(()));
+        for other in others {
+            assert_eq!(other.await.unwrap(), Ok(()));
+        }
+        assert_eq!((workload.working.available_permits(), workload.waiting.available_permits()), (1, 2));
+        let bug = workload.run(|| panic!("a bug in a handler")).await;
+        assert_eq!(bug.unwrap_err().status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(workload.working.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_large_response_holds_its_permit_until_it_is_sent() {
+        let workload = Workload::of(1, 1, 1);
+        let mut body = workload.large().unwrap().body(["a", "b"].map(Bytes::from).into_iter());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+        assert_eq!(workload.large().unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+        drop(body);
+        let body = workload.large().unwrap().body(["a", "b"].map(Bytes::from).into_iter());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+
+        assert!(workload.permit_for(LARGE - 1).unwrap().is_none());
+        let permit = workload.permit_for(3 * PIECE + LARGE).unwrap();
+        assert!(workload.permit_for(LARGE).is_err() && workload.permit_for(1).is_ok());
+        let bytes: Vec<_> = (0..3 * PIECE + LARGE).map(|byte| byte as u8).collect();
+        assert_eq!(super::body(permit, bytes.clone()).collect().await.unwrap().to_bytes(), bytes);
+        workload.large().unwrap();
+    }
+}
