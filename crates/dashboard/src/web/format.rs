@@ -101,7 +101,7 @@ pub(crate) struct Moment {
     pub(crate) style: MomentStyle,
 }
 
-/// How a [`Moment`] is told.
+/// The style in which a [`Moment`] is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MomentStyle {
     /// `3 min ago`.

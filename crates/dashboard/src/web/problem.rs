@@ -12,7 +12,7 @@ pub(crate) struct Problem {
     #[serde(skip)]
     #[schema(ignore)]
     pub(crate) status: StatusCode,
-    /// What is the matter and what to do: a sentence for people.
+    /// What failed and what to do: a sentence for people.
     pub(crate) error: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the sender of a request may do.
+//! The role of the sender of a request.
 
 use std::convert::Infallible;
 
@@ -7,12 +7,12 @@ use axum::http::request::Parts;
 
 use super::problem::Problem;
 
-/// What the sender of a request may do. A handler takes it as an argument to show what can be done.
+/// The role of the sender of a request. A handler takes it as an argument to show what the sender may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Look.
+    /// May look.
     Viewer,
-    /// Look, and change things.
+    /// May look, and change things.
     Operator,
 }
 

@@ -15,14 +15,14 @@ use super::problem::Problem;
 use super::role::Role;
 use super::{Dashboard, assets};
 
-/// What stands around every page.
+/// The frame around every page.
 pub(super) struct Shell {
     pub(super) section: Section,
     pub(super) role: Role,
     pub(super) running: bool,
-    /// Where the assets are.
+    /// The URL prefix of the assets.
     pub(super) assets: String,
-    /// Unix seconds, by which the scripts know the time of the tracker's machine.
+    /// The time of the tracker's machine in Unix seconds, for the scripts.
     pub(super) now: i64,
     /// The time of day at the tracker's zero, as it is reckoned now.
     pub(super) zero: SystemTime,
@@ -85,7 +85,7 @@ pub(super) fn render(page: &impl Template) -> Response {
     }
 }
 
-/// Puts a page together beside the event loop: long lists, folders and digests may wait for a disk or take their time.
+/// Renders a page off the event loop: long lists, folders and digests may wait for a disk.
 pub(super) async fn render_blocking(
     dashboard: Dashboard,
     work: impl FnOnce(&Dashboard) -> Response + Send + 'static,
@@ -93,7 +93,7 @@ pub(super) async fn render_blocking(
     dashboard.run(work).await.unwrap_or_else(Problem::into_response)
 }
 
-/// A path with a query of what is not empty.
+/// A path with a query of the values that are not empty.
 pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
     pairs.extend_pairs(query.iter().filter(|(_, value)| !value.is_empty()));
@@ -103,7 +103,7 @@ pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
     }
 }
 
-/// What a torrent is called: by its name, or by its info-hash where that is not known.
+/// The name of a torrent, or its info-hash if the name is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
     pub(super) text: String,

@@ -1,4 +1,4 @@
-//! Long lists in parts, and the columns by which they can be sorted.
+//! Pages of long lists, and the columns by which they can be sorted.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,7 +44,7 @@ pub(super) fn page_number(page: Option<&str>) -> usize {
     page.and_then(|page| page.parse().ok()).unwrap_or(1)
 }
 
-/// What a query names, in the words of the API; `None` if there is no such thing.
+/// Parses a word of the API; `None` if there is no such word.
 pub(super) fn parse_name<T: DeserializeOwned>(name: Option<&str>) -> Option<T> {
     T::deserialize(StrDeserializer::<value::Error>::new(name?)).ok()
 }

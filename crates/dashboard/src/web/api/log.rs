@@ -16,40 +16,40 @@ use crate::web::problem::Problem;
 use tracker_host::unix_seconds;
 use tracker_monitor::{LogBuffer, LogEntry as BufferedEntry, LogFilter as BufferFilter};
 
-/// Lines that are told at once, at most.
+/// The maximum number of lines in a response.
 const MAX_ENTRIES: usize = 1000;
 
-/// Lines that are written in one piece.
+/// The number of lines that are written at once.
 const CHUNK: usize = 100;
 
-/// Which lines are asked for.
+/// The lines to return.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::web) struct LogFilter {
-    /// Those of this level and of more important ones.
+    /// Lines of this level and of more severe ones.
     #[serde(default)]
     #[param(inline, default = "info")]
     level: LogLevel,
-    /// Those about the torrent of this info-hash.
+    /// Lines about the torrent of this info-hash.
     info_hash: Option<String>,
-    /// Those whose address contains this.
+    /// Lines whose address contains this.
     address: Option<String>,
-    /// Those with a larger id.
+    /// Lines with a larger id.
     #[serde(default)]
     #[param(default = 0)]
     pub(in crate::web) after: Option<u64>,
 }
 
-/// How many lines are asked for.
+/// The number of lines to return.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogLimit {
-    /// So many, the last ones.
+    /// At most this many, the most recent ones.
     #[param(minimum = 1)]
     limit: Option<usize>,
 }
 
-/// How important a line is.
+/// The level of a line.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum LogLevel {
@@ -63,28 +63,28 @@ enum LogLevel {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Log {
     entries: Vec<LogEntry>,
-    /// The id of the last line of the log, whether it is among these or not: what to ask for `after` it.
+    /// The id of the last line of the log, even if it is not among these: pass it as `after` to continue.
     last: u64,
 }
 
 /// A line of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web) struct LogEntry {
-    /// Counts up from 1. Where lines are forgotten, and warnings before them are not, there is a gap.
+    /// Counts up from 1. There is a gap where lines were dropped and earlier warnings were kept.
     id: u64,
     at: u64,
     level: LogLevel,
-    /// What happened.
+    /// The message.
     message: String,
     /// The torrent it is about.
     info_hash: Option<String>,
     /// The address it is about.
     address: Option<String>,
-    /// What else is told, in order.
+    /// Further fields, in order.
     fields: Vec<LogField>,
 }
 
-/// Something that a line of the log tells.
+/// A field of a line of the log.
 #[derive(Debug, Serialize, ToSchema)]
 struct LogField {
     name: &'static str,
@@ -137,7 +137,7 @@ impl From<&BufferedEntry> for LogEntry {
     }
 }
 
-/// Lines of the log: the last 200 that are asked for, or up to 1000 by `limit`.
+/// Lines of the log: the last 200 that match, or up to 1000 by `limit`.
 #[utoipa::path(
     get,
     path = "/log",
@@ -168,7 +168,7 @@ pub(super) async fn log(
 
 /// The whole log that is kept, as one JSON object per line (<https://github.com/ndjson/ndjson-spec>).
 ///
-/// These are the last 10,000 lines, and of what is older the last 1000 warnings and errors.
+/// It has the last 10,000 lines, and the last 1000 warnings and errors before them.
 #[utoipa::path(
     get,
     path = "/log.ndjson",

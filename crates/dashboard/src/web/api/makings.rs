@@ -18,12 +18,12 @@ use crate::web::role::Operator;
 use crate::web::workload::blocking;
 use torrent_library::{JobState, MakeError};
 
-/// What to make a torrent of.
+/// A request to make a torrent.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Make {
-    /// A file or folder, from the share folder on, with `/` between names.
+    /// A file or folder, relative to the share folder, with `/` between names.
     path: String,
-    /// Whether clients may find peers through this tracker only.
+    /// `true` if clients are to find peers through this tracker only.
     #[serde(default)]
     private: bool,
 }
@@ -38,32 +38,32 @@ pub(in crate::web) struct Makings {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Making {
     id: u64,
-    /// Of what, from the share folder on.
+    /// The file or folder, relative to the share folder.
     path: String,
     state: MakingState,
-    /// Bytes that were read so far, while it is being made.
+    /// Bytes read so far, while it is being made.
     hashed: Option<u64>,
-    /// Bytes in all, while it is being made.
+    /// Bytes in total, while it is being made.
     total: Option<u64>,
-    /// As what it is registered, when it is done.
+    /// The info-hash under which it is registered, when it is done.
     info_hash: Option<String>,
     /// Why it could not be made.
     error: Option<String>,
 }
 
-/// How far the making of a torrent is.
+/// The state of the making of a torrent.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum MakingState {
-    /// It waits for others.
+    /// It waits for its turn.
     Waiting,
-    /// Its content is read.
+    /// Its content is being read.
     Hashing,
     /// It is registered.
     Done,
     /// It could not be made.
     Failed,
-    /// Somebody cancelled it.
+    /// It was cancelled.
     Cancelled,
 }
 
@@ -107,10 +107,10 @@ fn unknown(id: u64) -> Problem {
 )]
 pub(super) async fn makings(_: Operator, State(dashboard): State<Dashboard>) -> Result<Json<Makings>, Problem> {
     torrent_jobs(&dashboard)?;
-    Ok(Json(Makings::of(&dashboard).expect("there is a torrent_jobs")))
+    Ok(Json(Makings::of(&dashboard).expect("the share folder was checked above")))
 }
 
-/// Begins to make a torrent of a file or folder in the share folder. It is registered when it is done.
+/// Starts to make a torrent of a file or folder in the share folder. It is registered when it is done.
 #[utoipa::path(
     post,
     path = "/makings",
@@ -121,14 +121,14 @@ pub(super) async fn makings(_: Operator, State(dashboard): State<Dashboard>) -> 
         (
             status = 201,
             body = Making,
-            headers(("Location" = String, description = "Where to ask how far it is")),
+            headers(("Location" = String, description = "The URL of its state")),
         ),
         (status = 400, description = "The path leads out of the share folder", body = Problem),
         (status = 403, description = "Operators only, or it cannot be read", body = Problem),
         (status = 404, description = "There is no such file or folder, or no share folder at all", body = Problem),
         (status = 422, description = "Something is missing", body = Problem),
-        (status = 429, description = "Too many wait already", body = Problem),
-        (status = 500, description = "The system does not let it begin", body = Problem),
+        (status = 429, description = "Too many are waiting; try again later", body = Problem),
+        (status = 500, description = "It cannot be started", body = Problem),
     )
 )]
 pub(super) async fn make(
@@ -149,7 +149,7 @@ pub(super) async fn make(
     Ok((StatusCode::CREATED, location, Json(Making::from(making))))
 }
 
-/// How far the making of a torrent is.
+/// The state of the making of a torrent.
 #[utoipa::path(
     get,
     path = "/makings/{id}",

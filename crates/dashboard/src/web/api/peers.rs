@@ -35,14 +35,14 @@ pub(super) struct TableQuery {
 /// Peers of a torrent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PeerPage {
-    /// When this was: what a peer said is as old as its `last_seen`.
+    /// The time of this list. The figures of a peer are from its `last_seen`.
     now: u64,
     #[serde(flatten)]
     page: Page<Peer>,
 }
 
 // `F` is a figure and `T` a time, which stand as text in a table.
-/// A peer, as it said in its last announce.
+/// A peer, as of its last announce.
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct Peer<F = f64, T = u64> {
     /// IP address and port.
@@ -50,10 +50,10 @@ struct Peer<F = f64, T = u64> {
     /// Program and version; `null` where the tracker does not keep it.
     client: Option<String>,
     state: PeerStatus,
-    /// How much it has; `null` when it does not say or the size of the torrent is not known.
+    /// Its completion, from 0 to 1; `null` if it does not report it or the size of the torrent is unknown.
     #[schema(value_type = Option<f64>)]
     completion: Option<F>,
-    /// Bytes that it still wants.
+    /// Bytes left to download.
     left: Option<u64>,
     /// Bytes uploaded since it started.
     uploaded: Option<u64>,
@@ -65,13 +65,13 @@ struct Peer<F = f64, T = u64> {
     /// Bytes per second between its last two announces.
     #[schema(value_type = Option<f64>)]
     download_rate: Option<F>,
-    /// When its first announce came.
+    /// The time of its first announce.
     #[schema(value_type = Option<u64>)]
     first_seen: Option<T>,
-    /// When its last announce came.
+    /// The time of its last announce.
     #[schema(value_type = Option<u64>)]
     last_seen: Option<T>,
-    /// When its next announce is expected.
+    /// The time at which its next announce is expected.
     #[schema(value_type = Option<u64>)]
     next_expected: Option<T>,
 }
@@ -117,7 +117,7 @@ impl Peer {
     }
 }
 
-/// A part of the list of a torrent's peers.
+/// A page of the list of a torrent's peers.
 #[utoipa::path(
     get,
     path = "/torrents/{info_hash}/peers",

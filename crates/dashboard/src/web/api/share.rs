@@ -1,4 +1,4 @@
-//! What is in the share folder.
+//! The contents of the share folder.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,12 +15,12 @@ use torrent_library::{Listing, ShareError, TorrentJobs};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ShareQuery {
-    /// A folder, from the share folder on, with `/` between names; empty for the share folder itself.
+    /// A folder, relative to the share folder, with `/` between names; empty for the share folder itself.
     #[serde(default)]
     path: String,
 }
 
-/// What makes torrents; a problem without a share folder.
+/// The jobs that make torrents; a problem without a share folder.
 pub(super) fn torrent_jobs(dashboard: &Dashboard) -> Result<TorrentJobs, Problem> {
     dashboard.config().torrent_jobs.clone().ok_or_else(|| {
         let why = "this tracker has no share folder; start it with --share FOLDER to have one";
@@ -37,7 +37,7 @@ pub(super) fn problem(error: &ShareError) -> Problem {
     Problem::new(status, error.to_string())
 }
 
-/// What is in a folder of the share folder. For operators: nobody else can do anything with it.
+/// The contents of a folder of the share folder. Operators only.
 #[utoipa::path(
     get,
     path = "/share",

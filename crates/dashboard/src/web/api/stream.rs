@@ -35,31 +35,31 @@ use crate::web::server::is_this_machine;
 use tracker_host::ServiceState;
 use tracker_monitor::{LogBuffer, LogFilter as BufferFilter};
 
-/// Who may follow at the same time.
+/// The maximum number of viewers of the stream.
 const MAX_VIEWERS: usize = 256;
 
-/// The same from one address. A browser follows once for each page that is looked at.
+/// The maximum number of viewers at one address. A browser opens one stream for each open page.
 const MAX_PER_ADDRESS: usize = 16;
 
-/// Viewers that are only let in from this machine.
+/// The number of streams that are reserved for this machine.
 const RESERVED: usize = 16;
 
-/// Lines of the log that a viewer gets at once, at most. If there were more, the older ones are passed over.
+/// The maximum number of log lines that are sent at once. If there were more, the older ones are skipped.
 const MAX_LINES: usize = 100;
 
-/// The same for one who comes back and tells which line was the last.
+/// The same maximum for a viewer that resumes after a line.
 const MAX_MISSED_LINES: usize = 1000;
 
 /// How long a viewer is left alone after lines of the log, at least: this and [`MAX_LINES`] bound what a flood of them costs.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
-/// After this time without events something is sent, so that both sides see whether the other is there.
+/// The time without events after which a keep-alive is sent, so that either side notices that the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long browsers are to wait before they come back, in milliseconds.
+/// The time after which browsers reconnect, in milliseconds.
 const RETRY_MS: u32 = 2000;
 
-/// What all viewers have in common.
+/// The state that all viewers share.
 #[derive(Debug)]
 pub(in crate::web) struct Streams {
     viewers: Arc<ConnectionLimit>,
@@ -75,7 +75,7 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// How many follow now.
+    /// The current number of viewers.
     pub(in crate::web) fn viewers(&self) -> usize {
         self.viewers.used()
     }
@@ -116,21 +116,22 @@ pub(super) struct Missed {
 /// The .torrent files that are known have changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TorrentsChanged {
-    /// How many there are.
+    /// The number of them.
     known: usize,
 }
 
-/// Follows what happens, as server-sent events (`EventSource` in browsers):
+/// Streams events, as server-sent events (`EventSource` in browsers):
 ///
 /// - `status` once a second, and at the beginning: a `Status`;
 /// - `tracker` when it is started or stopped, and at the beginning: a `Tracker`;
-/// - `making` for operators when the making of a torrent goes on, and at the beginning if there is a share folder: `Makings`;
+/// - `making` for operators when the state of a torrent in the making changes, and at the beginning if there is a share
+///   folder: a `Makings`;
 /// - `torrents` when a .torrent was registered or removed: a `TorrentsChanged`;
 /// - `log` for each line of the log that passes the filter: a `LogEntry`, with its id as the event's;
 /// - `missed` in place of lines of the log that were too many to be sent: a `Missed`.
 ///
-/// The log goes on after the line that `Last-Event-ID` or `after` names, otherwise from now on. Who reads slowly gets what
-/// is so when it is read, and nothing in between but the log's lines.
+/// The log starts after the line that `Last-Event-ID` or `after` names, otherwise now. A slow reader gets the state at the
+/// time of reading and skips states in between, but not lines of the log.
 #[utoipa::path(
     get,
     path = "/events",
@@ -174,13 +175,13 @@ pub(super) async fn events(
     Ok((headers, Body::from_stream(events)).into_response())
 }
 
-/// Who follows.
+/// A viewer of the stream.
 struct Viewer {
     dashboard: Dashboard,
     filter: BufferFilter,
     /// The last line of the log that was sent or passed over; at first the last that the viewer has.
     last_line: u64,
-    /// What is sent first.
+    /// The events that are sent first.
     greeting: Option<Vec<u8>>,
     ticks: watch::Receiver<tracker_core::Instant>,
     service: watch::Receiver<ServiceState>,
@@ -193,7 +194,7 @@ struct Viewer {
     _permit: ConnectionPermit,
 }
 
-/// What a viewer is told of.
+/// The kinds of news.
 enum News {
     Status,
     Tracker,

@@ -1,4 +1,4 @@
-//! Torrents: what is known of them, their .torrent files, their digests.
+//! Torrents: their state, their .torrent files, their digests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,29 +36,29 @@ pub(super) struct Torrent {
     seeders: u32,
     /// Partial seeds included.
     leechers: u32,
-    /// They have all that they want, but not everything.
+    /// Peers that have all the files they want, but not all files.
     partial_seeds: u32,
     /// Peers whose announce is overdue.
     silent: u32,
     /// Downloads completed.
     completed: u32,
-    /// How much its peers have on average, those that do not say left out.
+    /// The average completion of its peers, from 0 to 1, without those that do not report it.
     completion: Option<f64>,
-    /// Bytes per second that its peers say they download.
+    /// Bytes per second that its peers report to download.
     download_rate: f64,
-    /// When one of its peers announced last.
+    /// The time of the last announce of any of its peers.
     last_seen: Option<u64>,
-    /// Why its downloads do not get on; `null` if they do.
+    /// Why its downloads are stuck; `null` if they are not.
     stuck: Option<Stuck>,
 }
 
-/// Why the downloads of a torrent do not get on.
+/// Why the downloads of a torrent are stuck.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 enum Stuck {
     /// No peer has the whole content.
     NoSeeder {
-        /// Peers that want more.
+        /// The number of peers that want more.
         waiting: u32,
     },
     /// Peers have stopped announcing.
@@ -78,32 +78,32 @@ impl Stuck {
     }
 }
 
-/// A torrent and what stands in its .torrent file.
+/// A torrent and the contents of its .torrent file.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TorrentDetails {
     #[serde(flatten)]
     torrent: Torrent,
     /// A link to it, with the tracker's announce URLs while it runs.
     magnet: String,
-    /// What stands in its .torrent file, if that is known.
+    /// The contents of its .torrent file, if that is known.
     metainfo: Option<Metainfo>,
 }
 
-/// What stands in a .torrent file.
+/// The contents of a .torrent file.
 #[derive(Debug, Serialize, ToSchema)]
 struct Metainfo {
-    /// Whether clients find peers through trackers only.
+    /// `true` if clients find peers through trackers only.
     private: bool,
-    /// Bytes of a piece.
+    /// The size of a piece in bytes.
     piece_length: u32,
     pieces: usize,
     comment: Option<String>,
     created_by: Option<String>,
-    /// When it was made.
+    /// The time of its creation.
     created: Option<u64>,
     /// The first 1000 of its files.
     files: Vec<KnownFile>,
-    /// How many files it has.
+    /// The number of its files.
     file_count: usize,
 }
 
@@ -176,7 +176,7 @@ fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "the tracker knows no torrent of this info-hash, and nobody has announced it")
 }
 
-/// Fails when nothing is known of a torrent.
+/// The error for a torrent that is not known.
 pub(super) fn check_torrent(dashboard: &Dashboard, info_hash: &InfoHash) -> Result<(), Problem> {
     dashboard.config().observer.torrent(info_hash).map(drop).ok_or_else(unknown)
 }
@@ -195,7 +195,7 @@ pub(super) fn list_and_register() -> UtoipaMethodRouter<Dashboard> {
     routes!(torrents, register).layer(DefaultBodyLimit::max(KnownTorrent::MAX_LEN))
 }
 
-/// A part of the list of torrents: those that are known, and those that have a swarm.
+/// A page of the list of torrents: those that are registered, and those that have a swarm.
 #[utoipa::path(
     get,
     path = "/torrents",
@@ -218,7 +218,7 @@ async fn torrents(
     Ok(Json(dashboard.run(torrents).await?))
 }
 
-/// Registers a torrent. One that is known already stays as it is.
+/// Registers a torrent. One that is already registered is left unchanged.
 #[utoipa::path(
     post,
     path = "/torrents",
@@ -289,7 +289,7 @@ pub(super) async fn torrent(
     details.map(Json).ok_or_else(unknown)
 }
 
-/// Forgets the .torrent file of a torrent. Its content stays where it is.
+/// Removes the .torrent file of a torrent. Its content is not deleted.
 #[utoipa::path(
     delete,
     path = "/torrents/{info_hash}",

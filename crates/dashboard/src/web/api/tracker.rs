@@ -19,10 +19,10 @@ use tracker_monitor::{Failures, rounded};
 pub(in crate::web) struct Status {
     /// The time of this status.
     now: u64,
-    /// When the program was started.
+    /// The time at which the program was started.
     started: u64,
     tracker: Tracker,
-    /// Whether only torrents of the library are served.
+    /// `true` if only torrents of the library are served.
     only_known: bool,
     /// Torrents with a swarm now.
     torrents: u64,
@@ -30,7 +30,7 @@ pub(in crate::web) struct Status {
     seeders: u64,
     /// Leechers now, partial seeds included.
     leechers: u64,
-    /// Partial seeds now: they have all that they want, but not everything.
+    /// Partial seeds now: they have all the files they want, but not all files.
     partial_seeds: u64,
     /// Announces so far, refused ones included.
     announces: u64,
@@ -45,10 +45,10 @@ pub(in crate::web) struct Status {
     stuck_torrents: StuckTorrents,
 }
 
-/// Torrents whose downloads do not get on now, by the reason.
+/// Torrents whose downloads are stuck now, by reason.
 #[derive(Debug, Serialize, ToSchema)]
 struct StuckTorrents {
-    /// Peers want more, and no peer has the whole content.
+    /// Some peers want more, and no peer has the whole content.
     no_seeder: u64,
     /// Peers have stopped announcing.
     silent: u64,
@@ -65,7 +65,7 @@ struct Rates {
     errors: f64,
     /// Downloads completed per minute.
     completed: f64,
-    /// Bytes per second that the peers say they download.
+    /// Bytes per second that the peers report to download.
     download_rate: f64,
 }
 

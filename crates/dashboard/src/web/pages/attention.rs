@@ -14,7 +14,7 @@ pub(super) struct Stuck {
     pub(super) hint: Hint,
 }
 
-/// What is the matter with a torrent.
+/// Why a torrent is stuck.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hint {
     pub(super) what: String,
@@ -41,7 +41,7 @@ pub(super) fn attention(observer: &Observer) -> Attention {
     Attention { stuck: hints.collect(), total, among }
 }
 
-/// What to say of a torrent that is stuck.
+/// The hint for a torrent that is stuck.
 pub(super) fn hint(row: &TorrentRow) -> Option<Hint> {
     row.stuck.map(|reason| Hint::new(reason, row.completion))
 }

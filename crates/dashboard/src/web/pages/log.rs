@@ -27,7 +27,7 @@ struct LogPage {
     level: &'static str,
     levels: &'static [(&'static str, &'static str, Level)],
     torrent: String,
-    /// What is wrong with what was asked for.
+    /// The error in the filter.
     torrent_error: bool,
     address: String,
     ndjson: String,

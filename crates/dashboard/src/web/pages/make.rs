@@ -21,9 +21,9 @@ const MAKINGS: usize = 20;
 #[template(path = "make.html")]
 struct MakePage {
     shell: Shell,
-    /// Whether there is a share folder.
+    /// `true` if there is a share folder.
     shares: bool,
-    /// Whether a torrent would have announce URLs.
+    /// `true` if a torrent would have announce URLs.
     running: bool,
     folder: Result<FolderView, String>,
     makings: Vec<MakingView>,

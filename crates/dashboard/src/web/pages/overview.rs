@@ -50,7 +50,7 @@ struct OverviewPage {
     lines: Lines,
 }
 
-/// What the service for clients is at.
+/// The state of the service for clients.
 enum ServiceView {
     Running { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<Url> },
     Stopped { since: Moment, error: Option<String> },

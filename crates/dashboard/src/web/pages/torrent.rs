@@ -52,15 +52,15 @@ struct KnownView {
     size: String,
     magnet: String,
     qr: String,
-    /// Whether the tracker's announce URLs are in the files and links.
+    /// `true` if the tracker's announce URLs are in the files and links.
     has_urls: bool,
     private: bool,
     piece_length: String,
     files: Vec<FileView>,
-    /// What the list leaves out.
+    /// The number of files that are not listed.
     more_files: Option<String>,
     files_total: String,
-    /// Whether the content is in the share folder.
+    /// `true` if the content is in the share folder.
     available: bool,
 }
 
@@ -80,7 +80,7 @@ struct PeerView {
     left: Option<String>,
     download_rate: Option<String>,
     upload_rate: Option<String>,
-    /// Whether what it said is old.
+    /// `true` if its last announce is old.
     stale: bool,
     last_seen: Option<Moment>,
     next_expected: Option<Moment>,

@@ -41,7 +41,7 @@ pub(super) struct Row {
     pub(super) completed: String,
     pub(super) completion: Bar,
     pub(super) rate: String,
-    /// Whether somebody wants more of it than anybody has.
+    /// `true` if its downloads are stuck.
     pub(super) stuck: bool,
 }
 
@@ -81,7 +81,7 @@ const COLUMNS: [(TorrentSort, &str, Order, &str); 7] = [
     (TorrentSort::DownloadRate, "Rate", Order::Descending, "number"),
 ];
 
-/// `GET /torrents`. What it does not understand of the query it passes over.
+/// `GET /torrents`. Invalid values in the query are ignored.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
