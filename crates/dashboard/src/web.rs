@@ -1,4 +1,4 @@
-//! The service for people: what is served there, and to whom.
+//! The web server for people: its configuration and its routes.
 
 mod access;
 mod api;
@@ -38,10 +38,10 @@ use problem::Problem;
 pub use server::Server;
 use workload::Workload;
 
-/// Bytes of a request's body, at most, on routes that do not say otherwise: what pages send is a few fields.
+/// The maximum size of a request's body in bytes, on routes that set no other: pages send a few fields.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// How long a request may take until its answer begins, its body included. Streams of events begin at once.
+/// The time within which a request must be received and its response begin. Streams of events begin at once.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The parts that a dashboard needs. The embedder provides them.
@@ -75,8 +75,9 @@ pub struct DashboardConfig {
 
 /// The dashboard of a tracker. Cheap to clone; all clones are one.
 ///
-/// Whoever the tracker's [access policy](tracker_core::Config::access) admits may look. To change something (stop and start
-/// the tracker, make, register and remove torrents) and to see what is in the share folder one has to come over loopback, or to know the [`token`](Self::token):
+/// Everybody whom the tracker's [access policy](tracker_core::Config::access) admits may look. To change something (stop and
+/// start the tracker, make, register and remove torrents) and to see what is in the share folder, a request has to come over
+/// loopback, or to have the [`token`](Self::token):
 /// opened by the [URL](Self::url) that has it, a browser keeps it in a strict cookie; a program sends it as
 /// `Authorization: Bearer TOKEN`. Pages of other sites can do nothing in their readers' names.
 ///
@@ -114,7 +115,7 @@ impl Dashboard {
         }))
     }
 
-    /// The secret of those who may change things, as it stands in the URL that is printed at the start.
+    /// The secret of operators, as it is in the URL that is printed at the start.
     pub fn token(&self) -> &str {
         self.0.token.as_str()
     }

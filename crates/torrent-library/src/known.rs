@@ -88,7 +88,7 @@ impl KnownTorrent {
         .to_string()
     }
 
-    /// What to call the .torrent file: a plain file name of at most 208 bytes that every system can have, and that hides no
+    /// The file name of the .torrent file: a plain name of at most 208 bytes that every system can have, and that hides no
     /// file.
     pub fn file_name(&self) -> String {
         format!("{}.torrent", self.file_stem())

@@ -57,7 +57,7 @@ pub(super) struct WatchedFile {
     seen: Option<Stamp>,
     /// The stamp when it was read.
     read: Option<Stamp>,
-    /// Whether to read it again though it stays as it is: what prevented it (permissions, a disk, no room) may change and leave
+    /// `true` to read it again even if it has not changed: what prevented it (permissions, a disk, no room) may change and leave
     /// the stamp as it is.
     pub(super) retry: bool,
 }

@@ -1,4 +1,4 @@
-//! TorrentJob torrents of what is in the share folder.
+//! The jobs that make torrents of what is in the share folder.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -61,7 +61,8 @@ pub fn bind(
     }
 }
 
-/// Whether `address` stands for one of the two families, the other is asked for as well, and the system lacks this one.
+/// Returns `true` if `address` is the unspecified address of a family that the system lacks, and that of the other family is
+/// asked for as well.
 fn is_missing_family(address: SocketAddr, addresses: &[SocketAddr], error: &io::Error) -> bool {
     let mut others = addresses.iter().filter(|other| {
         other.ip().is_unspecified() && other.is_ipv4() != address.is_ipv4() && other.port() == address.port()

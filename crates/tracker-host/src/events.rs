@@ -50,7 +50,7 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 #[derive(Debug)]
 struct Pump {
     shards: Arc<Shards>,

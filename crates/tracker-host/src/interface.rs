@@ -50,9 +50,9 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     /// The address, and how much of it names the network.
     pub(crate) network: IpNet,
-    /// Whether it leads to containers, virtual machines or through a tunnel.
+    /// `true` if it leads to containers, virtual machines or through a tunnel.
     pub(crate) is_virtual: bool,
-    /// Whether the address is changed often or not in use, as IPv6 has them.
+    /// `true` if the address is temporary, deprecated or not in use yet, as IPv6 addresses may be.
     pub(crate) is_temporary: bool,
 }
 
@@ -87,7 +87,7 @@ fn has_virtual_name(name: &str) -> bool {
     of_docker || of_hyper_v || listed
 }
 
-/// What Linux says of an interface: it is a tunnel, or a bridge without a wire. `system` is /sys/class/net.
+/// Returns `true` if Linux lists an interface as a tunnel, or as a bridge without a wire. `system` is /sys/class/net.
 fn is_virtual(system: &Path, name: &str) -> bool {
     let folder = system.join(name);
     let is_tunnel = || {
@@ -101,7 +101,7 @@ fn is_virtual(system: &Path, name: &str) -> bool {
     is_tunnel() || is_bridge_without_wire()
 }
 
-/// Whether there is hardware behind an interface, or another interface, as with bonds and VLANs.
+/// Returns `true` if there is hardware behind an interface, or another interface, as with bonds and VLANs.
 fn is_wired(system: &Path, name: &str) -> bool {
     let folder = system.join(name);
     folder.join("device").exists() || names(&folder).iter().any(|name| name.starts_with("lower_"))

@@ -11,9 +11,9 @@ use std::time::SystemTime;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-/// Takes the ports of a [`Service`]. The embedder brings it.
+/// Binds the ports of a [`Service`]. The embedder implements it.
 pub trait Bind: Send + Sync + 'static {
-    /// Takes the ports, all or none. Called on a thread where it may block.
+    /// Binds the ports, all or none. Called on a thread where it may block.
     ///
     /// # Errors
     ///
@@ -36,13 +36,13 @@ pub type StopSignal = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Serves until it gets the signal to stop, and gives the ports back.
 pub type Serve = Box<dyn FnOnce(StopSignal) -> Pin<Box<dyn Future<Output = Result<(), ServiceError>> + Send>> + Send>;
 
-/// Ports that were taken.
+/// Ports that are bound.
 pub struct Bound {
-    /// Where clients are served, over all protocols.
+    /// The addresses on which clients are served, over all protocols.
     pub addresses: Vec<SocketAddr>,
-    /// What to put into torrents, the best first.
+    /// The URLs to put into torrents, the best first.
     pub announce_urls: Vec<String>,
-    /// Serves.
+    /// Serves clients.
     pub serve: Serve,
 }
 
@@ -78,19 +78,18 @@ impl From<JoinError> for StartError {
 pub enum ServiceState {
     /// Clients are served.
     Running {
-        /// Since when.
+        /// The time of the last change of the state.
         since: SystemTime,
-        /// Where.
+        /// The addresses on which clients are served.
         addresses: Vec<SocketAddr>,
-        /// What to put into torrents, the best first.
+        /// The URLs to put into torrents, the best first.
         announce_urls: Vec<String>,
     },
     /// The ports are free.
     Stopped {
-        /// Since when.
+        /// The time of the last change of the state.
         since: SystemTime,
-        /// What ended it, or why it could not be started, if nobody stopped it. It stays until the service is started again: to
-        /// stop what is stopped changes nothing.
+        /// The error that ended it or prevented its start; `None` if it was stopped. It is kept until the service is started.
         error: Option<String>,
     },
 }

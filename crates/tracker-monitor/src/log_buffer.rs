@@ -139,7 +139,7 @@ impl LogBuffer {
         self.0.changed.subscribe()
     }
 
-    /// Whether there is room for one more line about a peer at this time. If not, it counts as left out.
+    /// Returns `true` if there is room for one more line about a peer at this time. If not, it counts as left out.
     fn has_room(&self, now: SystemTime) -> bool {
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         if self.0.second.swap(second, Ordering::Relaxed) != second {

@@ -1,20 +1,18 @@
-//! Who may look, and who may change things.
+//! Access: who may look, and who may change things.
 //!
-//! What stands before every route asks, in this order:
+//! Before every route, a request is checked in this order:
 //!
-//! - Does the tracker's address policy admit the sender? Whoever may use the tracker may look.
-//! - Does the sender know this machine by a name that is its own? Otherwise it may be a browser with a page of another site
-//!   whose name was turned to this machine (DNS rebinding).
-//! - Is it a request that changes something, sent by a page of another site? A browser takes the rights of its user
-//!   everywhere.
-//! - Is it the operator? That is who comes over loopback, or knows the token: from the URL that is printed at the start,
-//!   which leaves it in a cookie, or in a header `Authorization: Bearer TOKEN`.
+//! - Does the tracker's address policy admit the sender? Everybody who may use the tracker may look.
+//! - Is the `Host` a name or an address of this machine? Otherwise it may be a page of another site whose name was pointed
+//!   at this machine (DNS rebinding).
+//! - Does it change something, and was it sent by a page of another site? Browsers send their user's cookies with it.
+//! - Is the sender the operator? Operators come over loopback, or have the token: from the URL that is printed at the start,
+//!   which stores it in a cookie, or in the header `Authorization: Bearer TOKEN`.
 //!
-//! A proxy on this machine brings everybody over loopback. Who comes through one is a viewer without the token, if the proxy
-//! tells that it is one by `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on the `Host` by which it was asked,
-//! or none. One that asks for a loopback host, and says nothing, makes an operator of everybody it serves: with such a one
-//! [`token_always`](super::DashboardConfig::token_always) must be set. The address policy knows none of them apart: so must a
-//! proxy decide itself whom it serves.
+//! Behind a proxy on this machine, all requests come over loopback. They need the token nevertheless if the proxy adds
+//! `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on a `Host` other than loopback, or none. A proxy that does
+//! none of this makes an operator of everybody: set [`token_always`](super::DashboardConfig::token_always) for it. The address
+//! policy sees only the proxy, so that the proxy must decide itself whom it serves.
 
 mod token;
 
@@ -47,8 +45,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What browsers are told with every answer: to run, load and show nothing but what comes from here as a file of its own, in
-/// no frame, and to tell other sites nothing.
+/// Headers of every response: browsers run and load only files of the dashboard, show it in no frame, and send no referrer to
+/// other sites.
 const PROTECTION: [(HeaderName, HeaderValue); 4] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -63,10 +61,10 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// How often wrong tokens are told of.
+/// Limits the log lines about wrong tokens.
 static WRONG_TOKENS: LogThrottle = LogThrottle::new(Duration::from_secs(60));
 
-/// These routes, with what stands before them all.
+/// Routes with the checks before them.
 pub(super) fn guarded(routes: Router<Dashboard>, dashboard: &Dashboard) -> Router<Dashboard> {
     routes.layer(middleware::from_fn_with_state(dashboard.clone(), guard))
 }
@@ -87,17 +85,17 @@ async fn guard(
             Ok(Admitted::After(answer)) => answer,
             Err(problem) => refusal::answer(problem, request.headers()),
         },
-        // Nothing can be said of who asks.
+        // Without the address of the sender nothing can be checked.
         Err(missing) => missing.into_response(),
     };
     let headers = response.headers_mut();
     headers.extend(PROTECTION);
-    // What may be kept says so itself.
+    // Responses that may be cached set the header themselves.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// What becomes of a request that is not refused.
+/// The outcome of the checks, if the request is not refused.
 enum Admitted {
     /// It goes to its route.
     As(Role),
@@ -147,17 +145,17 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     Ok(Admitted::As(if is_operator { Role::Operator } else { Role::Viewer }))
 }
 
-/// Whether a browser says that a page of another site sent a request. What is no browser says nothing.
+/// Returns `true` if the headers say that a page of another site sent the request. Only browsers send them.
 fn is_of_another_site(headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
     let is_other_origin = headers
         .get_all(ORIGIN)
         .iter()
         .any(|origin| !origin.to_str().is_ok_and(|origin| host.is_some_and(|host| host.is_origin(origin))));
-    // `none` is the user himself; `same-site` is anything on another port of this machine.
+    // `none` is the user, without a page; `same-site` is anything on another port of this machine.
     is_other_origin || headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none")
 }
 
-/// Whether a request was sent on this machine, and not only passed on there.
+/// Returns `true` if a request was sent on this machine, and not by a proxy on it.
 fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
     remote.ip().to_canonical().is_loopback()
         && [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().all(|header| !headers.contains_key(header))
@@ -394,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_through_a_proxy_needs_the_token() {
+    async fn requests_through_a_proxy_need_the_token() {
         let dashboard = dashboard(Access::default());
         for (header, value) in [
             ("forwarded", "for=10.0.0.7"),

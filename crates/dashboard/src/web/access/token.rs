@@ -14,7 +14,7 @@ impl Token {
         Self(format!("{:032x}", rand::random::<u128>()))
     }
 
-    /// Whether somebody knows it, found out in a time that tells nothing about how much of it is right.
+    /// Returns `true` if the text is the token, in a time that does not depend on how much of it is right.
     pub(super) fn is(&self, text: &str) -> bool {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }
