@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tracker_core::{AnnounceRequest, InfoHash, Instant, Peers, Shards, SwarmCounts};
+use tracker_core::{AnnounceEvent, AnnounceRequest, Families, InfoHash, Instant, PeerKey, Peers, Shards, SwarmCounts};
 use tracker_host::{ClaimedAddresses, Clock, Refusals};
 
 use crate::connection_id::ConnectionIds;
 use crate::failure::Failure;
-use crate::request::{Action, Request};
-use crate::response::{encode_announce, encode_connect, encode_scrape};
+use crate::request::{Action, Announce, Request};
+use crate::response::{ANNOUNCE_HEAD_BYTES, MAX_ANSWER_BYTES, encode_announce, encode_connect, encode_scrape};
 use crate::{UdpConfig, UdpConfigError};
 
 /// A tracker as UDP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
@@ -159,8 +159,43 @@ impl Adapter {
     }
 }
 
+impl Announce<'_> {
+    /// The request that this makes of the core when it comes from `remote` to our address `local`.
+    ///
+    /// The answer can carry peers of the family of `remote`, and as many as fit a datagram that needs not be split.
+    pub fn to_request(&self, remote: SocketAddr, local: IpAddr) -> AnnounceRequest {
+        let remote = remote.ip().to_canonical();
+        // Under IPv6 BEP 15 has no use for the field.
+        let claimed_ip = Some(IpAddr::V4(self.ip)).filter(|ip| remote.is_ipv4() && !ip.is_unspecified());
+        AnnounceRequest::new(self.info_hash, self.peer_id, remote, local, self.port)
+            .with_key(PeerKey::from_number(self.key))
+            .with_claimed_ip(claimed_ip)
+            .with_uploaded(self.uploaded)
+            .with_downloaded(self.downloaded)
+            .with_left(self.left)
+            .with_event(match self.event {
+                1 => Some(AnnounceEvent::Completed),
+                2 => Some(AnnounceEvent::Started),
+                3 => Some(AnnounceEvent::Stopped),
+                4 => Some(AnnounceEvent::Paused),
+                _ => None,
+            })
+            .with_numwant(u32::try_from(self.num_want).ok())
+            .with_room(most_peers(remote))
+            .with_families(if remote.is_ipv4() { Families::V4 } else { Families::V6 })
+    }
+}
+
+/// The number of peers that fit the answer to this address.
+fn most_peers(remote: IpAddr) -> u32 {
+    const ROOM: usize = MAX_ANSWER_BYTES - ANNOUNCE_HEAD_BYTES;
+    // Both are far below what `u32` holds.
+    if remote.is_ipv4() { (ROOM / 6) as u32 } else { (ROOM / 18) as u32 }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::num::NonZeroUsize;
 
     use rand::rngs::StdRng;
@@ -170,7 +205,7 @@ mod tests {
     use crate::connection_id::LIFETIME;
 
     const CLIENT: &str = "10.0.0.9:4000";
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
     fn adapter_at(now: u32) -> Adapter {
         let mut rng = StdRng::seed_from_u64(1);
@@ -201,7 +236,7 @@ mod tests {
     }
 
     fn announce(connection_id: u64) -> Request<'static> {
-        let announce = crate::Announce {
+        let announce = Announce {
             info_hash: InfoHash::new([b'a'; 20]),
             peer_id: PeerId::new([b'p'; 20]),
             downloaded: 0,
@@ -227,6 +262,64 @@ mod tests {
             assert_eq!(!answer(&adapter, &scrape).is_empty(), answered, "{age}");
             assert_eq!(adapter.0.shards.totals().peers(), u64::from(answered), "{age}");
         }
+    }
+
+    const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)), 4000);
+
+    fn packet() -> Announce<'static> {
+        Announce {
+            info_hash: InfoHash::new([b'a'; 20]),
+            peer_id: PeerId::new(*b"-LT2110-y1Cq1XLu0!h)"),
+            downloaded: 0x11,
+            left: 52_428_800,
+            uploaded: 0x22,
+            event: 2,
+            ip: Ipv4Addr::UNSPECIFIED,
+            key: 0xE0B5_5AB7,
+            num_want: 200,
+            port: 6881,
+            options: b"\x02\x0f/announce?key=1",
+        }
+    }
+
+    #[test]
+    fn the_fields_of_an_announce_mean_what_they_mean_over_http() {
+        let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL);
+        let request = of(packet());
+        assert_eq!((request.remote(), request.local(), request.port), (V4.ip(), LOCAL, 6881));
+        assert_eq!((request.downloaded, request.left, request.uploaded), (0x11, Some(52_428_800), 0x22));
+        assert_eq!((request.numwant, request.families, request.peer_ids), (Some(200), Families::V4, false));
+        assert_eq!((request.key, request.claimed_ip()), (PeerKey::from_number(0xE0B5_5AB7), None));
+
+        for (event, expected) in [
+            (0, None),
+            (1, Some(AnnounceEvent::Completed)),
+            (2, Some(AnnounceEvent::Started)),
+            (3, Some(AnnounceEvent::Stopped)),
+            (4, Some(AnnounceEvent::Paused)),
+            (5, None),
+            (u32::MAX, None),
+        ] {
+            assert_eq!(of(Announce { event, ..packet() }).event, expected, "{event}");
+        }
+        for (num_want, expected) in [(-1, None), (i32::MIN, None), (0, Some(0)), (80, Some(80))] {
+            let request = of(Announce { num_want, ..packet() });
+            assert_eq!((request.numwant, request.room), (expected, Some(238)), "{num_want}");
+        }
+        let ip = Ipv4Addr::new(10, 0, 0, 77);
+        assert_eq!(of(Announce { ip, ..packet() }).claimed_ip(), Some(ip.into()));
+    }
+
+    #[test]
+    fn the_answer_is_of_the_family_that_the_packet_was() {
+        let mapped: SocketAddr = "[::ffff:10.0.0.9]:4000".parse().unwrap();
+        let request = packet().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap());
+        assert_eq!((request.remote(), request.local(), request.families), (V4.ip(), LOCAL, Families::V4));
+
+        let v6: SocketAddr = "[fd77::9]:4000".parse().unwrap();
+        let claiming = Announce { ip: Ipv4Addr::new(10, 0, 0, 77), ..packet() };
+        let request = claiming.to_request(v6, "fd77::1".parse().unwrap());
+        assert_eq!((request.families, request.claimed_ip(), request.room), (Families::V6, None, Some(79)));
     }
 
     #[test]

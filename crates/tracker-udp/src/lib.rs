@@ -56,6 +56,7 @@ mod failure;
 mod request;
 mod response;
 mod server;
+mod wire;
 
 pub use adapter::Adapter;
 pub use config::{UdpConfig, UdpConfigError};

@@ -1,10 +1,10 @@
 //! Requests on the wire.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
-use tracker_core::{AnnounceEvent, AnnounceRequest, Families, InfoHash, PeerId, PeerKey};
+use tracker_core::{InfoHash, PeerId};
 
-use crate::response::most_peers;
+use crate::wire::{ANNOUNCE, CONNECT, SCRAPE};
 
 /// Most info-hashes of a scrape; BEP 15 says "about 74", which is what fits an Ethernet frame. More are not answered.
 /// A [`Config::max_scrape_hashes`](tracker_core::Config::max_scrape_hashes) below this refuses scrapes that clients may send.
@@ -17,10 +17,6 @@ pub const MAX_REQUEST_BYTES: usize = HEAD_BYTES + 20 * MAX_SCRAPE_HASHES;
 const PROTOCOL_ID: u64 = 0x417_2710_1980;
 
 const HEAD_BYTES: usize = 16;
-
-pub(crate) const CONNECT: u32 = 0;
-pub(crate) const ANNOUNCE: u32 = 1;
-pub(crate) const SCRAPE: u32 = 2;
 
 /// A request, as it stands in a datagram ([BEP 15](https://www.bittorrent.org/beps/bep_0015.html)).
 ///
@@ -176,31 +172,6 @@ impl<'a> Announce<'a> {
             };
         }
     }
-
-    /// The request that this makes of the core when it comes from `remote` to our address `local`.
-    ///
-    /// The answer can carry peers of the family of `remote`, and as many as fit a datagram that needs not be split.
-    pub fn to_request(&self, remote: SocketAddr, local: IpAddr) -> AnnounceRequest {
-        let remote = remote.ip().to_canonical();
-        // Under IPv6 BEP 15 has no use for the field.
-        let claimed_ip = Some(IpAddr::V4(self.ip)).filter(|ip| remote.is_ipv4() && !ip.is_unspecified());
-        AnnounceRequest::new(self.info_hash, self.peer_id, remote, local, self.port)
-            .with_key(PeerKey::from_number(self.key))
-            .with_claimed_ip(claimed_ip)
-            .with_uploaded(self.uploaded)
-            .with_downloaded(self.downloaded)
-            .with_left(self.left)
-            .with_event(match self.event {
-                1 => Some(AnnounceEvent::Completed),
-                2 => Some(AnnounceEvent::Started),
-                3 => Some(AnnounceEvent::Stopped),
-                4 => Some(AnnounceEvent::Paused),
-                _ => None,
-            })
-            .with_numwant(u32::try_from(self.num_want).ok())
-            .with_room(most_peers(remote))
-            .with_families(if remote.is_ipv4() { Families::V4 } else { Families::V6 })
-    }
 }
 
 /// What is left to read.
@@ -221,9 +192,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)), 4000);
-    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
     const ANNOUNCE_BYTES: &[u8] = b"\x01\x02\x03\x04\x05\x06\x07\x08\
         \0\0\0\x01\
@@ -347,46 +315,6 @@ mod tests {
             let announce = Announce { options, ..announce() };
             assert_eq!(announce.url_data().escape_ascii().to_string(), expected.escape_ascii().to_string());
         }
-    }
-
-    #[test]
-    fn the_fields_of_an_announce_mean_what_they_mean_over_http() {
-        let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL);
-        let request = of(announce());
-        assert_eq!((request.remote(), request.local(), request.port), (V4.ip(), LOCAL, 6881));
-        assert_eq!((request.downloaded, request.left, request.uploaded), (0x11, Some(52_428_800), 0x22));
-        assert_eq!((request.numwant, request.families, request.peer_ids), (Some(200), Families::V4, false));
-        assert_eq!((request.key, request.claimed_ip()), (PeerKey::from_number(0xE0B5_5AB7), None));
-
-        for (event, expected) in [
-            (0, None),
-            (1, Some(AnnounceEvent::Completed)),
-            (2, Some(AnnounceEvent::Started)),
-            (3, Some(AnnounceEvent::Stopped)),
-            (4, Some(AnnounceEvent::Paused)),
-            (5, None),
-            (u32::MAX, None),
-        ] {
-            assert_eq!(of(Announce { event, ..announce() }).event, expected, "{event}");
-        }
-        for (num_want, expected) in [(-1, None), (i32::MIN, None), (0, Some(0)), (80, Some(80))] {
-            let request = of(Announce { num_want, ..announce() });
-            assert_eq!((request.numwant, request.room), (expected, Some(238)), "{num_want}");
-        }
-        let ip = Ipv4Addr::new(10, 0, 0, 77);
-        assert_eq!(of(Announce { ip, ..announce() }).claimed_ip(), Some(ip.into()));
-    }
-
-    #[test]
-    fn the_answer_is_of_the_family_that_the_packet_was() {
-        let mapped: SocketAddr = "[::ffff:10.0.0.9]:4000".parse().unwrap();
-        let request = announce().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap());
-        assert_eq!((request.remote(), request.local(), request.families), (V4.ip(), LOCAL, Families::V4));
-
-        let v6: SocketAddr = "[fd77::9]:4000".parse().unwrap();
-        let claiming = Announce { ip: Ipv4Addr::new(10, 0, 0, 77), ..announce() };
-        let request = claiming.to_request(v6, "fd77::1".parse().unwrap());
-        assert_eq!((request.families, request.claimed_ip(), request.room), (Families::V6, None, Some(79)));
     }
 
     proptest! {

@@ -1,25 +1,15 @@
 //! Answers on the wire.
 
-use std::net::IpAddr;
-
 use tracker_core::{AnnounceResponse, Families, Peers, SwarmCounts};
 
-use crate::request::{ANNOUNCE, CONNECT, SCRAPE};
+use crate::wire::{ANNOUNCE, CONNECT, ERROR, SCRAPE};
 
 /// Most bytes of an answer: what an Ethernet frame holds beside the heads of IPv6 and UDP. A datagram that has to be split
 /// is lost with any of its parts, and firewalls drop parts.
 pub const MAX_ANSWER_BYTES: usize = 1452;
 
-const ERROR: u32 = 3;
-
-const ANNOUNCE_HEAD_BYTES: usize = 20;
-
-/// How many peers fit the answer to this address.
-pub(crate) fn most_peers(remote: IpAddr) -> u32 {
-    const ROOM: usize = MAX_ANSWER_BYTES - ANNOUNCE_HEAD_BYTES;
-    // Both are far below what `u32` holds.
-    if remote.is_ipv4() { (ROOM / 6) as u32 } else { (ROOM / 18) as u32 }
-}
+/// Bytes of an answer to an announce before its peers.
+pub(crate) const ANNOUNCE_HEAD_BYTES: usize = 20;
 
 /// Appends the answer to a connect request.
 pub fn encode_connect(transaction_id: u32, connection_id: u64, out: &mut Vec<u8>) {
