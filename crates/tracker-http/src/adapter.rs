@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use bencode::Encoder;
 use rand::rngs::SmallRng;
+use tokio::task::{JoinError, spawn_blocking};
 use tracker_core::{Peers, Shards};
 use tracker_host::{ClaimedAddresses, Clock, LogThrottle, Refusals};
 
@@ -140,7 +141,15 @@ impl Adapter {
         self.try_scrape(remote, query).unwrap_or_else(|failure| self.refuse("scrape", remote, &failure).into())
     }
 
-    /// Whether this is the query of a scrape that lists every swarm.
+    /// Answers a full scrape beside the event loop, since it takes long. One is made at a time, whose answer the others of the
+    /// same second share: they wait for it here, and not on a thread each.
+    pub(crate) async fn full_scrape(&self, remote: IpAddr, query: Vec<u8>) -> Result<Bytes, JoinError> {
+        let _turn = self.0.full_scrape.turn().await;
+        let adapter = self.clone();
+        spawn_blocking(move || adapter.scrape(remote, &query)).await
+    }
+
+    /// Returns `true` for the query of a scrape that lists every swarm.
     pub(crate) fn is_full_scrape(&self, query: &[u8]) -> bool {
         self.0.config.full_scrape && ScrapeQuery::parse(query).is_ok_and(|query| query.info_hashes.is_empty())
     }

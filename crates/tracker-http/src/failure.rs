@@ -12,7 +12,6 @@ use tracker_core::{AnnounceError, ScrapeError};
 use crate::announce::AnnounceQueryError;
 use crate::client_host::ClientHostError;
 use crate::forwarded::ForwardedError;
-use crate::router::{NoAnnouncePath, SentByBrowser};
 use crate::scrape::ScrapeQueryError;
 
 /// What can go away by itself, such as a full tracker or a torrent that is registered after its first announce.
@@ -36,6 +35,16 @@ pub(crate) enum CountedBy {
     /// The adapter, in [`Adapter::failures`](crate::Adapter::failures).
     Adapter,
 }
+
+/// An announce came to a path that is not that of announces.
+#[derive(Debug, thiserror::Error)]
+#[error("this tracker's announce URL ends in /announce: add that to the tracker's URL in the torrent")]
+pub(crate) struct NoAnnouncePath;
+
+/// A browser sent an announce or a scrape.
+#[derive(Debug, thiserror::Error)]
+#[error("this is the URL of a BitTorrent tracker: give it to a BitTorrent client, browsers are not answered")]
+pub(crate) struct SentByBrowser;
 
 impl Failure {
     fn soon(error: &impl Display) -> Self {

@@ -4,21 +4,31 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
-use tracker_core::{Instant, Shards};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
+use tracker_core::{Instant, Shards, Walk};
 
 use crate::scrape::{ScrapeQueryError, encode_scrape};
 
 /// Most swarms that a full scrape lists: an answer of about 7 MB.
 pub const MAX_FULL_SCRAPE: usize = 100_000;
 
+/// Swarms that are looked at while announces to their shard have to wait.
+const BATCH: usize = 1000;
+
 /// The last answer, which all who ask in the same second share: so many bytes must not be held once for each connection
 /// that takes them slowly.
 #[derive(Debug, Default)]
 pub(crate) struct FullScrape {
     last: Mutex<Option<(Instant, Bytes)>>,
+    turn: AsyncMutex<()>,
 }
 
 impl FullScrape {
+    /// Waits until nobody else who asked for a turn makes an answer.
+    pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Every swarm, canonically bencoded, as it was at this second.
     pub(crate) fn answer(&self, now: Instant, shards: &Shards) -> Result<Bytes, ScrapeQueryError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,9 +41,8 @@ impl FullScrape {
             return Err(ScrapeQueryError::TooManySwarms { limit: MAX_FULL_SCRAPE });
         }
         let mut swarms = BTreeMap::new();
-        shards.for_each_swarm(|info_hash, swarm| {
-            swarms.insert(info_hash, swarm.counts());
-        });
+        let mut walk = Walk::past_swarms();
+        while shards.walk(&mut walk, BATCH, |slice| _ = swarms.insert(slice.info_hash, slice.swarm.counts())) {}
         let answer = Bytes::from(encode_scrape(&swarms));
         *last = Some((now, answer.clone()));
         Ok(answer)

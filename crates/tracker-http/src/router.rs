@@ -8,9 +8,10 @@ use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_server::{Connection, is_of_browser};
+use tokio::task::JoinError;
 
 use crate::Adapter;
-use crate::failure::Failure;
+use crate::failure::{Failure, NoAnnouncePath, SentByBrowser};
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 
 /// What the tracker answers over HTTP.
@@ -20,7 +21,7 @@ use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 /// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)); 403 for a browser |
 /// | `/scrape`, `/scrape/…` | the same ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)) |
 /// | `/health` | 200 and `ok` while the server runs |
-/// | `/` | a line for whoever opens it in a browser; a failure for an announce that lacks its path |
+/// | `/` | a line for people who open it in a browser; a failure for an announce that lacks its path |
 ///
 /// What follows `/announce/` is ignored: some tracker URLs carry a key there. Other paths are 404, methods other than GET
 /// and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
@@ -59,66 +60,91 @@ pub fn router(adapter: Adapter) -> Router {
         .with_state(adapter)
 }
 
-/// A line for whoever opens it in a browser; a failure for the client of a torrent whose announce URL lacks its path, which
+/// A line for people who open it in a browser; a failure for the client of a torrent whose announce URL lacks its path, which
 /// would take any other 200 for an answer without peers.
 async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
     if !request.uri().query().is_some_and(|query| query.contains("info_hash=")) {
         return "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
     }
-    answer("announce", &adapter, &request, |connection, _| {
-        adapter.refuse("announce", connection.remote.ip(), &NoAnnouncePath.into()).into()
-    })
+    let answer = admit("announce", &adapter, &request)
+        .map(|connection| Answer(adapter.refuse("announce", connection.remote.ip(), &NoAnnouncePath.into()).into()));
+    answer.into_response()
 }
 
-/// An announce came to `/`.
-#[derive(Debug, thiserror::Error)]
-#[error("this tracker's announce URL ends in /announce: add that to the tracker's URL in the torrent")]
-pub(crate) struct NoAnnouncePath;
-
-/// A browser sent an announce or a scrape.
-#[derive(Debug, thiserror::Error)]
-#[error("this is the URL of a BitTorrent tracker: give it to a BitTorrent client, browsers are not answered")]
-pub(crate) struct SentByBrowser;
-
-async fn announce(State(adapter): State<Adapter>, request: Request) -> Response {
-    answer("announce", &adapter, &request, |connection, query| {
-        adapter.announce(connection.remote.ip(), connection.local.ip(), query).into()
-    })
+async fn announce(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
+    let Connection { remote, local } = admit("announce", &adapter, &request)?;
+    Ok(Answer(adapter.announce(remote.ip(), local.ip(), query(&request)).into()))
 }
 
-async fn scrape(State(adapter): State<Adapter>, request: Request) -> Response {
-    answer("scrape", &adapter, &request, |connection, query| adapter.scrape(connection.remote.ip(), query))
+async fn scrape(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
+    let remote = admit("scrape", &adapter, &request)?.remote.ip();
+    if !adapter.is_full_scrape(query(&request)) {
+        return Ok(Answer(adapter.scrape(remote, query(&request))));
+    }
+    adapter.full_scrape(remote, query(&request).into()).await.map(Answer).map_err(Refused::Panicked)
 }
 
-fn answer(
-    what: &'static str,
-    adapter: &Adapter,
-    request: &Request,
-    answer: impl FnOnce(Connection, &[u8]) -> Bytes,
-) -> Response {
-    let Some(&(mut connection)) = request.extensions().get::<Connection>() else {
-        tracing::error!("a request came without its Connection");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
+fn query(request: &Request) -> &[u8] {
+    request.uri().query().unwrap_or_default().as_bytes()
+}
+
+/// A bencoded dictionary, which may be one with `failure reason`.
+struct Answer(Bytes);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        ([(CONTENT_TYPE, "text/plain")], self.0).into_response()
+    }
+}
+
+/// A request that does not get as far as the adapter.
+enum Refused {
+    /// It has no [`Connection`].
+    NoConnection,
+    /// A browser sent it. The text is for the person.
+    Browser(String),
+    /// The client gets a failure.
+    Failure(Vec<u8>),
+    /// Its work ended in a bug.
+    Panicked(JoinError),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NoConnection => {
+                tracing::error!("a request came without its Connection");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+            Self::Browser(text) => (StatusCode::FORBIDDEN, text).into_response(),
+            Self::Failure(body) => Answer(body.into()).into_response(),
+            Self::Panicked(error) => {
+                tracing::error!(%error, "a request failed");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// Checks who sent a request, and for which host. Returns the connection with the client's address in it, which behind a
+/// trusted proxy is not that of the other end.
+fn admit(what: &'static str, adapter: &Adapter, request: &Request) -> Result<Connection, Refused> {
+    let &(mut connection) = request.extensions().get::<Connection>().ok_or(Refused::NoConnection)?;
     let peer = connection.remote.ip();
     if request.headers().iter().any(|(name, value)| is_of_browser(name.as_str(), value.as_bytes())) {
         let failure = Failure::from(SentByBrowser);
         adapter.refuse(what, peer, &failure);
-        return (StatusCode::FORBIDDEN, format!("{}\n", failure.reason())).into_response();
+        return Err(Refused::Browser(format!("{}\n", failure.reason())));
     }
     let trusted_proxies = &adapter.config().trusted_proxies;
     if speaks_for_others(request.headers()) && !is_trusted(peer, trusted_proxies) {
         adapter.warn_of_proxy(peer);
     }
     let client = client_address(peer, request.headers(), trusted_proxies).map_err(Failure::from);
-    let body = match client.and_then(|client| check_host(adapter, request).map(|()| client)) {
-        Ok(client) => {
-            connection.remote.set_ip(client);
-            answer(connection, request.uri().query().unwrap_or_default().as_bytes())
-        }
-        Err(failure) => adapter.refuse(what, peer, &failure).into(),
-    };
-    ([(CONTENT_TYPE, "text/plain")], body).into_response()
+    let client = client.and_then(|client| check_host(adapter, request).map(|()| client));
+    let client = client.map_err(|failure| Refused::Failure(adapter.refuse(what, peer, &failure)))?;
+    connection.remote.set_ip(client);
+    Ok(connection)
 }
 
 /// Checks the host that a request is for. The one in its target goes before the header (RFC 9112, 3.2.2).

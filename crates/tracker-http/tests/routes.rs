@@ -4,7 +4,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
@@ -363,6 +363,27 @@ async fn a_full_scrape_lists_every_torrent_to_those_who_may_ask() {
     let answer = get(&adapter, "/scrape").await;
     get(&adapter, "/announce?info_hash=dddddddddddddddddddd&peer_id=pppppppppppppppppppp&port=1&left=0").await;
     assert_eq!(get(&adapter, "/scrape").await.body, answer.body);
+}
+
+#[tokio::test]
+async fn a_full_scrape_leaves_the_event_loop_to_others() {
+    let adapter = adapter(Config::default(), HttpConfig::default().with(|config| config.full_scrape = true));
+    for number in 0..20_000 {
+        let query = format!("info_hash={number:040x}&peer_id=pppppppppppppppppppp&port=1&left=0");
+        adapter.announce([192, 168, 1, 9].into(), [192, 168, 1, 1].into(), query.as_bytes());
+    }
+    // All on this thread: what is polled first is done first, unless it waits for another thread.
+    let (full, order) = (["/scrape"; 8], Mutex::new(Vec::new()));
+    let announce = format!("/announce?{}", announce('p', 1, "&left=0"));
+    let answer = async |target: &str| {
+        let answer = get(&adapter, target).await;
+        order.lock().unwrap().push(target.to_owned());
+        answer.body.len()
+    };
+    let [a, b, c, d, e, f, g, h] = full.map(&answer);
+    let (scrapes, _) = tokio::join!(async { tokio::join!(a, b, c, d, e, f, g, h) }, answer(&announce));
+    assert!(scrapes.0 > 20_000 * 60 && scrapes.0 == scrapes.7, "{scrapes:?}");
+    assert_eq!(order.into_inner().unwrap()[0], announce);
 }
 
 #[tokio::test]
