@@ -12,7 +12,7 @@
 /// Headers that only browsers send, in lower case.
 const HEADERS: [&str; 5] = ["sec-fetch-site", "sec-fetch-dest", "origin", "referer", "upgrade-insecure-requests"];
 
-/// What the user agent of every browser begins with.
+/// The beginning of the user agent of every browser.
 const USER_AGENT: &[u8] = b"Mozilla/5.0";
 
 /// Returns `true` if this header shows that a browser sent the request.

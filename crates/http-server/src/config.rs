@@ -1,4 +1,4 @@
-//! What can be set.
+//! The configuration.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct ServerConfig {
     pub idle_timeout: Duration,
     /// Time for an answer to be taken, all of it.
     pub write_timeout: Duration,
-    /// Time that connections get to finish once the server is told to stop.
+    /// Time that connections get to finish when the server stops.
     pub shutdown_timeout: Duration,
     /// Bytes of a request's head, at least [`LEAST_MAX_HEAD_BYTES`].
     pub max_head_bytes: usize,

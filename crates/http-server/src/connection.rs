@@ -75,7 +75,7 @@ pub(crate) struct ConnectionState {
     answered: bool,
 }
 
-/// What to do with a connection when all that can be answered at once is answered.
+/// The next step of a connection when all that can be answered at once is answered.
 #[derive(Debug)]
 enum Outcome {
     /// Wait for the rest of a request that begins with these bytes.
@@ -86,7 +86,7 @@ enum Outcome {
     Pass(Vec<u8>),
 }
 
-/// What a round of reading, answering and writing has left to do.
+/// The state of a connection after a round of reading, answering and writing.
 #[derive(Debug)]
 pub(crate) struct Progress {
     /// Bytes of answers that the socket did not take.

@@ -11,7 +11,7 @@ use crate::browser::is_of_browser;
 /// least that [`ServerConfig::max_headers`](crate::ServerConfig::max_headers) may be.
 pub const LEAST_MAX_HEADERS: usize = 24;
 
-/// What the first bytes of a request are.
+/// The first bytes of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Head<'a> {
     /// The whole head of a plain GET.
@@ -28,16 +28,16 @@ pub(crate) enum Head<'a> {
 pub struct RequestHead<'a> {
     /// The path of the target, as it was sent.
     pub path: &'a [u8],
-    /// What follows the first `?` of the target, as it was sent. It may hold every byte but a space, control characters and
+    /// The part of the target after its first `?`, as it was sent. It may hold every byte but a space, control characters and
     /// DEL.
     pub query: &'a [u8],
     /// The client's version of HTTP.
     pub version: Version,
     /// The value of `Host`, if it is there.
     pub host: Option<&'a [u8]>,
-    /// Whether a header shows that a browser sent the request.
+    /// `true` if a header shows that a browser sent the request.
     pub is_of_browser: bool,
-    /// Whether the client keeps the connection.
+    /// `true` if the client keeps the connection.
     pub(crate) keep_alive: bool,
     /// Bytes of the head.
     pub(crate) len: usize,
@@ -117,7 +117,7 @@ fn may_become_ours(bytes: &[u8]) -> bool {
     BEGIN[..common] == bytes[..common] && memchr(b'\n', bytes).is_none()
 }
 
-/// What the headers of a request say to the server.
+/// The headers of a request that concern the server.
 #[derive(Debug)]
 struct Headers<'a> {
     host: Option<&'a [u8]>,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_send() {
+    fn heads_of_clients_are_read_whole() {
         // libtorrent, aria2, WebTorrent and ctorrent.
         for (head, query, version, host, keep_alive) in [
             (
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_the_connection() {
+    fn keep_alive_follows_the_version_and_the_connection_header() {
         for (version, headers, expected) in [
             ("1.1", "", true),
             ("1.1", "Connection: close\r\n", false),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours() {
+    fn unusual_and_malformed_heads_are_left_to_hyper() {
         for head in [
             &b"HEAD /announce HTTP/1.1\r\n\r\n"[..],
             b"get /announce HTTP/1.1\r\n\r\n",

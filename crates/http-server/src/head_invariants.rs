@@ -92,7 +92,7 @@ fn heads_by_hyper(bytes: &[u8]) -> Vec<(Method, Uri, hyper::Version)> {
     heads.into_inner()
 }
 
-/// Whether the target of a head has none of the bytes that it should not have.
+/// Returns `true` if the target of a head has none of the bytes that it should not have.
 fn is_rfc_3986(head: &[u8]) -> bool {
     let target = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
     target.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(byte))

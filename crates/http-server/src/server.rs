@@ -94,7 +94,7 @@ impl Server {
     }
 }
 
-/// What all workers have in common.
+/// The parts that all workers have in common.
 pub(crate) struct Shared {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) router: Router,
@@ -152,7 +152,7 @@ fn max_connections(config: &ServerConfig, addresses: usize) -> usize {
     most
 }
 
-/// How many files and connections the system lets this process have open.
+/// The number of files and connections that the system lets this process have open.
 #[cfg(unix)]
 fn open_files_limit() -> usize {
     use rustix::process::{Resource, getrlimit};

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_nothing_is_cut_off() {
+    async fn a_client_that_reads_nothing_is_cut_off() {
         let (mut ours, _theirs) = pair();
         assert_eq!(seconds(ours.write_all(&[0; 100])).await, (5, io::ErrorKind::TimedOut));
     }
