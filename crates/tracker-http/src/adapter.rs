@@ -19,7 +19,7 @@ use crate::full_scrape::FullScrape;
 use crate::scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 use crate::{HttpConfig, HttpConfigError};
 
-/// Of this time the log has one warning of a proxy.
+/// At most one warning of an unknown proxy is logged per period.
 const UNKNOWN_PROXIES: Duration = Duration::from_secs(60);
 
 /// A tracker as HTTP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
@@ -56,17 +56,17 @@ struct Inner {
 }
 
 thread_local! {
-    static TOOLS: RefCell<Tools> = RefCell::new(Tools {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         rng: rand::make_rng(),
         peers: Peers::default(),
         encoder: Encoder::new(),
     });
 }
 
-/// What each thread uses for all its announces, so that they allocate nothing.
+/// The generator and buffers of a thread, used for all its announces so that they allocate nothing.
 #[derive(Debug)]
-struct Tools {
-    /// For the choice of peers and the jitter of intervals, which may be foreseen: they are no secrets.
+struct Scratch {
+    /// For the choice of peers and the jitter of intervals, which may be predictable: they are no secrets.
     rng: SmallRng,
     peers: Peers,
     encoder: Encoder,
@@ -91,7 +91,7 @@ impl Adapter {
         })))
     }
 
-    /// How it was set up.
+    /// Its configuration.
     pub fn config(&self) -> &HttpConfig {
         &self.0.config
     }
@@ -116,7 +116,7 @@ impl Adapter {
         answer
     }
 
-    /// The same, to the end of `out`.
+    /// Answers an announce as [`announce`](Self::announce), and appends the answer to `out`.
     pub fn announce_into(&self, remote: IpAddr, local: IpAddr, query: &[u8], out: &mut Vec<u8>) {
         if let Err(failure) = self.try_announce(remote, local, query, out) {
             out.extend(self.refuse("announce", remote, &failure));
@@ -128,7 +128,7 @@ impl Adapter {
         let format = query.peer_format;
         let request = query.into_request(remote, local);
         self.0.claimed_addresses.log(&request, self.0.shards.config());
-        TOOLS.with_borrow_mut(|Tools { rng, peers, encoder }| {
+        SCRATCH.with_borrow_mut(|Scratch { rng, peers, encoder }| {
             let response = self.0.shards.announce(self.0.clock.now(), rng, &request, peers)?;
             out.extend_from_slice(encode_announce(&response, peers, format, encoder));
             Ok(())
@@ -174,7 +174,7 @@ impl Adapter {
         client_host::check(host, &self.0.config.host_names)
     }
 
-    /// The answer that refuses a request, which the log tells of: whoever cannot use the tracker asks its operator why.
+    /// The answer that refuses a request. The refusal is logged, since users who cannot use the tracker ask its operator why.
     pub(crate) fn refuse(&self, what: &'static str, remote: IpAddr, failure: &Failure) -> Vec<u8> {
         if failure.counted_by() == CountedBy::Adapter {
             self.count_failure();
@@ -183,7 +183,7 @@ impl Adapter {
         failure.encode()
     }
 
-    /// Tells the log of a client that speaks for others and is not trusted to.
+    /// Logs that a client names another one without being a trusted proxy.
     pub(crate) fn warn_of_proxy(&self, remote: IpAddr) {
         if let Some(suppressed) = self.0.unknown_proxies.pass() {
             tracing::warn!(%remote, suppressed, "a request names another client, as proxies do, from an address that is no trusted proxy");

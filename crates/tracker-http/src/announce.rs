@@ -11,22 +11,22 @@ use tracker_core::{AnnounceEvent, AnnounceRequest, AnnounceResponse, InfoHash, P
 
 use crate::query::{EscapeError, Escaped, Query};
 
-/// What the query of an announce says ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
+/// The query of an announce ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
 ///
 /// Parameters may come in any order and unknown ones are skipped. Of a repeated one the last counts, since a tracker URL's
 /// own query comes before the client's values; a repeated `info_hash` is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnnounceQuery {
-    /// Which swarm: 20 bytes, or 40 hexadecimal digits, which some scripts send.
+    /// The swarm: 20 bytes, or 40 hexadecimal digits, which some scripts send.
     pub info_hash: InfoHash,
-    /// Who the client says it is: 20 bytes.
+    /// The client's name for itself: 20 bytes.
     pub peer_id: PeerId,
     /// `key`, opaque bytes of any length.
     pub key: PeerKey,
     /// `ip`, when it is the literal of an address. Names are never resolved.
     pub ip: Option<IpAddr>,
     /// `port`. Where it is 0, a `cryptoport` counts instead: BiglyBT sends that when it takes encrypted connections only.
-    /// Who says `stopped` takes no more connections and may leave it out, which is 0.
+    /// A client that says `stopped` takes no more connections and may leave it out, which is 0.
     pub port: u16,
     /// `uploaded`, bytes; 0 when it is missing or no number, [`u64::MAX`] when it is too large for one.
     pub uploaded: u64,
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_real_clients_send() {
+    fn announces_of_real_clients_are_read() {
         let cases: &[(&str, AnnounceQuery)] = &[
             (
                 // libtorrent 2.1.1; qBittorrent and Deluge send the same.
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_there() {
+    fn required_parameters_are_required() {
         use AnnounceQueryError::*;
         for (query, expected) in [
             ("", MissingInfoHash),
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_needs_no_port() {
+    fn a_stopped_announce_needs_no_port() {
         let query = AnnounceQuery::parse(format!("{BARE}&event=stopped").as_bytes()).unwrap();
         assert_eq!((query.port, query.event), (0, Some(AnnounceEvent::Stopped)));
     }

@@ -1,4 +1,4 @@
-//! What can be set.
+//! The configuration.
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -38,7 +38,7 @@ pub struct HttpConfig {
     /// their answers). Then the client is cut off. What fits the system's buffers counts as taken, so this concerns full
     /// scrapes and those who never read. Default: 10 s, from 1 ms to a day.
     pub write_timeout: Duration,
-    /// Time that connections get to finish once the server is told to stop. Default: 5 s, at most a day.
+    /// Time that connections get to finish when the server stops. Default: 5 s, at most a day.
     pub shutdown_timeout: Duration,
     /// Bytes of a request's head (request line and headers); a longer one is answered with 431. A scrape of 60
     /// info-hashes, the most that a known client sends, takes about 4.5 kB. Default: 16 KiB, from 8 KiB to 1 MiB.
@@ -58,10 +58,10 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Names of this machine by which clients may ask for it, besides its addresses and the names that only the own network
     /// resolves: single labels, and names that end in `.local`. Others are refused, since they may be those of a site whose
-    /// pages would announce in the name of its visitors (DNS rebinding). `tracker_host::host_names` finds the names by which the machine calls itself.
-    /// Default: none.
+    /// pages would announce in the name of its visitors (DNS rebinding). `tracker_host::host_names` finds the
+    /// names by which the machine calls itself. Default: none.
     pub host_names: Vec<String>,
-    /// Whether a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
+    /// `true` if a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
     /// Default: no, since it tells everybody what is shared. The answer is made once a second at most, and shared by all
     /// who take it; it is kept until the next one.
     pub full_scrape: bool,
@@ -88,7 +88,7 @@ impl HttpConfig {
     ///
     /// # Errors
     ///
-    /// When a number would shut everybody out, or is beyond what the server can keep.
+    /// When a number would exclude everybody, or is more than the server can keep.
     pub fn validate(&self) -> Result<(), HttpConfigError> {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let most = usize::MAX as u64;

@@ -14,12 +14,12 @@ use crate::client_host::ClientHostError;
 use crate::forwarded::ForwardedError;
 use crate::scrape::ScrapeQueryError;
 
-/// What can go away by itself, such as a full tracker or a torrent that is registered after its first announce.
+/// For causes that can go away by themselves, such as a full tracker or a torrent that is registered after its first announce.
 const RETRY_SOON: Duration = Duration::from_secs(300);
-/// What stays until somebody changes the client's or the tracker's settings.
+/// For causes that stay until somebody changes the client's or the tracker's settings.
 const RETRY_LATE: Duration = Duration::from_secs(1800);
 
-/// What a client is told instead of an answer.
+/// An answer that refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     reason: String,
@@ -27,7 +27,7 @@ pub(crate) struct Failure {
     counted_by: CountedBy,
 }
 
-/// Who counts a refusal.
+/// The place where a refusal is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CountedBy {
     /// The core, in [`Totals::refused_announces`](tracker_core::Totals::refused_announces).

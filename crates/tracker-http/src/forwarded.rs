@@ -1,4 +1,4 @@
-//! Whom a proxy speaks for.
+//! The client behind a proxy.
 //!
 //! A reverse proxy is the TCP peer of every request; the client's address stands in `Forwarded`
 //! ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) or in the older `X-Forwarded-For`. Anybody can write these, so
@@ -11,7 +11,7 @@
 //!   that is loopback as well.
 //! - Without either header the TCP peer itself is the client, since clients may run on the proxy's machine, too.
 //! - A header that cannot be read up to the client (an obfuscated or `unknown` hop, a name, a missing address) is an
-//!   error. Were the TCP peer taken instead, whoever adds such a header would get the proxy's rights.
+//!   error. Were the TCP peer taken instead, anybody could get the proxy's rights by adding such a header.
 //! - A proxy writes one of the two headers and passes the other on as the client sent it. When both are there and name
 //!   different clients, there is no telling which is forged: an error, too.
 
@@ -47,12 +47,12 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     }
 }
 
-/// Whether a request has one of the headers that proxies add.
+/// Returns `true` if a request has one of the headers that proxies add.
 pub(crate) fn speaks_for_others(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// Whether `address` belongs to one of the networks.
+/// Returns `true` if `address` belongs to one of the networks.
 pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
     trusted.iter().any(|network| network.contains(&address))
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_but_a_trusted_proxy_is_believed() {
+    fn only_trusted_proxies_are_believed() {
         for peer in ["192.168.1.5", "10.0.1.1", "::1", "2001:db8::1"] {
             let headers: &[(_, &[u8])] = &[("x-forwarded-for", b"1.2.3.4"), ("forwarded", b"for=1.2.3.4")];
             assert_eq!(client(peer, headers), peer);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_believed() {
+    fn unreadable_headers_are_errors() {
         for value in [
             &b""[..],
             b"unknown",

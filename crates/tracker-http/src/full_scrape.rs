@@ -61,7 +61,7 @@ mod tests {
     use crate::AnnounceQuery;
 
     #[test]
-    fn who_asks_in_the_same_second_gets_the_same_bytes() {
+    fn full_scrapes_of_the_same_second_share_their_bytes() {
         let mut rng = StdRng::seed_from_u64(1);
         let shards = Shards::new(Config::default(), NonZeroUsize::new(4).unwrap(), &mut rng).unwrap();
         let scrape = FullScrape::default();

@@ -2,9 +2,10 @@
 //!
 //! - [`Adapter`] turns the query of a request into the bytes of its answer. It needs no socket and no runtime.
 //! - [`router`] puts it on the paths that clients ask for, as an [`axum::Router`] to embed or to test.
-//! - [`Server`] runs both on every core, and keeps slow, huge, half-open and garbage requests from hurting others.
+//! - [`Server`] runs both on every core by `http_server`, which keeps slow, huge, half-open and garbage requests from hurting
+//!   others.
 //!
-//! Its time comes from `tracker_host`, which also drops the peers that fell silent.
+//! Its time comes from `tracker_host`, which also drops silent peers.
 //!
 //! ```no_run
 //! use std::num::NonZeroUsize;
@@ -25,12 +26,12 @@
 //!
 //! # What clients get
 //!
-//! Whatever reaches the tracker is answered with status 200 and a canonical bencoded dictionary, sent with its length and
-//! in one piece, never compressed: clients take anything else for a success or ask again within seconds. A refusal is a
+//! Every announce and scrape of a client is answered with status 200 and a canonical bencoded dictionary, sent with its length
+//! and in one piece, never compressed: clients take anything else for a success or ask again within seconds. A refusal is a
 //! `failure reason` with an `interval`. Peers are compact ([BEP 23]) unless asked for as dictionaries, and of both families
-//! ([BEP 7]) whichever the client came by. Partial seeds ([BEP 21]) and the client's own public address ([BEP 24]) are
-//! told; `retry in` ([BEP 31]) stands beside every failure. Of `private` torrents ([BEP 27]) a tracker knows nothing and
-//! needs to know nothing.
+//! ([BEP 7]) whichever the client came by. The answer counts partial seeds ([BEP 21]) and contains the client's own public
+//! address ([BEP 24]); `retry in` ([BEP 31]) stands beside every failure. `private` torrents ([BEP 27]) need nothing of a
+//! tracker. Browsers get 403: no client is one, and a page could announce in the name of its visitor's machine.
 //!
 //! # What it does not do
 //!
@@ -44,10 +45,10 @@
 //!
 //! # How a request is answered
 //!
-//! A plain GET of an announce or a scrape is read, answered and, where the client has it so, its connection closed at
+//! A plain GET of an announce or a scrape is read, answered and, if the client asks for it, its connection closed at
 //! once: on Linux with four system calls (five where it listens on all addresses) and no registration, task or timer,
 //! elsewhere from a small task. Everything else (other paths and methods, bodies, `Forwarded`, heads that are large or wrong,
-//! full scrapes) goes on to hyper and the [`router`]. Both ask the same [`Adapter`], and both give the same bytes.
+//! browsers, full scrapes) goes on to hyper and the [`router`]. Both ask the same [`Adapter`], and both give the same bytes.
 //!
 //! [BEP 3]: https://www.bittorrent.org/beps/bep_0003.html
 //! [BEP 7]: https://www.bittorrent.org/beps/bep_0007.html

@@ -54,9 +54,9 @@ impl<'a> Iterator for Query<'a> {
 /// One parameter of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter<'a> {
-    /// What stands before the first `=`.
+    /// The text before the first `=`.
     pub name: Escaped<'a>,
-    /// What stands after it; empty when there is none.
+    /// The text after it; empty when there is none.
     pub value: Escaped<'a>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Escaped<'a> {
         Ok((len == N).then_some(decoded))
     }
 
-    /// Whether every byte stands for itself.
+    /// Returns `true` if every byte stands for itself.
     fn is_plain(self) -> bool {
         // Without an early exit: nearly all values are short and plain.
         !self.0.iter().fold(false, |escaped, &byte| escaped | (byte == b'%') | (byte == b'+'))
@@ -133,7 +133,7 @@ impl<'a> Escaped<'a> {
 #[error("malformed percent-escape in the query")]
 pub struct EscapeError;
 
-/// What stands before a separator, and what stands after it.
+/// The text before a separator, and the text after it.
 fn split(bytes: &[u8], separator: Option<usize>) -> (&[u8], &[u8]) {
     match separator {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
@@ -235,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_escaped_comes_back(parameters: Vec<(Vec<u8>, Vec<u8>)>, upper: bool) {
+        fn escaped_bytes_come_back(parameters: Vec<(Vec<u8>, Vec<u8>)>, upper: bool) {
             let escape = |bytes: &[u8]| -> String {
                 bytes.iter().map(|byte| if upper { format!("%{byte:02X}") } else { format!("%{byte:02x}") }).collect()
             };

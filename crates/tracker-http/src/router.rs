@@ -14,7 +14,7 @@ use crate::Adapter;
 use crate::failure::{Failure, NoAnnouncePath, SentByBrowser};
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 
-/// What the tracker answers over HTTP.
+/// The routes of a tracker.
 ///
 /// | path | answer |
 /// |---|---|

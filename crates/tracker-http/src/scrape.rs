@@ -5,7 +5,7 @@ use tracker_core::{InfoHash, SwarmCounts};
 use crate::announce::parse_info_hash;
 use crate::query::{EscapeError, Query};
 
-/// What the query of a scrape says: the swarms it asks for.
+/// The query of a scrape: the swarms it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrapeQuery {
     /// Every `info_hash`, ascending, each once. None at all asks for every swarm there is.

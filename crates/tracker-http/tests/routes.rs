@@ -105,7 +105,7 @@ async fn two_clients_find_each_other() {
 
 /// As aria2 announces before it has the metadata.
 #[tokio::test]
-async fn who_has_a_magnet_link_only_is_given_the_seed() {
+async fn a_client_with_only_a_magnet_link_gets_the_seeder() {
     for memory in [Memory::Full, Memory::Lean] {
         let adapter = adapter(Config::default().with(|config| config.memory = memory), HttpConfig::default());
         let seed = format!("/announce?{}", announce('s', 6881, "&left=0&event=started"));
@@ -290,7 +290,7 @@ async fn every_path_under_announce_and_scrape_answers_bencode() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_said_in_bencode() {
+async fn refusals_are_bencoded() {
     let adapter = default();
     for (target, expected) in [
         ("/announce", "info_hash is missing: this is the address of a tracker, give it to a BitTorrent client"),
@@ -387,7 +387,7 @@ async fn a_full_scrape_leaves_the_event_loop_to_others() {
 }
 
 #[tokio::test]
-async fn failures_count_what_the_core_does_not() {
+async fn failures_counts_refusals_that_the_core_does_not_count() {
     let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
     let core = Config::default().with(|config| {
         config.torrents = denied.into();
@@ -413,7 +413,7 @@ async fn failures_count_what_the_core_does_not() {
 }
 
 #[test]
-fn settings_that_shut_everybody_out_are_refused() {
+fn settings_that_exclude_everybody_are_refused() {
     let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut rand::rng()).unwrap();
     let closed = HttpConfig::default().with(|config| config.max_connections = 0);
     let error = Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), closed).unwrap_err();

@@ -169,7 +169,7 @@ async fn http_1_0_without_host_is_answered_and_closed() {
 const UNUSUAL: &str = "Content-Length: 0\r\n";
 
 #[tokio::test]
-async fn it_is_the_same_answer_from_hyper() {
+async fn the_router_gives_the_same_answers() {
     let running = Running::start(patient(1).with(|config| config.full_scrape = true));
     let hashes: Vec<String> = (0..60).map(|byte| format!("info_hash={}", format!("%{byte:02x}").repeat(20))).collect();
     let escaped = "info_hash=%00%26%3d%3F%25%2b+%0d%0A%20%ff%7eabcdefgh&peer_id=-XX0001-%00%01%02%03%04%05%06%07%08%09%0a%0b\
@@ -260,7 +260,7 @@ async fn ten_thousand_connections_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn who_leaves_without_a_request_or_an_answer_hurts_nobody() {
+async fn a_client_that_leaves_early_affects_no_other() {
     let running = Running::start(patient(1).with(|config| config.max_connections = 8));
     for _ in 0..50 {
         drop(running.connect().await);
@@ -372,7 +372,7 @@ async fn a_half_closed_client_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_cut_off_and_delays_nobody() {
+async fn a_head_that_drips_in_is_cut_off_and_delays_no_other() {
     let running = Running::start(patient(1).with(|config| config.head_timeout = SOON));
     let mut silent = running.connect().await;
     let mut dripping = running.connect().await;
@@ -411,7 +411,7 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn who_never_reads_is_cut_off() {
+async fn a_client_that_never_reads_is_cut_off() {
     let running = Running::start(patient(1).with(|config| config.write_timeout = SOON));
     let mut stream = running.connect().await;
     let requests = request("").repeat(100);
@@ -440,7 +440,7 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn the_least_that_heads_can_be_limited_to_is_what_they_get() {
+async fn the_smallest_limits_on_heads_are_kept() {
     let running = Running::start(patient(1).with(|config| {
         config.max_headers = 24;
         config.max_head_bytes = 8 << 10;
@@ -592,7 +592,7 @@ async fn a_request_that_has_begun_is_finished_at_shutdown() {
 }
 
 #[tokio::test]
-async fn what_never_ends_is_cut_off_at_shutdown() {
+async fn requests_that_never_end_are_cut_off_at_shutdown() {
     let running = Running::start(patient(2).with(|config| config.shutdown_timeout = SOON));
     let mut silent = running.begin().await;
     running.assert_serves().await;
@@ -630,7 +630,7 @@ async fn a_port_in_use_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn all_addresses_takes_whatever_families_there_are() {
+async fn all_addresses_takes_the_families_that_exist() {
     let server = Server::bind(&all_addresses(0), adapter(Config::default(), patient(2))).unwrap();
     let addresses = server.local_addrs().to_vec();
     let (stop, stopped) = oneshot::channel::<()>();
