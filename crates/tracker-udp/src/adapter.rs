@@ -47,7 +47,7 @@ struct Inner {
     claimed_addresses: ClaimedAddresses,
 }
 
-/// What a thread uses again for each request.
+/// The generator and buffers of a thread, used for all its requests.
 struct Scratch {
     rng: SmallRng,
     peers: Peers,
@@ -84,7 +84,7 @@ impl Adapter {
         })))
     }
 
-    /// How it was set up.
+    /// Its configuration.
     pub fn config(&self) -> &UdpConfig {
         &self.0.config
     }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_an_announce_mean_what_they_mean_over_http() {
+    fn an_announce_asks_of_the_core_what_it_says() {
         let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL);
         let request = of(packet());
         assert_eq!((request.remote(), request.local(), request.port), (V4.ip(), LOCAL, 6881));

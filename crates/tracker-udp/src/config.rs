@@ -1,4 +1,4 @@
-//! What can be set.
+//! The configuration.
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -42,7 +42,7 @@ impl UdpConfig {
     ///
     /// # Errors
     ///
-    /// When a number is beyond what the server can keep.
+    /// When a number is more than the server can keep.
     pub fn validate(&self) -> Result<(), UdpConfigError> {
         OutOfBounds::check([
             ("threads", self.threads.get() as u64, 1..=1024),

@@ -15,7 +15,7 @@ pub(crate) const LIFETIME: u32 = 120;
 /// Gives out connection ids, and knows them again.
 ///
 /// An id has the second it was made in, as far as 8 bits hold it, and 56 bits of a hash of that second and the client's
-/// address, under a key that is drawn at the start. Whoever does not get what we send to an address can only guess, and finds
+/// address, under a key that is drawn at the start. Anybody who does not receive what we send to an address can only guess, and finds
 /// one in 2^56; a hash made for such keys and for short inputs, SipHash-2-4, is all that this takes: an id is worth a request
 /// in somebody's name for two minutes, and nothing else hangs on it. The comparison takes the same time for all ids.
 ///
@@ -36,7 +36,7 @@ impl ConnectionIds {
         self.at(now.as_secs(), ip)
     }
 
-    /// Whether this id was made for this address, at most [`LIFETIME`] ago.
+    /// Returns `true` if this id was made for this address, at most [`LIFETIME`] ago.
     pub(crate) fn is_valid(&self, id: u64, now: Instant, ip: IpAddr) -> bool {
         let now = now.as_secs();
         let [made, ..] = id.to_be_bytes();

@@ -6,7 +6,7 @@ use tracker_core::{AnnounceError, ScrapeError};
 
 use crate::response::encode_error;
 
-/// What a client is told instead of an answer.
+/// An answer that refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     reason: String,

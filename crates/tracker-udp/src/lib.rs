@@ -31,11 +31,11 @@
 //! one Ethernet frame: at most 238 with IPv4 and 79 with IPv6. A scrape is answered for its first
 //! [`MAX_SCRAPE_HASHES`] torrents, and refused if [`Config::max_scrape_hashes`](tracker_core::Config::max_scrape_hashes) is
 //! set lower than it asks for. A refusal is an error packet with the core's text. Options ([BEP 41]) are passed over, since
-//! any path will do; [`Announce::url_data`] reads them for those who want to know. `event` 4 is a partial seed ([BEP 21]), as libtorrent numbers it.
+//! any path will do; [`Announce::url_data`] reads them. `event` 4 is a partial seed ([BEP 21]), as libtorrent numbers it.
 //!
 //! Requests may be longer than they need to be. Those that are shorter, or unknown, or come without the connection id that
 //! proves the sender's address, are dropped without an answer; an id is honoured for two minutes, and nothing is kept of it.
-//! So nobody can have the tracker send more to a stranger than he sends himself.
+//! So nobody can make the tracker send more to a stranger than they send themselves.
 //!
 //! # What it does not do
 //!

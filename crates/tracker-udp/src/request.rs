@@ -13,7 +13,7 @@ pub const MAX_SCRAPE_HASHES: usize = 74;
 /// Bytes of the longest request that has a meaning, a scrape of [`MAX_SCRAPE_HASHES`]; what follows them may be lost.
 pub const MAX_REQUEST_BYTES: usize = HEAD_BYTES + 20 * MAX_SCRAPE_HASHES;
 
-/// Stands in a connect request where the others have their connection id.
+/// The connection id of a connect request.
 const PROTOCOL_ID: u64 = 0x417_2710_1980;
 
 const HEAD_BYTES: usize = 16;
@@ -33,27 +33,27 @@ pub struct Request<'a> {
     pub connection_id: u64,
     /// Chosen by the client, which knows the answer by it.
     pub transaction_id: u32,
-    /// What is asked.
+    /// The request itself.
     pub action: Action<'a>,
 }
 
-/// What a request asks.
+/// One of the three requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
-    /// For a connection id.
+    /// Asks for a connection id.
     Connect,
-    /// For peers.
+    /// Announces, and asks for peers.
     Announce(Announce<'a>),
-    /// For the counts of these info-hashes, at most [`MAX_SCRAPE_HASHES`].
+    /// Asks for the counts of these info-hashes, at most [`MAX_SCRAPE_HASHES`].
     Scrape(&'a [[u8; 20]]),
 }
 
 /// An announce, as it stands in a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announce<'a> {
-    /// Which swarm.
+    /// The swarm.
     pub info_hash: InfoHash,
-    /// Who the client says it is.
+    /// The client's name for itself.
     pub peer_id: PeerId,
     /// Bytes downloaded since `started`.
     pub downloaded: u64,
@@ -65,11 +65,11 @@ pub struct Announce<'a> {
     pub event: u32,
     /// The address the client claims to have; 0.0.0.0 when none.
     pub ip: Ipv4Addr,
-    /// The same for all addresses of the client.
+    /// A number that is the same for all addresses of the client.
     pub key: u32,
-    /// How many peers the client wants; negative when it does not say.
+    /// The number of peers that the client wants; negative when it does not say.
     pub num_want: i32,
-    /// Where the client listens.
+    /// The port that the client listens on.
     pub port: u16,
     /// The options that follow ([BEP 41](https://www.bittorrent.org/beps/bep_0041.html)).
     pub options: &'a [u8],
@@ -174,7 +174,7 @@ impl<'a> Announce<'a> {
     }
 }
 
-/// What is left to read.
+/// The fields that are left to read.
 #[derive(Clone, Copy)]
 struct Fields<'a>(&'a [u8]);
 
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_or_unknown_is_no_request() {
+    fn short_and_unknown_datagrams_are_no_requests() {
         let connect = encode(&Request::connect(7));
         for length in 0..16 {
             assert_eq!(Request::parse(&connect[..length]), None, "{length}");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_is_taken_for_what_it_begins_with() {
+    fn bytes_after_a_request_are_ignored() {
         let long = |mut bytes: Vec<u8>| {
             bytes.extend([7; 13]);
             bytes

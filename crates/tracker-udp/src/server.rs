@@ -13,15 +13,15 @@ use tracker_host::{BindError, Transport, bind, run_threads};
 use crate::Adapter;
 use crate::datagrams::{self, Datagrams};
 
-/// How soon a thread to which nothing comes sees that it is to stop.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How often a thread to which nothing comes looks whether it has to stop.
+const READ_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Bytes of a receive buffer below which there is nothing to be gained over what a system has by default.
+/// Bytes of a receive buffer; a smaller one is no better than the default of a system.
 const LEAST_BUFFER: usize = 16 << 10;
 
 /// Serves an [`Adapter`] over UDP.
 ///
-/// Threads of its own, which wait for datagrams and need no runtime: one for each address and core, on Linux with a socket
+/// It has threads of its own, which wait for datagrams and need no runtime: one for each address and core, on Linux with a socket
 /// of its own. An answer leaves from the address the request came to.
 ///
 /// ```no_run
@@ -56,7 +56,7 @@ impl Server {
     pub fn bind(addresses: &[SocketAddr], adapter: Adapter) -> Result<Self, BindError> {
         let config = adapter.config();
         let prepare = |socket: &Socket, address| {
-            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(READ_TIMEOUT))?;
             enlarge(config.receive_buffer_bytes, |bytes| socket.set_recv_buffer_size(bytes));
             datagrams::prepare(socket, address)
         };
@@ -88,7 +88,7 @@ impl Server {
 }
 
 /// Sets a buffer to `bytes`, or to the largest half, quarter, … that the system takes. Linux grants what it may by itself;
-/// others refuse. Whatever it was is right as well, if not for as many at once.
+/// others refuse. Any size works, if not for as many requests at once.
 fn enlarge(mut bytes: usize, mut set: impl FnMut(usize) -> io::Result<()>) {
     while let Err(error) = set(bytes) {
         tracing::debug!(bytes, %error, "the system does not let so many bytes of requests wait");
@@ -109,7 +109,7 @@ async fn run(sockets: Vec<UdpSocket>, answer: impl Answer, shutdown: impl Future
     run_threads("udp", sockets.into_iter().map(worker).collect(), stop, shutdown).await
 }
 
-/// What [`Adapter::answer`] does.
+/// A function like [`Adapter::answer`].
 trait Answer: FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>) + Clone + Send + 'static {}
 
 impl<F: FnMut(SocketAddr, IpAddr, &[u8], &mut Vec<u8>) + Clone + Send + 'static> Answer for F {}
@@ -152,7 +152,8 @@ impl<A: Answer> Worker<A> {
     }
 }
 
-/// Whether it says nothing about the socket itself: nothing came in time, or an answer of before did not arrive.
+/// Returns `true` for an error that says nothing about the socket itself: nothing came in time, or an earlier answer did not
+/// arrive.
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(
@@ -184,7 +185,7 @@ mod tests {
     /// A socket that has been bound as [`Server::bind`] does.
     fn socket() -> UdpSocket {
         let prepare = |socket: &Socket, address| {
-            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(READ_TIMEOUT))?;
             datagrams::prepare(socket, address)
         };
         let address = "127.0.0.1:0".parse().unwrap();

@@ -63,7 +63,7 @@ fn a_client_learns_of_those_before() {
 
 /// As a client announces that says `left=0` before it has the metadata.
 #[test]
-fn who_has_a_magnet_link_only_is_given_the_seed() {
+fn a_client_with_only_a_magnet_link_gets_the_seeder() {
     for memory in [Memory::Full, Memory::Lean] {
         let (_, adapter) = adapter(Config::default().with(|config| config.memory = memory), 1);
         let seeding = |number, port| Announce { left: 0, ..announce(number, port) };
@@ -139,7 +139,7 @@ fn a_claimed_address_counts_from_trusted_networks_only() {
 }
 
 #[test]
-fn answers_fit_a_frame_whatever_is_asked_for() {
+fn answers_fit_a_frame() {
     let config = Config::default().with(|config| {
         config.max_numwant = 1000;
         config.default_numwant = 1000;
@@ -207,7 +207,7 @@ fn strangers_get_no_more_than_they_send() {
 }
 
 #[test]
-fn what_is_too_short_is_dropped_and_what_is_longer_is_taken() {
+fn short_datagrams_are_dropped_and_long_ones_answered() {
     let (shards, adapter) = adapter(Config::default(), 1);
     let client = Client::new(&adapter, "10.0.0.9:4000");
     let whole = datagram(client.connect(), 9, Action::Announce(announce(1, 6881)));
@@ -222,7 +222,7 @@ fn what_is_too_short_is_dropped_and_what_is_longer_is_taken() {
 }
 
 #[test]
-fn failures_count_what_the_core_does_not() {
+fn failures_counts_refusals_that_the_core_does_not_count() {
     let denied = TorrentPolicy { denied: [INFO_HASH.into()].into(), ..TorrentPolicy::default() };
     let config = Config::default().with(|config| {
         config.torrents = denied.into();

@@ -1,4 +1,8 @@
-//! As many datagrams with one system call as there are, and where each of them came to.
+//! Datagrams in batches: all that have come with one system call, each with the address that it came to.
+//!
+//! A round of [`Datagrams::serve`] waits for the first datagram and takes what else is there by then. Each is answered into one
+//! buffer of bytes; where its answer stands, from which address it leaves and to whom it goes are kept beside it. Then the answers
+//! leave together. The two `MultiHeaders` and the buffers are made once and used again: nothing is allocated in a round.
 
 use std::array;
 use std::fmt;
@@ -23,7 +27,7 @@ use crate::request::MAX_REQUEST_BYTES;
 /// hardly cheaper.
 const BATCH: usize = 32;
 
-/// What a thread needs to serve a socket.
+/// The buffers of a thread that serves a socket.
 pub(crate) struct Datagrams {
     requests: Box<[[u8; MAX_REQUEST_BYTES]; BATCH]>,
     received: MultiHeaders<SockaddrStorage>,
@@ -31,14 +35,14 @@ pub(crate) struct Datagrams {
     /// The bytes of the answers of a batch, one after the other.
     bytes: Vec<u8>,
     answers: Vec<Answer>,
-    /// Where each answer goes.
+    /// The destination of each answer.
     remotes: Vec<Option<SockaddrStorage>>,
 }
 
 #[derive(Debug)]
 struct Answer {
     bytes: Range<usize>,
-    /// From where it leaves.
+    /// The address that it leaves from.
     local: IpAddr,
 }
 
@@ -48,11 +52,10 @@ impl fmt::Debug for Datagrams {
     }
 }
 
-/// Has the system tell of each datagram to which address it came. IPv4 answers are never fragmented: with 200 peers they
+/// Makes the system report the address that each datagram came to. IPv4 answers are never fragmented: with 200 peers they
 /// have 1,248 bytes with their headers, which is less than any link takes that is fit for IPv6, and what cannot be a
-/// fragment needs no identification, whose making is a thirtieth of what an announce costs. Whatever routers, or who
-/// pretends to be one, say about the path is passed over: else a forged "fragmentation needed" would keep answers from
-/// being sent.
+/// fragment needs no identification, whose making is a thirtieth of what an announce costs. What routers say about the path
+/// is ignored: else a forged "fragmentation needed" would keep answers from being sent.
 pub(crate) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => {

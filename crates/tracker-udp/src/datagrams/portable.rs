@@ -7,7 +7,7 @@ use socket2::Socket;
 
 use crate::request::MAX_REQUEST_BYTES;
 
-/// What a thread needs to serve a socket.
+/// The buffers of a thread that serves a socket.
 #[derive(Debug)]
 pub(crate) struct Datagrams {
     request: [u8; MAX_REQUEST_BYTES],

@@ -224,7 +224,7 @@ async fn a_port_that_is_taken_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_gone_harms_nobody() {
+async fn a_client_that_has_gone_affects_no_other() {
     let running = Running::start(&["127.0.0.1:0"], 1);
     let client = Client::new("127.0.0.1", running.addresses[0]);
     for _ in 0..100 {
