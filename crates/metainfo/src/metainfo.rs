@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::parse::{self, ParseError, ParseOptions};
 use crate::{Info, InfoHashes};
 
 /// A .torrent file that has been read.
@@ -43,25 +42,6 @@ pub(crate) struct Entry {
 }
 
 impl Metainfo {
-    /// Reads a .torrent file with the default [`ParseOptions`].
-    ///
-    /// # Errors
-    /// See [`ParseError`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        Self::parse_with(bytes, &ParseOptions::default())
-    }
-
-    /// Reads a .torrent file.
-    ///
-    /// Keys that are not needed and have the wrong type, such as a number for a comment, count as
-    /// absent. Unknown keys are of no concern.
-    ///
-    /// # Errors
-    /// See [`ParseError`].
-    pub fn parse_with(bytes: &[u8], options: &ParseOptions) -> Result<Self, ParseError> {
-        parse::parse(bytes, options)
-    }
-
     /// The hashes that name the torrent.
     ///
     /// Taken over the `info` dictionary as it stands in the file. `v2` is not known yet, also for

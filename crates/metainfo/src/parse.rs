@@ -69,7 +69,28 @@ pub enum ConflictingPaths {
     Accept,
 }
 
-pub(crate) fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Metainfo, ParseError> {
+impl Metainfo {
+    /// Reads a .torrent file with the default [`ParseOptions`].
+    ///
+    /// # Errors
+    /// See [`ParseError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_with(bytes, &ParseOptions::default())
+    }
+
+    /// Reads a .torrent file.
+    ///
+    /// Keys that are not needed and have the wrong type, such as a number for a comment, count as
+    /// absent. Unknown keys are of no concern.
+    ///
+    /// # Errors
+    /// See [`ParseError`].
+    pub fn parse_with(bytes: &[u8], options: &ParseOptions) -> Result<Self, ParseError> {
+        parse(bytes, options)
+    }
+}
+
+fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Metainfo, ParseError> {
     let limit = options.limits.input_len;
     if bytes.len() > limit {
         let len = bytes.len();
