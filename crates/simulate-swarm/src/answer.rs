@@ -2,7 +2,7 @@
 
 use bencode::{Decoder, Dict, Value};
 
-use crate::check::{Violation, Violations};
+use crate::violation::{Violation, Violations};
 
 /// Why a request has no answer that says anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -23,10 +23,10 @@ use self::response::{Head, NotHttp};
 use crate::address::Sources;
 use crate::answer::{NoAnswer, read_announce, read_scrape};
 use crate::ask::{Ask, Kind};
-use crate::check::{Violation, Violations};
 use crate::play::{Next, Play};
 use crate::record::Exchange;
 use crate::target::Target;
+use crate::violation::{Violation, Violations};
 
 /// How long an exchange may take.
 const PATIENCE: Duration = Duration::from_secs(10);

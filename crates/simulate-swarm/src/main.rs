@@ -45,6 +45,8 @@ mod target;
 mod traffic;
 #[cfg(target_os = "linux")]
 mod udp;
+#[cfg(target_os = "linux")]
+mod violation;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

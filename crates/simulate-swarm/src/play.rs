@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use crate::answer::{AnnounceAnswer, NoAnswer, ScrapeCounts};
 use crate::ask::{Announce, Ask, Kind, Scraped};
-use crate::check::{Claims, Violation, Violations, check_announce, check_scraped};
+use crate::check::{Claims, check_announce, check_scraped};
 use crate::pace::{Due, Schedule};
 use crate::progress::Bar;
 use crate::record::{Exchange, Record};
 use crate::traffic::{Traffic, Turn};
+use crate::violation::{Violation, Violations};
 
 /// What to do next.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::answer::NoAnswer;
-use crate::check::{Violation, Violations};
+use crate::violation::{Violation, Violations};
 
 /// Requests without a useful answer, by reason.
 #[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::check::Violation;
 use crate::process::Usage;
 use crate::record::{Errors, Record};
+use crate::violation::Violation;
 
 /// A thread that computes for this share of the time has no time left.
 const SATURATED: f64 = 0.9;

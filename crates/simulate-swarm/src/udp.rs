@@ -12,10 +12,10 @@ use self::socket::BatchSocket;
 use crate::address::Sources;
 use crate::answer::{AnnounceAnswer, NoAnswer, ScrapeCounts};
 use crate::ask::{Ask, Kind};
-use crate::check::{Violation, Violations};
 use crate::play::{Next, Play};
 use crate::record::Exchange;
 use crate::target::Target;
+use crate::violation::{Violation, Violations};
 
 /// How long a client may use a connection id (BEP 15), less a margin.
 const ID_LIFE: Duration = Duration::from_secs(55);
