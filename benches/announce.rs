@@ -1,4 +1,4 @@
-//! What an announce and a scrape cost in the core: by swarm size, by what is kept of each peer, by thread.
+//! The cost of an announce and a scrape in the core: by swarm size, by memory mode, by thread.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -31,7 +31,7 @@ fn announce(c: &mut Criterion, name: &str, asker: PeerState, config: &Config) {
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
     for size in SIZES {
-        // The first peer is of the kind that asks, so that there is one in the smallest swarm.
+        // The first peer is of the asking kind, so that the smallest swarm has one.
         let first = if asker == PeerState::Seeder { 0 } else { 1 };
         let mut embedder = with_peers(config.clone(), first..first + size);
         let is_seeder = |&peer: &u32| request(0, peer).left == Some(0);
@@ -68,7 +68,7 @@ fn scrape(c: &mut Criterion) {
     for torrent in 0..TORRENTS {
         (0..10).for_each(|peer| _ = embedder.announce(NOW, &request(torrent, peer)));
     }
-    // In an order that is not that in which they came.
+    // In another order than they were added.
     let info_hashes: Vec<InfoHash> = (0..TORRENTS).map(|number| info_hash(number * 7919 % TORRENTS)).collect();
     let (remote, mut counts) = (request(0, 0).remote(), Vec::new());
     let mut group = c.benchmark_group("scrape");
@@ -99,7 +99,7 @@ fn through_shards(c: &mut Criterion) {
     }
 }
 
-/// How long the slowest thread takes for its announces.
+/// The time that the slowest thread takes for its announces.
 fn on_threads(threads: usize, shards: &Shards, requests: &[AnnounceRequest], iters: u64) -> Duration {
     let barrier = Barrier::new(threads);
     let run = |thread: usize| {
@@ -125,7 +125,7 @@ fn with_peers(config: Config, numbers: Range<u32>) -> Embedder {
     embedder
 }
 
-/// A peer comes, and goes again.
+/// The announces by which a peer comes and leaves.
 fn visit(request: AnnounceRequest) -> (AnnounceRequest, AnnounceRequest) {
     let started = request.clone().with_event(AnnounceEvent::Started);
     (started, request.with_event(AnnounceEvent::Stopped).with_numwant(0))

@@ -1,4 +1,4 @@
-//! What bencode costs: the metainfo file of a big folder in, the answer to an announce out, and a hostile dict.
+//! The cost of bencode: decoding the .torrent file of a large folder and a hostile dict, encoding the answer to an announce.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! What an announce costs while the dashboard watches, and while it does not; what somebody who looks waits for.
+//! The cost of an announce with and without a dashboard, and the time to render lists and pages.
 
 use std::future::pending;
 use std::io::{Read, Write};
@@ -21,18 +21,17 @@ use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, MAX_PENDING_EVENTS, Observer, PageQuery};
 
-/// Pairs of measurements, one after the other, so that what else the machine does is in both.
+/// The number of pairs of measurements, taken in turn, so that other load of the machine is in both.
 const PAIRS: usize = 20;
 
-/// How long each of them takes.
+/// The duration of each measurement.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Announces on one thread and on two, against the same while an observer is at work from its beginning on: it fetches
-/// the events, looks at all peers again and again, and takes a sample every second. Once for peers that are there, and
-/// once with some that leave and come back, of which it writes lines into a log_buffer.
+/// Announces on one thread and on two, without and with an observer, which fetches the events, visits all peers repeatedly,
+/// and takes a sample every second. Once for peers that stay, and once with some that leave and come back, for which the
+/// observer writes log lines.
 ///
-/// By the clock, for a machine that does nothing else; and by the processors' time that the whole program takes, the
-/// observer's included.
+/// In wall-clock time, for a machine without other load, and in CPU time of the whole program, observer included.
 fn compare() {
     for (layout, torrents, peers) in [("one swarm of 100,000", 1, 100_000), ("1,000 swarms of 100", 1_000, 100)] {
         let (alone, watched) = (shards_of(config(false), torrents, peers), shards_of(config(true), torrents, peers));
@@ -67,7 +66,7 @@ fn compare() {
     }
 }
 
-/// Of 40 announces one is of a peer that leaves, and the next of its return.
+/// Requests of which one in 40 is of a peer that leaves, and the next of its return.
 fn with_churn(requests: &[AnnounceRequest]) -> Vec<AnnounceRequest> {
     let mut requests = requests.to_vec();
     for chunk in requests.chunks_exact_mut(40) {
@@ -81,7 +80,7 @@ fn with_churn(requests: &[AnnounceRequest]) -> Vec<AnnounceRequest> {
 struct Slice {
     announces: u64,
     passed: Duration,
-    /// Where the system tells.
+    /// The CPU time, on systems that report it.
     processor: Option<Duration>,
 }
 
@@ -109,7 +108,7 @@ fn report(what: &str, pairs: &[(Slice, Slice)], value: impl Fn(&Slice) -> Option
     );
 }
 
-/// What the program took so far, on all threads.
+/// The CPU time of the program so far, on all threads.
 #[cfg(unix)]
 fn processor_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
@@ -122,7 +121,7 @@ fn processor_time() -> Option<Duration> {
     None
 }
 
-/// What somebody who looks waits for.
+/// The time to make the lists that viewers see.
 fn lists(c: &mut Criterion) {
     let mut group = c.benchmark_group("dashboard/list");
     group.sample_size(10);
@@ -169,7 +168,7 @@ fn overview(c: &mut Criterion) {
     });
     let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard).expect("a port");
     let address = server.local_addrs()[0];
-    // It ends with the program.
+    // The thread ends with the program.
     thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(server.run(pending())).expect("it serves");
@@ -188,7 +187,7 @@ fn overview(c: &mut Criterion) {
     c.bench_function("dashboard/overview of 100,000 peers", |b| b.iter(get));
 }
 
-/// A service that stays shut.
+/// A service that stays stopped.
 struct NoPorts;
 
 impl Bind for NoPorts {
@@ -197,7 +196,7 @@ impl Bind for NoPorts {
     }
 }
 
-/// As the `tracker` program has it.
+/// The configuration of the `tracker` program.
 fn config(is_observed: bool) -> Config {
     let max_pending_events = if is_observed { MAX_PENDING_EVENTS } else { 0 };
     Config::default().with(|config| {
@@ -212,7 +211,7 @@ fn observer(shards: &Arc<Shards>, clock: Clock) -> Observer {
         .expect("a thread can be started")
 }
 
-/// How long the slowest thread takes for its announces.
+/// The time that the slowest thread takes for its announces.
 fn on_threads(threads: usize, shards: &Shards, clock: Clock, requests: &[AnnounceRequest], iters: u64) -> Duration {
     let barrier = Barrier::new(threads);
     let run = |thread: usize| {
@@ -235,7 +234,7 @@ fn on_threads(threads: usize, shards: &Shards, clock: Clock, requests: &[Announc
 criterion_group!(benches, lists, overview);
 
 fn main() {
-    // Criterion's own way to say that it is a bench, and not a test of it.
+    // cargo passes --bench to benches, but not when it tests them.
     if std::env::args().any(|arg| arg == "--bench") {
         tracing_subscriber::registry().with(LogBuffer::new().layer()).init();
         compare();

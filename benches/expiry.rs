@@ -1,4 +1,4 @@
-//! What it costs to let silent peers go, and how long others wait meanwhile: one call is one lock.
+//! The cost of expiring silent peers, and how long announces wait meanwhile: each call holds one lock.
 
 use std::hint::black_box;
 use std::thread;
@@ -12,10 +12,10 @@ use tracker_core::{Config, Instant, Memory, Peers, Shards};
 
 const PEERS: u32 = 1_000_000;
 
-/// When some announce again: the others are due, and a lean tracker still knows it.
+/// The time when some announce again: the others are due, and a lean tracker still has their times.
 const REFRESH: Instant = Instant::from_secs(6_000);
 
-/// When the others are let go.
+/// The time when the others expire.
 const LATE: Instant = Instant::from_secs(6_100);
 
 fn expire(c: &mut Criterion) {
@@ -32,7 +32,7 @@ fn expire(c: &mut Criterion) {
     }
 }
 
-/// Everybody was heard of in time, which has to be found out.
+/// All peers have announced in time, which each call has to find out.
 fn refresh(c: &mut Criterion) {
     const SWARM: u32 = 100_000;
     for memory in [Memory::Full, Memory::Lean] {
@@ -51,14 +51,14 @@ fn refresh(c: &mut Criterion) {
     }
 }
 
-/// The longest announce of those that fill a swarm, one peer each: now and then its arrays and its index grow.
+/// The longest of the announces that fill a swarm with one peer each: sometimes its arrays and its index grow.
 fn grow(c: &mut Criterion) {
     const SWARM: u32 = 1 << 18;
     for memory in [Memory::Full, Memory::Lean] {
         let announces = || {
             let mut embedder = Embedder::new(Config::default().with(|config| config.memory = memory));
             let announce = |peer| {
-                // All of one family, so that its arrays become as large as they may.
+                // All of one family, so that its arrays become as large as possible.
                 let request = request(0, 2 * peer).with_numwant(0);
                 let start = StdInstant::now();
                 embedder.announce(Instant::ZERO, &request);
@@ -72,8 +72,8 @@ fn grow(c: &mut Criterion) {
     }
 }
 
-/// How long announces take while another thread lets a million peers go, of the same shards. Tells of the latencies too, since
-/// there is no criterion for quantiles.
+/// The latency of announces while another thread expires a million peers of the same shards. Prints quantiles, too, which
+/// criterion does not have.
 fn announce_beside_expiry(c: &mut Criterion) {
     for (layout, swarms) in [("one swarm", 1), ("10,000 swarms", 10_000)] {
         let name = format!("announce beside expiry of a million/{layout}");
@@ -119,7 +119,7 @@ fn latencies_beside_expiry(swarms: u32) -> Vec<Duration> {
             }
         });
         let mut latencies = Vec::with_capacity(1 << 20);
-        // Some of those who stay, again and again.
+        // Some of the peers that stay, repeatedly.
         for peer in (PEERS..PEERS + 1000).cycle() {
             if expiry.is_finished() {
                 break;
@@ -137,7 +137,7 @@ fn next_expiry(c: &mut Criterion) {
     c.bench_function("next_expiry/10,000 swarms in 32 shards", |b| b.iter(|| shards.next_expiry()));
 }
 
-/// Benches the longest of the calls, which is how long an announce may wait, and all of them together.
+/// Benches the longest of the calls, which is the time that an announce may wait, and all of them together.
 fn longest_and_all(
     c: &mut Criterion,
     name: &str,
@@ -151,7 +151,7 @@ fn longest_and_all(
     group.bench_function(BenchmarkId::from_parameter("all calls"), |b| bench(b, |calls| calls.iter().sum()));
 }
 
-/// A million peers announce, so many of them once more, and the others are let go.
+/// The calls of `expire` after a million peers announced, `staying` of them twice, and the others are due.
 fn calls_of_expire(memory: Memory, swarms: u32, staying: u32) -> Vec<Duration> {
     let config = Config::default().with(|config| {
         config.memory = memory;
@@ -165,7 +165,7 @@ fn calls_of_expire(memory: Memory, swarms: u32, staying: u32) -> Vec<Duration> {
     calls
 }
 
-/// How long each call takes, until there is nothing more to do.
+/// The time of each call, until nothing is left to expire.
 fn calls_until_done(embedder: &mut Embedder, now: Instant) -> Vec<Duration> {
     let mut calls = Vec::new();
     while embedder.tracker.next_expiry().is_some_and(|at| at <= now) {

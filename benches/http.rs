@@ -1,4 +1,4 @@
-//! What the HTTP adapter costs without a socket: to read a query, to write an answer, and both with the core between.
+//! The cost of the HTTP adapter without a socket: parsing a query, encoding an answer, and both with the core in between.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use tracker_core::{AnnounceRequest, AnnounceResponse, PeerEntry, Peers, SwarmCou
 use tracker_host::Clock;
 use tracker_http::{Adapter, AnnounceQuery, HttpConfig, PeerFormat, encode_announce};
 
-/// What real clients send for the torrent 3500292f2881c52a3c672db7c77db1f60426c65f, each with its own order and escapes.
+/// Queries of real clients for the torrent 3500292f2881c52a3c672db7c77db1f60426c65f, each with its own order and escapes.
 const QUERIES: [(&str, &str); 7] = [
     (
         "libtorrent",
@@ -123,7 +123,7 @@ fn adapter(c: &mut Criterion) {
     });
 }
 
-/// In the order of Transmission, with as many peers wanted as in the other benches.
+/// The query of a request, in the order of Transmission, with the numwant of the other benches.
 fn query(request: &AnnounceRequest, format: &str) -> Vec<u8> {
     let escaped = |bytes| percent_encode(bytes, NON_ALPHANUMERIC);
     format!(
@@ -138,7 +138,7 @@ fn query(request: &AnnounceRequest, format: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What the core would have filled in: of both families, with peer ids where the format shows them.
+/// Peers as the core returns them: of both families, with peer ids if the format has them.
 fn peers(count: u32, format: PeerFormat) -> Peers {
     let mut peers = Peers::default();
     peers.extend((0..count).map(|peer| request(0, peer)).map(|request| PeerEntry {

@@ -1,4 +1,4 @@
-//! What the benches share: peers like real ones, and trackers that know them. See the `[[bench]]` entries.
+//! Shared parts of the benches: realistic peers, and trackers that have them. See the `[[bench]]` entries.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,24 +11,24 @@ use tracker_core::{
     AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, Shards, Tracker,
 };
 
-/// When peers announce, unless a bench is about time.
+/// The time at which peers announce, unless a bench is about time.
 pub const NOW: Instant = Instant::from_secs(1000);
 
 /// The key of every peer.
 pub const KEY: u32 = 0xE0B5_5AB7;
 
-/// As many shards as the `tracker` binary has with two threads.
+/// The number of shards of the `tracker` program with two threads.
 pub const SHARDS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
-/// How many requests a bench repeats: enough that the peers in question are not all in the fastest cache.
+/// The number of different requests in a bench: enough that their peers do not all fit the fastest cache.
 const SAMPLE: usize = 4096;
 
-/// The info-hash of the torrent of this number.
+/// The info-hash of the torrent with this number.
 pub fn info_hash(torrent: u32) -> InfoHash {
     InfoHash::new(SmallRng::seed_from_u64(torrent.into()).random())
 }
 
-/// The regular announce of the peer of this number: every second over IPv6, every third a seeder.
+/// The regular announce of the peer with this number: every second over IPv6, every third a seeder.
 pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
     let [a, b, c, d] = peer.to_be_bytes();
     let mut peer_id = *b"-XX0001-............";
@@ -47,7 +47,7 @@ pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
         .with_numwant(50)
 }
 
-/// The regular announces of random ones of these peers, in random torrents out of so many.
+/// Regular announces of peers drawn at random from `peers`, in random torrents below `torrents`.
 ///
 /// # Panics
 ///
@@ -57,7 +57,7 @@ pub fn sample(torrents: u32, peers: impl Iterator<Item = u32>) -> Vec<AnnounceRe
     (0..SAMPLE).map(|_| request(rng.random_range(0..torrents), peers[rng.random_range(0..peers.len())])).collect()
 }
 
-/// A tracker as adapters share it, with so many torrents and so many peers in each.
+/// The shards that adapters share, with `torrents` torrents and `peers` peers in each.
 ///
 /// # Panics
 ///
@@ -66,7 +66,7 @@ pub fn shards(torrents: u32, peers: u32) -> Arc<Shards> {
     shards_of(Config::default(), torrents, peers)
 }
 
-/// The same with other settings.
+/// Shards with another configuration; see [`shards`].
 ///
 /// # Panics
 ///
@@ -83,7 +83,7 @@ pub fn shards_of(config: Config, torrents: u32, peers: u32) -> Arc<Shards> {
     Arc::new(shards)
 }
 
-/// One thread that owns a tracker.
+/// The owner of a tracker, on one thread.
 #[derive(Debug)]
 pub struct Embedder {
     /// Its tracker.
@@ -116,7 +116,7 @@ impl Embedder {
     }
 }
 
-/// What a bench's id calls it.
+/// The name of a memory mode in a bench's id.
 pub fn name_of(memory: Memory) -> &'static str {
     match memory {
         Memory::Full => "full",

@@ -1,4 +1,4 @@
-//! What the UDP adapter costs without a socket: from a datagram to the one that answers it.
+//! The cost of the UDP adapter without a socket: from a datagram to its answer.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tracker_udp::{Action, Adapter, Announce, Request, UdpConfig};
 
 const TORRENTS: u32 = 1_000;
 
-/// A datagram, whence it comes, and to which of our addresses.
+/// A datagram with its source and its destination address.
 struct Datagram {
     remote: SocketAddr,
     local: IpAddr,
@@ -49,7 +49,7 @@ fn announce(c: &mut Criterion) {
                     key: KEY,
                     num_want: 50,
                     port: from.port,
-                    // What libtorrent sends: the path of the tracker's URL.
+                    // The path of the tracker's URL, as libtorrent sends it.
                     options: b"\x02\x09/announce",
                 });
                 Datagram::new(from, &proven(&adapter, from, action))
@@ -93,7 +93,7 @@ fn adapter(shards: &Arc<Shards>) -> Adapter {
     Adapter::new(Arc::clone(shards), Clock::start(), UdpConfig::default()).expect("the defaults are valid")
 }
 
-/// A request of one who has just got his connection id.
+/// A request from a client that has just received its connection id.
 fn proven<'a>(adapter: &Adapter, from: &AnnounceRequest, action: Action<'a>) -> Request<'a> {
     let (connect, mut answer) = (Datagram::new(from, &Request::connect(7)), Vec::new());
     adapter.answer(connect.remote, connect.local, &connect.bytes, &mut answer);

@@ -1,7 +1,7 @@
-//! What it costs that people look: the processor time of the thread that serves the dashboard of 100,000 peers in 1,000
-//! torrents, with so many viewers on the stream of events while the log grows so fast.
+//! The cost of viewers: the CPU time of the thread that serves the dashboard of 100,000 peers in 1,000 torrents, by the number
+//! of viewers of the event stream and by the rate of log lines.
 //!
-//! Linux only: it is where a thread's time can be read.
+//! Linux only, since it reads the CPU time of a thread.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ const PEERS: u32 = 100;
 /// Viewers, and lines of the log per second.
 const CASES: [(usize, u32); 5] = [(0, 0), (50, 0), (50, 10), (50, 1000), (200, 10)];
 
-/// A service that stays shut.
+/// A service that stays stopped.
 struct NoPorts;
 
 impl Bind for NoPorts {
@@ -41,7 +41,7 @@ impl Bind for NoPorts {
 }
 
 fn main() {
-    // As criterion has it: once, to see that it works.
+    // With --test, as for criterion's benches, only to see that it works.
     let is_test = std::env::args().any(|argument| argument == "--test");
     let time = if is_test { Duration::from_secs(1) } else { Duration::from_secs(10) };
     for (viewers, lines) in CASES {
@@ -53,7 +53,7 @@ fn main() {
     }
 }
 
-/// The share of a core that the server takes, and the events per second that all viewers together get.
+/// The share of a core that the server uses, and the events per second that all viewers together receive.
 fn measure(viewers: usize, lines: u32, time: Duration) -> (f64, f64) {
     let log_buffer = LogBuffer::new();
     let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard(&log_buffer)).expect("a port");

@@ -1,9 +1,9 @@
-//! The bodies of the fuzz targets, by the names of the targets: functions that panic when something does not hold. Where the
-//! tests of a crate ask the same question it is asked by the same code.
+//! The bodies of the fuzz targets, each with the name of its target: functions that panic if an invariant does not hold. Where
+//! the tests of a crate check the same invariant, they use the same code.
 
 #[path = "../../crates/bencode/tests/common/invariants.rs"]
 mod bencode_invariants;
-// Private to http-server, and nothing but functions of bytes.
+// Private files of http-server: pure functions of bytes.
 #[path = "../../crates/http-server/src/browser.rs"]
 mod browser;
 #[path = "../../crates/http-server/src/head.rs"]
@@ -19,38 +19,37 @@ mod query_invariants;
 #[path = "../../crates/tracker-core/tests/model/mod.rs"]
 mod tracker_model;
 
-/// What the strict decoder accepts, it would write itself.
+/// Whatever the strict decoder accepts encodes to the same bytes.
 pub fn bencode_strict(input: &[u8]) {
     bencode_invariants::strict(input);
 }
 
-/// What the lenient decoder flags, the strict one refuses, and nothing else.
+/// The strict decoder rejects exactly what the lenient one reports as a deviation.
 pub fn bencode_lenient(input: &[u8]) {
     bencode_invariants::lenient(input);
 }
 
-/// What can be read can be edited and linked to, and its paths stay inside and out of each other's way.
+/// A .torrent file that parses can be edited and has a magnet link; its paths stay in the folder and do not conflict.
 pub fn metainfo_parse(input: &[u8]) {
     metainfo_invariants::parse(input);
 }
 
-/// However a query reads, announce and scrape answer it in canonical bencode.
+/// Announce and scrape answer any query in canonical bencode.
 pub fn announce_query(input: &[u8]) {
     query_invariants::announce_query(input);
 }
 
-/// Whatever comes over a connection, heads are known at their end, and those that are answered by hand are what hyper takes
-/// them for, one after the other.
+/// A head is recognised exactly at its end, and the heads that are answered without hyper are those that hyper finds.
 pub fn request_head(input: &[u8]) {
     head_invariants::request_head(input);
 }
 
-/// Whatever clients do, the tracker does as the model does, and shards do as one tracker.
+/// For any sequence of operations the tracker agrees with the model, and shards with a single tracker.
 pub fn tracker_ops(input: &[u8]) {
     tracker_model::trial::tracker_ops(input);
 }
 
-/// Whatever stands in a datagram, strangers get no more than they send, and an answer is one that BEP 15 knows.
+/// For any datagram, a sender without a connection id gets no more bytes than it sent, and answers follow BEP 15.
 pub fn udp_packet(input: &[u8]) {
     packet_invariants::udp_packet(input);
 }

@@ -1,4 +1,4 @@
-//! The seeds of the fuzz targets, as plain tests: what a fuzzer starts from must hold without one.
+//! The seeds of the fuzz targets, run as plain tests.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn run(target: &str, body: fn(&[u8])) -> usize {
     entries
         .map(|entry| {
             let path = entry.expect("an entry").path();
-            // The name of a seed that fails stands above its panic.
+            // Printed above the panic of a seed that fails.
             println!("{}", path.display());
             body(&fs::read(&path).expect("a file"));
         })
@@ -24,7 +24,7 @@ macro_rules! seeds {
             assert!(run(stringify!($target), fuzz::$target) >= 5, "too few seeds");
         })*
 
-        /// A target without seeds would be tested by nobody.
+        /// A target that is missing above would have no test.
         #[test]
         fn every_target_has_seeds() {
             let targets = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets")).expect("a folder");

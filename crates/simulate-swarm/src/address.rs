@@ -1,16 +1,16 @@
-//! Which address each simulated peer has.
+//! The addresses of the simulated peers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Peers that share an address have different ports, from this one on.
 const FIRST_PORT: u16 = 1025;
-/// How many peers fit on one address.
+/// The number of peers that fit on one address.
 pub(crate) const PORTS: u32 = 64_000;
 
-/// How many addresses there are for peers on loopback: 127.x.y.z with x and z from 1 to 254, so that neither 127.0.0.1 nor a
+/// The number of addresses for peers on loopback: 127.x.y.z with x and z from 1 to 254, so that neither 127.0.0.1 nor a
 /// broadcast address is among them.
 pub(crate) const LOOPBACK_SOURCES: u32 = 254 * 256 * 254;
-/// Stands in for the tracker's own address where that is one of those above.
+/// Replaces the tracker's own address where that is one of the addresses above.
 const SPARE: Ipv4Addr = Ipv4Addr::new(127, 255, 0, 1);
 
 /// Maps the number of a peer to its address and port and back, without a table: the number is the count of sources times the
@@ -23,11 +23,11 @@ pub(crate) struct Sources {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    /// Of 127/8, the index of the tracker's own address among them.
+    /// Addresses of 127/8. `tracker` is the index of the tracker's own, if it is one of them.
     Loopback { tracker: Option<u32> },
-    /// The one by which this machine reaches the tracker.
+    /// The address by which this machine reaches the tracker.
     Own(IpAddr),
-    /// ::1, under whatever address the tracker hands it out: some give the machine's address on the LAN instead.
+    /// ::1, also if the tracker hands out another address for it: some give the machine's address on the LAN.
     OwnUnderAnyName,
 }
 
@@ -38,18 +38,18 @@ impl Sources {
         Self { count, kind: Kind::Loopback { tracker: loopback_index(tracker).filter(|&index| index < count) } }
     }
 
-    /// All peers have this address.
+    /// One address that all peers have.
     pub(crate) fn own(address: IpAddr) -> Self {
         let kind = if address == IpAddr::V6(Ipv6Addr::LOCALHOST) { Kind::OwnUnderAnyName } else { Kind::Own(address) };
         Self { count: 1, kind }
     }
 
-    /// How many addresses there are.
+    /// The number of addresses.
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
-    /// How many peers fit, their numbers are below it.
+    /// The number of peers that fit. Their numbers are below it.
     pub(crate) fn capacity(&self) -> u32 {
         // The highest numbers mean "none" elsewhere.
         self.count.saturating_mul(PORTS).min(u32::MAX - 1)
@@ -76,7 +76,7 @@ impl Sources {
         FIRST_PORT + u16::try_from(rank).expect("less than PORTS")
     }
 
-    /// Whose address and port these are, as of a compact `peers` (BEP 23). None if no peer can have them.
+    /// The number of the peer with this address and port, from a compact `peers` (BEP 23). `None` if no peer can have them.
     pub(crate) fn number_of_v4(&self, address: Ipv4Addr, port: u16) -> Option<u32> {
         let source = match self.kind {
             Kind::Loopback { tracker: Some(source) } if address == SPARE => source,
@@ -87,7 +87,7 @@ impl Sources {
         self.number(source, port)
     }
 
-    /// As [`number_of_v4`](Self::number_of_v4) of a `peers6` (BEP 7).
+    /// The number of the peer with this address and port, from a `peers6` (BEP 7).
     pub(crate) fn number_of_v6(&self, address: Ipv6Addr, port: u16) -> Option<u32> {
         match self.kind {
             Kind::Own(own) if own == address => self.number(0, port),
@@ -106,7 +106,7 @@ impl Sources {
     }
 }
 
-/// Lets peers with different addresses have different ports as well.
+/// An offset of ports by source, so that peers with different addresses have different ports, too.
 fn skew(source: u32) -> u32 {
     // A prime that does not divide PORTS; the product of a small number stays within 32 bits.
     (source % PORTS) * 40_503 % PORTS
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_peer_has_is_nobody() {
+    fn addresses_that_no_peer_has_have_no_number() {
         let sources = Sources::loopback(10, TRACKER);
         let (address, port) = v4(&sources, 3);
         assert_eq!(sources.number_of_v4(address, port), Some(3));

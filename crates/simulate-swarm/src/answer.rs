@@ -1,25 +1,25 @@
-//! What trackers answer, decoded.
+//! Answers of trackers, decoded.
 
 use bencode::{Decoder, Dict, Value};
 
 use crate::violation::{Violation, Violations};
 
-/// Why a request has no answer that says anything.
+/// The reason that a request has no useful answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoAnswer {
-    /// None came in time.
+    /// No answer in time.
     #[error("no answer in time")]
     TimedOut,
     /// `failure reason`, or the error of BEP 15.
     #[error("the tracker refuses: {0}")]
     Refused(String),
-    /// Not 200.
+    /// An HTTP status other than 200.
     #[error("the tracker answers with HTTP status {0}")]
     Status(u16),
     /// The connection could not be made, or broke.
     #[error("connection: {0}")]
     Connection(String),
-    /// What came cannot be read. It is counted as a violation, too.
+    /// The answer cannot be read. It is also counted as a violation.
     #[error("the answer cannot be read")]
     Unreadable,
 }
@@ -43,7 +43,7 @@ pub(crate) struct ScrapeCounts {
     pub(crate) leechers: u64,
 }
 
-/// Decodes the body of an answer over HTTP and has `read` look at its dict.
+/// Decodes the body of an answer over HTTP and calls `read` with its dict.
 fn read_dict<T>(
     body: &[u8],
     found: &mut Violations,
@@ -96,8 +96,8 @@ pub(crate) fn read_announce<T>(
     })
 }
 
-/// Decodes the answer to a scrape over HTTP (BEP 48): the counts of each of these info-hashes. None for one that is not in
-/// the answer.
+/// Decodes the answer to a scrape over HTTP (BEP 48): the counts of each of these info-hashes. `None` for one that is
+/// not in the answer.
 pub(crate) fn read_scrape(
     body: &[u8],
     info_hashes: &[[u8; 20]],
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_answer_is_told() {
+    fn violations_of_an_answer_are_found() {
         for (body, interval, kind) in [
             (&b"d8:intervali60e5:peers0:e"[..], Ok(60), None),
             (b"d8:intervali60e5:peers6:abcdef6:peers60:e", Ok(60), None),

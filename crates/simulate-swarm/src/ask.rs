@@ -1,31 +1,33 @@
-//! A request in flight.
+//! Requests in flight.
 
 use crate::population::Snapshot;
 
-/// What is remembered of a request until its answer comes.
+/// A request that has not been answered yet.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    /// When it began, as a count of requests.
+    /// The number of requests that began before this one.
     pub(crate) moment: u32,
-    /// The number of the peer who asks.
+    /// The number of the peer that sends it.
     pub(crate) number: u32,
     pub(crate) kind: Kind,
 }
 
+/// What a request is for.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Announce(Announce),
     Scrape(Vec<Scraped>),
 }
 
+/// An announce in flight.
 #[derive(Debug)]
 pub(crate) struct Announce {
     pub(crate) place: u32,
     pub(crate) torrent: u32,
     pub(crate) event: Event,
-    /// What is announced: nothing is left to download.
+    /// The peer announces that nothing is left to download.
     pub(crate) is_seed: bool,
-    /// The tracker knew the asker in this role before.
+    /// The tracker has answered an earlier announce of the peer in this role.
     pub(crate) was_sure: bool,
     pub(crate) numwant: u32,
     pub(crate) snapshot: Snapshot,
@@ -38,7 +40,7 @@ pub(crate) struct Scraped {
     pub(crate) snapshot: Snapshot,
 }
 
-/// The values are those of BEP 15.
+/// The event of an announce. The values are those of BEP 15.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     None = 0,
@@ -48,7 +50,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// As in a query; the periodic announce has none.
+    /// The value of `event` in a query; a periodic announce has none.
     pub(crate) fn name(self) -> Option<&'static str> {
         match self {
             Self::None => None,

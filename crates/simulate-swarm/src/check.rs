@@ -8,16 +8,16 @@ use crate::persona;
 use crate::population::{Population, Role};
 use crate::violation::{Violation, Violations};
 
-/// What the tracker claims to do.
+/// The rules that the tracker under test claims to follow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claims {
-    /// It hands out no more peers than this, whatever is asked for.
+    /// The maximum number of peers in an answer, whatever is requested.
     pub(crate) max_peers: u32,
-    /// It hands seeders to seeders.
+    /// Seeders get seeders.
     pub(crate) seeds_to_seeds: bool,
 }
 
-/// Checks the answer to an announce. To be called before the answer's effects are entered into the population.
+/// Checks the answer to an announce. Call it before the answer's effects are recorded in the population.
 pub(crate) fn check_announce(
     population: &mut Population,
     claims: Claims,
@@ -47,7 +47,7 @@ pub(crate) fn check_announce(
     if answer.interval <= 0 {
         found.add(Violation::Interval);
     }
-    // To who leaves, trackers may say little.
+    // The answer to `stopped` may be nearly empty.
     if announce.event != Event::Stopped {
         if count < least_peers(population, claims, announce) {
             found.add(Violation::TooFewPeers);
@@ -77,7 +77,7 @@ fn check_peer(
     if peer.gone_since <= ask.moment {
         found.add(Violation::Departed);
     }
-    // Who says that it has everything, but downloaded nothing, may be a client that has a magnet link only.
+    // A peer with nothing left that downloaded nothing may have only a magnet link.
     let surely_has_it = announce.is_seed && persona::downloaded(ask.number) > 0;
     if surely_has_it && peer.seed_since <= ask.moment && !claims.seeds_to_seeds {
         found.add(Violation::SeedForSeed);
@@ -97,7 +97,7 @@ fn least_peers(population: &Population, claims: Claims, announce: &Announce) -> 
     let seeders = if announce.is_seed { 0 } else { least(Role::Seeder) };
     let eligible = least(Role::Leecher) + seeders;
     let expected = eligible.min(announce.numwant).min(claims.max_peers);
-    // Room for trackers that pick as many as asked for and then leave out the asker and what came up twice.
+    // Some trackers pick as many peers as requested, and then drop the asking peer and duplicates.
     expected.saturating_sub(1 + expected / 10)
 }
 
@@ -116,7 +116,7 @@ fn check_counts(population: &Population, announce: &Announce, answer: &AnnounceA
     }
 }
 
-/// Checks what a scrape says of one torrent.
+/// Checks the counts of one torrent in the answer to a scrape.
 pub(crate) fn check_scraped(
     population: &Population,
     scraped: &Scraped,
@@ -125,7 +125,7 @@ pub(crate) fn check_scraped(
 ) {
     let bounds = |role| population.bounds(scraped.torrent, role, &scraped.snapshot);
     let Some(counts) = counts else {
-        // Trackers may leave out what they do not know.
+        // Trackers may leave out torrents that they do not know.
         if bounds(Role::Seeder).least + bounds(Role::Leecher).least > 0 {
             found.add(Violation::Keys);
         }

@@ -12,29 +12,28 @@ use jiff::SignedDuration;
 use crate::address::{LOOPBACK_SOURCES, PORTS, Sources};
 use crate::target::{Protocol, Target};
 
-/// Plays many BitTorrent peers against a tracker, checks every answer, and measures.
+/// Simulates many BitTorrent peers against a tracker, checks every answer, and measures.
 ///
-/// First all peers arrive (fill), each with one announce; then they announce again and again, and some complete, leave or
-/// vanish, whose places are taken by newcomers (steady). Every answer is compared with what the tracker must and may know by
-/// then.
+/// First all peers arrive, each with one announce (fill). Then they announce repeatedly; some complete, stop or vanish, and new
+/// peers take their places (steady). Every answer is compared with what the tracker must and may know at that time.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "On loopback each peer has an address of its own, of 127.1.0.1 to 127.255.0.1. Elsewhere all have this \
-                  machine's, and differ by port.\n\n\
-                  The same seed plays the same torrents, peers and roles. Which peer announces next depends on when \
+    after_help = "On loopback each peer has an address of its own, from 127.1.0.1 to 127.255.0.1. Elsewhere all peers have \
+                  this machine's address, and differ by port.\n\n\
+                  The same seed gives the same torrents, peers and roles. The order of announces depends on when \
                   answers come.\n\n\
                   Exit codes: 0 all answers were right; 1 there were violations or errors; 2 wrong usage."
 )]
 pub(crate) struct Cli {
-    /// The tracker: http://HOST:PORT/announce or udp://HOST:PORT
+    /// Announce URL of the tracker: http://HOST:PORT/announce or udp://HOST:PORT
     pub(crate) url: String,
 
-    /// How many peers are there at a time
+    /// Number of peers at a time
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) peers: u32,
 
-    /// How many torrents they are in
+    /// Number of torrents
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) torrents: u32,
 
@@ -43,11 +42,11 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t = Spread::Zipf)]
     pub(crate) spread: Spread,
 
-    /// Exponent of the popularity: the torrent of rank n has n^-S of the peers of the first; 0 makes all alike
+    /// Exponent of the popularity: the torrent of rank n has n^-S times the peers of the first; 0 makes all equal
     #[arg(long, value_name = "S", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) zipf: f64,
 
-    /// What everything random comes of, also the info-hashes
+    /// Seed of everything random, including the info-hashes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
@@ -55,38 +54,38 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "PERCENT", default_value_t = Percent(25.0))]
     pub(crate) seeders: Percent,
 
-    /// Share of the steady announces by which somebody completes (a quarter), stops (half), or after which somebody vanishes;
-    /// those who take the places announce as well
+    /// Share of the steady announces by which a peer completes (a quarter) or stops (half), or after which it vanishes; the new
+    /// peers that take their places announce, too
     #[arg(long, value_name = "PERCENT", default_value_t = Percent(5.0))]
     pub(crate) leaving: Percent,
 
-    /// How many peers an announce asks for
+    /// Number of peers that an announce asks for
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(..=1000))]
     pub(crate) numwant: u32,
 
-    /// The most peers that the tracker hands out, whatever is asked for: 200 for opentracker, 74 for torrust
+    /// Maximum number of peers that the tracker hands out, whatever is requested: 200 for opentracker, 74 for torrust
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_peers: u32,
 
-    /// How long the steady phase lasts, as 10s or 2m; 10s if there is no --announces either
+    /// Duration of the steady phase, such as 10s or 2m; 10s if --announces is not given either
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
 
-    /// How many announces the steady phase has
+    /// Number of announces in the steady phase
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) announces: Option<u64>,
 
-    /// Requests per second in the steady phase, begun on a fixed schedule: their latency counts from when they were due. The
-    /// default is to ask as soon as an answer has come
+    /// Requests per second in the steady phase, on a fixed schedule; latency counts from the scheduled time. By default
+    /// the next request is sent as soon as an answer has come
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
-    /// How many requests are in flight at most; 64 over UDP, 32 over HTTP. Over UDP some 200 fill the buffer that Linux gives
-    /// to a tracker's socket by default, and what is beyond gets lost
+    /// Maximum number of requests in flight; by default 64 over UDP, 32 over HTTP. Over UDP about 200 fill the default buffer of
+    /// a socket on Linux, and more are lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub(crate) concurrency: Option<u16>,
 
-    /// HTTP: a new connection for each request, as most clients make, or connections that stay
+    /// HTTP: a new connection for each request, as most clients make, or persistent connections
     #[arg(long, value_enum, default_value_t = Connection::New)]
     pub(crate) connection: Connection,
 
@@ -94,38 +93,38 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "PERCENT", default_value_t = Percent(0.0))]
     pub(crate) scrapes: Percent,
 
-    /// How many torrents a scrape asks for
+    /// Number of torrents that a scrape asks for
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=74))]
     pub(crate) scrape_hashes: u32,
 
-    /// Only the arrival of the peers
+    /// Run only the fill phase
     #[arg(long, conflicts_with_all = ["skip_fill", "duration", "announces", "rate"])]
     pub(crate) fill_only: bool,
 
-    /// Take the peers for present, as after a run with --fill-only and the same options
+    /// Skip the fill phase: the tracker has the peers from a run with --fill-only and the same options
     #[arg(long)]
     pub(crate) skip_fill: bool,
 
-    /// How many addresses the peers have: as many as there are peers (distinct), one, or a number that they share, each with a
-    /// port of its own. More than one needs a tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute, so
+    /// Number of addresses that the peers have: as many as there are peers (distinct), one, or a number that they share, each
+    /// with a port of its own. More than one needs a tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute, so
     /// that with more addresses than announces per minute there are as many connects as announces. With --connection
     /// keep-alive each connection is one address, and the default is --concurrency
     #[arg(long, value_name = "distinct|one|N")]
     pub(crate) sources: Option<SourceCount>,
 
-    /// Process id of the tracker, to tell what it costs
+    /// Process id of the tracker, to measure its CPU time and memory
     #[arg(long)]
     pub(crate) pid: Option<u32>,
 
-    /// Write the info-hashes that these options use, one a line in hexadecimal, and exit; - for standard output
+    /// Write the info-hashes that these options use, one per line in hexadecimal, and exit; - for standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) info_hashes: Option<PathBuf>,
 
-    /// The tracker hands seeders to seeders and does not claim otherwise
+    /// Do not count it as a violation when a seeder gets seeders
     #[arg(long)]
     pub(crate) seeds_to_seeds: bool,
 
-    /// Write all figures as JSON; - for standard output, in place of the summary
+    /// Write all figures as JSON; - for standard output, instead of the summary
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
@@ -133,7 +132,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
 
-    /// Neither progress bar nor summary
+    /// Print neither progress bar nor summary
     #[arg(long)]
     pub(crate) quiet: bool,
 }
@@ -152,12 +151,12 @@ pub(crate) enum Connection {
     KeepAlive,
 }
 
-/// From 0 to 100.
+/// A percentage from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Percent(pub(crate) f64);
 
 impl Percent {
-    /// From 0 to 1.
+    /// The share, from 0 to 1.
     pub(crate) fn share(self) -> f64 {
         self.0 / 100.0
     }
@@ -178,7 +177,7 @@ impl std::fmt::Display for Percent {
     }
 }
 
-/// How many addresses peers have.
+/// The number of addresses that peers have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceCount {
     Distinct,
@@ -213,7 +212,7 @@ fn rate(text: &str) -> Result<f64, &'static str> {
 }
 
 impl Cli {
-    /// Checks what the options demand of each other.
+    /// Checks that the options fit together.
     pub(crate) fn check(&self) -> Result<()> {
         ensure!(
             self.scrapes.0 == 0.0 || self.scrape_hashes <= self.torrents,
@@ -224,21 +223,21 @@ impl Cli {
         Ok(())
     }
 
-    /// Checks what the options demand of the tracker.
+    /// Checks that the options fit the tracker.
     pub(crate) fn check_target(&self, target: &Target) -> Result<()> {
         ensure!(
             self.scrapes.0 == 0.0 || !matches!(target.protocol, Protocol::Http { scrape: None, .. }),
-            "there is no scrape URL where the path does not end in /announce: leave out --scrapes"
+            "the announce URL does not end in /announce, so there is no scrape URL: leave out --scrapes"
         );
         Ok(())
     }
 
-    /// How many requests are in flight at most.
+    /// The maximum number of requests in flight.
     pub(crate) fn concurrency(&self, target: &Target) -> u16 {
         self.concurrency.unwrap_or(if target.protocol == Protocol::Udp { 64 } else { 32 })
     }
 
-    /// Which addresses the peers have.
+    /// The addresses of the peers.
     pub(crate) fn sources(&self, target: &Target) -> Result<Sources> {
         let keeps = self.keeps_connections(target);
         let concurrency = u32::from(self.concurrency(target));
@@ -257,7 +256,7 @@ impl Cli {
             }
             (_, None | Some(SourceCount::Shared(1))) => Sources::own(own_address(target)?),
             (other, Some(_)) => bail!(
-                "peers with several addresses need a tracker on 127.x.y.z, and {other} is none: leave out --sources"
+                "peers with several addresses need a tracker on 127.x.y.z, and {other} is not one: leave out --sources"
             ),
         };
         if self.peers > sources.capacity() {
@@ -271,7 +270,7 @@ impl Cli {
         Ok(sources)
     }
 
-    /// Whether HTTP connections stay.
+    /// Returns `true` if HTTP connections are persistent.
     pub(crate) fn keeps_connections(&self, target: &Target) -> bool {
         self.connection == Connection::KeepAlive && target.protocol != Protocol::Udp
     }
@@ -285,7 +284,7 @@ fn own_address(target: &Target) -> Result<IpAddr> {
         socket.connect(target.address)?;
         Ok::<_, std::io::Error>(socket.local_addr()?.ip())
     };
-    find().with_context(|| format!("no way leads to {}", target.address))
+    find().with_context(|| format!("no route to {}", target.address))
 }
 
 #[cfg(test)]
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 

@@ -1,4 +1,4 @@
-//! Plays peers over HTTP (BEP 3, BEP 48).
+//! Simulated peers over HTTP (BEP 3, BEP 48).
 
 mod connection;
 mod request;
@@ -28,17 +28,17 @@ use crate::record::Exchange;
 use crate::target::Target;
 use crate::violation::{Violation, Violations};
 
-/// How long an exchange may take.
+/// The maximum time of an exchange.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often we look for exchanges that take longer.
+/// The time between checks for exchanges that take longer.
 const LOOK: Duration = Duration::from_millis(50);
 /// Shorter waits are to end in time.
 const COARSE: Duration = Duration::from_millis(10);
-/// Room for an answer at first.
+/// The initial size of the buffer for an answer.
 const USUAL_ANSWER: usize = 8 << 10;
 /// Longer answers are refused, as libtorrent does.
 const LONGEST_ANSWER: usize = 1 << 20;
-/// Files that are open besides connections.
+/// The number of open files besides connections.
 const OTHER_FILES: u64 = 64;
 
 /// All simulated peers.
@@ -48,38 +48,38 @@ pub(crate) struct HttpClient {
     tracker: SockaddrStorage,
     text: RequestText,
     slots: Vec<Slot>,
-    /// Used by turns, so that all do something at low rates as well.
+    /// Used in turn, so that all are used at low rates, too.
     idle: VecDeque<u16>,
     keeps_connections: bool,
-    /// Each slot has an address of its own, and so peers of its own.
+    /// Each slot has an address of its own, and so its own peers.
     has_groups: bool,
     next_look: Instant,
 }
 
-/// Room for one request in flight, and for a connection.
+/// A request in flight and a connection, if any.
 #[derive(Debug, Default)]
 struct Slot {
     connection: Option<Connection>,
     flight: Option<Flight>,
     request: Vec<u8>,
     answer: Vec<u8>,
-    /// How much of `answer` has come.
+    /// The length of the part of `answer` that has arrived.
     filled: usize,
 }
 
 #[derive(Debug)]
 struct Flight {
     ask: Ask,
-    /// From when its latency counts.
+    /// The time from which its latency counts.
     since: Instant,
     begun: Instant,
     sent: usize,
     head: Option<Head>,
-    /// The answer has come, only the end of the connection has not.
+    /// The answer is complete, but the connection is still open.
     is_answered: bool,
 }
 
-/// Why no more requests begin now.
+/// The reason that no more requests begin now.
 #[derive(Debug, Clone, Copy)]
 enum Begun {
     Over,
@@ -87,20 +87,20 @@ enum Begun {
     Full,
 }
 
-/// How a slot goes on.
+/// The next step of a slot.
 #[derive(Debug)]
 enum Step {
     Wait,
-    /// The exchange is over; whether the connection may be used again.
+    /// The exchange is over. `true`: the connection can be used again.
     Done {
         keep: bool,
     },
-    /// The connection is of no use any more.
+    /// The connection cannot be used any more.
     Broken(Errno),
 }
 
 impl HttpClient {
-    /// For so many requests in flight.
+    /// Makes a client with this maximum of requests in flight.
     pub(crate) fn open(target: &Target, sources: &Sources, concurrency: u16, keeps_connections: bool) -> Result<Self> {
         allow_open_files(u64::from(concurrency) + OTHER_FILES)?;
         Ok(Self {
@@ -138,7 +138,7 @@ impl HttpClient {
         }
     }
 
-    /// Begins what may be begun.
+    /// Begins the requests that are due.
     fn begin(&mut self, play: &mut Play<'_>, now: Instant) -> Begun {
         let mut begun = Begun::Full;
         for _ in 0..self.idle.len() {
@@ -153,7 +153,7 @@ impl HttpClient {
                         Next::Over => begun = Begun::Over,
                         _ => {}
                     }
-                    // Other groups may have something to do.
+                    // Other groups may have requests.
                     if self.has_groups { continue } else { break }
                 }
             };
@@ -182,11 +182,11 @@ impl HttpClient {
         }
     }
 
-    /// Does for a slot what can be done without waiting. `events` are what made it its turn.
+    /// Continues a slot as far as possible without waiting. `events` are the ones that epoll reported for it.
     fn advance(&mut self, play: &mut Play<'_>, index: u16, events: EpollFlags, now: Instant) {
         let slot = &mut self.slots[usize::from(index)];
         if slot.flight.is_none() {
-            // The tracker has closed a connection that nobody uses.
+            // The tracker has closed an idle connection.
             slot.connection = None;
             return;
         }
@@ -205,7 +205,7 @@ impl HttpClient {
                     && was_used
                     && slot.filled == 0
                 {
-                    // It was closed while the request was on its way, as a tracker may do at any time.
+                    // The tracker closed the connection while the request was on its way, which it may do at any time.
                     flight.sent = 0;
                     return self.advance(play, index, EpollFlags::empty(), now);
                 }
@@ -220,7 +220,7 @@ impl HttpClient {
         self.idle.push_back(index);
     }
 
-    /// Waits for something to come, but not for longer than until then.
+    /// Waits for events, until `wake` at the latest.
     fn wait(&self, events: &mut [EpollEvent], wake: Instant) -> Result<usize> {
         let left = wake.saturating_duration_since(Instant::now());
         let timeout = if left < COARSE {
@@ -239,7 +239,7 @@ impl HttpClient {
         }
     }
 
-    /// Gives up what takes too long.
+    /// Ends the exchanges that take too long.
     fn look(&mut self, play: &mut Play<'_>, now: Instant) {
         self.next_look = now + LOOK;
         for (index, slot) in (0..).zip(&mut self.slots) {
@@ -261,7 +261,7 @@ impl HttpClient {
 }
 
 impl Slot {
-    /// Connects where that is needed, and sends the request; whether it has been sent to its end.
+    /// Connects if necessary, and sends the request. Returns `true` once all of it is sent.
     fn write(
         &mut self,
         epoll: &Epoll,
@@ -283,7 +283,7 @@ impl Slot {
                 none.insert(Connection::open(from, tracker)?)
             }
         };
-        // On loopback a connection is there at once.
+        // On loopback a connection is established at once.
         while let Some(sent) = connection.send(&self.request[flight.sent..])? {
             flight.sent += sent;
             if flight.sent == self.request.len() {
@@ -304,7 +304,7 @@ impl Slot {
         Ok(false)
     }
 
-    /// Receives what has come of the answer. `is_ending`: the tracker will send nothing beyond that.
+    /// Receives the part of the answer that has arrived. `is_ending`: the tracker sends nothing after it.
     fn read(&mut self, play: &mut Play<'_>, keeps_connections: bool, is_ending: bool, now: Instant) -> Step {
         let (Some(connection), Some(flight)) = (&mut self.connection, &mut self.flight) else { return Step::Wait };
         loop {
@@ -317,7 +317,7 @@ impl Slot {
                 Ok(None) => return Step::Wait,
                 Err(errno) => return Step::Broken(errno),
             };
-            // With less than there was room for, nothing is left to receive.
+            // A partly filled buffer means that nothing is left to receive.
             let is_closed = received == 0 || is_ending && received < room;
             self.filled += received;
             if is_closed && self.filled == 0 {
@@ -345,12 +345,12 @@ impl Slot {
 }
 
 impl Flight {
-    /// Whether the answer is there to its end, as far as it will ever be.
+    /// Returns `true` if the answer is complete, or can never become so.
     fn is_whole(&mut self, answer: &[u8], is_closed: bool) -> bool {
         if self.head.is_none() {
             match Head::parse(answer) {
                 Ok(head) => self.head = head,
-                // Nothing that comes can mend it.
+                // Nothing that arrives later can make it HTTP.
                 Err(NotHttp) => return true,
             }
         }
@@ -358,7 +358,7 @@ impl Flight {
     }
 }
 
-/// Takes an answer that is as whole as it will ever be.
+/// Processes an answer that is complete, or never will be.
 fn take(play: &mut Play<'_>, flight: &Flight, answer: &[u8], now: Instant) {
     let mut found = Violations::default();
     let outcome = match flight.head {
@@ -408,9 +408,9 @@ fn take_body(
     }
 }
 
-/// Raises the limit of open files as far as it may be raised without asking anybody.
+/// Raises the soft limit of open files to the hard limit, if necessary.
 fn allow_open_files(needed: u64) -> Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot tell how many files may be open")?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     if soft >= needed {
         return Ok(());
     }

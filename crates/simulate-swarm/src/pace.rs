@@ -1,31 +1,31 @@
-//! When requests begin and when a phase ends.
+//! The pace of a phase: when requests begin and when the phase ends.
 
 use std::time::{Duration, Instant};
 
-/// What a phase allows.
+/// The rate and the limits of a phase.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
-    /// Requests per second, begun on a fixed schedule whether or not earlier ones are answered. None: as soon as there is
-    /// room in flight.
+    /// Requests per second, begun on a fixed schedule whether or not earlier ones are answered. `None`: each begins as
+    /// soon as fewer than the maximum are in flight.
     pub(crate) rate: Option<f64>,
-    /// The phase begins nothing after this time.
+    /// The time after which the phase begins no more requests.
     pub(crate) duration: Option<Duration>,
-    /// It begins no more than so many announces.
+    /// The maximum number of announces.
     pub(crate) announces: Option<u64>,
 }
 
-/// What may be done now.
+/// What the schedule allows now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Begin a request. It was to begin at this time, from which its latency counts.
+    /// A request is due. Its latency counts from this time, at which it was scheduled.
     Now(Instant),
-    /// Nothing before then.
+    /// The next request is due at this time.
     At(Instant),
-    /// Nothing any more.
+    /// The phase is over.
     Over,
 }
 
-/// A pace that has begun.
+/// The schedule of a running phase.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     pace: Pace,
@@ -39,7 +39,7 @@ impl Schedule {
         Self { pace, start, begun: 0, announces: 0 }
     }
 
-    /// What may be done at this time.
+    /// Returns what the schedule allows at this time.
     pub(crate) fn due(&self, now: Instant) -> Due {
         let is_over = self.pace.duration.is_some_and(|duration| now.duration_since(self.start) >= duration)
             || self.pace.announces.is_some_and(|announces| self.announces >= announces);
@@ -51,13 +51,13 @@ impl Schedule {
         if at <= now { Due::Now(at) } else { Due::At(at) }
     }
 
-    /// Takes note that a request has begun.
+    /// Counts a request that has begun.
     pub(crate) fn begun(&mut self, is_announce: bool) {
         self.begun += 1;
         self.announces += u64::from(is_announce);
     }
 
-    /// How far the phase is, from 0 to 1. Zero where that is not known beforehand.
+    /// The progress of the phase, from 0 to 1; 0 if it has no limit.
     pub(crate) fn progress(&self, now: Instant) -> f64 {
         let by_time = self.pace.duration.map(|all| now.duration_since(self.start).as_secs_f64() / all.as_secs_f64());
         let by_count = self.pace.announces.map(|all| self.announces as f64 / all as f64);

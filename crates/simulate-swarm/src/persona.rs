@@ -1,4 +1,4 @@
-//! What a peer says of itself.
+//! What a peer announces about itself.
 
 /// The peer id, in the style of BEP 20. No byte needs an escape in a URL.
 pub(crate) fn peer_id(number: u32) -> [u8; 20] {
@@ -16,7 +16,7 @@ pub(crate) fn key(number: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1)
 }
 
-/// What there is left to download, in bytes; nothing for seeders only.
+/// The bytes left to download; 0 only for seeders.
 pub(crate) fn left(number: u32, is_seed: bool) -> u64 {
     if is_seed { 0 } else { (u64::from(number) % 50_000 + 1) * 16_384 }
 }
@@ -26,7 +26,7 @@ pub(crate) fn downloaded(number: u32) -> u64 {
     u64::from(number) % 40_000 * 16_384
 }
 
-/// What was uploaded, in bytes.
+/// The bytes uploaded.
 pub(crate) fn uploaded(number: u32) -> u64 {
     u64::from(number) % 30_000 * 16_384
 }

@@ -1,4 +1,4 @@
-//! One phase in progress: what clients ask for work and bring their answers to.
+//! A phase in progress, from which clients take requests and to which they return answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -12,16 +12,16 @@ use crate::record::{Exchange, Record};
 use crate::traffic::{Traffic, Turn};
 use crate::violation::{Violation, Violations};
 
-/// What to do next.
+/// The next step of a client.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Ask this. Latency counts from when it was to begin, where that is on a schedule.
+    /// Send this request. On a schedule, its latency counts from the time given.
     Ask(Ask, Option<Instant>),
-    /// Nothing before this time.
+    /// Wait until this time.
     NotBefore(Instant),
-    /// Nothing before an answer comes.
+    /// Wait for an answer.
     Busy,
-    /// Nothing any more.
+    /// The phase is over.
     Over,
 }
 
@@ -32,14 +32,14 @@ pub(crate) struct Play<'a> {
     pub(crate) record: Record,
     pub(crate) schedule: Schedule,
     pub(crate) claims: Claims,
-    /// Somebody has pressed Ctrl-C.
+    /// Set by Ctrl-C.
     pub(crate) stop: &'a AtomicBool,
     pub(crate) bar: &'a Bar,
     pub(crate) is_open_loop: bool,
 }
 
 impl Play<'_> {
-    /// What a group of places does next.
+    /// Returns the next step for a group of places.
     pub(crate) fn next(&mut self, now: Instant, group: u32) -> Next {
         if self.stop.load(Ordering::Relaxed) || self.is_hopeless() {
             return Next::Over;
@@ -59,19 +59,19 @@ impl Play<'_> {
         }
     }
 
-    /// Nothing but errors: there is no tracker, or it wants nothing of us.
+    /// Returns `true` if the first 100 requests all failed: there is no tracker, or it refuses everything.
     pub(crate) fn is_hopeless(&self) -> bool {
-        const PATIENCE: u64 = 100;
-        self.record.requests() == 0 && self.record.errors.total() >= PATIENCE
+        const MAX_ERRORS: u64 = 100;
+        self.record.requests() == 0 && self.record.errors.total() >= MAX_ERRORS
     }
 
-    /// To be called now and then.
+    /// Updates samples and progress bar; to be called several times a second.
     pub(crate) fn tick(&mut self, now: Instant) {
         self.record.tick(now);
         self.bar.show(self.record.announces, self.schedule.progress(now));
     }
 
-    /// An announce was answered.
+    /// Checks and counts the answer to an announce.
     pub(crate) fn announced(
         &mut self,
         ask: &Ask,
@@ -85,7 +85,7 @@ impl Play<'_> {
         self.traffic.answered(announce);
     }
 
-    /// A scrape was answered, with counts for each torrent in order.
+    /// Checks and counts the answer to a scrape. The counts are in the order of the torrents.
     pub(crate) fn scraped(
         &mut self,
         scraped: &[Scraped],
@@ -99,7 +99,7 @@ impl Play<'_> {
         self.record.scrape(exchange);
     }
 
-    /// A request got no useful answer.
+    /// Counts a request without a useful answer.
     pub(crate) fn failed(&mut self, ask: &Ask, reason: NoAnswer) {
         self.record.error(reason);
         if let Kind::Announce(announce) = &ask.kind {
@@ -107,12 +107,12 @@ impl Play<'_> {
         }
     }
 
-    /// An answer had these things wrong with it.
+    /// Counts the violations of one answer.
     pub(crate) fn found(&mut self, found: Violations) {
         self.record.violations(found);
     }
 
-    /// One thing was wrong with something that came.
+    /// Counts an answer with one violation.
     pub(crate) fn violation(&mut self, violation: Violation) {
         let mut found = Violations::default();
         found.add(violation);

@@ -1,9 +1,9 @@
-//! How popular each torrent is.
+//! The popularity of torrents.
 
 use rand::Rng;
 use rand_distr::{Distribution, Zipf};
 
-/// Says which torrent a peer is in.
+/// A rule by which peers choose their torrent.
 #[derive(Debug, Clone)]
 pub(crate) enum Popularity {
     /// Torrent number `n` has a weight of 1 / (n + 1)^exponent.
@@ -13,12 +13,13 @@ pub(crate) enum Popularity {
 }
 
 impl Popularity {
-    /// By Zipf's law; an exponent of 0 makes all torrents equally likely. None if the exponent is negative or no number.
+    /// By Zipf's law; an exponent of 0 makes all torrents equally likely. `None` if the exponent is negative or not a
+    /// number.
     pub(crate) fn zipf(torrents: u32, exponent: f64) -> Option<Self> {
         Zipf::new(f64::from(torrents), exponent).ok().map(Self::Zipf)
     }
 
-    /// The torrent of the peer who comes in this place.
+    /// Draws the torrent for the peers of a place.
     pub(crate) fn torrent(&self, place: u32, rng: &mut impl Rng) -> u32 {
         match self {
             // The ranks are whole numbers from 1 on.

@@ -1,32 +1,32 @@
-//! Who is in which torrent, and what the tracker must or may know of it.
+//! The simulated peers, and what the tracker must or may know about them.
 
 use rand::{Rng, RngExt};
 
 use crate::address::Sources;
 use crate::popularity::Popularity;
 
-/// A moment that does not come. Moments are counts of the requests that have begun.
+/// A moment that never comes. Moments are counts of the requests that have begun.
 pub(crate) const NEVER: u32 = u32::MAX;
 
-/// What is remembered of everybody who ever came, in 16 bytes: each handed out peer costs one look at it.
+/// A peer that is or was in a torrent. Takes 16 bytes, since it is looked up for each peer in an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) torrent: u32,
-    /// From when on the tracker must know that the peer is a seeder.
+    /// The moment from which the tracker must know that the peer is a seeder.
     pub(crate) seed_since: u32,
-    /// From when on the tracker must know that the peer has left.
+    /// The moment from which the tracker must know that the peer has left.
     pub(crate) gone_since: u32,
-    /// The request whose answer was the last to name the peer.
+    /// The request whose answer was the last to contain the peer.
     pub(crate) named_by: u32,
 }
 
-/// The torrent of a number that nobody has had.
+/// The torrent of a number that no peer has had.
 const NOWHERE: u32 = u32::MAX;
 
-/// Somebody is in this place, or will be: who leaves makes room for a newcomer of the same torrent.
+/// A place for one peer at a time: when a peer leaves, a new one of the same torrent takes its place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    /// Who is there, or who will come.
+    /// The number of the peer that is there, or that comes next.
     pub(crate) number: u32,
     pub(crate) torrent: u32,
     pub(crate) presence: Presence,
@@ -35,14 +35,14 @@ pub(crate) struct Place {
     pub(crate) is_busy: bool,
 }
 
-/// What the tracker knows of who is in a place.
+/// What the tracker knows about the peer in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Nothing: nobody has come yet.
+    /// Nothing: the peer has not announced yet.
     Absent,
-    /// Perhaps something: no answer has come, or it was an error.
+    /// Possibly something: there is no answer yet, or it was an error.
     Unsure,
-    /// It has answered the latest announce.
+    /// The tracker has answered the latest announce.
     Sure,
 }
 
@@ -59,21 +59,21 @@ impl Role {
     }
 }
 
-/// Counts that only grow, of the peers of one role in one torrent. Differences of them tell, without a list, how many the
-/// tracker must have known during a whole exchange, and how many it can have known at any moment of it.
+/// Counts of the peers of one role in one torrent, which only grow. Their differences are the number that the tracker must
+/// have known during a whole exchange, and the number that it can have known at any moment of it, without a list of peers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
-    /// Announces that brought a peer into the role have been sent.
+    /// Announces sent that bring a peer into the role.
     pub(crate) entered: u32,
-    /// And were answered.
+    /// Those that were answered.
     pub(crate) confirmed: u32,
-    /// Of the confirmed ones, those who have since sent that they leave the role, or have vanished.
+    /// Confirmed peers that have announced since that they leave the role, or have vanished.
     pub(crate) doubted: u32,
-    /// Those for whom that was answered.
+    /// Peers whose leaving was answered.
     pub(crate) removed: u32,
 }
 
-/// What of the [`Tally`]s is kept while a request is in flight: `confirmed` and `removed`, by role.
+/// `confirmed` and `removed` of the [`Tally`] of each role, at the time when a request begins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Snapshot([(u32, u32); 2]);
 
@@ -91,12 +91,13 @@ pub(crate) struct Population {
     torrents: Vec<[Tally; 2]>,
     places: Vec<Place>,
     peers: Vec<Peer>,
-    /// Requests that have begun.
+    /// The number of requests that have begun.
     moment: u32,
 }
 
 impl Population {
-    /// Draws the torrent and role of `peers` peers. Nobody has come yet. The sources have room for them.
+    /// Draws the torrent and role of `peers` peers. None has announced yet. The sources must have room
+    /// for them.
     pub(crate) fn draw(
         peers: u32,
         torrents: u32,
@@ -149,20 +150,20 @@ impl Population {
         self.peers.get_mut(number as usize).filter(|peer| peer.torrent != NOWHERE)
     }
 
-    /// Begins a request: the moment by which it is known.
+    /// Begins a request, and returns its moment.
     pub(crate) fn next_moment(&mut self) -> u32 {
         let moment = self.moment;
         self.moment += 1;
         moment
     }
 
-    /// Whether the moments are used up.
+    /// Returns `true` if the moments are used up.
     pub(crate) fn is_out_of_moments(&self) -> bool {
         self.moment == NEVER - 1
     }
 
-    /// The next peer comes to a place: with a number that shares the source of the last one if sources are `shared`. Where
-    /// the numbers are used up, the one who left comes back.
+    /// Puts the next peer into a place. If sources are `shared`, it has the source of the last one. If no number is left, the
+    /// last peer comes back.
     pub(crate) fn replace(&mut self, index: u32, is_seed: bool, shared: bool) {
         let Place { number, torrent, .. } = *self.place(index);
         let number = if shared {
@@ -178,24 +179,24 @@ impl Population {
         self.settle(index, torrent);
     }
 
-    /// Makes the record of whoever is in a place.
+    /// Makes the record of the peer in a place.
     fn settle(&mut self, index: u32, torrent: u32) {
         let number = self.place(index).number as usize;
-        let nobody = Peer { torrent: NOWHERE, seed_since: NEVER, gone_since: NEVER, named_by: NEVER };
+        let absent = Peer { torrent: NOWHERE, seed_since: NEVER, gone_since: NEVER, named_by: NEVER };
         if number >= self.peers.len() {
-            self.peers.resize(number + 1, nobody);
+            self.peers.resize(number + 1, absent);
         }
-        self.peers[number] = Peer { torrent, ..nobody };
+        self.peers[number] = Peer { torrent, ..absent };
     }
 
-    /// An announce that brings the one in the place into a role is being sent.
+    /// Records an announce that is sent and brings the peer of a place into a role.
     pub(crate) fn enters(&mut self, index: u32) {
         let Place { torrent, is_seed, .. } = *self.place(index);
         self.tally(torrent, Role::of(is_seed)).entered += 1;
         self.place_mut(index).presence = Presence::Unsure;
     }
 
-    /// The one in the place leaves its role: it is being announced, or nobody will hear of it.
+    /// Records that the peer of a place leaves its role, announced or not.
     pub(crate) fn leaves(&mut self, index: u32) {
         let Place { torrent, is_seed, presence, .. } = *self.place(index);
         if presence == Presence::Sure {
@@ -204,7 +205,7 @@ impl Population {
         }
     }
 
-    /// The tracker has answered an announce of the one in the place, who stays.
+    /// Records the answer to an announce by which the peer of a place stays.
     pub(crate) fn is_confirmed(&mut self, index: u32) {
         let Place { number, torrent, is_seed, presence, .. } = *self.place(index);
         if presence == Presence::Sure {
@@ -217,24 +218,24 @@ impl Population {
         }
     }
 
-    /// The tracker has answered that somebody left a role.
+    /// Records the answer to an announce by which a peer left a role.
     pub(crate) fn is_removed(&mut self, torrent: u32, role: Role) {
         self.tally(torrent, role).removed += 1;
     }
 
-    /// The tracker has answered that the one in the place stopped.
+    /// Records the answer to `stopped` of the peer in a place.
     pub(crate) fn is_gone(&mut self, index: u32) {
         let Place { number, torrent, is_seed, .. } = *self.place(index);
         self.is_removed(torrent, Role::of(is_seed));
         self.peers[number as usize].gone_since = self.moment;
     }
 
-    /// Takes note of the counts of a torrent, when a request about it begins.
+    /// The counts of a torrent, to be taken when a request about it begins.
     pub(crate) fn snapshot(&self, torrent: u32) -> Snapshot {
         Snapshot(self.torrents[torrent as usize].map(|tally| (tally.confirmed, tally.removed)))
     }
 
-    /// What the tracker can have counted between a snapshot and now.
+    /// The bounds of what the tracker can have counted between a snapshot and now.
     pub(crate) fn bounds(&self, torrent: u32, role: Role, snapshot: &Snapshot) -> Bounds {
         let now = self.torrents[torrent as usize][role as usize];
         let (confirmed, removed) = snapshot.0[role as usize];

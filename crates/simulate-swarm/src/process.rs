@@ -1,4 +1,4 @@
-//! What a process costs.
+//! CPU time and memory of a process.
 
 use std::fs;
 use std::io;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// What a process has used, of all its threads.
+/// CPU time and memory of a process, of all its threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// In user mode and in the kernel, also of threads that have ended. In steps of 10 ms.
+    /// CPU time in user mode and in the kernel, including threads that have ended. In steps of 10 ms.
     pub(crate) cpu: Duration,
-    /// Memory that is resident now, in bytes.
+    /// Resident memory, in bytes.
     pub(crate) rss: u64,
 }
 
@@ -41,7 +41,7 @@ fn rss(status: &str) -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// What the calling thread has used.
+/// CPU time of the calling thread.
 pub(crate) fn own_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

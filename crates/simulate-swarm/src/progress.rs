@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The bar has so many steps.
+/// The number of steps of the bar.
 const STEPS: u64 = 1000;
 
-/// How far a phase is, on a terminal; nothing elsewhere.
+/// The progress of a phase, shown only on a terminal.
 #[derive(Debug)]
 pub(crate) struct Bar(Option<ProgressBar>);
 
@@ -30,7 +30,7 @@ impl Bar {
     }
 }
 
-/// Leaves a clean line behind, however the phase ended.
+/// Clears the line, however the phase ended.
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_shown_where_nobody_looks() {
+    fn nothing_is_shown_without_a_terminal() {
         assert!(Bar::new("fill", true).0.is_none());
     }
 }

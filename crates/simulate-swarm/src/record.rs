@@ -1,4 +1,4 @@
-//! What is counted and timed during a phase.
+//! The counts and times of a phase.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -50,13 +50,13 @@ pub(crate) struct Record {
     pub(crate) retransmits: u64,
     pub(crate) late_answers: u64,
     pub(crate) errors: Errors,
-    /// The first error, for people.
+    /// The first error, to show as an example.
     pub(crate) first_error: Option<NoAnswer>,
     pub(crate) violations: BTreeMap<Violation, u64>,
-    /// Bytes of answers, without IP, UDP and TCP headers.
+    /// The bytes of all answers, without IP, UDP and TCP headers.
     pub(crate) answer_bytes: u64,
     pub(crate) peers: u64,
-    /// In nanoseconds.
+    /// Latencies in nanoseconds.
     pub(crate) latency: Histogram<u64>,
     pub(crate) samples: Vec<Sample>,
     start: Instant,
@@ -65,10 +65,10 @@ pub(crate) struct Record {
     current_start: Instant,
 }
 
-/// An answer that came.
+/// An answered request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange {
-    /// When it was to begin.
+    /// When the request was due.
     pub(crate) since: Instant,
     pub(crate) now: Instant,
     pub(crate) bytes: usize,
@@ -98,19 +98,19 @@ impl Record {
         }
     }
 
-    /// Announces and scrapes that were answered.
+    /// The number of announces and scrapes that were answered.
     pub(crate) fn requests(&self) -> u64 {
         self.announces + self.scrapes
     }
 
-    /// An announce was answered, with so many peers.
+    /// Counts an answered announce and its peers.
     pub(crate) fn announce(&mut self, exchange: Exchange, peers: usize) {
         self.announces += 1;
         self.peers += peers as u64;
         self.exchange(exchange);
     }
 
-    /// A scrape was answered.
+    /// Counts an answered scrape.
     pub(crate) fn scrape(&mut self, exchange: Exchange) {
         self.scrapes += 1;
         self.exchange(exchange);
@@ -144,7 +144,7 @@ impl Record {
         }
     }
 
-    /// Closes the current sample if its time has come.
+    /// Ends the current sample if its time is over.
     pub(crate) fn tick(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.current_start);
         if elapsed >= self.interval {

@@ -1,4 +1,4 @@
-//! What came of a run, as JSON.
+//! The report of a run, as JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::violation::Violation;
 /// A thread that computes for this share of the time has no time left.
 const SATURATED: f64 = 0.9;
 
-/// The whole run.
+/// The report of a whole run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) target: String,
@@ -20,13 +20,13 @@ pub(crate) struct Report {
     pub(crate) settings: Settings,
     pub(crate) fill: Option<PhaseReport>,
     pub(crate) steady: Option<PhaseReport>,
-    /// Ctrl-C has ended it early.
+    /// Ctrl-C ended it early.
     pub(crate) interrupted: bool,
     /// Neither violations nor errors.
     pub(crate) ok: bool,
 }
 
-/// What was played.
+/// The settings of a run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Settings {
     pub(crate) protocol: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) rate: Option<f64>,
 }
 
-/// One phase.
+/// The report of one phase.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PhaseReport {
     /// Announces and scrapes with a useful answer.
@@ -71,12 +71,12 @@ pub(crate) struct PhaseReport {
     pub(crate) peers_per_answer_mean: f64,
     /// Null without --pid.
     pub(crate) tracker: Option<Cost>,
-    /// Of one core, what simulate-swarm used.
+    /// CPU time of simulate-swarm, in percent of one core.
     pub(crate) generator_cpu_percent: f64,
     pub(crate) bottleneck: Bottleneck,
 }
 
-/// In microseconds.
+/// Latencies in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Latency {
     pub(crate) mean: f64,
@@ -87,23 +87,23 @@ pub(crate) struct Latency {
     pub(crate) max: f64,
 }
 
-/// What the phase cost the process of the tracker.
+/// CPU time and memory that the tracker's process used in a phase.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
     pub(crate) cpu_seconds: f64,
-    /// Of one core.
+    /// In percent of one core.
     pub(crate) cpu_percent: f64,
-    /// All CPU time by announces and scrapes.
+    /// CPU time divided by announces and scrapes.
     pub(crate) cpu_us_per_request: f64,
-    /// All CPU time by announces, scrapes and connects.
+    /// CPU time divided by announces, scrapes and connects.
     pub(crate) cpu_us_per_request_and_connect: f64,
     pub(crate) rss_bytes_before: u64,
     pub(crate) rss_bytes_after: u64,
-    /// Growth by peers who came, in the fill phase.
+    /// Growth of memory divided by new peers, in the fill phase.
     pub(crate) rss_bytes_per_peer: Option<f64>,
 }
 
-/// What kept the rate from being higher.
+/// The cause that the rate was not higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Bottleneck {
@@ -112,22 +112,22 @@ pub(crate) enum Bottleneck {
     Rate,
     /// The tracker and simulate-swarm both waited: for each other, or for the machine.
     Neither,
-    /// Not simulate-swarm; of the tracker nothing is known without --pid.
+    /// Not simulate-swarm; without --pid the tracker's use is unknown.
     Unknown,
 }
 
-/// What a phase used besides what its record tells.
+/// Wall-clock time, CPU time and memory of a phase.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent {
     pub(crate) wall: Duration,
-    /// Of simulate-swarm.
+    /// CPU time of simulate-swarm.
     pub(crate) own_cpu: Duration,
-    /// Of the tracker, before and after.
+    /// CPU time and memory of the tracker, before and after.
     pub(crate) tracker: Option<(Usage, Usage)>,
 }
 
 impl PhaseReport {
-    /// `is_fill`: memory that was added is by the peers who came. `rate`: what was asked for, in requests per second.
+    /// Makes the report of a phase. `is_fill`: all growth of memory is by new peers. `rate`: the requested rate, per second.
     pub(crate) fn new(record: &Record, spent: &Spent, is_fill: bool, rate: Option<f64>) -> Self {
         let seconds = spent.wall.as_secs_f64();
         let requests = record.requests();
@@ -205,7 +205,7 @@ impl Cost {
     }
 }
 
-/// Zero where there is nothing to divide by.
+/// The quotient, or 0 if the divisor is 0.
 fn ratio(dividend: f64, divisor: f64) -> f64 {
     if divisor == 0.0 { 0.0 } else { dividend / divisor }
 }
@@ -218,7 +218,7 @@ mod tests {
     use crate::record::Exchange;
 
     #[test]
-    fn who_is_busy_is_the_bottleneck() {
+    fn the_side_that_is_busy_is_the_bottleneck() {
         assert_eq!(bottleneck(0.5, Some(0.99), None), Bottleneck::Tracker);
         assert_eq!(bottleneck(0.95, Some(0.95), None), Bottleneck::Tracker);
         assert_eq!(bottleneck(0.5, None, None), Bottleneck::Unknown);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_are_shared_by_requests() {
+    fn costs_are_divided_by_requests() {
         let now = Instant::now();
         let mut record = Record::start(now, Duration::from_secs(1));
         for _ in 0..10 {

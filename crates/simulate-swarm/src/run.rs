@@ -1,4 +1,4 @@
-//! From the command line to the report.
+//! A run, from the command line to the report.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -31,12 +31,12 @@ use crate::target::{Protocol, Target};
 use crate::traffic::{Mix, Phase, Traffic, info_hashes};
 use crate::udp::UdpClient;
 
-/// Without --duration and --announces.
+/// The duration without --duration and --announces.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
-/// Length of a point of the plot, in a short run.
+/// The shortest time that a point of the plot covers.
 const SHORTEST_SAMPLE: Duration = Duration::from_millis(100);
 
-/// Wrong usage, as clap has it.
+/// The exit code for wrong usage; clap has the same.
 const USAGE: u8 = 2;
 
 /// A client of either protocol.
@@ -46,7 +46,7 @@ enum Client {
     Http(HttpClient),
 }
 
-/// Everything a phase needs that outlives it.
+/// What both phases share.
 #[derive(Debug)]
 struct Stage<'a> {
     cli: &'a Cli,
@@ -91,12 +91,12 @@ fn popularity(cli: &Cli) -> Result<Popularity> {
     }
 }
 
-/// Plays both phases; whether all answers were right.
+/// Plays both phases. Returns `true` if all answers were right.
 fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity: &Popularity) -> Result<bool> {
     if let Some(pid) = cli.pid {
-        Usage::of(pid).with_context(|| format!("cannot tell what process {pid} uses; is it running?"))?;
+        Usage::of(pid).with_context(|| format!("cannot read the CPU time of process {pid}; is it running?"))?;
     }
-    // Else the system lets us wake up to 50 µs late.
+    // By default Linux may wake a thread up to 50 µs late.
     prctl::set_timerslack(1).context("cannot ask for precise timers")?;
     let concurrency = cli.concurrency(target);
     let settings = settings(cli, target, sources.count());
@@ -143,7 +143,7 @@ fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity
     let ok =
         phases_of(&fill, &steady).all(|phase| phase.requests > 0 && phase.errors_total + phase.violations_total == 0);
     if let Some(silent) = phases_of(&fill, &steady).find(|phase| phase.requests == 0) {
-        let error = silent.first_error.as_deref().unwrap_or("nothing was asked");
+        let error = silent.first_error.as_deref().unwrap_or("no request was sent");
         eprintln!("simulate-swarm: {target} gave no useful answer: {}", error.escape_debug());
     }
     let interrupted = stage.stop.load(Ordering::Relaxed);
@@ -173,7 +173,7 @@ impl Stage<'_> {
         let cli = self.cli;
         self.traffic.begin(phase);
         let pace = match phase {
-            // So that the bar knows how far it is; nobody else comes.
+            // The progress bar needs a limit; no other peers come in this phase.
             Phase::Fill => Pace { announces: Some(cli.peers.into()), ..pace },
             Phase::Steady => pace,
         };
@@ -199,7 +199,7 @@ impl Stage<'_> {
             wall: start.elapsed(),
             own_cpu: own_cpu().saturating_sub(start_cpu),
             tracker: {
-                let after = cli.pid.map(Usage::of).transpose().context("the tracker has gone")?;
+                let after = cli.pid.map(Usage::of).transpose().context("the tracker's process ended")?;
                 before.zip(after)
             },
         };
@@ -258,7 +258,7 @@ fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Has `write` write to a file, or to standard output for `-`.
+/// Calls `write` with a file, or with standard output for `-`.
 fn write_to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let written = if is_stdout(path) {
         let mut out = io::BufWriter::new(io::stdout().lock());
@@ -267,7 +267,7 @@ fn write_to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
         File::create(path).map(io::BufWriter::new).and_then(|mut out| write(&mut out).and_then(|()| out.flush()))
     };
     match written {
-        // Whoever read our output has stopped reading, which is theirs to decide.
+        // The reader of a pipe, such as `head`, may stop at any time.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.with_context(|| format!("cannot write {}", path.display())),
     }

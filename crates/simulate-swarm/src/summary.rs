@@ -1,10 +1,10 @@
-//! What came of a run, for people.
+//! The summary of a run, as text.
 
 use std::fmt::{self, Display};
 
 use crate::report::{Bottleneck, PhaseReport, Report};
 
-/// Prints a table of the phases.
+/// A table of the phases, to print.
 #[derive(Debug)]
 pub(crate) struct Summary<'a>(pub(crate) &'a Report);
 
@@ -19,7 +19,7 @@ impl Display for Summary<'_> {
             }
         }
         if self.0.interrupted {
-            writeln!(out, "\nInterrupted: the figures are of the part that was played.")?;
+            writeln!(out, "\nInterrupted: the figures are for the part that ran.")?;
         }
         Ok(())
     }
@@ -90,8 +90,8 @@ fn bottleneck(phase: &PhaseReport) -> &'static str {
     match phase.bottleneck {
         Bottleneck::Rate => "the rate that was asked for",
         Bottleneck::Tracker => "the tracker",
-        Bottleneck::Neither => "neither side: more --concurrency helps, or a machine that others leave alone",
-        Bottleneck::Unknown => "not simulate-swarm; --pid tells of the tracker",
+        Bottleneck::Neither => "neither side: try a higher --concurrency, or a machine without other load",
+        Bottleneck::Unknown => "not simulate-swarm; give --pid to measure the tracker",
         Bottleneck::SimulateSwarm => {
             "simulate-swarm: the tracker can do more than this rate shows; compare CPU per request instead"
         }

@@ -1,4 +1,4 @@
-//! Which tracker.
+//! The tracker under test.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use anyhow::{Context, Result, bail};
 use url::Url;
 
-/// Where a tracker is and what it speaks.
+/// The address and protocol of a tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -14,18 +14,18 @@ pub(crate) struct Target {
     url: String,
 }
 
-/// What it speaks.
+/// The protocol of a tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// BEP 15.
     Udp,
     /// BEP 3.
     Http {
-        /// For the Host header.
+        /// The value of the Host header.
         host: String,
         /// Path and query for announces, ready for a parameter to be appended.
         announce: String,
-        /// The same for scrapes (BEP 48), where one can be derived.
+        /// Path and query for scrapes (BEP 48), if they can be derived.
         scrape: Option<String>,
     },
 }
@@ -34,7 +34,7 @@ impl Target {
     /// Reads an announce URL and looks up its host.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let url = Url::parse(text)
-            .with_context(|| format!("{text} is no URL; write http://HOST:PORT/announce or udp://HOST:PORT"))?;
+            .with_context(|| format!("{text} is not a URL; write http://HOST:PORT/announce or udp://HOST:PORT"))?;
         let protocol = match url.scheme() {
             "udp" => Protocol::Udp,
             "http" => http(&url)?,
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn other_urls_are_refused_with_advice() {
         for (url, advice) in [
-            ("127.0.0.1", "is no URL; write http://"),
+            ("127.0.0.1", "is not a URL; write http://"),
             ("https://127.0.0.1/announce", "https:// is not supported"),
             ("udp://127.0.0.1", "has no port"),
             ("http://127.0.0.1:6969", "most trackers answer under http://127.0.0.1:6969/announce"),

@@ -1,4 +1,4 @@
-//! Which peer asks what next.
+//! The order of requests: which peer sends which request next.
 
 use std::collections::VecDeque;
 
@@ -8,39 +8,39 @@ use rand::{RngExt, SeedableRng};
 use crate::ask::{Announce, Ask, Event, Kind, Scraped};
 use crate::population::{Population, Presence, Role};
 
-/// What share of the requests are of which kind, all from 0 to 1.
+/// The shares of the kinds of requests, from 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mix {
-    /// Of the peers, those that have nothing left to download.
+    /// Share of seeders among the peers.
     pub(crate) seeders: f64,
-    /// Of the announces, those by which somebody completes or leaves. A quarter complete, half stop and the rest vanish
-    /// without a word, of which the tracker sees the newcomer who takes the place.
+    /// Share of the announces by which a peer completes or leaves. A quarter complete, half stop, and the rest vanish without
+    /// an announce; the tracker only sees the new peer that takes the place.
     pub(crate) leaving: f64,
-    /// Of the requests, those that are scrapes.
+    /// Share of scrapes among the requests.
     pub(crate) scrapes: f64,
-    /// How many torrents one scrape asks for.
+    /// The number of torrents in a scrape.
     pub(crate) scrape_hashes: u32,
-    /// How many peers an announce asks for.
+    /// The number of peers that an announce asks for.
     pub(crate) numwant: u32,
 }
 
-/// Part of a run.
+/// A phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Everybody comes, once.
+    /// Each peer announces once.
     Fill,
-    /// Everybody announces again and again, and some leave.
+    /// Peers announce repeatedly, and some leave.
     Steady,
 }
 
-/// What a group of places can do now.
+/// The next step of a group of places.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    /// This.
+    /// Send this request.
     Ask(Ask),
-    /// Nothing until an answer comes.
+    /// Wait for an answer.
     Busy,
-    /// Nothing more in this phase.
+    /// The phase is over.
     Over,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn info_hashes(seed: u64, torrents: u32) -> Vec<[u8; 20]> {
     (0..torrents).map(|_| rng.random()).collect()
 }
 
-/// Draws requests, and enters into the population what comes of them.
+/// Draws requests, and records their outcome in the population.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub(crate) population: Population,
@@ -60,11 +60,11 @@ pub(crate) struct Traffic {
     rng: StdRng,
     /// Seeders among the places.
     seeders: u32,
-    /// Places whose index leaves the same remainder form a group, and share a connection. For each group: who of it came
-    /// last, and who is to come next.
+    /// Groups of places that share a connection: those whose index has the same remainder.
     groups: Vec<Group>,
 }
 
+/// A group of places: the number that is taken, and the places whose next peer has not arrived.
 #[derive(Debug, Clone, Default)]
 struct Group {
     filled: u32,
@@ -72,7 +72,7 @@ struct Group {
 }
 
 impl Traffic {
-    /// The population is new. `groups` is 1 where any connection serves any peer, and else the number of sources.
+    /// Makes the traffic of a new population. `groups` is 1 if any connection serves any peer, else the number of sources.
     pub(crate) fn new(population: Population, info_hashes: Vec<[u8; 20]>, mix: Mix, groups: u32, rng: StdRng) -> Self {
         let seeders = (0..population.places()).filter(|&index| population.place(index).is_seed).count();
         Self {
@@ -90,19 +90,19 @@ impl Traffic {
         &self.info_hashes[torrent as usize]
     }
 
-    /// Begins another phase. Nothing is in flight.
+    /// Begins a phase. No request may be in flight.
     pub(crate) fn begin(&mut self, phase: Phase) {
         self.phase = phase;
     }
 
-    /// Takes everybody for present, as after an earlier run with the same seed, which the tracker may still know.
+    /// Marks all peers as present, as after an earlier run with the same seed, which the tracker may still know.
     pub(crate) fn assume_filled(&mut self) {
         for index in 0..self.population.places() {
             self.population.enters(index);
         }
     }
 
-    /// The next request of a group.
+    /// Returns the next step of a group.
     pub(crate) fn next(&mut self, group: u32) -> Turn {
         if self.population.is_out_of_moments() {
             return Turn::Over;
@@ -144,7 +144,7 @@ impl Traffic {
         Turn::Ask(self.announce(index, event))
     }
 
-    /// How the one in a place leaves its role.
+    /// Draws how the peer of a place leaves its role.
     fn leave(&mut self, index: u32) -> Event {
         match self.rng.random_range(0..4) {
             0 if !self.population.place(index).is_seed => Event::Completed,
@@ -157,7 +157,7 @@ impl Traffic {
         }
     }
 
-    /// A random place of the group that is `fit`. Looks at a few only.
+    /// Picks a random place of the group that is `fit`. Tries only a few.
     fn pick(&mut self, group: u32, fit: impl Fn(&Self, u32) -> bool) -> Option<u32> {
         const TRIES: u32 = 64;
         let groups = u32::try_from(self.groups.len()).expect("was made of a u32");
@@ -196,7 +196,7 @@ impl Traffic {
         Ask { moment: population.next_moment(), number: place.number, kind: Kind::Announce(announce) }
     }
 
-    /// A scrape by somebody of the group, of torrents as popular as those of announces. None if the group has nobody.
+    /// A scrape by somebody of the group, of torrents as popular as those of announces. `None` if the group has no peer.
     fn scrape(&mut self, group: u32) -> Option<Ask> {
         let asker = self.pick(group, |_, _| true)?;
         let mut scraped: Vec<Scraped> = Vec::with_capacity(self.mix.scrape_hashes as usize);
@@ -212,7 +212,7 @@ impl Traffic {
         Some(Ask { moment: self.population.next_moment(), number, kind: Kind::Scrape(scraped) })
     }
 
-    /// The tracker has carried out an announce.
+    /// Records that the tracker has processed an announce.
     pub(crate) fn answered(&mut self, announce: &Announce) {
         let index = announce.place;
         self.population.place_mut(index).is_busy = false;
@@ -229,7 +229,7 @@ impl Traffic {
         }
     }
 
-    /// Nobody knows whether the tracker has carried out an announce.
+    /// Records that it is unknown whether the tracker has processed an announce.
     pub(crate) fn failed(&mut self, announce: &Announce) {
         self.population.place_mut(announce.place).is_busy = false;
         if announce.event == Event::Stopped {
@@ -243,7 +243,7 @@ impl Traffic {
         self.groups[group].arrivals.push_back(index);
     }
 
-    /// Newcomers are leechers, unless seeders have become fewer than they shall be.
+    /// Puts a new peer into a place: a leecher, unless there are too few seeders.
     fn replace(&mut self, index: u32) {
         self.seeders -= u32::from(self.population.place(index).is_seed);
         let is_seed = f64::from(self.seeders) < self.mix.seeders * f64::from(self.population.places());
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_comes_once() {
+    fn each_peer_arrives_once() {
         for groups in [1, 7] {
             let mut numbers = fill(&mut traffic(groups));
             numbers.sort_unstable();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn leaving_keeps_the_number_and_the_shares() {
+    fn number_and_shares_stay_when_peers_leave() {
         for groups in [1, 7] {
             let mut traffic = traffic(groups);
             fill(&mut traffic);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn info_hashes_come_of_the_seed() {
+    fn info_hashes_depend_on_the_seed() {
         assert_eq!(info_hashes(1, 5)[..3], info_hashes(1, 3)[..]);
         assert_ne!(info_hashes(1, 1), info_hashes(2, 1));
     }

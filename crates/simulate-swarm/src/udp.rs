@@ -1,4 +1,4 @@
-//! Plays peers over UDP (BEP 15).
+//! Simulated peers over UDP (BEP 15).
 
 mod packet;
 mod socket;
@@ -17,15 +17,15 @@ use crate::record::Exchange;
 use crate::target::Target;
 use crate::violation::{Violation, Violations};
 
-/// How long a client may use a connection id (BEP 15), less a margin.
+/// The lifetime of a connection id (BEP 15), less a margin.
 const ID_LIFE: Duration = Duration::from_secs(55);
-/// A request is sent again after this time, and again after twice the time, and given up after four times the time.
+/// A request is sent again after this time, once more after twice the time, and fails after four times the time.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often a request is sent at most.
+/// The maximum number of times that a request is sent.
 const TRIES: u8 = 3;
-/// How often we look for requests that are due to be sent again.
+/// The time between checks for requests to send again.
 const LOOK: Duration = Duration::from_millis(50);
-/// A transaction id so many behind the current one may be of an answer that came twice.
+/// A transaction id at most this far behind the current one may belong to a duplicate answer.
 const REMEMBERED: u16 = 16;
 
 /// All simulated peers, on one socket.
@@ -40,11 +40,11 @@ pub(crate) struct UdpClient {
 struct Flights {
     slots: Vec<Slot>,
     idle: Vec<u16>,
-    /// Slots with a packet to send, for the first time or again.
+    /// Slots with a packet to send, also again.
     to_send: Vec<u16>,
-    /// By source.
+    /// Connection ids by source.
     ids: Vec<Option<ConnectionId>>,
-    /// Bytes of a peer in an answer.
+    /// The size of a peer in an answer, in bytes.
     stride: usize,
     next_look: Instant,
 }
@@ -55,10 +55,10 @@ struct ConnectionId {
     since: Instant,
 }
 
-/// Room for one request in flight.
+/// A request in flight, if any.
 #[derive(Debug)]
 struct Slot {
-    /// The lower half of the transaction id; the upper one is the index of the slot.
+    /// The lower half of the transaction id; the upper half is the index of the slot.
     generation: u16,
     flight: Option<Flight>,
 }
@@ -66,19 +66,19 @@ struct Slot {
 #[derive(Debug)]
 struct Flight {
     ask: Ask,
-    /// From when its latency counts; None until it has been sent, where that is from then on.
+    /// The time from which its latency counts; `None` if that is the time of sending and it has not been sent.
     since: Option<Instant>,
     sent: Instant,
     tries: u8,
-    /// The packet in flight is a connect, or none yet.
+    /// The packet in flight is a connect, or there is none yet.
     is_connecting: bool,
 }
 
 impl UdpClient {
-    /// For so many requests in flight.
+    /// Makes a client with this maximum of requests in flight.
     pub(crate) fn open(target: &Target, sources: &Sources, concurrency: u16) -> Result<Self> {
         let flights = Flights {
-            // Where a tracker makes up ids, it is unlikely to hit these.
+            // Random ids of a tracker are unlikely to equal these.
             slots: (0..concurrency).map(|slot| Slot { generation: slot.wrapping_mul(40_503), flight: None }).collect(),
             idle: (0..concurrency).rev().collect(),
             to_send: Vec::new(),
@@ -120,7 +120,7 @@ impl UdpClient {
     }
 }
 
-/// Why no more requests begin now.
+/// The reason that no more requests begin now.
 #[derive(Debug, Clone, Copy)]
 enum Begun {
     Over,
@@ -129,7 +129,7 @@ enum Begun {
 }
 
 impl Flights {
-    /// Begins what may be begun.
+    /// Begins the requests that are due.
     fn begin(&mut self, play: &mut Play<'_>, now: Instant) -> Begun {
         while let Some(&slot) = self.idle.last() {
             let (ask, since) = match play.next(now, 0) {
@@ -146,7 +146,7 @@ impl Flights {
         Begun::Full
     }
 
-    /// Sends what is to be sent, connecting first where that is needed.
+    /// Sends the packets of all slots in the queue; a connect first, if there is no valid connection id.
     fn send(&mut self, socket: &mut BatchSocket, play: &Play<'_>, now: Instant) -> Result<()> {
         let sources = &play.traffic.population.sources;
         for &index in &self.to_send {
@@ -183,7 +183,7 @@ impl Flights {
         socket.flush()
     }
 
-    /// Takes a packet that has come.
+    /// Processes a packet that was received.
     fn take(&mut self, play: &mut Play<'_>, packet: &[u8], is_from_tracker: bool, now: Instant) {
         if !is_from_tracker {
             play.violation(Violation::SourceAddress);
@@ -215,7 +215,7 @@ impl Flights {
         }
     }
 
-    /// Takes the answer to a connect, after which the request proper can be sent.
+    /// Processes the answer to a connect, after which the actual request can be sent.
     fn connected(&mut self, play: &mut Play<'_>, mut flight: Flight, index: u16, packet: &[u8], now: Instant) {
         let problem = match (u32_at(packet, 0), packet.len()) {
             (action, _) if action == Action::Error as u32 => Err(refusal(packet)),
@@ -247,7 +247,7 @@ impl Flights {
         play.failed(&flight.ask, failure);
     }
 
-    /// Sends again what has had no answer for too long, and gives up what was sent often enough.
+    /// Sends requests again that have no answer in time, and fails those that were sent often enough.
     fn look(&mut self, play: &mut Play<'_>, now: Instant) {
         self.next_look = now + LOOK;
         for (index, slot) in (0..).zip(&mut self.slots) {
@@ -260,7 +260,7 @@ impl Flights {
                 self.to_send.push(index);
                 continue;
             }
-            // Perhaps the tracker has started anew, and does not know the id.
+            // The tracker may have restarted and not know the id.
             let source = play.traffic.population.sources.source(flight.ask.number) as usize;
             if let Some(id) = self.ids.get_mut(source) {
                 *id = None;
@@ -274,7 +274,7 @@ impl Flights {
 }
 
 impl Flight {
-    /// Counts a packet, and tells whether it is sent in place of one of the other kind.
+    /// Counts a packet. Returns `true` if it replaces one of the other kind.
     fn send(&mut self, is_connecting: bool, now: Instant) -> bool {
         let is_other = self.tries > 0 && self.is_connecting != is_connecting;
         self.is_connecting = is_connecting;
@@ -284,7 +284,7 @@ impl Flight {
     }
 }
 
-/// Takes the answer to an announce or a scrape.
+/// Processes the answer to an announce or a scrape.
 fn answered(play: &mut Play<'_>, flight: &Flight, packet: &[u8], stride: usize, now: Instant) {
     let exchange = Exchange { since: flight.since.unwrap_or(flight.sent), now, bytes: packet.len() };
     let mut found = Violations::default();
@@ -317,7 +317,7 @@ fn answered(play: &mut Play<'_>, flight: &Flight, packet: &[u8], stride: usize, 
     play.found(found);
 }
 
-/// None if the length is impossible.
+/// Decodes the answer to an announce. `None` if its length is impossible.
 fn announce_answer(packet: &[u8], stride: usize) -> Option<AnnounceAnswer<'_>> {
     let peers = packet.get(ANNOUNCE_ANSWER..)?;
     if !peers.len().is_multiple_of(stride) {
@@ -333,7 +333,7 @@ fn announce_answer(packet: &[u8], stride: usize) -> Option<AnnounceAnswer<'_>> {
     })
 }
 
-/// None if the length is impossible.
+/// Decodes the answer to a scrape. `None` if its length is impossible.
 fn scrape_answer(packet: &[u8], torrents: usize) -> Option<impl Iterator<Item = Option<ScrapeCounts>>> {
     (packet.len() == HEAD + torrents * 12).then(|| {
         packet[HEAD..]
@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_of_the_other_kind_is_known() {
+    fn a_packet_that_replaces_another_kind_is_recognised() {
         let now = Instant::now();
         let ask = Ask { moment: 0, number: 0, kind: Kind::Scrape(Vec::new()) };
         let mut flight = Flight { ask, since: None, sent: now, tries: 0, is_connecting: false };
@@ -360,7 +360,7 @@ mod tests {
         assert!(flight.send(false, now), "somebody else has connected");
         assert!(flight.send(true, now), "the id has expired");
         assert_eq!(flight.tries, 4);
-        // Connected: the request proper begins.
+        // Connected: the actual request is next.
         flight.tries = 0;
         assert!(!flight.send(false, now));
     }

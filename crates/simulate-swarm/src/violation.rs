@@ -2,49 +2,49 @@
 
 use serde::Serialize;
 
-/// One way in which answers are wrong.
+/// A way in which an answer can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum Violation {
-    /// The asker is told of itself.
+    /// The asking peer is among the peers.
     SelfInPeers,
-    /// A peer that nobody is, or that is in another torrent.
+    /// A peer that does not exist, or that is in another torrent.
     Stranger,
-    /// A peer that had stopped, and been told so, before this was asked.
+    /// A peer whose `stopped` was answered before this request began.
     Departed,
     /// A peer twice.
     Duplicate,
-    /// A seeder is told of a seeder.
+    /// A seeder gets a seeder.
     SeedForSeed,
     /// More than was asked for.
     TooManyPeers,
     /// Fewer than was asked for, though more were known.
     TooFewPeers,
-    /// Seeders or leechers that cannot be, or the asker not among them.
+    /// An impossible number of seeders or leechers, or one that does not include the asking peer.
     Counts,
-    /// Not a positive interval.
+    /// An interval that is not positive.
     Interval,
-    /// The body is not bencode, or no dict.
+    /// The body is not a bencoded dict.
     NotBencode,
     /// The body is bencode with keys out of order, leading zeros, or bytes behind it.
     NotCanonical,
     /// A key that clients need is missing or of the wrong type.
     Keys,
-    /// The body is not what Content-Length says, or it is chunked, or there is no HTTP at all.
+    /// The body is not what Content-Length says, or it is chunked, or the answer is not HTTP.
     HttpFraming,
-    /// UDP: the answer to no request.
+    /// UDP: a transaction id that no request has.
     TransactionId,
     /// UDP: the answer to another kind of request.
     Action,
-    /// UDP: an answer of a length that cannot be.
+    /// UDP: an answer with an impossible length.
     Length,
-    /// UDP: the answer came from another address than was asked.
+    /// UDP: an answer from another address than the request was sent to.
     SourceAddress,
 }
 
 impl Violation {
-    /// All, in order of their values.
+    /// All violations, in the order of their values.
     pub(crate) const ALL: [Self; 17] = [
         Self::SelfInPeers,
         Self::Stranger,
@@ -65,10 +65,10 @@ impl Violation {
         Self::SourceAddress,
     ];
 
-    /// What it means, for people.
+    /// The description in the summary.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::SelfInPeers => "the asker was among the peers",
+            Self::SelfInPeers => "the asking peer was among the peers",
             Self::Stranger => "a peer that is not in the torrent",
             Self::Departed => "a peer that had stopped before",
             Self::Duplicate => "a peer twice",
@@ -89,7 +89,7 @@ impl Violation {
     }
 }
 
-/// The kinds of violation in one answer.
+/// The set of violations in one answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Violations(u32);
 

@@ -1,4 +1,4 @@
-//! One TCP connection.
+//! A TCP connection to the tracker.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -9,18 +9,18 @@ use nix::sys::socket::{
     sockopt,
 };
 
-/// A connection that is made or being made, and never waits.
+/// A non-blocking connection, established or not yet.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
-    /// Answers that came over it.
+    /// The number of answers that came over it.
     pub(crate) answers: u64,
-    /// It is watched for room to write as well.
+    /// It is also watched for becoming writable.
     pub(crate) is_watched_for_writing: bool,
 }
 
 impl Connection {
-    /// Begins to connect from this address to the tracker's.
+    /// Starts a connection from this address to the tracker.
     pub(crate) fn open(from: SocketAddr, tracker: &SockaddrStorage) -> nix::Result<Self> {
         let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
@@ -34,12 +34,12 @@ impl Connection {
         Ok(Self { socket, answers: 0, is_watched_for_writing: false })
     }
 
-    /// Sends what there is room for; how many bytes. None: try again when there is room, as once it is connected.
+    /// Sends as many bytes as fit, and returns their number. `None`: not writable now, for example not connected yet.
     pub(crate) fn send(&self, bytes: &[u8]) -> nix::Result<Option<usize>> {
         would_block(send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
     }
 
-    /// Receives what there is; how many bytes, 0 at the end. None: try again when something has come.
+    /// Receives bytes, and returns their number, 0 at the end. `None`: nothing has arrived.
     pub(crate) fn receive(&self, bytes: &mut [u8]) -> nix::Result<Option<usize>> {
         would_block(recv(self.socket.as_raw_fd(), bytes, MsgFlags::empty()))
     }

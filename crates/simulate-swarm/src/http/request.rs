@@ -6,7 +6,7 @@ use crate::ask::Announce;
 use crate::persona;
 use crate::target::Protocol;
 
-/// What all requests to one tracker share.
+/// The text that all requests to one tracker share.
 #[derive(Debug)]
 pub(crate) struct RequestText {
     announce: String,
@@ -15,7 +15,7 @@ pub(crate) struct RequestText {
 }
 
 impl RequestText {
-    /// None if the tracker does not speak HTTP.
+    /// Prepares the text. `None` if the tracker does not speak HTTP.
     pub(crate) fn new(protocol: &Protocol, keeps_connections: bool) -> Option<Self> {
         let Protocol::Http { host, announce, scrape } = protocol else { return None };
         let connection = if keeps_connections { "" } else { "Connection: close\r\n" };
@@ -30,7 +30,7 @@ impl RequestText {
         })
     }
 
-    /// Writes an announce in place of what is in `out`.
+    /// Replaces the content of `out` with an announce.
     pub(crate) fn announce(
         &self,
         out: &mut Vec<u8>,
@@ -60,7 +60,7 @@ impl RequestText {
         out.extend_from_slice(self.headers.as_bytes());
     }
 
-    /// Writes a scrape in place of what is in `out`.
+    /// Replaces the content of `out` with a scrape.
     pub(crate) fn scrape<'a>(&self, out: &mut Vec<u8>, info_hashes: impl Iterator<Item = &'a [u8; 20]>) {
         out.clear();
         out.extend_from_slice(self.scrape.as_bytes());

@@ -1,26 +1,26 @@
-//! Where an answer ends.
+//! Heads of answers, and where their bodies end.
 
-/// More headers than this are too many.
+/// The maximum number of headers.
 const MOST_HEADERS: usize = 64;
 
 /// The head of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
-    /// Where the body begins.
+    /// The offset of the body.
     pub(crate) length: usize,
     pub(crate) content_length: Option<usize>,
     pub(crate) is_chunked: bool,
-    /// The tracker will close the connection.
+    /// The tracker closes the connection after this answer.
     pub(crate) closes: bool,
 }
 
-/// This is not HTTP.
+/// The error for an answer that is not HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotHttp;
 
 impl Head {
-    /// Reads the head, as soon as it is there to its end.
+    /// Reads the head. `None` while it is incomplete.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, NotHttp> {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
@@ -46,7 +46,7 @@ impl Head {
         Ok(Some(head))
     }
 
-    /// Whether `bytes`, from the head on, are the whole answer. `is_closed`: no more will come.
+    /// Returns `true` if `bytes`, including the head, are the whole answer. `is_closed`: nothing follows.
     pub(crate) fn is_whole(&self, bytes: &[u8], is_closed: bool) -> bool {
         match self.content_length {
             Some(length) if !self.is_chunked => bytes.len() - self.length >= length,
@@ -55,7 +55,7 @@ impl Head {
         }
     }
 
-    /// Whether the end of the body is told in the one way that all clients understand, and is where it is told.
+    /// Returns `true` if the body has the length that Content-Length says, the one framing that all clients understand.
     pub(crate) fn is_framed_well(&self, bytes: &[u8]) -> bool {
         !self.is_chunked && self.content_length == Some(bytes.len() - self.length)
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn other_framings_are_told_apart() {
+    fn other_framings_are_recognised() {
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n";
         let head = parse(chunked);
         assert!(head.is_whole(chunked, false) && !head.is_whole(&chunked[..chunked.len() - 1], false));

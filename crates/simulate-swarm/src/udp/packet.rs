@@ -3,18 +3,18 @@
 use crate::ask::Announce;
 use crate::persona;
 
-/// Room for the longest request: a scrape of 74 torrents.
+/// The length of the longest request: a scrape of 74 torrents.
 pub(crate) const LONGEST_REQUEST: usize = 16 + 74 * 20;
 /// Length of the answer to a connect.
 pub(crate) const CONNECT_ANSWER: usize = 16;
-/// Length of the answer to an announce, without peers.
+/// The length of the answer to an announce, without peers.
 pub(crate) const ANNOUNCE_ANSWER: usize = 20;
 /// Length of what each answer and error begins with: action and transaction id.
 pub(crate) const HEAD: usize = 8;
 
 const PROTOCOL: u64 = 0x0417_2710_1980;
 
-/// What a packet is about.
+/// The action of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Connect = 0,
@@ -23,7 +23,7 @@ pub(crate) enum Action {
     Error = 3,
 }
 
-/// Appends to a buffer of [`LONGEST_REQUEST`] bytes.
+/// A writer that appends to a buffer of [`LONGEST_REQUEST`] bytes.
 #[derive(Debug)]
 struct Writer<'a> {
     out: &'a mut [u8],
@@ -42,12 +42,12 @@ impl Writer<'_> {
     }
 }
 
-/// Writes a connect request; its length.
+/// Writes a connect request, and returns its length.
 pub(crate) fn connect(out: &mut [u8], transaction: u32) -> usize {
     Writer { out, length: 0 }.head(PROTOCOL, Action::Connect, transaction).length
 }
 
-/// Writes an announce; its length.
+/// Writes an announce, and returns its length.
 pub(crate) fn announce(
     out: &mut [u8],
     (connection, transaction): (u64, u32),
@@ -63,7 +63,7 @@ pub(crate) fn announce(
         .put(&persona::left(number, announce.is_seed).to_be_bytes())
         .put(&persona::uploaded(number).to_be_bytes())
         .put(&(announce.event as u32).to_be_bytes())
-        // The address is where the packet comes from.
+        // No address: the tracker takes the packet's source.
         .put(&[0; 4])
         .put(&persona::key(number).to_be_bytes())
         .put(&announce.numwant.to_be_bytes())
@@ -71,7 +71,7 @@ pub(crate) fn announce(
         .length
 }
 
-/// Writes a scrape of at most 74 torrents; its length.
+/// Writes a scrape of at most 74 torrents, and returns its length.
 pub(crate) fn scrape<'a>(
     out: &mut [u8],
     (connection, transaction): (u64, u32),
@@ -81,7 +81,7 @@ pub(crate) fn scrape<'a>(
     info_hashes.fold(writer, |writer, info_hash| writer.put(info_hash)).length
 }
 
-/// The big-endian number at this place of a packet that is long enough.
+/// The big-endian number at an offset of a packet that is long enough.
 pub(crate) fn u32_at(packet: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(packet[at..at + 4].try_into().expect("4 bytes"))
 }

@@ -1,4 +1,4 @@
-//! One socket that sends from many addresses, in batches.
+//! A socket that sends from many addresses, in batches.
 
 use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
@@ -22,9 +22,9 @@ use crate::address::Sources;
 
 /// Packets per system call.
 const BATCH: usize = 64;
-/// Room for a packet that comes: the answer with 200 IPv6 peers has 3620 bytes.
+/// The size of the buffer for a packet: the answer with 200 IPv6 peers has 3620 bytes.
 const LONGEST_ANSWER: usize = 4096;
-/// Asked of the system for each direction, in bytes; it may give less.
+/// The requested size of the socket's buffers, in bytes; the system may give less.
 const BUFFER: usize = 4 << 20;
 
 /// The socket of all simulated peers.
@@ -36,30 +36,30 @@ pub(crate) struct BatchSocket {
     inbox: Inbox,
 }
 
-/// Packets that wait to be sent together.
+/// Packets to send together.
 #[derive(Debug)]
 struct Outbox {
     bytes: Box<[u8]>,
     lengths: Vec<usize>,
-    /// Where each leaves from.
+    /// The source address of each.
     sources: Vec<Ipv4Addr>,
     to: Vec<Option<SockaddrStorage>>,
     headers: MultiHeaders<SockaddrStorage>,
-    /// Whether the source of each packet is given, or that of the socket is right for all.
+    /// Each packet has a source of its own; otherwise the socket's is right for all.
     many_sources: bool,
 }
 
-/// Packets that came together.
+/// Packets received together.
 #[derive(Debug)]
 struct Inbox {
     bytes: Box<[u8]>,
     headers: MultiHeaders<SockaddrStorage>,
-    /// Length of each, and whether it came from the tracker's address.
+    /// The length of each, and whether it came from the tracker's address.
     packets: Vec<(usize, bool)>,
 }
 
 impl BatchSocket {
-    /// Opens the socket for these sources.
+    /// Opens a socket for these sources.
     pub(crate) fn open(tracker: SocketAddr, sources: &Sources) -> Result<Self> {
         let many_sources = sources.count() > 1;
         let any = match tracker {
@@ -70,7 +70,7 @@ impl BatchSocket {
         let family = if tracker.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let socket =
             socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).context("cannot open a socket")?;
-        // A smaller buffer loses packets when a burst comes, and that is noticed.
+        // The system may refuse this size. With smaller buffers bursts lose packets, which are then sent again.
         let _ = setsockopt(&socket, sockopt::RcvBuf, &BUFFER);
         let _ = setsockopt(&socket, sockopt::SndBuf, &BUFFER);
         bind(socket.as_raw_fd(), &SockaddrStorage::from(from)).with_context(|| format!("cannot use {from}"))?;
@@ -90,7 +90,7 @@ impl BatchSocket {
         Ok(Self { socket, tracker, outbox, inbox })
     }
 
-    /// Has `write` write a packet that leaves from an address, and tell its length. It is sent with others.
+    /// Queues a packet that is sent from an address. `write` writes it and returns its length.
     pub(crate) fn send(&mut self, from: IpAddr, write: impl FnOnce(&mut [u8]) -> usize) -> Result<()> {
         if self.outbox.lengths.len() == BATCH {
             self.flush()?;
@@ -102,7 +102,7 @@ impl BatchSocket {
         Ok(())
     }
 
-    /// Sends what waits. What the system does not take is lost, as packets are.
+    /// Sends the queued packets. Those that the system does not accept are lost.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if self.outbox.lengths.is_empty() {
             return Ok(());
@@ -111,13 +111,13 @@ impl BatchSocket {
         self.outbox.lengths.clear();
         self.outbox.sources.clear();
         match sent {
-            // The socket learns of answers to earlier packets, as that nobody listens there.
+            // The error of an earlier packet, such as port unreachable.
             Ok(()) | Err(Errno::ECONNREFUSED | Errno::ENOBUFS | Errno::EINTR | Errno::EAGAIN) => Ok(()),
             Err(error) => Err(error).with_context(|| format!("cannot send to {}", self.tracker)),
         }
     }
 
-    /// Takes the packets that have come, at most a batch; how many.
+    /// Receives packets, at most a batch, and returns their number.
     pub(crate) fn receive(&mut self) -> Result<usize> {
         match self.inbox.receive(&self.socket, self.tracker) {
             Ok(()) => Ok(self.inbox.packets.len()),
@@ -129,13 +129,13 @@ impl BatchSocket {
         }
     }
 
-    /// A packet of the last batch, and whether it came from the tracker's address.
+    /// Returns a packet of the last batch, and whether it came from the tracker's address.
     pub(crate) fn packet(&self, index: usize) -> (&[u8], bool) {
         let (length, is_from_tracker) = self.inbox.packets[index];
         (&self.inbox.bytes[index * LONGEST_ANSWER..][..length], is_from_tracker)
     }
 
-    /// Waits until a packet comes, but not for longer than this.
+    /// Waits until a packet comes, at most for this time.
     pub(crate) fn wait(&self, timeout: Duration) -> Result<()> {
         let mut sockets = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         match ppoll(&mut sockets, Some(TimeSpec::from_duration(timeout)), None) {
@@ -197,7 +197,7 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddrV4::new(v4.ip(), v4.port()).into());
     }
-    // Without flow and scope, which the address that was asked for does not have either.
+    // Without flow label and scope, as the tracker's address has none.
     address.as_sockaddr_in6().map(|v6| SocketAddrV6::new(v6.ip(), v6.port(), 0, 0).into())
 }
 
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_from_elsewhere_are_told_apart() {
+    fn answers_from_another_address_are_recognised() {
         let [tracker, other] = [(); 2].map(|()| UdpSocket::bind("[::1]:0").unwrap());
         let sources = Sources::own(Ipv6Addr::LOCALHOST.into());
         let mut socket = BatchSocket::open(tracker.local_addr().unwrap(), &sources).unwrap();

@@ -1,4 +1,4 @@
-//! What does not depend on what a tracker answers.
+//! Command line, exit codes and output, with any tracker.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -10,7 +10,7 @@ use crate::run::{outcome, program, simulate};
 use crate::swarms::Fault;
 use crate::udp::UdpTracker;
 
-/// The exit code and what was written to standard error.
+/// The exit code and the text on standard error.
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     let output = program().args(arguments).output().unwrap();
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -18,7 +18,7 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn wrong_usage_is_told_with_advice() {
+fn wrong_usage_is_rejected_with_advice() {
     for (arguments, advice) in [
         (&["127.0.0.1:6969"][..], "write http://HOST:PORT/announce or udp://HOST:PORT"),
         (&["udp://127.0.0.1:1", "--peers", "0"], "--peers"),
@@ -37,14 +37,14 @@ fn wrong_usage_is_told_with_advice() {
 }
 
 #[test]
-fn a_process_that_is_not_there_is_told() {
+fn a_process_that_does_not_exist_is_an_error() {
     let (code, error) = refused(&["udp://127.0.0.1:1", "--pid", "4294967295"]);
     assert!(error.contains("is it running?"), "{error}");
     assert_eq!(code, Some(1));
 }
 
 #[test]
-fn nobody_there_is_told() {
+fn an_address_without_a_tracker_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/announce", listener.local_addr().unwrap());
     drop(listener);
@@ -56,7 +56,7 @@ fn nobody_there_is_told() {
 }
 
 #[test]
-fn a_tracker_that_says_nothing_is_given_up() {
+fn a_tracker_that_never_answers_times_out() {
     let tracker = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}", tracker.local_addr().unwrap());
     let outcome = simulate(&url, &["--peers", "5", "--fill-only"]);
@@ -81,7 +81,7 @@ fn info_hashes_are_those_of_the_run() {
 }
 
 #[test]
-fn what_a_process_costs_is_told() {
+fn cpu_time_and_memory_are_reported() {
     let tracker = UdpTracker::start("127.0.0.1:0", Fault::None);
     // The tracker is a thread of this process.
     let pid = std::process::id().to_string();
@@ -117,7 +117,7 @@ fn figures_and_pictures_are_written() {
 }
 
 #[test]
-fn ctrl_c_ends_early_and_tells_what_was() {
+fn ctrl_c_ends_early_with_a_report() {
     let tracker = UdpTracker::start("127.0.0.1:0", Fault::None);
     let arguments = ["--peers", "50", "--duration", "1h", "--quiet", "--json", "-"];
     let child = program().arg(tracker.url()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();

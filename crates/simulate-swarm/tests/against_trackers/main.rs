@@ -1,4 +1,4 @@
-//! Runs the program against small trackers that do one thing wrong each, or nothing.
+//! The program against small trackers that are correct or have one fault.
 
 #![cfg(target_os = "linux")]
 
@@ -13,7 +13,7 @@ use crate::run::{Outcome, simulate};
 use crate::swarms::Fault;
 use crate::udp::UdpTracker;
 
-/// Enough of everything for any fault to show, with few enough peers asked for that there are more.
+/// Options by which any fault shows; a swarm has more peers than an announce asks for.
 const ARGUMENTS: [&str; 10] =
     ["--peers", "90", "--torrents", "3", "--announces", "600", "--leaving", "30", "--numwant", "12"];
 
@@ -27,7 +27,7 @@ fn over_http(fault: Fault, arguments: &[&str]) -> Outcome {
     simulate(&tracker.url(), &[&ARGUMENTS, arguments].concat())
 }
 
-/// What was played is what was asked for, and nothing was wrong.
+/// Asserts that the run had the requested size and no violation.
 fn assert_right(outcome: &Outcome) {
     assert_eq!(outcome.violations(), [""; 0], "{outcome:?}");
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -39,7 +39,7 @@ fn assert_right(outcome: &Outcome) {
 }
 
 #[test]
-fn a_right_tracker_passes() {
+fn a_correct_tracker_passes() {
     for arguments in [
         &[][..],
         &["--sources", "one"],
@@ -57,7 +57,7 @@ fn a_right_tracker_passes() {
 }
 
 #[test]
-fn a_right_tracker_passes_over_connections_that_stay() {
+fn a_correct_tracker_passes_over_persistent_connections() {
     for arguments in [&[][..], &["--sources", "one"], &["--rate", "2000"], &["--scrapes", "30"]] {
         let outcome = over_http(Fault::None, &[&["--connection", "keep-alive"], arguments].concat());
         assert_right(&outcome);
@@ -67,7 +67,7 @@ fn a_right_tracker_passes_over_connections_that_stay() {
 }
 
 #[test]
-fn a_right_tracker_passes_over_ipv6() {
+fn a_correct_tracker_passes_over_ipv6() {
     let udp = UdpTracker::start("[::1]:0", Fault::None);
     assert_right(&simulate(&udp.url(), &ARGUMENTS));
     let http = HttpTracker::start("[::1]:0", Fault::None);
@@ -165,7 +165,7 @@ fn claims_change_what_is_a_violation() {
 }
 
 #[test]
-fn errors_are_counted_and_told() {
+fn errors_are_counted_and_reported() {
     for (fault, count, text) in [
         (Fault::Refusal, "/fill/errors/refused", "not today"),
         (Fault::Status, "/fill/errors/http_status", "503"),
@@ -191,14 +191,14 @@ fn lost_packets_are_sent_again() {
 }
 
 #[test]
-fn connections_that_the_tracker_closes_are_made_again() {
+fn connections_that_the_tracker_closes_are_opened_again() {
     let outcome = over_http(Fault::ClosesIdle, &["--connection", "keep-alive"]);
     assert_right(&outcome);
     assert!(outcome.number("/steady/connects") > 10.0, "{outcome:?}");
 }
 
 #[test]
-fn a_run_can_go_on_where_another_ended() {
+fn a_run_can_continue_an_earlier_one() {
     let tracker = UdpTracker::start("127.0.0.1:0", Fault::None);
     let fill = simulate(&tracker.url(), &["--peers", "90", "--torrents", "3", "--fill-only"]);
     assert_eq!((fill.code, fill.number("/fill/requests")), (Some(0), 90.0), "{fill:?}");

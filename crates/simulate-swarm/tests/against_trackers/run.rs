@@ -1,10 +1,10 @@
-//! Runs the program.
+//! Runs of the program.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,

@@ -1,9 +1,9 @@
-//! A tracker's swarms, kept in the plainest way.
+//! The swarms of a simple tracker.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// What a tracker does wrong.
+/// A fault of a tracker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -58,7 +58,7 @@ pub(crate) struct Swarms {
     pub(crate) fault: Fault,
     swarms: HashMap<[u8; 20], Vec<(SocketAddr, bool)>>,
     departed: HashMap<[u8; 20], Vec<SocketAddr>>,
-    /// Turns the lists, so that all peers are handed out.
+    /// Rotates the lists, so that all peers are handed out.
     turn: usize,
 }
 
@@ -131,14 +131,14 @@ impl Swarms {
         (u32::try_from(seeders).unwrap(), u32::try_from(swarm.len() - seeders).unwrap())
     }
 
-    /// Of a scrape.
+    /// The counts for a scrape.
     pub(crate) fn scrape(&self, info_hash: &[u8; 20]) -> (u32, u32) {
         let (seeders, leechers) = self.counts(info_hash);
         (if self.fault == Fault::ScrapeCounts { seeders + 1000 } else { seeders }, leechers)
     }
 }
 
-/// As in a compact list of peers.
+/// A compact list of peers.
 pub(crate) fn compact(peers: &[SocketAddr]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for peer in peers {

@@ -14,7 +14,7 @@ pub(crate) struct UdpTracker {
 
 struct Server {
     socket: UdpSocket,
-    /// Answers from elsewhere leave from here.
+    /// The socket for answers from another address.
     other: UdpSocket,
     swarms: Swarms,
     packets: u32,
