@@ -21,18 +21,13 @@ use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, MAX_PENDING_EVENTS, Observer, PageQuery};
 
-/// The number of pairs of measurements, taken in turn, so that other load of the machine is in both.
-const PAIRS: usize = 20;
-
-/// The duration of each measurement.
-const SLICE: Duration = Duration::from_secs(1);
-
 /// Announces on one thread and on two, without and with an observer, which fetches the events, visits all peers repeatedly,
 /// and takes a sample every second. Once for peers that stay, and once with some that leave and come back, for which the
 /// observer writes log lines.
 ///
-/// In wall-clock time, for a machine without other load, and in CPU time of the whole program, observer included.
-fn compare() {
+/// In wall-clock time, for a machine without other load, and in CPU time of the whole program, observer included. Each
+/// measurement takes `slice`. They are made in `pairs`, in turn, so that other load of the machine is in both.
+fn compare(pairs: usize, slice: Duration) {
     for (layout, torrents, peers) in [("one swarm of 100,000", 1, 100_000), ("1,000 swarms of 100", 1_000, 100)] {
         let (alone, watched) = (shards_of(config(false), torrents, peers), shards_of(config(true), torrents, peers));
         let regular = sample(torrents, 0..peers);
@@ -49,8 +44,8 @@ fn compare() {
                     processor: processor_time().zip(before).map(|(after, before)| after - before),
                 }
             };
-            let iters = (200_000.0 * SLICE.div_duration_f64(measure(&alone, 200_000).passed)) as u64;
-            let pairs: Vec<(Slice, Slice)> = (0..PAIRS)
+            let iters = (200_000.0 * slice.div_duration_f64(measure(&alone, 200_000).passed)) as u64;
+            let pairs: Vec<(Slice, Slice)> = (0..pairs)
                 .map(|_| {
                     let without = measure(&alone, iters);
                     let observer = observer(&watched, clock);
@@ -234,10 +229,12 @@ fn on_threads(threads: usize, shards: &Shards, clock: Clock, requests: &[Announc
 criterion_group!(benches, lists, overview);
 
 fn main() {
-    // cargo passes --bench to benches, but not when it tests them.
-    if std::env::args().any(|arg| arg == "--bench") {
+    // cargo passes --bench to benches, but not when it tests them. With --test they run only to see that they work.
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    if has("--bench") {
         tracing_subscriber::registry().with(LogBuffer::new().layer()).init();
-        compare();
+        let (pairs, slice) = if has("--test") { (2, Duration::from_millis(50)) } else { (20, Duration::from_secs(1)) };
+        compare(pairs, slice);
     }
     benches();
     Criterion::default().configure_from_args().final_summary();
