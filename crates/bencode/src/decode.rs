@@ -46,7 +46,7 @@ impl Decoder {
         Self { reading: Reading::Lenient, limits: Limits::DEFAULT }
     }
 
-    /// The same decoder with other limits.
+    /// Returns this decoder with other limits.
     #[must_use]
     pub const fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -60,7 +60,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] says what is wrong and where: see [`DecodeErrorKind`].
+    /// Returns a [`DecodeError`] if the input is not accepted; [`DecodeErrorKind`] lists the reasons.
     pub fn decode<'a>(&self, input: &'a [u8]) -> Result<Document<'a>, DecodeError> {
         let limit = self.limits.input_len.min(u32::MAX as usize);
         if input.len() > limit {
@@ -78,16 +78,16 @@ impl Decoder {
     }
 }
 
-/// What a [`Decoder`] is willing to take in. Beyond any of them `decode` returns an error.
+/// The decoder's limits. [`Decoder::decode`] returns an error if the input exceeds one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How many lists and dicts may be open inside each other. Default: 100, as libtorrent has it; real files need about 6.
+    /// The maximum nesting depth of lists and dicts. Default: 100, as libtorrent has it; real files need about 6.
     /// No limit is too high for the decoder itself, which does not recurse.
     pub depth: usize,
-    /// How many values there may be: integers, strings (the keys of dicts too), lists and dicts. Default: 3,000,000, as
+    /// The maximum number of values: integers, strings (the keys of dicts too), lists and dicts. Default: 3,000,000, as
     /// libtorrent has it, which is 48 MB of table.
     pub tokens: usize,
-    /// How long the input may be, in bytes. Default: 104,857,600 (100 MiB), as qBittorrent has it. More than 4 GiB − 1
+    /// The maximum length of the input, in bytes. Default: 104,857,600 (100 MiB), as qBittorrent has it. More than 4 GiB − 1
     /// counts as 4 GiB − 1, since offsets are kept in 32 bits.
     pub input_len: usize,
 }
@@ -102,8 +102,8 @@ impl Default for Limits {
     }
 }
 
-/// One run over an input. What is decoded goes into the document's table at once; the lists and dicts that are not closed
-/// yet wait on a stack of our own.
+/// The state of decoding one input. Decoded values go into the document's table at once; lists and dicts that are not
+/// closed yet are kept on an explicit stack.
 struct Decoding<'a> {
     decoder: Decoder,
     document: Document<'a>,
@@ -128,7 +128,7 @@ enum Awaits {
     ValueOfKey,
 }
 
-/// What the keys of a dict are like up to now, the better the less.
+/// The order of a dict's keys so far. The variants ascend from best to worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum KeyOrder {
     Ascending,
@@ -164,7 +164,7 @@ impl<'a> Decoding<'a> {
         }
     }
 
-    /// What may stand at the offset.
+    /// The tokens that are allowed at the offset.
     fn expected(&self) -> Expected {
         match self.open.last().map(|open| open.awaits) {
             None => Expected::Value,
@@ -194,7 +194,7 @@ impl<'a> Decoding<'a> {
         self.push(start, self.offset - string.content.len())
     }
 
-    /// How many of the `digits` at `offset` are needless zeros.
+    /// The number of needless leading zeros in the `digits` at `offset`. They are reported as a deviation.
     fn skip_zeros(&mut self, digits: &[u8], offset: usize) -> Result<usize, DecodeError> {
         let zeros = leaf::leading_zeros(digits);
         if zeros > 0 {
@@ -254,7 +254,7 @@ impl<'a> Decoding<'a> {
         Ok(())
     }
 
-    /// Enters the value between `start` and the offset into the table, and tells the list or dict it is in.
+    /// Adds the value between `start` and the offset to the table and to the list or dict it is in.
     fn push(&mut self, start: usize, body: usize) -> Result<u32, DecodeError> {
         let limit = self.decoder.limits.tokens;
         if self.document.len() >= limit {
@@ -274,7 +274,7 @@ impl<'a> Decoding<'a> {
         Ok(self.document.push(start..self.offset, body))
     }
 
-    /// Runs a nom parser at the offset and moves behind what it took.
+    /// Runs a nom parser at the offset and advances past the bytes it consumed.
     fn leaf<T>(&mut self, parser: fn(&'a [u8]) -> Leaf<'a, T>) -> Result<T, DecodeError> {
         let length = self.document.input().len();
         let (rest, token) = parser(self.rest()).finish().map_err(|fault| fault.into_error(length))?;

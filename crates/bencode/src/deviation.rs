@@ -1,20 +1,20 @@
-//! What is not canonical and means something all the same.
+//! Deviations from canonical bencode that still have a clear meaning.
 
 use std::fmt;
 
-/// One place where an input is not canonical bencode but means something all the same.
+/// One place where an input is not canonical bencode but still has a clear meaning.
 ///
 /// A [lenient](crate::Decoder::lenient) decoder lists them in [`Document::deviations`](crate::Document::deviations).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deviation {
-    /// What deviates.
+    /// The kind of deviation.
     pub kind: DeviationKind,
-    /// Where, counted in bytes from the start of the input. Each kind says which byte it is.
+    /// The offset in bytes from the start of the input. Each kind documents which byte it is.
     pub offset: usize,
 }
 
 impl Deviation {
-    /// How many deviations of each kind a document lists; those found after are accepted and not listed.
+    /// The maximum number of deviations of each kind that a document lists; later ones are accepted but not listed.
     ///
     /// So a kind that occurs in an input is always in the list, and a hostile input cannot make the list long.
     pub const MAX_PER_KIND: usize = 16;
@@ -26,7 +26,7 @@ impl fmt::Display for Deviation {
     }
 }
 
-/// The ways in which files of the field differ from canonical bencode. The [lenient](crate::Decoder::lenient) decoder
+/// The ways in which real files differ from canonical bencode. The [lenient](crate::Decoder::lenient) decoder
 /// accepts these and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -58,7 +58,7 @@ impl fmt::Display for DeviationKind {
     }
 }
 
-/// The list under construction, which knows how many of each kind it has.
+/// The list under construction, with a count of each kind.
 #[derive(Default)]
 pub(crate) struct Deviations {
     list: Vec<Deviation>,
@@ -74,7 +74,7 @@ impl Deviations {
         }
     }
 
-    /// The list in the order of the input: duplicates are found only when their dict ends, after what stands behind them.
+    /// The list in the order of the input. Sorting is needed because duplicates are found only when their dict ends.
     pub(crate) fn into_sorted(mut self) -> Vec<Deviation> {
         self.list.sort_by_key(|deviation| deviation.offset);
         self.list

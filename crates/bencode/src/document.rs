@@ -1,4 +1,4 @@
-//! The table that decoding makes.
+//! The decoded document: a flat table of values.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,8 +8,8 @@ use crate::{Deviation, Value};
 
 /// A decoded input: the bytes as they stood, and a flat table of where its values are.
 ///
-/// It borrows the input and copies none of it. Nothing here recurses, whatever the depth of the input: a document is dropped,
-/// walked and skipped through as what it is, a table.
+/// It borrows the input and copies none of it. Nothing here recurses, whatever the depth of the input: dropping, walking and
+/// skipping are loops over the table.
 pub struct Document<'a> {
     input: &'a [u8],
     tokens: Vec<Token>,
@@ -37,22 +37,22 @@ impl<'a> Document<'a> {
         Value::new(self, 0)
     }
 
-    /// Where the input was not canonical, in the order of the input: at most [`Deviation::MAX_PER_KIND`] of each kind.
+    /// The places where the input is not canonical, in the order of the input: at most [`Deviation::MAX_PER_KIND`] of each kind.
     ///
     /// Empty means that the strict decoder accepts the input as well.
     pub fn deviations(&self) -> &[Deviation] {
         &self.deviations
     }
 
-    /// The bytes after the value, which only the lenient decoder lets pass.
+    /// The bytes after the value, which only the lenient decoder accepts.
     pub fn trailing(&self) -> &'a [u8] {
         &self.input[self.span(0).end..]
     }
 }
 
-// What the decoder writes.
+// Methods for the decoder, which fills the table.
 impl<'a> Document<'a> {
-    /// A document without a value, which is not shown to anybody before it has one.
+    /// A document without a value. The decoder returns it only once it has one.
     pub(crate) fn new(input: &'a [u8]) -> Self {
         debug_assert!(u32::try_from(input.len()).is_ok());
         Self { input, tokens: Vec::new(), deviations: Vec::new() }
@@ -64,7 +64,7 @@ impl<'a> Document<'a> {
         index
     }
 
-    /// One more element or entry in the list or dict.
+    /// Counts one more element or entry of the list or dict.
     pub(crate) fn count_entry(&mut self, index: u32) {
         self.tokens[index as usize].body += 1;
     }
@@ -78,7 +78,7 @@ impl<'a> Document<'a> {
     }
 }
 
-// What handles read. Every index is of a token that exists, as handles are made by the document alone.
+// Methods for handles. Every index is of a token that exists, because only the document makes handles.
 impl<'a> Document<'a> {
     pub(crate) fn input(&self) -> &'a [u8] {
         self.input
@@ -125,7 +125,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// The keys of a dict that it has already, from the first such.
+    /// The keys that repeat an earlier key of the same dict, in order.
     pub(crate) fn repeated_keys(&self, dict: u32) -> Vec<u32> {
         repeats(self.keys(dict).map(|key| (key, self.content(key))))
     }
@@ -135,7 +135,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Not the table, which may have millions of rows.
+/// Leaves out the table, which may have millions of rows.
 impl fmt::Debug for Document<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document")
@@ -154,7 +154,7 @@ mod tests {
     fn the_table_takes_at_most_16_bytes_for_each_byte_of_input() {
         let decoder =
             Decoder::strict().with_limits(Limits { depth: usize::MAX, tokens: usize::MAX, input_len: usize::MAX });
-        // No value is shorter than two bytes, and the table has at most doubled in vain.
+        // No value is shorter than two bytes, and at most half of the table is unused.
         for count in [10, 4096, 4097, 100_000] {
             for input in [
                 [&b"l"[..], &b"0:".repeat(count), b"e"].concat(),

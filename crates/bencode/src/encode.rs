@@ -22,7 +22,7 @@ use thiserror::Error;
 ///
 /// # Errors
 ///
-/// [`EncodeError`]; but never [`BufferFull`](EncodeError::BufferFull).
+/// Returns an [`EncodeError`], but never [`BufferFull`](EncodeError::BufferFull).
 pub fn encode(write: impl FnOnce(ValueEncoder<'_>)) -> Result<Vec<u8>, EncodeError> {
     let mut encoder = Encoder::new();
     encoder.encode(write)?;
@@ -31,11 +31,11 @@ pub fn encode(write: impl FnOnce(ValueEncoder<'_>)) -> Result<Vec<u8>, EncodeErr
 
 /// Encodes one value, which `write` describes, to the end of `out`. When there is an error, `out` is as it was.
 ///
-/// Who encodes again and again keeps an [`Encoder`] instead, which keeps its memory.
+/// To encode repeatedly, use an [`Encoder`], which reuses its memory.
 ///
 /// # Errors
 ///
-/// [`EncodeError`].
+/// Returns an [`EncodeError`] if the value cannot be encoded or does not fit into `out`.
 pub fn encode_to(out: &mut impl BufMut, write: impl FnOnce(ValueEncoder<'_>)) -> Result<(), EncodeError> {
     Encoder::new().encode_to(out, write)
 }
@@ -88,9 +88,9 @@ pub struct Encoder {
     out: Vec<u8>,
     /// The entries of the dicts that are being written, those of an inner dict above those of the outer one.
     entries: Vec<Entry>,
-    /// Where an unsorted dict is put into order.
+    /// A buffer for sorting the entries of a dict.
     scratch: Vec<u8>,
-    /// The first error. What is written after it is thrown away.
+    /// The first error. Everything written after it is discarded.
     error: Option<EncodeError>,
 }
 
@@ -109,14 +109,14 @@ impl Encoder {
         Self::default()
     }
 
-    /// Encodes one value, which `write` describes. The result stands until the next one is encoded.
+    /// Encodes one value, which `write` describes. The result is valid until the next one is encoded.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`]; but never [`BufferFull`](EncodeError::BufferFull).
+    /// Returns an [`EncodeError`], but never [`BufferFull`](EncodeError::BufferFull).
     pub fn encode(&mut self, write: impl FnOnce(ValueEncoder<'_>)) -> Result<&[u8], EncodeError> {
         self.out.clear();
-        // Empty already, unless a closure panicked the time before.
+        // Already empty, unless a closure panicked in the previous call.
         self.entries.clear();
         self.error = None;
         self.value(write);
@@ -131,7 +131,7 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError`].
+    /// Returns an [`EncodeError`] if the value cannot be encoded or does not fit into `out`.
     pub fn encode_to(
         &mut self,
         out: &mut impl BufMut,
@@ -146,7 +146,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Has `write` write one value.
+    /// Calls `write` to write one value.
     fn value(&mut self, write: impl FnOnce(ValueEncoder<'_>)) {
         let start = self.out.len();
         write(ValueEncoder { encoder: self });
@@ -174,7 +174,7 @@ impl Encoder {
         self.out.extend_from_slice(&digits[start..]);
     }
 
-    /// Writes a string and tells where its content is.
+    /// Writes a string and returns the range of its content.
     fn put_bytes(&mut self, bytes: &[u8]) -> Range<usize> {
         self.put_number(bytes.len() as u64);
         self.out.push(b':');
@@ -243,8 +243,8 @@ impl ValueEncoder<'_> {
     }
 
     /// Writes a value that is encoded already, as it stands: [`Value::raw`](crate::Value::raw) of another document, such as
-    /// the info dict whose info-hash must stay what it is. That it is one value, and canonical where that matters, is the
-    /// caller's word.
+    /// an info dict whose info-hash must not change. The caller must ensure that it is exactly one value, and canonical where
+    /// that matters.
     pub fn raw(self, encoded: &[u8]) {
         self.encoder.out.extend_from_slice(encoded);
     }
@@ -257,9 +257,9 @@ impl ValueEncoder<'_> {
         encoder.out.push(b'e');
     }
 
-    /// Writes a dict of the entries that `write` gives, in whatever order.
+    /// Writes a dict of the entries that `write` adds, in any order.
     ///
-    /// They come out sorted by the raw bytes of their keys. When they were given in that order nothing is moved.
+    /// The output is sorted by the raw bytes of the keys. Entries that are added in that order are not moved.
     pub fn dict(self, write: impl FnOnce(&mut DictEncoder<'_>)) {
         let encoder = self.encoder;
         let base = encoder.entries.len();
@@ -324,7 +324,7 @@ pub struct DictEncoder<'e> {
     encoder: &'e mut Encoder,
     /// The first of its entries.
     base: usize,
-    /// Whether each key up to now is greater than the one before.
+    /// `true` if each key so far is greater than the one before.
     ascending: bool,
 }
 

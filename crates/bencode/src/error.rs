@@ -1,4 +1,4 @@
-//! Why an input is not accepted.
+//! The errors of decoding.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::DeviationKind;
 
-/// Why an input is not accepted, and where.
+/// The reason why an input is not accepted, and its position.
 ///
 /// Its text is meant for the person who has the broken file:
 ///
@@ -36,12 +36,12 @@ impl DecodeError {
         Self { kind, offset }
     }
 
-    /// What is wrong.
+    /// The kind of error.
     pub const fn kind(&self) -> &DecodeErrorKind {
         &self.kind
     }
 
-    /// Where, counted in bytes from the start of the input.
+    /// The offset in bytes from the start of the input.
     ///
     /// It is the offending byte, or the length of the input where that ends too early. For an integer or string whose size
     /// is the trouble ([`IntegerOverflow`](DecodeErrorKind::IntegerOverflow),
@@ -53,7 +53,7 @@ impl DecodeError {
     }
 }
 
-/// What is wrong with an input.
+/// The kind of a [`DecodeError`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
@@ -62,14 +62,14 @@ pub enum DecodeErrorKind {
     UnexpectedByte {
         /// The byte that stands there.
         found: u8,
-        /// What could have stood there.
+        /// The tokens that are allowed there.
         expected: Expected,
     },
 
     /// The input ends before the value does. An empty input is one of these.
     #[error("the input is cut short: expected {expected}, but it ends")]
     UnexpectedEnd {
-        /// What the next byte should have been.
+        /// The tokens that are allowed next.
         expected: Expected,
     },
 
@@ -85,18 +85,18 @@ pub enum DecodeErrorKind {
     /// A string length that no 64 bits hold.
     #[error("a string length of {digits} digits does not fit into 64 bits")]
     LengthOverflow {
-        /// How many digits the length has, leading zeros not counted.
+        /// The number of digits of the length, without leading zeros.
         digits: usize,
     },
 
     /// An integer that is neither an [`i64`] nor a [`u64`].
     #[error("an integer of {digits} digits does not fit into 64 bits")]
     IntegerOverflow {
-        /// How many digits the integer has, leading zeros not counted.
+        /// The number of digits of the integer, without leading zeros.
         digits: usize,
     },
 
-    /// The strict decoder met what the lenient one accepts and flags.
+    /// The strict decoder found a deviation that the lenient one accepts and flags.
     #[error("{0}, which canonical bencode forbids,")]
     NotCanonical(DeviationKind),
 
@@ -125,7 +125,7 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeErrorKind {
-    /// What to say where `rest` does not begin with what was expected.
+    /// The error for a `rest` that does not begin with an expected token.
     pub(crate) fn unexpected(rest: &[u8], expected: Expected) -> Self {
         match rest.first() {
             Some(&found) => Self::UnexpectedByte { found, expected },
@@ -134,7 +134,7 @@ impl DecodeErrorKind {
     }
 }
 
-/// What could have stood where the decoder found something else.
+/// The tokens that the decoder expected where it found something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {

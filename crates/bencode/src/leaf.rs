@@ -66,12 +66,12 @@ pub(crate) fn magnitude(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
-/// How many zeros stand before the digits that count. The zero that is the whole number counts.
+/// The number of zeros before the significant digits. A zero that is the whole number is significant.
 pub(crate) fn leading_zeros(digits: &[u8]) -> usize {
     digits.iter().take(digits.len() - 1).take_while(|&&digit| digit == b'0').count()
 }
 
-/// Where and why a leaf is not one. It knows the place by how much input is left there.
+/// A failed parse: the reason, and the position as the number of bytes that were left.
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: DecodeErrorKind,
@@ -100,7 +100,7 @@ impl ParseError<&[u8]> for Fault {
     }
 }
 
-/// Runs `parser`, and has its error say what was expected.
+/// Runs `parser`, and adds the expected token to its error.
 fn expecting<'a, O>(
     expected: Expected,
     mut parser: impl Parser<&'a [u8], Output = O, Error = nom::error::Error<&'a [u8]>>,

@@ -27,7 +27,7 @@
 //! assert_eq!(hashed, &file[info.span()]);
 //! assert!(hashed.starts_with(b"d6:length") && hashed.ends_with(b"aaae"));
 //!
-//! // Somebody's editor has put a newline behind it. The lenient decoder lets it pass, and says so.
+//! // An editor has added a newline at the end. The lenient decoder accepts and reports it.
 //! assert_eq!(document.trailing(), b"\n");
 //! assert_eq!(document.deviations()[0].to_string(), "bytes after the value at byte 132");
 //! # Ok::<(), bencode::DecodeError>(())
@@ -35,13 +35,13 @@
 //!
 //! # Strict or lenient
 //!
-//! Files of the field are not always canonical. The [strict](Decoder::strict) decoder accepts canonical bencode only. The
+//! Real files are not always canonical. The [strict](Decoder::strict) decoder accepts canonical bencode only. The
 //! [lenient](Decoder::lenient) one accepts five deviations as well, and flags each: leading zeros (`i03e`, `03:abc`), the
-//! negative zero `i-0e`, unsorted keys, duplicate keys, and bytes after the value. They keep to the letter of
-//! [`DeviationKind`]; everything else is an error for both, with a place and a reason ([`DecodeError`]).
+//! negative zero `i-0e`, unsorted keys, duplicate keys, and bytes after the value. [`DeviationKind`]
+//! defines them exactly; everything else is an error for both, with a position and a reason ([`DecodeError`]).
 //!
 //! Of a duplicate key, [`Dict::get`] sees the first occurrence. Other implementations take the last, so that a file with
-//! duplicates may be two torrents in one; [`Dict::duplicate_key`] is for those who would rather refuse it.
+//! duplicates may be two torrents in one; use [`Dict::duplicate_key`] to refuse such a file.
 //!
 //! # Hostile input
 //!
@@ -54,7 +54,7 @@
 //!
 //! [`encode`] and [`encode_to`] write values as they are described, without a tree in between. The result is canonical by
 //! construction: keys may be given in any order and come out sorted, numbers have one spelling, and a key given twice is an
-//! error. So a tracker writes its answer:
+//! error. For example, a tracker's answer:
 //!
 //! ```
 //! let peers = [192, 168, 1, 7, 0x1a, 0xe1];
@@ -70,12 +70,12 @@
 //! # Ok::<(), bencode::EncodeError>(())
 //! ```
 //!
-//! And what must keep its bytes is copied with them, by [`ValueEncoder::raw`] and its siblings: a new announce URL for an old
-//! info dict leaves the info-hash as it was.
+//! [`ValueEncoder::raw`] and its siblings copy an encoded value byte for byte: a file with a new announce URL and the old
+//! info dict keeps its info-hash.
 //!
 //! # Not in this crate
 //!
-//! What the values mean: metainfo files and announces have their own crates. Integers beyond 64 bits, which no key of any BEP
+//! The meaning of values: metainfo files and announces have their own crates. Integers beyond 64 bits, which no key of any BEP
 //! needs. Decoding from a stream: a document is one slice in memory. Serde: it has no place for spans, and its derived
 //! deserialisers recurse.
 

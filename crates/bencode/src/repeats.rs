@@ -1,12 +1,12 @@
-//! Keys that stand twice.
+//! Duplicate keys.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// The places of keys that stand in the list before, in the order of the list.
+/// The places of keys that occur earlier in the list, in the order of the list.
 ///
-/// The keys of a hostile dict may be a million, in any order: the work is linear in their bytes, and a hash that is keyed at
-/// random leaves nothing to prepare against it.
+/// A hostile dict may have a million keys in any order: the work is linear in their bytes, and the hash is randomly keyed, so
+/// that collisions cannot be prepared.
 pub(crate) fn repeats<P, K: Hash + Eq>(keys: impl ExactSizeIterator<Item = (P, K)>) -> Vec<P> {
     let mut seen = HashSet::with_capacity(keys.len());
     keys.filter_map(|(place, key)| (!seen.insert(key)).then_some(place)).collect()

@@ -42,7 +42,7 @@ impl<'a, 'd> Value<'a, 'd> {
         Self { document, index }
     }
 
-    /// Which kind of value it is.
+    /// The kind of the value.
     pub fn kind(self) -> Kind {
         match self.document.input()[self.span().start] {
             b'i' => Kind::Integer,
@@ -52,43 +52,43 @@ impl<'a, 'd> Value<'a, 'd> {
         }
     }
 
-    /// Where it stands in the input, from its first byte (`i`, `l`, `d` or a digit) to behind its last one.
+    /// The range of the input that it occupies, from its first byte (`i`, `l`, `d` or a digit) to its last.
     pub fn span(self) -> Range<usize> {
         self.document.span(self.index)
     }
 
-    /// Its bytes as they stood in the input: what an info-hash is taken over.
+    /// Its bytes as they stand in the input, such as those that an info-hash is computed over.
     pub fn raw(self) -> &'a [u8] {
         &self.document.input()[self.span()]
     }
 
-    /// The content of a string.
+    /// The content, if it is a string.
     pub fn as_bytes(self) -> Option<&'a [u8]> {
         (self.kind() == Kind::Bytes).then(|| self.document.content(self.index))
     }
 
-    /// The content of a string that is valid UTF-8.
+    /// The content, if it is a string of valid UTF-8.
     pub fn as_str(self) -> Option<&'a str> {
         str::from_utf8(self.as_bytes()?).ok()
     }
 
-    /// An integer from −2⁶³ to 2⁶³−1.
+    /// The integer, if it is one from −2⁶³ to 2⁶³−1.
     pub fn as_i64(self) -> Option<i64> {
         i64::try_from(self.as_i128()?).ok()
     }
 
-    /// An integer from 0 to 2⁶⁴−1.
+    /// The integer, if it is one from 0 to 2⁶⁴−1.
     pub fn as_u64(self) -> Option<u64> {
         u64::try_from(self.as_i128()?).ok()
     }
 
-    /// A list.
+    /// The list, if it is one.
     pub fn as_list(self) -> Option<List<'a, 'd>> {
         let Self { document, index } = self;
         (self.kind() == Kind::List).then_some(List { document, index })
     }
 
-    /// A dict.
+    /// The dict, if it is one.
     pub fn as_dict(self) -> Option<Dict<'a, 'd>> {
         let Self { document, index } = self;
         (self.kind() == Kind::Dict).then_some(Dict { document, index })
@@ -118,17 +118,17 @@ pub struct List<'a, 'd> {
 }
 
 impl<'a, 'd> List<'a, 'd> {
-    /// The elements one after the other, each in constant time whatever it holds.
+    /// Iterates over the elements. Each step takes constant time, whatever the element holds.
     pub fn iter(self) -> ListIter<'a, 'd> {
         ListIter { document: self.document, next: self.index + 1, remaining: self.len() }
     }
 
-    /// How many elements there are, in constant time.
+    /// The number of elements, in constant time.
     pub fn len(self) -> usize {
         self.document.entries(self.index)
     }
 
-    /// Whether there is no element.
+    /// Returns `true` if there are no elements.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -158,30 +158,30 @@ pub struct Dict<'a, 'd> {
 }
 
 impl<'a, 'd> Dict<'a, 'd> {
-    /// The value of `key`; of its first occurrence, should it stand there twice. It looks at the keys one after the other.
+    /// The value of the first occurrence of `key`. The search is linear in the number of keys.
     pub fn get(self, key: impl AsRef<[u8]>) -> Option<Value<'a, 'd>> {
         let key = key.as_ref();
         self.iter().find_map(|(candidate, value)| (candidate == key).then_some(value))
     }
 
-    /// Keys with their values, each in constant time whatever it holds.
+    /// Iterates over the keys and their values. Each step takes constant time, whatever the value holds.
     pub fn iter(self) -> DictIter<'a, 'd> {
         DictIter { document: self.document, next: self.index + 1, remaining: self.len() }
     }
 
-    /// How many entries there are, duplicates included, in constant time.
+    /// The number of entries, duplicates included, in constant time.
     pub fn len(self) -> usize {
         self.document.entries(self.index)
     }
 
-    /// Whether there is no entry.
+    /// Returns `true` if there are no entries.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// The first key, in the order of the input, that the dict has already.
+    /// The first key, in the order of the input, that repeats an earlier one.
     ///
-    /// Readers disagree on which of the two values counts, so that a format whose meaning matters should refuse it. Takes
+    /// Readers disagree on which of the two values counts, so a format whose meaning matters should refuse it. Takes
     /// time linear in the keys, and allocates only when they are not in order.
     pub fn duplicate_key(self) -> Option<&'a [u8]> {
         let keys = self.iter().map(|(key, _)| key);

@@ -1,4 +1,4 @@
-//! Canonical bencode and what it says, read in both directions.
+//! Canonical bencode and its values, decoded and encoded.
 
 use bencode::{Decoder, Kind, Value, ValueEncoder};
 
@@ -120,7 +120,7 @@ fn encode() {
     }
 }
 
-/// The value is the literal by every one of its accessors.
+/// Asserts that every accessor of the value agrees with the literal.
 fn assert_reads(value: Value<'_, '_>, literal: &Literal) {
     let integer = if let Int(integer) = literal { Some(*integer) } else { None };
     assert_eq!(value.as_i64(), integer.and_then(|integer| integer.try_into().ok()));

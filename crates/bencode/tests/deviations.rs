@@ -1,5 +1,5 @@
-//! Inputs that are not canonical: what each decoder says to them. It is the table of what the bencode libraries of the field
-//! disagree on, and more.
+//! Inputs that are not canonical, and the result of each decoder. They include every case on which common bencode libraries
+//! disagree.
 
 use bencode::DecodeErrorKind::*;
 use bencode::DeviationKind::*;
@@ -8,7 +8,7 @@ use bencode::{DecodeErrorKind, Decoder, Deviation, DeviationKind, Expected};
 /// An input, and its deviations with their offsets.
 type Flagged = (&'static [u8], &'static [(DeviationKind, usize)]);
 
-/// What the lenient decoder accepts and flags. The strict one refuses the first of the deviations.
+/// Inputs that the lenient decoder accepts and flags. The strict one refuses the first of the deviations.
 const FLAGGED: &[Flagged] = &[
     // Negative zero.
     (b"i-0e", &[(NegativeZero, 1)]),
@@ -38,7 +38,7 @@ const FLAGGED: &[Flagged] = &[
     (b"d1:ad1:x0:1:x0:e1:a0:e", &[(DuplicateKey, 10), (DuplicateKey, 16)]),
     // The same key spelled in two ways.
     (b"d1:a0:01:a0:e", &[(LeadingZero, 6), (DuplicateKey, 6)]),
-    // The same key in two dicts is none.
+    // The same key in two dicts is no duplicate.
     (b"d1:bd1:b0:e1:ad1:b0:ee", &[(UnsortedKeys, 11)]),
     // Bytes behind the value.
     (b"i1e\n", &[(TrailingBytes, 3)]),
@@ -54,7 +54,7 @@ const FLAGGED: &[Flagged] = &[
     ),
 ];
 
-/// What neither decoder accepts, and where it stops.
+/// Inputs that neither decoder accepts, with the error and its offset.
 const REFUSED: &[(&[u8], DecodeErrorKind, usize)] = &[
     // No value.
     (b"", end(Expected::Value), 0),

@@ -1,4 +1,4 @@
-//! The encoder by itself: what it sorts, and what it refuses.
+//! The encoder by itself: sorting and errors.
 
 use bencode::{EncodeError, Encoder, encode, encode_to};
 use bytes::BytesMut;
@@ -80,7 +80,7 @@ fn a_key_given_twice_is_an_error() {
     });
     assert_eq!(nested, duplicate("x"));
 
-    // The same key in two dicts is none.
+    // The same key in two dicts is no duplicate.
     let nested = encode(|value| value.dict(|dict| dict.dict("a", |dict| dict.int("a", 1))));
     assert_eq!(nested.as_deref(), Ok(&b"d1:ad1:ai1eee"[..]));
 }

@@ -1,4 +1,4 @@
-//! Inputs that are out to exhaust something.
+//! Inputs that try to exhaust memory, time or the stack.
 
 use bencode::{DecodeErrorKind, Decoder, DeviationKind, Limits};
 
@@ -16,7 +16,7 @@ fn depth_is_limited_to_100() {
                 assert_eq!(*error.kind(), DecodeErrorKind::TooDeep { limit: 100 });
                 assert_eq!(error.offset(), 100 * open.len());
             }
-            // It is the depth that is refused, also where nothing is ever closed.
+            // The depth is refused even if nothing is ever closed.
             let error = decoder.decode(&open.repeat(100_000)).expect_err("too deep");
             assert_eq!(*error.kind(), DecodeErrorKind::TooDeep { limit: 100 });
         }
@@ -110,7 +110,7 @@ fn a_million_unsorted_keys_are_searched_for_duplicates() {
     const KEYS: u32 = 1_000_000;
     let mut input = b"d".to_vec();
     for key in 0..KEYS {
-        // An odd factor scatters the keys over all 32 bits without meeting one twice.
+        // An odd factor scatters the keys over all 32 bits without duplicates.
         input.extend_from_slice(b"4:");
         input.extend_from_slice(&key.wrapping_mul(0x9e37_79b1).to_be_bytes());
         input.extend_from_slice(b"0:");

@@ -28,7 +28,7 @@ fn tree() -> impl Strategy<Value = Tree> {
     })
 }
 
-/// A small change to some bytes, of those that matter to bencode.
+/// A small change to some bytes, mostly ones that matter to bencode.
 #[derive(Debug, Clone)]
 enum Mutation {
     Insert(Index, u8),
@@ -70,7 +70,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-/// Bencode that is well formed, and canonical only by luck: few keys in any order, numbers in any spelling.
+/// Well-formed bencode that is canonical only by chance: few keys in any order, numbers in any spelling.
 fn deviant() -> impl Strategy<Value = Vec<u8>> {
     let concat = |parts: Vec<Vec<u8>>| parts.concat();
     let spelling = |spellings: &'static [&'static str]| {
@@ -92,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn what_is_encoded_decodes_to_itself(tree in tree()) {
+    fn encoded_trees_decode_to_themselves(tree in tree()) {
         let encoded = tree.encode();
         let document = Decoder::strict().decode(&encoded).expect("canonical by construction");
         prop_assert_eq!(Tree::from(document.root()), tree);

@@ -1,9 +1,9 @@
-//! What holds for every input, whatever it is. Run on generated inputs by `properties.rs`, on all others by the fuzz targets
+//! Invariants that hold for every input. Checked on generated inputs by `properties.rs`, on arbitrary ones by the fuzz targets
 //! `bencode_strict` and `bencode_lenient`.
 
 use bencode::{Decoder, DeviationKind, Document, EncodeError, Kind, Value, ValueEncoder};
 
-/// The strict decoder accepts exactly what encodes to itself.
+/// The strict decoder accepts exactly the inputs that encode to themselves.
 pub(crate) fn strict(input: &[u8]) {
     match Decoder::strict().decode(input) {
         Ok(document) => {
@@ -21,7 +21,7 @@ pub(crate) fn strict(input: &[u8]) {
     }
 }
 
-/// The lenient decoder flags what the strict one refuses, and what it sees can be said canonically.
+/// The lenient decoder flags what the strict one refuses, and its values can be encoded canonically.
 pub(crate) fn lenient(input: &[u8]) {
     let strict = Decoder::strict().decode(input);
     let document = match Decoder::lenient().decode(input) {

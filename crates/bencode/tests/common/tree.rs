@@ -1,4 +1,4 @@
-//! A value as an owned tree, which the crate itself has no use for.
+//! A value as an owned tree, which only the tests need.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Tree {
 }
 
 impl From<Value<'_, '_>> for Tree {
-    /// Of duplicate keys it keeps the first, as `Dict::get` does.
+    /// Keeps the first of duplicate keys, as `Dict::get` does.
     fn from(value: Value<'_, '_>) -> Self {
         match value.kind() {
             Kind::Integer => {
