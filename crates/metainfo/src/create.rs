@@ -20,20 +20,20 @@ pub use plan::{Created, Plan};
 /// Room for the values of a torrent besides its files: keys, trackers, web seeds and nodes.
 const OTHER_VALUES: usize = 10_000;
 
-/// What to make a torrent of, and what to write into it.
+/// The settings of a new torrent: its content, and the keys to write.
 ///
-/// Making one takes three steps, so that a person can be shown what will be in it before the long
-/// one: [`Create`] collects the wishes, [`plan`](Self::plan) looks at the files, and
-/// [`Plan::hash`] reads them.
+/// Making a torrent takes three steps, so that its contents can be shown before the slow one:
+/// [`Create`] collects the settings, [`plan`](Self::plan) lists the files, and [`Plan::hash`] reads
+/// them.
 ///
-/// The same files and wishes always make the same bytes: files stand in component-wise order of
-/// the bytes of their names, and nothing is written that was not asked for; in particular there is
-/// no creation date unless one is given.
+/// Equal files and settings always make equal bytes: files are sorted component-wise by the
+/// bytes of their names, and only the given keys are written; in particular there is no creation
+/// date unless one is given.
 ///
 /// Below a folder these are left out, and reported by [`Plan::skipped`]: files whose names begin
-/// with a dot, what operating systems leave behind (`.DS_Store`, `Thumbs.db`, `desktop.ini` …),
-/// symbolic links, and pipes, sockets and devices. All but the last can be asked for. The given
-/// file or folder itself is always taken, through a link as well.
+/// with a dot, files that operating systems leave behind (`.DS_Store`, `Thumbs.db`, `desktop.ini`
+/// …), symbolic links, and pipes, sockets and devices. All but the last group can be included. The
+/// given file or folder itself is always included, even if it is a link.
 ///
 /// See [BEP 3](https://www.bittorrent.org/beps/bep_0003.html).
 ///
@@ -99,7 +99,7 @@ impl Create {
         self
     }
 
-    /// Whether clients may find peers through the torrent's trackers only; the default is no.
+    /// Restricts clients to peers from the torrent's trackers if `true`; the default is `false`.
     ///
     /// Turns off DHT, peer exchange and local discovery in every client, and changes the
     /// info-hash. See [BEP 27](https://www.bittorrent.org/beps/bep_0027.html).
@@ -153,46 +153,45 @@ impl Create {
         self
     }
 
-    /// When the torrent was made, in seconds since 1970; none by default.
+    /// The time at which the torrent was made, in seconds since 1970; none by default.
     pub fn creation_date(mut self, date: Option<u64>) -> Self {
         self.keys.creation_date(date);
         self
     }
 
-    /// Whether to take along files and folders whose names begin with a dot; the default is no.
+    /// Includes files and folders whose names begin with a dot if `true`; the default is `false`.
     pub fn include_hidden(mut self, include: bool) -> Self {
         self.walk.include_hidden = include;
         self
     }
 
-    /// Whether to take along what operating systems leave behind; the default is no.
+    /// Includes files that operating systems leave behind if `true`; the default is `false`.
     pub fn include_junk(mut self, include: bool) -> Self {
         self.walk.include_junk = include;
         self
     }
 
-    /// Whether to take along what symbolic links point to, as if it were there; the default is no.
+    /// Follows symbolic links and includes their targets if `true`; the default is `false`.
     ///
-    /// A link to a folder around it is left out and reported, so that the walk ends; so is one to nothing.
+    /// Links to a folder that contains them, and links without a target, are left out and reported.
     pub fn follow_symlinks(mut self, follow: bool) -> Self {
         self.walk.follow_symlinks = follow;
         self
     }
 
-    /// How many threads hash, at most 256; the default is one for each core.
+    /// The number of threads that hash, at most 256; the default is one for each core.
     ///
-    /// Each of them reads for itself. One thread reads strictly in order, which is fastest from a
-    /// disk that turns.
+    /// Each thread reads its own part of the files. A single thread reads strictly in order, which is
+    /// fastest from a hard disk.
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// Looks at the files, and decides on everything that hashing does not.
+    /// Lists the files, and determines everything but the piece hashes.
     ///
     /// # Errors
-    /// When there is nothing to share, or something that must not go into a torrent: see
-    /// [`CreateError`].
+    /// Returns a [`CreateError`] if there is nothing to share, or if a file cannot go into a torrent.
     pub fn plan(self) -> Result<Plan, CreateError> {
         let Self { path, mut keys, .. } = self;
         let metadata = fs::metadata(&path).map_err(CreateError::unreadable(&path))?;
@@ -246,7 +245,7 @@ impl Create {
     }
 }
 
-/// The last component of the path, which for `.` and `..` means looking where they lead.
+/// The last component of the path; `.` and `..` are resolved first.
 fn name_of(path: &Path) -> Result<String, CreateError> {
     let absolute = match path.file_name() {
         Some(_) => path.to_owned(),
@@ -257,20 +256,20 @@ fn name_of(path: &Path) -> Result<String, CreateError> {
     Ok(name.to_owned())
 }
 
-/// Refuses what [`Metainfo::parse`](crate::Metainfo::parse) would refuse once it is hashed.
+/// Refuses files whose torrent [`Metainfo::parse`](crate::Metainfo::parse) would refuse.
 fn check_values(files: &[PlannedFile]) -> Result<(), CreateError> {
     let values = files.iter().map(values).sum();
     let limit = Limits::default().tokens - OTHER_VALUES;
     if values > limit { Err(CreateError::TooManyValues { files: files.len(), values, limit }) } else { Ok(()) }
 }
 
-/// A dictionary, its keys `length` and `path`, a number, a list, and what is in the list.
+/// The number of bencode values of a file: a dictionary, its keys `length` and `path`, a number, a list, and its elements.
 fn values(file: &PlannedFile) -> usize {
     5 + file.path.len()
 }
 
-/// Bytes in all files together; of more than fit, as sparse files can claim, the most that do: those make too many pieces
-/// as well.
+/// Bytes in all files together, saturating. Sparse files can claim more than 64 bits hold; the maximum already makes too many
+/// pieces.
 fn total_length(files: &[PlannedFile]) -> u64 {
     files.iter().fold(0, |total, file| total.saturating_add(file.length))
 }
@@ -325,7 +324,7 @@ mod tests {
     fn lengths_beyond_64_bits_are_too_many_pieces() {
         let file = |length| PlannedFile { source: PathBuf::new(), path: Vec::new(), length, modified: None };
         assert_eq!(total_length(&[file(1), file(2)]), 3);
-        // What a sparse file can claim, thrice.
+        // Three times the largest length that a sparse file can claim.
         let total = total_length(&[file(i64::MAX as u64), file(i64::MAX as u64), file(i64::MAX as u64)]);
         assert!(PieceLength::MAX.pieces(total) > PieceLength::MAX_PIECES);
     }

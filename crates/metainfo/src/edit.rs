@@ -1,9 +1,9 @@
-//! Writing other things around the same content.
+//! Editing the keys around `info`.
 
 use crate::Metainfo;
 use crate::keys::{Keys, encoded};
 
-/// A copy of a torrent with other things written around the same `info` dictionary.
+/// An edited copy of a torrent with the same `info` dictionary and other top-level keys.
 ///
 /// Made by [`Metainfo::edit`]. The info-hash stays what it is: `info` is carried over byte for byte, as is the value of
 /// every key that is not changed, known or not. Keys come out sorted; of a key that stands twice the first is kept.
@@ -89,7 +89,7 @@ impl Edit<'_> {
 
     /// Writes the new .torrent file.
     ///
-    /// Where nothing is changed and the keys were in order, it is the old one.
+    /// If nothing is changed and the keys were sorted, it equals the old file.
     pub fn finish(self) -> Vec<u8> {
         let Self { metainfo, changes } = self;
         let kept = (metainfo.entries.iter())

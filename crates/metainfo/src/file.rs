@@ -18,20 +18,20 @@ pub struct File {
     /// The torrent's name alone for a single-file torrent; relative to the torrent's own folder
     /// (so without its name) otherwise. Not safe to use: see [`File::safe_path`].
     pub path: Vec<Vec<u8>>,
-    /// What the `attr` key says.
+    /// The attributes from the `attr` key.
     pub attributes: Attributes,
-    /// Where a symlink points: raw path components relative to the torrent's own folder.
+    /// The target of a symlink: raw path components relative to the torrent's own folder.
     ///
-    /// When [`safe_path`](Self::safe_path) succeeds, every component of it is safe and it leads to a file or folder of the
+    /// If [`safe_path`](Self::safe_path) succeeds, every component of it is safe and it leads to a file or folder of the
     /// torrent.
     pub symlink_target: Option<Vec<Vec<u8>>>,
-    /// When the file was last changed, in seconds since 1970, where the torrent says so.
+    /// The file's modification time in seconds since 1970, if the torrent has it.
     pub mtime: Option<u64>,
     /// SHA-1 of the whole file, where the torrent has it.
     pub sha1: Option<[u8; 20]>,
     /// MD5 of the whole file as the torrent writes it (32 hexadecimal digits), where it has it.
     pub md5sum: Option<String>,
-    /// What makes the path unusable beside the other files, found by the parser.
+    /// The parser's reason why the path conflicts with other files of the torrent, if it does.
     pub(crate) hazard: Option<Hazard>,
 }
 
@@ -41,12 +41,12 @@ impl File {
     ///
     /// All the paths of one torrent for which this succeeds are different from each other, none
     /// is the folder of another, and none leads out of the folder it is joined to. Only padding
-    /// files may share a path among themselves: nobody wants their zeros on disk, see
+    /// files may share a path among themselves, since their zeros are not written to disk; see
     /// [`Attributes::pad`].
     ///
     /// # Errors
-    /// The first reason not to use the path, out of [`Hazard`]. Where a usable name matters more
-    /// than the given one, see [`Info::sanitized_paths`](crate::Info::sanitized_paths).
+    /// Returns [`UnsafePath`] with the first [`Hazard`] of the path. To get a usable path instead of
+    /// an error, see [`Info::sanitized_paths`](crate::Info::sanitized_paths).
     pub fn safe_path(&self) -> Result<PathBuf, UnsafePath> {
         path::safe(&self.path).and_then(|safe| match &self.hazard {
             None => Ok(safe),
@@ -54,8 +54,7 @@ impl File {
         })
     }
 
-    /// The path for the eyes of a person: components joined by `/`, bytes that are not UTF-8
-    /// replaced.
+    /// The path for display: components joined by `/`, bytes that are not UTF-8 replaced.
     ///
     /// May hold control characters. Never open it.
     pub fn display_path(&self) -> String {

@@ -16,28 +16,28 @@ use std::thread;
 
 use sha1::{Digest, Sha1};
 
-/// How far hashing has come. The unit is bytes of content.
+/// The progress of hashing, in bytes of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes that are done with.
+    /// Bytes hashed so far.
     pub hashed: u64,
-    /// Bytes that there are.
+    /// Bytes in total.
     pub total: u64,
 }
 
-/// The most threads that hash, whatever is asked for.
+/// The maximum number of threads that hash, also if more are requested.
 pub(crate) const MAX_THREADS: usize = 256;
 
-/// What one read asks for: large enough that the system call does not count, small enough for a
-/// core's own cache.
+/// The bytes of one read: large enough that the cost of the system call is negligible, small enough
+/// for a core's own cache.
 const CHUNK: usize = 128 << 10;
 
-/// What a worker takes at a time, at least: small pieces are taken together, so that reads stay
-/// long and messages few.
+/// The minimum bytes that a worker takes at a time: small pieces are taken together, so that reads
+/// stay long and messages few.
 const RUN_BYTES: u64 = 1 << 20;
 
-/// A torrent's content: what its pieces are cut from.
+/// A torrent's content: the bytes that are cut into pieces.
 #[derive(Debug)]
 pub(crate) struct Content {
     /// In order, without gaps, none of them empty.
@@ -54,7 +54,7 @@ struct Segment {
     source: Source,
 }
 
-/// Where the bytes of a file come from.
+/// The source of a file's bytes.
 #[derive(Debug)]
 pub(crate) enum Source {
     Path(PathBuf),
@@ -84,7 +84,7 @@ impl Content {
     }
 }
 
-/// What became of a piece.
+/// The result of hashing a piece.
 pub(crate) type Outcome = Result<[u8; 20], ReadFailure>;
 
 /// A piece could not be read.
@@ -92,8 +92,8 @@ pub(crate) type Outcome = Result<[u8; 20], ReadFailure>;
 pub(crate) struct ReadFailure {
     /// The number of the file in the content.
     pub(crate) file: usize,
-    /// Nothing where the file is [`Source::Absent`], [`io::ErrorKind::UnexpectedEof`] where it is
-    /// shorter than it should be.
+    /// `None` if the file is [`Source::Absent`]; [`io::ErrorKind::UnexpectedEof`] if it is shorter
+    /// than it should be.
     pub(crate) error: Option<io::Error>,
 }
 
@@ -102,11 +102,11 @@ pub(crate) struct ReadFailure {
 pub(crate) struct Run {
     pub(crate) first: usize,
     pub(crate) outcomes: Vec<Outcome>,
-    /// How many bytes of content they cover.
+    /// The number of bytes of content they cover.
     pub(crate) bytes: u64,
 }
 
-/// The number of threads to use when none is asked for: one per core that this process may use.
+/// The default number of threads: one per core that this process may use.
 pub(crate) fn default_threads() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
@@ -114,8 +114,8 @@ pub(crate) fn default_threads() -> NonZeroUsize {
 /// Hashes every piece of `content` and gives them to `sink`, run by run, in any order, on the
 /// calling thread.
 ///
-/// Ends early when `sink` fails, and without an error when `cancel` becomes true; the caller looks
-/// at it.
+/// Ends early if `sink` fails, and without an error once `cancel` is `true`; the caller must check
+/// it.
 pub(crate) fn hash_pieces<E>(
     content: &Content,
     threads: NonZeroUsize,
@@ -139,7 +139,7 @@ pub(crate) fn hash_pieces<E>(
                         return;
                     }
                     let Some(done) = worker.run(run * run_pieces, run_pieces) else { return };
-                    // The receiver is gone when the sink has failed: there is nobody to work for.
+                    // The receiver is gone when the sink has failed: the work is no longer needed.
                     if send.send(done).is_err() {
                         return;
                     }
@@ -258,7 +258,7 @@ mod tests {
         outcomes.into_iter().map(Option::unwrap).collect()
     }
 
-    /// Against the plain way: everything in one buffer, cut and hashed.
+    /// Compares with the plain implementation: everything in one buffer, cut and hashed.
     #[test]
     fn pieces_across_files() {
         let folder = tempfile::tempdir().unwrap();

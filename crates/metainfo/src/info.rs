@@ -1,4 +1,4 @@
-//! [`Info`]: what is shared.
+//! [`Info`]: the `info` dictionary.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::path::{self, UnsafePath};
 use crate::{File, Pieces, sanitize};
 
-/// The `info` dictionary: what is shared, as opposed to where and by whom.
+/// The `info` dictionary, which describes the content of the torrent.
 ///
 /// Everything in it goes into the info-hash.
 ///
@@ -24,7 +24,7 @@ pub struct Info {
     pub(crate) layout: Layout,
 }
 
-/// Whether the torrent has `length` or `files`.
+/// The layout of the torrent: one file (`length`) or a folder (`files`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     SingleFile,
@@ -32,7 +32,7 @@ pub(crate) enum Layout {
 }
 
 impl Info {
-    /// The suggested name of the file, or of the folder the files go into, for the eyes of a person.
+    /// The suggested name of the file, or of the folder the files go into, for display.
     ///
     /// Bytes that are not UTF-8 are replaced. To use it on disk see [`Info::safe_name`].
     pub fn name(&self) -> Cow<'_, str> {
@@ -47,7 +47,7 @@ impl Info {
     /// The name as one path component, if it can do no harm on any operating system.
     ///
     /// # Errors
-    /// The first reason not to use it.
+    /// Returns [`UnsafePath`] with the first reason not to use it.
     pub fn safe_name(&self) -> Result<PathBuf, UnsafePath> {
         path::safe(std::slice::from_ref(&self.name))
     }
@@ -69,7 +69,7 @@ impl Info {
         &self.pieces
     }
 
-    /// Whether clients may find peers through this torrent's trackers only.
+    /// Returns `true` if clients may find peers through this torrent's trackers only.
     ///
     /// See [BEP 27](https://www.bittorrent.org/beps/bep_0027.html).
     pub fn private(&self) -> bool {
@@ -81,7 +81,7 @@ impl Info {
         self.source.as_deref()
     }
 
-    /// Where a newer torrent may be had.
+    /// The URL of a newer version of the torrent.
     ///
     /// See [BEP 39](https://www.bittorrent.org/beps/bep_0039.html).
     pub fn update_url(&self) -> Option<&str> {
@@ -98,17 +98,17 @@ impl Info {
         &self.files
     }
 
-    /// Whether this is one file by itself rather than a folder of files.
+    /// Returns `true` if this is one file by itself rather than a folder of files.
     ///
-    /// A folder with a single file in it is not.
+    /// Returns `false` for a folder with a single file in it.
     pub fn is_single_file(&self) -> bool {
         self.layout == Layout::SingleFile
     }
 
     /// A usable path for every file, in the order of [`files`](Self::files).
     ///
-    /// What [`File::safe_path`] accepts stays as it is. In other paths, whatever could do harm is
-    /// replaced by `_`, over-long names are cut, and a number is added where two files would meet.
+    /// Paths that [`File::safe_path`] accepts stay as they are. In other paths, harmful characters are
+    /// replaced by `_`, over-long names are cut, and a number is added where two paths would collide.
     /// Each path is relative, stays below the folder it is joined to, and belongs to one file
     /// only, padding files included. A changed name also differs from all others where
     /// the file system ignores case; safe names that differ in case alone are left.

@@ -1,4 +1,4 @@
-//! The names of torrents.
+//! Info-hashes, the names of torrents.
 
 use std::fmt;
 use std::str::FromStr;
@@ -130,7 +130,7 @@ impl InfoHashes {
     }
 }
 
-/// Why a text is not an info-hash.
+/// The reason why a text is not an info-hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseInfoHashError {

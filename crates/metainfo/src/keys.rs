@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bencode::ValueEncoder;
 
-/// Keys of the top-level dictionary, each with its encoded value, or nothing for a key that is not to be there.
+/// Keys of the top-level dictionary, each with its encoded value, or `None` for a key to leave out.
 ///
-/// How a key is written is decided here, for new torrents and edited ones alike; the documentation is with
-/// [`Create`](crate::Create) and [`Edit`](crate::Edit).
+/// Encodes the keys of new torrents and edited ones alike; they are documented at [`Create`](crate::Create) and
+/// [`Edit`](crate::Edit).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keys(BTreeMap<&'static str, Option<Vec<u8>>>);
 
@@ -71,12 +71,12 @@ impl Keys {
         self.set("creation date", seconds.map(|seconds| encoded(|value| value.int(seconds))));
     }
 
-    /// Whether the key was set, be it to nothing.
+    /// Returns `true` if the key was set, to a value or to `None`.
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         self.0.keys().any(|known| known.as_bytes() == key)
     }
 
-    /// The keys that are to be there, with their encoded values.
+    /// The keys to write, with their encoded values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.0.iter().filter_map(|(key, value)| Some((key.as_bytes(), value.as_deref()?)))
     }
@@ -85,7 +85,7 @@ impl Keys {
         self.0.insert(key, value);
     }
 
-    /// Sets a text that may stand under a second key too, which readers prefer.
+    /// Sets a text, and leaves out the second key for it, which readers would prefer.
     fn set_text(&mut self, key: &'static str, preferred: &'static str, text: Option<&str>) {
         let text = text.filter(|text| !text.is_empty());
         self.set(key, text.map(|text| encoded(|value| value.bytes(text))));
@@ -93,7 +93,7 @@ impl Keys {
     }
 }
 
-/// Encodes what cannot fail to be encoded.
+/// Encodes a value that cannot fail to encode.
 pub(crate) fn encoded(write: impl FnOnce(ValueEncoder<'_>)) -> Vec<u8> {
     bencode::encode(write).expect("one value is written, of 64-bit numbers and keys that differ")
 }

@@ -22,11 +22,11 @@
 //! Parsing is pure: bytes in, data out. v1 torrents and the v1 side of hybrids are read; a v2-only
 //! torrent is reported as such ([`ParseError::V2Only`]).
 //!
-//! Whoever wrote a torrent chose the names in it. They are kept as they stand, and come out as a
-//! path that can be opened only through [`File::safe_path`], which refuses everything that could
-//! do harm, or [`Info::sanitized_paths`], which replaces it.
+//! The names in a torrent come from strangers and may be hostile. They are kept as they stand; the
+//! only ways to get a path that can be opened are [`File::safe_path`], which refuses everything
+//! that could do harm, and [`Info::sanitized_paths`], which replaces it.
 //!
-//! [`Metainfo::edit`] writes other trackers, comments and the like around the same content, [`Magnet`] is the link to it,
+//! [`Metainfo::edit`] changes trackers, comments and other keys around the same content, [`Magnet`] is a link to it,
 //! [`Create`] makes a torrent of files, and [`Verify`] compares files with a torrent.
 
 mod create;

@@ -9,11 +9,11 @@ use thiserror::Error;
 
 use crate::{InfoHashV2, InfoHashes, Metainfo, ParseInfoHashError};
 
-/// What need not be encoded in a value: the unreserved characters of
+/// The bytes to encode in a value: all but the unreserved characters of
 /// [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The same for an IPv6 address, whose colons clients expect to see as they are.
+/// The bytes to encode in an address. Clients expect the colons of an IPv6 address unencoded.
 const ADDRESS: &AsciiSet = &VALUE.remove(b':');
 
 /// Bytes before the digest in the multihash of SHA-256: its code, 0x12, and its length, 0x20.
@@ -21,9 +21,8 @@ const MULTIHASH_SHA256: &str = "1220";
 
 /// A magnet link: a torrent's info-hash, and hints where to find the rest.
 ///
-/// Written by [`Display`](fmt::Display), read by [`FromStr`], which is forgiving about case and order, ignores
-/// parameters it does not know, and is strict about those it knows: what cannot be understood is an error and never
-/// dropped in silence.
+/// Written by [`Display`](fmt::Display), read by [`FromStr`], which accepts any case and order and ignores unknown
+/// parameters. An invalid value of a known parameter is an error and never dropped silently.
 ///
 /// See [BEP 9](https://www.bittorrent.org/beps/bep_0009.html) and [BEP 53](https://www.bittorrent.org/beps/bep_0053.html).
 ///
@@ -174,7 +173,7 @@ impl fmt::Display for Magnet {
     }
 }
 
-/// Why a text is not a magnet link that can be used.
+/// The reason why a text is not a usable magnet link.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseMagnetError {
@@ -204,7 +203,7 @@ pub enum ParseMagnetError {
     /// There is no `xt`.
     #[error("the link has no `xt`, so it names no torrent: part of it may be missing")]
     MissingTopic,
-    /// There are `xt`, but none of a torrent.
+    /// No `xt` names a torrent.
     #[error("the link is not for BitTorrent: no `xt` of it begins with \"urn:btih:\" or \"urn:btmh:\"")]
     OtherTopic,
     /// The hash is neither hexadecimal nor base32.
@@ -264,7 +263,7 @@ impl Parameter {
     }
 
     fn from_key(key: &str) -> Option<Self> {
-        // Some number what comes more than once: tr.1, tr.2.
+        // Some programs number parameters that occur more than once: tr.1, tr.2.
         let key = match key.rsplit_once('.') {
             Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => key,
@@ -278,7 +277,7 @@ impl Parameter {
         if !escapes.all(|escape| escape.len() >= 2 && escape.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
             return Err(ParseMagnetError::BadEscape { parameter });
         }
-        // Web forms write a space as a plus, and it happens to names. In a URL a plus is a plus.
+        // Web forms write a space as a plus, which happens in names. In a URL a plus is a plus.
         let spaced;
         let value = match self {
             Self::Name => {
@@ -292,7 +291,7 @@ impl Parameter {
     }
 }
 
-/// The same hash may be given twice, as hexadecimal and as base32, say.
+/// Sets a hash, which may be given twice if both are equal, for example in hexadecimal and in base32.
 fn take_hash<H: PartialEq>(place: &mut Option<H>, hash: H) -> Result<(), ParseMagnetError> {
     match place {
         Some(other) if *other != hash => Err(ParseMagnetError::TwoTorrents),
@@ -357,7 +356,7 @@ fn range_text(range: &RangeInclusive<u32>) -> String {
     }
 }
 
-/// Digits and nothing else: the standard library takes a plus sign too.
+/// Parses digits only; the standard library also accepts a plus sign.
 fn number<N: FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

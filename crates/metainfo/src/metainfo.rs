@@ -34,7 +34,7 @@ pub struct Metainfo {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// A key of the top-level dictionary, and where its value stands in the file.
+/// A key of the top-level dictionary, and the range of its value in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) key: Vec<u8>,
@@ -50,14 +50,14 @@ impl Metainfo {
         self.info_hashes
     }
 
-    /// Whether the torrent has a v2 side, which is not read.
+    /// Returns `true` if the torrent has a v2 side, which is not read.
     ///
     /// See [BEP 52](https://www.bittorrent.org/beps/bep_0052.html).
     pub fn is_hybrid(&self) -> bool {
         self.hybrid
     }
 
-    /// What is shared.
+    /// The `info` dictionary, which describes the content.
     pub fn info(&self) -> &Info {
         &self.info
     }
@@ -95,7 +95,7 @@ impl Metainfo {
         &self.nodes
     }
 
-    /// A remark by whoever made the file.
+    /// The comment of the file's author.
     pub fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }
@@ -105,22 +105,22 @@ impl Metainfo {
         self.created_by.as_deref()
     }
 
-    /// When the file was made, in seconds since 1970.
+    /// The time at which the file was made, in seconds since 1970.
     pub fn creation_date(&self) -> Option<u64> {
         self.creation_date
     }
 
-    /// What the file says its text is encoded in; only UTF-8 is read as text, whatever it says.
+    /// The text encoding that the file names. It is not used: only UTF-8 is read as text.
     pub fn encoding(&self) -> Option<&str> {
         self.encoding.as_deref()
     }
 
-    /// Who publishes the content.
+    /// The publisher of the content.
     pub fn publisher(&self) -> Option<&str> {
         self.publisher.as_deref()
     }
 
-    /// Where the publisher is found.
+    /// The URL of the publisher.
     pub fn publisher_url(&self) -> Option<&str> {
         self.publisher_url.as_deref()
     }
@@ -139,12 +139,12 @@ impl Metainfo {
         &self.collections
     }
 
-    /// Where the file departs from canonical bencode.
+    /// The places where the file is not canonical bencode.
     pub fn deviations(&self) -> &[bencode::Deviation] {
         &self.deviations
     }
 
-    /// What was accepted but may give trouble elsewhere.
+    /// Accepted problems that may confuse other programs.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -155,7 +155,7 @@ impl Metainfo {
     }
 }
 
-/// Something in a .torrent file that is accepted here and may give trouble elsewhere.
+/// A problem in a .torrent file that is accepted here but may confuse other programs.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Warning {
@@ -168,7 +168,7 @@ pub enum Warning {
          aria2 takes another info-hash; make the torrent again to cure it"
     )]
     InfoNotCanonical {
-        /// Where in the file it first departs.
+        /// The offset in the file of the first deviation.
         offset: usize,
     },
     /// The top-level dictionary has `info` twice, and the first counts.
@@ -177,13 +177,13 @@ pub enum Warning {
          this is another torrent"
     )]
     SecondInfo {
-        /// Where in the file the value of the second one begins.
+        /// The offset in the file of the second value.
         offset: usize,
     },
     /// Some bytes follow the torrent in its file.
     #[error("{len} bytes follow the end of the torrent and are ignored")]
     TrailingBytes {
-        /// How many.
+        /// The number of bytes.
         len: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Names that do no harm on this machine, though another may not be able to use them.
+//! Names that are harmless on this machine but may be unusable on another.
 //!
 //! The rules of [`path`](crate::path) hold on every operating system at once. They are too strict
 //! for files that exist: `What is DNS?.mp4` is an ordinary name here and impossible on Windows.
@@ -23,15 +23,15 @@ pub(crate) fn check(name: &str) -> Result<(), Hazard> {
     })
 }
 
-/// What some other machine has against a name that [`check`] accepts.
+/// The reason why some other machine cannot use a name that [`check`] accepts.
 pub(crate) fn portability(name: &str) -> Option<Hazard> {
     path::safe(&[name.as_bytes().to_vec()]).err().map(|error| error.hazard)
 }
 
-/// The path to look for a file of a torrent at, for reading only.
+/// The path at which to look for a file of a torrent, for reading only.
 ///
-/// The safe path; besides, where the operating system takes names as they are, one that is unsafe
-/// for no other reason than that another operating system cannot use it.
+/// This is the safe path or, where this operating system allows it, a path that is unsafe only
+/// because another operating system cannot use it.
 pub(crate) fn local_path(file: &File) -> Result<PathBuf, UnsafePath> {
     file.safe_path().or_else(|unsafe_path| {
         let foreign = matches!(

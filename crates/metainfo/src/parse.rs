@@ -13,10 +13,10 @@ use crate::{Attributes, File, Hazard, Info, InfoHashV1, InfoHashes, Pieces, path
 
 pub use error::ParseError;
 
-/// What BitComet writes into the paths of its padding files.
+/// The text that marks a component of a path as one of BitComet's padding files.
 const BITCOMET_PAD: &[u8] = b"_____padding_file_";
 
-/// What a .torrent file may ask for, and what is forgiven.
+/// The limits of parsing, and the handling of conflicting paths.
 ///
 /// ```
 /// use metainfo::{ConflictingPaths, Metainfo, ParseOptions};
@@ -30,20 +30,20 @@ const BITCOMET_PAD: &[u8] = b"_____padding_file_";
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ParseOptions {
-    /// Size of the .torrent file, its nesting and its number of values; by default 100 MiB, 100
-    /// and 3,000,000.
+    /// The maximum size of the .torrent file, nesting depth and number of values; by default 100 MiB,
+    /// 100 and 3,000,000.
     ///
-    /// What has no limit of its own below, such as trackers, is bounded by these.
+    /// These also bound lists that have no limit of their own below, such as trackers.
     pub limits: Limits,
-    /// Most pieces; by default 2,097,152, as in libtorrent.
+    /// The maximum number of pieces; by default 2,097,152, as in libtorrent.
     pub max_pieces: usize,
-    /// Most files; by default 1,000,000.
+    /// The maximum number of files; by default 1,000,000.
     pub max_files: usize,
-    /// Most components in one path; by default 100, as in libtorrent.
+    /// The maximum number of components in one path; by default 100, as in libtorrent.
     pub max_path_depth: usize,
-    /// Most bytes in one path, one for each separator included; by default 4096, what Linux takes.
+    /// The maximum bytes in one path, separators included; by default 4096, the limit of Linux.
     pub max_path_len: usize,
-    /// What to do when two files want one place; by default an error.
+    /// The handling of two files with conflicting paths; an error by default.
     pub conflicting_paths: ConflictingPaths,
 }
 
@@ -60,7 +60,7 @@ impl Default for ParseOptions {
     }
 }
 
-/// What to do with a torrent that has two files of one path, or a file where another's folder is.
+/// The handling of a torrent in which two files have the same path, or one file has the path of another's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictingPaths {
     /// Refuse the torrent, as Transmission and rTorrent do.
@@ -73,7 +73,7 @@ impl Metainfo {
     /// Reads a .torrent file with the default [`ParseOptions`].
     ///
     /// # Errors
-    /// See [`ParseError`].
+    /// Returns a [`ParseError`] if the file is not a v1 or hybrid torrent within the limits.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         Self::parse_with(bytes, &ParseOptions::default())
     }
@@ -81,10 +81,10 @@ impl Metainfo {
     /// Reads a .torrent file.
     ///
     /// Keys that are not needed and have the wrong type, such as a number for a comment, count as
-    /// absent. Unknown keys are of no concern.
+    /// absent. Unknown keys are ignored.
     ///
     /// # Errors
-    /// See [`ParseError`].
+    /// Returns a [`ParseError`] if the file is not a v1 or hybrid torrent within the limits.
     pub fn parse_with(bytes: &[u8], options: &ParseOptions) -> Result<Self, ParseError> {
         parse(bytes, options)
     }
@@ -148,7 +148,7 @@ fn without_info(root: Dict<'_, '_>) -> ParseError {
     if stub.iter().any(|key| root.get(key).is_some()) { ParseError::MagnetStub } else { ParseError::MissingInfo }
 }
 
-/// Where `info` first departs from canonical bencode, if it does; an error if a key stands twice.
+/// The offset of the first deviation of `info` from canonical bencode, if any; an error for a duplicate key.
 fn info_deviation(info: Value<'_, '_>, limits: Limits) -> Result<Option<usize>, ParseError> {
     // The document lists a limited number of deviations, and those outside of `info` could push
     // the ones inside off the list. Alone, `info` has a list of its own with each kind in it.
@@ -173,7 +173,7 @@ fn string_at(rest: &[u8]) -> String {
     String::from_utf8_lossy(string.unwrap_or_default()).into_owned()
 }
 
-/// Whether the torrent is a hybrid; an error unless it has a v1 side.
+/// Returns `true` if the torrent is a hybrid; an error unless it has a v1 side.
 fn check_version(info: Dict<'_, '_>, deviation: Option<usize>) -> Result<bool, ParseError> {
     let version = info.get(b"meta version").and_then(Value::as_u64).unwrap_or(0);
     let has_file_tree = info.get(b"file tree").and_then(Value::as_dict).is_some();
@@ -291,7 +291,7 @@ fn parse_files(files: Value<'_, '_>, options: &ParseOptions) -> Result<Vec<File>
         .collect()
 }
 
-/// Reads what a file has in common whether it stands in `files` or in `info` itself.
+/// Reads the keys of a file, which are the same in `files` and in `info` itself.
 fn parse_file(
     entry: Dict<'_, '_>,
     index: usize,
@@ -358,7 +358,7 @@ fn components<const N: usize>(
 }
 
 fn refuse_conflict((index, file): (usize, &File)) -> Result<(), ParseError> {
-    // Nobody writes padding files, so they are in nobody's way.
+    // Padding files are not written to disk, so they conflict with nothing.
     if file.attributes.pad {
         return Ok(());
     }

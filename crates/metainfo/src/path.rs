@@ -1,4 +1,4 @@
-//! What makes a path of a torrent unsafe to use.
+//! Checks whether a path of a torrent is safe to use.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ const MAX_LINKS: usize = 8;
 pub struct UnsafePath {
     /// The path as [`File::display_path`](crate::File::display_path) gives it.
     pub path: String,
-    /// What is wrong with it.
+    /// The reason why it is unsafe.
     pub hazard: Hazard,
 }
 
@@ -31,7 +31,7 @@ impl UnsafePath {
     }
 }
 
-/// What makes a path unsafe.
+/// The reason why a path is unsafe.
 ///
 /// Every rule holds on every operating system, so that a torrent which is safe on one is safe
 /// on all.
@@ -62,7 +62,7 @@ pub enum Hazard {
         /// The character.
         character: char,
     },
-    /// A component holds a character that Windows keeps for itself: one of `<>:"|?*`.
+    /// A component holds a character that Windows reserves: one of `<>:"|?*`.
     #[error("it holds the character {character:?}, which Windows does not allow")]
     Forbidden {
         /// The character.
@@ -112,10 +112,10 @@ pub enum Hazard {
     LinkLoop,
 }
 
-/// Whether a character cannot be seen or turns the text around it, without being a control character.
+/// Returns `true` if a character is invisible or changes the direction of text, without being a control character.
 ///
-/// Marks of direction, joiners and spaces of no width, separators of lines, the byte order mark. Text from a torrent that
-/// holds one can pass for something else on a screen; see [`Hazard::Invisible`].
+/// These are direction marks, zero-width joiners and spaces, line separators and the byte order mark. Text that holds one
+/// can look like something else on a screen; see [`Hazard::Invisible`].
 ///
 /// ```
 /// assert!(metainfo::is_invisible('\u{202e}'));
@@ -139,10 +139,10 @@ pub(crate) fn display(path: &[Vec<u8>]) -> String {
     components.join("/")
 }
 
-/// Finds what each path suffers from the other paths of its torrent.
+/// Marks every path that conflicts with another path of its torrent.
 ///
 /// Files are given in the torrent's order. Padding files may share paths among themselves, since
-/// nobody writes them; every other path must be on its own.
+/// they are not written to disk; every other path must be unique.
 pub(crate) fn mark_hazards(files: &mut [File]) {
     let order = sorted(files);
     let mut hazards = Vec::new();
@@ -210,7 +210,7 @@ pub(crate) fn character_hazard(character: char) -> Option<Hazard> {
     }
 }
 
-/// Whether Windows takes a name for a device: it looks at what stands before the first dot.
+/// Returns `true` if Windows treats a name as a device, which depends on the part before the first dot.
 pub(crate) fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
     let upper = stem.to_ascii_uppercase();
@@ -256,7 +256,7 @@ fn pad_hazard(files: &[File], order: &[usize], pad: &File) -> Option<Hazard> {
     path.starts_with(before).then_some(Hazard::FileAndFolder)
 }
 
-/// Where each link leads at once: on to another link, or to its end.
+/// The direct target of each link: another link (its index), or a final target (`None`).
 fn link_targets(files: &[File], order: &[usize]) -> HashMap<usize, Result<Option<usize>, Hazard>> {
     let links = files.iter().enumerate().filter(|(_, file)| file.attributes.symlink);
     links.map(|(index, link)| (index, link_target(files, order, link))).collect()

@@ -1,11 +1,11 @@
-//! [`PieceLength`]: how much content one SHA-1 digest covers.
+//! [`PieceLength`]: the length of content that one SHA-1 digest covers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The length of a piece in a torrent that we write: a power of two from 16 KiB to 128 MiB.
+/// The length of a piece in a new torrent: a power of two from 16 KiB to 128 MiB.
 ///
 /// [BEP 3](https://www.bittorrent.org/beps/bep_0003.html) allows any length, and reading accepts
 /// any that clients do; this is the narrower set that every client also handles well.
@@ -31,7 +31,7 @@ impl PieceLength {
     /// 16 MiB: [`for_total`](Self::for_total) goes above it only to stay within
     /// [`MAX_PIECES`](Self::MAX_PIECES).
     pub const AUTO_MAX: Self = Self(16 << 20);
-    /// The most pieces that we write: 9.6 MB of digests, because libtorrent by default refuses a
+    /// The maximum number of pieces in a new torrent: 9.6 MB of digests, because libtorrent by default refuses a
     /// .torrent of more than 10 MB.
     pub const MAX_PIECES: u64 = 480_000;
 
@@ -40,9 +40,9 @@ impl PieceLength {
     /// than that (to 128 MiB) only where there would be more than [`MAX_PIECES`](Self::MAX_PIECES)
     /// pieces otherwise.
     ///
-    /// On a LAN a piece is what is fetched again when it was damaged and what can be passed on once
-    /// it is whole; a thousand of them is fine enough for both, and the .torrent stays below 40 kB
-    /// up to 32 GiB.
+    /// A piece is the unit that a client fetches again if it was damaged, and shares once it is
+    /// complete; on a LAN a thousand pieces are fine enough for both, and the .torrent stays below
+    /// 40 kB up to 32 GiB.
     pub fn for_total(total: u64) -> Self {
         let exponent = total.max(1).ilog2().saturating_sub(10);
         let min = Self::MIN.0.ilog2();
@@ -58,7 +58,7 @@ impl PieceLength {
         self.0 as u64
     }
 
-    /// How many pieces content of `total` bytes has, the last one possibly short.
+    /// The number of pieces in content of `total` bytes; the last one may be shorter.
     pub const fn pieces(self, total: u64) -> u64 {
         total.div_ceil(self.bytes())
     }
@@ -108,7 +108,7 @@ impl fmt::Display for PieceLength {
     }
 }
 
-/// Why something is not a [`PieceLength`].
+/// The reason why a value is not a [`PieceLength`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PieceLengthError {
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The rule as the compatibility notes state it: `2^round(log2(size) - 10.5)`, clamped.
+    /// The rule in the compatibility notes: `2^round(log2(size) - 10.5)`, clamped.
     #[test]
     fn rule_is_the_rounded_logarithm() {
         for total in (1..2000u64).map(|n| n * 7_654_321) {

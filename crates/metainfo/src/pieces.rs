@@ -1,4 +1,4 @@
-//! [`Pieces`]: the digests.
+//! [`Pieces`]: the digests of a torrent's pieces.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ impl Pieces {
         Self(digests.into())
     }
 
-    /// How many pieces there are; at least one in a torrent that was parsed.
+    /// The number of pieces; at least one in a parsed torrent.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no piece at all.
+    /// Returns `true` if there are no pieces.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

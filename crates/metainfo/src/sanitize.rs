@@ -1,4 +1,4 @@
-//! How to make a safe path of an unsafe one.
+//! Replacing unsafe paths by safe ones.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -64,11 +64,11 @@ fn split_extension(name: &str) -> (&str, &str) {
     }
 }
 
-/// The names that are taken, folder by folder, without regard to case.
+/// The names in use, folder by folder, ignoring case.
 #[derive(Default)]
 struct Tree {
     slots: HashMap<(u32, String), Slot>,
-    /// Where a folder went whose own name belongs to a file.
+    /// The new places of folders whose own names belong to files.
     moved: HashMap<(u32, String), (u32, String)>,
     /// The last number given to a name, so that a thousand equal names take a thousand steps.
     numbers: HashMap<(u32, String), u32>,

@@ -13,14 +13,14 @@ use thiserror::Error;
 use crate::hash::{self, Content, Progress, ReadFailure, Source};
 use crate::{File, Hazard, Info, Metainfo, name};
 
-/// How many files of a torrent are looked for to find out which folder holds them.
+/// The number of files that are looked for to find the folder that holds the content.
 const LOCATE_FILES: usize = 100;
 
 /// Content to compare with the torrent that describes it.
 ///
-/// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only; where the operating system does
-/// not mind, also at names that are unsafe only because Windows cannot have them (`What?.mp4`). No name in a torrent leads
-/// out of the folder. Symbolic links that stand on disk are followed, wherever they lead: they are not the torrent's doing.
+/// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only; where the operating system allows
+/// it, also at names that are unsafe only on Windows (`What?.mp4`). No name in a torrent leads out of the folder. Symbolic
+/// links on disk are followed, wherever they lead, because they do not come from the torrent.
 ///
 /// ```
 /// use std::sync::atomic::AtomicBool;
@@ -52,13 +52,12 @@ impl<'m> Verify<'m> {
     /// Compares what is at `path` with a torrent.
     ///
     /// The path may be that of the content itself, or of the folder that holds it under the
-    /// torrent's name. Where it could be both, the folder counts in which more files have the
-    /// right length.
+    /// torrent's name. If both are possible, the folder with more files of the right length is used.
     pub fn new(metainfo: &'m Metainfo, path: impl Into<PathBuf>) -> Self {
         Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads() }
     }
 
-    /// How many threads hash, at most 256; the default is one for each core.
+    /// The number of threads that hash, at most 256; the default is one for each core.
     ///
     /// See [`Create::threads`](crate::Create::threads).
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
@@ -69,11 +68,11 @@ impl<'m> Verify<'m> {
     /// Reads and compares everything.
     ///
     /// `progress` is called on this thread, about once for each MiB or piece, whichever is more.
-    /// When `cancel` becomes true hashing stops at once with [`VerifyError::Cancelled`].
+    /// Once `cancel` is `true`, hashing stops with [`VerifyError::Cancelled`].
     ///
     /// # Errors
-    /// When the path itself cannot be read. Whatever is wrong with a single file is in the
-    /// report.
+    /// Returns a [`VerifyError`] if the path itself cannot be read, or if the run is cancelled. Problems
+    /// with single files are in the report.
     pub fn run(&self, cancel: &AtomicBool, mut progress: impl FnMut(Progress)) -> Result<Report, VerifyError> {
         let mut checks = self.look()?;
         let content = Content::new(
@@ -114,7 +113,7 @@ impl<'m> Verify<'m> {
         Ok(report)
     }
 
-    /// Looks at every file without reading it.
+    /// Checks the metadata of every file without reading it.
     fn look(&self) -> Result<Vec<Check<'m>>, VerifyError> {
         let metadata =
             fs::metadata(&self.path).map_err(|source| VerifyError::Unreadable { path: self.path.clone(), source })?;
@@ -154,9 +153,9 @@ impl<'m> Verify<'m> {
         }
     }
 
-    /// How many of the first files are in the folder with the right length, and how many at all.
+    /// The number of the first files that the folder has with the right length, and the number that it has at all.
     ///
-    /// One that is there does not decide: many a parent folder has a `README.txt` of its own.
+    /// A single file does not decide: a parent folder may have a `README.txt` of its own.
     fn fit(&self, folder: &Path) -> (usize, usize) {
         let files = self.info.files().iter().filter(|file| !file.attributes.pad).take(LOCATE_FILES);
         let found: Vec<_> = files
@@ -212,7 +211,7 @@ impl<'f> Check<'f> {
         }
     }
 
-    /// Notes why a piece of the file could not be read, where the look at it did not tell.
+    /// Records why a piece of the file could not be read, unless the metadata check already found a reason.
     fn failed(&mut self, failure: ReadFailure) {
         if let (FileStatus::Ok, Some(error)) = (&self.status, failure.error) {
             self.status = FileStatus::Unreadable { reason: error.to_string() };
@@ -235,10 +234,10 @@ impl<'f> Check<'f> {
     }
 }
 
-/// What a look at the file tells.
+/// The status of a file by its metadata.
 fn status_on_disk(path: &Path, length: u64) -> FileStatus {
     match fs::metadata(path) {
-        // Opening a pipe would wait for somebody to write to it.
+        // Opening a pipe would block until a writer opens it.
         Ok(metadata) if !metadata.is_file() => FileStatus::Unreadable { reason: "it is not a file".to_owned() },
         Ok(metadata) if metadata.len() != length => FileStatus::WrongLength { found: metadata.len() },
         Ok(_) => FileStatus::Ok,
@@ -249,7 +248,7 @@ fn status_on_disk(path: &Path, length: u64) -> FileStatus {
     }
 }
 
-/// How content compares with its torrent.
+/// The result of comparing content with its torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -263,7 +262,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything is there, and as it should be.
+    /// Returns `true` if all files are present and correct.
     pub fn is_complete(&self) -> bool {
         self.bad_pieces.is_empty()
             && self.unchecked_pieces.is_empty()
@@ -271,7 +270,7 @@ impl Report {
     }
 }
 
-/// How one file compares with its torrent.
+/// The result of comparing one file with its torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileReport {
@@ -279,21 +278,21 @@ pub struct FileReport {
     pub path: String,
     /// The length it should have, in bytes.
     pub length: u64,
-    /// What was found.
+    /// The status of the file.
     pub status: FileStatus,
     /// The pieces whose bytes are wrong and that have bytes of this file, ascending.
     ///
-    /// A piece can have bytes of several files; which of them is wrong cannot be told.
+    /// A piece can have bytes of several files; it is not known which of them is wrong.
     pub bad_pieces: Vec<u32>,
 }
 
-/// What was found of a file.
+/// The status of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileStatus {
-    /// It is as it should be.
+    /// It is correct.
     Ok,
-    /// It is not there.
+    /// It does not exist.
     Missing,
     /// It is longer or shorter than it should be.
     WrongLength {
@@ -302,31 +301,31 @@ pub enum FileStatus {
     },
     /// It cannot be read.
     Unreadable {
-        /// What the operating system says.
+        /// The error of the operating system.
         reason: String,
     },
     /// The torrent gives it a path that must not be used, so it was not looked for.
     Unsafe {
-        /// What is wrong with the path.
+        /// The reason why the path is unsafe.
         hazard: Hazard,
     },
-    /// It is there with the right length, and some of its pieces are wrong.
+    /// It has the right length, but some of its pieces are wrong.
     Bad,
-    /// Nothing wrong was found, but it shares a piece with another file that is not all there, so
-    /// that this piece could not be compared.
+    /// No error was found, but it shares a piece with an incomplete file, so this piece could not be
+    /// compared.
     Unchecked,
 }
 
-/// Why content could not be compared with its torrent at all.
+/// The reason why content could not be compared with its torrent at all.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The path is not there, or may not be looked at.
+    /// The path does not exist or cannot be accessed.
     #[error("cannot read {path:?}")]
     Unreadable {
         /// The path as given.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The flag to cancel was set.

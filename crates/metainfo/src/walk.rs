@@ -1,4 +1,4 @@
-//! Which files go into a torrent, and in which order.
+//! The selection and order of the files of a torrent.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -9,15 +9,15 @@ use std::time::SystemTime;
 
 use crate::{CreateError, CreateWarning, name};
 
-/// Folders within folders: with the name of a file the 100 components that libtorrent and the parser read.
+/// The maximum nesting of folders: with a file name, the 100 components that libtorrent and the parser accept.
 const MAX_DEPTH: usize = 99;
 
-/// The most files of one torrent.
+/// The maximum number of files in one torrent.
 ///
 /// Their names alone make a .torrent of more than the 10 MB that libtorrent reads by default.
 const MAX_FILES: usize = 1_000_000;
 
-/// Names that operating systems leave behind and nobody wants to share, in lower case.
+/// Names of files that operating systems leave behind, in lower case.
 const JUNK: &[&str] = &[
     "$recycle.bin",
     ".appledouble",
@@ -34,7 +34,7 @@ const JUNK: &[&str] = &[
     "thumbs.db",
 ];
 
-/// What to take along.
+/// The groups of files to include.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WalkOptions {
     pub(crate) include_hidden: bool,
@@ -46,13 +46,13 @@ pub(crate) struct WalkOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlannedFile {
-    /// Where it is.
+    /// The path on disk.
     pub source: PathBuf,
     /// Its path in the torrent, relative to the torrent's folder; its name alone for a single file.
     pub path: Vec<String>,
     /// Length in bytes.
     pub length: u64,
-    /// When it was last changed, where the file system knows.
+    /// The modification time, if the file system has it.
     pub(crate) modified: Option<SystemTime>,
 }
 
@@ -66,13 +66,13 @@ impl PlannedFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedFile {
-    /// Where it is; everything below it is left out too.
+    /// The path on disk; everything below it is left out too.
     pub source: PathBuf,
-    /// Why it is left out.
+    /// The reason why it is left out.
     pub reason: SkipReason,
 }
 
-/// Why a file does not go into a torrent.
+/// The reason why a file does not go into a torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SkipReason {
@@ -82,18 +82,18 @@ pub enum SkipReason {
     Junk,
     /// A symbolic link, and links are not followed.
     Symlink,
-    /// A symbolic link to something that is not there.
+    /// A symbolic link whose target does not exist.
     DanglingSymlink,
-    /// A symbolic link to a folder that it is in itself.
+    /// A symbolic link to a folder that contains it.
     SymlinkLoop,
     /// Neither a file nor a folder nor a link: a pipe, socket or device.
     Special,
 }
 
 impl SkipReason {
-    /// Why a file or folder is left out, by its name alone, unless such are asked for.
+    /// The reason to leave out a file or folder by its name alone, unless its group is included.
     ///
-    /// Junk is junk whether its name begins with a dot or not.
+    /// Junk whose name begins with a dot counts as junk, not as hidden.
     ///
     /// ```
     /// use metainfo::SkipReason;
@@ -113,7 +113,7 @@ impl SkipReason {
     }
 }
 
-/// What lies below a folder.
+/// The files below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     /// In component-wise order of raw bytes, which is the order of a v2 file tree as well.
@@ -211,7 +211,7 @@ impl Walker<'_> {
         })
     }
 
-    /// Of the file or folder, through a link only where links are followed.
+    /// The metadata of the file or folder; links are followed only if requested.
     fn metadata(&self, source: &Path) -> Result<Result<Metadata, SkipReason>, CreateError> {
         let mut metadata = fs::symlink_metadata(source).map_err(CreateError::unreadable(source))?;
         if metadata.is_symlink() {

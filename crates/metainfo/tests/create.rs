@@ -102,7 +102,7 @@ fn the_web_seed_of_a_folder_is_a_folder() {
 }
 
 #[test]
-fn empty_wishes_are_not_written() {
+fn empty_settings_are_not_written() {
     let (_temp, root) = share(&[("hello.txt", b"hello")]);
     let path = root.join("hello.txt");
     let empty = Create::new(&path)
@@ -132,7 +132,7 @@ fn folder_to_the_byte_in_component_order() {
     assert_eq!(made(Create::new(&root)), bytes.concat());
 }
 
-/// The parser is the judge, and the number of threads makes no difference.
+/// The parser reads the torrent, and the number of threads makes no difference.
 #[test]
 fn parses_back() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 / 255) as u8).collect();
@@ -226,7 +226,7 @@ fn hidden_and_junk_are_left_out_unless_asked_for() {
 }
 
 #[test]
-fn what_is_named_is_taken_though_hidden() {
+fn a_hidden_path_is_included_if_given_by_name() {
     let (_temp, root) = share(&[(".hidden/b", b"b"), (".hidden/desktop.ini", b"c")]);
     let plan = Create::new(root.join(".hidden")).plan().unwrap();
     assert_eq!(plan.name(), ".hidden");
@@ -343,7 +343,7 @@ fn refuses_names_that_clients_refuse() {
 }
 
 #[test]
-fn refuses_names_given() {
+fn refuses_unusable_names_for_the_torrent() {
     let (_temp, root) = share(&[("a", b"a")]);
     for name in ["", ".", "..", "a/b", "a\\b", "a\0"] {
         let error = Create::new(&root).name(name).plan().unwrap_err();

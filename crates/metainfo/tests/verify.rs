@@ -45,7 +45,7 @@ fn statuses(report: &Report) -> Vec<(&str, FileStatus, &[u32])> {
 }
 
 #[test]
-fn whole_wherever_it_is_looked_for() {
+fn complete_content_is_found_at_either_path() {
     let (temp, root, metainfo) = share();
     for path in [root.as_path(), temp.path()] {
         let report = verify(&metainfo, path);
@@ -85,7 +85,7 @@ fn a_parent_folder_with_files_of_the_same_names() {
     assert_eq!(verify(&metainfo, temp.path()).files[2].status, FileStatus::Unchecked);
 }
 
-/// Nothing tells the two apart but the name of the outer one.
+/// The two differ only in the name of the outer one.
 #[test]
 fn a_folder_of_the_torrents_name_and_one_in_it() {
     let (temp, root, metainfo) = share();
@@ -146,7 +146,7 @@ fn wrong_lengths() {
     fs::write(root.join("a"), bytes).unwrap();
     fs::write(root.join("sub/c"), vec![3; PIECE]).unwrap();
     let report = verify(&metainfo, &root);
-    // What the torrent describes of the longer file is right.
+    // The described part of the longer file is correct.
     assert_eq!(report.bad_pieces, []);
     assert_eq!(report.unchecked_pieces, [4, 5]);
     let found = 2 * PIECE as u64 + PIECE as u64 / 4 + 1;
@@ -226,7 +226,7 @@ fn padding_is_zeros_and_no_file() {
     assert_eq!(report.files.len(), 2);
 }
 
-/// The file that the path leads to is there and right, and is not touched all the same.
+/// The file that the path leads to exists and is correct, but it is not read.
 #[test]
 fn unsafe_paths_are_not_followed() {
     let temp = tempfile::tempdir().unwrap();
@@ -245,7 +245,7 @@ fn unsafe_paths_are_not_followed() {
     );
 }
 
-/// Names that only Windows cannot have are usable here, but not when something worse hides behind.
+/// Names that are invalid only on Windows are usable here, unless another rule forbids them too.
 #[cfg(unix)]
 #[test]
 fn foreign_names() {
@@ -264,7 +264,7 @@ fn foreign_names() {
 }
 
 #[test]
-fn what_keeps_it_from_starting() {
+fn errors_before_hashing() {
     let (temp, root, metainfo) = share();
     let nowhere = temp.path().join("nowhere");
     let result = Verify::new(&metainfo, &nowhere).run(&AtomicBool::new(false), |_| ());

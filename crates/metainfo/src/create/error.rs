@@ -1,4 +1,4 @@
-//! What can go wrong with a file that is to be shared.
+//! The errors and warnings of creating a torrent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub enum CreateWarning {
     NotPortable {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with its name.
+        /// The problem with its name.
         hazard: Hazard,
     },
     /// Two names in one folder differ in case only: on Windows and macOS they are one.
@@ -36,9 +36,9 @@ impl CreateWarning {
     }
 }
 
-/// Why a torrent could not be made.
+/// The reason why a torrent could not be made.
 ///
-/// Every message names the file that it is about.
+/// Every message about a file names it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -47,7 +47,7 @@ pub enum CreateError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file was there at first and is gone.
@@ -83,7 +83,7 @@ pub enum CreateError {
     UnsafeName {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with its name.
+        /// The problem with its name.
         hazard: Hazard,
     },
     /// The path has no last component that could be the torrent's name, as `/`.
@@ -103,7 +103,7 @@ pub enum CreateError {
     Empty {
         /// The path as given.
         path: PathBuf,
-        /// What was found below it and is left out.
+        /// The files below it that are left out.
         skipped: Vec<SkippedFile>,
     },
     /// Folders within folders deeper than clients read.
@@ -126,9 +126,9 @@ pub enum CreateError {
          share fewer at once, or packed into an archive"
     )]
     TooManyValues {
-        /// How many files there are.
+        /// The number of files.
         files: usize,
-        /// How many values they make: five for a file, and one for each component of its path.
+        /// The number of their values: five for a file, and one for each component of its path.
         values: usize,
         /// The most values.
         limit: usize,
@@ -141,7 +141,7 @@ pub enum CreateError {
     TooManyPieces {
         /// The piece length asked for.
         piece_length: PieceLength,
-        /// How many pieces it would make.
+        /// The number of pieces it would make.
         pieces: u64,
         /// The most pieces.
         limit: u64,

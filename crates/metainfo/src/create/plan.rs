@@ -1,4 +1,4 @@
-//! Making the torrent once it is known of what.
+//! The planned torrent, and hashing it.
 
 use std::fs;
 use std::io;
@@ -38,12 +38,12 @@ impl Plan {
         &self.files
     }
 
-    /// What was found below the folder and is left out.
+    /// The files below the folder that are left out.
     pub fn skipped(&self) -> &[SkippedFile] {
         &self.skipped
     }
 
-    /// What will give trouble on some machine.
+    /// Names that will cause problems on some operating system.
     pub fn warnings(&self) -> &[CreateWarning] {
         &self.warnings
     }
@@ -58,7 +58,7 @@ impl Plan {
         self.piece_length
     }
 
-    /// How many pieces there will be: 1 to [`PieceLength::MAX_PIECES`].
+    /// The number of pieces: 1 to [`PieceLength::MAX_PIECES`].
     pub fn piece_count(&self) -> u64 {
         self.piece_length.pieces(self.total_length)
     }
@@ -66,13 +66,13 @@ impl Plan {
     /// Reads and hashes the files, and makes the torrent.
     ///
     /// `progress` is called on this thread, about once for each MiB or piece, whichever is more.
-    /// When `cancel` becomes true hashing stops at once with [`CreateError::Cancelled`].
+    /// Once `cancel` is `true`, hashing stops with [`CreateError::Cancelled`].
     ///
     /// Takes 128 KiB of memory for each thread and 20 bytes for each piece.
     ///
     /// # Errors
-    /// When a file cannot be read, or is no longer as [`Create::plan`](crate::Create::plan) found it: each file's
-    /// length and time of change are compared again after all have been read.
+    /// Returns a [`CreateError`] if a file cannot be read, or has changed since [`Create::plan`](crate::Create::plan): the
+    /// length and modification time of each file are compared again after all have been read.
     pub fn hash(&self, cancel: &AtomicBool, mut progress: impl FnMut(Progress)) -> Result<Created, CreateError> {
         let content = Content::new(
             self.piece_length.bytes(),
@@ -138,7 +138,7 @@ impl Plan {
         })
     }
 
-    /// Says what is wrong with a file that could not be read as planned.
+    /// The error for a file that could not be read as planned.
     fn read_error(&self, failure: ReadFailure) -> CreateError {
         let file = &self.files[failure.file];
         let error = failure.error.expect("a plan has no absent files");
@@ -154,7 +154,7 @@ impl Plan {
     }
 }
 
-/// Compares a file with what it was when the plan was made.
+/// Returns an error if a file has changed since the plan was made.
 fn unchanged(file: &PlannedFile) -> Result<(), CreateError> {
     let path = || file.source.clone();
     let metadata = match fs::metadata(&file.source) {

@@ -1,4 +1,4 @@
-//! Why a .torrent file is not accepted.
+//! The errors of parsing a .torrent file.
 
 use bencode::{DecodeError, DecodeErrorKind};
 use thiserror::Error;
@@ -9,7 +9,7 @@ pub(super) const MAX_FILE_LENGTH: u64 = (1 << 48) - 1;
 /// Bytes the longest piece may have: 32767 blocks of 16 KiB, as in libtorrent.
 pub(super) const MAX_PIECE_LENGTH: u32 = 32_767 * 16_384;
 
-/// Why a .torrent file is not accepted.
+/// The reason why a .torrent file is not accepted.
 ///
 /// Files are counted from 0 in the fields and from 1 in the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -50,7 +50,7 @@ pub enum ParseError {
     DuplicateKey {
         /// The key.
         key: String,
-        /// Where in the file the second one begins.
+        /// The offset in the file of the second key.
         offset: usize,
     },
     /// The torrent is of a later version of BitTorrent.
@@ -58,7 +58,7 @@ pub enum ParseError {
     /// See [BEP 52](https://www.bittorrent.org/beps/bep_0052.html).
     #[error("the torrent is of version {version}, newer than any known here (1 and 2)")]
     NewerVersion {
-        /// What `meta version` says.
+        /// The value of `meta version`.
         version: u64,
     },
     /// The torrent has a v2 side only.
@@ -75,7 +75,7 @@ pub enum ParseError {
     /// The `info` dictionary of a hybrid is not canonical bencode, as v2 demands.
     #[error("`info` of this hybrid torrent is not canonical bencode (byte {offset}): make the torrent again")]
     NotCanonical {
-        /// Where in the file it first departs.
+        /// The offset in the file of the first deviation.
         offset: usize,
     },
     /// A merkle torrent.
@@ -86,10 +86,10 @@ pub enum ParseError {
     /// `piece length` is missing or not a number.
     #[error("`info` has no `piece length`, or it is not a number")]
     MissingPieceLength,
-    /// `piece length` makes no sense.
+    /// `piece length` is out of range.
     #[error("a `piece length` of {value} is not possible: it goes from 1 to {MAX_PIECE_LENGTH} bytes")]
     InvalidPieceLength {
-        /// What the torrent says.
+        /// The value in the torrent.
         value: i128,
     },
     /// `name` is missing, not a string, or empty for a single file.
@@ -115,13 +115,13 @@ pub enum ParseError {
     /// An entry of `files` is not a dictionary.
     #[error("file {} is not described by a dictionary", file + 1)]
     FileNotADict {
-        /// Which entry.
+        /// The index of the entry.
         file: usize,
     },
     /// A `length` is missing, not a number, negative or huge.
     #[error("the `length` of file {} is missing or not a number from 0 to {MAX_FILE_LENGTH}", file + 1)]
     InvalidLength {
-        /// Which file.
+        /// The index of the file.
         file: usize,
     },
     /// The files together are longer than 2^64 - 1 bytes.
@@ -133,19 +133,19 @@ pub enum ParseError {
     /// A `path` is missing, not a list, or empty.
     #[error("the `path` of file {} is missing, empty or not a list", file + 1)]
     MissingPath {
-        /// Which file.
+        /// The index of the file.
         file: usize,
     },
     /// A component of a path is not a string.
     #[error("a component of the `path` or `symlink path` of file {} is not a string", file + 1)]
     InvalidPath {
-        /// Which file.
+        /// The index of the file.
         file: usize,
     },
     /// A path has more components than [`ParseOptions::max_path_depth`](crate::ParseOptions::max_path_depth).
     #[error("file {} is {depth} folders deep, more than the {limit} allowed here", file + 1)]
     PathTooDeep {
-        /// Which file.
+        /// The index of the file.
         file: usize,
         /// Components of its path.
         depth: usize,
@@ -155,7 +155,7 @@ pub enum ParseError {
     /// A path has more bytes than [`ParseOptions::max_path_len`](crate::ParseOptions::max_path_len).
     #[error("the path of file {} has {len} bytes, more than the {limit} allowed here", file + 1)]
     PathTooLong {
-        /// Which file.
+        /// The index of the file.
         file: usize,
         /// Bytes of its path.
         len: usize,
@@ -165,7 +165,7 @@ pub enum ParseError {
     /// Two files have the same path.
     #[error("file {} has the path of an earlier one, {path:?}: make the torrent again", file + 1)]
     DuplicatePath {
-        /// Which file.
+        /// The index of the file.
         file: usize,
         /// The path both have.
         path: String,
@@ -173,7 +173,7 @@ pub enum ParseError {
     /// A file has the path of a folder that other files are in.
     #[error("file {} stands where other files need a folder, {path:?}: make the torrent again", file + 1)]
     FileAndFolder {
-        /// Which file.
+        /// The index of the file.
         file: usize,
         /// The path of file and folder.
         path: String,

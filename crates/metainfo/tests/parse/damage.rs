@@ -1,4 +1,4 @@
-//! Torrents that were damaged a little on the way here.
+//! Slightly damaged torrents.
 
 use proptest::prelude::*;
 

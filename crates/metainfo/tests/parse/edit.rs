@@ -1,4 +1,4 @@
-//! What an edit changes, and that it changes nothing else.
+//! An edit changes the given keys and nothing else.
 
 use metainfo::{Edit, Metainfo};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn urls(urls: &[&str]) -> Vec<String> {
     urls.iter().map(|&url| url.to_owned()).collect()
 }
 
-/// Runs an edit on `d…4:info…e` and gives what stands before and after `info` in the outcome.
+/// Runs an edit on `d…4:info…e` and returns the parts before and after `info` in the result.
 fn edited(before: &str, after: &str, edit: impl FnOnce(Edit<'_>) -> Edit<'_>) -> (String, String) {
     let info = "4:infod6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae";
     let torrent = format!("d{before}{info}{after}e");
@@ -72,7 +72,7 @@ fn the_web_seed_of_a_folder_is_a_folder() {
 }
 
 #[test]
-fn what_is_not_canonical_inside_a_value_stays() {
+fn non_canonical_values_are_kept() {
     // Zeros in front, keys out of order; only the top level is put in order.
     let (before, after) = edited("1:yi007e1:xd1:bi-0e1:ai01ee", "3:zzz02:ab3:zzz1:c", |edit| edit.comment(Some("new")));
     assert_eq!(before, "7:comment3:new");
@@ -82,7 +82,7 @@ fn what_is_not_canonical_inside_a_value_stays() {
     assert_eq!((before.as_str(), after.as_str()), ("", ""));
 }
 
-/// A bencoded value that no reader knows.
+/// An arbitrary bencoded value.
 fn value() -> impl Strategy<Value = String> {
     let leaf =
         prop_oneof![any::<i64>().prop_map(|number| format!("i{number}e")), "[a-z]{0,5}".prop_map(|text| string(&text))];
@@ -134,7 +134,7 @@ proptest! {
         prop_assert_eq!(new.created_by(), texts[1].as_deref().filter(|text| !text.is_empty()));
         prop_assert_eq!(new.creation_date(), date);
 
-        // Removing it all again leaves what was there at first.
+        // Removing all of it again restores the original.
         let removed = new.edit().trackers(&[]).comment(None).created_by(None).creation_date(None).web_seeds(&[]).nodes(&[]);
         prop_assert_eq!(&removed.finish(), &torrent);
     }

@@ -1,11 +1,11 @@
-//! What holds for every input. The fuzz target asks it of arbitrary bytes, the test of torrents that were damaged a little.
+//! Invariants that hold for every input. The fuzz target checks arbitrary bytes, the test slightly damaged torrents.
 
 use std::collections::HashSet;
 use std::path::{Component, PathBuf};
 
 use metainfo::{ConflictingPaths, Magnet, Metainfo, ParseError, ParseOptions};
 
-/// Parses an input and checks whatever comes out of it; panics where something does not hold.
+/// Parses an input and checks the result; panics if an invariant is broken.
 pub(crate) fn parse(input: &[u8]) {
     let accepting = ParseOptions { conflicting_paths: ConflictingPaths::Accept, ..ParseOptions::default() };
     let metainfo = match Metainfo::parse(input) {
@@ -25,7 +25,7 @@ pub(crate) fn parse(input: &[u8]) {
     assert_eq!(info.total_length(), offset);
     assert_eq!(info.pieces().len() as u64, offset.div_ceil(u64::from(info.piece_length())));
 
-    // Padding files may have one safe path together; they are in nobody's way.
+    // Padding files may share a safe path, since they are not written to disk.
     let safe = info.files().iter().filter(|file| !file.attributes.pad).filter_map(|file| file.safe_path().ok());
     check_paths(&safe.collect::<Vec<_>>());
     let sanitized = info.sanitized_paths();
@@ -51,7 +51,7 @@ pub(crate) fn parse(input: &[u8]) {
     }
 }
 
-/// Each stays below the folder it is joined to, and none is another or on the way to another.
+/// Each stays below the folder it is joined to, and none equals another or is a parent of another.
 fn check_paths(paths: &[PathBuf]) {
     let mut all = HashSet::new();
     for path in paths {

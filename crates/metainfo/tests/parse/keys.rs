@@ -1,4 +1,4 @@
-//! What is accepted, and what is read from it.
+//! Accepted and refused torrents, and the values read from their keys.
 
 use bencode::DeviationKind;
 use metainfo::{ConflictingPaths, InfoHashV1, Metainfo, ParseError, ParseOptions, Warning};

@@ -45,7 +45,7 @@ fn written_and_read() {
 }
 
 #[test]
-fn read_as_others_write_it() {
+fn links_of_other_programs_are_read() {
     let upper = HASH.to_uppercase();
     let links = [
         format!(" magnet:?xt=urn:btih:{upper}\n"),
@@ -136,7 +136,7 @@ fn of_a_torrent() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn written_links_are_read_back(
         v1 in any::<[u8; 20]>(),
         v2 in prop::option::of(any::<[u8; 32]>()),
         name in prop::option::of(".{1,20}"),

@@ -1,4 +1,4 @@
-//! Which paths of a torrent can be used, and what sanitising makes of the others.
+//! Safe paths of a torrent, and the sanitised form of unsafe ones.
 
 use std::collections::HashSet;
 use std::path::{Component, Path};
@@ -117,7 +117,7 @@ fn padding_in_the_way_of_a_file() {
 }
 
 #[test]
-fn names_that_would_meet() {
+fn names_that_would_collide() {
     let metainfo = parse(&folder(&[
         &["a?.txt"],
         &["a*.txt"],
@@ -135,14 +135,14 @@ fn names_that_would_meet() {
 }
 
 #[test]
-fn thousands_that_would_meet_take_no_longer_than_others() {
+fn thousands_of_collisions_take_linear_time() {
     // With a search from 1 each time this would be 20,000 squared.
     let paths: Vec<&[&str]> = vec![&["?"]; 20_000];
     let paths = sanitized(&parse(&folder(&paths)));
     assert_eq!((paths[0].as_str(), paths[19_999].as_str()), ("_", "_.19999"));
 }
 
-/// Components that are as they should be, in each other's way, or hostile.
+/// Components that are valid, in conflict with each other, or hostile.
 fn component() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[abA]{1,2}",
@@ -156,7 +156,7 @@ fn component() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_comes_out_stays_inside_and_alone(
+    fn sanitized_paths_are_unique_and_stay_inside(
         paths in prop::collection::vec(prop::collection::vec(component(), 1..4), 1..12)
     ) {
         let borrowed: Vec<Vec<&str>> = paths.iter().map(|path| path.iter().map(String::as_str).collect()).collect();
@@ -171,7 +171,7 @@ proptest! {
             for path in paths {
                 prop_assert!(path.components().all(|component| matches!(component, Component::Normal(_))), "{:?}", path);
                 prop_assert!(path.components().next().is_some());
-                // No path is another, or a folder on the way to another.
+                // No path equals another or is a parent folder of another.
                 prop_assert_eq!(paths.iter().filter(|other| other.starts_with(path)).count(), 1, "{:?}", path);
             }
         }
