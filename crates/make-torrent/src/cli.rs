@@ -42,7 +42,7 @@ pub(crate) struct CreateArgs {
     #[arg(required = true)]
     pub(crate) path: Option<PathBuf>,
 
-    /// What is given besides, only to say that it is too much.
+    /// Surplus arguments, accepted only to report them.
     #[arg(hide = true)]
     pub(crate) more: Vec<PathBuf>,
 
@@ -90,8 +90,8 @@ pub(crate) struct CreateArgs {
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) source: Option<String>,
 
-    /// Number of threads that hash; the default is one for each core. A disk that turns is read
-    /// fastest by one.
+    /// Number of threads that hash; the default is one for each core. For a hard disk, one is
+    /// fastest.
     #[arg(short, long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
 
@@ -107,15 +107,15 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) node: Vec<Node>,
 
-    /// Take along files and folders whose names begin with a dot.
+    /// Include files and folders whose names begin with a dot.
     #[arg(long)]
     pub(crate) include_hidden: bool,
 
-    /// Take along what operating systems leave behind: .DS_Store, Thumbs.db, desktop.ini …
+    /// Include files that operating systems leave behind: .DS_Store, Thumbs.db, desktop.ini …
     #[arg(long)]
     pub(crate) include_junk: bool,
 
-    /// Take along what symbolic links point to.
+    /// Include the targets of symbolic links.
     #[arg(long)]
     pub(crate) follow_symlinks: bool,
 
@@ -157,7 +157,7 @@ pub(crate) struct MagnetArgs {
     pub(crate) file: PathBuf,
 }
 
-/// Small numbers are exponents, as for mktorrent: no piece is that short.
+/// Parses a piece length. Small numbers are exponents, as for mktorrent: no piece is that short.
 fn piece_length(text: &str) -> Result<PieceLength, PieceLengthError> {
     match text.parse::<u32>() {
         Ok(exponent @ 0..64) => PieceLength::try_from(1_u64 << exponent),

@@ -20,7 +20,7 @@ use crate::{text, url};
 
 const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
 
-/// What libtorrent reads unless told otherwise.
+/// The largest .torrent file that libtorrent reads by default, in bytes.
 const LARGE_TORRENT: usize = 10_000_000;
 
 pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
@@ -121,9 +121,9 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
     for url in args.announce.iter().flat_map(|tier| &tier.0) {
         let trouble = match url.reach() {
             Reach::Network => None,
-            Reach::Loopback => Some("leads every machine to itself"),
-            Reach::Unspecified => Some("leads nowhere, as programs only listen there"),
-            Reach::LinkLocal => Some("leads no further than one cable, and by IPv6 often not even there"),
+            Reach::Loopback => Some("is a loopback address, which leads every machine to itself"),
+            Reach::Unspecified => Some("is a listening address, to which clients cannot connect"),
+            Reach::LinkLocal => Some("is a link-local address, which works only on one network segment, if at all"),
         };
         if let Some(trouble) = trouble {
             warnings.push(format!("{} {trouble}: others need the tracker's address on the network", url.as_str()));
@@ -135,7 +135,7 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
     warnings
 }
 
-/// Says on standard error what a person should know besides the outcome.
+/// Prints skipped files and warnings to standard error.
 fn report(plan: &Plan, warnings: &[String], verbose: bool) {
     if verbose {
         for file in plan.files() {
@@ -169,7 +169,7 @@ fn skipped_in_short(skipped: &[SkippedFile]) -> String {
     kinds.join(", ")
 }
 
-/// Says which option helps where one does.
+/// Adds the option that helps to the error, if there is one.
 fn advise(error: CreateError) -> anyhow::Error {
     match &error {
         CreateError::Empty { skipped, .. } if !skipped.is_empty() => {
@@ -183,7 +183,7 @@ fn advise(error: CreateError) -> anyhow::Error {
     }
 }
 
-/// Why something is left out, and what takes it along.
+/// The reason why a file is left out, and the option that includes it.
 fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
     match reason {
         SkipReason::Hidden => ("hidden", " (--include-hidden takes it along)"),
@@ -195,7 +195,7 @@ fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
     }
 }
 
-/// What scripts are told about a torrent that was made.
+/// The JSON output for a created torrent.
 #[derive(Debug, Serialize)]
 struct CreatedJson {
     output: String,

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use metainfo::Metainfo;
 
-/// More than any client reads; the parser refuses what is longer than its own limit.
+/// The maximum bytes to read: more than any client reads. The parser has a lower limit of its own.
 const MAX_BYTES: u64 = 128 << 20;
 
 /// Reads the .torrent file at `path`, or standard input where that is `-`.

@@ -1,4 +1,4 @@
-//! Writing the .torrent file: all of it or nothing, and never over something else.
+//! Writing the .torrent file atomically, without overwriting other files.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::progress::Interrupt;
 
-/// Where the .torrent file goes.
+/// The destination of the .torrent file.
 #[derive(Debug)]
 pub(crate) enum Output {
     Stdout,
@@ -18,7 +18,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Where `-o` says, or beside the content.
+    /// The destination given by `-o`, or beside the content.
     pub(crate) fn new(wanted: Option<PathBuf>, content: &Path, force: bool) -> Result<Self> {
         Ok(match wanted {
             Some(path) if path == Path::new("-") => Self::Stdout,
@@ -27,7 +27,7 @@ impl Output {
         })
     }
 
-    /// Finds out before the long work what would keep the outcome from being written.
+    /// Checks before hashing that the result can be written.
     pub(crate) fn check(&self, content: &Path, plan: &Plan) -> Result<()> {
         let Self::File { path, force } = self else {
             return Ok(());
@@ -43,7 +43,7 @@ impl Output {
                 bail!("{path:?} is part of what the torrent describes; write it elsewhere with -o");
             }
         }
-        // Gone as soon as it is made, and without a name on most systems.
+        // The file is removed at once, and has no name on most systems.
         tempfile::tempfile_in(folder(path)).map(drop).with_context(|| format!("cannot write into {:?}", folder(path)))
     }
 
@@ -63,7 +63,7 @@ impl Output {
     }
 }
 
-/// `PATH.torrent`, for a path that ends in `.` or `..` by the name of the folder it leads to.
+/// Returns `PATH.torrent`; a path that ends in `.` or `..` is resolved first.
 fn beside(content: &Path) -> Result<PathBuf> {
     let content = match content.file_name() {
         Some(_) => content.to_owned(),
@@ -77,12 +77,12 @@ fn beside(content: &Path) -> Result<PathBuf> {
     Ok(content.with_file_name(name))
 }
 
-/// The bytes go into another file first, which then takes the name, so that nobody ever sees half
-/// a torrent.
+/// Writes the bytes to a temporary file first and then renames it, so that a partial torrent is
+/// never visible.
 fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes)?;
-    // Else the name may outlive a power cut and the bytes not.
+    // Otherwise the name may survive a power cut without the bytes.
     file.as_file().sync_all()?;
     if force {
         file.persist(path)?;
@@ -95,7 +95,7 @@ fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".make-torrent-");
-    // A torrent is no secret: readable as any new file, which the umask decides.
+    // A torrent is no secret: it gets the permissions of any new file, by the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder(path))
@@ -108,7 +108,7 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Whether writing to `path` would change the content that was hashed.
+/// Returns `true` if writing to `path` would change the content that was hashed.
 fn is_content(path: &Path, content: &Path, plan: &Plan) -> bool {
     let (Ok(path), Ok(content)) = (fs::canonicalize(path), fs::canonicalize(content)) else {
         return false;

@@ -1,4 +1,4 @@
-//! What happens while hashing: the progress bar, and Ctrl-C.
+//! The progress bar and Ctrl-C handling while hashing.
 
 use std::io::{self, IsTerminal};
 use std::process;
@@ -9,13 +9,13 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use metainfo::{CreateError, Progress, VerifyError};
 
-/// What shells give to a command that Ctrl-C ended.
+/// The exit code that shells use for a command ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// What Ctrl-C does, and a request to terminate as well.
+/// The handling of Ctrl-C and termination signals.
 ///
-/// The first one cancels the work, a second one ends the program where the work is stuck in a read. Neither does anything
-/// while the outcome is being written, so that no temporary file is left behind.
+/// The first one cancels the work; a second one ends the program in case the work is stuck in a read. Both are ignored while
+/// the result is being written, so that no temporary file is left behind.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupt {
     cancel: AtomicBool,
@@ -23,7 +23,7 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Begins to listen, which can be done once.
+    /// Installs the handler. This can be done only once.
     pub(crate) fn listen() -> Result<Arc<Self>> {
         let interrupt = Arc::new(Self::default());
         let handler = Arc::clone(&interrupt);
@@ -36,14 +36,14 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// True once the work is to be cancelled.
+    /// The flag that becomes `true` when the work is to be cancelled.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.cancel
     }
 
-    /// Has `write` write the outcome, to its end, unless an interrupt came first.
+    /// Runs `write` to completion, unless an interrupt came first.
     pub(crate) fn hold_off<T>(&self, write: impl FnOnce() -> T) -> Result<T, CreateError> {
-        // Either this sees `cancel`, or whatever could end the program sees `writing`: sequential consistency demands it.
+        // Sequential consistency guarantees that either this code sees `cancel` or the signal handler sees `writing`.
         self.writing.store(true, Ordering::SeqCst);
         if self.cancel.load(Ordering::SeqCst) {
             return Err(CreateError::Cancelled);
@@ -53,13 +53,13 @@ impl Interrupt {
         Ok(outcome)
     }
 
-    /// Notes an interrupt; whether the program ends at once.
+    /// Records an interrupt. Returns `true` if the program must end at once.
     fn received(&self) -> bool {
         !self.writing.load(Ordering::SeqCst) && self.cancel.swap(true, Ordering::SeqCst)
     }
 }
 
-/// A bar with rate and time left on a terminal, nothing elsewhere.
+/// A progress bar with rate and time left; shown on terminals only.
 pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
@@ -79,7 +79,7 @@ impl Bar {
     }
 }
 
-/// Leaves a clean line behind, however hashing ended.
+/// Clears the line, however hashing ended.
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
@@ -112,7 +112,7 @@ mod tests {
         let interrupt = Interrupt::default();
         let ended = interrupt.hold_off(|| [interrupt.received(), interrupt.received()]);
         assert!(matches!(ended, Ok([false, false])));
-        // What comes after can get stuck again.
+        // Later work can get stuck again.
         assert_eq!([interrupt.received(), interrupt.received()], [false, true]);
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::ShowArgs;
 use crate::{input, text};
 
-/// Unsafe paths that are named each.
+/// The maximum number of unsafe paths to list.
 const MAX_PATHS: usize = 10;
 
 pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode> {
@@ -48,7 +48,7 @@ fn warnings(metainfo: &Metainfo) -> Vec<String> {
     warnings
 }
 
-/// A torrent as scripts see it; absent text and dates are null.
+/// The JSON output for a torrent; absent text and dates are null.
 #[derive(Debug, Serialize)]
 pub(crate) struct Torrent {
     name: String,

@@ -1,11 +1,11 @@
-//! Text for a terminal that may come from a stranger's torrent.
+//! Formatting of untrusted text, dates and numbers for a terminal.
 
 use std::fmt::Write;
 
 use jiff::Timestamp;
 use metainfo::is_invisible;
 
-/// The text in one line, with everything that moves the cursor or hides something written out.
+/// The text in one line, with control and invisible characters escaped.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -18,7 +18,7 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// Seconds since 1970 as a date and time of day in UTC; as they are where no calendar goes that far.
+/// Seconds since 1970 as a date and time in UTC; as a plain number if out of range.
 pub(crate) fn utc(seconds: u64) -> String {
     match i64::try_from(seconds).map(Timestamp::from_second) {
         Ok(Ok(time)) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -26,7 +26,7 @@ pub(crate) fn utc(seconds: u64) -> String {
     }
 }
 
-/// Bytes with a unit that fits, and exactly.
+/// A size with a suitable unit, followed by the exact number of bytes.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         1 => return "1 byte".to_owned(),
@@ -36,12 +36,12 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{} ({bytes} bytes)", indicatif::BinaryBytes(bytes))
 }
 
-/// A number with a noun in the form it demands.
+/// A number with its noun in the singular or plural.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Ascending numbers, runs of them shortened: `1, 4-7, 9`.
+/// Ascending numbers, with runs shortened: `1, 4-7, 9`.
 pub(crate) fn ranges(numbers: &[u32]) -> String {
     let mut text = String::new();
     for run in numbers.chunk_by(|left, right| left + 1 == *right) {

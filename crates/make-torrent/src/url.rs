@@ -1,4 +1,4 @@
-//! URLs and hosts that are written into torrents, checked for what clients stumble over.
+//! URLs and hosts to write into torrents, checked for mistakes that break clients.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use ::url::{Host, ParseError};
 const ANNOUNCE_SCHEMES: &[&str] = &["http", "https", "udp", "ws", "wss"];
 const WEB_SEED_SCHEMES: &[&str] = &["http", "https", "ftp"];
 
-/// One `-a`: announce URLs of equal rank.
+/// The value of one `-a`: a tier of announce URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AnnounceTier(pub(crate) Vec<Url>);
 
@@ -21,7 +21,7 @@ impl FromStr for AnnounceTier {
     }
 }
 
-/// One `-w`.
+/// The value of one `-w`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebSeeds(pub(crate) Vec<Url>);
 
@@ -56,27 +56,27 @@ impl FromStr for Node {
     }
 }
 
-/// A URL with a scheme that makes sense in its place and a host that can exist.
+/// A URL with an allowed scheme and a valid host.
 ///
-/// It goes into the torrent as it was given: clients differ in what they make of a URL, and so may the tracker.
+/// It is written into the torrent as given, because clients and trackers differ in how they normalise URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     text: String,
     host: Host,
-    /// Whether it is for a web server and its path names neither `announce` nor the like, as `announce.php`.
+    /// `true` if it is an HTTP URL whose path has no component like `announce` or `announce.php`.
     lacks_announce: bool,
 }
 
-/// How far an address leads.
+/// The set of machines that can use an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Further than the ones below, or by a name, of which nothing is known.
+    /// Other machines. Host names other than `localhost` count as such.
     Network,
-    /// To the same machine only.
+    /// Only the machine itself.
     Loopback,
-    /// Nowhere: a program listens on it, and nobody connects to it.
+    /// None: programs can listen on it, but not connect to it.
     Unspecified,
-    /// Through one cable, and for IPv6 only to whoever names the network card too.
+    /// Machines on the same network segment; with IPv6 only if the interface is given too.
     LinkLocal,
 }
 
@@ -87,7 +87,7 @@ impl Url {
         if text.is_empty() {
             return Err("an empty URL".to_owned());
         }
-        // The parser drops it, and clients do not.
+        // The parser drops white space, but clients do not.
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(format!("{text:?} holds white space"));
         }
@@ -102,7 +102,7 @@ impl Url {
             return Err(not_a_url(ParseError::EmptyHost));
         }
         let url = ::url::Url::parse(text).map_err(not_a_url)?;
-        // Once more, because the parser looks closely at the hosts of the schemes of browsers only.
+        // Parsed again, because the URL parser fully checks the hosts of browser schemes only.
         let host = Host::parse(url.host_str().unwrap_or_default()).map_err(not_a_url)?;
         match url.port_or_known_default() {
             Some(0) => Err(not_a_url(ParseError::InvalidPort)),
@@ -120,7 +120,7 @@ impl Url {
         &self.text
     }
 
-    /// Whether it is for a web server without the path at which trackers usually answer.
+    /// Returns `true` if it is an HTTP URL without the usual path of trackers.
     pub(crate) fn lacks_announce(&self) -> bool {
         self.lacks_announce
     }
@@ -148,7 +148,7 @@ impl Url {
     }
 }
 
-/// The URLs as they go into a torrent.
+/// The URLs as written into a torrent.
 pub(crate) fn texts(urls: &[Url]) -> Vec<String> {
     urls.iter().map(|url| url.text.clone()).collect()
 }
@@ -158,7 +158,7 @@ fn in_words(error: ParseError) -> &'static str {
         ParseError::EmptyHost => "it has no host",
         ParseError::InvalidIpv4Address => "that is not an IPv4 address",
         ParseError::InvalidIpv6Address => "that is not an IPv6 address",
-        // An IPv6 address without brackets ends in a port that is none, or leaves a host that is none.
+        // An IPv6 address without brackets gives an invalid port or an invalid host.
         ParseError::InvalidPort => "a port is a number from 1 to 65535, and an IPv6 address stands in brackets",
         _ => "no host has such a name, and an IPv6 address stands in brackets",
     }

@@ -78,7 +78,7 @@ fn in_words(file: &FileReport) -> String {
     }
 }
 
-/// The outcome as scripts see it.
+/// The JSON output of the comparison.
 #[derive(Debug, Serialize)]
 struct ReportJson<'r> {
     name: String,
@@ -95,7 +95,7 @@ struct FileJson<'r> {
     path: &'r str,
     length: u64,
     status: &'static str,
-    /// What is known besides, for people.
+    /// A description of the problem for people.
     detail: Option<String>,
     bad_pieces: &'r [u32],
 }

@@ -13,7 +13,7 @@ pub(crate) const TRACKER: &str = "http://192.168.1.10:6969/announce";
 pub(crate) struct Sandbox(TempDir);
 
 impl Sandbox {
-    /// With files of the given contents.
+    /// A folder with files of the given contents.
     pub(crate) fn new(files: &[(&str, &[u8])]) -> Self {
         let sandbox = Self(tempfile::tempdir().unwrap());
         for (path, content) in files {
@@ -57,7 +57,7 @@ impl Sandbox {
     pub(crate) fn run_with_stdin(&self, args: &[&str], input: &[u8]) -> Outcome {
         let mut child =
             self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // Whether the program reads it is its business.
+        // The program may exit without reading it.
         let _ = child.stdin.take().unwrap().write_all(input);
         Outcome(child.wait_with_output().unwrap())
     }
@@ -72,7 +72,7 @@ impl Outcome {
         self
     }
 
-    /// Exit code 1, nothing on standard output, this one line on standard error.
+    /// Asserts exit code 1, nothing on standard output, and this one line on standard error.
     #[track_caller]
     pub(crate) fn expect_failure(self, message: &str) {
         let outcome = self.expect(1);

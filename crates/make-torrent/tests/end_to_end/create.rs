@@ -32,7 +32,7 @@ fn the_torrent_has_the_name_of_its_path() {
         (notes, "shelf/course/notes.txt.torrent"),
     ] {
         let sandbox = Sandbox::new(&[(notes, b"hello"), ("shelf/course/inner/a", b"a")]);
-        // The name in the torrent is another matter.
+        // The name in the torrent is independent of it.
         sandbox.run(&[path, "-a", TRACKER, "-n", "other"]).expect(0);
         assert!(sandbox.path(expected).is_file(), "{path}");
     }
@@ -45,7 +45,7 @@ fn the_torrent_has_the_name_of_its_path() {
 
 /// Every flag under its short and its long name gives the same bytes.
 #[test]
-fn flags_as_mktorrent_has_them() {
+fn flags_of_mktorrent() {
     let sandbox = Sandbox::new(&[("a.bin", &[7; 40_000])]);
     let short = [
         "a.bin",
@@ -167,7 +167,7 @@ fn standard_output() {
 }
 
 #[test]
-fn never_overwrites_unless_told_to() {
+fn overwrites_only_with_force() {
     let sandbox = Sandbox::new(&[("a", b"hello"), ("a.torrent", b"precious"), ("folder/b", b"")]);
     let message = "\"a.torrent\" is there already; --force overwrites it";
     sandbox.run(&["a", "-a", TRACKER]).expect_failure(message);
@@ -175,7 +175,7 @@ fn never_overwrites_unless_told_to() {
     sandbox.run(&["a", "-a", TRACKER, "--force"]).expect(0);
     assert!(sandbox.read("a.torrent").starts_with(b"d8:announce"));
 
-    // But never something else than a torrent.
+    // But never anything other than a torrent.
     for args in [["a", "-o", "folder", "-f"], ["a", "-o", "/dev/null", "-f"]] {
         let message = format!("{:?} is there and is not a file", args[2]);
         sandbox.run(&args).expect_failure(&message);
@@ -201,7 +201,7 @@ fn a_torrent_is_readable_as_any_new_file() {
 }
 
 #[test]
-fn tells_what_is_left_out() {
+fn reports_skipped_files() {
     let files: &[(&str, &[u8])] = &[("s/a", b"a"), ("s/.b", b"b"), ("s/.c/d", b"d"), ("s/.DS_Store", b"")];
     let sandbox = Sandbox::new(files);
     let outcome = sandbox.run(&["s", "-a", TRACKER]).expect(0);
@@ -228,17 +228,17 @@ fn warns_of_announce_urls_that_nobody_else_can_use() {
     for (args, warning) in [
         (
             ["-a", "http://127.0.0.1:6969/announce"].as_slice(),
-            "http://127.0.0.1:6969/announce leads every machine to itself: \
+            "http://127.0.0.1:6969/announce is a loopback address, which leads every machine to itself: \
              others need the tracker's address on the network",
         ),
         (
             &["-a", "http://0.0.0.0:6969/announce"],
-            "http://0.0.0.0:6969/announce leads nowhere, as programs only listen there: \
+            "http://0.0.0.0:6969/announce is a listening address, to which clients cannot connect: \
              others need the tracker's address on the network",
         ),
         (
             &["-a", "http://[fe80::1]:6969/announce"],
-            "http://[fe80::1]:6969/announce leads no further than one cable, and by IPv6 often not even there: \
+            "http://[fe80::1]:6969/announce is a link-local address, which works only on one network segment, if at all: \
              others need the tracker's address on the network",
         ),
         (

@@ -1,4 +1,4 @@
-//! What an interrupted run leaves behind: nothing.
+//! An interrupted run leaves no files behind.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};

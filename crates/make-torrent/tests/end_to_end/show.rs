@@ -57,7 +57,7 @@ fn single_file_and_absent_keys() {
     }
 }
 
-/// What a stranger wrote does not reach the terminal as it is.
+/// Control characters from a torrent do not reach the terminal.
 #[test]
 fn text() {
     let sandbox = Sandbox::new(&[("t", FULL)]);
@@ -83,7 +83,7 @@ fn text() {
     );
 }
 
-/// On standard error, also beside JSON.
+/// Warnings go to standard error, also with JSON output.
 #[test]
 fn warnings() {
     let info = |name: &str, files: &str| {

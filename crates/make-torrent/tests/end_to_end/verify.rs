@@ -37,7 +37,7 @@ fn single_file() {
 }
 
 #[test]
-fn names_what_is_wrong() {
+fn reports_wrong_files_and_pieces() {
     let sandbox = shared();
     let mut bytes = vec![2; 40_000];
     bytes[39_999] = 0;
