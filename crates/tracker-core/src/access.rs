@@ -1,4 +1,4 @@
-//! Who may announce, and which torrents.
+//! Access control by client address and by torrent.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -53,9 +53,9 @@ pub(crate) fn is_local(address: IpAddr) -> bool {
 /// The info-hashes that are served. The default serves all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TorrentPolicy {
-    /// When present, only these are served.
+    /// The torrents that are served; `None` means all.
     pub allowed: Option<BTreeSet<InfoHash>>,
-    /// These are never served, whatever `allowed` says.
+    /// The torrents that are never served, even if they are in `allowed`.
     pub denied: BTreeSet<InfoHash>,
 }
 

@@ -7,7 +7,7 @@
 //!   under the address by which *that client* reached the tracker, which is right on a machine with several networks, too.
 //! - A client that asks over loopback gets 127.0.0.1 and ::1 as the machine's LAN address where one is known, since Transmission
 //!   never dials loopback; any other 127/8 address stays as it is.
-//! - What nobody can dial is never handed out.
+//! - Addresses that nobody can dial are never handed out.
 
 use std::net::IpAddr;
 
@@ -16,9 +16,9 @@ use crate::{AnnounceRequest, Config, HostAddresses};
 /// The client that asks for peers, and the way by which it reached the tracker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker {
-    /// Where the request came from, never v4-mapped.
+    /// The address that the request came from, never v4-mapped.
     pub(crate) remote: IpAddr,
-    /// By which of the machine's addresses, never v4-mapped.
+    /// The address of this machine that the request was sent to, never v4-mapped.
     pub(crate) local: IpAddr,
 }
 
@@ -114,7 +114,7 @@ mod tests {
             ("::1", "127.0.0.1", "127.0.0.1", Some("fd77::1")),
             ("127.0.0.2", "127.0.0.1", "127.0.0.1", Some("127.0.0.2")),
             ("127.0.0.2", "127.0.0.3", "127.0.0.1", Some("127.0.0.2")),
-            // Ordinary peers stay as they are, whoever asks.
+            // The addresses of ordinary peers are the same for every asker.
             ("10.77.0.8", "10.77.0.9", "10.77.0.1", Some("10.77.0.8")),
             ("10.77.0.8", "127.0.0.1", "127.0.0.1", Some("10.77.0.8")),
             ("fd77::8", "10.77.0.9", "10.77.0.1", Some("fd77::8")),

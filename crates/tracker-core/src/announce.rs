@@ -94,7 +94,7 @@ impl AnnounceRequest {
         }
     }
 
-    /// Where the request came from, never v4-mapped.
+    /// The address that the request came from, never v4-mapped.
     pub const fn remote(&self) -> IpAddr {
         self.remote
     }

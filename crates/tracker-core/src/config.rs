@@ -1,4 +1,4 @@
-//! What can be set, and its limits.
+//! The settings of a tracker, and their limits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -82,10 +82,10 @@ pub struct Config {
     /// [`Shards`](crate::Shards). Defaults to 2,000: a millisecond's work, so that announces do not wait. At most 2^31.
     pub expire_batch: usize,
 
-    /// How much is kept of each peer. Defaults to everything.
+    /// The details kept of each peer. Defaults to all of them.
     pub memory: Memory,
 
-    /// From which addresses announces and scrapes are taken.
+    /// The addresses from which announces and scrapes are accepted.
     pub access: Access,
     /// The info-hashes that are served. Shared, since the lists may be long.
     pub torrents: Arc<TorrentPolicy>,
@@ -214,14 +214,14 @@ impl Config {
     }
 }
 
-/// How much a tracker keeps of each peer.
+/// The details that a tracker keeps of each peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Memory {
     /// Everything in [`PeerDetail`](crate::PeerDetail).
     #[default]
     Full,
-    /// Where it is, what it has, and when it is due: for a tracker of millions of peers that nobody looks at. What follows
-    /// from the rest is lost:
+    /// Only its address, state and expiry: for a tracker of millions of peers whose details nobody looks at. This has the
+    /// following consequences:
     ///
     /// - A peer is known by its address and port alone. A client that comes back on another port is two until the first has
     ///   been silent for too long, and gets itself if it is on two addresses. Several that listen nowhere (port 0) on one

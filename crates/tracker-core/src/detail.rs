@@ -1,11 +1,11 @@
-//! What is kept of a peer beside its place and state.
+//! The details kept of a peer besides its address and state.
 
 use std::time::Duration;
 
 use crate::interval::Lifetimes;
 use crate::{AnnounceRequest, Instant, PeerDetail, PeerId, PeerKey};
 
-/// What is kept of a peer beside its entry: 49 bytes, since nothing in it is aligned.
+/// The details kept of a peer besides its entry: 49 bytes, since nothing in it is aligned.
 #[derive(Debug, Clone, Copy)]
 #[repr(Rust, packed)]
 pub(crate) struct Detail {
@@ -72,7 +72,7 @@ impl Detail {
 struct Bytes([u8; 5]);
 
 impl Bytes {
-    /// What a client does not say.
+    /// A value that the client did not send.
     const UNKNOWN: Self = Self([u8::MAX; 5]);
     /// The highest of 40 bits says that the others count units.
     const IN_UNITS: u64 = 1 << 39;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{PeerState, Peers};
 
-/// Where a peer is, what it has, and a [`DigestOrExpiry`].
+/// A peer's address, its state and a [`DigestOrExpiry`].
 pub(crate) trait Entry: Copy + fmt::Debug {
     /// An address of the family, as a number.
     type Ip: Copy + Eq + Hash + Into<IpAddr>;
@@ -27,7 +27,7 @@ pub(crate) trait Entry: Copy + fmt::Debug {
     }
 }
 
-/// What an entry has beside its place.
+/// The part of an entry besides the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tag {
     pub(crate) state: PeerState,
@@ -35,7 +35,7 @@ pub(crate) struct Tag {
     pub(crate) digest_or_expiry: DigestOrExpiry,
 }
 
-/// How far the tracker saw the peer's download, so that each counts once.
+/// The progress of the peer's download as the tracker saw it, so that each download counts once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Download {
     /// It was never seen leeching.

@@ -1,4 +1,4 @@
-//! Where peers stand in their array, by the hash of their address.
+//! An index of the positions of peers in their array, by the hash of their address.
 
 /// Positions in an array, found again by a hash.
 ///
@@ -51,7 +51,7 @@ impl Index {
         }
     }
 
-    /// What stands at these two positions, under these hashes, changes places.
+    /// Swaps the entries of two positions with the given hashes.
     pub(crate) fn swap(&mut self, a: (u64, usize), b: (u64, usize)) {
         match self {
             Self::Narrow(table) => table.swap(a, b),
@@ -176,7 +176,7 @@ impl<P: Position> Table<P> {
         slot
     }
 
-    /// How many slots further `to` is than `from`, around the end.
+    /// The number of slots from `from` to `to`, wrapping around at the end.
     fn distance(&self, from: usize, to: usize) -> usize {
         if to >= from { to - from } else { to + self.slots.len() - from }
     }

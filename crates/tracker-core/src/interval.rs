@@ -1,4 +1,4 @@
-//! When a peer should announce again, and how long it is kept.
+//! Announce intervals, and the lifetimes of peers.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Intervals {
     }
 }
 
-/// How long peers are kept, and how that is written into the twelve bits of a [`DigestOrExpiry`].
+/// The lifetimes of peers, and their encoding in the twelve bits of a [`DigestOrExpiry`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetimes {
     /// Silence after which a peer is dropped, at least; whole seconds.
@@ -77,7 +77,7 @@ impl Lifetimes {
         DigestOrExpiry::new((due.as_secs() - self.skipped).div_ceil(self.tick))
     }
 
-    /// When a peer with this expiry is due, if that is later than `now`.
+    /// The time at which a peer with this expiry is due, if that is later than `now`.
     pub(crate) fn due_after(&self, now: Instant, expiry: DigestOrExpiry) -> Option<Instant> {
         let now = (now.as_secs() - self.skipped) / self.tick;
         let ahead = DigestOrExpiry::new(expiry.get().wrapping_sub(now)).get();

@@ -73,8 +73,8 @@
 //!
 //! # Right about addresses
 //!
-//! What sets a LAN apart is that the tracker's machine often takes part itself, and that 127.0.0.1 means another machine to
-//! each of them. Give the adapter's word for both ends of a connection, and the core hands out what works: a client that
+//! On a LAN the tracker's machine often takes part itself, and 127.0.0.1 means another machine to each of them. Pass both
+//! addresses of a connection, and the core hands out addresses that work: a client that
 //! announced over loopback is handed out under the address by which the *asker* reached this machine. Addresses that the
 //! asker cannot dial (port 0, multicast, link-local, …) are counted, and never handed out.
 //!

@@ -9,7 +9,7 @@ use crate::interval::Lifetimes;
 use crate::rules::Rules;
 use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey};
 
-/// How much a peer has of its torrent.
+/// The download state of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerState {
     /// Not everything yet.
@@ -36,9 +36,9 @@ impl PeerState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// Where it is: the address it announced from, and the port it listens on.
+    /// The address it announced from, with the port it listens on.
     pub address: SocketAddr,
-    /// How much it has of the torrent.
+    /// Its download state.
     pub state: PeerState,
     /// Further details; `None` where that is [not kept](crate::Memory::Lean).
     pub detail: Option<PeerDetail>,
@@ -76,7 +76,7 @@ impl PeerDetail {
     pub const MAX_BYTES: u64 = ((1 << 39) - 2) * 4096;
 }
 
-/// What a peer is recognised by when its client announces again.
+/// The identity by which a peer is recognised when its client announces again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Identity {
     /// The address that the peer is kept under.
@@ -165,7 +165,7 @@ impl Member {
     }
 }
 
-/// A digest by which two peer ids are told apart mostly. Their ends are random, and their beginnings name the client.
+/// A digest that mostly distinguishes two peer ids. Their ends are random, and their beginnings name the client.
 pub(crate) fn digest(peer_id: PeerId) -> DigestOrExpiry {
     let [.., a, b, c, d] = *peer_id.as_bytes();
     DigestOrExpiry::new(

@@ -1,4 +1,4 @@
-//! Who a client says it is.
+//! Peer ids, which clients choose for themselves.
 
 use std::fmt;
 

@@ -32,14 +32,14 @@ pub struct Peers {
     sample: Sample,
     /// Peers outside of the preferred subnet, for when there are too few in it.
     others: Vec<PeerEntry>,
-    /// Where peers on the tracker's machine were handed out.
+    /// The addresses under which peers on the tracker's machine were handed out.
     here: HashSet<SocketAddr, FixedState>,
 }
 
 /// A peer that is handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerEntry {
-    /// Where the asker can reach it. The port is never 0.
+    /// The address at which the asker can reach it. The port is never 0.
     pub address: SocketAddr,
     /// Its peer id, where the announce [asked for it](crate::AnnounceRequest::peer_ids) and the tracker
     /// [keeps it](crate::Config::memory).

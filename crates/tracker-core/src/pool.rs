@@ -23,20 +23,20 @@ pub(crate) struct Pool<E> {
     entries: SmallVec<[E; 2]>,
     /// Of each entry; empty in a lean tracker.
     details: ThinVec<Detail>,
-    /// Where the entries of each [`Class`] but the last end, and those of the next begin.
+    /// The position at which the entries of each [`Class`] but the last end, and those of the next begin.
     ends: Ends,
     extras: Option<Box<Extras>>,
 }
 
-/// What only few pools need: kept in a box, so that the others pay eight bytes for it.
+/// The fields that only few pools need: kept in a box, which costs the others eight bytes.
 #[derive(Debug, Default)]
 struct Extras {
     index: Option<Index>,
     sweep: Option<Sweep>,
 }
 
-/// What an entry is good for. Leechers stand before the others, and those that everybody can dial before those that not
-/// everybody can.
+/// The class of an entry: whether it downloads, and who can dial it. Leechers come before the others, and peers that
+/// everybody can dial before those that only some can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// Downloading on the tracker's machine, and announced over loopback: it may have the other family for some.
@@ -45,7 +45,7 @@ pub(crate) enum Class {
     Leeching,
     /// Not downloading, with something to give: seeders and partial seeds that can be dialled by everybody.
     Holding,
-    /// The same on the tracker's machine, and announced over loopback.
+    /// Not downloading, with something to give, on the tracker's machine, and announced over loopback.
     HoldingHere,
     /// In 169.254/16, where those in it can dial it.
     Nearby,
@@ -90,9 +90,9 @@ impl Ends {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sweep {
     pub(crate) began: Instant,
-    /// How many entries, from the beginning, are left to look at.
+    /// The number of entries, from the beginning, that are left to check.
     pub(crate) left: usize,
-    /// When the first of the others is due.
+    /// The time at which the first of the others is due.
     pub(crate) next: Option<Instant>,
 }
 
@@ -121,7 +121,7 @@ impl<E: Entry> Pool<E> {
         self.entries[position]
     }
 
-    /// Where the entries of a class stand.
+    /// The range of the entries of a class.
     pub(crate) fn range(&self, class: Class) -> Range<usize> {
         let end = |class: usize| if class < Ends::COUNT { self.ends.get(class) } else { self.entries.len() };
         let class = class as usize;
@@ -278,7 +278,7 @@ impl<E: Entry> Pool<E> {
         self.extras.take_if(|extras| extras.index.is_none() && extras.sweep.is_none());
     }
 
-    /// When a peer is due, if it is not yet.
+    /// The time at which a peer is due, if it is not due yet.
     fn due(&self, rules: &Rules, position: usize) -> Option<Instant> {
         match self.detail(position) {
             Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&expires| expires > rules.now),
@@ -342,8 +342,8 @@ fn position_of<E: Entry>(entries: &[E], holds: impl Fn(&E) -> bool) -> Option<us
     entries[first..].iter().position(holds).map(|position| first + position)
 }
 
-/// How many more an array of this length is made room for. A twelfth: there are many arrays, and room that is
-/// not used is lost.
+/// The number of entries by which an array of this length grows. A twelfth: there are many arrays, and unused room is
+/// wasted.
 fn step(len: usize) -> usize {
     len / 12 + 1
 }

@@ -1,4 +1,4 @@
-//! What all swarms of a tracker have in common.
+//! The settings and the time that all swarms of a tracker share.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 use crate::interval::Lifetimes;
 use crate::{Config, Instant, Memory};
 
-/// What all swarms of a tracker have in common, the time included, kept once and handed to each.
+/// The state that all swarms of a tracker share, the time included, kept once and passed to each.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) memory: Memory,

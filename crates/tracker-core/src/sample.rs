@@ -14,7 +14,7 @@ const MOST_DRAWS: u32 = (u16::MAX as u32 + 1) / 4;
 pub(crate) struct Sample {
     /// The numbers are those below.
     n: u32,
-    /// How many are still to be drawn.
+    /// The number of draws left.
     draws: u32,
     /// The numbers in order, but for those that were drawn: the first of them stand at the beginning.
     numbers: Vec<u16>,
@@ -43,7 +43,7 @@ impl Sample {
         }
     }
 
-    /// The next number, until as many were drawn as were told at the start.
+    /// The next number, until as many were drawn as requested at the start.
     pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Option<usize> {
         self.draws = self.draws.checked_sub(1)?;
         if self.are_few {
@@ -82,7 +82,7 @@ impl Drawn {
         }
     }
 
-    /// Whether it is new.
+    /// Adds a number. Returns `true` if it is new.
     fn insert(&mut self, number: u32) -> bool {
         let mask = self.slots.len() - 1;
         let mut slot = number as usize & mask;

@@ -1,4 +1,4 @@
-//! Which peers an asker gets.
+//! The selection of peers for an asker.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::{
     AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference,
 };
 
-/// How many times as many peers as wanted are looked at where some are preferred to others, or cannot be handed out.
+/// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
 
 /// Peers of a swarm by what an asker can do with them.
@@ -58,7 +58,7 @@ impl Useful {
 pub(crate) struct Selection<'c> {
     config: &'c Config,
     asker: Asker,
-    /// Where the asker's own peer is, as it would be handed out to the asker.
+    /// The address of the asker's own peer, as it would be handed out to the asker.
     address: SocketAddr,
     peer_id: PeerId,
     /// Of the peer id, where such are kept.
@@ -213,7 +213,7 @@ impl<'c> Selection<'c> {
 /// The addresses that an asker gets as they stand: those of neither this machine nor only some networks.
 #[derive(Debug)]
 struct Verbatim {
-    /// Where 127.0.0.1 and ::1 alone are not.
+    /// `true` if the asker announced over loopback: loopback addresses other than 127.0.0.1 and ::1 then stand as they are.
     asker_is_here: bool,
     local: IpAddr,
     host: HostAddresses,
@@ -224,7 +224,7 @@ impl Verbatim {
         Self { asker_is_here: asker.remote.is_loopback(), local: asker.local, host }
     }
 
-    /// Returns `true` if this surely is one. The others are to be looked at closely.
+    /// Returns `true` if this is certainly such an address. All others need a closer check.
     fn has(&self, ip: IpAddr) -> bool {
         let is_verbatim = match ip {
             IpAddr::V4(ip) if ip.is_loopback() => self.asker_is_here && ip != Ipv4Addr::LOCALHOST,

@@ -14,7 +14,7 @@ use crate::{
     ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
 };
 
-/// The same state machine several times, each behind a lock of its own and responsible for its share of the info-hashes.
+/// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
 ///
 /// This is what adapters share: every method takes `&self`. It behaves as one [`Tracker`] with the same [`Config`]: limits
 /// and the announce budget hold for all shards together. No lock is held between calls, and none while another is taken.
@@ -50,7 +50,7 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// A value of `config` that cannot be used.
+    /// Returns a [`ConfigError`] if a value of `config` cannot be used.
     pub fn new(config: Config, count: NonZeroUsize, rng: &mut impl Rng) -> Result<Self, ConfigError> {
         let of_each = Config {
             max_pending_events: config.max_pending_events.div_ceil(count.get()),
@@ -227,7 +227,7 @@ impl Shards {
 struct Counted<'s> {
     shards: &'s Shards,
     tracker: MutexGuard<'s, Tracker>,
-    /// How many swarms and peers it had.
+    /// The number of swarms and peers before.
     swarms: usize,
     peers: usize,
 }

@@ -69,12 +69,12 @@ pub(crate) struct Swarm {
     seeders: u32,
     partial_seeds: u32,
     completed: u32,
-    /// When the tracker looks next for peers to drop, never later than the first one is due; or, while there are none, when
-    /// the swarm is forgotten.
+    /// The time of the next search for peers to drop, never later than the first one is due; or, while there are none, the
+    /// time at which the swarm is forgotten.
     pub(crate) deadline: Instant,
 }
 
-/// Where a peer stands, until any peer of the swarm is taken out or put in.
+/// The position of a peer, valid until any peer of the swarm is removed or added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
     V4(usize),

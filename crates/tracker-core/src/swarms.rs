@@ -23,7 +23,7 @@ pub(crate) struct Swarms {
 struct Block {
     /// Empty when its memory was given back: all its places are free then.
     places: Vec<Option<Swarm>>,
-    /// How many of the places are taken.
+    /// The number of places in use.
     taken: usize,
 }
 
@@ -33,7 +33,7 @@ const BLOCK: usize = 256;
 /// The table is not made smaller than this while there are swarms.
 const KEPT: usize = 2 * BLOCK;
 
-/// Where a swarm is, as long as it is there.
+/// The place of a swarm, valid as long as the swarm exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SwarmId(u32);
 
@@ -88,7 +88,7 @@ impl Swarms {
         self.blocks.iter().flat_map(|block| block.places.iter().flatten())
     }
 
-    /// What is at a place, if there is such a place. Some are free.
+    /// The content of a place, if there is such a place. Some are free.
     pub(crate) fn at(&self, place: usize) -> Option<Option<&Swarm>> {
         let block = self.blocks.get(place / BLOCK)?;
         match block.places.get(place % BLOCK) {

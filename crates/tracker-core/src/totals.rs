@@ -1,4 +1,4 @@
-//! What a tracker has and did in all.
+//! The totals of a tracker.
 
 use std::ops::AddAssign;
 

@@ -19,7 +19,7 @@ pub struct Walk {
     pub(crate) within: Option<(InfoHash, usize)>,
 }
 
-/// What a step of a [`Walk`] is.
+/// The unit of a step of a [`Walk`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     Swarm,

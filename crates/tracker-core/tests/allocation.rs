@@ -130,7 +130,7 @@ fn coming_and_going_allocates_nothing() {
     }
 }
 
-/// What `Config` and the README say that peers and swarms take.
+/// Peers and swarms take the memory that `Config` and the README document.
 #[test]
 fn memory_is_as_documented() {
     const PEERS: u32 = 100_000;
@@ -149,7 +149,7 @@ fn memory_is_as_documented() {
     assert_eq!(size_of::<Event>(), 184);
 }
 
-/// What a tracker takes for so many announces, per announce.
+/// The memory per announce that a tracker takes for this many announces.
 fn bytes_of_each(memory: Memory, count: u32, request: impl Fn(u32) -> AnnounceRequest) -> f64 {
     let mut embedder = Embedder::with_peers(Config::default().with(|config| config.memory = memory), 0);
     let allocated = measure(|| (0..count).for_each(|number| embedder.announce(&request(number))));

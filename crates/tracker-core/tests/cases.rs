@@ -1,4 +1,4 @@
-//! What specifications demand and real clients do, one small case each.
+//! The demands of specifications and the behaviour of real clients, one small case each.
 
 mod common;
 
@@ -51,7 +51,7 @@ fn proven_seed(request: AnnounceRequest) -> AnnounceRequest {
     seed(request).with_downloaded(1000)
 }
 
-/// What is known of a peer by a tracker that keeps it.
+/// The details of a peer, from a tracker that keeps them.
 fn detail(peer: &Peer) -> &PeerDetail {
     peer.detail.as_ref().expect("the tracker keeps details")
 }
@@ -88,7 +88,7 @@ fn refused(embedder: &mut Embedder, request: &AnnounceRequest) -> AnnounceError 
     answer.expect_err("it should be refused")
 }
 
-/// What happened since the last time, in a word each.
+/// The events since the last call, in a word each.
 fn happened(embedder: &mut Embedder) -> Vec<&'static str> {
     let mut events = Vec::new();
     embedder.tracker.poll_events(&mut events);
@@ -1091,9 +1091,9 @@ fn a_lan_tracker_serves_the_lan() {
     assert!(counts.is_empty());
 }
 
-/// Where it comes from decides, not what it claims.
+/// Access is decided by the source address, not by the claimed one.
 #[test]
-fn a_claimed_address_opens_no_door() {
+fn a_claimed_address_gives_no_access() {
     let mut embedder = embedder();
     let request = client("8.8.8.8:6881").with_claimed_ip(Some([10, 77, 0, 2].into()));
     assert_eq!(refused(&mut embedder, &request), AnnounceError::AddressNotAllowed { address: [8, 8, 8, 8].into() });

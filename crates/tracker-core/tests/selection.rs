@@ -1,4 +1,4 @@
-//! Who is handed out: never the wrong ones, and each of the right ones as likely as any other.
+//! The selection of peers: never an ineligible one, and each eligible one as likely as any other.
 
 mod common;
 
@@ -110,7 +110,7 @@ config.max_numwant = max_numwant;
     }
 }
 
-/// How often each outcome came in the answers to one asker.
+/// The number of times that each outcome occurred in the answers to one asker.
 fn tally<T: Ord>(
     embedder: &mut Embedder,
     asker: &AnnounceRequest,
@@ -137,7 +137,7 @@ fn assert_uniform<T: Ord>(tally: &BTreeMap<T, usize>, outcomes: usize) {
     assert!(chi_square < critical, "chi-square is {chi_square}, its critical value {critical}");
 }
 
-/// What chi-square exceeds with a probability of 1e-6, by the approximation of Wilson and Hilferty.
+/// The value that chi-square exceeds with a probability of 1e-6, by the approximation of Wilson and Hilferty.
 fn critical_value(degrees_of_freedom: usize) -> f64 {
     // Of the standard normal distribution.
     const QUANTILE: f64 = 4.753_424;
@@ -285,7 +285,7 @@ fn peers_that_stay_and_new_ones_are_equally_likely_when_others_leave() {
     assert_uniform(&tally(&mut embedder, &asker, 3000, |peers| peers[0]), 30);
 }
 
-/// What is asked over UDP is of one family. A client on the tracker's machine may have either, and nobody else has.
+/// A UDP request asks for one family. Only a client on the tracker's machine may have either.
 #[test]
 fn a_client_on_the_trackers_machine_does_not_keep_out_those_of_a_rare_family() {
     for (asker, families, rare, host) in

@@ -33,7 +33,7 @@ fn shards_are_as_one_tracker() {
 }
 
 proptest! {
-    /// What the fuzz target of this name does, on a few inputs.
+    /// Runs the fuzz target of this name on a few inputs.
     #[test]
     fn tracker_ops(input in vec(any::<u8>(), 0..2000)) {
         trial::tracker_ops(&input);

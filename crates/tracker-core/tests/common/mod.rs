@@ -51,7 +51,7 @@ fn way_to_tracker(client: IpAddr) -> IpAddr {
 pub(crate) struct Embedder {
     pub(crate) tracker: Tracker,
     pub(crate) now: Instant,
-    /// What the last announce handed out.
+    /// The peers that the last announce handed out.
     pub(crate) peers: Peers,
     pub(crate) rng: StdRng,
 }

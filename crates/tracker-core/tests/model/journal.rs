@@ -88,8 +88,8 @@ impl Journal {
     }
 }
 
-/// Where the peer stands that was at `address`. A place has one peer, but those that listen nowhere are told apart by who they
-/// are, where that is known.
+/// The position of the peer that was at `address`. An address has one peer, but peers that listen nowhere are distinguished
+/// by their identity where it is known.
 fn find(peers: &[Peer], address: SocketAddr, peer: &Peer) -> Option<usize> {
     let client = |peer: &Peer| peer.detail.as_ref().map(|known| (known.peer_id, known.key));
     peers.iter().position(|known| known.address == address && (address.port() != 0 || client(known) == client(peer)))

@@ -30,7 +30,7 @@ pub(crate) struct Model {
     scrapes: u64,
 }
 
-/// How often each thing happened: what the events must add up to.
+/// The number of times that each thing happened, to which the events must add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
     pub(crate) created: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Tally {
 struct Members {
     peers: Vec<Member>,
     completed: u32,
-    /// When it is forgotten, while it has no peers.
+    /// The time at which it is forgotten, while it has no peers.
     forgotten: Option<Instant>,
 }
 
@@ -310,7 +310,7 @@ impl Model {
         self.swarms.values().map(|members| members.peers.len()).sum()
     }
 
-    /// Where the sender's peer is.
+    /// The address of the sender's peer.
     fn place(&self, request: &AnnounceRequest) -> SocketAddr {
         let remote = request.remote().to_canonical();
         let trusted = self.config.trusted_networks.iter().any(|network| network.contains(&remote));
@@ -389,7 +389,7 @@ impl Model {
         }
     }
 
-    /// When a peer is due that announces now: a lean tracker rounds that up.
+    /// The time at which a peer is due that announces now; a lean tracker rounds it up.
     fn due(&self, timeout: Duration) -> Instant {
         let expires = self.now + timeout;
         if self.keeps_all() {
@@ -629,7 +629,7 @@ fn told(bytes: u64) -> u64 {
     }
 }
 
-/// Whether anybody can dial it at all.
+/// Returns `true` if anybody at all can dial it.
 fn is_usable(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => !(v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast()),

@@ -1,4 +1,4 @@
-//! What is held against the model.
+//! The trackers that are compared with the model.
 
 use rand::rngs::StdRng;
 use tracker_core::{

@@ -44,7 +44,7 @@ pub(crate) struct Trial<S> {
     peers: Peers,
     counts: Vec<SwarmCounts>,
     steps: usize,
-    /// How much time went by since nothing was left to expire.
+    /// The time that has passed since nothing was left to expire.
     behind: Duration,
 }
 
@@ -115,7 +115,7 @@ impl<S: Subject> Trial<S> {
         _ = self.expire(now);
     }
 
-    /// Whether nothing is left to expire after one batch.
+    /// Expires one batch. Returns `true` if nothing is left to expire.
     fn expire(&mut self, now: Instant) -> bool {
         self.subject.expire(now);
         self.model.expire(now, &self.left());
@@ -128,7 +128,7 @@ impl<S: Subject> Trial<S> {
         is_done
     }
 
-    /// What the tracker has.
+    /// The swarms and peers that the tracker has.
     fn left(&self) -> BTreeMap<InfoHash, Vec<Peer>> {
         let swarm = |info_hash| self.subject.swarm(&info_hash).map(|(_, members)| (info_hash, members));
         self.subject.info_hashes().into_iter().filter_map(swarm).collect()

@@ -31,7 +31,7 @@ pub(crate) enum Operation {
     SetTorrents(TorrentPolicy),
 }
 
-/// Where choices come from.
+/// The source of choices.
 pub(crate) trait Choices {
     /// A number below `n`, which is from 1 to 65,536.
     fn below(&mut self, n: usize) -> usize;
@@ -72,7 +72,7 @@ pub(crate) const TORRENTS: u8 = 5;
 const FEW: usize = 4;
 const PORTS: [u16; FEW] = [0, 6881, 6882, 51413];
 
-/// Where a client can be: its address, and by which of the tracker's machine it gets there.
+/// The places of clients: the client's address, and the address of the tracker's machine that it uses.
 const HOMES: [(&str, &str); 20] = [
     ("10.77.0.2", "10.77.0.1"),
     ("10.77.0.3", "10.77.0.1"),
@@ -103,7 +103,7 @@ pub(crate) struct World {
     now: u32,
     clients: Vec<Client>,
     identities: usize,
-    /// What a client does by several announces.
+    /// The remaining announces of an operation that takes several.
     pending: VecDeque<Operation>,
 }
 
@@ -213,7 +213,7 @@ impl World {
         self.now = self.now.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
     }
 
-    /// What a clock says: mostly now, sometimes what it was, seldom what it will be.
+    /// The time on a clock: mostly now, sometimes in the past, seldom in the future.
     fn moment(&self, choices: &mut impl Choices) -> Instant {
         let other = choices.below(3000) as u32;
         Instant::from_secs(match choices.below(40) {
