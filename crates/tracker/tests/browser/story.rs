@@ -85,7 +85,7 @@ fn a_lesson() {
 
     teacher.open(&tracker.page("/"));
     stop(&teacher, &tracker);
-    pupil.wait_for_text("#urls", "There are none while the tracker is stopped");
+    pupil.wait_for_text("#urls", "None while the tracker is stopped");
 }
 
 fn log_in(teacher: &Browser, tracker: &Tracker) {
