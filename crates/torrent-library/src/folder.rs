@@ -10,9 +10,9 @@ use std::sync::Arc;
 use metainfo::ParseError;
 use tracker_core::InfoHash;
 
+use crate::KnownTorrent;
 use crate::known::Torrents;
 use crate::stamp::{Due, Stamp, WatchedFile};
-use crate::{KnownTorrent, Library};
 
 /// The limits of a library.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +20,6 @@ pub(crate) struct Limits {
     pub(crate) torrents: usize,
     /// Bytes of .torrent files.
     pub(crate) bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { torrents: Library::MAX_TORRENTS, bytes: Library::MAX_BYTES }
-    }
 }
 
 /// The folder of .torrent files, and what was found in it.

@@ -55,7 +55,7 @@ impl KnownTorrent {
             name if name.is_empty() => info_hash.to_string().into(),
             name => name.into(),
         };
-        let size = metainfo.info().files().iter().filter(|file| !file.attributes.pad).map(|file| file.length).sum();
+        let size = content_files(&metainfo).map(|file| file.length).sum();
         Ok(Self { info_hash, name, size, metainfo })
     }
 
@@ -66,8 +66,13 @@ impl KnownTorrent {
 
     /// Its files in the order of the torrent, padding left out. There may be a million.
     pub fn files(&self) -> impl Iterator<Item = KnownFile> {
-        let files = self.metainfo.info().files().iter().filter(|file| !file.attributes.pad);
-        files.map(|file| KnownFile { path: displayable(&file.display_path()), size: file.length })
+        content_files(&self.metainfo)
+            .map(|file| KnownFile { path: displayable(&file.display_path()), size: file.length })
+    }
+
+    /// The number of its files, without padding.
+    pub fn file_count(&self) -> usize {
+        content_files(&self.metainfo).count()
     }
 
     /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier.
@@ -111,6 +116,11 @@ impl KnownTorrent {
             None => stem.to_owned(),
         }
     }
+}
+
+/// The files of a torrent, without padding.
+fn content_files(metainfo: &Metainfo) -> impl Iterator<Item = &metainfo::File> {
+    metainfo.info().files().iter().filter(|file| !file.attributes.pad)
 }
 
 /// Announce URLs as tiers of one each.

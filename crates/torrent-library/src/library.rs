@@ -222,6 +222,12 @@ impl Library {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self { torrents: Library::MAX_TORRENTS, bytes: Library::MAX_BYTES }
+    }
+}
+
 impl Inner {
     fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner)
@@ -240,8 +246,17 @@ impl Inner {
     /// Changes the map in place, with the folder locked. It is copied only if a viewer still has it from
     /// [`all`](Library::all): many that are registered one after the other do not cost a copy each.
     fn change(&self, change: impl FnOnce(&mut Torrents)) {
-        change(Arc::make_mut(&mut self.known()));
-        self.notify();
+        let mut known = self.known();
+        if let Some(known) = Arc::get_mut(&mut known) {
+            change(known);
+            return self.notify();
+        }
+        // Readers do not wait for the copy.
+        let shared = Arc::clone(&known);
+        drop(known);
+        let mut copy = Torrents::clone(&shared);
+        change(&mut copy);
+        self.publish(copy);
     }
 
     /// Replaces the map, with the folder locked.

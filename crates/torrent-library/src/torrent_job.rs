@@ -205,6 +205,7 @@ impl TorrentJobs {
         }
         job.order.cancel.store(true, Ordering::Relaxed);
         state.end(id, JobState::Cancelled);
+        self.0.worker.retain(|order| order.id != id);
         drop(state);
         self.shared().notify();
         true

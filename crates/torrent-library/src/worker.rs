@@ -40,6 +40,11 @@ impl<J: Send + 'static> Worker<J> {
         self.0.queue().waiting.len()
     }
 
+    /// Gives up the jobs that wait and do not satisfy `keep`.
+    pub(crate) fn retain(&self, keep: impl FnMut(&J) -> bool) {
+        self.0.queue().waiting.retain(keep);
+    }
+
     /// Adds a job, and starts the thread if there is none.
     ///
     /// # Errors
@@ -108,6 +113,25 @@ mod tests {
         // The thread may have ended by now.
         worker.push(3).unwrap();
         assert_eq!(is_done.recv().unwrap(), 3);
+    }
+
+    #[test]
+    fn jobs_that_are_not_retained_are_not_done() {
+        let (done, is_done) = mpsc::channel();
+        let (proceed, may_proceed) = mpsc::channel::<()>();
+        let may_proceed = Mutex::new(may_proceed);
+        let worker = Worker::new("test", move |job: u32, _: &AtomicBool| {
+            done.send(job).unwrap();
+            _ = may_proceed.lock().unwrap().recv();
+        });
+        (0..4).for_each(|job| worker.push(job).unwrap());
+        assert_eq!(is_done.recv().unwrap(), 0);
+        worker.retain(|job| *job == 2);
+        assert_eq!(worker.waiting(), 1);
+        drop(proceed);
+        assert_eq!(is_done.recv().unwrap(), 2);
+        drop(worker);
+        is_done.recv().unwrap_err();
     }
 
     #[test]

@@ -1,19 +1,113 @@
-//! Pages of long lists, and the columns by which they can be sorted.
+//! Tables of long lists: their columns, by which they can be sorted, and their pages.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{self, StrDeserializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracker_monitor::Order;
+use tracker_monitor::{Order, Page, PageQuery};
 
-/// The head of a column by which a table can be sorted.
+use super::shell::link;
+
+/// A column by which a table can be sorted.
+pub(super) struct SortColumn<S> {
+    pub(super) sort: S,
+    pub(super) label: &'static str,
+    /// An explanation of the label; may be empty.
+    pub(super) title: &'static str,
+    /// The order when the column is chosen.
+    pub(super) first: Order,
+    pub(super) class: &'static str,
+}
+
+/// The head of a column on a page.
 pub(super) struct Column {
     pub(super) label: &'static str,
+    pub(super) title: &'static str,
     /// The link that sorts by it, or turns the order.
     pub(super) href: String,
-    /// For `aria-sort`, where the table is sorted by it.
+    /// The value of `aria-sort`, if the table is sorted by this column.
     pub(super) sorted: Option<String>,
     pub(super) class: &'static str,
+}
+
+/// The query of a page with a table. Invalid values are ignored.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct TableParams {
+    pub(super) search: Option<String>,
+    pub(super) sort: Option<String>,
+    pub(super) order: Option<String>,
+    pub(super) page: Option<String>,
+}
+
+/// A table: its columns, and the part of the list that its query asks for.
+pub(super) struct Table<S: 'static> {
+    columns: &'static [SortColumn<S>],
+    query: PageQuery<S>,
+}
+
+impl<S: Copy + Default + PartialEq + Serialize + DeserializeOwned> Table<S> {
+    pub(super) fn new(columns: &'static [SortColumn<S>], params: TableParams) -> Self {
+        let sort: S = parse_name(params.sort.as_deref()).unwrap_or_default();
+        let first = columns.iter().find(|column| column.sort == sort).map_or(Order::Ascending, |column| column.first);
+        let query = PageQuery {
+            search: params.search.unwrap_or_default(),
+            sort,
+            order: parse_name(params.order.as_deref()).unwrap_or(first),
+            page: params.page.and_then(|page| page.parse().ok()).unwrap_or(1),
+            ..PageQuery::default()
+        };
+        Self { columns, query }
+    }
+
+    pub(super) fn search(&self) -> &str {
+        &self.query.search
+    }
+
+    /// The word of the API for the current sort key.
+    pub(super) fn sort(&self) -> String {
+        name_of(self.query.sort)
+    }
+
+    /// The word of the API for the current order.
+    pub(super) fn order(&self) -> String {
+        name_of(self.query.order)
+    }
+
+    /// The page that the query asks for; the last one if it is beyond the end, since items may have gone.
+    pub(super) fn page<T>(&self, list: impl Fn(&PageQuery<S>) -> Page<T>) -> Page<T> {
+        let page = list(&self.query);
+        if page.items.is_empty() && page.total > 0 {
+            return list(&PageQuery { page: page.total.div_ceil(page.page_size), ..self.query.clone() });
+        }
+        page
+    }
+
+    /// The heads of the columns, with links to `path`.
+    pub(super) fn heads(&self, path: &str) -> Vec<Column> {
+        let head = |column: &SortColumn<S>| {
+            let sorted = column.sort == self.query.sort;
+            let next = if sorted { turned(self.query.order) } else { column.first };
+            Column {
+                label: column.label,
+                title: column.title,
+                href: self.link(path, column.sort, next, None),
+                sorted: sorted.then(|| self.order()),
+                class: column.class,
+            }
+        };
+        self.columns.iter().map(head).collect()
+    }
+
+    /// The links from `page` to its neighbours, to `path`.
+    pub(super) fn pages<T>(&self, path: &str, page: &Page<T>) -> Pages {
+        let link = |number| self.link(path, self.query.sort, self.query.order, Some(number));
+        Pages::new(page.page, page.page_size, page.total, link)
+    }
+
+    fn link(&self, path: &str, sort: S, order: Order, page: Option<usize>) -> String {
+        let page = page.map(|page| page.to_string()).unwrap_or_default();
+        link(path, &[("search", self.search()), ("sort", &name_of(sort)), ("order", &name_of(order)), ("page", &page)])
+    }
 }
 
 /// The links between the parts of a long list.
@@ -26,8 +120,8 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Of a list of `total`, where `link` leads to a page. Pages count from 1.
-    pub(super) fn new(page: usize, page_size: usize, total: usize, link: impl Fn(usize) -> String) -> Self {
+    /// The links of a list of `total` items; `link` makes the link to a page.
+    fn new(page: usize, page_size: usize, total: usize, link: impl Fn(usize) -> String) -> Self {
         let pages = total.div_ceil(page_size.max(1)).max(1);
         let page = page.clamp(1, pages);
         Self {
@@ -39,25 +133,20 @@ impl Pages {
     }
 }
 
-/// The page that a query asks for, the first if it asks for none.
-pub(super) fn page_number(page: Option<&str>) -> usize {
-    page.and_then(|page| page.parse().ok()).unwrap_or(1)
-}
-
 /// Parses a word of the API; `None` if there is no such word.
-pub(super) fn parse_name<T: DeserializeOwned>(name: Option<&str>) -> Option<T> {
+fn parse_name<T: DeserializeOwned>(name: Option<&str>) -> Option<T> {
     T::deserialize(StrDeserializer::<value::Error>::new(name?)).ok()
 }
 
 /// The word of the API for it.
-pub(super) fn name_of(value: impl Serialize) -> String {
+fn name_of(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(name)) => name,
         other => unreachable!("an enum without fields is a string, not {other:?}"),
     }
 }
 
-pub(super) fn turned(order: Order) -> Order {
+fn turned(order: Order) -> Order {
     match order {
         Order::Ascending => Order::Descending,
         Order::Descending => Order::Ascending,

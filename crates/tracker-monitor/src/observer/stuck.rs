@@ -1,12 +1,15 @@
 //! Which torrents are stuck, and why.
 
+use serde::Serialize;
 use tracker_core::SwarmCounts;
 
 use super::Observer;
 use crate::{Order, PageQuery, TorrentRow, TorrentSort};
 
-/// Why downloads of a torrent do not get on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the downloads of a torrent are stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum StuckReason {
     /// No peer has the whole content.
@@ -36,8 +39,9 @@ impl StuckReason {
     }
 }
 
-/// The number of torrents that are stuck, by reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The number of torrents whose downloads are stuck, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct StuckCounts {
     /// Torrents of which no peer has the whole content.

@@ -49,33 +49,7 @@ pub(super) struct Torrent {
     /// The time of the last announce of any of its peers.
     last_seen: Option<u64>,
     /// Why its downloads are stuck; `null` if they are not.
-    stuck: Option<Stuck>,
-}
-
-/// Why the downloads of a torrent are stuck.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-enum Stuck {
-    /// No peer has the whole content.
-    NoSeeder {
-        /// The number of peers that want more.
-        waiting: u32,
-    },
-    /// Peers have stopped announcing.
-    Silent {
-        /// Peers whose announce is overdue.
-        peers: u32,
-    },
-}
-
-impl Stuck {
-    fn new(reason: StuckReason) -> Option<Self> {
-        match reason {
-            StuckReason::NoSeeder { waiting } => Some(Self::NoSeeder { waiting }),
-            StuckReason::Silent { peers } => Some(Self::Silent { peers }),
-            _ => None,
-        }
-    }
+    stuck: Option<StuckReason>,
 }
 
 /// A torrent and the contents of its .torrent file.
@@ -127,7 +101,7 @@ impl Torrent {
             completion: row.completion.map(rounded),
             download_rate: rounded(row.download_rate),
             last_seen: row.last_seen.map(|at| dashboard.unix(at)),
-            stuck: row.stuck.and_then(Stuck::new),
+            stuck: row.stuck,
         }
     }
 }
@@ -146,15 +120,15 @@ impl TorrentDetails {
                 Magnet { info_hashes, trackers: announce_urls, ..Magnet::default() }.to_string()
             }
         };
-        let metainfo = known.map(|known| Metainfo::from(&known.metainfo));
+        let metainfo = known.as_deref().map(Metainfo::from);
         Some(Self { torrent: Torrent::new(row, dashboard), magnet, metainfo })
     }
 }
 
-impl From<&metainfo::Metainfo> for Metainfo {
-    fn from(metainfo: &metainfo::Metainfo) -> Self {
+impl From<&KnownTorrent> for Metainfo {
+    fn from(known: &KnownTorrent) -> Self {
+        let metainfo = &known.metainfo;
         let info = metainfo.info();
-        let files = info.files().iter().filter(|file| !file.attributes.pad);
         Self {
             private: info.private(),
             piece_length: info.piece_length(),
@@ -162,12 +136,8 @@ impl From<&metainfo::Metainfo> for Metainfo {
             comment: metainfo.comment().map(str::to_owned),
             created_by: metainfo.created_by().map(str::to_owned),
             created: metainfo.creation_date(),
-            files: files
-                .clone()
-                .take(KnownTorrent::MAX_LISTED_FILES)
-                .map(|file| KnownFile { path: file.display_path(), size: file.length })
-                .collect(),
-            file_count: files.count(),
+            files: known.files().take(KnownTorrent::MAX_LISTED_FILES).collect(),
+            file_count: known.file_count(),
         }
     }
 }
@@ -352,8 +322,8 @@ pub(super) async fn torrent_file(
     Ok(download("application/x-bittorrent", &name, body(permit, bytes)))
 }
 
-/// The SHA-256 of the torrent's files, where its content is in the share folder: by it two copies can be compared. Asking
-/// begins what is not computed yet: ask again.
+/// The SHA-256 of the torrent's files, to compare copies, if its content is in the share folder. A request starts computing
+/// those that are missing (`null`); repeat it to get them.
 #[utoipa::path(
     get,
     path = "/torrents/{info_hash}/digests",

@@ -12,7 +12,7 @@ use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use tracker_host::{ServiceState, unix_seconds};
-use tracker_monitor::{Failures, rounded};
+use tracker_monitor::{Failures, StuckCounts, rounded};
 
 /// The current state of the tracker, and its counters since the start.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,16 +42,8 @@ pub(in crate::web) struct Status {
     completed: u64,
     failures: Failures,
     rates: Rates,
-    stuck_torrents: StuckTorrents,
-}
-
-/// Torrents whose downloads are stuck now, by reason.
-#[derive(Debug, Serialize, ToSchema)]
-struct StuckTorrents {
-    /// Some peers want more, and no peer has the whole content.
-    no_seeder: u64,
-    /// Peers have stopped announcing.
-    silent: u64,
+    /// Torrents whose downloads are stuck now, by reason.
+    stuck_torrents: StuckCounts,
 }
 
 /// Current rates.
@@ -117,7 +109,7 @@ impl Status {
                 completed: rounded(last.completed),
                 download_rate: rounded(last.download_rate),
             },
-            stuck_torrents: StuckTorrents { no_seeder: stuck.no_seeder, silent: stuck.silent },
+            stuck_torrents: stuck,
         }
     }
 }

@@ -7,7 +7,6 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use tracker_core::{InfoHash, Instant};
 
 use crate::web::Dashboard;
@@ -15,15 +14,12 @@ use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 use crate::web::role::Role;
 use torrent_library::KnownTorrent;
-use tracker_monitor::{Order, PageQuery, PeerRow, PeerSort, PeerStatus};
+use tracker_monitor::{Order, PeerRow, PeerSort, PeerStatus};
 
 use super::attention::{Hint, hint};
 use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
 use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
-use crate::web::table::{Column, Pages, name_of, page_number, parse_name, turned};
-
-/// Peers on a page.
-const PAGE_SIZE: usize = PageQuery::<PeerSort>::DEFAULT_PAGE_SIZE;
+use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 
 /// Seconds after which what a peer said is marked as old.
 const STALE_AFTER: u64 = 90;
@@ -87,23 +83,20 @@ struct PeerView {
     first_seen: Option<Moment>,
 }
 
-/// The query of `GET /torrents/{info_hash}`.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct PeerListParams {
-    sort: Option<String>,
-    order: Option<String>,
-    page: Option<String>,
-}
-
-/// The columns: what they sort by, their names on the page, and the order at first.
-const COLUMNS: [(PeerSort, &str, Order, &str); 7] = [
-    (PeerSort::Address, "Address", Order::Ascending, "wide"),
-    (PeerSort::Client, "Client", Order::Ascending, ""),
-    (PeerSort::State, "State", Order::Ascending, ""),
-    (PeerSort::Completion, "Has", Order::Descending, "bar-column"),
-    (PeerSort::DownloadRate, "Download", Order::Descending, "number"),
-    (PeerSort::UploadRate, "Upload", Order::Descending, "number"),
-    (PeerSort::LastSeen, "Last seen", Order::Descending, "number"),
+const COLUMNS: [SortColumn<PeerSort>; 7] = [
+    SortColumn { sort: PeerSort::Address, label: "Address", title: "", first: Order::Ascending, class: "wide" },
+    SortColumn { sort: PeerSort::Client, label: "Client", title: "", first: Order::Ascending, class: "" },
+    SortColumn { sort: PeerSort::State, label: "State", title: "", first: Order::Ascending, class: "" },
+    SortColumn { sort: PeerSort::Completion, label: "Has", title: "", first: Order::Descending, class: "bar-column" },
+    SortColumn {
+        sort: PeerSort::DownloadRate,
+        label: "Download",
+        title: "",
+        first: Order::Descending,
+        class: "number",
+    },
+    SortColumn { sort: PeerSort::UploadRate, label: "Upload", title: "", first: Order::Descending, class: "number" },
+    SortColumn { sort: PeerSort::LastSeen, label: "Last seen", title: "", first: Order::Descending, class: "number" },
 ];
 
 /// `GET /torrents/{info_hash}`.
@@ -111,12 +104,12 @@ pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
     Path(text): Path<String>,
-    Query(params): Query<PeerListParams>,
+    Query(params): Query<TableParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| torrent(dashboard, role, &text, &params)).await
+    render_blocking(dashboard, move |dashboard| torrent(dashboard, role, &text, params)).await
 }
 
-fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: &PeerListParams) -> Response {
+fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: TableParams) -> Response {
     let Ok(info_hash) = text.parse::<InfoHash>() else {
         return Problem::new(StatusCode::NOT_FOUND, "an info-hash has 40 hexadecimal digits").into_response();
     };
@@ -130,39 +123,9 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: &PeerListParam
     let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
     let label = Label::new(&info_hash, name.map(|name| &**name));
 
-    let named: Option<PeerSort> = parse_name(params.sort.as_deref());
-    let by = named.unwrap_or_default();
-    let first_order = COLUMNS.iter().find(|(sort, ..)| *sort == by).map_or(Order::Ascending, |column| column.2);
-    let order = parse_name(params.order.as_deref()).unwrap_or(first_order);
-    let sort = name_of(by);
-    let query = PageQuery {
-        search: String::new(),
-        sort: by,
-        order,
-        page: page_number(params.page.as_deref()),
-        page_size: PAGE_SIZE,
-    };
-    let mut peers = config.observer.peers(&info_hash, &query);
-    if peers.items.is_empty() && peers.total > 0 {
-        peers = config.observer.peers(&info_hash, &PageQuery { page: peers.total.div_ceil(PAGE_SIZE), ..query });
-    }
-    let columns = COLUMNS
-        .iter()
-        .map(|&(by_this, label_of, first, class)| {
-            let sorted = by_this == by;
-            let next = if sorted { turned(order) } else { first };
-            Column {
-                label: label_of,
-                href: link(&label.href, &[("sort", &name_of(by_this)), ("order", &name_of(next))]),
-                sorted: sorted.then(|| name_of(order)),
-                class,
-            }
-        })
-        .collect();
-    let page_link = |page: usize| {
-        let page = page.to_string();
-        link(&label.href, &[("sort", &sort), ("order", &name_of(order)), ("page", &page)])
-    };
+    // Peers are not searched.
+    let table = Table::new(&COLUMNS, TableParams { search: None, ..params });
+    let peers = table.page(|query| config.observer.peers(&info_hash, query));
     render(&TorrentPage {
         info_hash: info_hash.to_string(),
         seeders: count(row.counts.seeders.into()),
@@ -172,9 +135,9 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: &PeerListParam
         rate: rate(row.download_rate),
         hint: hint(&row),
         known: known.map(|known| known_view(dashboard, &known)),
-        columns,
+        columns: table.heads(&label.href),
         peers_total: counted(peers.total as u64, "peer"),
-        pages: Pages::new(peers.page, PAGE_SIZE, peers.total, page_link),
+        pages: table.pages(&label.href, &peers),
         peers: ids(peers.items.iter().map(|peer| peer.address))
             .into_iter()
             .zip(&peers.items)
@@ -190,7 +153,7 @@ fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
     let info = known.metainfo.info();
     let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
     let available = digests.is_some();
-    let files_total = info.files().iter().filter(|file| !file.attributes.pad).count();
+    let files_total = known.file_count();
     // They are in the torrent's order, and leave out what has no content.
     let mut digests = digests.unwrap_or_default().into_iter().peekable();
     let files = known

@@ -3,19 +3,18 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::role::Role;
-use tracker_monitor::{Order, PageQuery, StuckReason, TorrentRow, TorrentSort};
+use tracker_monitor::{Order, StuckReason, TorrentRow, TorrentSort};
 
 use crate::web::format::{Bar, bytes, count, counted, rate};
-use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
-use crate::web::table::{Column, Pages, name_of, page_number, parse_name, turned};
+use crate::web::shell::{Label, Section, Shell, render, render_blocking};
+use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 
-/// Torrents on a page.
-const PAGE_SIZE: usize = PageQuery::<TorrentSort>::DEFAULT_PAGE_SIZE;
+/// The path of this page.
+const PATH: &str = "/torrents";
 
 #[derive(Template)]
 #[template(path = "torrents.html")]
@@ -61,88 +60,64 @@ impl Row {
     }
 }
 
-/// The query of `GET /torrents`.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct TorrentListParams {
-    search: Option<String>,
-    sort: Option<String>,
-    order: Option<String>,
-    page: Option<String>,
-}
-
-/// The columns: what they sort by, their names on the page, and the order at first.
-const COLUMNS: [(TorrentSort, &str, Order, &str); 7] = [
-    (TorrentSort::Name, "Name", Order::Ascending, "wide"),
-    (TorrentSort::Size, "Size", Order::Descending, "number"),
-    (TorrentSort::Seeders, "Seeders", Order::Descending, "number"),
-    (TorrentSort::Leechers, "Leechers", Order::Descending, "number"),
-    (TorrentSort::Completed, "Completed", Order::Descending, "number"),
-    (TorrentSort::Completion, "Average completion", Order::Descending, "bar-column"),
-    (TorrentSort::DownloadRate, "Rate", Order::Descending, "number"),
+const COLUMNS: [SortColumn<TorrentSort>; 7] = [
+    SortColumn { sort: TorrentSort::Name, label: "Name", title: "", first: Order::Ascending, class: "wide" },
+    SortColumn { sort: TorrentSort::Size, label: "Size", title: "", first: Order::Descending, class: "number" },
+    SortColumn {
+        sort: TorrentSort::Seeders,
+        label: "Seeders",
+        title: "Computers that have all of it and pass it on",
+        first: Order::Descending,
+        class: "number",
+    },
+    SortColumn {
+        sort: TorrentSort::Leechers,
+        label: "Leechers",
+        title: "Computers that do not have all of it yet",
+        first: Order::Descending,
+        class: "number",
+    },
+    SortColumn {
+        sort: TorrentSort::Completed,
+        label: "Completed",
+        title: "Downloads completed since the tracker started",
+        first: Order::Descending,
+        class: "number",
+    },
+    SortColumn {
+        sort: TorrentSort::Completion,
+        label: "Average completion",
+        title: "",
+        first: Order::Descending,
+        class: "bar-column",
+    },
+    SortColumn { sort: TorrentSort::DownloadRate, label: "Rate", title: "", first: Order::Descending, class: "number" },
 ];
 
 /// `GET /torrents`. Invalid values in the query are ignored.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
-    Query(params): Query<TorrentListParams>,
+    Query(params): Query<TableParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| table(dashboard, role, params)).await
+    render_blocking(dashboard, move |dashboard| torrents(dashboard, role, params)).await
 }
 
-fn table(dashboard: &Dashboard, role: Role, params: TorrentListParams) -> Response {
+fn torrents(dashboard: &Dashboard, role: Role, params: TableParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Torrents);
     let config = &dashboard.0.config;
-    let named: Option<TorrentSort> = parse_name(params.sort.as_deref());
-    let by = named.unwrap_or_default();
-    let first_order = COLUMNS.iter().find(|(sort, ..)| *sort == by).map_or(Order::Ascending, |column| column.2);
-    let order = parse_name(params.order.as_deref()).unwrap_or(first_order);
-    let sort = name_of(by);
-    let search = params.search.unwrap_or_default();
-    let query = PageQuery {
-        search: search.clone(),
-        sort: by,
-        order,
-        page: page_number(params.page.as_deref()),
-        page_size: PAGE_SIZE,
-    };
-    let mut page = config.observer.torrents(&query);
-    if page.items.is_empty() && page.total > 0 {
-        // Beyond the end: torrents have gone. Show the last page.
-        page = config.observer.torrents(&PageQuery { page: page.total.div_ceil(PAGE_SIZE), ..query });
-    }
-    let chosen = named.map(name_of).unwrap_or_default();
-    let columns = COLUMNS
-        .iter()
-        .map(|&(by_this, label, first, class)| {
-            let sorted = by_this == by;
-            let next = if sorted { turned(order) } else { first };
-            Column {
-                label,
-                href: link("/torrents", &[("search", &search), ("sort", &name_of(by_this)), ("order", &name_of(next))]),
-                sorted: sorted.then(|| name_of(order)),
-                class,
-            }
-        })
-        .collect();
-    let page_link = |page: usize| {
-        let page = page.to_string();
-        link("/torrents", &[("search", &search), ("sort", &chosen), ("order", &name_of(order)), ("page", &page)])
-    };
-    let found = if search.is_empty() {
-        counted(page.total as u64, "torrent")
-    } else {
-        format!("{} found", counted(page.total as u64, "torrent"))
-    };
+    let table = Table::new(&COLUMNS, params);
+    let page = table.page(|query| config.observer.torrents(query));
+    let found = counted(page.total as u64, "torrent");
     render(&TorrentsPage {
         only_known: config.only_known,
-        sort,
-        order: name_of(order),
-        columns,
+        search: table.search().to_owned(),
+        sort: table.sort(),
+        order: table.order(),
+        columns: table.heads(PATH),
+        found: if table.search().is_empty() { found } else { format!("{found} found") },
+        pages: table.pages(PATH, &page),
         rows: page.items.iter().map(Row::new).collect(),
-        found,
-        pages: Pages::new(page.page, PAGE_SIZE, page.total, page_link),
-        search,
         shell,
     })
 }
