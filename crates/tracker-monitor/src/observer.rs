@@ -15,6 +15,7 @@ mod watcher;
 use std::fmt::{self, Debug};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ struct Inner {
 pub struct Status {
     /// The current time.
     pub now: Instant,
-    /// Its counts, and its counters since the start.
+    /// Its counts, and its counters since the start. The dropped events include those that the observer was too slow for.
     pub totals: Totals,
     /// Requests that its adapters refused or could not read, as of the last sample.
     pub failures: Failures,
@@ -240,14 +241,7 @@ impl Observer {
 
     /// The tracker now.
     pub fn status(&self) -> Status {
-        let shared = &self.0.shared;
-        Status {
-            now: shared.clock.now(),
-            totals: shared.shards.totals(),
-            failures: *lock(&shared.failures),
-            last: lock(&shared.history).last(),
-            stuck: *lock(&shared.stuck),
-        }
+        self.0.shared.status()
     }
 
     /// The number of torrents whose .torrent file is known.
@@ -306,6 +300,8 @@ struct Shared {
     failures: Mutex<Failures>,
     stuck: Mutex<StuckCounts>,
     records: Mutex<Records>,
+    /// Events that were lost since this listener's queue was full.
+    lost_events: AtomicU64,
     torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
     /// The oldest first.
     peers: Mutex<Vec<(InfoHash, Arc<PeerList>)>>,
@@ -330,8 +326,21 @@ impl Shared {
             failures: Mutex::default(),
             stuck: Mutex::default(),
             records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
+            lost_events: AtomicU64::new(0),
             torrents: Mutex::default(),
             peers: Mutex::default(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let mut totals = self.shards.totals();
+        totals.dropped_events += self.lost_events.load(Ordering::Relaxed);
+        Status {
+            now: self.clock.now(),
+            totals,
+            failures: *lock(&self.failures),
+            last: lock(&self.history).last(),
+            stuck: *lock(&self.stuck),
         }
     }
 

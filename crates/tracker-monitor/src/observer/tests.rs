@@ -18,7 +18,7 @@ use tracker_host::{Clock, EventListener, Events};
 
 use super::watcher::Watcher;
 use super::*;
-use crate::Order;
+use crate::{MetricsFormat, Order, ProcessMetrics};
 
 /// A tracker and its watcher, with a clock that is set by hand.
 struct Network {
@@ -212,6 +212,20 @@ fn those_that_are_overdue_are_silent_and_do_not_count() {
     assert_eq!(network.peer(&request(TWO, 0, 0)).status, PeerStatus::Downloading);
     assert_eq!(network.torrent(&TORRENT).download_rate, 0.0, "the other one has got nothing since");
     assert_eq!(network.torrent(&TORRENT).counts.leechers, 2);
+}
+
+#[test]
+fn events_that_the_observer_lost_are_counted() {
+    let mut network = Network::new(Config::default().with(|config| config.max_pending_events = 3));
+    network.listener = network.events.listen(1);
+    for (ip, dropped) in [(ONE, 1), (TWO, 1)] {
+        network.announce(&request(ip, 0, 10));
+        network.look();
+        assert_eq!(network.shared.status().totals.dropped_events, dropped, "the swarm's event, once");
+    }
+    let inner = Inner { shared: Arc::clone(&network.shared), thread: Mutex::default() };
+    let metrics = Observer(Arc::new(inner)).metrics(ProcessMetrics::new(0), MetricsFormat::Prometheus).unwrap();
+    assert!(metrics.contains("tracker_dropped_events_total 1\n"), "{metrics}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use tracker_core::{Event, Instant};
@@ -73,10 +74,11 @@ impl Watcher {
         }
     }
 
-    /// Takes in what has happened. What was lost is seen by the sweep.
+    /// Takes in the events. Those that were lost are counted; the sweep makes up for them.
     pub(super) fn take_events(&mut self, listener: &EventListener) {
         let Self { shared, events, .. } = self;
-        listener.take(events);
+        let lost = listener.take(events);
+        shared.lost_events.fetch_add(lost, Ordering::Relaxed);
         if !events.is_empty() {
             let mut records = lock(&shared.records);
             events.drain(..).for_each(|event| records.happened(&event));
