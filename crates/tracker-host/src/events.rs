@@ -13,6 +13,9 @@ use tracker_core::{Event, Shards, ShardsView};
 /// How often the core's events are fetched. A listener is woken up at most so long after an event.
 const PERIOD: Duration = Duration::from_millis(200);
 
+/// Events for which memory is kept after a burst.
+const USUAL_EVENTS: usize = 1000;
+
 /// Hands the events of a tracker to any number of listeners. Cheap to clone; all clones are one.
 ///
 /// The core keeps events for one reader ([`Shards::poll_events`]), which is a thread of this: nobody else should fetch them.
@@ -148,9 +151,6 @@ impl Pump {
     }
 
     fn pump(&self, events: &mut Vec<Event>) {
-        /// Events for which memory is kept.
-        const USUAL_EVENTS: usize = 1000;
-
         self.shards.poll_events(events);
         if !events.is_empty() {
             lock(&self.queues).retain(|queue| queue.upgrade().map(|queue| queue.push(events)).is_some());
@@ -161,12 +161,14 @@ impl Pump {
 }
 
 impl Queue {
+    /// Appends the events. Room is made for them first, so that the queue never grows beyond its capacity.
     fn push(&self, events: &[Event]) {
         let mut state = lock(&self.state);
+        let (skipped, events) = events.split_at(events.len().saturating_sub(self.capacity));
+        let surplus = (state.events.len() + events.len()).saturating_sub(self.capacity);
+        state.events.drain(..surplus);
         state.events.extend(events.iter().cloned());
-        let lost = state.events.len().saturating_sub(self.capacity);
-        state.events.drain(..lost);
-        state.lost += lost as u64;
+        state.lost += (skipped.len() + surplus) as u64;
         self.changed.notify_all();
     }
 }
@@ -176,6 +178,7 @@ impl EventListener {
     pub fn take(&self, events: &mut Vec<Event>) -> u64 {
         let mut state = lock(&self.queue.state);
         events.extend(state.events.drain(..));
+        state.events.shrink_to(USUAL_EVENTS);
         std::mem::take(&mut state.lost)
     }
 
@@ -264,6 +267,22 @@ mod tests {
         assert_eq!(kept.last().unwrap().info_hash, InfoHash::new([4; 20]));
         assert_eq!((kept.len(), take(&slow)), (3, (0, 0)));
         assert_eq!(take(&other), (10, 0));
+    }
+
+    #[test]
+    fn a_queue_keeps_little_memory_after_a_burst() {
+        let shards = shards();
+        let events = Events::without_thread(Arc::clone(&shards));
+        let (small, large) = (events.listen(3), events.listen(10_000));
+        let capacity = |listener: &EventListener| lock(&listener.queue.state).events.capacity();
+        for _ in 0..5 {
+            (0..=255).for_each(|torrent| announce(&shards, torrent));
+            events.pump();
+        }
+        assert!(capacity(&small) < 10, "{}", capacity(&small));
+        assert!(capacity(&large) > USUAL_EVENTS);
+        assert_eq!(take(&large), (6 * 256, 0));
+        assert!(capacity(&large) <= USUAL_EVENTS, "{}", capacity(&large));
     }
 
     #[test]

@@ -13,7 +13,11 @@ use crate::client_name::client;
 use crate::event_thread::EventThread;
 
 /// Events that should be able to wait to be logged or observed, for
-/// [`Config::max_pending_events`](tracker_core::Config::max_pending_events). Each is 184 bytes.
+/// [`Config::max_pending_events`](tracker_core::Config::max_pending_events).
+///
+/// Each is 184 bytes, so that a full queue takes 24 MB. In the worst burst the core's queue, the list on its way to the listeners,
+/// and for the log and the observer each a queue and the list that was taken from it are full at once: 145 MB, and up to 290 MB with
+/// the room into which they grow. All but the core's give it back when they were emptied.
 pub const MAX_PENDING_EVENTS: usize = 1 << 17;
 
 /// The target of the lines that tell of peers. There is one for each that comes or goes.
@@ -21,6 +25,9 @@ pub(crate) const TARGET: &str = module_path!();
 
 /// The longest time between two checks for lost events and lines.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Events for which memory is kept after a burst.
+pub(crate) const USUAL_EVENTS: usize = 1000;
 
 /// Writes a log line for each peer that joined, completed or left, and for each gateway under whose address several peers
 /// are. On a thread of its own, since that may take as long as serving them did.
@@ -68,6 +75,7 @@ impl Log {
         for event in self.events.drain(..) {
             self.logger.log(&event, &self.shards);
         }
+        self.events.shrink_to(USUAL_EVENTS);
         self.logger.log_dropped(self.shards.totals().dropped_events + self.lost, dropped_lines);
     }
 }

@@ -11,6 +11,7 @@ use tracker_host::EventListener;
 use super::meter::Meter;
 use super::sweep::Sweep;
 use super::{Failures, Shared, lock};
+use crate::event_log::USUAL_EVENTS;
 
 /// Steps of the sweep between two waits: 50,000 peers a second, which take about a hundredth of a processor.
 const STEPS: usize = 10_000;
@@ -20,9 +21,6 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 /// The shortest wait, so that a clock that stands still at its end is not asked again and again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
-
-/// Events for which memory is kept.
-const USUAL_EVENTS: usize = 1000;
 
 /// The state of the thread.
 pub(super) struct Watcher {
