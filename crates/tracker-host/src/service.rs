@@ -89,7 +89,8 @@ pub enum ServiceState {
     Stopped {
         /// The time of the last change of the state.
         since: SystemTime,
-        /// The error that ended it or prevented its start; `None` if it was stopped. It is kept until the service is started.
+        /// The error that ended it or prevented its start, with its sources; `None` if it was stopped. It is kept until the
+        /// service is started.
         error: Option<String>,
     },
 }
@@ -177,7 +178,7 @@ impl Inner {
             Err(error) => {
                 self.state.send_modify(|state| {
                     if let ServiceState::Stopped { error: last, .. } = state {
-                        *last = Some(error.to_string());
+                        *last = Some(with_sources(&error));
                     }
                 });
                 Err(error)
@@ -328,6 +329,20 @@ mod tests {
         in_time(service.start()).await.unwrap();
     }
 
+    /// An error whose text lacks that of its source.
+    fn cable_is_gone() -> ServiceError {
+        let source = io::Error::other("the cable is gone");
+        let transport = crate::Transport::Tcp { backlog: 16 };
+        crate::BindError { address: ([127, 0, 0, 1], 6969).into(), transport, source }.into()
+    }
+
+    #[tokio::test]
+    async fn a_failed_start_is_kept_with_its_sources() {
+        let service = Service::new(BindWith(|| Err(cable_is_gone())));
+        in_time(service.start()).await.unwrap_err();
+        assert_eq!(error(&service).unwrap(), "cannot listen on 127.0.0.1:6969: the cable is gone");
+    }
+
     #[tokio::test]
     async fn it_stops_when_its_servers_fail() {
         let fail = Arc::new(Notify::new());
@@ -336,9 +351,7 @@ mod tests {
             let told = Arc::clone(&told);
             async move {
                 told.notified().await;
-                let source = io::Error::other("the cable is gone");
-                let transport = crate::Transport::Tcp { backlog: 16 };
-                Err(crate::BindError { address: ([127, 0, 0, 1], 6969).into(), transport, source }.into())
+                Err(cable_is_gone())
             }
         }));
         for _ in 0..2 {
