@@ -15,8 +15,9 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::connection::{Connection, ConnectionState, Progress, handle_connection};
-use crate::server::Shared;
+use crate::connection::{ConnectionState, Progress, handle_connection};
+use crate::handler::Connection;
+use crate::shared::Shared;
 
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(crate) use self::tasks::Listeners;

@@ -13,7 +13,6 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, Cursor};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -27,28 +26,16 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::Service;
 
+use crate::config::LEAST_MAX_HEAD_BYTES;
 use crate::connection_limit::ConnectionPermit;
+use crate::handler::Connection;
 use crate::head::{Head, RequestHead, Version};
 use crate::hyper_connection::serve_connection;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::timed_stream::TimedStream;
-
-/// Bytes that are read at once, and of a head that is read here. The longest that a known client sends is a scrape of 60
-/// info-hashes, about 4.5 kB. Longer heads are hyper's, so that this is the least that
-/// [`ServerConfig::max_head_bytes`](crate::ServerConfig::max_head_bytes) may be.
-pub const LEAST_MAX_HEAD_BYTES: usize = 8 << 10;
 
 /// Bytes of answers that may wait to be written: requests that were sent ahead beyond that are hyper's.
 const MAX_OUTPUT: usize = 64 << 10;
-
-/// The two ends of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
-    /// The client's end.
-    pub remote: SocketAddr,
-    /// The server's end: the address by which the client reached this machine.
-    pub local: SocketAddr,
-}
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {

@@ -12,6 +12,7 @@ mod browser;
 mod config;
 mod connection;
 mod connection_limit;
+mod handler;
 mod head;
 #[cfg(test)]
 mod head_invariants;
@@ -19,16 +20,17 @@ mod host;
 mod hyper_connection;
 mod listen;
 mod server;
+mod shared;
 mod timed_stream;
 mod write_timeout;
 
 pub use accept_errors::AcceptErrors;
 pub use browser::is_of_browser;
 pub use config::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig};
-pub use connection::Connection;
 pub use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub use handler::{Connection, Handler};
 pub use head::{RequestHead, Version};
 pub use host::{Host, HostError};
 pub use hyper_connection::serve_connection;
-pub use server::{Handler, Server};
+pub use server::Server;
 pub use write_timeout::WriteTimeout;

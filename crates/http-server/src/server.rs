@@ -1,39 +1,20 @@
 //! The server.
 
-use std::fmt::{self, Debug};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 
 use axum::Router;
-use hyper::server::conn::http1;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracker_host::{BindError, run_threads};
 
 use crate::accept::Listeners;
-use crate::accept_errors::AcceptErrors;
-use crate::connection::Connection;
-use crate::connection_limit::ConnectionLimit;
-use crate::head::RequestHead;
-use crate::timed_stream::Timeouts;
-use crate::{ServerConfig, listen};
-
-/// Answers the requests that need no waiting, and decides on addresses.
-pub trait Handler: Debug + Send + Sync + 'static {
-    /// Appends the body of the answer to a plain GET to `body`, and returns `true`; the answer has status 200 and is plain
-    /// text. Or returns `false` and leaves the request to the router, having written nothing.
-    ///
-    /// Called on the threads that accept connections: it must not block.
-    fn answer(&self, connection: Connection, request: &RequestHead<'_>, body: &mut Vec<u8>) -> bool;
-
-    /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy.
-    fn is_exempt(&self, address: IpAddr) -> bool;
-
-    /// Called when a client sent what is not HTTP.
-    fn on_malformed_request(&self);
-}
+use crate::config::ServerConfig;
+use crate::handler::Handler;
+use crate::listen;
+use crate::shared::Shared;
 
 /// Serves HTTP/1.0 and HTTP/1.1 on threads of its own.
 ///
@@ -94,76 +75,6 @@ impl Server {
     }
 }
 
-/// The parts that all workers have in common.
-pub(crate) struct Shared {
-    pub(crate) handler: Arc<dyn Handler>,
-    pub(crate) router: Router,
-    pub(crate) http: http1::Builder,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) limit: Arc<ConnectionLimit>,
-    pub(crate) accept_errors: AcceptErrors,
-    config: ServerConfig,
-}
-
-impl Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// For a server that listens on so many addresses.
-    fn new(config: ServerConfig, handler: Arc<dyn Handler>, router: Router, addresses: usize) -> Self {
-        let mut http = http1::Builder::new();
-        http.max_header_size(config.max_head_bytes)
-            // The buffer is what bounds a head that does not end.
-            .max_buf_size(config.max_head_bytes)
-            .max_headers(config.max_headers)
-            // A client that closes its sending half still gets its answer.
-            .half_close(true)
-            // Header names are case-insensitive, and old clients do not all know it.
-            .title_case_headers(true)
-            // Nor do they need to know the time.
-            .auto_date_header(false)
-            // `TimedStream` times heads as well as what hyper does not.
-            .header_read_timeout(None);
-        let connections = max_connections(&config, addresses);
-        Self {
-            handler,
-            router,
-            http,
-            timeouts: Timeouts::new(&config),
-            limit: Arc::new(ConnectionLimit::new(connections, config.max_connections_per_address, 0)),
-            accept_errors: AcceptErrors::new(config.name),
-            config,
-        }
-    }
-}
-
-/// The connections that may be open at the same time, as far as the system allows.
-fn max_connections(config: &ServerConfig, addresses: usize) -> usize {
-    // Each worker has, for each address, a listener, a connection that is being answered without a permit, and beside it
-    // a socket of UDP; and four descriptors of its runtime. Some are for the rest of the program.
-    let in_use = 64 + config.threads.get() * (3 * addresses + 4);
-    let most = config.max_connections.min(open_files_limit().saturating_sub(in_use));
-    if most < config.max_connections {
-        tracing::info!(connections = most, "the limit on open files allows fewer connections than configured");
-    }
-    most
-}
-
-/// The number of files and connections that the system lets this process have open.
-#[cfg(unix)]
-fn open_files_limit() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
-}
-
-#[cfg(not(unix))]
-fn open_files_limit() -> usize {
-    usize::MAX
-}
-
 /// One thread's part.
 #[derive(Debug)]
 struct Worker {
@@ -197,6 +108,7 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::num::NonZeroUsize;
     use std::time::Duration;
 
@@ -206,6 +118,8 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
+    use crate::handler::Connection;
+    use crate::head::RequestHead;
 
     /// Fails what would hang.
     async fn in_time<T>(what: impl Future<Output = T>) -> T {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::ServerConfig;
+use crate::config::ServerConfig;
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when the other end takes too long.
 #[derive(Debug)]
