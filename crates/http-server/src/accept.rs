@@ -35,7 +35,7 @@ fn spawn(
     if state.acquire_permit(shared) {
         tokio::spawn(handle_connection(stream, progress, state, Arc::clone(shared), stopped.clone()));
     } else {
-        tracing::debug!(remote = %state.connection.remote, "connection refused: too many connections");
+        tracing::debug!(remote = %state.connection.remote(), "connection refused: too many connections");
     }
 }
 
@@ -157,7 +157,7 @@ mod threads {
                 Some(local) => local,
                 None => getsockname(&socket)?.try_into()?,
             };
-            Ok((socket, Connection { remote, local }))
+            Ok((socket, Connection::new(remote, local)))
         }
 
         /// Answers a new connection if its request is there, and closes it if that was all.
@@ -176,10 +176,10 @@ mod threads {
             match catch_unwind(AssertUnwindSafe(round)) {
                 Ok(Ok(Some(progress))) => match TcpStream::from_std(socket.into()) {
                     Ok(stream) => spawn(stream, progress, state, &self.shared, &self.stopped),
-                    Err(error) => tracing::debug!(remote = %connection.remote, %error, "connection ended"),
+                    Err(error) => tracing::debug!(remote = %connection.remote(), %error, "connection ended"),
                 },
                 Ok(Ok(None)) | Err(_) => {}
-                Ok(Err(error)) => tracing::debug!(remote = %connection.remote, %error, "connection ended"),
+                Ok(Err(error)) => tracing::debug!(remote = %connection.remote(), %error, "connection ended"),
             }
         }
     }
@@ -241,6 +241,6 @@ mod tasks {
     async fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, Connection)> {
         let (stream, remote) = listener.accept().await?;
         let local = stream.local_addr()?;
-        Ok((stream, Connection { remote, local }))
+        Ok((stream, Connection::new(remote, local)))
     }
 }

@@ -89,7 +89,7 @@ impl ConnectionState {
     /// Takes a permit, if it has none. `false` if the limits do not allow it.
     pub(crate) fn acquire_permit(&mut self, shared: &Shared) -> bool {
         if self.permit.is_none() {
-            let address = self.connection.remote.ip();
+            let address = self.connection.remote().ip();
             self.permit = shared.limit.acquire(address, shared.handler.is_exempt(address));
         }
         self.permit.is_some()
@@ -213,7 +213,7 @@ pub(crate) async fn handle_connection(
     shared: Arc<Shared>,
     stopped: watch::Receiver<()>,
 ) {
-    let remote = state.connection.remote;
+    let remote = state.connection.remote();
     if let Err(error) = try_handle_connection(stream, progress, state, &shared, stopped).await {
         tracing::debug!(%remote, %error, "connection ended");
     }

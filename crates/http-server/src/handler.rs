@@ -6,12 +6,34 @@ use std::net::{IpAddr, SocketAddr};
 use crate::head::RequestHead;
 
 /// The two ends of a connection.
+///
+/// [`new`](Self::new) makes their addresses canonical, so that none is v4-mapped and no other code has to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection {
+    remote: SocketAddr,
+    local: SocketAddr,
+}
+
+impl Connection {
+    /// A connection between these two ends. A v4-mapped IPv6 address becomes the IPv4 address that it stands for.
+    pub fn new(remote: SocketAddr, local: SocketAddr) -> Self {
+        Self { remote: canonical(remote), local: canonical(local) }
+    }
+
     /// The client's end.
-    pub remote: SocketAddr,
+    pub const fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
     /// The server's end: the address by which the client reached this machine.
-    pub local: SocketAddr,
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+fn canonical(mut address: SocketAddr) -> SocketAddr {
+    address.set_ip(address.ip().to_canonical());
+    address
 }
 
 /// Answers the requests that need no waiting, and decides on addresses.
@@ -27,4 +49,18 @@ pub trait Handler: Debug + Send + Sync + 'static {
 
     /// Called when a client sent what is not HTTP.
     fn on_malformed_request(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_a_connection_are_canonical() {
+        let at = |address: &str| address.parse::<SocketAddr>().unwrap();
+        let mapped = Connection::new(at("[::ffff:10.0.0.9]:4000"), at("[::ffff:10.0.0.1]:6969"));
+        assert_eq!(mapped, Connection::new(at("10.0.0.9:4000"), at("10.0.0.1:6969")));
+        let link_local = Connection::new(at("[fe80::9%2]:4000"), at("[fe80::1%2]:6969"));
+        assert_eq!((link_local.remote(), link_local.local()), (at("[fe80::9%2]:4000"), at("[fe80::1%2]:6969")));
+    }
 }

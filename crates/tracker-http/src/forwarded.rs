@@ -34,7 +34,8 @@ pub(crate) enum ForwardedError {
     Conflict,
 }
 
-/// The address of the client that sent a request with these headers over a connection from `peer`.
+/// The address of the client that sent a request with these headers over a connection from `peer`. Both are canonical: `peer`
+/// because it is that of a [`Connection`](http_server::Connection), and hops because [`parse_node`] makes them so.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Result<IpAddr, ForwardedError> {
     if !is_trusted(peer, trusted) {
         return Ok(peer);
@@ -52,9 +53,8 @@ pub(crate) fn speaks_for_others(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// Returns `true` if `address` belongs to one of the networks.
+/// Returns `true` if `address`, which is canonical, belongs to one of the networks.
 pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    let address = address.to_canonical();
     trusted.iter().any(|network| network.contains(&address))
 }
 
@@ -67,7 +67,7 @@ fn client_in(
     trusted: &[IpNet],
 ) -> Result<Option<IpAddr>, ForwardedError> {
     let unreadable = || ForwardedError::Unreadable { header: header.clone() };
-    let mut writer = peer.to_canonical();
+    let mut writer = peer;
     let mut leftmost = None;
     // Several lines are one list, in the order of the lines.
     for line in headers.get_all(&header).iter().rev() {
@@ -110,6 +110,7 @@ fn parse_node(node: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use http_server::Connection;
 
     use super::*;
 
@@ -121,7 +122,9 @@ mod tests {
             lines.append(name, HeaderValue::from_bytes(value).unwrap());
         }
         let trusted = ["10.0.0.0/24", "fd00::/64", "127.0.0.1/32"].map(|network| network.parse().unwrap());
-        client_address(peer.parse().unwrap(), &lines, &trusted).map(|client| client.to_string())
+        let local = SocketAddr::from(([10, 0, 0, 2], 6969));
+        let connection = Connection::new(SocketAddr::new(peer.parse().unwrap(), 50000), local);
+        client_address(connection.remote().ip(), &lines, &trusted).map(|client| client.to_string())
     }
 
     fn client(peer: &str, headers: &[(&'static str, &'static [u8])]) -> String {

@@ -67,17 +67,18 @@ async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
         return "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
     }
     let answer = admit("announce", &adapter, &request)
-        .map(|connection| Answer(adapter.refuse("announce", connection.remote.ip(), &NoAnnouncePath.into()).into()));
+        .map(|connection| Answer(adapter.refuse("announce", connection.remote().ip(), &NoAnnouncePath.into()).into()));
     answer.into_response()
 }
 
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
-    let Connection { remote, local } = admit("announce", &adapter, &request)?;
-    Ok(Answer(adapter.announce(remote.ip(), local.ip(), query(&request)).into()))
+    let connection = admit("announce", &adapter, &request)?;
+    let (remote, local) = (connection.remote().ip(), connection.local().ip());
+    Ok(Answer(adapter.announce(remote, local, query(&request)).into()))
 }
 
 async fn scrape(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
-    let remote = admit("scrape", &adapter, &request)?.remote.ip();
+    let remote = admit("scrape", &adapter, &request)?.remote().ip();
     if !adapter.is_full_scrape(query(&request)) {
         return Ok(Answer(adapter.scrape(remote, query(&request))));
     }
@@ -129,8 +130,9 @@ impl IntoResponse for Refused {
 /// Checks who sent a request, and for which host. Returns the connection with the client's address in it, which behind a
 /// trusted proxy is not that of the other end.
 fn admit(what: &'static str, adapter: &Adapter, request: &Request) -> Result<Connection, Refused> {
-    let &(mut connection) = request.extensions().get::<Connection>().ok_or(Refused::NoConnection)?;
-    let peer = connection.remote.ip();
+    let connection = request.extensions().get::<Connection>().ok_or(Refused::NoConnection)?;
+    let mut remote = connection.remote();
+    let peer = remote.ip();
     if request.headers().iter().any(|(name, value)| is_of_browser(name.as_str(), value.as_bytes())) {
         let failure = Failure::from(SentByBrowser);
         adapter.refuse(what, peer, &failure);
@@ -143,8 +145,8 @@ fn admit(what: &'static str, adapter: &Adapter, request: &Request) -> Result<Con
     let client = client_address(peer, request.headers(), trusted_proxies).map_err(Failure::from);
     let client = client.and_then(|client| check_host(adapter, request).map(|()| client));
     let client = client.map_err(|failure| Refused::Failure(adapter.refuse(what, peer, &failure)))?;
-    connection.remote.set_ip(client);
-    Ok(connection)
+    remote.set_ip(client);
+    Ok(Connection::new(remote, connection.local()))
 }
 
 /// Checks the host that a request is for. The one in its target goes before the header (RFC 9112, 3.2.2).

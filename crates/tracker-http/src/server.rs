@@ -87,7 +87,7 @@ impl Handler for Adapter {
         if request.is_of_browser || request.host.is_some_and(|host| self.check_host(host).is_err()) {
             return false;
         }
-        let (remote, local) = (connection.remote.ip(), connection.local.ip());
+        let (remote, local) = (connection.remote().ip(), connection.local().ip());
         match kind {
             RequestKind::Announce => self.announce_into(remote, local, request.query, body),
             RequestKind::Scrape if self.is_full_scrape(request.query) => return false,

@@ -39,10 +39,8 @@ impl Answer {
 
 async fn send(adapter: &Adapter, remote: &str, local: &str, request: Request<Body>) -> Answer {
     let mut request = request;
-    let connection = Connection {
-        remote: SocketAddr::new(remote.parse().unwrap(), 50000),
-        local: SocketAddr::new(local.parse().unwrap(), 6969),
-    };
+    let connection =
+        Connection::new(SocketAddr::new(remote.parse().unwrap(), 50000), SocketAddr::new(local.parse().unwrap(), 6969));
     request.extensions_mut().insert(connection);
     let response = router(adapter.clone()).oneshot(request).await.unwrap();
     let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());

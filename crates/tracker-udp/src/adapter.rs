@@ -107,6 +107,7 @@ impl Adapter {
     pub fn answer(&self, remote: SocketAddr, local: IpAddr, datagram: &[u8], out: &mut Vec<u8>) {
         let Some(request) = Request::parse(datagram) else { return self.count_failure() };
         let Request { connection_id, transaction_id, action } = request;
+        // The ids are of the canonical address; what goes to the core, the core makes canonical itself.
         let (now, ip) = (self.0.clock.now(), remote.ip().to_canonical());
         if !matches!(action, Action::Connect) && !self.0.connection_ids.is_valid(connection_id, now, ip) {
             return self.count_failure();
@@ -164,10 +165,12 @@ impl Announce<'_> {
     ///
     /// The answer can carry peers of the family of `remote`, and as many as fit a datagram that needs not be split.
     pub fn to_request(&self, remote: SocketAddr, local: IpAddr) -> AnnounceRequest {
-        let remote = remote.ip().to_canonical();
+        let request = AnnounceRequest::new(self.info_hash, self.peer_id, remote.ip(), local, self.port);
+        // Now canonical.
+        let remote = request.remote();
         // Under IPv6 BEP 15 has no use for the field.
         let claimed_ip = Some(IpAddr::V4(self.ip)).filter(|ip| remote.is_ipv4() && !ip.is_unspecified());
-        AnnounceRequest::new(self.info_hash, self.peer_id, remote, local, self.port)
+        request
             .with_key(PeerKey::from_number(self.key))
             .with_claimed_ip(claimed_ip)
             .with_uploaded(self.uploaded)

@@ -77,14 +77,19 @@ async fn guard(
     next: Next,
 ) -> Response {
     let mut response = match remote {
-        Ok(ConnectInfo(remote)) => match admit(&dashboard, remote, &request) {
-            Ok(Admitted::As(role)) => {
-                request.extensions_mut().insert(role);
-                next.run(request).await
+        Ok(ConnectInfo(mut remote)) => {
+            // Routes find the address canonical, whichever server the router runs on.
+            remote.set_ip(remote.ip().to_canonical());
+            request.extensions_mut().insert(ConnectInfo(remote));
+            match admit(&dashboard, remote, &request) {
+                Ok(Admitted::As(role)) => {
+                    request.extensions_mut().insert(role);
+                    next.run(request).await
+                }
+                Ok(Admitted::After(answer)) => answer,
+                Err(problem) => refusal::answer(problem, request.headers()),
             }
-            Ok(Admitted::After(answer)) => answer,
-            Err(problem) => refusal::answer(problem, request.headers()),
-        },
+        }
         // Without the address of the sender nothing can be checked.
         Err(missing) => missing.into_response(),
     };
@@ -108,7 +113,7 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     if !config.shards.config().access.admits(remote.ip()) {
         return Err(Problem::forbidden(format!(
             "the tracker does not serve your address {}; the operator can allow it with --allow",
-            remote.ip().to_canonical()
+            remote.ip()
         )));
     }
     let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;
@@ -157,7 +162,7 @@ fn is_of_another_site(headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
 
 /// Returns `true` if a request was sent on this machine, and not by a proxy on it.
 fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
-    remote.ip().to_canonical().is_loopback()
+    remote.ip().is_loopback()
         && [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().all(|header| !headers.contains_key(header))
         && host.is_some_and(|host| host.is_loopback())
 }

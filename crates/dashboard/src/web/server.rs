@@ -174,16 +174,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok((stream, remote)) => match shared.connections.acquire(remote.ip(), is_this_machine(remote.ip())) {
-                Some(permit) => {
-                    let (shared, stopped) = (Arc::clone(&shared), signal.clone());
-                    connections.spawn(async move {
-                        serve(stream, remote, &shared, stopped).await;
-                        drop(permit);
-                    });
-                }
-                None => tracing::debug!(%remote, "connection refused: too many connections"),
-            },
+            Ok((stream, mut remote)) => {
+                remote.set_ip(remote.ip().to_canonical());
+                let Some(permit) = shared.connections.acquire(remote.ip(), is_this_machine(remote.ip())) else {
+                    tracing::debug!(%remote, "connection refused: too many connections");
+                    continue;
+                };
+                let (shared, stopped) = (Arc::clone(&shared), signal.clone());
+                connections.spawn(async move {
+                    serve(stream, remote, &shared, stopped).await;
+                    drop(permit);
+                });
+            }
             Err(error) => {
                 if let Some(pause) = shared.accept_errors.pause(&error) {
                     sleep(pause).await;
@@ -200,9 +202,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
 }
 
 /// Returns `true` for this machine, which has a reserve of connections and no limit of its own: a proxy may bring many clients
-/// from there, and the operator must always get in.
+/// from there, and the operator must always get in. The address must be canonical.
 pub(super) fn is_this_machine(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
+    address.is_loopback()
 }
 
 /// Serves a connection until one of the two, or the server, has had enough.
