@@ -148,19 +148,14 @@ fn overview(c: &mut Criterion) {
     let events = Events::start(Arc::clone(&shards)).expect("a thread");
     let observer =
         Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread can be started");
-    let dashboard = Dashboard::new(DashboardConfig {
-        shards: shards.into(),
+    let dashboard = Dashboard::new(DashboardConfig::new(
+        shards.into(),
         clock,
         observer,
-        log_buffer: LogBuffer::new(),
-        service: Service::new(NoPorts),
+        LogBuffer::new(),
+        Service::new(NoPorts),
         library,
-        torrent_jobs: None,
-        digests: None,
-        host_names: Vec::new(),
-        token_always: false,
-        only_known: false,
-    });
+    ));
     let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], dashboard).expect("a port");
     let address = server.local_addrs()[0];
     // The thread ends with the program.

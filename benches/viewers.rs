@@ -96,19 +96,14 @@ fn dashboard(log_buffer: &LogBuffer) -> Dashboard {
     let library = Library::open(LibraryConfig::default()).expect("there is no folder");
     let events = Events::start(Arc::clone(&shards)).expect("a thread");
     let observer = Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread");
-    Dashboard::new(DashboardConfig {
-        shards: shards.into(),
+    Dashboard::new(DashboardConfig::new(
+        shards.into(),
         clock,
         observer,
-        log_buffer: log_buffer.clone(),
-        service: Service::new(NoPorts),
+        log_buffer.clone(),
+        Service::new(NoPorts),
         library,
-        torrent_jobs: None,
-        digests: None,
-        host_names: Vec::new(),
-        token_always: false,
-        only_known: false,
-    })
+    ))
 }
 
 /// Reads events as a browser does, and counts them.

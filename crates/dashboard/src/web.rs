@@ -44,8 +44,9 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// The time within which a request must be received and its response begin. Streams of events begin at once.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The parts that a dashboard needs. The embedder provides them.
+/// The parts that a dashboard needs, which the embedder provides, and its settings.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DashboardConfig {
     /// The tracker, for its address policy.
     pub shards: ShardsView,
@@ -59,18 +60,51 @@ pub struct DashboardConfig {
     pub service: Service,
     /// The .torrent files that are known.
     pub library: Library,
-    /// The jobs that make torrents, if there is a share folder.
+    /// The jobs that make torrents, if there is a share folder. Default: none.
     pub torrent_jobs: Option<TorrentJobs>,
-    /// The digests of the files in the share folder, if there is one.
+    /// The digests of the files in the share folder, if there is one. Default: none.
     pub digests: Option<Digests>,
     /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are
-    /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right.
+    /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right. Default: none.
     pub host_names: Vec<String>,
     /// `true` to require the token even for requests from this machine. Behind a proxy on the same machine this is
-    /// the safe choice.
+    /// the safe choice. Default: `false`.
     pub token_always: bool,
-    /// `true` if only torrents of the library are served.
+    /// `true` if only torrents of the library are served. Default: `false`.
     pub only_known: bool,
+}
+
+impl DashboardConfig {
+    /// The configuration of a dashboard of these parts, with the default settings.
+    pub fn new(
+        shards: ShardsView,
+        clock: Clock,
+        observer: Observer,
+        log_buffer: LogBuffer,
+        service: Service,
+        library: Library,
+    ) -> Self {
+        Self {
+            shards,
+            clock,
+            observer,
+            log_buffer,
+            service,
+            library,
+            torrent_jobs: None,
+            digests: None,
+            host_names: Vec::new(),
+            token_always: false,
+            only_known: false,
+        }
+    }
+
+    /// This configuration with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 /// The dashboard of a tracker. Cheap to clone; all clones are one.

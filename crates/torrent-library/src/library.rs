@@ -22,10 +22,20 @@ pub(crate) const LOOKING_PART: u32 = 20;
 
 /// The configuration of a [`Library`].
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LibraryConfig {
     /// The folder of .torrent files, which is polled for changes. Without one, registered torrents are lost when the program
     /// ends.
     pub torrents: Option<PathBuf>,
+}
+
+impl LibraryConfig {
+    /// This configuration with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 /// The .torrent files that are known. Cheap to clone; all clones are one.

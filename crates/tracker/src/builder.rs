@@ -199,7 +199,8 @@ impl Builder {
             tracing::warn!(%error, "cannot list the addresses of this machine");
             Addresses::default()
         });
-        let library = Library::open(LibraryConfig { torrents: self.torrents.clone() })?;
+        let library =
+            Library::open(LibraryConfig::default().with(|config| config.torrents.clone_from(&self.torrents)))?;
         let known = self.only_known.then(|| library.clone());
         let lists = TorrentLists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
         let config = self.config(&addresses, &lists);
@@ -262,19 +263,21 @@ impl Builder {
     ) -> Result<Dashboard, StartError> {
         let open = |folder: PathBuf| Share::open(folder.clone()).map_err(|source| StartError::Share { folder, source });
         let share = self.share.clone().map(open).transpose()?;
-        Ok(Dashboard::new(DashboardConfig {
-            shards: Arc::clone(shards).into(),
+        let config = DashboardConfig::new(
+            Arc::clone(shards).into(),
             clock,
-            observer: observer.clone(),
-            log_buffer: self.log.clone(),
-            service: clients.clone(),
-            torrent_jobs: share.clone().map(|share| TorrentJobs::new(share, library.clone())),
-            digests: share.map(|share| Digests::new(share, library.clone())),
-            library,
-            host_names: self.machine_names(),
-            token_always: self.token_always,
-            only_known: self.only_known,
-        }))
+            observer.clone(),
+            self.log.clone(),
+            clients.clone(),
+            library.clone(),
+        );
+        Ok(Dashboard::new(config.with(|config| {
+            config.torrent_jobs = share.clone().map(|share| TorrentJobs::new(share, library.clone()));
+            config.digests = share.map(|share| Digests::new(share, library));
+            config.host_names = self.machine_names();
+            config.token_always = self.token_always;
+            config.only_known = self.only_known;
+        })))
     }
 
     fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {

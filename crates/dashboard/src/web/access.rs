@@ -244,25 +244,14 @@ mod tests {
         let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap());
         let clock = Clock::fixed(Instant::ZERO);
         let library = Library::open(LibraryConfig::default()).unwrap();
-        Dashboard::new(DashboardConfig {
-            observer: Observer::start(
-                &Events::start(Arc::clone(&shards)).unwrap(),
-                clock,
-                library.clone(),
-                Failures::default,
-            )
-            .unwrap(),
-            shards: shards.into(),
-            clock,
-            log_buffer: LogBuffer::new(),
-            service: Service::new(NoPorts),
-            library,
-            torrent_jobs: None,
-            digests: None,
-            host_names: vec!["lab-pc".into()],
-            token_always,
-            only_known: false,
-        })
+        let events = Events::start(Arc::clone(&shards)).unwrap();
+        let observer = Observer::start(&events, clock, library.clone(), Failures::default).unwrap();
+        let service = Service::new(NoPorts);
+        let config = DashboardConfig::new(shards.into(), clock, observer, LogBuffer::new(), service, library);
+        Dashboard::new(config.with(|config| {
+            config.host_names = vec!["lab-pc".into()];
+            config.token_always = token_always;
+        }))
     }
 
     struct Answer {

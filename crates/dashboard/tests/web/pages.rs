@@ -312,19 +312,14 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
     let observer =
         Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), Failures::default)
             .unwrap();
-    let dashboard = Dashboard::new(DashboardConfig {
-        shards: shards.into(),
+    let dashboard = Dashboard::new(DashboardConfig::new(
+        shards.into(),
         clock,
-        observer: observer.clone(),
-        log_buffer: LogBuffer::new(),
-        service: Service::new(FakePorts::default()),
+        observer.clone(),
+        LogBuffer::new(),
+        Service::new(FakePorts::default()),
         library,
-        torrent_jobs: None,
-        digests: None,
-        host_names: Vec::new(),
-        token_always: false,
-        only_known: false,
-    });
+    ));
     let render = async || {
         let response = dashboard.router().oneshot(request(VIEWER, Method::GET, "/", Body::empty())).await.unwrap();
         let answer = Answer::read(response).await;

@@ -97,26 +97,25 @@ impl Fixture {
             announce(&shards, &clock, info_hash, ip, name, left, event);
         }
 
-        let library = Library::open(LibraryConfig { torrents: Some(torrents) }).unwrap();
+        let library = Library::open(LibraryConfig::default().with(|config| config.torrents = Some(torrents))).unwrap();
         let failures = || Failures { http: 3, udp: 4 };
         let observer =
             Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
         let share = Share::open(share).unwrap();
-        let config = DashboardConfig {
-            shards: Arc::clone(&shards).into(),
+        let config = DashboardConfig::new(
+            Arc::clone(&shards).into(),
             clock,
-            observer: observer.clone(),
-            log_buffer: log_buffer.clone(),
-            service: service.clone(),
-            library: library.clone(),
-            torrent_jobs: Some(TorrentJobs::new(share.clone(), library.clone())),
-            digests: Some(Digests::new(share, library.clone())),
-            host_names: Vec::new(),
-            token_always: false,
-            only_known: false,
-        };
+            observer.clone(),
+            log_buffer.clone(),
+            service.clone(),
+            library.clone(),
+        )
+        .with(|config| {
+            config.torrent_jobs = Some(TorrentJobs::new(share.clone(), library.clone()));
+            config.digests = Some(Digests::new(share, library.clone()));
+        });
         let dashboard = Dashboard::new(config);
         Self {
             dashboard,
