@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tracker_host::LogThrottle;
 
-/// How long accepting pauses when the system has no more descriptors or memory for a connection.
+/// The pause in accepting after the system had no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a failure to accept is logged. It can go on for hours, on every listener of every thread.
+/// The period in which a failure to accept is logged once. It can go on for hours, on every listener of every thread.
 const LOG_PERIOD: Duration = Duration::from_secs(60);
 
 /// Decides what to do when a connection cannot be accepted, and logs it.
@@ -24,7 +24,7 @@ impl AcceptErrors {
         Self { server, throttle: LogThrottle::new(LOG_PERIOD) }
     }
 
-    /// How long to pause before the next attempt; `None` when the error concerned a single connection, whose client was gone
+    /// The pause before the next attempt; `None` if the error concerned a single connection, whose client was gone
     /// before it was accepted.
     pub fn pause(&self, error: &io::Error) -> Option<Duration> {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected};

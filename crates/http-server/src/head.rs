@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// What heads are made of, in an order in which they often are ones.
+    /// The parts of request heads, in an order that often makes a valid one.
     const PARTS: [&[&[u8]]; 4] = [
         &[
             b"GET /announce",

@@ -1,4 +1,4 @@
-//! What holds for all bytes that come over a connection, for the tests and for the fuzz target.
+//! Invariants for all bytes that come over a connection, for the tests and for the fuzz target.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

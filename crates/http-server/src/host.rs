@@ -52,7 +52,7 @@ impl<'a> Host<'a> {
     ///
     /// # Errors
     ///
-    /// When it is not readable, or given twice.
+    /// Returns [`HostError`] if the host is not readable, or given twice.
     pub fn of<B>(request: &'a Request<B>) -> Result<Option<Self>, HostError> {
         let mut headers = request.headers().get_all(HOST).iter();
         let header = headers.next();
@@ -71,7 +71,7 @@ impl<'a> Host<'a> {
     ///
     /// # Errors
     ///
-    /// When the text is anything else.
+    /// Returns [`HostError`] if the text is anything else.
     pub fn parse(text: &'a [u8]) -> Result<Self, HostError> {
         str::from_utf8(text).ok().and_then(Self::parse_text).ok_or(HostError::Malformed)
     }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 ///
 /// # Errors
 ///
-/// When the connection fails, or the client sends what is not HTTP.
+/// Returns an error if the connection fails, or if the client sends something that is not HTTP.
 pub async fn serve_connection<I, S>(
     http: &http1::Builder,
     stream: I,

@@ -61,7 +61,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a thread or its event loop cannot be set up, or ends: all others stop then.
+    /// Returns an error if a thread or its event loop cannot be set up, or ends; all others stop then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let name = self.config.name;
         let shared = Arc::new(Shared::new(self.config, self.handler, self.router, self.local_addrs.len()));
