@@ -77,7 +77,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// When the settings are not [valid](HttpConfig::validate).
+    /// Returns [`HttpConfigError`] if the settings are not [valid](HttpConfig::validate).
     pub fn new(shards: Arc<Shards>, clock: Clock, config: HttpConfig) -> Result<Self, HttpConfigError> {
         config.validate()?;
         Ok(Self(Arc::new(Inner {

@@ -38,11 +38,11 @@ pub struct AnnounceQuery {
     pub event: Option<AnnounceEvent>,
     /// `numwant`; none when it is missing, no number, or negative.
     pub numwant: Option<u32>,
-    /// How the client wants to have its peers.
+    /// The format in which the client wants its peers.
     pub peer_format: PeerFormat,
 }
 
-/// How peers are written.
+/// The format of the peers in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerFormat {
     /// 6 or 18 bytes each ([BEP 23](https://www.bittorrent.org/beps/bep_0023.html)): unless a client says otherwise.
@@ -88,8 +88,8 @@ impl AnnounceQuery {
     ///
     /// # Errors
     ///
-    /// When an escape is malformed anywhere in it, or `info_hash`, `peer_id` or `port` is missing or malformed (only a
-    /// `stopped` may lack the `port`). Nothing else can fail an announce.
+    /// Returns an error if an escape is malformed anywhere in it, or if `info_hash`, `peer_id` or `port` is missing or
+    /// malformed (only a `stopped` may lack the `port`). Nothing else can fail an announce.
     pub fn parse(query: &[u8]) -> Result<Self, AnnounceQueryError> {
         let mut info_hash = None;
         let mut peer_id = None;

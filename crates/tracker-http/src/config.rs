@@ -88,7 +88,7 @@ impl HttpConfig {
     ///
     /// # Errors
     ///
-    /// When a number would exclude everybody, or is more than the server can keep.
+    /// Returns [`HttpConfigError`] if a number would exclude everybody, or is more than the server can keep.
     pub fn validate(&self) -> Result<(), HttpConfigError> {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let most = usize::MAX as u64;

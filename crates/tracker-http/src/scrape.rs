@@ -38,7 +38,7 @@ impl ScrapeQuery {
     ///
     /// # Errors
     ///
-    /// When an escape is malformed anywhere in it, or an info-hash is. How many info-hashes a scrape may ask for is
+    /// Returns an error if an escape or an info-hash is malformed anywhere in it. The number of info-hashes is limited by
     /// [`tracker_core::Config::max_scrape_hashes`].
     pub fn parse(query: &[u8]) -> Result<Self, ScrapeQueryError> {
         let mut info_hashes = Vec::new();

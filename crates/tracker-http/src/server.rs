@@ -58,7 +58,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a thread or its event loop cannot be set up, or ends: all others stop then.
+    /// Returns an error if a thread or its event loop cannot be set up, or ends; all others stop then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         self.0.run(shutdown).await
     }

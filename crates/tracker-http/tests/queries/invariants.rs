@@ -1,4 +1,4 @@
-//! What holds for every query, for the tests and for the fuzz target.
+//! Invariants of every query, for the tests and for the fuzz target.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
