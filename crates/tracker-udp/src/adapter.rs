@@ -70,7 +70,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// When the settings are not [valid](UdpConfig::validate).
+    /// Returns [`UdpConfigError`] if the settings are not [valid](UdpConfig::validate).
     pub fn new(shards: Arc<Shards>, clock: Clock, config: UdpConfig) -> Result<Self, UdpConfigError> {
         config.validate()?;
         let connection_ids = ConnectionIds::new(&mut rand::rng());

@@ -42,7 +42,7 @@ impl UdpConfig {
     ///
     /// # Errors
     ///
-    /// When a number is more than the server can keep.
+    /// Returns [`UdpConfigError`] if a number is more than the server can keep.
     pub fn validate(&self) -> Result<(), UdpConfigError> {
         OutOfBounds::check([
             ("threads", self.threads.get() as u64, 1..=1024),

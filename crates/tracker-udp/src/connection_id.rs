@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 use siphasher::sip::SipHasher24;
 use tracker_core::Instant;
 
-/// How long an id is honoured, in seconds. A client may use it for 60 s ([BEP 15]), and the answer that brought it may have
+/// The lifetime of an id, in seconds. A client may use it for 60 s ([BEP 15]), and the answer that brought it may have
 /// been late.
 ///
 /// [BEP 15]: https://www.bittorrent.org/beps/bep_0015.html

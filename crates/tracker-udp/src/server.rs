@@ -13,7 +13,7 @@ use tracker_host::{BindError, Transport, bind, run_threads};
 use crate::Adapter;
 use crate::datagrams::{self, Datagrams};
 
-/// How often a thread to which nothing comes looks whether it has to stop.
+/// The interval at which a thread without traffic checks if it has to stop.
 const READ_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Bytes of a receive buffer; a smaller one is no better than the default of a system.
@@ -77,7 +77,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a thread cannot be set up, or its socket fails for good: all others stop then.
+    /// Returns an error if a thread cannot be set up, or if its socket fails for good; all others stop then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let adapter = self.adapter;
         let answer = move |remote, local, datagram: &[u8], out: &mut Vec<u8>| {

@@ -83,7 +83,7 @@ impl Datagrams {
     ///
     /// # Errors
     ///
-    /// When nothing comes within the socket's timeout, or the system says so.
+    /// Returns an error if nothing comes within the socket's timeout, or if the system reports one.
     pub(crate) fn serve(
         &mut self,
         socket: &UdpSocket,

@@ -1,4 +1,4 @@
-//! What holds for every datagram, for the tests and for the fuzz target.
+//! Invariants of every datagram, for the tests and for the fuzz target.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! What holds for every datagram, asked of random ones and of damaged ones that clients could have sent.
+//! Tests of the invariants of datagrams, on random ones and on damaged ones that clients could have sent.
 
 mod invariants;
 
