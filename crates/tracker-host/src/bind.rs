@@ -82,7 +82,7 @@ fn bind_for_each(
     prepare: impl Fn(&Socket, SocketAddr) -> io::Result<()>,
 ) -> io::Result<Vec<Socket>> {
     // Every program of the same user that sets SO_REUSEPORT may share the port, and would take half of our clients away
-    // unnoticed. A socket that does not set it is told when the port is taken.
+    // unnoticed. A socket that does not set it gets an error if the port is taken.
     drop(take(address, transport, |_| Ok(()))?);
     let open = |address| {
         let socket = take(address, transport, |socket| {

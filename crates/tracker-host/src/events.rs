@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracker_core::{Event, Shards, ShardsView};
 
-/// How often the core's events are fetched. A listener is woken up at most so long after an event.
+/// The interval at which the core's events are fetched: the longest time until a listener is woken up for an event.
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// Events for which memory is kept after a burst.
@@ -91,7 +91,7 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// Returns an error if the thread cannot be started.
     pub fn start(shards: Arc<Shards>) -> io::Result<Self> {
         let events = Self::without_thread(shards);
         let (stop, stopped) = mpsc::channel();

@@ -12,7 +12,7 @@ use crate::Clock;
 /// wait for it: announces in a large swarm would wait until all of it is expired.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Expires peers and swarms when they are due, for ever. Run it once for all adapters that share the swarms.
+/// Expires peers and swarms when they are due; never returns. Run it once for all adapters that share the swarms.
 ///
 /// It sleeps until something is due. Between batches announces, and other tasks of its runtime, get their turn.
 ///

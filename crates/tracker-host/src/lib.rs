@@ -1,6 +1,6 @@
-//! What a tracker needs of the machine it runs on: its clock, its addresses, its ports.
+//! The machine that a tracker runs on: its clock, its addresses, its ports.
 //!
-//! [`tracker_core`] reads no clock and knows no network interface; here is what it is told by those who embed it, whatever
+//! [`tracker_core`] reads no clock and knows no network interface; this crate is what its embedders need, whatever
 //! protocol they speak:
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;

@@ -17,7 +17,7 @@ pub trait Bind: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When one of them cannot be had. The text is for the operator, and says what to do.
+    /// Returns [`ServiceError`] if one of them cannot be bound. Its text is for the operator, and says what to do.
     fn bind(&self) -> Result<Bound, ServiceError>;
 }
 
@@ -134,7 +134,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// When the ports cannot be had.
+    /// Returns [`StartError`] if the ports cannot be bound.
     pub async fn start(&self) -> Result<(), StartError> {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move { inner.start().await }).await.unwrap_or_else(|bug| Err(bug.into()))

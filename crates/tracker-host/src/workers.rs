@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 /// Runs each worker on a thread of its own, named `{name}-0`, `{name}-1` and so on, until `shutdown` is ready or one of them
 /// ends. Then `stop` is dropped, at which the others have to end, and the result is that of the first that failed.
 ///
-/// When the future is dropped, so is `stop`: the threads end in the background.
+/// If the future is dropped, so is `stop`: the threads end in the background.
 ///
 /// # Errors
 ///
-/// When a thread cannot be started, when a worker fails, or when it panics.
+/// Returns an error if a thread cannot be started, if a worker fails, or if it panics.
 pub async fn run_threads<S>(
     name: &str,
     workers: Vec<impl FnOnce() -> io::Result<()> + Send + 'static>,
