@@ -37,7 +37,7 @@ pub(crate) fn client(peer_id: &PeerId) -> String {
     azureus_style(bytes).or_else(|| aria2(bytes)).unwrap_or_else(|| bytes[..8].escape_ascii().to_string())
 }
 
-/// The shortest interval at which the program announces, whatever it is told; measured. Programs that were not measured count as
+/// The shortest interval at which the program announces, whatever the tracker asks for; measured. Programs that were not measured count as
 /// based on libtorrent, as most are.
 pub(crate) fn shortest_interval(peer_id: &PeerId) -> Duration {
     Duration::from_secs(match peer_id.as_bytes() {

@@ -39,7 +39,7 @@ impl EventLog {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// Returns an error if the thread cannot be started.
     pub fn start(events: &Events, dropped_lines: impl Fn() -> u64 + Send + 'static) -> io::Result<Self> {
         let mut log = Log::new(events.shards());
         let work = move |listener: &EventListener| {

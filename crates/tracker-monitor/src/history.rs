@@ -228,7 +228,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(second.into())
     }
 
-    /// When each sample ends, and how many seeders it has.
+    /// The end and the number of seeders of each sample.
     fn seeders(history: &History, span: Span) -> Vec<(u32, f64)> {
         let series = history.series(span);
         assert_eq!(series.step_secs, span.step_secs());

@@ -1,4 +1,4 @@
-//! What is known about a running tracker: its torrents and peers, its history, its events and its log.
+//! Monitoring of a running tracker: its torrents and peers, its history, its events and its log.
 //!
 //! The monitor observes. It reads the events and the state of [`tracker_core::Shards`], keeps a bounded amount, and nobody who
 //! looks, slowly or not at all, holds up an announce. It knows no web page: `dashboard` shows what is here.

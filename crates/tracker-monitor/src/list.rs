@@ -104,7 +104,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The same part of a list of other items.
+    /// Converts the items; the page is the same part of the list.
     pub fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
         let Self { items, total, page, page_size } = self;
         Page { items: items.into_iter().map(item).collect(), total, page, page_size }

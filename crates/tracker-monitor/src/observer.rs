@@ -217,7 +217,7 @@ impl Observer {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// Returns an error if the thread cannot be started.
     pub fn start(
         events: &Events,
         clock: Clock,
@@ -231,7 +231,7 @@ impl Observer {
         Ok(Self(Arc::new(Inner { shared, thread: Mutex::new(Some(thread)) })))
     }
 
-    /// Takes in what has happened until now, and ends the thread. Whoever looks sees what there was.
+    /// Processes the events so far, and ends the thread. The last state stays readable.
     pub fn finish(&self) {
         let thread = lock(&self.0.thread).take();
         if let Some(thread) = thread {

@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// A peer as the tracker knows it that announced at 1000 s, of this client, that was told this interval.
+    /// A peer as the tracker knows it that announced at 1000 s, of this client, that got this interval.
     fn peer(client: &[u8; 8], interval: u64, left: Option<u64>, event: Option<AnnounceEvent>, memory: Memory) -> Peer {
         let interval = Duration::from_secs(interval);
         let config = Config::default().with(|config| {
@@ -87,10 +87,10 @@ mod tests {
     #[test]
     fn healthy_clients_are_not_called_silent() {
         for (client, interval, expected, still_on_time) in [
-            // They announce when they are told to.
+            // They announce at the interval that they got.
             (b"-TR4060-", 60, 60, 126),
             (b"-WW0208-", 600, 600, 720),
-            // Whatever they are told, they announce every 300, 600 or 120 s.
+            // Whatever the interval, they announce every 300, 600 or 120 s.
             (b"-qB4520-", 60, 300, 390),
             (b"-DE203s-", 300, 300, 390),
             (b"-lt0D80-", 60, 600, 720),

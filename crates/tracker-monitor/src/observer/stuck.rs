@@ -1,4 +1,4 @@
-//! Which torrents are stuck, and why.
+//! Detection of stuck torrents, and the reasons.
 
 use serde::Serialize;
 use tracker_core::SwarmCounts;

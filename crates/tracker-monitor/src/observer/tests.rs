@@ -440,7 +440,7 @@ fn the_thread_looks_and_ends() {
     assert_eq!(observer.torrents(&PageQuery::default()).total, 1, "it can still be looked at");
 }
 
-/// What a peer said, as somebody knows it who writes down every announce.
+/// A record of every announce of a peer, to compare the observer with.
 #[derive(Default)]
 struct Diary {
     first_seen: Option<Instant>,
