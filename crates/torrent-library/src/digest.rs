@@ -20,7 +20,7 @@ use crate::stamp::Stamp;
 use crate::worker::Worker;
 use crate::{KnownTorrent, Library, Share, displayable};
 
-/// How long a result is valid before the content is looked at again.
+/// The time for which a result is valid before the content is read again.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Content that was not found is looked for again after so many periods: it is looked for in the whole share.
@@ -30,7 +30,7 @@ const ABSENT_PERIODS: u32 = 12;
 /// would have the same files read again and again.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// How soon the thread notices that it must end while it rests.
+/// The interval at which the resting thread checks if it must end.
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Torrents that are remembered, at most.
@@ -213,7 +213,7 @@ impl Shared {
     /// Looks at the content of a torrent, and rests then.
     fn work(&self, info_hash: InfoHash, closed: &AtomicBool) {
         let look = || self.library.get(&info_hash).map(|torrent| self.look(&torrent, closed)).unwrap_or_default();
-        // After a bug the content is not busy for ever.
+        // After a bug the content does not stay busy.
         let spent = catch_unwind(AssertUnwindSafe(look)).unwrap_or_default();
         self.update(&info_hash, |content| {
             let periods = if content.available { 1 } else { ABSENT_PERIODS };

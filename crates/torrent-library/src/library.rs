@@ -14,7 +14,7 @@ use crate::KnownTorrent;
 use crate::folder::{Folder, Limits};
 use crate::known::Torrents;
 
-/// How often the folder is polled.
+/// The interval at which the folder is polled.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Polling may take one part in so many of the time, so that a folder of very many files does not keep a core busy.
@@ -137,7 +137,7 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be read. Files in it that are not torrents are logged and skipped.
+    /// Returns [`LibraryError`] if the folder cannot be read. Files in it that are not torrents are logged and skipped.
     pub fn open(config: LibraryConfig) -> Result<Self, LibraryError> {
         let library = Self::read(config, Limits::default())?;
         if library.0.folder().is_some() {
@@ -175,7 +175,7 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// When it is not a torrent, is too large, exceeds a limit, or cannot be written.
+    /// Returns [`RegisterError`] if it is not a torrent, is too large, exceeds a limit, or cannot be written.
     pub fn register(&self, torrent: &[u8]) -> Result<Arc<KnownTorrent>, RegisterError> {
         let (len, limit) = (torrent.len(), KnownTorrent::MAX_LEN);
         if len > limit {
@@ -211,7 +211,7 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// When it is not known, or its file cannot be removed.
+    /// Returns [`RemoveError`] if the torrent is not registered, or if its file cannot be removed.
     pub fn remove(&self, info_hash: &InfoHash) -> Result<(), RemoveError> {
         let mut folder = self.0.folder();
         let torrent = self.get(info_hash).ok_or(RemoveError::Unknown)?;

@@ -18,7 +18,7 @@ use crate::stamp::{Due, Stamp, WatchedFile};
 /// The maximum size of a list, in bytes: a million and a half info-hashes.
 const MAX_LIST_BYTES: u64 = 1 << 26;
 
-/// How often the files are looked at.
+/// The interval at which the files are checked for changes.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// The allow list and the deny list, and the library if only known torrents are served. While a list cannot be used, its last
@@ -83,7 +83,7 @@ impl TorrentLists {
     ///
     /// # Errors
     ///
-    /// When a list cannot be read, or is not a list of info-hashes.
+    /// Returns [`ListError`] if a list cannot be read, or is not a list of info-hashes.
     pub fn read(allow: Option<PathBuf>, deny: Option<PathBuf>, known: Option<Library>) -> Result<Self, ListError> {
         let mut lists = Self { allow: None, deny: None, listed: TorrentPolicy::default(), known };
         if let Some(path) = allow {
@@ -118,7 +118,7 @@ impl TorrentLists {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// Returns an error if the thread cannot be started.
     pub fn watch(self, shards: &Arc<Shards>) -> io::Result<JoinSet<()>> {
         let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
         // Locked until the shards have the policy, so that the last change is the one that counts.

@@ -68,7 +68,7 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// When there is no such folder, or it cannot be read.
+    /// Returns an error if there is no such folder, or if it cannot be read.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         let folder = folder.canonicalize()?;
         if !folder.is_dir() {
@@ -82,7 +82,7 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// When the path leads outside, or to no folder.
+    /// Returns [`ShareError`] if the path leads outside, or if there is no such folder.
     pub fn list(&self, path: &str) -> Result<Listing, ShareError> {
         let folder = self.resolve(path)?;
         let mut listing = Listing { path: path.to_owned(), entries: Vec::new(), truncated: false };
@@ -108,7 +108,7 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// When the path leads outside, or to nothing.
+    /// Returns [`ShareError`] if the path leads outside, or if nothing is there.
     pub fn resolve(&self, path: &str) -> Result<PathBuf, ShareError> {
         self.inside(&self.join(path)?).map(|(path, _)| path)
     }

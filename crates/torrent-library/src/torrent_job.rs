@@ -19,7 +19,7 @@ use crate::known::tiers;
 use crate::worker::Worker;
 use crate::{Library, Share, ShareError};
 
-/// How often progress is reported, at most.
+/// The minimum interval between two reports of progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
 /// The value of `created by` in the torrents.
@@ -158,7 +158,7 @@ impl TorrentJobs {
     ///
     /// # Errors
     ///
-    /// When there is no such file or folder, or too many wait.
+    /// Returns [`MakeError`] if there is no such file or folder, or if too many jobs wait.
     pub fn make(&self, path: &str, private: bool, announce_urls: &[String]) -> Result<TorrentJob, MakeError> {
         let shared = self.shared();
         shared.share.resolve(path)?;
@@ -260,7 +260,7 @@ impl Shared {
             Some(job) => job.stage = Stage::Working,
             None => return,
         }
-        // After a bug the job is not in progress for ever.
+        // After a bug the job does not stay in progress.
         let made = catch_unwind(AssertUnwindSafe(|| self.make(order)));
         let bug = |_| Some(Err("there is a bug in the tracker: its standard error says more".to_owned()));
         let outcome = match made.unwrap_or_else(bug) {

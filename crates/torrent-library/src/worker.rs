@@ -49,7 +49,7 @@ impl<J: Send + 'static> Worker<J> {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started. The job is not added then.
+    /// Returns an error if the thread cannot be started. The job is not added then.
     pub(crate) fn push(&self, job: J) -> io::Result<()> {
         let mut queue = self.0.queue();
         if !queue.has_thread {
