@@ -1,4 +1,4 @@
-//! What people look at: the live web page of a tracker, its JSON API, and its stream of events.
+//! The dashboard of a tracker: its live web page, its JSON API, and its stream of events.
 //!
 //! The dashboard observes. It has a [`tracker_core::ShardsView`], which cannot change a swarm. What an operator changes (start,
 //! stop, which torrents are known) goes through a [`tracker_host::Service`] and a [`torrent_library::Library`], which the

@@ -127,7 +127,7 @@ pub struct Dashboard(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: DashboardConfig,
     pub(crate) token: Token,
-    /// When the program was started, as the wall clock told it then.
+    /// The wall-clock time at which the program was started.
     pub(crate) started: SystemTime,
     wall: Mutex<WallClock>,
     workload: Workload,

@@ -33,7 +33,7 @@ use utoipa_axum::routes;
 use super::Dashboard;
 use super::problem::Problem;
 
-/// What stands before the routes.
+/// The path prefix of all routes.
 const ROOT: &str = "/api/v1";
 
 /// A tracker as programs see it.
@@ -59,7 +59,7 @@ const ROOT: &str = "/api/v1";
 )]
 struct Description;
 
-/// How operators show who they are.
+/// The operator's token, as the API description declares it.
 struct Token;
 
 impl Modify for Token {

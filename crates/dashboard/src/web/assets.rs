@@ -1,4 +1,4 @@
-//! What the pages need beside their HTML, compiled into the program.
+//! Static files of the pages (styles, scripts, icons), compiled into the program.
 
 use std::sync::LazyLock;
 

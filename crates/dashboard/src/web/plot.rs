@@ -43,12 +43,12 @@ pub(crate) enum Shape {
     Narrow,
 }
 
-/// What part of a [`Series`] is shown, in Unix seconds.
+/// The part of a [`Series`] that is shown, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Axis {
     /// The right end of the plot.
     pub(crate) now: i64,
-    /// How far back it goes.
+    /// The time that it spans.
     pub(crate) span: Span,
 }
 
@@ -81,7 +81,7 @@ struct LineKind {
     class: &'static str,
 }
 
-/// What of a sample is shown.
+/// The value of a sample that is shown.
 type Shown = fn(&Sample) -> f64;
 
 impl Plot {

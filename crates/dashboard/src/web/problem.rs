@@ -1,4 +1,4 @@
-//! What is answered when a request cannot be done.
+//! Error responses of the API and the pages.
 
 use axum::Json;
 use axum::http::StatusCode;

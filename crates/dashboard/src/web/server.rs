@@ -55,12 +55,12 @@ pub struct Server {
     limits: Limits,
 }
 
-/// What a connection may cost.
+/// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     connections: usize,
     connections_per_address: usize,
-    /// How many of them others than this machine may not have.
+    /// The number of connections that are reserved for this machine.
     connections_reserved: usize,
     head_bytes: usize,
     headers: usize,
@@ -123,7 +123,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the listeners cannot be registered with the runtime.
+    /// Returns an error if the listeners cannot be registered with the runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self { listeners, router, limits, .. } = self;
         let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
@@ -140,7 +140,7 @@ impl Server {
     }
 }
 
-/// What all connections have in common.
+/// State that all connections share.
 struct Shared {
     router: Router,
     http: http1::Builder,
@@ -303,7 +303,7 @@ mod tests {
         text
     }
 
-    /// What comes until the other end closes the connection.
+    /// Reads until the other end closes the connection.
     async fn rest(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
         if let Err(error) = in_time(stream.read_to_end(&mut bytes)).await {

@@ -1,4 +1,4 @@
-//! What is around every page, and how a page becomes an answer.
+//! The frame of every page, and the conversion of a page into a response.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! How much the dashboard does at the same time: clients of the tracker come before viewers.
+//! Limits on concurrent work of the dashboard: clients of the tracker come before viewers.
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;

@@ -12,10 +12,10 @@ use tracker_monitor::LogBuffer;
 
 use crate::support::{Fixture, OPERATOR, VIEWER, request, torrent};
 
-/// Who follows.
+/// A viewer that follows the stream of events.
 struct Follower {
     body: Body,
-    /// What was read of an event that is not whole.
+    /// The part of an incomplete event that was read.
     rest: String,
 }
 
@@ -48,7 +48,7 @@ impl Follower {
         Self { body: response.into_body(), rest: String::new() }
     }
 
-    /// What comes next, and is no comment.
+    /// The next event; comments are skipped.
     async fn next(&mut self) -> Event {
         self.next_that(|_| true).await
     }

@@ -1,4 +1,4 @@
-//! What the people's service serves, without a socket.
+//! Tests of the dashboard's pages and API, without a socket.
 
 mod bad_requests;
 mod description;

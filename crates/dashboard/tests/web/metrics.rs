@@ -112,7 +112,7 @@ async fn open_metrics_for_those_who_ask() {
     assert!(text.ends_with("\n# EOF\n"), "{text}");
 }
 
-/// What could be a metric in an expression: names that are no labels, functions or words of the language.
+/// The possible metrics of an expression: names that are not labels, functions or keywords.
 fn names(expression: &str) -> impl Iterator<Item = &str> {
     let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     expression

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a dashboard of a small tracker, and how to ask it.
+//! Helpers that the tests of this crate share: a dashboard of a small tracker, and requests to it.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -28,7 +28,7 @@ use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_host::{Clock, Events};
 use tracker_monitor::{Failures, LogBuffer, Observer};
 
-/// What a script in a name must not become.
+/// A torrent name with a script that no page may run.
 pub(crate) const HOSTILE_NAME: &str = "<script>alert('1')<script>.bin";
 
 /// The host that requests are for.
@@ -40,7 +40,7 @@ pub(crate) const OPERATOR: &str = "127.0.0.1:50000";
 /// Whence who may only look asks.
 pub(crate) const VIEWER: &str = "192.168.1.77:50000";
 
-/// What counts as forever, on a machine that does much else.
+/// The time after which a test gives up, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A dashboard of a tracker with
@@ -203,7 +203,7 @@ pub(crate) fn request(from: &str, method: Method, target: &str, body: Body) -> R
     request
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -258,7 +258,7 @@ impl FakePorts {
         *self.0.refusal.lock().unwrap() = refusal.map(str::to_owned);
     }
 
-    /// How many servers run.
+    /// The number of servers that run.
     pub(crate) fn serving(&self) -> u32 {
         self.0.serving.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! What is read from requests. What cannot be read is a [`Problem`].
+//! Extractors for requests. A request that cannot be read is answered with a [`Problem`].
 
 use std::error::Error;
 

@@ -213,7 +213,7 @@ impl Table {
     }
 }
 
-/// What came from the network as a cell that no spreadsheet takes for a formula: an apostrophe says that it is text.
+/// Text from the network as a CSV cell that no spreadsheet takes for a formula: an apostrophe marks it as text.
 fn harmless(text: String) -> String {
     // The last four are the first four at full width, which some take for the same.
     const BEGIN_FORMULA: [char; 11] =

@@ -47,10 +47,10 @@ const RESERVED: usize = 16;
 /// The maximum number of log lines that are sent at once. If there were more, the older ones are skipped.
 const MAX_LINES: usize = 100;
 
-/// The same maximum for a viewer that resumes after a line.
+/// The maximum number of lines for a viewer that resumes after a line.
 const MAX_MISSED_LINES: usize = 1000;
 
-/// How long a viewer is left alone after lines of the log, at least: this and [`MAX_LINES`] bound what a flood of them costs.
+/// The minimum pause between two batches of log lines: this and [`MAX_LINES`] bound the cost of a flood of them.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
 /// The time without events after which a keep-alive is sent, so that either side notices that the other is gone.

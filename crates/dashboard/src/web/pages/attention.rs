@@ -1,4 +1,4 @@
-//! Who is stuck, and why.
+//! The list of stuck torrents and the reasons.
 
 use tracker_monitor::{Observer, StuckReason, TorrentRow};
 
@@ -18,7 +18,7 @@ pub(super) struct Stuck {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hint {
     pub(super) what: String,
-    /// What can be done about it.
+    /// Advice on what to do about it.
     pub(super) advice: &'static str,
 }
 

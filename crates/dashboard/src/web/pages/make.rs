@@ -48,7 +48,7 @@ struct Crumb {
 struct EntryView {
     name: String,
     path: String,
-    /// Where it is looked into; `None` for a file.
+    /// The URL of the folder's own listing; `None` for a file.
     href: Option<String>,
     size: Option<String>,
 }

@@ -15,7 +15,7 @@ use crate::web::problem::Problem;
 
 use crate::web::shell::render_blocking;
 
-/// What to encode: texts of ours only, so that nobody can be led astray by a code on this page.
+/// The text to encode, chosen from the tracker's own texts only, so that nobody can plant a misleading code on this page.
 #[derive(Debug, Deserialize)]
 pub(super) struct QrParams {
     /// The announce URL with this number, from 0.

@@ -68,7 +68,7 @@ struct Drawing<'v> {
     height: f64,
     /// The left end of the plot, beside the labels.
     left: f64,
-    /// Where the vertical axis has its labels, and where it ends.
+    /// The values at which the vertical axis has its labels; it ends at the last one.
     steps: Vec<f64>,
     top: f64,
     ticks: Vec<i64>,
