@@ -1,4 +1,4 @@
-//! Who may use the tracker, as it is written in settings.
+//! The networks that may use the tracker, as written in settings.
 
 use std::fmt;
 use std::str::FromStr;

@@ -17,7 +17,7 @@ pub(crate) fn bind_advice(error: &BindError, advice: &str, lan: &[IpAddr]) -> St
     with_flags(error, advice, "", "--listen", without, lan)
 }
 
-/// The same for the dashboard.
+/// The advice for a port of the dashboard that cannot be bound.
 pub(crate) fn dashboard_advice(error: &BindError, advice: &str, lan: &[IpAddr]) -> String {
     let without = ", or do without the dashboard with --dashboard=false";
     with_flags(error, advice, " for the dashboard", "--dashboard-listen", without, lan)

@@ -193,7 +193,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When a file or a folder cannot be read, an address cannot be listened on, or a configuration is out of bounds.
+    /// Returns [`StartError`] if a file or a folder cannot be read, an address cannot be listened on, or a configuration
+    /// is out of bounds.
     pub async fn start(self) -> Result<LanTracker, StartError> {
         let addresses = Addresses::find().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot list the addresses of this machine");

@@ -1,4 +1,4 @@
-//! What can go wrong when a tracker starts or runs.
+//! Errors of starting and running a tracker.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! How to open the tracker's ports in firewalls.
+//! Advice on opening the tracker's ports in firewalls.
 
 use std::collections::BTreeSet;
 use std::env;

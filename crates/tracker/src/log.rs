@@ -29,7 +29,7 @@ pub(crate) const DASHBOARD_URL: &str = "tracker::dashboard_url";
 /// log must block neither the servers nor the end of the program.
 const MAX_WAITING_LINES: usize = 1 << 16;
 
-/// How long the program waits at its end for the last lines to be written.
+/// The time that the program waits at its end for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The log. When it is dropped, the lines that wait are still written, unless nobody reads them.

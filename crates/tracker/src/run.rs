@@ -24,7 +24,7 @@ use crate::welcome::Welcome;
 /// work waits for a thread.
 const BLOCKING_THREADS: usize = 16;
 
-/// How long the program waits for such work at its end.
+/// The time that the program waits for such work at its end.
 const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Does what the command line asks for: prints something, or runs the tracker until a signal stops it.

@@ -10,7 +10,7 @@ use tracker_host::{BindError, run_until_one_ends};
 
 use crate::protocol::{Listening, Protocol};
 
-/// How often a free port is drawn, at most: another program may have it for the other protocol.
+/// The maximum number of attempts to find a free port: another program may have it for the other protocol.
 const DRAWS: usize = 16;
 
 /// A server for each protocol, on the same addresses and ports.
@@ -60,7 +60,7 @@ impl Servers {
     ///
     /// # Errors
     ///
-    /// When one of them fails: the others are stopped.
+    /// Returns [`ServerError`] if one of them fails; the others are stopped.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
         let (stop, stopped) = watch::channel(());
         let stopped = || {

@@ -9,7 +9,7 @@ use tracker::{AnnounceUrls, DashboardUrls, Protocol};
 pub(crate) struct Welcome<'a> {
     pub(crate) dashboard: Option<&'a DashboardUrls>,
     pub(crate) urls: &'a AnnounceUrls,
-    /// Whether the tracker listens on loopback addresses only.
+    /// `true` if the tracker listens on loopback addresses only.
     pub(crate) loopback_only: bool,
 }
 

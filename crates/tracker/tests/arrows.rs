@@ -1,16 +1,16 @@
-//! Which of our crates uses which: the table in ARCHITECTURE.md, held against the manifests.
+//! The dependencies between our crates: the table in ARCHITECTURE.md, compared with the manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What precedes the table.
+/// The heading before the table.
 const HEADING: &str = "## Who uses whom";
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// What cargo prints, about this workspace.
+/// The output of cargo for this workspace.
 fn cargo(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     let output = output.expect("cargo runs");

@@ -1,4 +1,4 @@
-//! Which addresses can be listened on together.
+//! Checks that addresses can be listened on together.
 
 use std::net::SocketAddr;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 
-/// Where `.ci/install-axe` puts it.
+/// The path at which `.ci/install-axe` installs it.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/axe/node_modules/axe-core/axe.min.js");
 
 /// Rules of axe for what the guidelines demand and what is good practice, on the whole page.
@@ -47,7 +47,7 @@ fn find(page: &Browser) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Whether axe itself finds what it should, on a page that is as it should not be.
+/// Returns `true` if axe finds the faults of a page that is faulty on purpose.
 #[track_caller]
 pub(crate) fn finds_faults(page: &Browser) -> bool {
     const FAULT: &str = "document.getElementById('main').append(document.createElement('input'))";

@@ -19,7 +19,7 @@ use crate::support::host::Host;
 use crate::support::program::Program;
 use crate::support::wait::wait_for;
 
-/// Where chromedriver listens, on its own host.
+/// The URL of chromedriver, on its own host.
 const DRIVER: &str = "http://127.0.0.1:9515/";
 
 /// Longest answer of the browser to one command.
@@ -28,14 +28,14 @@ const COMMAND: Duration = Duration::from_secs(60);
 /// Longest time until the page shows what has happened. It is refreshed every few seconds.
 const SHOWN: Duration = Duration::from_secs(60);
 
-/// What a page is looked at with.
+/// The kind of screen on which a page is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Screen {
     Desktop,
     Phone,
 }
 
-/// What the system of the viewer prefers.
+/// The colour scheme that the viewer's system prefers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Theme {
     Light,
@@ -73,7 +73,7 @@ impl Browser {
         browser
     }
 
-    /// Where downloads go.
+    /// The folder for downloads.
     pub(crate) fn downloads(&self) -> &Path {
         &self.downloads
     }
@@ -128,12 +128,12 @@ impl Browser {
         value.with_context(|| format!("{selector} has no {name}"))
     }
 
-    /// How many elements a CSS selector matches, seen or not.
+    /// The number of elements that a CSS selector matches, visible or not.
     pub(crate) fn count(&self, selector: &str) -> anyhow::Result<usize> {
         self.run(async |client| Ok(client.find_all(Locator::Css(selector)).await?.len()))
     }
 
-    /// How many elements a CSS selector matches that are seen.
+    /// The number of visible elements that a CSS selector matches.
     pub(crate) fn seen(&self, selector: &str) -> anyhow::Result<usize> {
         self.run(async |client| {
             let mut seen = 0;
@@ -187,17 +187,17 @@ impl Browser {
         self.run(async |client| Ok(client.execute(script, arguments.to_vec()).await?))
     }
 
-    /// The same with a script that calls its last argument with the result when it is done.
+    /// Runs a script that calls its last argument with the result when it is done.
     pub(crate) fn execute_async(&self, script: &str, arguments: &[Value]) -> anyhow::Result<Value> {
         self.run(async |client| Ok(client.execute_async(script, arguments.to_vec()).await?))
     }
 
-    /// Whether a page waits with an `alert`.
+    /// Returns `true` if a page shows an `alert`.
     pub(crate) fn has_alert(&self) -> bool {
         self.run(async |client| Ok(client.get_alert_text().await?)).is_ok()
     }
 
-    /// What the browser has complained about since it was last asked, such as what the page's policy forbids.
+    /// The browser's warnings and errors since the last call, such as violations of the page's policy.
     #[track_caller]
     pub(crate) fn complaints(&self) -> Vec<String> {
         let entries = self.extension("se/log", json!({ "type": "browser" })).expect("there is a log of the console");

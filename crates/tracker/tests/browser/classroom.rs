@@ -19,11 +19,11 @@ use crate::tracker::Tracker;
 const MB: u64 = 1_000_000;
 const PIECE_LENGTH: u64 = 4 << 20;
 
-/// Where its computers are: this address and the following ones.
+/// The address of the first computer; the others have the following ones.
 const FIRST_COMPUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 101);
 const COMPUTERS: u8 = 30;
 
-/// What the torrents are called, and how many megabytes they have. The tracker knows these.
+/// The names and sizes (in megabytes) of the registered torrents.
 const TORRENTS: [(&str, u64); 5] = [
     ("lab-image-2026-11.img", 1_400),
     ("Blender course, lesson 3.zip", 640),
@@ -38,7 +38,7 @@ const TURNS: usize = 10;
 /// The last of them, whose seeders are away, so that nobody gets on.
 const WITHOUT_SEEDER: usize = TORRENTS.len() - 1;
 
-/// Which clients the computers have.
+/// The clients on the computers.
 const CLIENTS: [&[u8; 8]; 5] = [b"-qB5110-", b"-TR4060-", b"-qB4650-", b"-DE2210-", b"-BI3700-"];
 
 /// Events, as an announce over UDP has them.
@@ -67,7 +67,7 @@ struct Peer {
     rate: u64,
     downloaded: u64,
     uploaded: u64,
-    /// When it announced last.
+    /// The time of its last announce.
     announced: Option<Instant>,
 }
 
@@ -152,7 +152,7 @@ fn peers(info_hashes: &[String]) -> Vec<Peer> {
             });
         }
     }
-    // Whoever has it comes first.
+    // Seeders come first.
     peers.sort_by_key(|peer| peer.left != 0);
     peers
 }

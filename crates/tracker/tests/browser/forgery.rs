@@ -1,4 +1,4 @@
-//! What a page makes its visitor's browser ask of the tracker changes nothing: neither does it bring in an address, nor does it
+//! Requests that a page makes its visitor's browser send to the tracker change nothing: they neither add an address, nor do they
 //! take or end a client's place.
 
 use std::io::{BufRead, BufReader, Write};
@@ -30,7 +30,7 @@ const NOBODY: u16 = 9;
 const STARTED: u32 = 2;
 const STOPPED: u32 = 3;
 
-/// Where the page is served from.
+/// The port of the server of the page.
 const PAGE_PORT: u16 = 8000;
 
 /// Each asks for the URL that it is given, from within a page.
@@ -137,7 +137,7 @@ fn serve_page(host: &Host, address: Ipv4Addr) {
     });
 }
 
-/// How many requests over HTTP were refused so far.
+/// The number of HTTP requests that were refused so far.
 fn refusals(tracker: &Tracker) -> u64 {
     let metrics = tracker.ask("GET", "/metrics", b"");
     let metrics = String::from_utf8(metrics.body).expect("metrics are text");
@@ -179,7 +179,7 @@ fn announce(tracker: &Tracker, host: &Host, port: u16, event: u32) -> Vec<Socket
     announce().expect("the tracker answers over UDP")
 }
 
-/// The peers that a newcomer on a host is told. It comes, looks, and leaves.
+/// The peers that a newcomer on a host gets. It announces, reads the response, and stops.
 fn peers_told_to(tracker: &Tracker, host: &Host) -> Vec<SocketAddrV4> {
     let peers = announce(tracker, host, NOBODY, STARTED);
     announce(tracker, host, NOBODY, STOPPED);

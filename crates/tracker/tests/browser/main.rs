@@ -25,6 +25,6 @@ mod support;
 mod tracker;
 mod without_scripts;
 
-/// What is needed besides what is tested.
+/// The programs that the tests need, besides the tracker.
 const PROGRAMS: [&str; 7] =
     ["ip", "setpriv", "sha256sum", "chromium", "chromedriver", "qbittorrent-nox", "transmission-daemon"];

@@ -13,10 +13,10 @@ use crate::tracker::Tracker;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/images");
 
-/// How long the lesson lasts before it is pictured: most of what a plot of ten minutes shows.
+/// The duration of the lesson before the screenshots: most of what a plot of ten minutes shows.
 const LESSON: Duration = Duration::from_secs(400);
 
-/// Bytes of a picture at most: they are read over slow lines, and stay in the repository for ever.
+/// Bytes of a picture at most: they are read over slow lines, and stay in the repository.
 const MOST_BYTES: u64 = 200_000;
 
 /// Waits for an event of the stream that pages follow.

@@ -13,7 +13,7 @@ use crate::support::network::Lan;
 use crate::support::udp::Udp;
 use crate::tracker::Tracker;
 
-/// What an attacker would call a torrent.
+/// A torrent name that an attacker would choose.
 const SCRIPT: &str = "<script>alert(1)</script>";
 const IMAGE: &str = "\"><img src=x onerror=alert(2)>";
 
@@ -66,7 +66,7 @@ fn choose(page: &Browser, tracker: &Tracker, operator: &Host) -> String {
     info_hash
 }
 
-/// The same by dropping a file onto the page, which is what the desktop does.
+/// Registers by dropping a file onto the page, as the desktop does.
 fn drop_onto(page: &Browser) -> String {
     const DROP: &str = "
         const file = new File([new Uint8Array(arguments[0])], 'dropped.torrent', { type: 'application/x-bittorrent' });

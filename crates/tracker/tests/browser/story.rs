@@ -1,4 +1,4 @@
-//! What a teacher does and sees in a lesson, from the first look at the page to the last.
+//! A teacher's lesson, from the first look at the page to the last.
 
 use std::fs::{self, File};
 use std::time::Instant;
@@ -90,7 +90,7 @@ fn a_lesson() {
 
 fn log_in(teacher: &Browser, tracker: &Tracker) {
     teacher.open(&tracker.page("/"));
-    assert_eq!(teacher.seen("#stop").unwrap(), 0, "whoever has no token may not stop the tracker");
+    assert_eq!(teacher.seen("#stop").unwrap(), 0, "a viewer without the token may not stop the tracker");
     teacher.open(tracker.operator_url());
     assert_eq!(teacher.url(), tracker.page("/"), "the token does not stay in the URL");
     teacher.wait_for_text("#service-title", "The tracker is running");
@@ -117,12 +117,12 @@ fn start_beside_another_program(teacher: &Browser, tracker: &Tracker) {
     let problem = teacher.wait_for_text("#service .problem", "6969");
     let here = format!("(process {})", std::process::id());
     assert!(problem.contains(&here), "{problem:?} does not name the holder of the port, {here}");
-    assert_eq!(teacher.seen("#notice").unwrap(), 0, "it is told of once");
+    assert_eq!(teacher.seen("#notice").unwrap(), 0, "the notice is shown once");
 
     drop(holder);
     teacher.click("#start");
     teacher.wait_for_text("#service-title", "The tracker is running");
-    assert_eq!(teacher.seen("#notice").unwrap(), 0, "a problem that is over is not told of");
+    assert_eq!(teacher.seen("#notice").unwrap(), 0, "no notice about a problem that is over");
     tracker.take_port().expect_err("the port is taken while the tracker runs");
 }
 

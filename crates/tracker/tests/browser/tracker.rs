@@ -44,7 +44,7 @@ impl Tracker {
         Self { host: host.clone(), share, operator_url, _program: program }
     }
 
-    /// Where clients find it.
+    /// The address for clients.
     pub(crate) fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.host.address, PORT)
     }
@@ -88,7 +88,7 @@ impl Tracker {
         self.host.request(dashboard, &request).expect("the dashboard answers")
     }
 
-    /// What the dashboard's API says.
+    /// The response of the dashboard's API.
     #[track_caller]
     pub(crate) fn api(&self, target: &str) -> Value {
         let response = self.ask("GET", target, b"");

@@ -1,4 +1,4 @@
-//! What is shown where scripts are off.
+//! Tests of the pages with scripts disabled.
 
 use crate::PROGRAMS;
 use crate::browser::Browser;

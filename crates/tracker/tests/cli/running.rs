@@ -56,7 +56,7 @@ impl Tracker {
         Self::start_json_at("127.0.0.1:0", flags)
     }
 
-    /// The same on this address.
+    /// Starts a tracker with JSON logs on this address.
     pub(crate) fn start_json_at(listen: &str, flags: &[&str]) -> Self {
         let mut tracker = Self::start(&[&["--listen", listen, "--log-format", "json"], flags].concat());
         let listening = tracker.log.wait_for(|line| line.contains("\"listening\""));

@@ -39,7 +39,7 @@ use crate::webtorrent::WebTorrent;
 
 const MB: u64 = 1_000_000;
 
-/// What the scenarios run, besides what they test.
+/// The programs that the scenarios need, besides the tracker.
 const PROGRAMS: [&str; 8] =
     ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent", "node"];
 
@@ -53,7 +53,7 @@ const LEECHERS: [(&str, Start); 3] = [
     ("rtorrent", |host| Box::new(RTorrent::start(host))),
 ];
 
-/// The same for announce URLs of UDP.
+/// The leechers for UDP announce URLs.
 const UDP_LEECHERS: [(&str, Start); 3] = [
     ("transmission", |host| Box::new(Transmission::start(host))),
     ("aria2", |host| Box::new(Aria2::start_with_udp(host))),

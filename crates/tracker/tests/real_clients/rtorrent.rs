@@ -58,7 +58,7 @@ impl RTorrent {
         client
     }
 
-    /// What the client shows about its tracker; empty while all is well.
+    /// The client's message about its tracker; empty while all is well.
     pub(crate) fn message(&self) -> anyhow::Result<String> {
         self.call("d.message", &[&self.hash])
     }

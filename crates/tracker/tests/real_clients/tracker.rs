@@ -29,7 +29,7 @@ pub(crate) struct Tracker {
     program: Program,
 }
 
-/// What a scrape says about a swarm.
+/// The counts of a swarm in a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) complete: u64,
@@ -37,12 +37,12 @@ pub(crate) struct Counts {
     pub(crate) downloaded: u64,
 }
 
-/// How long an announce takes, as seen by the client.
+/// The duration of an announce, as seen by the client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Latency {
     /// From the request to the answer.
     pub(crate) request: Duration,
-    /// The same and the opening of the connection (over UDP: the asking for a connection id), which most clients do for
+    /// The duration with the opening of the connection (over UDP: the request for a connection id), which most clients do for
     /// each announce.
     pub(crate) with_connect: Duration,
 }
@@ -82,12 +82,12 @@ impl Tracker {
         format!("http://127.0.0.1:{PORT}/announce")
     }
 
-    /// The same over UDP.
+    /// The announce URL for UDP.
     pub(crate) fn udp_url(&self) -> String {
         format!("udp://{}/announce", self.address())
     }
 
-    /// The same over UDP, on the tracker's own machine.
+    /// The announce URL for UDP on the tracker's own machine.
     pub(crate) fn udp_loopback_url(&self) -> String {
         format!("udp://127.0.0.1:{PORT}/announce")
     }
@@ -115,7 +115,7 @@ impl Tracker {
         });
     }
 
-    /// The IPv4 peers that a newcomer on this host is told. It comes, looks, and leaves.
+    /// The IPv4 peers that a newcomer on this host gets. It announces, reads the response, and stops.
     pub(crate) fn peers_told_to(&self, host: &Host, info_hash: &str) -> Vec<SocketAddrV4> {
         let announce = |event| {
             let target = announce_target(info_hash, event);
@@ -131,7 +131,7 @@ impl Tracker {
         peers.iter().map(udp::peer).collect()
     }
 
-    /// The same for a newcomer that announces over UDP.
+    /// The IPv4 peers that a newcomer gets when it announces over UDP.
     pub(crate) fn peers_told_over_udp(&self, host: &Host, info_hash: &str) -> Vec<SocketAddrV4> {
         const STARTED: u32 = 2;
         const STOPPED: u32 = 3;
@@ -162,7 +162,7 @@ impl Tracker {
         host.on(|| medians(|| announce().expect("the tracker answers")))
     }
 
-    /// The same over UDP.
+    /// The duration of an announce over UDP, as seen by the client.
     pub(crate) fn announce_latency_over_udp(&self, host: &Host) -> Latency {
         let announce = || {
             let udp = Udp::new(host, self.address())?;

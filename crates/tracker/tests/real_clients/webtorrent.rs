@@ -11,9 +11,9 @@ use crate::support::program::Program;
 use crate::support::torrent::Torrent;
 use crate::support::wait::wait_for;
 
-/// What drives it, over an API of its own.
+/// The script that drives it, over an API of its own.
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real_clients/webtorrent.mjs");
-/// Where `.ci/install-webtorrent` puts it.
+/// The path at which `.ci/install-webtorrent` installs it.
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/webtorrent/node_modules");
 
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6802);

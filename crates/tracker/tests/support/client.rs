@@ -31,25 +31,25 @@ pub(crate) trait Client {
     /// Limits the download to this many bytes per second, or to none.
     fn limit_download(&mut self, rate: Option<u32>) -> anyhow::Result<()>;
 
-    /// Pauses the torrent: the tracker is told `stopped`.
+    /// Pauses the torrent: the client announces `stopped`.
     fn pause(&mut self) -> anyhow::Result<()>;
 
-    /// Resumes the torrent: the tracker is told `started` again.
+    /// Resumes the torrent: the client announces `started` again.
     fn resume(&mut self) -> anyhow::Result<()>;
 }
 
-/// What a client says about its torrent.
+/// A client's status of its torrent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     /// Peers it is connected to.
     pub(crate) peers: u64,
     /// Bytes it has, of the torrent's total.
     pub(crate) bytes: u64,
-    /// Whether it has checked everything and seeds.
+    /// `true` if it has checked everything and seeds.
     pub(crate) seeds: bool,
 }
 
-/// How a download went.
+/// The result of a download.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transfer {
     /// From adding the torrent to the first connected peer.

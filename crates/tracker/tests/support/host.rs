@@ -25,7 +25,7 @@ pub(crate) struct Host {
 impl Host {
     /// Runs a program on this host with an empty environment and this host's folder as its home.
     ///
-    /// What it prints goes to `<program>.log` in the folder. It does not outlive the calling thread, not even when the
+    /// Its output goes to `<program>.log` in the folder. It does not outlive the calling thread, not even when the
     /// whole test is killed.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Program {
         let name = Path::new(program).file_name().expect("a program has a name");

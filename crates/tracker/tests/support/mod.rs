@@ -1,4 +1,4 @@
-//! What the tests with real programs share: hosts in network namespaces, programs that run there, waiting.
+//! Helpers for tests with real programs: hosts in network namespaces, programs that run there, waiting.
 
 pub(crate) mod client;
 pub(crate) mod host;

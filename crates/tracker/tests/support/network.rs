@@ -11,7 +11,7 @@ use nix::unistd::{Pid, geteuid};
 
 use super::host::Host;
 
-/// What the names of all namespaces and folders of tests begin with; the pid of the test follows.
+/// The prefix of the names of all namespaces and folders of tests; the pid of the test follows.
 const PREFIX: &str = "tracker-test-";
 
 /// Lines of each log that are shown when a scenario fails.
@@ -41,7 +41,7 @@ impl Lan {
     ///
     /// # Panics
     ///
-    /// When not run by root, or when a program is missing: the message says what to do.
+    /// If not run by root, or if a program is missing; the message says what to do.
     pub(crate) fn new(scenario: &str, programs: &[&str]) -> Self {
         require_root_and(programs);
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

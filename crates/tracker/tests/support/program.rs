@@ -31,7 +31,7 @@ impl Program {
         kill(pid, Signal::SIGTERM).expect("a child can be signalled");
     }
 
-    /// How the program ended, if it has.
+    /// The exit status of the program, if it has ended.
     pub(crate) fn exit_status(&mut self) -> anyhow::Result<ExitStatus> {
         self.child.try_wait()?.ok_or_else(|| anyhow::anyhow!("{} still runs", self.name))
     }

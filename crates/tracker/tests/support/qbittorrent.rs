@@ -26,7 +26,7 @@ pub(crate) struct QBittorrent {
 }
 
 impl QBittorrent {
-    /// Where it listens for peers.
+    /// The port on which it listens for peers.
     pub(crate) const PORT: u16 = 40001;
 
     pub(crate) fn start(host: &Host) -> Self {

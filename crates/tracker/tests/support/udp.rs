@@ -18,7 +18,7 @@ impl Udp {
         Self::new_at(Ipv4Addr::UNSPECIFIED, host, tracker)
     }
 
-    /// The same from a certain address of the host.
+    /// Creates a client with a certain address of the host.
     pub(crate) fn new_at(address: Ipv4Addr, host: &Host, tracker: SocketAddrV4) -> anyhow::Result<Self> {
         let socket = host.on(|| UdpSocket::bind((address, 0)))?;
         socket.set_read_timeout(Some(PATIENCE))?;
@@ -34,7 +34,7 @@ impl Udp {
         Ok(u64::from_be_bytes(id.try_into()?))
     }
 
-    /// Announces as a leecher without anything, and returns the peers that it is told.
+    /// Announces as a leecher without anything, and returns the peers that it gets.
     pub(crate) fn announce(
         &self,
         connection_id: u64,
@@ -58,7 +58,7 @@ impl Udp {
         self.announce_as(connection_id, announce)
     }
 
-    /// Announces, and returns the peers that it is told.
+    /// Announces, and returns the peers that it gets.
     pub(crate) fn announce_as(&self, connection_id: u64, announce: Announce<'_>) -> anyhow::Result<Vec<SocketAddrV4>> {
         let answer = self.exchange(Request { connection_id, transaction_id: 2, action: Action::Announce(announce) })?;
         ensure!(answer.starts_with(&[0, 0, 0, 1]), "no answer to an announce: {}", answer.escape_ascii());

@@ -10,7 +10,7 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 ///
-/// When the condition does not hold in time.
+/// If the condition does not hold in time.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> anyhow::Result<T>) -> T {
     let start = Instant::now();
