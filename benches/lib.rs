@@ -51,7 +51,7 @@ pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
 ///
 /// # Panics
 ///
-/// When there are none.
+/// If there are no announces to sample.
 pub fn sample(torrents: u32, peers: impl Iterator<Item = u32>) -> Vec<AnnounceRequest> {
     let (mut rng, peers) = (SmallRng::seed_from_u64(2), Vec::from_iter(peers));
     (0..SAMPLE).map(|_| request(rng.random_range(0..torrents), peers[rng.random_range(0..peers.len())])).collect()
@@ -61,7 +61,7 @@ pub fn sample(torrents: u32, peers: impl Iterator<Item = u32>) -> Vec<AnnounceRe
 ///
 /// # Panics
 ///
-/// When that is more than the default limits allow.
+/// If that is more than the default limits allow.
 pub fn shards(torrents: u32, peers: u32) -> Arc<Shards> {
     shards_of(Config::default(), torrents, peers)
 }
@@ -70,7 +70,7 @@ pub fn shards(torrents: u32, peers: u32) -> Arc<Shards> {
 ///
 /// # Panics
 ///
-/// When they are not valid, or allow less.
+/// If the configuration is not valid, or allows less.
 pub fn shards_of(config: Config, torrents: u32, peers: u32) -> Arc<Shards> {
     let mut rng = SmallRng::seed_from_u64(1);
     let shards = Shards::new(config, SHARDS, &mut rng).expect("a valid configuration");
@@ -97,7 +97,7 @@ impl Embedder {
     ///
     /// # Panics
     ///
-    /// When the configuration is not valid.
+    /// If the configuration is not valid.
     pub fn new(config: Config) -> Self {
         let mut rng = SmallRng::seed_from_u64(1);
         let tracker = Tracker::new(config, &mut rng).expect("a valid configuration");
@@ -108,7 +108,7 @@ impl Embedder {
     ///
     /// # Panics
     ///
-    /// When the announce is refused.
+    /// If the announce is refused.
     pub fn announce(&mut self, now: Instant, request: &AnnounceRequest) -> AnnounceResponse {
         let response = self.tracker.announce(now, &mut self.rng, request, &mut self.peers);
         black_box(&self.peers);

@@ -18,7 +18,7 @@ BARE_UDP = "bare recv-send loop"
 
 @dataclass(frozen=True)
 class Load:
-    """What simulate-swarm is told to do. First every peer announces itself (the fill), then the time runs (the steady
+    """The arguments of simulate-swarm. First every peer announces itself (the fill), then the time runs (the steady
     phase), unless there is none. Torrents are as popular as Zipf's law has it; where there are as many as peers, each
     has one."""
 

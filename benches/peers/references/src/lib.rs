@@ -16,7 +16,7 @@ const PEER_BYTES: usize = 6;
 ///
 /// # Errors
 ///
-/// When it is missing or is no address.
+/// Returns an error if the argument is missing or is not an address.
 pub fn listen_address() -> anyhow::Result<SocketAddr> {
     let argument = env::args().nth(1).context("usage: PROGRAM ADDR:PORT")?;
     argument.parse().with_context(|| format!("not an address and port: {argument}"))

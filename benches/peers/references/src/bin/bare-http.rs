@@ -16,7 +16,7 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 
 /// Most events taken at once.
 const EVENTS: usize = 256;
-/// What tells the listener from a connection, which is known by the number of its descriptor.
+/// The epoll key of the listener. The key of a connection is the number of its descriptor.
 const LISTENER: u64 = u64::MAX;
 
 sockopt_impl!(
@@ -113,7 +113,7 @@ impl Server {
     }
 }
 
-/// Whether the client means to send another request: HTTP/1.1 without `Connection: close`.
+/// Returns `true` if the client may send another request: HTTP/1.1 without `Connection: close`.
 fn keeps_alive(request: &[u8]) -> bool {
     let has = |word: &[u8]| request.windows(word.len()).any(|window| window == word);
     !has(b" HTTP/1.0\r\n") && !has(b": close\r\n")
