@@ -51,7 +51,7 @@ pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
 ///
 /// # Panics
 ///
-/// If there are no announces to sample.
+/// If there are no peers.
 pub fn sample(torrents: u32, peers: impl Iterator<Item = u32>) -> Vec<AnnounceRequest> {
     let (mut rng, peers) = (SmallRng::seed_from_u64(2), Vec::from_iter(peers));
     (0..SAMPLE).map(|_| request(rng.random_range(0..torrents), peers[rng.random_range(0..peers.len())])).collect()

@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn progress_is_told() {
+    async fn progress_is_reported() {
         let (_place, jobs) = jobs();
         let id = jobs.make("endless", false, &[]).unwrap().id;
         let state = until(&jobs, id, |state| matches!(state, JobState::Hashing { hashed: 1.., .. })).await;

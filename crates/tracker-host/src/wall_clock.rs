@@ -10,7 +10,7 @@ const SLACK: Duration = Duration::from_secs(2);
 /// Ties the tracker's clock to that on the wall.
 ///
 /// The first does not count while the machine sleeps, and the second is set now and then: so they are compared at each look.
-/// What was a minute ago for the tracker is shown as a minute ago, whatever the wall clock showed then.
+/// An event of a minute ago is shown as a minute ago, whatever the wall clock showed then.
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
     zero: SystemTime,

@@ -23,7 +23,7 @@ use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 /// | `/health` | 200 and `ok` while the server runs |
 /// | `/` | a line for people who open it in a browser; a failure for an announce that lacks its path |
 ///
-/// What follows `/announce/` is ignored: some tracker URLs carry a key there. Other paths are 404, methods other than GET
+/// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. Other paths are 404, methods other than GET
 /// and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
 ///
 /// ```

@@ -321,7 +321,7 @@ async fn strangers_and_denied_torrents_are_refused() {
 }
 
 #[tokio::test]
-async fn a_public_address_is_told_to_its_owner() {
+async fn a_public_address_is_returned_to_its_owner() {
     let adapter = adapter(Config::default().with(|config| config.access = Access::All), HttpConfig::default());
     let target = format!("/announce?{}", announce('p', 1, "&left=0"));
     get_from(&adapter, "8.8.4.4", "192.168.1.1", &target).await.assert_body(
@@ -450,7 +450,7 @@ async fn other_methods_and_paths_are_clean_errors() {
 
 /// Transmission takes any other 200 for an answer without peers, and shows the user nothing.
 #[tokio::test]
-async fn an_announce_to_the_root_is_told_the_path() {
+async fn an_announce_to_the_root_gets_the_path_in_the_error() {
     let answer = get(&default(), &format!("/?{}", announce('s', 6881, "&left=0&event=started"))).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.failure_reason().is_some_and(|reason| reason.contains("ends in /announce")));

@@ -37,8 +37,8 @@ pub(crate) fn client(peer_id: &PeerId) -> String {
     azureus_style(bytes).or_else(|| aria2(bytes)).unwrap_or_else(|| bytes[..8].escape_ascii().to_string())
 }
 
-/// The shortest interval at which the program announces, whatever the tracker asks for; measured. Programs that were not measured count as
-/// based on libtorrent, as most are.
+/// The shortest interval at which the program announces, whatever the tracker asks for; measured. Programs that were not
+/// measured count as based on libtorrent, as most are.
 pub(crate) fn shortest_interval(peer_id: &PeerId) -> Duration {
     Duration::from_secs(match peer_id.as_bytes() {
         [b'-', b'T', b'R', ..] | [b'-', b'W', b'W' | b'D', ..] | [b'-', b'r', b'Q', ..] => 0,

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_with_several_clients_is_told_of_once() {
+    fn a_gateway_with_several_clients_is_logged_once() {
         let gateways = vec![[10, 0, 0, 7].into()];
         let config = Config::default().with(|config| {
             config.max_pending_events = 100;

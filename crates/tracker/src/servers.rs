@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_fails_stops_the_others_and_is_told_of() {
+    async fn a_failed_server_stops_the_others_and_is_reported() {
         let (stop, stopped) = watch::channel(());
         let (ended, others) = watch::channel(());
         let mut servers = JoinSet::new();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_while_they_stop_is_told_of() {
+    async fn a_failure_while_they_stop_is_reported() {
         let (stop, mut stopped) = watch::channel(());
         let (ended, _) = watch::channel(());
         let mut servers = JoinSet::new();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn being_told_to_stop_is_no_failure() {
+    async fn a_requested_stop_is_no_failure() {
         let (stop, stopped) = watch::channel(());
         let (ended, others) = watch::channel(());
         let mut servers = JoinSet::new();

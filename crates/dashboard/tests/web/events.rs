@@ -134,7 +134,7 @@ async fn it_begins_with_what_is_so_and_goes_on_every_second() {
 }
 
 #[tokio::test]
-async fn what_happens_is_told() {
+async fn events_are_streamed() {
     let fixture = Fixture::new();
     let mut follower = Follower::new(&fixture, "").await;
     follower.next_of("making").await;
@@ -201,7 +201,7 @@ async fn the_log_has_the_filters_of_the_log() {
 }
 
 #[tokio::test]
-async fn who_is_slow_is_told_what_was_missed() {
+async fn a_slow_viewer_gets_the_range_of_missed_lines() {
     let fixture = Fixture::new();
     let mut follower = Follower::new(&fixture, "").await;
     follower.next_of("making").await;
@@ -250,7 +250,7 @@ async fn only_so_many_may_follow() {
 }
 
 #[tokio::test]
-async fn who_only_looks_is_not_told_what_is_made() {
+async fn viewers_without_the_token_get_no_torrent_jobs() {
     let fixture = Fixture::new();
     let mut follower = Follower::from(VIEWER, &fixture, "", None).await;
     fixture.post("/api/v1/makings", json!({ "path": "course" }).to_string()).await;

@@ -80,7 +80,7 @@ async fn metrics_are_those_of_the_tracker() {
 }
 
 #[tokio::test]
-async fn a_stuck_torrent_is_told_by_all_alike() {
+async fn a_stuck_torrent_is_reported_by_page_api_and_metrics() {
     let fixture = Fixture::new();
     let lonely = InfoHash::new([0x77; 20]);
     announce(&fixture.shards, &fixture.clock, lonely, "10.0.0.77", "-qB5010-", 9, AnnounceEvent::Started);

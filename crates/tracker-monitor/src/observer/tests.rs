@@ -457,7 +457,7 @@ impl Diary {
 }
 
 #[test]
-fn it_shows_what_somebody_knows_who_writes_down_everything() {
+fn the_observer_agrees_with_a_record_of_every_announce() {
     for seed in 0..8 {
         let mut choice = StdRng::seed_from_u64(seed);
         let mut network = Network::new(Config::default().with(|config| {

@@ -117,7 +117,7 @@ async fn an_answer_comes_from_the_address_that_was_asked() {
 /// Some of them in one batch.
 #[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_to_several_addresses_are_told_apart() {
+async fn requests_to_several_addresses_are_distinguished() {
     let running = Running::start(&["0.0.0.0:0"], 1);
     let clients = ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map(|ip| Client::new("127.0.0.5", running.at(ip)));
     let id = clients[0].connect();

@@ -1,6 +1,6 @@
 //! The stream of events, as browsers follow it ([server-sent events]).
 //!
-//! What is sent is made when the viewer's connection takes it, of what is so then: of a viewer who is slow nothing queues up
+//! Data is made when the viewer's connection takes it, of what is so then: of a viewer who is slow nothing queues up
 //! here, and what was overtaken meanwhile is never made. What is the same for all viewers is made once.
 //!
 //! [server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_told_in_binary_units() {
+    fn pieces_are_shown_in_binary_units() {
         assert_eq!(pieces(262_144, 50_000_000), "191 pieces of 256 KiB");
         assert_eq!(pieces(1 << 20, 1), "1 piece of 1 MiB");
         assert_eq!(pieces(1000, 0), "0 pieces of 1,000 B");
