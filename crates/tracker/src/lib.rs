@@ -2,7 +2,7 @@
 //!
 //! [`LanTracker::builder`] joins the swarms of `tracker-core`, the servers of `tracker-http` and `tracker-udp`, the dashboard,
 //! the folder of known torrents, and the expiry of silent peers. Programs that need only some of them use these crates
-//! themselves.
+//! themselves. The configurations that the [`Builder`] takes are re-exported here.
 //!
 //! ```no_run
 //! use tracker::LanTracker;
@@ -38,5 +38,8 @@ pub use error::{RunError, StartError};
 pub use lan_tracker::LanTracker;
 pub use network::{Network, ParseNetworkError};
 pub use protocol::{Listening, Protocol};
+pub use tracker_core::Config;
+pub use tracker_http::HttpConfig;
 pub use tracker_monitor::LogBuffer;
+pub use tracker_udp::UdpConfig;
 pub use urls::{AnnounceUrls, DashboardUrls};
