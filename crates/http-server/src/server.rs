@@ -156,18 +156,11 @@ mod tests {
     }
 
     fn bind(router: Router) -> Server {
-        let config = ServerConfig {
-            name: "test",
-            threads: NonZeroUsize::MIN,
-            max_connections: 8192,
-            max_connections_per_address: 1024,
-            head_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(10),
-            shutdown_timeout: Duration::from_secs(3600),
-            max_head_bytes: 16 << 10,
-            max_headers: 64,
-        };
+        let config = ServerConfig::default().with(|config| {
+            config.name = "test";
+            config.threads = NonZeroUsize::MIN;
+            config.shutdown_timeout = Duration::from_secs(3600);
+        });
         Server::bind(&["127.0.0.1:0".parse().unwrap()], config, Arc::new(RouterOnly), router).unwrap()
     }
 

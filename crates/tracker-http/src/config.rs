@@ -1,10 +1,9 @@
 //! The configuration.
 
 use std::num::NonZeroUsize;
-use std::thread;
 use std::time::Duration;
 
-use http_server::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS};
+use http_server::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig};
 use ipnet::IpNet;
 use tracker_core::OutOfBounds;
 
@@ -110,16 +109,17 @@ impl HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
+        let server = ServerConfig::default();
         Self {
-            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            max_connections: 8192,
-            max_connections_per_address: 1024,
-            head_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(10),
-            shutdown_timeout: Duration::from_secs(5),
-            max_head_bytes: 16 * 1024,
-            max_headers: 64,
+            threads: server.threads,
+            max_connections: server.max_connections,
+            max_connections_per_address: server.max_connections_per_address,
+            head_timeout: server.head_timeout,
+            idle_timeout: server.idle_timeout,
+            write_timeout: server.write_timeout,
+            shutdown_timeout: server.shutdown_timeout,
+            max_head_bytes: server.max_head_bytes,
+            max_headers: server.max_headers,
             trusted_proxies: Vec::new(),
             host_names: Vec::new(),
             full_scrape: false,

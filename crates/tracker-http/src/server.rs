@@ -65,18 +65,17 @@ impl Server {
 }
 
 fn server_config(config: &HttpConfig) -> ServerConfig {
-    ServerConfig {
-        name: "http",
-        threads: config.threads,
-        max_connections: config.max_connections,
-        max_connections_per_address: config.max_connections_per_address,
-        head_timeout: config.head_timeout,
-        idle_timeout: config.idle_timeout,
-        write_timeout: config.write_timeout,
-        shutdown_timeout: config.shutdown_timeout,
-        max_head_bytes: config.max_head_bytes,
-        max_headers: config.max_headers,
-    }
+    ServerConfig::default().with(|server| {
+        server.threads = config.threads;
+        server.max_connections = config.max_connections;
+        server.max_connections_per_address = config.max_connections_per_address;
+        server.head_timeout = config.head_timeout;
+        server.idle_timeout = config.idle_timeout;
+        server.write_timeout = config.write_timeout;
+        server.shutdown_timeout = config.shutdown_timeout;
+        server.max_head_bytes = config.max_head_bytes;
+        server.max_headers = config.max_headers;
+    })
 }
 
 /// Announces and scrapes are answered at once. The router has all else: other paths, browsers, hosts that the tracker does not
