@@ -33,7 +33,7 @@ impl AcceptErrors {
         {
             return None;
         }
-        if let Some(suppressed) = self.throttle.pass() {
+        if let Some(suppressed) = self.throttle.allows() {
             tracing::warn!(%error, server = self.server, suppressed, "cannot accept connections");
         }
         Some(PAUSE)

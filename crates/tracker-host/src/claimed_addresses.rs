@@ -38,7 +38,7 @@ impl ClaimedAddresses {
             )
         };
         let throttle = if is_trusted { &self.trusted } else { &self.ignored };
-        match throttle.pass() {
+        match throttle.allows() {
             Some(suppressed) => tracing::info!(%remote, %claimed, suppressed, "{message}"),
             None => tracing::debug!(%remote, %claimed, "{message}"),
         }

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 /// use tracker_host::LogThrottle;
 ///
 /// static REFUSALS: LogThrottle = LogThrottle::new(Duration::from_secs(3600));
-/// assert_eq!(REFUSALS.pass(), Some(0));
-/// assert_eq!(REFUSALS.pass(), None);
+/// assert_eq!(REFUSALS.allows(), Some(0));
+/// assert_eq!(REFUSALS.allows(), None);
 /// ```
 #[derive(Debug)]
 pub struct LogThrottle {
@@ -35,8 +35,9 @@ impl LogThrottle {
         Self { period, last: Mutex::new(None) }
     }
 
-    /// If a line may be logged now, the number of lines that were suppressed since the last one.
-    pub fn pass(&self) -> Option<u64> {
+    /// Returns the number of lines that were suppressed since the last one if a line may be logged now. Otherwise counts the
+    /// line as suppressed and returns `None`.
+    pub fn allows(&self) -> Option<u64> {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {
@@ -58,15 +59,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_line_passes_per_period_and_says_how_many_were_suppressed() {
         let throttle = LogThrottle::new(Duration::from_secs(60));
-        assert_eq!(throttle.pass(), Some(0));
+        assert_eq!(throttle.allows(), Some(0));
         for _ in 0..5 {
             advance(Duration::from_secs(11)).await;
-            assert_eq!(throttle.pass(), None);
+            assert_eq!(throttle.allows(), None);
         }
         advance(Duration::from_secs(5)).await;
-        assert_eq!(throttle.pass(), Some(5));
-        assert_eq!(throttle.pass(), None);
+        assert_eq!(throttle.allows(), Some(5));
+        assert_eq!(throttle.allows(), None);
         advance(Duration::from_secs(3600)).await;
-        assert_eq!(throttle.pass(), Some(1));
+        assert_eq!(throttle.allows(), Some(1));
     }
 }

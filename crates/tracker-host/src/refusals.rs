@@ -24,19 +24,19 @@ impl Refusals {
     }
 
     /// Counts a request.
-    pub fn count(&self) {
+    pub fn increment(&self) {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The number of requests counted so far.
-    pub fn counted(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
     /// Logs that a request of this kind (`announce`, `scrape`) from `remote` was refused.
     pub fn log(&self, request: &str, remote: IpAddr, reason: &str) {
         let protocol = self.protocol;
-        match self.throttle.pass() {
+        match self.throttle.allows() {
             Some(suppressed) => tracing::info!(%remote, reason, protocol, suppressed, "{request} refused"),
             None => tracing::debug!(%remote, reason, protocol, "{request} refused"),
         }
@@ -51,9 +51,9 @@ mod tests {
     fn what_is_counted_is_apart_from_what_is_logged() {
         let refusals = Refusals::new("HTTP");
         refusals.log("announce", [10, 0, 0, 9].into(), "the tracker is full");
-        assert_eq!(refusals.counted(), 0);
-        refusals.count();
-        refusals.count();
-        assert_eq!(refusals.counted(), 2);
+        assert_eq!(refusals.count(), 0);
+        refusals.increment();
+        refusals.increment();
+        assert_eq!(refusals.count(), 2);
     }
 }

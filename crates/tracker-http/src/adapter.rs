@@ -100,12 +100,12 @@ impl Adapter {
     /// that the core refused, which [`Totals::refused_announces`](tracker_core::Totals::refused_announces) counts. Requests
     /// for other paths do not count, nor do connections that end early.
     pub fn failures(&self) -> u64 {
-        self.0.refusals.counted()
+        self.0.refusals.count()
     }
 
     /// Counts a request that failed.
     pub(crate) fn count_failure(&self) {
-        self.0.refusals.count();
+        self.0.refusals.increment();
     }
 
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
@@ -185,7 +185,7 @@ impl Adapter {
 
     /// Logs that a client names another one without being a trusted proxy.
     pub(crate) fn warn_of_proxy(&self, remote: IpAddr) {
-        if let Some(suppressed) = self.0.unknown_proxies.pass() {
+        if let Some(suppressed) = self.0.unknown_proxies.allows() {
             tracing::warn!(%remote, suppressed, "a request names another client, as proxies do, from an address that is no trusted proxy");
         }
     }

@@ -92,11 +92,11 @@ impl Adapter {
     /// Datagrams so far that failed here: those that were dropped, and the scrapes that were refused. The announces that
     /// the core refused are in [`Totals::refused_announces`](tracker_core::Totals::refused_announces).
     pub fn failures(&self) -> u64 {
-        self.0.refusals.counted()
+        self.0.refusals.count()
     }
 
     fn count_failure(&self) {
-        self.0.refusals.count();
+        self.0.refusals.increment();
     }
 
     /// Appends the answer to a datagram that came from `remote` to our address `local`; nothing, when it is to be dropped:

@@ -194,7 +194,7 @@ fn cookie_name(host: Option<Host<'_>>) -> String {
 }
 
 fn wrong_token(remote: SocketAddr) -> Problem {
-    if let Some(suppressed) = WRONG_TOKENS.pass() {
+    if let Some(suppressed) = WRONG_TOKENS.allows() {
         tracing::warn!(remote = %remote.ip(), suppressed, "a wrong token was refused");
     }
     Problem::forbidden(
