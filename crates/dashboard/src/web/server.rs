@@ -1,4 +1,8 @@
-//! The server of the people's service.
+//! The dashboard's HTTP server.
+//!
+//! It accepts connections itself instead of using [`http_server::Server`]: it runs on its caller's runtime, without threads of
+//! its own, and answers with streams, so that its write timeout begins again whenever a client takes something. That of the
+//! ports for clients limits the whole answer, as a client that reads slowly must not hold one of their connections.
 
 use std::convert::Infallible;
 use std::io;
@@ -129,13 +133,13 @@ impl Server {
         let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
         let shared = Arc::new(Shared::new(router, limits));
         let (stop, stopped) = watch::channel(());
-        let mut doors = JoinSet::new();
+        let mut listening = JoinSet::new();
         for listener in listeners {
-            doors.spawn(accept(listener, Arc::clone(&shared), stopped.clone()));
+            listening.spawn(accept(listener, Arc::clone(&shared), stopped.clone()));
         }
         shutdown.await;
         drop(stop);
-        while doors.join_next().await.is_some() {}
+        while listening.join_next().await.is_some() {}
         Ok(())
     }
 }
