@@ -206,6 +206,7 @@ mod tests {
 
     use super::*;
     use crate::connection_id::LIFETIME;
+    use crate::sample;
 
     const CLIENT: &str = "10.0.0.9:4000";
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -269,26 +270,10 @@ mod tests {
 
     const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)), 4000);
 
-    fn packet() -> Announce<'static> {
-        Announce {
-            info_hash: InfoHash::new([b'a'; 20]),
-            peer_id: PeerId::new(*b"-LT2110-y1Cq1XLu0!h)"),
-            downloaded: 0x11,
-            left: 52_428_800,
-            uploaded: 0x22,
-            event: 2,
-            ip: Ipv4Addr::UNSPECIFIED,
-            key: 0xE0B5_5AB7,
-            num_want: 200,
-            port: 6881,
-            options: b"\x02\x0f/announce?key=1",
-        }
-    }
-
     #[test]
     fn an_announce_asks_of_the_core_what_it_says() {
         let of = |announce: Announce<'_>| announce.to_request(V4, LOCAL);
-        let request = of(packet());
+        let request = of(sample::announce());
         assert_eq!((request.remote(), request.local(), request.port), (V4.ip(), LOCAL, 6881));
         assert_eq!((request.downloaded, request.left, request.uploaded), (0x11, Some(52_428_800), 0x22));
         assert_eq!((request.numwant, request.families, request.peer_ids), (Some(200), Families::V4, false));
@@ -303,24 +288,24 @@ mod tests {
             (5, None),
             (u32::MAX, None),
         ] {
-            assert_eq!(of(Announce { event, ..packet() }).event, expected, "{event}");
+            assert_eq!(of(Announce { event, ..sample::announce() }).event, expected, "{event}");
         }
         for (num_want, expected) in [(-1, None), (i32::MIN, None), (0, Some(0)), (80, Some(80))] {
-            let request = of(Announce { num_want, ..packet() });
+            let request = of(Announce { num_want, ..sample::announce() });
             assert_eq!((request.numwant, request.room), (expected, Some(238)), "{num_want}");
         }
         let ip = Ipv4Addr::new(10, 0, 0, 77);
-        assert_eq!(of(Announce { ip, ..packet() }).claimed_ip(), Some(ip.into()));
+        assert_eq!(of(Announce { ip, ..sample::announce() }).claimed_ip(), Some(ip.into()));
     }
 
     #[test]
     fn the_answer_is_of_the_family_that_the_packet_was() {
         let mapped: SocketAddr = "[::ffff:10.0.0.9]:4000".parse().unwrap();
-        let request = packet().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap());
+        let request = sample::announce().to_request(mapped, "::ffff:10.0.0.1".parse().unwrap());
         assert_eq!((request.remote(), request.local(), request.families), (V4.ip(), LOCAL, Families::V4));
 
         let v6: SocketAddr = "[fd77::9]:4000".parse().unwrap();
-        let claiming = Announce { ip: Ipv4Addr::new(10, 0, 0, 77), ..packet() };
+        let claiming = Announce { ip: Ipv4Addr::new(10, 0, 0, 77), ..sample::announce() };
         let request = claiming.to_request(v6, "fd77::1".parse().unwrap());
         assert_eq!((request.families, request.claimed_ip(), request.room), (Families::V6, None, Some(79)));
     }

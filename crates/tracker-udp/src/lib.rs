@@ -55,6 +55,8 @@ mod datagrams;
 mod failure;
 mod request;
 mod response;
+#[cfg(test)]
+mod sample;
 mod server;
 mod wire;
 

@@ -192,6 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sample::announce;
 
     const ANNOUNCE_BYTES: &[u8] = b"\x01\x02\x03\x04\x05\x06\x07\x08\
         \0\0\0\x01\
@@ -207,22 +208,6 @@ mod tests {
         \0\0\0\xc8\
         \x1a\xe1\
         \x02\x0f/announce?key=1";
-
-    fn announce() -> Announce<'static> {
-        Announce {
-            info_hash: InfoHash::new([b'a'; 20]),
-            peer_id: PeerId::new(*b"-LT2110-y1Cq1XLu0!h)"),
-            downloaded: 0x11,
-            left: 52_428_800,
-            uploaded: 0x22,
-            event: 2,
-            ip: Ipv4Addr::UNSPECIFIED,
-            key: 0xE0B5_5AB7,
-            num_want: 200,
-            port: 6881,
-            options: b"\x02\x0f/announce?key=1",
-        }
-    }
 
     fn encode(request: &Request<'_>) -> Vec<u8> {
         let mut out = Vec::new();
