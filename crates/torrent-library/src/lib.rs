@@ -19,6 +19,6 @@ mod worker;
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
-pub use lists::{ListError, TorrentLists};
+pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};

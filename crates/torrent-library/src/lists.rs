@@ -1,10 +1,12 @@
 //! The lists of torrents that are served, or not.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +33,16 @@ pub struct TorrentLists {
     listed: TorrentPolicy,
     /// If it is there, its torrents and those of the allow list are served, and no others.
     known: Option<Library>,
+}
+
+/// Keeps the policy of shards up to date until it is dropped: see [`TorrentLists::watch`].
+#[derive(Debug)]
+#[must_use = "the policy is no longer updated when this is dropped"]
+pub struct PolicyUpdates {
+    /// The task that follows the library. Dropping the set aborts it.
+    _library: JoinSet<()>,
+    /// The thread that follows the lists ends when this is dropped.
+    _lists: Sender<Infallible>,
 }
 
 /// A file of info-hashes.
@@ -113,13 +125,13 @@ impl TorrentLists {
         policy
     }
 
-    /// Keeps the policy of `shards` up to date: with the lists by a thread of its own, which ends when the shards are dropped, and
-    /// with the library by a task, which ends when the returned set is dropped. Must be called within a Tokio runtime.
+    /// Keeps the policy of `shards` up to date until the returned value is dropped: with the lists by a thread of its own, and with
+    /// the library by a task. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
     /// Returns an error if the thread cannot be started.
-    pub fn watch(self, shards: &Arc<Shards>) -> io::Result<JoinSet<()>> {
+    pub fn watch(self, shards: &Arc<Shards>) -> io::Result<PolicyUpdates> {
         let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
         // Locked until the shards have the policy, so that the last change is the one that counts.
         let lists = Arc::new(Mutex::new(self));
@@ -139,18 +151,17 @@ impl TorrentLists {
                 }
             });
         }
+        let (stop, stopped) = mpsc::channel();
         if has_lists {
-            let shards = Arc::downgrade(shards);
+            let shards = Arc::clone(shards);
             let watch = move || {
-                loop {
-                    thread::sleep(PERIOD);
-                    let Some(shards) = shards.upgrade() else { return };
+                while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                     lock(&lists).look_and_update(&shards);
                 }
             };
             thread::Builder::new().name("lists".into()).spawn(watch)?;
         }
-        Ok(tasks)
+        Ok(PolicyUpdates { _library: tasks, _lists: stop })
     }
 
     fn look_and_update(&mut self, shards: &Shards) {

@@ -8,6 +8,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
+use torrent_library::PolicyUpdates;
 use tracker_core::Shards;
 use tracker_host::{Events, Service, ServiceState};
 use tracker_monitor::{EventLog, Observer};
@@ -18,7 +19,8 @@ use crate::protocol::Listening;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
 /// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard answers once
-/// [`run`](Self::run) is called. When it is dropped instead, everything stops.
+/// [`run`](Self::run) is called. When it is dropped instead, everything stops, also while
+/// somebody keeps the [`shards`](Self::shards).
 #[derive(Debug)]
 pub struct LanTracker {
     pub(crate) shards: Arc<Shards>,
@@ -27,8 +29,8 @@ pub struct LanTracker {
     pub(crate) sinks: EventSinks,
     /// The task that drops silent peers. It is aborted when this is dropped.
     pub(crate) expiry: JoinSet<()>,
-    /// The tasks that keep the policy of torrents up to date, likewise.
-    pub(crate) watching: JoinSet<()>,
+    /// Keeps the policy of torrents up to date until this is dropped.
+    pub(crate) watching: PolicyUpdates,
     pub(crate) listening: Listening,
     pub(crate) announce_urls: AnnounceUrls,
     pub(crate) dashboard_urls: Option<DashboardUrls>,
@@ -185,14 +187,15 @@ mod tests {
             let here = || ["127.0.7.6:0".parse().unwrap()];
             let builder = LanTracker::builder().listen(here()).dashboard_listen(here());
             let tracker = builder.only_known(true).allow_list(list).start().await.unwrap();
-            let shards = Arc::downgrade(tracker.shards());
+            // Kept by the embedder: they keep nothing running.
+            let shards = Arc::clone(tracker.shards());
             if run {
                 timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
             } else {
                 drop(tracker);
             }
             let is_gone = async {
-                while shards.upgrade().is_some() {
+                while Arc::strong_count(&shards) > 1 {
                     sleep(Duration::from_millis(20)).await;
                 }
             };
