@@ -23,6 +23,9 @@ const MAX_LIST_BYTES: u64 = 1 << 26;
 /// The interval at which the files are checked for changes.
 const PERIOD: Duration = Duration::from_millis(500);
 
+/// The pause between two batches of swarms that are checked against a new policy.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The allow list and the deny list, and the library if only known torrents are served. While a list cannot be used, its last
 /// valid version stays in force, independently of the other.
 #[derive(Debug)]
@@ -144,7 +147,7 @@ impl TorrentLists {
             tasks.spawn(async move {
                 while changes.changed().await.is_ok() {
                     let (lists, shards) = (Arc::clone(&lists), Arc::clone(&shards));
-                    let updated = spawn_blocking(move || shards.set_torrents(lock(&lists).policy())).await;
+                    let updated = spawn_blocking(move || set_torrents(&shards, lock(&lists).policy())).await;
                     if let Err(bug) = updated {
                         tracing::error!("which torrents are served stays as it was before the library changed: {bug}");
                     }
@@ -172,7 +175,7 @@ impl TorrentLists {
         }
         if changed {
             self.log("lists of torrents read again");
-            shards.set_torrents(self.policy());
+            set_torrents(shards, self.policy());
         }
     }
 
@@ -208,6 +211,11 @@ impl TorrentLists {
             tracing::warn!("the allow list is empty, so that no torrent is served");
         }
     }
+}
+
+/// Lets the shards serve other torrents. They are left alone between batches, so that announces get their turn.
+fn set_torrents(shards: &Shards, policy: TorrentPolicy) {
+    shards.set_torrents_with_pauses(policy, || thread::sleep(PAUSE));
 }
 
 fn lock(lists: &Mutex<TorrentLists>) -> MutexGuard<'_, TorrentLists> {

@@ -122,18 +122,26 @@ impl Shards {
     /// See [`Tracker::set_torrents`]. When this returns, all swarms that are not served any more are gone. No shard is locked for
     /// longer than one batch takes.
     pub fn set_torrents(&self, torrents: impl Into<Arc<TorrentPolicy>>) {
+        self.set_torrents_with_pauses(torrents, thread::yield_now);
+    }
+
+    /// Does what [`set_torrents`](Self::set_torrents) does, and calls `pause` between batches, while nothing is locked. It should
+    /// sleep for about a millisecond: a thread that takes a lock again at once gets it before those that wait for it, and announces
+    /// in a large shard would wait until all of it is checked.
+    pub fn set_torrents_with_pauses(&self, torrents: impl Into<Arc<TorrentPolicy>>, mut pause: impl FnMut()) {
         let torrents = torrents.into();
         let now = self.latest(Instant::ZERO);
-        for shard in &self.shards {
+        let set = |shard| {
             self.change(shard, |tracker, _| {
                 tracker.advance(now);
                 tracker.set_torrents(Arc::clone(&torrents));
-            });
-        }
-        // The shards take turns, so that announces in each get theirs.
-        let drop_batch = |shard| self.change(shard, |tracker, _| !tracker.drop_batch_of_unserved());
-        while self.shards.iter().fold(false, |is_more, shard| drop_batch(shard) | is_more) {
-            thread::yield_now();
+                tracker.has_unchecked()
+            })
+        };
+        let mut unfinished: Vec<_> = self.shards.iter().filter(|shard| set(shard)).collect();
+        while !unfinished.is_empty() {
+            pause();
+            unfinished.retain(|shard| self.change(shard, |tracker, _| !tracker.drop_batch_of_unserved()));
         }
     }
 

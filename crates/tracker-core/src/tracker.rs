@@ -198,7 +198,7 @@ impl Tracker {
     /// The time at which [`expire`](Self::expire) has work next; `None` while there is no swarm.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        if self.unchecked.is_some() {
+        if self.has_unchecked() {
             return Some(self.rules.now);
         }
         let first = |deadlines: &BTreeSet<(Instant, SwarmId)>| deadlines.first().map(|&(deadline, _)| deadline);
@@ -218,6 +218,11 @@ impl Tracker {
         self.config.torrents = torrents.into();
         self.unchecked = Some(0);
         self.drop_batch_of_unserved();
+    }
+
+    /// Returns `true` if not all swarms were checked since other torrents are served.
+    pub(crate) fn has_unchecked(&self) -> bool {
+        self.unchecked.is_some()
     }
 
     /// Looks at a batch of the swarms that were not checked since other torrents are served. Returns `true` if there are no more.

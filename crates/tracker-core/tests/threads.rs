@@ -86,3 +86,27 @@ fn announces_walks_and_changes_of_the_served_torrents_go_on_at_once() {
     assert!(swarms.into_iter().eq((0..TORRENTS).step_by(2).map(info_hash)), "what is not served any more is gone");
     assert_eq!(view.totals().peers(), peers, "totals are of what there is");
 }
+
+#[test]
+fn announces_are_taken_in_the_pauses_while_swarms_are_dropped() {
+    let config = Config::default().with(|config| config.expire_batch = 3);
+    let shards = Shards::new(config, NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap();
+    let announce = |number| {
+        let request = client([10, 77, 0, 1], info_hash(number));
+        shards.announce(Instant::ZERO, &mut StdRng::seed_from_u64(1), &request, &mut Peers::default()).is_ok()
+    };
+    assert!((0..TORRENTS).all(announce));
+
+    let mut left = Vec::new();
+    shards.set_torrents_with_pauses(policy(false), || {
+        assert!(announce(0) && !announce(1), "the new policy holds in each shard");
+        left.push(shards.totals().swarms);
+    });
+    assert!(left.len() > 1 && left.is_sorted_by(|a, b| a >= b), "{left:?}");
+    assert_eq!(shards.totals().swarms, u64::from(TORRENTS) / 2);
+    let mut pauses = 0;
+    Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1))
+        .unwrap()
+        .set_torrents_with_pauses(policy(true), || pauses += 1);
+    assert_eq!(pauses, 0, "there is nothing to wait for");
+}
