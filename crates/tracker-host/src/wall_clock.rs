@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use tracker_core::Instant;
 
-/// The clocks must part so far before it counts: the tracker's tells whole seconds.
+/// The smallest drift between the clocks that is corrected. The tracker's clock has a resolution of one second.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// Ties the tracker's clock to that on the wall.
+/// Converts the tracker's time to wall-clock time.
 ///
-/// The first does not count while the machine sleeps, and the second is set now and then: so they are compared at each look.
+/// The tracker's clock stands still while the machine sleeps, and the wall clock may be set: the two are compared at each call.
 /// An event of a minute ago is shown as a minute ago, whatever the wall clock showed then.
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
@@ -17,13 +17,13 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Of clocks that show these now.
+    /// Creates a conversion from the current readings of both clocks.
     pub fn new(now: Instant, wall: SystemTime) -> Self {
         Self { zero: zero(now, wall) }
     }
 
-    /// The time of day at [`Instant::ZERO`], by what the clocks show now. It stays the same as long as they go together, so
-    /// that times that were told do not jump to and fro.
+    /// The time of day at [`Instant::ZERO`], by the current readings of both clocks. It changes only when they have drifted by
+    /// two seconds or more, so that displayed times do not jitter.
     pub fn zero(&mut self, now: Instant, wall: SystemTime) -> SystemTime {
         let zero = zero(now, wall);
         let apart = zero.duration_since(self.zero).unwrap_or_else(|error| error.duration());
