@@ -34,7 +34,7 @@ impl ClaimedAddresses {
         } else {
             (
                 false,
-                "an announced address was ignored: only clients in a --trusted-network may announce another than their own",
+                "an announced address was ignored: only clients in a trusted network may announce another than their own",
             )
         };
         let throttle = if is_trusted { &self.trusted } else { &self.ignored };
