@@ -34,7 +34,7 @@ pub struct Server {
 impl Server {
     /// Listens on all of these addresses. From now on connections queue up, until [`run`](Self::run) answers them.
     ///
-    /// The router gets each request that the handler leaves to it, with its [`Connection`] as an extension.
+    /// The router gets each request that the handler leaves to it, with its [`Connection`](crate::Connection) as an extension.
     ///
     /// # Errors
     ///
