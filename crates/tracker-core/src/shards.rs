@@ -177,7 +177,7 @@ impl Shards {
     /// # use rand::{SeedableRng, rngs::StdRng};
     /// # use tracker_core::{Config, Shards, Walk};
     /// # let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1))?;
-    /// let (mut walk, mut peers) = (Walk::past_peers(), Vec::new());
+    /// let (mut walk, mut peers) = (Walk::by_peer(), Vec::new());
     /// while shards.walk(&mut walk, 1000, |slice| peers.extend(slice.swarm.peers_at(slice.peers))) {
     ///     // Others get their turn, and nothing is locked.
     /// }
@@ -194,7 +194,7 @@ impl Shards {
             budget = budget.saturating_sub(1);
             walk.leave_shard();
         }
-        *walk = Walk { pace: walk.pace, ..Walk::past_swarms() };
+        *walk = Walk { pace: walk.pace, ..Walk::by_swarm() };
         false
     }
 

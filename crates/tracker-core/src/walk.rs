@@ -41,13 +41,13 @@ pub struct SwarmSlice<'t> {
 
 impl Walk {
     /// Past all swarms, each of which is a step, whatever its size.
-    pub const fn past_swarms() -> Self {
+    pub const fn by_swarm() -> Self {
         Self { pace: Pace::Swarm, shard: 0, place: 0, within: None }
     }
 
     /// Past all peers, each of which is a step, and a swarm another one.
-    pub const fn past_peers() -> Self {
-        Self { pace: Pace::Peer, ..Self::past_swarms() }
+    pub const fn by_peer() -> Self {
+        Self { pace: Pace::Peer, ..Self::by_swarm() }
     }
 
     /// Goes past the swarm at the next place. Takes the steps from `budget`, which must not be 0.

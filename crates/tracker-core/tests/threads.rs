@@ -68,7 +68,7 @@ fn announces_walks_and_changes_of_the_served_torrents_go_on_at_once() {
         });
         scope.spawn(|| {
             for _ in 0..200 {
-                let (mut walk, mut seen) = (Walk::past_swarms(), BTreeSet::new());
+                let (mut walk, mut seen) = (Walk::by_swarm(), BTreeSet::new());
                 while view.walk(&mut walk, 5, |slice| _ = seen.insert(slice.info_hash)) {}
                 let always = (0..TORRENTS).step_by(2).map(info_hash);
                 assert!(always.into_iter().all(|info_hash| seen.contains(&info_hash)), "a swarm that stays is seen");

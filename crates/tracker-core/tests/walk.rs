@@ -54,7 +54,7 @@ fn everything_is_seen_once_in_steps_of_any_length() {
             (0..network.rng.random_range(1..30)).for_each(|peer| network.announce(torrent, peer, None));
         }
         for budget in [0, 1, 2, 7, 100, usize::MAX] {
-            let (mut walk, mut seen) = (Walk::past_peers(), BTreeMap::<InfoHash, Vec<SocketAddr>>::new());
+            let (mut walk, mut seen) = (Walk::by_peer(), BTreeMap::<InfoHash, Vec<SocketAddr>>::new());
             loop {
                 let mut steps = 0;
                 let is_more = network.shards.walk(&mut walk, budget, |slice| {
@@ -69,7 +69,7 @@ fn everything_is_seen_once_in_steps_of_any_length() {
                     break;
                 }
             }
-            assert_eq!(walk, Walk::past_peers(), "the next one begins anew");
+            assert_eq!(walk, Walk::by_peer(), "the next one begins anew");
             let count = |seen: &BTreeMap<_, Vec<_>>| seen.values().map(Vec::len).sum::<usize>();
             assert_eq!(count(&seen) as u64, network.shards.totals().peers(), "seed {seed}: each once");
             let seen: BTreeMap<_, BTreeSet<_>> =
@@ -85,7 +85,7 @@ fn swarms_are_seen_without_their_peers() {
     for torrent in 0..50 {
         (0..100).for_each(|peer| network.announce(torrent, peer, None));
     }
-    let (mut walk, mut seen, mut calls) = (Walk::past_swarms(), BTreeSet::new(), 0);
+    let (mut walk, mut seen, mut calls) = (Walk::by_swarm(), BTreeSet::new(), 0);
     while network.shards.walk(&mut walk, 10, |slice| {
         assert_eq!(slice.peers, 0..100);
         assert!(seen.insert(slice.info_hash));
@@ -103,7 +103,7 @@ fn others_may_come_and_go_meanwhile() {
         for torrent in 0..6 {
             network.announce(torrent, 0, None);
         }
-        let (mut walk, mut seen) = (Walk::past_peers(), BTreeSet::new());
+        let (mut walk, mut seen) = (Walk::by_peer(), BTreeSet::new());
         for _ in 0..200 {
             for _ in 0..network.rng.random_range(0..20) {
                 let (torrent, peer) = (network.rng.random_range(0..12), network.rng.random_range(1..40));

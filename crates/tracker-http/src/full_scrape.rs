@@ -41,7 +41,7 @@ impl FullScrape {
             return Err(ScrapeQueryError::TooManySwarms { limit: MAX_FULL_SCRAPE });
         }
         let mut swarms = BTreeMap::new();
-        let mut walk = Walk::past_swarms();
+        let mut walk = Walk::by_swarm();
         while shards.walk(&mut walk, BATCH, |slice| _ = swarms.insert(slice.info_hash, slice.swarm.counts())) {}
         let answer = Bytes::from(encode_scrape(&swarms));
         *last = Some((now, answer.clone()));

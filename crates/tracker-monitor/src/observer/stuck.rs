@@ -77,14 +77,14 @@ pub struct StuckTorrents {
 
 impl Observer {
     /// The number of torrents that [`stuck`](Self::stuck) looks at: those with the most leechers.
-    pub const MAX_LOOKED_AT: usize = PageQuery::<TorrentSort>::MAX_PAGE_SIZE;
+    pub const MAX_STUCK_CANDIDATES: usize = PageQuery::<TorrentSort>::MAX_PAGE_SIZE;
 
-    /// The torrents that are stuck, among the [`MAX_LOOKED_AT`](Self::MAX_LOOKED_AT) with the most leechers.
+    /// The torrents that are stuck, among the [`MAX_STUCK_CANDIDATES`](Self::MAX_STUCK_CANDIDATES) with the most leechers.
     pub fn stuck(&self) -> StuckTorrents {
         let rows = self.torrents(&PageQuery {
             sort: TorrentSort::Leechers,
             order: Order::Descending,
-            page_size: Self::MAX_LOOKED_AT,
+            page_size: Self::MAX_STUCK_CANDIDATES,
             ..PageQuery::default()
         });
         let is_partial = rows.total > rows.items.len();

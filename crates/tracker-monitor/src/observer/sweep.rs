@@ -40,7 +40,7 @@ struct Stretch {
 impl Sweep {
     pub(super) fn new() -> Self {
         let (sums, stuck) = (Sums::default(), StuckCounts::default());
-        Self { walk: Walk::past_peers(), sums, stuck, peers: Vec::new(), parts: Vec::new() }
+        Self { walk: Walk::by_peer(), sums, stuck, peers: Vec::new(), parts: Vec::new() }
     }
 
     /// Continues by so many steps. At the end of a sweep it returns the number of stuck torrents, and the next call starts a new one.

@@ -66,7 +66,7 @@ pub(super) fn all(
     records: &Mutex<Records>,
 ) -> Vec<TorrentEntry> {
     let mut entries = Vec::with_capacity(known.len());
-    let mut walk = Walk::past_swarms();
+    let mut walk = Walk::by_swarm();
     let mut stretch: Vec<(InfoHash, SwarmCounts)> = Vec::new();
     let mut add =
         |stretch: &mut Vec<(InfoHash, SwarmCounts)>| {

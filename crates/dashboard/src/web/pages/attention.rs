@@ -33,7 +33,7 @@ pub(super) struct Attention {
 pub(super) fn attention(observer: &Observer) -> Attention {
     let stuck = observer.stuck();
     let total = stuck.torrents.len();
-    let among = stuck.is_partial.then(|| count(Observer::MAX_LOOKED_AT as u64));
+    let among = stuck.is_partial.then(|| count(Observer::MAX_STUCK_CANDIDATES as u64));
     let hints = stuck.torrents.iter().take(SHOWN).map(|(row, reason)| Stuck {
         torrent: Label::new(&row.info_hash, row.name.as_deref()),
         hint: Hint::new(*reason, row.completion),
