@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::swarm::NoRoom;
-use crate::{Access, AnnounceError, AnnounceRequest, OutOfBounds, ScrapeError, TorrentPolicy, address};
+use crate::{Access, AnnounceRequest, OutOfBounds, ScrapeError, TorrentPolicy, address};
 
 /// Everything that can be set about a [`Tracker`](crate::Tracker).
 ///
@@ -186,14 +185,6 @@ impl Config {
     pub(crate) fn wanted(&self, request: &AnnounceRequest) -> u32 {
         let numwant = request.numwant.unwrap_or(self.default_numwant);
         numwant.min(self.max_numwant).min(request.room.unwrap_or(u32::MAX))
-    }
-
-    /// The error for a peer for which there is no room.
-    pub(crate) fn refusal(&self, no_room: NoRoom) -> AnnounceError {
-        match no_room {
-            NoRoom::InSwarm => AnnounceError::SwarmFull { limit: self.max_peers_per_swarm },
-            NoRoom::InTracker => AnnounceError::TooManyPeers { limit: self.max_peers },
-        }
     }
 
     /// Returns an error unless a scrape of this many info-hashes is taken from this address.

@@ -14,8 +14,8 @@ use crate::select::Selection;
 use crate::swarm::{Change, NoRoom, Upserted};
 use crate::swarms::SwarmId;
 use crate::{
-    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, EventKind, InfoHash, Peers, SwarmCounts, Verdict,
-    Warning, access,
+    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, EventKind, InfoHash, Peers, SwarmCounts,
+    Verdict, Warning, access,
 };
 
 impl Tracker {
@@ -102,8 +102,9 @@ impl Tracker {
         let swarm = &mut self.swarms[id];
         let before = swarm.counts();
         let mut member = Member::new(sender.ip, request, interval, &self.rules);
-        let Upserted { left, change } =
-            swarm.upsert(&self.rules, sender, &mut member, !is_full).map_err(|no_room| self.config.refusal(no_room))?;
+        let Upserted { left, change } = swarm
+            .upsert(&self.rules, sender, &mut member, !is_full)
+            .map_err(|no_room| refusal(&self.config, no_room))?;
         self.totals.swarm_changed(before, swarm.counts());
         self.totals.completed += u64::from(change.is_completion());
         if self.events.is_on() {
@@ -159,8 +160,16 @@ impl Tracker {
             return Err(AnnounceError::TooManySwarms { limit: self.config.max_swarms });
         }
         if is_full {
-            return Err(self.config.refusal(NoRoom::InTracker));
+            return Err(refusal(&self.config, NoRoom::InTracker));
         }
         Ok(self.populate(known, info_hash))
+    }
+}
+
+/// The error for a peer for which there is no room.
+fn refusal(config: &Config, no_room: NoRoom) -> AnnounceError {
+    match no_room {
+        NoRoom::InSwarm => AnnounceError::SwarmFull { limit: config.max_peers_per_swarm },
+        NoRoom::InTracker => AnnounceError::TooManyPeers { limit: config.max_peers },
     }
 }
