@@ -45,6 +45,8 @@ impl Aria2 {
             "--enable-peer-exchange=false",
             "--bt-enable-lpd=false",
             "--file-allocation=none",
+            // Content that is there already is checked and seeded.
+            "--check-integrity=true",
             "--seed-ratio=0",
             "--show-console-readout=false",
         ];

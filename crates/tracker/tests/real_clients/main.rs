@@ -14,6 +14,7 @@
 #![cfg(target_os = "linux")]
 
 mod aria2;
+mod matrix;
 mod report;
 mod rtorrent;
 #[path = "../support/mod.rs"]

@@ -33,12 +33,17 @@ impl Report {
         )?;
         for (leecher, Transfer { first_peer, transfer }, Latency { request, with_connect }) in &self.rows {
             let megabytes = Duration::from_micros(self.length).as_secs_f64();
+            // A client that shows its progress rarely may show the first byte and the last in one look.
+            let rate = if *transfer < Duration::from_millis(10) {
+                "not seen".to_owned()
+            } else {
+                format!("{:.1}", megabytes / transfer.as_secs_f64())
+            };
             writeln!(
                 out,
-                "{leecher:<13} {:>14.2} {:>13.2} {:>11.1} {:>13.2} {:>17.2}",
+                "{leecher:<13} {:>14.2} {:>13.2} {rate:>11} {:>13.2} {:>17.2}",
                 first_peer.as_secs_f64(),
                 transfer.as_secs_f64(),
-                megabytes / transfer.as_secs_f64(),
                 request.as_secs_f64() * 1e3,
                 with_connect.as_secs_f64() * 1e3,
             )?;
