@@ -1,12 +1,16 @@
 //! The command line.
 
+use std::ffi::OsString;
+use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use clap_mangen::Man;
 use jiff::SignedDuration;
 
 use crate::address::{LOOPBACK_SOURCES, PORTS, Sources};
@@ -19,7 +23,9 @@ use crate::target::{Protocol, Target};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "On loopback each peer has an address of its own, from 127.1.0.1 to 127.255.0.1. Elsewhere all peers have \
+    disable_help_subcommand = true,
+    subcommand_negates_reqs = true,
+    after_long_help = "On loopback each peer has an address of its own, from 127.1.0.1 to 127.255.0.1. Elsewhere all peers have \
                   this machine's address, and differ by port.\n\n\
                   The same seed gives the same torrents, peers and roles. The order of announces depends on when \
                   answers come.\n\n\
@@ -30,111 +36,181 @@ pub(crate) struct Cli {
     pub(crate) url: String,
 
     /// Number of peers at a time
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = "Peers and torrents", value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) peers: u32,
 
     /// Number of torrents
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = "Peers and torrents", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) torrents: u32,
 
-    /// How peers choose their torrent: at random by popularity, or evenly by turns. With as many torrents as peers, "even"
-    /// gives each torrent one peer
-    #[arg(long, value_enum, default_value_t = Spread::Zipf)]
+    /// How peers choose their torrent: at random by popularity, or evenly by turns
+    ///
+    /// With as many torrents as peers, "even" gives each torrent one peer.
+    #[arg(long, help_heading = "Peers and torrents", value_enum, default_value_t = Spread::Zipf)]
     pub(crate) spread: Spread,
 
-    /// Exponent of the popularity: the torrent of rank n has n^-S times the peers of the first; 0 makes all equal
-    #[arg(long, value_name = "S", default_value_t = 1.0, allow_negative_numbers = true)]
+    /// Exponent of the popularity; 0 makes all torrents equal
+    ///
+    /// The torrent of rank n has n^-S times the peers of the first.
+    #[arg(
+        long,
+        help_heading = "Peers and torrents",
+        value_name = "S",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
     pub(crate) zipf: f64,
 
     /// Seed of everything random, including the info-hashes
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, help_heading = "Peers and torrents", value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
     /// Share of the peers that are seeders from the start
-    #[arg(long, value_name = "PERCENT", default_value_t = Percent(25.0))]
+    #[arg(long, help_heading = "Peers and torrents", value_name = "PERCENT", default_value_t = Percent(25.0))]
     pub(crate) seeders: Percent,
 
-    /// Share of the steady announces by which a peer completes (a quarter) or stops (half), or after which it vanishes; the new
-    /// peers that take their places announce, too
-    #[arg(long, value_name = "PERCENT", default_value_t = Percent(5.0))]
+    /// Share of the steady announces by which a peer completes, stops or vanishes
+    ///
+    /// By a quarter of them the peer completes, by half it stops, and after the others it vanishes. The new peers that take their
+    /// places announce, too.
+    #[arg(long, help_heading = "Peers and torrents", value_name = "PERCENT", default_value_t = Percent(5.0))]
     pub(crate) leaving: Percent,
 
     /// Number of peers that an announce asks for
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(..=1000))]
+    #[arg(long, help_heading = "Peers and torrents", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(..=1000))]
     pub(crate) numwant: u32,
 
-    /// Maximum number of peers that the tracker hands out, whatever is requested: 200 for opentracker, 74 for torrust
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    /// Maximum number of peers that the tracker hands out
+    ///
+    /// 200 for opentracker, 74 for torrust, whatever is requested.
+    #[arg(long, help_heading = "Peers and torrents", value_name = "N", default_value_t = 200)]
     pub(crate) max_peers: u32,
 
+    /// Number of addresses that the peers have
+    ///
+    /// As many as there are peers (distinct), one, or a number that they share, each with a port of its own. More than one needs a
+    /// tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute, so
+    /// that with more addresses than announces per minute there are as many connects as announces. With --connection keep-alive
+    /// each connection is one address, and the default is --concurrency.
+    #[arg(long, help_heading = "Peers and torrents", value_name = "distinct|one|N")]
+    pub(crate) sources: Option<SourceCount>,
+
     /// Duration of the steady phase, such as 10s or 2m; 10s if --announces is not given either
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, help_heading = "Load", value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
 
     /// Number of announces in the steady phase
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = "Load", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) announces: Option<u64>,
 
-    /// Requests per second in the steady phase, on a fixed schedule; latency counts from the scheduled time. By default
-    /// the next request is sent as soon as an answer has come
-    #[arg(long, value_name = "R", value_parser = rate)]
+    /// Requests per second in the steady phase, on a fixed schedule
+    ///
+    /// Latency counts from the scheduled time. By default the next request is sent as soon as an answer has come.
+    #[arg(long, help_heading = "Load", value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
-    /// Maximum number of requests in flight; by default 64 over UDP, 32 over HTTP. Over UDP about 200 fill the default buffer of
-    /// a socket on Linux, and more are lost
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    /// Maximum number of requests in flight; by default 64 over UDP, 32 over HTTP
+    ///
+    /// Over UDP about 200 fill the default buffer of a socket on Linux, and more are lost.
+    #[arg(long, help_heading = "Load", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub(crate) concurrency: Option<u16>,
 
     /// HTTP: a new connection for each request, as most clients make, or persistent connections
-    #[arg(long, value_enum, default_value_t = Connection::New)]
+    #[arg(long, help_heading = "Load", value_enum, default_value_t = Connection::New)]
     pub(crate) connection: Connection,
 
     /// Share of the requests in the steady phase that are scrapes
-    #[arg(long, value_name = "PERCENT", default_value_t = Percent(0.0))]
+    #[arg(long, help_heading = "Load", value_name = "PERCENT", default_value_t = Percent(0.0))]
     pub(crate) scrapes: Percent,
 
     /// Number of torrents that a scrape asks for
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=74))]
+    #[arg(long, help_heading = "Load", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=74))]
     pub(crate) scrape_hashes: u32,
 
     /// Run only the fill phase
-    #[arg(long, conflicts_with_all = ["skip_fill", "duration", "announces", "rate"])]
+    #[arg(long, help_heading = "Load", conflicts_with_all = ["skip_fill", "duration", "announces", "rate"])]
     pub(crate) fill_only: bool,
 
-    /// Skip the fill phase: the tracker has the peers from a run with --fill-only and the same options
-    #[arg(long)]
+    /// Skip the fill phase
+    ///
+    /// The tracker has the peers from a run with --fill-only and the same options.
+    #[arg(long, help_heading = "Load")]
     pub(crate) skip_fill: bool,
 
-    /// Number of addresses that the peers have: as many as there are peers (distinct), one, or a number that they share, each
-    /// with a port of its own. More than one needs a tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute, so
-    /// that with more addresses than announces per minute there are as many connects as announces. With --connection
-    /// keep-alive each connection is one address, and the default is --concurrency
-    #[arg(long, value_name = "distinct|one|N")]
-    pub(crate) sources: Option<SourceCount>,
-
     /// Process id of the tracker, to measure its CPU time and memory
-    #[arg(long)]
+    #[arg(long, help_heading = "Checks and results")]
     pub(crate) pid: Option<u32>,
 
-    /// Write the info-hashes that these options use, one per line in hexadecimal, and exit; - for standard output
-    #[arg(long, value_name = "FILE")]
+    /// Write the info-hashes that these options use, and exit; - for standard output
+    ///
+    /// One per line, in hexadecimal.
+    #[arg(long, help_heading = "Checks and results", value_name = "FILE")]
     pub(crate) info_hashes: Option<PathBuf>,
 
     /// Do not count it as a violation when a seeder gets seeders
-    #[arg(long)]
+    #[arg(long, help_heading = "Checks and results")]
     pub(crate) seeds_to_seeds: bool,
 
     /// Write all figures as JSON; - for standard output, instead of the summary
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = "Checks and results", value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
     /// Write latency and rate over time as an SVG picture
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = "Checks and results", value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
 
     /// Print neither progress bar nor summary
-    #[arg(long)]
+    #[arg(long, help_heading = "Checks and results")]
     pub(crate) quiet: bool,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Simulate(Box<Cli>),
+    Generate(Generate),
+}
+
+impl Action {
+    /// Takes the command line apart. The first argument is the program's name.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let generate = Generate::augment_args(Command::new("generate").hide(true));
+        let matches = Cli::command().subcommand(generate).try_get_matches_from(arguments)?;
+        Ok(match matches.subcommand() {
+            Some((_, matches)) => Self::Generate(Generate::from_arg_matches(matches)?),
+            None => Self::Simulate(Box::new(Cli::from_arg_matches(&matches)?)),
+        })
+    }
+}
+
+/// What packages install beside the program.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Generate {
+    #[command(subcommand)]
+    what: Generated,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Generated {
+    /// Print the completions for a shell
+    Completions { shell: Shell },
+    /// Print the man page
+    Man,
+}
+
+impl Generate {
+    /// The text to print.
+    pub(crate) fn bytes(self) -> io::Result<Vec<u8>> {
+        let mut command = Cli::command();
+        let mut bytes = Vec::new();
+        match self.what {
+            Generated::Completions { shell } => {
+                clap_complete::generate(shell, &mut command, "simulate-swarm", &mut bytes)
+            }
+            Generated::Man => Man::new(command).render(&mut bytes)?,
+        }
+        Ok(bytes)
+    }
 }
 
 /// How peers choose their torrent.
@@ -282,15 +358,13 @@ fn own_address(target: &Target) -> Result<IpAddr> {
     let find = || {
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect(target.address)?;
-        Ok::<_, std::io::Error>(socket.local_addr()?.ip())
+        Ok::<_, io::Error>(socket.local_addr()?.ip())
     };
     find().with_context(|| format!("no route to {}", target.address))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn sources(arguments: &[&str]) -> Result<u32> {

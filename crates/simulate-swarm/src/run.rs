@@ -1,5 +1,6 @@
 //! A run, from the command line to the report.
 
+use std::env;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use nix::sys::prctl;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::check::Claims;
-use crate::cli::{Cli, Spread};
+use crate::cli::{Action, Cli, Spread};
 use crate::http::HttpClient;
 use crate::pace::{Pace, Schedule};
 use crate::play::Play;
@@ -57,11 +57,21 @@ struct Stage<'a> {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    match Action::parse(env::args_os()).unwrap_or_else(|error| error.exit()) {
+        Action::Simulate(cli) => simulate(&cli),
+        Action::Generate(generate) => {
+            // A reader that has gone does not want the text.
+            _ = generate.bytes().and_then(|bytes| io::stdout().write_all(&bytes));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn simulate(cli: &Cli) -> ExitCode {
     let prepared = cli.check().and_then(|()| Target::parse(&cli.url)).and_then(|target| {
         cli.check_target(&target)?;
         let sources = cli.sources(&target)?;
-        let popularity = popularity(&cli)?;
+        let popularity = popularity(cli)?;
         Ok((target, sources, popularity))
     });
     let (target, sources, popularity) = match prepared {
@@ -70,7 +80,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let outcome = match &cli.info_hashes {
         Some(path) => write_info_hashes(path, cli.seed, cli.torrents).map(|()| true),
-        None => play(&cli, &target, sources, &popularity),
+        None => play(cli, &target, sources, &popularity),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,9 +1,12 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
+use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::settings::Settings;
 
@@ -19,14 +22,14 @@ use crate::settings::Settings;
 /// --dashboard-token-always), and must decide itself whom it serves.
 ///
 /// Every setting can also come from the environment or from a file. A flag takes precedence over the environment, and the
-/// environment over the file. In the environment several values are separated by commas, and a variable that is set must not be
-/// empty. The addresses of the machine are read at the start: restart the tracker when they change.
+/// environment over the file. The variable of --log-level is TRACKER_LOG_LEVEL, and so on. In it several values are separated by
+/// commas, and a variable that is set must not be empty. The addresses of the machine are read at the start: restart the tracker when they change.
 ///
 /// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP if the log goes to a terminal; otherwise SIGHUP changes nothing. The
 /// exit code is 2 if the tracker could not start, and 1 if it failed later or got a second signal while it stopped. If the
 /// servers for clients fail and there is a dashboard, the program goes on and the dashboard shows the error.
 #[derive(Debug, Args)]
-#[command(version)]
+#[command(version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     /// Read settings from this TOML file; --print-config prints an example
     #[arg(long, value_name = "FILE", env = "TRACKER_CONFIG", hide_env_values = true)]
@@ -40,16 +43,50 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) firewall: bool,
 
+    /// What to print instead of running the tracker.
+    #[arg(skip)]
+    pub(crate) generate: Option<Generate>,
+
     /// The flags and the environment.
     #[arg(skip)]
     matches: ArgMatches,
 }
 
+/// What packages install beside the program.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Generate {
+    #[command(subcommand)]
+    what: Generated,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Generated {
+    /// Print the completions for a shell
+    Completions { shell: Shell },
+    /// Print the man page
+    Man,
+}
+
+impl Generate {
+    /// The text to print.
+    pub(crate) fn bytes(self) -> io::Result<Vec<u8>> {
+        let mut command = Cli::command();
+        let mut bytes = Vec::new();
+        match self.what {
+            Generated::Completions { shell } => clap_complete::generate(shell, &mut command, "tracker", &mut bytes),
+            Generated::Man => Man::new(command).render(&mut bytes)?,
+        }
+        Ok(bytes)
+    }
+}
+
 impl Cli {
     /// Takes the command line apart. The first argument is the program's name.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Error> {
-        let matches = Self::command().try_get_matches_from(arguments)?;
-        Ok(Self { matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
+        let generate = Generate::augment_args(Command::new("generate").hide(true));
+        let matches = Self::command().subcommand(generate).try_get_matches_from(arguments)?;
+        let generate = matches.subcommand().map(|(_, matches)| Generate::from_arg_matches(matches)).transpose()?;
+        Ok(Self { generate, matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
     }
 
     /// The settings: a flag takes precedence over the environment, that over the file, and that over the default.

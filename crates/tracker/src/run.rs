@@ -29,13 +29,17 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Does what the command line asks for: prints something, or runs the tracker until a signal stops it.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Some(generate) = cli.generate {
+        print(generate.bytes().context("cannot generate it")?);
+        return Ok(());
+    }
     let settings = cli.settings()?;
     if cli.print_config {
-        print(&settings.to_toml()?);
+        print(settings.to_toml()?);
         return Ok(());
     }
     if cli.firewall {
-        print(&Firewall::new(&settings).to_string());
+        print(Firewall::new(&settings).to_string());
         return Ok(());
     }
     let log_buffer = settings.dashboard.then(LogBuffer::new);
@@ -89,7 +93,7 @@ fn welcome(tracker: &LanTracker, format: LogFormat) {
         LogFormat::Text => {
             let mut listening = tracker.listening().iter().flat_map(|(_, addresses)| addresses);
             let loopback_only = listening.all(|address| address.ip().is_loopback());
-            print(&Welcome { dashboard, urls, loopback_only }.to_string());
+            print(Welcome { dashboard, urls, loopback_only }.to_string());
         }
         LogFormat::Json => {
             for url in dashboard.into_iter().flat_map(DashboardUrls::operator) {
@@ -102,8 +106,8 @@ fn welcome(tracker: &LanTracker, format: LogFormat) {
     }
 }
 
-fn print(text: &str) {
+fn print(text: impl AsRef<[u8]>) {
     let mut stdout = stdout().lock();
     // A reader that has gone does not want the text.
-    _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    _ = stdout.write_all(text.as_ref()).and_then(|()| stdout.flush());
 }

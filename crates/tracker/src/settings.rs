@@ -31,111 +31,129 @@ use crate::listen_address::ListenAddress;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
     /// Listen for clients on this address and port; repeatable
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, help_heading = "Clients", value_name = "ADDR:PORT")]
     #[serde(with = "texts")]
     #[default(listen::all())]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Serve clients over UDP too, on the same addresses and port numbers as over HTTP
-    #[arg(long)]
+    /// Serve clients over UDP too, on the same addresses and ports as over HTTP
+    #[arg(long, help_heading = "Clients")]
     #[default = true]
     pub(crate) udp: bool,
 
-    /// Serve the dashboard: a page that shows what goes on, and where the operator stops and starts the tracker and makes and
-    /// registers torrents
-    #[arg(long)]
-    #[default = true]
-    pub(crate) dashboard: bool,
-
-    /// Serve the dashboard on this address and port; repeatable
-    #[arg(long, value_name = "ADDR:PORT")]
-    #[serde(with = "texts")]
-    #[default(listen::all())]
-    pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
-
-    /// Require the token even for requests from this machine. Needed behind a reverse proxy on this machine that adds no
-    /// Forwarded or X-Forwarded-For header
-    #[arg(long)]
-    pub(crate) dashboard_token_always: bool,
-
-    /// Answer to this host name too; repeatable. The tracker answers to the addresses of the machine and its own name (also with
-    /// .local and the network's search domains), for clients to any name without a dot or with .local, and refuses any other
-    /// name, since a hostile page could use it
-    #[arg(long, value_name = "NAME")]
-    #[serde(with = "texts")]
-    pub(crate) host_name: Vec<HostName>,
-
-    /// Read the .torrent files in this folder, to show the names, sizes and files of their torrents; re-read on change.
-    /// Torrents that are registered on the dashboard are saved there; without this folder they are lost when the program ends
-    #[arg(long, value_name = "DIR")]
-    pub(crate) torrents: Option<PathBuf>,
-
-    /// Let the operator make torrents of the files and folders in this folder, on the dashboard
-    #[arg(long, value_name = "DIR")]
-    pub(crate) share: Option<PathBuf>,
-
-    /// Serve only torrents whose .torrent files are known, from the folder or from the dashboard, and those in the allow list
-    #[arg(long)]
-    pub(crate) only_known: bool,
-
     /// Number of threads for each address, for HTTP and as many for UDP [default: one per core]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, help_heading = "Clients", value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
 
-    /// Serve these clients: lan (loopback, private, link-local and this machine's own networks), all, or a network such as
-    /// 10.1.0.0/16; repeatable
-    #[arg(long, value_name = "lan|all|CIDR")]
+    /// Serve these clients: lan, all, or a network such as 10.1.0.0/16; repeatable
+    ///
+    /// `lan` is loopback, private, link-local and this machine's own networks.
+    #[arg(long, help_heading = "Clients", value_name = "lan|all|CIDR")]
     #[serde(with = "texts")]
     #[default(_code = "vec![Allow::Lan]")]
     pub(crate) allow: Vec<Allow>,
 
-    /// Serve only the torrents in this file, none if it is empty: one info-hash of 40 hex digits per line, optionally followed
-    /// by a name; # starts a comment. Re-read on change
-    #[arg(long, value_name = "FILE")]
-    pub(crate) allow_list: Option<PathBuf>,
+    /// Answer to this host name too; repeatable
+    ///
+    /// The tracker answers to the addresses of the machine and its own name (also with .local and the network's search domains), for
+    /// clients to any name without a dot or with .local, and refuses any other name, since a hostile page could use it.
+    #[arg(long, help_heading = "Clients", value_name = "NAME")]
+    #[serde(with = "texts")]
+    pub(crate) host_name: Vec<HostName>,
 
-    /// Never serve the torrents in this file, which has the format of the allow list. Re-read on change
-    #[arg(long, value_name = "FILE")]
-    pub(crate) deny_list: Option<PathBuf>,
-
-    /// Trust the Forwarded and X-Forwarded-For headers of reverse proxies in this network; repeatable. Name every proxy in front
-    /// of the tracker, above all one on this machine: without this, all its clients count as this machine
-    #[arg(long, value_name = "CIDR")]
+    /// Trust the Forwarded and X-Forwarded-For headers of proxies in this network; repeatable
+    ///
+    /// Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as this
+    /// machine.
+    #[arg(long, help_heading = "Clients", value_name = "CIDR")]
     #[serde(with = "texts")]
     pub(crate) trusted_proxy: Vec<Network>,
 
-    /// Trust clients in this network when they announce another address than their own (ip=), as behind NAT or in a container;
-    /// repeatable. To trust programs on this machine, name 127.0.0.0/8 and ::1
-    #[arg(long, value_name = "CIDR")]
+    /// Trust clients in this network when they announce another address (ip=); repeatable
+    ///
+    /// Clients behind NAT or in a container do so. To trust programs on this machine, name 127.0.0.0/8 and ::1.
+    #[arg(long, help_heading = "Clients", value_name = "CIDR")]
     #[serde(with = "texts")]
     pub(crate) trusted_network: Vec<Network>,
 
-    /// Prefer peers of the asking client's own subnet (/24 for IPv4, /64 for IPv6)
-    #[arg(long)]
-    pub(crate) prefer_subnet: bool,
+    /// Read the .torrent files in this folder, and keep registered torrents there
+    ///
+    /// They give the names, sizes and files of their torrents. The folder is re-read on change, and made if it does not exist. Torrents
+    /// that are registered on the dashboard are saved there; without this folder they are lost when the program ends.
+    #[arg(long, help_heading = "Torrents", value_name = "DIR")]
+    pub(crate) torrents: Option<PathBuf>,
 
-    /// Aim at this many announces per second in total: the more peers, the longer the announce interval
-    #[arg(long, value_name = "PER_SECOND")]
+    /// Let the operator make torrents of what is in this folder, on the dashboard
+    #[arg(long, help_heading = "Torrents", value_name = "DIR")]
+    pub(crate) share: Option<PathBuf>,
+
+    /// Serve only torrents that are known, by --torrents, the dashboard or the allow list
+    #[arg(long, help_heading = "Torrents")]
+    pub(crate) only_known: bool,
+
+    /// Serve only the torrents in this file: one info-hash in each line
+    ///
+    /// An info-hash has 40 hex digits, and is optionally followed by a name; # starts a comment. If the file is empty, no torrent is
+    /// served. Re-read on change.
+    #[arg(long, help_heading = "Torrents", value_name = "FILE")]
+    pub(crate) allow_list: Option<PathBuf>,
+
+    /// Never serve the torrents in this file, which has the format of the allow list
+    ///
+    /// Re-read on change.
+    #[arg(long, help_heading = "Torrents", value_name = "FILE")]
+    pub(crate) deny_list: Option<PathBuf>,
+
+    /// Serve the dashboard, the page for browsers
+    ///
+    /// It shows what goes on. There the operator stops and starts the tracker, and makes and registers torrents.
+    #[arg(long, help_heading = "Dashboard")]
+    #[default = true]
+    pub(crate) dashboard: bool,
+
+    /// Serve the dashboard on this address and port; repeatable
+    #[arg(long, help_heading = "Dashboard", value_name = "ADDR:PORT")]
+    #[serde(with = "texts")]
+    #[default(listen::all())]
+    pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
+
+    /// Require the token even for requests from this machine
+    ///
+    /// Needed behind a reverse proxy on this machine that adds no Forwarded or X-Forwarded-For header.
+    #[arg(long, help_heading = "Dashboard")]
+    pub(crate) dashboard_token_always: bool,
+
+    /// Aim at this many announces per second
+    ///
+    /// The more peers, the longer the announce interval.
+    #[arg(long, help_heading = "Peers", value_name = "PER_SECOND")]
     #[default(Config::default().announce_budget)]
     pub(crate) announce_budget: u32,
 
+    /// Prefer peers of the asking client's own subnet (/24 for IPv4, /64 for IPv6)
+    #[arg(long, help_heading = "Peers")]
+    pub(crate) prefer_subnet: bool,
+
     /// List all torrents to a client that scrapes without naming one
-    #[arg(long)]
+    #[arg(long, help_heading = "Peers")]
     #[default(HttpConfig::default().full_scrape)]
     pub(crate) full_scrape: bool,
 
-    /// Keep only the address and state of each peer, for millions of them: a fifth of the memory. Without peer ids the log
-    /// names no clients, a client that changes its port counts as two for a while, and a client with two addresses may be given
-    /// its own
-    #[arg(long)]
+    /// Keep only the address and state of each peer: a fifth of the memory
+    ///
+    /// Meant for millions of peers. Without peer ids the log names no clients, a client that changes its port counts as two for a while,
+    /// and a client with two addresses may be given its own.
+    #[arg(long, help_heading = "Peers")]
     pub(crate) lean: bool,
 
-    /// Log as text or as JSON with one object per line, on standard error
-    #[arg(long, value_name = "text|json")]
+    /// Log as text, or as JSON with one object per line, on standard error
+    #[arg(long, help_heading = "Log", value_name = "text|json")]
     pub(crate) log_format: LogFormat,
 
-    /// Log this much: error, warn, info (a line for each peer that joins, completes or leaves), debug or trace
-    #[arg(long, value_name = "LEVEL")]
+    /// Log this much: error, warn, info, debug or trace
+    ///
+    /// `info` has a line for each peer that joins, completes or leaves.
+    #[arg(long, help_heading = "Log", value_name = "LEVEL")]
     pub(crate) log_level: LogLevel,
 }
 

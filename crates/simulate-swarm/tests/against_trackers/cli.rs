@@ -37,6 +37,17 @@ fn wrong_usage_is_rejected_with_advice() {
 }
 
 #[test]
+fn completions_and_man_page_have_the_flags() {
+    for arguments in [&["generate", "completions", "bash"][..], &["generate", "man"], &["-h"], &["--help"]] {
+        let output = program().args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().replace('\\', "");
+        assert!(output.status.success() && text.contains("--scrape-hashes"), "{arguments:?}: {text}");
+    }
+    assert_eq!(refused(&[]).0, Some(2), "without a URL");
+    assert_eq!(refused(&["generate", "completions", "csh"]).0, Some(2));
+}
+
+#[test]
 fn a_process_that_does_not_exist_is_an_error() {
     let (code, error) = refused(&["udp://127.0.0.1:1", "--pid", "4294967295"]);
     assert!(error.contains("is it running?"), "{error}");

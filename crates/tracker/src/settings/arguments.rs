@@ -19,7 +19,7 @@ impl Settings {
 /// Adds what follows from the name, the type and the default of a setting.
 fn complete(arg: Arg, defaults: &Table) -> Arg {
     let variable = format!("TRACKER_{}", arg.get_id().as_str().to_uppercase());
-    let arg = arg.env(variable).hide_env_values(true).hide_possible_values(true);
+    let arg = arg.env(variable).hide_env(true).hide_possible_values(true);
     // As it was derived: a switch from `bool`, and something to add to from `Vec`.
     let arg = match arg.get_action() {
         ArgAction::SetTrue => arg
@@ -34,8 +34,12 @@ fn complete(arg: Arg, defaults: &Table) -> Arg {
     };
     match arg.get_long().and_then(|key| defaults.get(key)) {
         Some(default) => {
-            let help = format!("{} [default: {}]", arg.get_help().unwrap_or_default(), text(default));
-            arg.help(help)
+            let default = format!("[default: {}]", text(default));
+            let short = format!("{} {default}", arg.get_help().unwrap_or_default());
+            match arg.get_long_help().map(|long| format!("{long}\n\n{default}")) {
+                Some(long) => arg.help(short).long_help(long),
+                None => arg.help(short),
+            }
         }
         None => arg,
     }

@@ -44,9 +44,10 @@ impl Settings {
         let mut text = String::from("# Settings of tracker. Each is also a flag, and an environment variable.\n");
         for arg in Self::arguments(Command::new("tracker")).get_arguments() {
             let key = arg.get_long().expect("every setting has a long flag");
-            let help = arg.get_help().expect("every setting has a help text").to_string();
+            let help =
+                arg.get_long_help().or_else(|| arg.get_help()).expect("every setting has a help text").to_string();
             text.push('\n');
-            comment(&mut text, &help);
+            help.split("\n\n").for_each(|paragraph| comment(&mut text, paragraph));
             if let Some(value) = set.get(key) {
                 writeln!(text, "{key} = {value}")?;
             } else if let Some(value) = computed.get(key) {

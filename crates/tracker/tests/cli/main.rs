@@ -376,6 +376,21 @@ fn settings_come_from_flags_then_environment_then_file() {
 }
 
 #[test]
+fn help_is_grouped_and_there_are_completions_and_a_man_page() {
+    let text = |arguments: &[&str]| succeeded(tracker().args(arguments).output().unwrap()).replace('\\', "");
+    let long = text(&["--help"]);
+    let short = text(&["-h"]);
+    assert!(short.lines().count() < 70 && long.lines().count() > 2 * short.lines().count(), "{short}");
+    for heading in ["Clients:", "Torrents:", "Dashboard:", "Peers:", "Log:"] {
+        assert!(short.contains(heading) && long.contains(heading), "{heading}");
+    }
+    for arguments in ["bash", "elvish", "fish", "powershell", "zsh"].map(|shell| ["generate", "completions", shell]) {
+        assert!(text(&arguments).contains("dashboard-token-always"), "{arguments:?}");
+    }
+    assert!(text(&["generate", "man"]).contains("--dashboard-token-always"));
+}
+
+#[test]
 fn firewall_help_has_the_actual_port() {
     let text = succeeded(tracker().args(["--listen", "0.0.0.0:7001", "--firewall"]).output().unwrap());
     for words in ["ufw allow 7001/tcp", "--add-port=7001/tcp", "dport 7001", "-LocalPort 7001", "socketfilterfw"] {
