@@ -6,6 +6,7 @@ mod input;
 mod magnet;
 mod output;
 mod progress;
+mod safe_json;
 mod show;
 mod text;
 mod url;

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use metainfo::Metainfo;
+use metainfo::{File, Metainfo};
 use serde::Serialize;
 
 use crate::cli::ShowArgs;
+use crate::safe_json::{self, NameJson, PathJson, is_false};
 use crate::{input, text};
 
 /// The maximum number of unsafe paths to list.
@@ -51,11 +52,16 @@ fn warnings(metainfo: &Metainfo) -> Vec<String> {
 /// The JSON output for a torrent; absent text and dates are null.
 #[derive(Debug, Serialize)]
 pub(crate) struct Torrent {
-    name: String,
+    #[serde(flatten)]
+    name: NameJson,
+    /// Present if the name or a path is unsafe.
+    #[serde(rename = "unsafe", skip_serializing_if = "is_false")]
+    is_unsafe: bool,
     info_hash: Option<String>,
     info_hash_v2: Option<String>,
     piece_length: u64,
     piece_count: usize,
+    /// Bytes of the files, padding left out.
     total_length: u64,
     private: bool,
     files: Vec<TorrentFile>,
@@ -68,27 +74,42 @@ pub(crate) struct Torrent {
     source: Option<String>,
 }
 
+/// A file of a torrent. What few files have is left out where it is not so.
 #[derive(Debug, Serialize)]
 struct TorrentFile {
-    path: String,
+    #[serde(flatten)]
+    path: PathJson,
     length: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    pad: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    attr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symlink_target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_symlink_target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha1: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    md5sum: Option<String>,
 }
 
 impl Torrent {
     pub(crate) fn new(metainfo: &Metainfo) -> Self {
         let info = metainfo.info();
         let hashes = metainfo.info_hashes();
+        let name = NameJson::new(info);
+        let paths = PathJson::of_files(info);
         Self {
-            name: info.name().into_owned(),
+            is_unsafe: name.is_unsafe() || paths.iter().any(|path| path.is_unsafe),
+            name,
             info_hash: hashes.v1.map(|hash| hash.to_string()),
             info_hash_v2: hashes.v2.map(|hash| hash.to_string()),
             piece_length: info.piece_length().into(),
             piece_count: info.pieces().len(),
-            total_length: info.total_length(),
+            total_length: info.content_length(),
             private: info.private(),
-            files: (info.files().iter())
-                .map(|file| TorrentFile { path: file.display_path(), length: file.length })
-                .collect(),
+            files: info.files().iter().zip(paths).map(|(file, path)| TorrentFile::new(file, path)).collect(),
             trackers: metainfo.trackers().to_vec(),
             web_seeds: metainfo.web_seeds().to_vec(),
             nodes: metainfo.nodes().to_vec(),
@@ -98,6 +119,25 @@ impl Torrent {
             source: info.source().map(str::to_owned),
         }
     }
+}
+
+impl TorrentFile {
+    fn new(file: &File, path: PathJson) -> Self {
+        Self {
+            length: file.length,
+            pad: file.attributes.pad,
+            attr: file.attributes.letters(),
+            symlink_target: file.sanitized_symlink_target().map(|target| safe_json::with_slashes(&target)),
+            raw_symlink_target: file.display_symlink_target().filter(|_| path.is_unsafe),
+            sha1: file.sha1.map(hex),
+            md5sum: file.md5sum.clone(),
+            path,
+        }
+    }
+}
+
+fn hex(digest: [u8; 20]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn print_json(out: &mut impl Write, object: &impl Serialize) -> Result<()> {
@@ -113,7 +153,10 @@ fn print_text(out: &mut impl Write, metainfo: &Metainfo) -> Result<()> {
     if let Some(hash) = metainfo.info_hashes().v1 {
         line("info-hash", &hash.to_string())?;
     }
-    line("size", &text::size(info.total_length()))?;
+    if let Some(hash) = metainfo.info_hashes().v2 {
+        line("info-hash v2", &hash.to_string())?;
+    }
+    line("size", &text::size(info.content_length()))?;
     let pieces = text::count(info.pieces().len(), "piece", "pieces");
     let piece_length = text::size(info.piece_length().into());
     line("pieces", &format!("{pieces} of {piece_length}"))?;
@@ -137,10 +180,28 @@ fn print_text(out: &mut impl Write, metainfo: &Metainfo) -> Result<()> {
             line(label, value)?;
         }
     }
-    line("files", &text::count(info.files().len(), "file", "files"))?;
+    let count = info.files().iter().filter(|file| !file.attributes.pad).count();
+    line("files", &text::count(count, "file", "files"))?;
     for file in info.files() {
-        let path = text::one_line(&file.display_path());
-        writeln!(out, "{:>15}  {path}", file.length)?;
+        writeln!(out, "{:>15}  {}", file.length, text::one_line(&file_in_words(file)))?;
     }
     Ok(())
+}
+
+/// The path of a file, and what else the torrent says of it: `bin/run [executable]`, `latest -> 2024/notes.txt [symlink]`.
+fn file_in_words(file: &File) -> String {
+    let attributes = file.attributes;
+    let named = [
+        (attributes.pad, "padding"),
+        (attributes.symlink, "symlink"),
+        (attributes.executable, "executable"),
+        (attributes.hidden, "hidden"),
+    ];
+    let mut notes: Vec<_> = named.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| (*name).to_owned()).collect();
+    notes.extend(file.sha1.map(|digest| format!("sha1 {}", hex(digest))));
+    notes.extend(file.md5sum.as_ref().map(|digest| format!("md5sum {digest}")));
+
+    let target = file.display_symlink_target().map_or_else(String::new, |target| format!(" -> {target}"));
+    let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join(", ")) };
+    format!("{}{target}{notes}", file.display_path())
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::VerifyArgs;
 use crate::progress::{Bar, Interrupt};
+use crate::safe_json::{NameJson, PathJson};
 use crate::{input, show, text};
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
@@ -81,7 +82,8 @@ fn in_words(file: &FileReport) -> String {
 /// The JSON output of the comparison.
 #[derive(Debug, Serialize)]
 struct ReportJson<'r> {
-    name: String,
+    #[serde(flatten)]
+    name: NameJson,
     info_hash: Option<String>,
     complete: bool,
     piece_count: usize,
@@ -92,7 +94,8 @@ struct ReportJson<'r> {
 
 #[derive(Debug, Serialize)]
 struct FileJson<'r> {
-    path: &'r str,
+    #[serde(flatten)]
+    path: PathJson,
     length: u64,
     status: &'static str,
     /// A description of the problem for people.
@@ -102,22 +105,23 @@ struct FileJson<'r> {
 
 impl<'r> ReportJson<'r> {
     fn new(metainfo: &Metainfo, report: &'r Report) -> Self {
+        let paths = PathJson::of_files(metainfo.info());
         Self {
-            name: metainfo.info().name().into_owned(),
+            name: NameJson::new(metainfo.info()),
             info_hash: metainfo.info_hashes().v1.map(|hash| hash.to_string()),
             complete: report.is_complete(),
             piece_count: metainfo.info().pieces().len(),
             bad_pieces: &report.bad_pieces,
             unchecked_pieces: &report.unchecked_pieces,
-            files: report.files.iter().map(FileJson::new).collect(),
+            files: report.files.iter().map(|file| FileJson::new(file, paths[file.index].clone())).collect(),
         }
     }
 }
 
 impl<'r> FileJson<'r> {
-    fn new(file: &'r FileReport) -> Self {
+    fn new(file: &'r FileReport, path: PathJson) -> Self {
         Self {
-            path: &file.path,
+            path,
             length: file.length,
             status: match file.status {
                 FileStatus::Ok => "ok",

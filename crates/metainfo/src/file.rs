@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::path::{self, Hazard, UnsafePath};
+use crate::sanitize;
 
 /// One file that a torrent describes.
 ///
@@ -54,6 +55,20 @@ impl File {
         })
     }
 
+    /// The target of a symlink for display, as [`display_path`](Self::display_path) gives the path. `None` without a target.
+    pub fn display_symlink_target(&self) -> Option<String> {
+        self.symlink_target.as_deref().filter(|target| !target.is_empty()).map(path::display)
+    }
+
+    /// The target of a symlink with everything that could do harm replaced: relative, and below the folder it is joined to.
+    ///
+    /// There may be nothing at it. Only of a link for which [`safe_path`](Self::safe_path) succeeds is it known that the
+    /// target is in the torrent, and it is not changed then. `None` without a target.
+    pub fn sanitized_symlink_target(&self) -> Option<PathBuf> {
+        let target = self.symlink_target.as_deref().filter(|target| !target.is_empty())?;
+        Some(target.iter().map(|component| sanitize::component(component)).collect())
+    }
+
     /// The path for display: components joined by `/`, bytes that are not UTF-8 replaced.
     ///
     /// May hold control characters. Never open it.
@@ -81,6 +96,12 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    /// The letters of those attributes that are set, in the order of BEP 47; other letters of the torrent are not kept.
+    pub fn letters(&self) -> String {
+        let letters = [(self.symlink, 'l'), (self.executable, 'x'), (self.hidden, 'h'), (self.pad, 'p')];
+        letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect()
+    }
+
     pub(crate) fn from_letters(letters: &[u8]) -> Self {
         Self {
             pad: letters.contains(&b'p'),

@@ -20,6 +20,7 @@ pub struct Info {
     pub(crate) source: Option<String>,
     pub(crate) update_url: Option<String>,
     pub(crate) total_length: u64,
+    pub(crate) content_length: u64,
     pub(crate) files: Vec<File>,
     pub(crate) layout: Layout,
 }
@@ -91,6 +92,13 @@ impl Info {
     /// Bytes in all files together, padding included; never 0.
     pub fn total_length(&self) -> u64 {
         self.total_length
+    }
+
+    /// Bytes in all files together, padding left out: what a user gets.
+    ///
+    /// Pieces are cut from [`total_length`](Self::total_length) bytes.
+    pub fn content_length(&self) -> u64 {
+        self.content_length
     }
 
     /// The files in the order in which the pieces hold their bytes; at least one.

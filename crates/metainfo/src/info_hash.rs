@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use thiserror::Error;
 
 /// The name of a v1 torrent: SHA-1 over the bencoded `info` dictionary as it stands in the file.
@@ -61,7 +62,7 @@ impl fmt::Debug for InfoHashV1 {
     }
 }
 
-/// The name of a v2 torrent: SHA-256 over the bencoded `info` dictionary.
+/// The name of a v2 torrent: SHA-256 over the bencoded `info` dictionary as it stands in the file.
 ///
 /// Written as 64 hexadecimal digits; either case is read.
 ///
@@ -70,6 +71,11 @@ impl fmt::Debug for InfoHashV1 {
 pub struct InfoHashV2([u8; 32]);
 
 impl InfoHashV2 {
+    /// Takes the hash of an encoded `info` dictionary.
+    pub fn of_info(info: &[u8]) -> Self {
+        Self(Sha256::digest(info).into())
+    }
+
     /// The 32 bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -182,6 +188,8 @@ mod tests {
         // FIPS 180-4's one-block example.
         let hash = InfoHashV1::of_info(b"abc");
         assert_eq!(hash.to_string(), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        let hash = InfoHashV2::of_info(b"abc");
+        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -19,8 +19,8 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Parsing is pure: bytes in, data out. v1 torrents and the v1 side of hybrids are read; a v2-only
-//! torrent is reported as such ([`ParseError::V2Only`]).
+//! Parsing is pure: bytes in, data out. v1 torrents and the v1 side of hybrids are read, with both
+//! info-hashes; a v2-only torrent is reported as such ([`ParseError::V2Only`]).
 //!
 //! The names in a torrent come from strangers and may be hostile. They are kept as they stand; the
 //! only ways to get a path that can be opened are [`File::safe_path`], which refuses everything

@@ -44,7 +44,7 @@ pub struct Magnet {
     pub info_hashes: InfoHashes,
     /// `dn`: the name to show until the torrent's own is known.
     pub name: Option<String>,
-    /// `xl`: length of the content in bytes.
+    /// `xl`: length of the content in bytes, padding left out.
     pub length: Option<u64>,
     /// `tr`: announce URLs.
     pub trackers: Vec<String>,
@@ -67,7 +67,7 @@ impl From<&Metainfo> for Magnet {
         Self {
             info_hashes: metainfo.info_hashes(),
             name: Some(info.name().into_owned()).filter(|name| !name.is_empty()),
-            length: Some(info.total_length()),
+            length: Some(info.content_length()),
             trackers: metainfo.trackers().concat(),
             web_seeds: metainfo.web_seeds().to_vec(),
             peers: Vec::new(),

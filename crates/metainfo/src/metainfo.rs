@@ -16,7 +16,6 @@ pub struct Metainfo {
     pub(crate) bytes: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) info_hashes: InfoHashes,
-    pub(crate) hybrid: bool,
     pub(crate) info: Info,
     pub(crate) trackers: Vec<Vec<String>>,
     pub(crate) web_seeds: Vec<String>,
@@ -44,17 +43,17 @@ pub(crate) struct Entry {
 impl Metainfo {
     /// The hashes that name the torrent.
     ///
-    /// Taken over the `info` dictionary as it stands in the file. `v2` is not known yet, also for
-    /// a hybrid; see [`is_hybrid`](Self::is_hybrid).
+    /// Taken over the `info` dictionary as it stands in the file. A hybrid has both, and with them
+    /// two [swarms](InfoHashes::swarm_keys).
     pub fn info_hashes(&self) -> InfoHashes {
         self.info_hashes
     }
 
-    /// Returns `true` if the torrent has a v2 side, which is not read.
+    /// Returns `true` if the torrent has a v2 side, of which only the info-hash is known.
     ///
     /// See [BEP 52](https://www.bittorrent.org/beps/bep_0052.html).
     pub fn is_hybrid(&self) -> bool {
-        self.hybrid
+        self.info_hashes.v1.is_some() && self.info_hashes.v2.is_some()
     }
 
     /// The `info` dictionary, which describes the content.

@@ -9,7 +9,7 @@ use bencode::{Decoder, DeviationKind, Dict, Limits, Value};
 use self::error::{MAX_FILE_LENGTH, MAX_PIECE_LENGTH};
 use crate::info::Layout;
 use crate::metainfo::{Entry, Metainfo, Warning};
-use crate::{Attributes, File, Hazard, Info, InfoHashV1, InfoHashes, Pieces, path};
+use crate::{Attributes, File, Hazard, Info, InfoHashV1, InfoHashV2, InfoHashes, Pieces, path};
 
 pub use error::ParseError;
 
@@ -122,8 +122,10 @@ fn parse(bytes: &[u8], options: &ParseOptions) -> Result<Metainfo, ParseError> {
 
     Ok(Metainfo {
         entries: entries(root),
-        info_hashes: InfoHashes { v1: Some(InfoHashV1::of_info(info_value.raw())), v2: None },
-        hybrid,
+        info_hashes: InfoHashes {
+            v1: Some(InfoHashV1::of_info(info_value.raw())),
+            v2: hybrid.then(|| InfoHashV2::of_info(info_value.raw())),
+        },
         info,
         trackers: trackers(root),
         web_seeds: urls(root.get(b"url-list")),
@@ -211,6 +213,7 @@ fn parse_info(info: Dict<'_, '_>, options: &ParseOptions) -> Result<Info, ParseE
     if total_length == 0 {
         return Err(ParseError::NoContent);
     }
+    let content_length = files.iter().filter(|file| !file.attributes.pad).map(|file| file.length).sum();
     let pieces = parse_pieces(info, total_length, piece_length, options)?;
 
     path::mark_hazards(&mut files);
@@ -226,6 +229,7 @@ fn parse_info(info: Dict<'_, '_>, options: &ParseOptions) -> Result<Info, ParseE
         source: text(info, [b"source"]),
         update_url: text(info, [b"update-url"]),
         total_length,
+        content_length,
         files,
         layout,
     })

@@ -109,7 +109,7 @@ impl<'m> Verify<'m> {
         }
         report.bad_pieces.sort_unstable();
         report.unchecked_pieces.sort_unstable();
-        report.files = checks.into_iter().filter_map(Check::report).collect();
+        report.files = checks.into_iter().enumerate().filter_map(|(index, check)| check.report(index)).collect();
         Ok(report)
     }
 
@@ -219,7 +219,7 @@ impl<'f> Check<'f> {
     }
 
     /// `None` for what has no content of its own.
-    fn report(self) -> Option<FileReport> {
+    fn report(self, index: usize) -> Option<FileReport> {
         if self.file.attributes.pad || self.file.attributes.symlink {
             return None;
         }
@@ -230,7 +230,7 @@ impl<'f> Check<'f> {
         };
         let mut bad_pieces = self.bad_pieces;
         bad_pieces.sort_unstable();
-        Some(FileReport { path: self.file.display_path(), length: self.file.length, status, bad_pieces })
+        Some(FileReport { index, path: self.file.display_path(), length: self.file.length, status, bad_pieces })
     }
 }
 
@@ -274,7 +274,9 @@ impl Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileReport {
-    /// The path as [`File::display_path`] gives it.
+    /// The index of the file in [`Info::files`].
+    pub index: usize,
+    /// The path as [`File::display_path`] gives it, which may be hostile.
     pub path: String,
     /// The length it should have, in bytes.
     pub length: u64,

@@ -83,19 +83,25 @@ fn text() {
     );
 }
 
+/// A torrent of one piece with this bencoded name and these entries of `files`.
+fn info_of(name: &str, files: &str) -> String {
+    format!("d4:info{}e", info(name, files))
+}
+
+fn info(name: &str, files: &str) -> String {
+    format!("d5:filesl{files}e4:name{name}12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae")
+}
+
 /// Warnings go to standard error, also with JSON output.
 #[test]
 fn warnings() {
-    let info = |name: &str, files: &str| {
-        format!("d5:filesl{files}e4:name{name}12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae")
-    };
     let escaping = "d6:lengthi1e4:pathl2:..6:passwdee";
     let plain = info("1:n", "d6:lengthi1e4:pathl1:aee");
     let unsafe_path = "the path \"../passwd\" is not safe to use: ";
     for (torrent, expected) in [
         (format!("d4:info{plain}e"), &[][..]),
-        (format!("d4:info{}e", info("1:n", escaping)), &[unsafe_path]),
-        (format!("d4:info{}e", info("2:..", escaping)), &["the path \"..\" is not safe to use: ", unsafe_path]),
+        (info_of("1:n", escaping), &[unsafe_path]),
+        (info_of("2:..", escaping), &["the path \"..\" is not safe to use: ", unsafe_path]),
         (format!("d4:info{plain}4:info{plain}e"), &["there is a second `info` (at byte 110), "]),
     ] {
         let sandbox = Sandbox::new(&[("t", torrent.as_bytes())]);
@@ -110,7 +116,7 @@ fn warnings() {
     }
 
     let files: String = (10..22).map(|number| format!("d6:lengthi1e4:pathl2:..2:{number}ee")).collect();
-    let sandbox = Sandbox::new(&[("t", format!("d4:info{}e", info("1:n", &files)).as_bytes())]);
+    let sandbox = Sandbox::new(&[("t", info_of("1:n", &files).as_bytes())]);
     let outcome = sandbox.run(&["show", "t"]).expect(0);
     assert_eq!(outcome.stderr().lines().count(), 11);
     assert!(outcome.stderr().ends_with("warning: 2 more paths are not safe to use either\n"), "{}", outcome.stderr());
@@ -174,4 +180,160 @@ fn a_reader_that_goes_away_is_no_failure() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), FULL).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}
+
+/// A hybrid of 12 bytes in two files, with the padding that libtorrent puts behind each.
+const HYBRID: &[u8] = b"d4:infod9:file treed1:ad0:d6:lengthi5e11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaee\
+    1:bd0:d6:lengthi7e11:pieces root32:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbeee\
+    5:filesld6:lengthi5e4:pathl1:aeed4:attr1:p6:lengthi16379e4:pathl4:.pad5:16379ee\
+    d6:lengthi7e4:pathl1:beed4:attr1:p6:lengthi16377e4:pathl4:.pad5:16377eee\
+    12:meta versioni2e4:name3:mix12:piece lengthi16384e6:pieces40:aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbee";
+const HYBRID_V1: &str = "d9cc5341707706d16e0222d08581cabff86cb491";
+const HYBRID_V2: &str = "4c8ce26130d998957da6a76fdac8908faf1f75b0a416bc017459706d61cdb286";
+
+#[test]
+fn padding_is_marked_and_not_counted() {
+    let sandbox = Sandbox::new(&[("t", HYBRID)]);
+    let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
+    assert_eq!(object["total_length"], json!(12));
+    assert_eq!(
+        object["files"],
+        json!([
+            { "path": "a", "length": 5 },
+            { "path": ".pad/16379", "length": 16_379, "pad": true, "attr": "p" },
+            { "path": "b", "length": 7 },
+            { "path": ".pad/16377", "length": 16_377, "pad": true, "attr": "p" },
+        ])
+    );
+    let text = sandbox.run(&["show", "t"]).expect(0);
+    assert!(text.stdout().contains("\nsize          12 bytes\n"), "{}", text.stdout());
+    assert!(
+        text.stdout().ends_with(
+            "\nfiles         2 files\n\
+             \x20             5  a\n\
+             \x20         16379  .pad/16379 [padding]\n\
+             \x20             7  b\n\
+             \x20         16377  .pad/16377 [padding]\n"
+        ),
+        "{}",
+        text.stdout()
+    );
+    let link = sandbox.run(&["magnet", "t"]).expect(0);
+    assert!(link.stdout().contains("&xl=12"), "{}", link.stdout());
+
+    // BitComet marks its padding by the name.
+    let bitcomet = info_of("1:n", "d6:lengthi1e4:pathl1:aeed6:lengthi9e4:pathl20:_____padding_file_0_ee");
+    let sandbox = Sandbox::new(&[("t", bitcomet.as_bytes())]);
+    let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
+    assert_eq!((&object["total_length"], &object["files"][1]["pad"]), (&json!(1), &json!(true)));
+}
+
+#[test]
+fn a_hybrid_has_both_info_hashes() {
+    let sandbox = Sandbox::new(&[("t", HYBRID)]);
+    let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
+    assert_eq!((&object["info_hash"], &object["info_hash_v2"]), (&json!(HYBRID_V1), &json!(HYBRID_V2)));
+    let text = sandbox.run(&["show", "t"]).expect(0);
+    let lines = format!("\ninfo-hash     {HYBRID_V1}\ninfo-hash v2  {HYBRID_V2}\n");
+    assert!(text.stdout().contains(&lines), "{}", text.stdout());
+    let link = sandbox.run(&["magnet", "t"]).expect(0);
+    let topics = format!("magnet:?xt=urn:btih:{HYBRID_V1}&xt=urn:btmh:1220{HYBRID_V2}&dn=mix&xl=12\n");
+    assert_eq!(link.stdout(), topics);
+}
+
+#[test]
+fn what_a_torrent_says_of_a_file_is_shown() {
+    let files = "d4:attr2:xh6:lengthi1e6:md5sum32:0123456789abcdef0123456789abcdef4:pathl3:bin3:rune4:sha120:\
+                 AAAAAAAAAAAAAAAAAAAAed4:attr1:l4:pathl6:lateste12:symlink pathl3:bin3:runee";
+    let sandbox = Sandbox::new(&[("t", info_of("1:n", files).as_bytes())]);
+    let outcome = sandbox.run(&["show", "t", "--json"]).expect(0);
+    assert_eq!(
+        outcome.json()["files"],
+        json!([
+            {
+                "path": "bin/run",
+                "length": 1,
+                "attr": "xh",
+                "sha1": "4141414141414141414141414141414141414141",
+                "md5sum": "0123456789abcdef0123456789abcdef",
+            },
+            { "path": "latest", "length": 0, "attr": "l", "symlink_target": "bin/run" },
+        ])
+    );
+    let text = sandbox.run(&["show", "t"]).expect(0);
+    assert!(
+        text.stdout().ends_with(
+            "              1  bin/run [executable, hidden, sha1 4141414141414141414141414141414141414141, \
+             md5sum 0123456789abcdef0123456789abcdef]\n\
+             \x20             0  latest -> bin/run [symlink]\n"
+        ),
+        "{}",
+        text.stdout()
+    );
+}
+
+/// A script may join every path and name of the output to its own folder; the torrent's own stand beside them.
+#[test]
+fn json_paths_lead_nowhere_else() {
+    let file = |path: &str| format!("d6:lengthi1e4:path{path}e");
+    let files = [
+        file("l2:..2:..3:bare"),
+        file("l7:/foobare"),
+        file("l1:.1:ae"),
+        file("l0:1:ae"),
+        file("l6:..\\bare"),
+        file("l2:C:3:bare"),
+        file("l5:what?e"),
+        file("l6:a\nb\x1b[me"),
+        file("l4:finee"),
+        "d4:attr1:l4:pathl4:linke12:symlink pathl2:..3:etcee".to_owned(),
+        "d4:attr1:l4:pathl5:link2e12:symlink pathl4:fineee".to_owned(),
+    ]
+    .concat();
+    let sandbox = Sandbox::new(&[("t", info_of("2:..", &files).as_bytes())]);
+    let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
+    assert_eq!((&object["name"], &object["raw_name"], &object["unsafe"]), (&json!("__"), &json!(".."), &json!(true)));
+    let unsafe_file = |path: &str, raw: &str| json!({ "path": path, "raw_path": raw, "unsafe": true, "length": 1 });
+    assert_eq!(
+        object["files"],
+        json!([
+            unsafe_file("__/__/bar", "../../bar"),
+            unsafe_file("_foobar", "/foobar"),
+            unsafe_file("_/a", "./a"),
+            unsafe_file("_/a.1", "/a"),
+            unsafe_file(".._bar", "..\\bar"),
+            unsafe_file("C_/bar", "C:/bar"),
+            unsafe_file("what_", "what?"),
+            unsafe_file("a_b_[m", "a\nb\x1b[m"),
+            { "path": "fine", "length": 1 },
+            {
+                "path": "link",
+                "raw_path": "link",
+                "unsafe": true,
+                "length": 0,
+                "attr": "l",
+                "symlink_target": "__/etc",
+                "raw_symlink_target": "../etc",
+            },
+            { "path": "link2", "length": 0, "attr": "l", "symlink_target": "fine" },
+        ])
+    );
+
+    // The same of a comparison.
+    let object = sandbox.run(&["verify", "t", ".", "--json"]).expect(1).json();
+    assert_eq!((&object["name"], &object["raw_name"]), (&json!("__"), &json!("..")));
+    let first = &object["files"][0];
+    assert_eq!(
+        (&first["path"], &first["raw_path"], &first["unsafe"], &first["status"]),
+        (&json!("__/__/bar"), &json!("../../bar"), &json!(true), &json!("unsafe_path"))
+    );
+    assert_eq!(object["files"][8]["path"], "fine");
+    assert_eq!(object["files"][8].get("unsafe"), None);
+
+    // And of a single file, whose name is its path.
+    let single = b"d4:infod6:lengthi1e4:name9:../passwd12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+    let sandbox = Sandbox::new(&[("t", single)]);
+    let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
+    assert_eq!((&object["name"], &object["raw_name"]), (&json!(".._passwd"), &json!("../passwd")));
+    assert_eq!(object["files"], json!([unsafe_file(".._passwd", "../passwd")]));
 }

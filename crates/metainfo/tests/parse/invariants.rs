@@ -23,6 +23,7 @@ pub(crate) fn parse(input: &[u8]) {
         offset += file.length;
     }
     assert_eq!(info.total_length(), offset);
+    assert!(info.content_length() <= offset);
     assert_eq!(info.pieces().len() as u64, offset.div_ceil(u64::from(info.piece_length())));
 
     // Padding files may share a safe path, since they are not written to disk.
@@ -32,6 +33,7 @@ pub(crate) fn parse(input: &[u8]) {
     assert_eq!(sanitized.len(), info.files().len());
     check_paths(&sanitized);
     check_paths(&[info.sanitized_name()]);
+    info.files().iter().filter_map(|file| file.sanitized_symlink_target()).for_each(|target| check_paths(&[target]));
 
     let same = metainfo.edit().finish();
     let same = Metainfo::parse_with(&same, &accepting).expect("what was read can be read again");

@@ -1,7 +1,7 @@
 //! Accepted and refused torrents, and the values read from their keys.
 
 use bencode::DeviationKind;
-use metainfo::{ConflictingPaths, InfoHashV1, Metainfo, ParseError, ParseOptions, Warning};
+use metainfo::{ConflictingPaths, InfoHashV1, InfoHashV2, Metainfo, ParseError, ParseOptions, Warning};
 
 use crate::torrents::{around, file, folder, list, multi, single, string};
 
@@ -67,10 +67,12 @@ fn versions() {
         ),
     ]);
 
-    let hybrid = single(&[("meta version", Some("i2e")), ("file tree", tree)]);
-    let hybrid = Metainfo::parse(&hybrid).expect("the v1 side of a hybrid");
+    let bytes = single(&[("meta version", Some("i2e")), ("file tree", tree)]);
+    let hybrid = Metainfo::parse(&bytes).expect("the v1 side of a hybrid");
     assert!(hybrid.is_hybrid());
-    assert_eq!(hybrid.info_hashes().v2, None);
+    let info = info_of(&bytes);
+    assert_eq!(hybrid.info_hashes().v1, Some(InfoHashV1::of_info(info)));
+    assert_eq!(hybrid.info_hashes().v2, Some(InfoHashV2::of_info(info)));
     for v1 in [single(&[]), single(&[("meta version", Some("i1e"))]), single(&[("file tree", Some("1:x"))])] {
         assert!(!Metainfo::parse(&v1).expect("v1").is_hybrid());
     }
