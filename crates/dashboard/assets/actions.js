@@ -109,6 +109,11 @@ async function register(files) {
     const item = document.createElement("li");
     item.textContent = `${file.name}: being registered …`;
     list.append(item);
+    if (!file.name.toLowerCase().endsWith(".torrent")) {
+      item.textContent = `${file.name} is not a .torrent file. To share the file itself, make a torrent of it first.`;
+      item.className = "is-error";
+      continue;
+    }
     const error = await ask("POST", "/api/v1/torrents", file, "application/x-bittorrent");
     item.textContent = error ? `${file.name}: ${error}` : `${file.name} is registered`;
     item.className = error ? "is-error" : "is-done";

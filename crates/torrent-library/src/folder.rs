@@ -58,10 +58,17 @@ enum FileError {
 }
 
 impl Folder {
-    /// Reads the folder.
+    /// Reads the folder, which is made if it does not exist.
     pub(super) fn open(path: PathBuf, limits: Limits) -> io::Result<Self> {
         let mut folder = Self { path, limits, files: BTreeMap::new(), is_unreadable: false, is_overfull: false };
-        let found = folder.list()?;
+        let found = match folder.list() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&folder.path)?;
+                tracing::info!("made the folder of torrents {:?}", folder.path);
+                folder.list()?
+            }
+            found => found?,
+        };
         // There was no look before, so all that is there counts as settled.
         for (name, found) in &found {
             folder.files.insert(name.clone(), Entry { watched: WatchedFile::seen(found.ok()), torrent: None });
@@ -290,6 +297,19 @@ mod tests {
         let mut names: Vec<_> = folder.torrents().values().map(|torrent| torrent.name.as_ref().to_owned()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("some/torrents");
+        assert!(open(&path).files.is_empty() && path.is_dir());
+        let file = parent.path().join("file");
+        fs::write(&file, b"").unwrap();
+        for path in [file.clone(), file.join("torrents")] {
+            let error = Folder::open(path, Limits::default()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+        }
     }
 
     #[test]

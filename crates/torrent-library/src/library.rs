@@ -133,11 +133,11 @@ impl Library {
     /// The maximum total size of their .torrent files: 1 GiB.
     pub const MAX_BYTES: u64 = 1 << 30;
 
-    /// Reads the folder, and polls it from now on.
+    /// Reads the folder, which is made if it does not exist, and polls it from now on.
     ///
     /// # Errors
     ///
-    /// Returns [`LibraryError`] if the folder cannot be read. Files in it that are not torrents are logged and skipped.
+    /// Returns [`LibraryError`] if the folder can neither be read nor made. Files in it that are not torrents are logged and skipped.
     pub fn open(config: LibraryConfig) -> Result<Self, LibraryError> {
         let library = Self::read(config, Limits::default())?;
         if library.0.folder().is_some() {
@@ -428,9 +428,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_an_error() {
-        let place = tempfile::tempdir().unwrap();
-        let error = Library::open(LibraryConfig { torrents: Some(place.path().join("none")) }).unwrap_err();
+    fn a_folder_that_can_neither_be_read_nor_made_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Library::open(LibraryConfig { torrents: Some(file.path().join("none")) }).unwrap_err();
         assert!(matches!(error, LibraryError::Read { .. }), "{error}");
     }
 

@@ -6,10 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Zoned;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -65,7 +67,8 @@ impl Drop for Log {
 /// Starts the log: lines are written to standard error, by a thread of its own. Lines at level info and above also go to the
 /// buffer of the dashboard, if there is one.
 ///
-/// Colours are used on terminals only, and not if [`NO_COLOR`](https://no-color.org) is set.
+/// Text has local times, as the dashboard has, and colours on terminals only, unless [`NO_COLOR`](https://no-color.org) is set
+/// or the terminal is a dumb one. JSON has UTC.
 pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogBuffer>) -> Log {
     let levels = Targets::new()
         .with_default(level)
@@ -83,7 +86,9 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
     match format {
         LogFormat::Text => {
             let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let lines = lines.with_ansi(stderr().is_terminal() && !no_color).with_target(false);
+            let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+            let colors = stderr().is_terminal() && !no_color && !is_dumb;
+            let lines = lines.with_ansi(colors).with_target(false).with_timer(local_time as fn(&mut Writer<'_>) -> _);
             registry.with(lines.with_filter(levels)).init();
         }
         LogFormat::Json => {
@@ -92,6 +97,10 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
         }
     }
     log
+}
+
+fn local_time(writer: &mut Writer<'_>) -> std::fmt::Result {
+    write!(writer, "{}", Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
 }
 
 fn of_log_buffer() -> Targets {

@@ -30,7 +30,7 @@ fn a_torrent_named_as_a_script_is_shown_as_text() {
     let page = Browser::start(&operator);
     page.open(tracker.operator_url());
     let script = choose(&page, &tracker, &operator);
-    let image = drop_onto(&page);
+    let image = drop_torrent(&page);
     let peer = lan.host("peer");
     for info_hash in [&script, &image] {
         join(&peer, &tracker, info_hash);
@@ -66,22 +66,32 @@ fn choose(page: &Browser, tracker: &Tracker, operator: &Host) -> String {
     info_hash
 }
 
-/// Registers by dropping a file onto the page, as the desktop does.
-fn drop_onto(page: &Browser) -> String {
+/// Registers by dropping a file onto the page. Before, what somebody may drop who has no .torrent file yet.
+fn drop_torrent(page: &Browser) -> String {
+    drop_onto(page, "lecture.mp4", b"a video");
+    page.wait_for_text(
+        "#registered",
+        "lecture.mp4 is not a .torrent file. To share the file itself, make a torrent of it first.",
+    );
+    let (bytes, info_hash) = torrent(IMAGE, 1);
+    drop_onto(page, "dropped.torrent", &bytes);
+    page.wait_for_text("#registered", "dropped.torrent is registered");
+    page.wait_for_text("#torrents", IMAGE);
+    info_hash
+}
+
+/// Drops a file onto the page, as the desktop does.
+fn drop_onto(page: &Browser, name: &str, bytes: &[u8]) {
     const DROP: &str = "
-        const file = new File([new Uint8Array(arguments[0])], 'dropped.torrent', { type: 'application/x-bittorrent' });
+        const file = new File([new Uint8Array(arguments[1])], arguments[0]);
         const files = new DataTransfer();
         files.items.add(file);
         const drop = new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true });
         document.getElementById('drop').dispatchEvent(drop);
         return drop.defaultPrevented;";
 
-    let (bytes, info_hash) = torrent(IMAGE, 1);
-    let taken = page.execute(DROP, &[json!(bytes)]).expect("files can be dropped");
+    let taken = page.execute(DROP, &[json!(name), json!(bytes)]).expect("files can be dropped");
     assert_eq!(taken, true, "the browser would open the file");
-    page.wait_for_text("#registered", "dropped.torrent is registered");
-    page.wait_for_text("#torrents", IMAGE);
-    info_hash
 }
 
 /// Has a peer join a torrent, so that it is seen everywhere.

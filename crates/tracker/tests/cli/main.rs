@@ -196,6 +196,39 @@ fn sighup_changes_nothing() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_closed_terminal_stops_it() {
+    let (window, terminal) = terminal();
+    let mut command = tracker();
+    command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(terminal);
+    let mut child = command.spawn().unwrap();
+    let out = Lines::of(child.stdout.take().unwrap());
+    let mut tracker = Tracker { child, address: (Ipv4Addr::UNSPECIFIED, 0).into(), out, log: Lines::none() };
+    tracker.out.wait_for(|line| line.contains("/announce"));
+    drop(window);
+    assert!(tracker.stop("HUP").success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_text_log_has_local_times_and_no_colors_on_a_dumb_terminal() {
+    for (kind, has_colors) in [("xterm", true), ("dumb", false)] {
+        let (window, terminal) = terminal();
+        let mut command = tracker();
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(terminal);
+        command.env("TERM", kind).env("TZ", "IST-5:30").env_remove("NO_COLOR");
+        let child = command.spawn().unwrap();
+        // The command has the terminal, too, without which the window has no more lines when the program ends.
+        drop(command);
+        let log = Lines::of(window);
+        let tracker = Tracker { child, address: (Ipv4Addr::UNSPECIFIED, 0).into(), out: Lines::none(), log };
+        let line = tracker.log.wait_for(|line| line.contains("listening"));
+        assert!(line.contains("+05:30"), "{line:?}");
+        assert_eq!(line.contains('\x1b'), has_colors, "{kind}: {line:?}");
+    }
+}
+
+/// A terminal: what its window reads, and what programs write to.
+#[cfg(target_os = "linux")]
+fn terminal() -> (nix::pty::PtyMaster, fs::File) {
     use std::os::unix::fs::OpenOptionsExt;
 
     use nix::fcntl::OFlag;
@@ -208,14 +241,7 @@ fn a_closed_terminal_stops_it() {
     let path = ptsname_r(&window).unwrap();
     let terminal =
         fs::OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(path).unwrap();
-    let mut command = tracker();
-    command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(terminal);
-    let mut child = command.spawn().unwrap();
-    let out = Lines::of(child.stdout.take().unwrap());
-    let mut tracker = Tracker { child, address: (Ipv4Addr::UNSPECIFIED, 0).into(), out, log: Lines::none() };
-    tracker.out.wait_for(|line| line.contains("/announce"));
-    drop(window);
-    assert!(tracker.stop("HUP").success());
+    (window, terminal)
 }
 
 #[test]
@@ -324,7 +350,7 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
         (&["--dashboard-listen", "10.0.0.1"], "write 10.0.0.1:6970"),
         (&["--dashboard", "--listen", "0.0.0.0:6970"], "--dashboard=false"),
         (&["--host-name", "http://lab-pc"], "write a name such as"),
-        (&["--torrents", &path("missing")], "cannot read the folder of torrents"),
+        (&["--torrents", &path("unknown.toml")], "cannot read the folder of torrents"),
         (&["--dashboard", "--share", &path("missing")], "cannot open the folder to share"),
         (&["--only-known"], "--torrents"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),
