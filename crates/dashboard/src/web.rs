@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod assets;
+mod client;
 mod format;
 mod pages;
 mod plot;

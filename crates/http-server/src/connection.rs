@@ -89,8 +89,8 @@ impl ConnectionState {
     /// Takes a permit, if it has none. `false` if the limits do not allow it.
     pub(crate) fn acquire_permit(&mut self, shared: &Shared) -> bool {
         if self.permit.is_none() {
-            let address = self.connection.remote().ip();
-            self.permit = shared.limit.acquire(address, shared.handler.is_exempt(address));
+            let is_exempt = shared.handler.is_exempt(self.connection.remote().ip());
+            self.permit = shared.limit.acquire(self.connection.group(), is_exempt);
         }
         self.permit.is_some()
     }

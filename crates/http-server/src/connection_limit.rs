@@ -3,9 +3,11 @@
 use std::array;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracker_host::AddressGroup;
 
 /// Maps by address: so many that threads, each of which takes a permit for every client that keeps its connection, seldom meet
 /// at one.
@@ -13,16 +15,25 @@ const SHARDS: usize = 64;
 
 /// Counts open connections in all and by address, for all threads of a server.
 ///
-/// Each IPv6 address counts by itself, though a machine may have many: a whole network has a /64 in common.
+/// An [`AddressGroup`] counts as one address. A network in which each IPv6 address counts by itself has at most half of all
+/// connections.
 #[derive(Debug)]
 pub struct ConnectionLimit {
     total: usize,
     per_address: usize,
     reserved: usize,
     used: AtomicUsize,
-    by_address: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
-    /// Decides in which of them an address is.
+    by_holder: [Mutex<HashMap<Holder, usize>>; SHARDS],
+    /// Decides in which of them a holder is.
     hasher: RandomState,
+}
+
+/// A holder of connections, whose number is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Holder {
+    Address(AddressGroup),
+    /// A /64 as a whole, by its first address.
+    Network(Ipv6Addr),
 }
 
 /// The permit of one connection, given back when it is dropped.
@@ -30,7 +41,7 @@ pub struct ConnectionLimit {
 pub struct ConnectionPermit {
     limit: Arc<ConnectionLimit>,
     /// `None` for an exempt address, whose connections are not counted by address.
-    address: Option<IpAddr>,
+    address: Option<AddressGroup>,
 }
 
 impl ConnectionLimit {
@@ -42,21 +53,22 @@ impl ConnectionLimit {
             per_address,
             reserved,
             used: AtomicUsize::new(0),
-            by_address: array::from_fn(|_| Mutex::default()),
+            by_holder: array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         }
     }
 
-    /// A permit for a connection from `address`, which must be canonical, if the limits allow one more.
-    pub fn acquire(self: &Arc<Self>, address: IpAddr, is_exempt: bool) -> Option<ConnectionPermit> {
+    /// A permit for a connection from `address`, if the limits allow one more.
+    pub fn acquire(self: &Arc<Self>, address: AddressGroup, is_exempt: bool) -> Option<ConnectionPermit> {
         let address = (!is_exempt).then_some(address);
         if let Some(address) = address {
-            let mut by_address = self.by_address(address);
-            let used = by_address.entry(address).or_default();
-            if *used >= self.per_address {
+            if !self.count(Holder::Address(address), self.per_address) {
                 return None;
             }
-            *used += 1;
+            if address.network().is_some_and(|network| !self.count(Holder::Network(network), self.total.div_ceil(2))) {
+                self.uncount(Holder::Address(address));
+                return None;
+            }
         }
         let permit = ConnectionPermit { limit: Arc::clone(self), address };
         let total = if is_exempt { self.total } else { self.total.saturating_sub(self.reserved) };
@@ -73,9 +85,28 @@ impl ConnectionLimit {
         self.used() > self.total / 2
     }
 
-    fn by_address(&self, address: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        let shard = self.hasher.hash_one(address) % SHARDS as u64;
-        self.by_address[shard as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts one more for this holder, unless it has as many as `most`. Returns `true` if it was counted.
+    fn count(&self, holder: Holder, most: usize) -> bool {
+        let mut by_holder = self.by_holder(holder);
+        let used = by_holder.entry(holder).or_default();
+        let is_allowed = *used < most;
+        *used += usize::from(is_allowed);
+        is_allowed
+    }
+
+    fn uncount(&self, holder: Holder) {
+        let mut by_holder = self.by_holder(holder);
+        if let Some(used) = by_holder.get_mut(&holder) {
+            *used -= 1;
+            if *used == 0 {
+                by_holder.remove(&holder);
+            }
+        }
+    }
+
+    fn by_holder(&self, holder: Holder) -> MutexGuard<'_, HashMap<Holder, usize>> {
+        let shard = self.hasher.hash_one(holder) % SHARDS as u64;
+        self.by_holder[shard as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,12 +114,9 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.limit.used.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
-            let mut by_address = self.limit.by_address(address);
-            if let Some(used) = by_address.get_mut(&address) {
-                *used -= 1;
-                if *used == 0 {
-                    by_address.remove(&address);
-                }
+            self.limit.uncount(Holder::Address(address));
+            if let Some(network) = address.network() {
+                self.limit.uncount(Holder::Network(network));
             }
         }
     }
@@ -98,10 +126,16 @@ impl Drop for ConnectionPermit {
 mod tests {
     use super::*;
 
+    /// The group of an address whose connection came to fd77::1 or 10.0.0.9.
+    fn group(address: &str) -> AddressGroup {
+        let local = if address.contains(':') { "fd77::1" } else { "10.0.0.9" };
+        AddressGroup::of(address.parse().unwrap(), local.parse().unwrap())
+    }
+
     #[test]
     fn permits_are_limited_in_all_and_by_address_and_come_back() {
         let limit = Arc::new(ConnectionLimit::new(4, 2, 0));
-        let acquire = |address: &str| limit.acquire(address.parse().unwrap(), address == "10.0.0.1");
+        let acquire = |address: &str| limit.acquire(group(address), address == "10.0.0.1");
 
         let first = acquire("192.168.0.1").unwrap();
         let second = acquire("192.168.0.1").unwrap();
@@ -116,18 +150,46 @@ mod tests {
         assert!(acquire("192.168.0.2").is_some());
         drop((second, exempt));
         assert!(!limit.is_scarce());
-        assert!(limit.by_address.iter().all(|shard| shard.lock().unwrap().is_empty()));
+        assert!(limit.by_holder.iter().all(|shard| shard.lock().unwrap().is_empty()));
         assert_eq!(limit.used(), 0);
     }
 
     #[test]
     fn exempt_addresses_have_a_reserve() {
         let limit = Arc::new(ConnectionLimit::new(4, 1, 2));
-        let acquire = |address: [u8; 4]| limit.acquire(address.into(), address[0] == 127);
-        let _others = (acquire([10, 0, 0, 1]).unwrap(), acquire([10, 0, 0, 2]).unwrap());
-        assert!(acquire([10, 0, 0, 2]).is_none());
-        assert!(acquire([10, 0, 0, 3]).is_none());
-        let _exempt = (acquire([127, 0, 0, 1]).unwrap(), acquire([127, 0, 0, 1]).unwrap());
-        assert!(acquire([127, 0, 0, 2]).is_none(), "four in all");
+        let acquire = |address: &str| limit.acquire(group(address), address.starts_with("127."));
+        let _others = (acquire("10.0.0.1").unwrap(), acquire("10.0.0.2").unwrap());
+        assert!(acquire("10.0.0.2").is_none());
+        assert!(acquire("10.0.0.3").is_none());
+        let _exempt = (acquire("127.0.0.1").unwrap(), acquire("127.0.0.1").unwrap());
+        assert!(acquire("127.0.0.2").is_none(), "four in all");
+    }
+
+    #[test]
+    fn thirty_hosts_of_the_own_64_are_thirty_and_a_foreign_64_is_one() {
+        let limit = Arc::new(ConnectionLimit::new(100, 2, 0));
+        let mut permits = Vec::new();
+        for host in 2..32 {
+            for _ in 0..2 {
+                permits.push(limit.acquire(group(&format!("2001:db8:{host:x}::{host:x}")), false).unwrap());
+            }
+            assert!(limit.acquire(group(&format!("2001:db8:{host:x}::1")), false).is_none(), "the same /64");
+        }
+        drop(permits);
+        assert_eq!(limit.used(), 0);
+        let permits: Vec<_> = (2..32).map(|host| limit.acquire(group(&format!("fd77::{host:x}")), false)).collect();
+        assert!(permits.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn the_own_64_as_a_whole_has_half_of_the_permits() {
+        let limit = Arc::new(ConnectionLimit::new(8, 2, 0));
+        let acquire = |address: &str| limit.acquire(group(address), false);
+        let own: Vec<_> = (2..20).filter_map(|host| acquire(&format!("fd77::{host:x}"))).collect();
+        assert_eq!(own.len(), 4);
+        let others: Vec<_> = (1..20).filter_map(|host| acquire(&format!("10.0.0.{host}"))).collect();
+        assert_eq!(others.len(), 4);
+        drop((own, others));
+        assert!(limit.by_holder.iter().all(|shard| shard.lock().unwrap().is_empty()));
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 
+use tracker_host::AddressGroup;
+
 use crate::head::RequestHead;
 
 /// The two ends of a connection.
@@ -23,6 +25,11 @@ impl Connection {
     /// The client's end.
     pub const fn remote(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// What the client's address counts as where there are limits per address.
+    pub fn group(&self) -> AddressGroup {
+        AddressGroup::of(self.remote.ip(), self.local.ip())
     }
 
     /// The server's end: the address by which the client reached this machine.

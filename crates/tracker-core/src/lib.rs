@@ -95,6 +95,7 @@
 
 mod access;
 mod address;
+mod address_group;
 mod announce;
 mod bounds;
 mod config;
@@ -122,6 +123,7 @@ mod tracker;
 mod walk;
 
 pub use access::{Access, TorrentPolicy, Verdict};
+pub use address_group::AddressGroup;
 pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, Warning};
 pub use bounds::OutOfBounds;
 pub use config::{Config, ConfigError, HostAddresses, Memory, SubnetPreference};

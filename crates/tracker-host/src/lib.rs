@@ -9,6 +9,7 @@
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
 //!   [`ClaimedAddresses`] logs who announces another address than its own;
+//! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core;
 //! - [`Events`] hands the core's events to several listeners;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment of
 //!   the tracker's clock.
@@ -62,5 +63,6 @@ pub use host_names::host_names;
 pub use log_throttle::LogThrottle;
 pub use refusals::Refusals;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
+pub use tracker_core::AddressGroup;
 pub use wall_clock::{WallClock, unix_seconds};
 pub use workers::{run_threads, run_until_one_ends};

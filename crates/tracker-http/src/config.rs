@@ -25,7 +25,8 @@ pub struct HttpConfig {
     /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows; 1 or more.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted
-    /// proxies may have any number. Default: 1024, since many machines may stand behind one address; 1 or more.
+    /// proxies may have any number. An [`AddressGroup`](tracker_core::AddressGroup) counts as one address. Default: 1024, since
+    /// many machines may stand behind one address; 1 or more.
     pub max_connections_per_address: usize,
     /// Time for a request's head to arrive, from its first byte (for a connection's first request: from when it is
     /// accepted, which on Linux is a second late where nothing is sent). Then the connection is closed. Default: 10 s,

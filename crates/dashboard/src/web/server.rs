@@ -29,14 +29,16 @@ use tower::Service;
 use tracker_host::{BindError, Transport, bind};
 
 use super::Dashboard;
+use super::client::{Client, LocalAddress};
 
 /// Connections that wait to be accepted, per address.
 const BACKLOG: i32 = 256;
 
 /// Serves a [`Dashboard`] over HTTP/1.1, on the Tokio runtime that [`run`](Self::run) is called in. One thread is enough.
 ///
-/// It serves up to 1024 connections, and 64 from one address: a browser opens up to six, and several machines may stand behind
-/// one address. 64 are kept for this machine, which may have as many as there are. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there 30 s
+/// It serves up to 1024 connections, and 64 from one address (as an [`AddressGroup`](tracker_host::AddressGroup) counts): a browser
+/// opens up to six, and several machines may stand behind one address. 64 are kept for this machine, which may have as many as
+/// there are. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there 30 s
 /// after the connection was opened or the last answer was sent. An answer, or what there is of it, must be taken in 30 s.
 ///
 /// ```no_run
@@ -180,13 +182,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         match accepted {
             Ok((stream, mut remote)) => {
                 remote.set_ip(remote.ip().to_canonical());
-                let Some(permit) = shared.connections.acquire(remote.ip(), is_this_machine(remote.ip())) else {
+                let local = stream.local_addr().ok().map(|local| local.ip());
+                let client = Client::new(remote.ip(), local);
+                let Some(permit) = shared.connections.acquire(client.group, client.is_this_machine) else {
                     tracing::debug!(%remote, "connection refused: too many connections");
                     continue;
                 };
                 let (shared, stopped) = (Arc::clone(&shared), signal.clone());
                 connections.spawn(async move {
-                    serve(stream, remote, &shared, stopped).await;
+                    serve(stream, remote, local, &shared, stopped).await;
                     drop(permit);
                 });
             }
@@ -212,10 +216,20 @@ pub(super) fn is_this_machine(address: IpAddr) -> bool {
 }
 
 /// Serves a connection until one of the two, or the server, has had enough.
-async fn serve(stream: TcpStream, remote: SocketAddr, shared: &Shared, stopped: watch::Receiver<()>) {
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    shared: &Shared,
+    stopped: watch::Receiver<()>,
+) {
     let signal = stopped.clone();
     let service = service_fn(|mut request| {
-        request.extensions_mut().insert(ConnectInfo(remote));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(remote));
+        if let Some(local) = local {
+            extensions.insert(LocalAddress(local));
+        }
         let answer = shared.router.clone().call(request);
         let signal = signal.clone();
         async move { Ok::<_, Infallible>(until(signal, answer.await?)) }

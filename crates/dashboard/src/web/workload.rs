@@ -8,9 +8,11 @@ use std::thread::available_parallelism;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http_server::{ConnectionLimit, ConnectionPermit};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::client::Client;
 use super::problem::Problem;
 
 /// The maximum number of requests that wait for a processor. A page takes some milliseconds.
@@ -18,6 +20,12 @@ const MAX_WAITING: usize = 256;
 
 /// The maximum number of large responses at the same time.
 const MAX_LARGE: usize = 8;
+
+/// The maximum number of large responses to one address at the same time.
+const MAX_LARGE_PER_ADDRESS: usize = 2;
+
+/// The number of large responses that are reserved for this machine.
+const LARGE_RESERVED: usize = 2;
 
 /// The size in bytes from which a response is a large one.
 const LARGE: usize = 1 << 20;
@@ -30,23 +38,24 @@ const PIECE: usize = 64 << 10;
 pub(super) struct Workload {
     working: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    large: Arc<ConnectionLimit>,
 }
 
 /// The permit of a large response, held until it is sent.
 #[derive(Debug)]
-pub(super) struct Permit(OwnedSemaphorePermit);
+pub(super) struct Permit(ConnectionPermit);
 
 impl Workload {
     /// Viewers get half of the processors, and at least one.
     pub(super) fn new() -> Self {
         let processors = available_parallelism().map_or(1, NonZeroUsize::get);
-        Self::of(processors.div_ceil(2), MAX_WAITING, MAX_LARGE)
+        let large = ConnectionLimit::new(MAX_LARGE, MAX_LARGE_PER_ADDRESS, LARGE_RESERVED);
+        Self::of(processors.div_ceil(2), MAX_WAITING, large)
     }
 
-    fn of(working: usize, waiting: usize, large: usize) -> Self {
-        let [working, waiting, large] = [working, waiting, large].map(|permits| Arc::new(Semaphore::new(permits)));
-        Self { working, waiting, large }
+    fn of(working: usize, waiting: usize, large: ConnectionLimit) -> Self {
+        let [working, waiting] = [working, waiting].map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { working, waiting, large: Arc::new(large) }
     }
 
     /// Runs a closure off the event loop, at most as many at the same time as viewers get processors.
@@ -66,13 +75,13 @@ impl Workload {
     }
 
     /// A permit for a response of this size; `None` if it needs none.
-    pub(super) fn permit_for(&self, len: usize) -> Result<Option<Permit>, Problem> {
-        (len >= LARGE).then(|| self.large()).transpose()
+    pub(super) fn permit_for(&self, len: usize, client: Client) -> Result<Option<Permit>, Problem> {
+        (len >= LARGE).then(|| self.large(client)).transpose()
     }
 
-    /// A permit for a large response, if one is free.
-    pub(super) fn large(&self) -> Result<Permit, Problem> {
-        Arc::clone(&self.large).try_acquire_owned().map(Permit).map_err(|_| {
+    /// A permit for a large response to this client, if the limits allow one more.
+    pub(super) fn large(&self, client: Client) -> Result<Permit, Problem> {
+        self.large.acquire(client.group, client.is_this_machine).map(Permit).ok_or_else(|| {
             let why = "too many downloads at once; try again in a few seconds";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })
@@ -119,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_run_and_wait() {
-        let workload = Arc::new(Workload::of(1, 2, 0));
+        let workload = Arc::new(Workload::of(1, 2, ConnectionLimit::new(0, 0, 0)));
         let (go, goes) = mpsc::channel::<()>();
         let work = |workload: &Arc<Workload>, work: Box<dyn FnOnce() + Send>| {
             let workload = Arc::clone(workload);
@@ -147,19 +156,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_response_holds_its_permit_until_it_is_sent() {
-        let workload = Workload::of(1, 1, 1);
-        let mut body = workload.large().unwrap().body(["a", "b"].map(Bytes::from).into_iter());
+        let workload = Workload::of(1, 1, ConnectionLimit::new(1, 1, 0));
+        let client = client("10.0.0.2");
+        let mut body = workload.large(client).unwrap().body(["a", "b"].map(Bytes::from).into_iter());
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
-        assert_eq!(workload.large().unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(workload.large(client).unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
         drop(body);
-        let body = workload.large().unwrap().body(["a", "b"].map(Bytes::from).into_iter());
+        let body = workload.large(client).unwrap().body(["a", "b"].map(Bytes::from).into_iter());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
 
-        assert!(workload.permit_for(LARGE - 1).unwrap().is_none());
-        let permit = workload.permit_for(3 * PIECE + LARGE).unwrap();
-        assert!(workload.permit_for(LARGE).is_err() && workload.permit_for(1).is_ok());
+        assert!(workload.permit_for(LARGE - 1, client).unwrap().is_none());
+        let permit = workload.permit_for(3 * PIECE + LARGE, client).unwrap();
+        assert!(workload.permit_for(LARGE, client).is_err() && workload.permit_for(1, client).is_ok());
         let bytes: Vec<_> = (0..3 * PIECE + LARGE).map(|byte| byte as u8).collect();
         assert_eq!(super::body(permit, bytes.clone()).collect().await.unwrap().to_bytes(), bytes);
-        workload.large().unwrap();
+        workload.large(client).unwrap();
+    }
+
+    #[test]
+    fn one_address_does_not_hold_all_large_responses() {
+        let workload = Workload::new();
+        let of_one: Vec<_> = (0..8).map_while(|_| workload.large(client("10.0.0.2")).ok()).collect();
+        assert_eq!(of_one.len(), 2);
+        // Any addresses of one machine in another network are one.
+        let of_another: Vec<_> =
+            (1..9).map_while(|host| workload.large(client(&format!("2001:db8::{host}"))).ok()).collect();
+        assert_eq!(of_another.len(), 2);
+        let others: Vec<_> = (3..9).map_while(|host| workload.large(client(&format!("10.0.0.{host}"))).ok()).collect();
+        assert_eq!(others.len(), 2);
+        assert!(workload.large(client("127.0.0.1")).is_ok(), "the operator's own machine has a reserve");
+    }
+
+    /// A client whose request came to fd77::1.
+    fn client(address: &str) -> Client {
+        Client::new(address.parse().unwrap(), Some("fd77::1".parse().unwrap()))
     }
 }

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::download::download;
 use super::extract::{Json, Query, bad_request};
 use crate::web::Dashboard;
+use crate::web::client::Client;
 use crate::web::problem::Problem;
 use tracker_host::unix_seconds;
 use tracker_monitor::{LogBuffer, LogEntry as BufferedEntry, LogFilter as BufferFilter};
@@ -184,11 +185,12 @@ pub(super) async fn log_ndjson(
     State(dashboard): State<Dashboard>,
     Query(filter): Query<LogFilter>,
     Query(limit): Query<LogLimit>,
+    client: Client,
 ) -> Result<Response, Problem> {
     let max = LogBuffer::MAX_ENTRIES + LogBuffer::MAX_IMPORTANT;
     let limit = limit.limit(max, max)?;
     let (after, filter) = (filter.after.unwrap_or(0), filter.to_filter()?);
-    let permit = dashboard.0.workload.large()?;
+    let permit = dashboard.0.workload.large(client)?;
     let entries = dashboard.run(move |dashboard| dashboard.config().log_buffer.entries(&filter, after, limit)).await?;
     let mut entries = entries.into_iter();
     let chunks = std::iter::from_fn(move || {

@@ -11,6 +11,7 @@ use super::download::download;
 use super::extract::{InfoHashPath, Json, ListQuery, Query, first_page};
 use super::torrents::check_torrent;
 use crate::web::Dashboard;
+use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::workload::body;
 use tracker_monitor::{Page, PageQuery, PeerRow, PeerSort, PeerStatus, rounded};
@@ -161,12 +162,13 @@ pub(super) async fn peers(
 )]
 pub(super) async fn peers_csv(
     State(dashboard): State<Dashboard>,
+    client: Client,
     InfoHashPath(info_hash): InfoHashPath,
     Query(TableQuery { search, page }): Query<TableQuery>,
 ) -> Result<Response, Problem> {
     check_torrent(&dashboard, &info_hash)?;
     let table = dashboard.clone().run(move |dashboard| table(dashboard, &info_hash, &search, page)).await?;
-    let permit = dashboard.0.workload.permit_for(table.len())?;
+    let permit = dashboard.0.workload.permit_for(table.len(), client)?;
     Ok(download("text/csv; charset=utf-8", &format!("peers-{info_hash}.csv"), body(permit, table)))
 }
 

@@ -8,12 +8,11 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -29,9 +28,9 @@ use super::log::{LogEntry, LogFilter};
 use super::makings::Makings;
 use super::tracker::{Status, Tracker};
 use crate::web::Dashboard;
+use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::role::Role;
-use crate::web::server::is_this_machine;
 use tracker_host::ServiceState;
 use tracker_monitor::{LogBuffer, LogFilter as BufferFilter};
 
@@ -153,7 +152,7 @@ pub(super) struct TorrentsChanged {
 )]
 pub(super) async fn events(
     State(dashboard): State<Dashboard>,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    client: Client,
     role: Role,
     headers: HeaderMap,
     Query(filter): Query<LogFilter>,
@@ -161,7 +160,7 @@ pub(super) async fn events(
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = last_event_id.or(filter.after);
     let filter = filter.to_filter()?;
-    let permit = dashboard.0.streams.viewers.acquire(remote.ip(), is_this_machine(remote.ip())).ok_or_else(|| {
+    let permit = dashboard.0.streams.viewers.acquire(client.group, client.is_this_machine).ok_or_else(|| {
         let why = format!(
             "too many follow the events already, {MAX_PER_ADDRESS} from your address or {MAX_VIEWERS} in all: close a page \
              of the dashboard, or try again later"

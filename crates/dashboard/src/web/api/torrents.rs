@@ -18,6 +18,7 @@ use super::ROOT;
 use super::download::download;
 use super::extract::{Bytes, InfoHashPath, Json, ListQuery, Query};
 use crate::web::Dashboard;
+use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::workload::{blocking, body};
@@ -308,6 +309,7 @@ pub(super) async fn remove(
 )]
 pub(super) async fn torrent_file(
     State(dashboard): State<Dashboard>,
+    client: Client,
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Response, Problem> {
     let known = known(&dashboard, &info_hash)?;
@@ -316,7 +318,7 @@ pub(super) async fn torrent_file(
         let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
         return Err(Problem::new(StatusCode::CONFLICT, why));
     }
-    let permit = dashboard.0.workload.permit_for(known.metainfo.as_bytes().len())?;
+    let permit = dashboard.0.workload.permit_for(known.metainfo.as_bytes().len(), client)?;
     let file = move |_: &Dashboard| (known.file_name(), known.with_announce_urls(&announce_urls));
     let (name, bytes) = dashboard.run(file).await?;
     Ok(download("application/x-bittorrent", &name, body(permit, bytes)))

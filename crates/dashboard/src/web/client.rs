@@ -1,0 +1,40 @@
+//! The sender of a request, as limits per address count it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::rejection::ExtensionRejection;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use tracker_host::AddressGroup;
+
+use super::server::is_this_machine;
+
+/// The sender of a request, as limits per address count it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    /// What its address counts as.
+    pub(crate) group: AddressGroup,
+    pub(crate) is_this_machine: bool,
+}
+
+/// The address of this machine that a request came to: an extension of the requests of the dashboard's own server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalAddress(pub(crate) IpAddr);
+
+impl Client {
+    /// The client at `remote`, which must be canonical. Without `local`, the address of this machine that its request came to,
+    /// an IPv6 address counts by itself.
+    pub(crate) fn new(remote: IpAddr, local: Option<IpAddr>) -> Self {
+        Self { group: AddressGroup::of(remote, local.unwrap_or(remote)), is_this_machine: is_this_machine(remote) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtensionRejection> {
+        let ConnectInfo(remote) = ConnectInfo::<SocketAddr>::from_request_parts(parts, state).await?;
+        let local = parts.extensions.get().map(|&LocalAddress(local)| local);
+        Ok(Self::new(remote.ip(), local))
+    }
+}
