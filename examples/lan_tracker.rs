@@ -3,25 +3,32 @@
 //!     cargo run --release --example lan_tracker [SHARE [TORRENTS]]
 //!
 //! Clients reach it over HTTP and UDP on port 6969 of all addresses, and browsers on port 6970. It prints the URL of the dashboard
-//! and the announce URLs to put into torrents. SHARE is a folder whose files you can make torrents of on the dashboard, and
-//! TORRENTS a folder of .torrent files whose names the dashboard shows. Ctrl-C stops it. The `tracker` program is the same with
-//! settings.
+//! and the announce URLs to put into torrents. Ctrl-C stops it. The `tracker` program is the same with settings.
 
-use std::env;
 use std::path::PathBuf;
 
+use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tracker::{LanTracker, LogBuffer};
 
+/// A tracker for the LAN, over HTTP and UDP, with its dashboard.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Folder whose files you can make torrents of on the dashboard.
+    share: Option<PathBuf>,
+    /// Folder of .torrent files whose names the dashboard shows.
+    torrents: Option<PathBuf>,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    let Arguments { share, torrents } = Arguments::parse();
+
     // The dashboard shows the log. Add a layer of `tracing_subscriber::fmt` to see it in the terminal as well.
     let log = LogBuffer::new();
     tracing_subscriber::registry().with(log.layer().with_filter(LevelFilter::INFO)).init();
 
-    let mut folders = env::args_os().skip(1).map(PathBuf::from);
-    let (share, torrents) = (folders.next(), folders.next());
     let tracker = LanTracker::builder().share(share).torrents(torrents).log(log).start().await?;
 
     // When you open this URL, which contains a token, the dashboard controls the tracker.
