@@ -59,13 +59,6 @@ impl Aria2 {
         client
     }
 
-    /// Starts a download by a magnet link: the metadata comes from peers.
-    pub(crate) fn add_magnet(&mut self, magnet: &str) -> anyhow::Result<()> {
-        let download = self.call("addUri", &json!([[magnet]]))?;
-        download.as_str().context("no id of the download")?.clone_into(&mut self.download);
-        Ok(())
-    }
-
     fn call(&self, method: &str, parameters: &Value) -> anyhow::Result<Value> {
         let method = format!("aria2.{method}");
         let body = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": parameters }).to_string();
@@ -91,6 +84,12 @@ impl Client for Aria2 {
     fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
         let torrent = base64(&fs::read(torrent.path())?);
         let download = self.call("addTorrent", &json!([torrent]))?;
+        download.as_str().context("no id of the download")?.clone_into(&mut self.download);
+        Ok(())
+    }
+
+    fn add_magnet(&mut self, _torrent: &Torrent, magnet: &str) -> anyhow::Result<()> {
+        let download = self.call("addUri", &json!([[magnet]]))?;
         download.as_str().context("no id of the download")?.clone_into(&mut self.download);
         Ok(())
     }

@@ -1,19 +1,20 @@
 //! Real BitTorrent clients share a file through the `tracker` binary.
 //!
 //! Every program runs on a host of its own: a network namespace on a bridge that leads nowhere else, made and removed by
-//! the test. This needs root, the Debian packages that `.ci/install-clients` installs, and WebTorrent, which
-//! `.ci/install-webtorrent` puts into `target`:
+//! the test. This needs root, the clients that `.ci/install-clients` installs, and WebTorrent, which `.ci/install-webtorrent`
+//! puts into `target`:
 //!
 //! ```text
 //! cargo test -p tracker --test real_clients -- --ignored
 //! ```
 //!
 //! The clients learn of each other from the tracker only: PEX and local discovery are off, and so is DHT but in aria2, where
-//! it has no entry point. The scenarios run one
-//! after another, whatever `--test-threads` says, so that they do not disturb each other's figures.
+//! it has no entry point. The scenarios run with the clients of Debian 12 and with those of Debian 13, one after another,
+//! whatever `--test-threads` says, so that they do not disturb each other's figures.
 #![cfg(target_os = "linux")]
 
 mod aria2;
+mod magnet;
 mod matrix;
 mod report;
 mod rtorrent;
@@ -26,9 +27,13 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use crate::aria2::Aria2;
+use crate::magnet::{
+    clients_that_wait_for_metadata_get_it_from_a_later_seeder, each_client_downloads_by_a_magnet_link,
+};
 use crate::report::Report;
 use crate::rtorrent::RTorrent;
 use crate::support::client::{Client, download, finish_download, seed, wait_until_underway};
+use crate::support::generation::Generation;
 use crate::support::host::Host;
 use crate::support::network::Lan;
 use crate::support::qbittorrent::QBittorrent;
@@ -61,22 +66,62 @@ const UDP_LEECHERS: [(&str, Start); 3] = [
     ("rtorrent", |host| Box::new(RTorrent::start(host))),
 ];
 
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn qbittorrent_shares_a_file_with_each_client() {
+/// Makes a module of tests that run scenarios with the clients of one generation.
+macro_rules! tests {
+    ($module:ident, $generation:ident: $($scenario:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                #[ignore = "needs root, network namespaces and .ci/install-clients"]
+                fn $scenario() {
+                    super::$scenario(super::Generation::$generation);
+                }
+            )*
+        }
+    };
+}
+
+tests! { debian_12, Debian12:
+    qbittorrent_shares_a_file_with_each_client
+    a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others
+    each_client_downloads_by_a_magnet_link
+    clients_that_wait_for_metadata_get_it_from_a_later_seeder
+    qbittorrent_shares_a_file_over_udp_with_each_client
+    scrape_counts_follow_started_completed_and_stopped
+}
+
+tests! { debian_13, Debian13:
+    qbittorrent_shares_a_file_with_each_client
+    a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others
+    each_client_downloads_by_a_magnet_link
+    clients_that_wait_for_metadata_get_it_from_a_later_seeder
+    qbittorrent_shares_a_file_over_udp_with_each_client
+    clients_meet_whether_they_come_by_udp_or_http
+    scrape_counts_follow_started_completed_and_stopped
+    a_restart_of_the_tracker_in_the_middle_loses_no_download
+}
+
+// Together with the matrix these are for `.ci/nightly`: the gate has them with the clients of Debian 13 only.
+tests! { nightly, Debian12:
+    clients_meet_whether_they_come_by_udp_or_http
+    a_restart_of_the_tracker_in_the_middle_loses_no_download
+}
+
+fn qbittorrent_shares_a_file_with_each_client(generation: Generation) {
     let lan = Lan::new("share", &PROGRAMS);
     let tracker = Tracker::start(&lan.host("tracker"));
     let content = Content::write(&lan.make_folder("content"), 50 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
 
-    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    let mut seeder = QBittorrent::start(&lan.host("seeder").with(generation));
     content.copy_to(seeder.folder());
     seed(&mut seeder, &torrent);
     tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
 
-    let mut report = Report::new("qBittorrent seeds 50 MB, one leecher at a time", torrent.length());
+    let mut report =
+        Report::new(&format!("{generation}: qBittorrent seeds 50 MB, one leecher at a time"), torrent.length());
     for (name, start) in LEECHERS {
-        let host = lan.host(name);
+        let host = lan.host(name).with(generation);
         let mut leecher = start(&host);
         let transfer = download(&mut *leecher, &torrent);
         leave(&mut *leecher, &tracker, &torrent);
@@ -112,11 +157,9 @@ fn webtorrent_is_not_taken_for_a_browser() {
     report.print().expect("the report can be printed");
 }
 
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
+fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others(generation: Generation) {
     let lan = Lan::new("loopback", &PROGRAMS);
-    let machine = lan.host("tracker");
+    let machine = lan.host("tracker").with(generation);
     let tracker = Tracker::start(&machine);
     let content = Content::write(&lan.make_folder("content"), 50 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
@@ -133,9 +176,9 @@ fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
     // The seeder hears of nobody: libtorrent does not announce again for five minutes. They have to dial what they are
     // told.
     let title = "qBittorrent on the tracker's machine seeds 50 MB over 127.0.0.1 (*: a leecher beside it)";
-    let mut report = Report::new(title, torrent.length());
+    let mut report = Report::new(&format!("{generation}: {title}"), torrent.length());
     for (name, start) in LEECHERS {
-        let host = lan.host(name);
+        let host = lan.host(name).with(generation);
         let mut leecher = start(&host);
         let transfer = download(&mut *leecher, &torrent);
         leave(&mut *leecher, &tracker, &torrent);
@@ -149,46 +192,23 @@ fn a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others() {
     report.print().expect("the report can be printed");
 }
 
-/// aria2 says that nothing is left until it has the metadata, as a seeder does.
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn aria2_downloads_by_a_magnet_link() {
-    let lan = Lan::new("magnet", &PROGRAMS);
-    let tracker = Tracker::start(&lan.host("tracker"));
-    let content = Content::write(&lan.make_folder("content"), 8 * MB);
-    let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
-
-    let mut seeder = QBittorrent::start(&lan.host("seeder"));
-    content.copy_to(seeder.folder());
-    seed(&mut seeder, &torrent);
-    tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
-
-    let mut report = Report::new("qBittorrent seeds 8 MB to a client with a magnet link", torrent.length());
-    let host = lan.host("aria2");
-    let mut leecher = Aria2::start(&host);
-    let added = Instant::now();
-    leecher.add_magnet(&torrent.magnet()).expect("aria2 takes our magnet link");
-    let transfer = finish_download(&mut leecher, &torrent, added);
-    report.add(leecher.name(), transfer, tracker.announce_latency(&host));
-    report.print().expect("the report can be printed");
-}
-
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn qbittorrent_shares_a_file_over_udp_with_each_client() {
+fn qbittorrent_shares_a_file_over_udp_with_each_client(generation: Generation) {
     let lan = Lan::new("udp", &PROGRAMS);
     let tracker = Tracker::start(&lan.host("tracker"));
     let content = Content::write(&lan.make_folder("content"), 8 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.udp_url());
 
-    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    let mut seeder = QBittorrent::start(&lan.host("seeder").with(generation));
     content.copy_to(seeder.folder());
     seed(&mut seeder, &torrent);
     tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
 
-    let mut report = Report::new("qBittorrent seeds 8 MB, all over udp://, one leecher at a time", torrent.length());
+    let mut report = Report::new(
+        &format!("{generation}: qBittorrent seeds 8 MB, all over udp://, one leecher at a time"),
+        torrent.length(),
+    );
     for (name, start) in UDP_LEECHERS {
-        let host = lan.host(name);
+        let host = lan.host(name).with(generation);
         let mut leecher = start(&host);
         let transfer = download(&mut *leecher, &torrent);
         leave(&mut *leecher, &tracker, &torrent);
@@ -197,11 +217,9 @@ fn qbittorrent_shares_a_file_over_udp_with_each_client() {
     report.print().expect("the report can be printed");
 }
 
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn clients_meet_whether_they_come_by_udp_or_http() {
+fn clients_meet_whether_they_come_by_udp_or_http(generation: Generation) {
     let lan = Lan::new("mixed", &PROGRAMS);
-    let machine = lan.host("tracker");
+    let machine = lan.host("tracker").with(generation);
     let tracker = Tracker::start(&machine);
     let content = Content::write(&lan.make_folder("content"), 8 * MB);
     let http = Torrent::make(&content, "http", &tracker.announce_url());
@@ -218,8 +236,8 @@ fn clients_meet_whether_they_come_by_udp_or_http() {
     assert_eq!(tracker.peers_told_to(&newcomer, http.info_hash()), [seeder_on_the_lan]);
     assert_eq!(tracker.peers_told_over_udp(&newcomer, http.info_hash()), [seeder_on_the_lan]);
 
-    let mut report = Report::new("8 MB from UDP to HTTP, and back", http.length());
-    let host = lan.host("rtorrent");
+    let mut report = Report::new(&format!("{generation}: 8 MB from UDP to HTTP, and back"), http.length());
+    let host = lan.host("rtorrent").with(generation);
     let mut leecher = RTorrent::start(&host);
     let transfer = download(&mut leecher, &http);
     report.add("rTorrent", transfer, tracker.announce_latency(&host));
@@ -229,7 +247,7 @@ fn clients_meet_whether_they_come_by_udp_or_http() {
     tracker.wait_for_scrape("the seeder to leave", http.info_hash(), |counts| {
         counts == Counts { complete: 1, incomplete: 0, downloaded: 1 }
     });
-    let host = lan.host("transmission");
+    let host = lan.host("transmission").with(generation);
     let mut last = Transmission::start(&host);
     let transfer = download(&mut last, &udp);
     report.add("Transmission", transfer, tracker.announce_latency_over_udp(&host));
@@ -237,9 +255,7 @@ fn clients_meet_whether_they_come_by_udp_or_http() {
     report.print().expect("the report can be printed");
 }
 
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn scrape_counts_follow_started_completed_and_stopped() {
+fn scrape_counts_follow_started_completed_and_stopped(generation: Generation) {
     /// Slow enough for a look at a leecher before it has everything, in bytes per second.
     const SLOW: u32 = 100_000;
 
@@ -253,13 +269,13 @@ fn scrape_counts_follow_started_completed_and_stopped() {
     };
     expect("an unknown torrent to have no peers", 0, 0, 0);
 
-    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    let mut seeder = QBittorrent::start(&lan.host("seeder").with(generation));
     content.copy_to(seeder.folder());
     seed(&mut seeder, &torrent);
     expect("a seeder that started", 1, 0, 0);
 
     for (before, (name, start)) in (0..).zip(LEECHERS) {
-        let mut leecher = start(&lan.host(name));
+        let mut leecher = start(&lan.host(name).with(generation));
         leecher.limit_download(Some(SLOW)).expect("a client takes a limit");
         let added = Instant::now();
         leecher.add(&torrent).expect("a client takes our torrent");
@@ -279,26 +295,26 @@ fn scrape_counts_follow_started_completed_and_stopped() {
     expect("a seeder that was shut down", 0, 0, 3);
 }
 
-#[test]
-#[ignore = "needs root, network namespaces and the packages .ci/install-clients installs"]
-fn a_restart_of_the_tracker_in_the_middle_loses_no_download() {
+fn a_restart_of_the_tracker_in_the_middle_loses_no_download(generation: Generation) {
     /// Lets the downloads last longer than the restart, in bytes per second.
     const SLOW: u32 = 1_000_000;
 
     let lan = Lan::new("restart", &PROGRAMS);
-    let machine = lan.host("tracker");
+    let machine = lan.host("tracker").with(generation);
     let tracker = Tracker::start(&machine);
     let content = Content::write(&lan.make_folder("content"), 50 * MB);
     let torrent = Torrent::make(&content, "lan", &tracker.announce_url());
 
-    let mut seeder = QBittorrent::start(&lan.host("seeder"));
+    let mut seeder = QBittorrent::start(&lan.host("seeder").with(generation));
     content.copy_to(seeder.folder());
     seed(&mut seeder, &torrent);
     seeder.limit_upload(Some(SLOW)).expect("qBittorrent takes a limit");
     tracker.wait_for_scrape("the seeder to be known", torrent.info_hash(), |counts| counts.complete == 1);
 
-    let mut early: [Box<dyn Client>; 2] =
-        [Box::new(Aria2::start(&lan.host("aria2"))), Box::new(Transmission::start(&lan.host("transmission")))];
+    let mut early: [Box<dyn Client>; 2] = [
+        Box::new(Aria2::start(&lan.host("aria2").with(generation))),
+        Box::new(Transmission::start(&lan.host("transmission").with(generation))),
+    ];
     let added = Instant::now();
     for leecher in &mut early {
         leecher.add(&torrent).expect("a client takes our torrent");
@@ -309,7 +325,7 @@ fn a_restart_of_the_tracker_in_the_middle_loses_no_download() {
 
     // One more wants to join while nobody answers.
     tracker.stop();
-    let mut late = RTorrent::start(&lan.host("rtorrent"));
+    let mut late = RTorrent::start(&lan.host("rtorrent").with(generation));
     let added_late = Instant::now();
     late.add(&torrent).expect("a client takes our torrent");
     wait_for("rTorrent to notice that there is no tracker", Duration::from_secs(60), || {

@@ -9,7 +9,7 @@ use crate::tracker::Latency;
 pub(crate) struct Report {
     title: String,
     length: u64,
-    rows: Vec<(&'static str, Transfer, Latency)>,
+    rows: Vec<(String, Transfer, Latency)>,
 }
 
 impl Report {
@@ -18,8 +18,8 @@ impl Report {
         Self { title: title.to_owned(), length, rows: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, leecher: &'static str, transfer: Transfer, latency: Latency) {
-        self.rows.push((leecher, transfer, latency));
+    pub(crate) fn add(&mut self, leecher: &str, transfer: Transfer, latency: Latency) {
+        self.rows.push((leecher.to_owned(), transfer, latency));
     }
 
     /// Writes to standard output itself, since the test harness keeps what the print macros of a passed test say.
@@ -28,7 +28,7 @@ impl Report {
         writeln!(out, "\n{}", self.title)?;
         writeln!(
             out,
-            "{:<13} {:>14} {:>13} {:>11} {:>13} {:>17}",
+            "{:<17} {:>14} {:>13} {:>11} {:>13} {:>17}",
             "leecher", "first peer, s", "transfer, s", "rate, MB/s", "announce, ms", "with connect, ms"
         )?;
         for (leecher, Transfer { first_peer, transfer }, Latency { request, with_connect }) in &self.rows {
@@ -41,7 +41,7 @@ impl Report {
             };
             writeln!(
                 out,
-                "{leecher:<13} {:>14.2} {:>13.2} {rate:>11} {:>13.2} {:>17.2}",
+                "{leecher:<17} {:>14.2} {:>13.2} {rate:>11} {:>13.2} {:>17.2}",
                 first_peer.as_secs_f64(),
                 transfer.as_secs_f64(),
                 request.as_secs_f64() * 1e3,

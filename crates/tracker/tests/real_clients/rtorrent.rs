@@ -67,6 +67,8 @@ impl RTorrent {
     fn call(&self, method: &str, parameters: &[&str]) -> anyhow::Result<String> {
         let mut body = format!("<?xml version=\"1.0\"?><methodCall><methodName>{method}</methodName><params>");
         for parameter in parameters {
+            // No other character of a path or a link means something in XML.
+            let parameter = parameter.replace('&', "&amp;");
             write!(body, "<param><value><string>{parameter}</string></value></param>")?;
         }
         body.push_str("</params></methodCall>");
@@ -102,14 +104,20 @@ impl Client for RTorrent {
     }
 
     fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
+        self.add_magnet(torrent, torrent.path().to_str().context("a path in UTF-8")?)
+    }
+
+    // It takes paths and links alike.
+    fn add_magnet(&mut self, torrent: &Torrent, magnet: &str) -> anyhow::Result<()> {
         self.hash = torrent.info_hash().to_uppercase();
-        let path = torrent.path().to_str().context("a path in UTF-8")?;
-        self.call("load.start", &["", path])?;
+        self.call("load.start", &["", magnet])?;
         Ok(())
     }
 
     fn status(&mut self) -> anyhow::Result<Status> {
         self.program.check_alive()?;
+        // Until it has the metadata, these are the content.
+        ensure!(self.number("d.is_meta")? == 0, "has no metadata yet");
         Ok(Status {
             peers: self.number("d.peers_connected")?,
             bytes: self.number("d.completed_bytes")?,

@@ -1,19 +1,23 @@
+use std::fs;
 use std::io::{Read, Write};
 use std::iter;
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bencode::Decoder;
+use serde_json::Value;
 
 use crate::support::client::START;
 use crate::support::host::Host;
 use crate::support::http::Request;
 use crate::support::program::Program;
+use crate::support::torrent::Torrent;
 use crate::support::udp::{self, Udp};
 use crate::support::wait::wait_for;
 
 const PORT: u16 = 6969;
+const DASHBOARD_PORT: u16 = 6970;
 
 /// Longest time until an event that a client announces shows in a scrape. Clients take a few seconds on their own, and
 /// libtorrent holds a forced announce back until `min interval` is over.
@@ -113,6 +117,31 @@ impl Tracker {
             ensure!(expected(counts), "{counts:?}");
             Ok(())
         });
+    }
+
+    /// Registers a torrent on the dashboard, and returns the magnet link that its page shows.
+    pub(crate) fn register(&self, torrent: &Torrent) -> String {
+        let file = fs::read(torrent.path()).expect("a .torrent can be read");
+        let request = Request { method: "POST", target: "/api/v1/torrents", headers: &[], body: &file };
+        self.ask(&request).expect("the dashboard takes our torrent");
+        let details = self.ask(&Request::get(&format!("/api/v1/torrents/{}", torrent.info_hash())));
+        let details = details.expect("the dashboard knows the torrent");
+        details["magnet"].as_str().expect("a torrent has a magnet link").to_owned()
+    }
+
+    /// The peers of a torrent as the dashboard shows them.
+    pub(crate) fn displayed_peers(&self, info_hash: &str) -> anyhow::Result<Vec<Value>> {
+        let mut page = self.ask(&Request::get(&format!("/api/v1/torrents/{info_hash}/peers")))?;
+        serde_json::from_value(page["items"].take()).context("a page without items")
+    }
+
+    /// Asks the dashboard's API on the tracker's own host, which may do everything there.
+    fn ask(&self, request: &Request<'_>) -> anyhow::Result<Value> {
+        let dashboard = SocketAddrV4::new(Ipv4Addr::LOCALHOST, DASHBOARD_PORT);
+        let response = self.host.request(dashboard, request)?;
+        let text = String::from_utf8_lossy(&response.body);
+        ensure!(matches!(response.status, 200 | 201), "{} answers {}: {text}", request.target, response.status);
+        if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
     }
 
     /// The IPv4 peers that a newcomer on this host gets. It announces, reads the response, and stops.

@@ -60,7 +60,12 @@ impl Client for WebTorrent {
     }
 
     fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
-        self.call("add", &torrent.path().display().to_string())?;
+        self.add_magnet(torrent, &torrent.path().display().to_string())
+    }
+
+    // It takes paths and links alike.
+    fn add_magnet(&mut self, _torrent: &Torrent, magnet: &str) -> anyhow::Result<()> {
+        self.call("add", magnet)?;
         Ok(())
     }
 

@@ -26,6 +26,9 @@ pub(crate) trait Client {
     /// Adds the torrent and starts it.
     fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()>;
 
+    /// Adds the torrent by this magnet link alone and starts it: its metadata comes from peers.
+    fn add_magnet(&mut self, torrent: &Torrent, magnet: &str) -> anyhow::Result<()>;
+
     fn status(&mut self) -> anyhow::Result<Status>;
 
     /// Limits the download to this many bytes per second, or to none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
+use super::generation::Generation;
 use super::http::{self, Request, Response};
 use super::program::Program;
 
@@ -20,9 +21,16 @@ pub(crate) struct Host {
     pub(crate) namespace: String,
     pub(crate) address: Ipv4Addr,
     pub(crate) folder: PathBuf,
+    /// The clients that it runs.
+    pub(crate) generation: Generation,
 }
 
 impl Host {
+    /// The same host with clients of this generation.
+    pub(crate) fn with(self, generation: Generation) -> Self {
+        Self { generation, ..self }
+    }
+
     /// Runs a program on this host with an empty environment and this host's folder as its home.
     ///
     /// Its output goes to `<program>.log` in the folder. It does not outlive the calling thread, not even when the
@@ -36,7 +44,8 @@ impl Host {
             .args(["setpriv", "--pdeathsig", "KILL", "--", program])
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", self.generation.path())
+            .env("TMPDIR", std::env::temp_dir())
             .env("HOME", &self.folder)
             .env("LANG", "C.UTF-8")
             .current_dir(&self.folder)

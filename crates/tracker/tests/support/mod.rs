@@ -1,6 +1,7 @@
 //! Helpers for tests with real programs: hosts in network namespaces, programs that run there, waiting.
 
 pub(crate) mod client;
+pub(crate) mod generation;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod network;

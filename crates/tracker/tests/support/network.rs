@@ -9,6 +9,7 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
+use super::generation::Generation;
 use super::host::Host;
 
 /// The prefix of the names of all namespaces and folders of tests; the pid of the test follows.
@@ -66,6 +67,7 @@ impl Lan {
             namespace: format!("{}-{name}", self.name),
             address: Ipv4Addr::new(10, 77, 0, number),
             folder: self.make_folder(name),
+            generation: Generation::Debian12,
         };
         let Host { namespace, address, .. } = &host;
         let port = &format!("port{number}");

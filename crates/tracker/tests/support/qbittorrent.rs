@@ -22,6 +22,9 @@ pub(crate) struct QBittorrent {
     host: Host,
     folder: PathBuf,
     hash: String,
+    /// What the API calls to pause and to resume.
+    pause: &'static str,
+    resume: &'static str,
     program: Program,
 }
 
@@ -53,11 +56,16 @@ impl QBittorrent {
         fs::write(config, settings).expect("a configuration can be written");
         let program = host.run("qbittorrent-nox", &["--profile=profile"]);
 
-        let mut client = Self { host: host.clone(), folder, hash: String::new(), program };
-        wait_for("qBittorrent to start", START, || {
+        let mut client =
+            Self { host: host.clone(), folder, hash: String::new(), pause: "pause", resume: "resume", program };
+        let version = wait_for("qBittorrent to start", START, || {
             client.program.check_alive()?;
             client.call(&Request::get("/api/v2/app/version"))
         });
+        // Since version 5.
+        if !version.starts_with(b"v4.") {
+            (client.pause, client.resume) = ("stop", "start");
+        }
         client
     }
 
@@ -84,6 +92,23 @@ impl QBittorrent {
         Ok(())
     }
 
+    /// Adds a torrent that is described by a part of a form, whose head goes on with `name`.
+    fn add_part(&mut self, torrent: &Torrent, name: &str, part: &[u8]) -> anyhow::Result<()> {
+        torrent.info_hash().clone_into(&mut self.hash);
+        let folder = self.folder.display();
+        let mut form = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"savepath\"\r\n\r\n{folder}\r\n\
+             --{BOUNDARY}\r\nContent-Disposition: form-data; {name}\r\n\r\n"
+        )
+        .into_bytes();
+        form.extend(part);
+        form.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        let answer = self.post("/api/v2/torrents/add", &content_type, &form)?;
+        ensure!(answer == b"Ok.", "qBittorrent refuses the torrent: {}", String::from_utf8_lossy(&answer));
+        Ok(())
+    }
+
     fn post(&self, target: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
         self.call(&Request { method: "POST", target, headers: &[("Content-Type", content_type)], body })
     }
@@ -106,20 +131,12 @@ impl Client for QBittorrent {
     }
 
     fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
-        torrent.info_hash().clone_into(&mut self.hash);
-        let mut form = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"savepath\"\r\n\r\n{}\r\n\
-             --{BOUNDARY}\r\nContent-Disposition: form-data; name=\"torrents\"; filename=\"a.torrent\"\r\n\
-             Content-Type: application/x-bittorrent\r\n\r\n",
-            self.folder.display()
-        )
-        .into_bytes();
-        form.extend(fs::read(torrent.path())?);
-        form.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
-        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
-        let answer = self.post("/api/v2/torrents/add", &content_type, &form)?;
-        ensure!(answer == b"Ok.", "qBittorrent refuses the torrent: {}", String::from_utf8_lossy(&answer));
-        Ok(())
+        let name = "name=\"torrents\"; filename=\"a.torrent\"\r\nContent-Type: application/x-bittorrent";
+        self.add_part(torrent, name, &fs::read(torrent.path())?)
+    }
+
+    fn add_magnet(&mut self, torrent: &Torrent, magnet: &str) -> anyhow::Result<()> {
+        self.add_part(torrent, "name=\"urls\"", magnet.as_bytes())
     }
 
     fn status(&mut self) -> anyhow::Result<Status> {
@@ -141,10 +158,10 @@ impl Client for QBittorrent {
     }
 
     fn pause(&mut self) -> anyhow::Result<()> {
-        self.torrents("pause", "")
+        self.torrents(self.pause, "")
     }
 
     fn resume(&mut self) -> anyhow::Result<()> {
-        self.torrents("resume", "")
+        self.torrents(self.resume, "")
     }
 }

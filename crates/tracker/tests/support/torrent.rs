@@ -71,11 +71,6 @@ impl Torrent {
         &self.info_hash
     }
 
-    /// The magnet link that make-torrent makes of it.
-    pub(crate) fn magnet(&self) -> String {
-        make_torrent([Path::new("magnet"), &self.path]).trim().to_owned()
-    }
-
     /// The name of the file that it describes.
     pub(crate) fn name(&self) -> &str {
         Content::NAME
@@ -100,12 +95,11 @@ pub(crate) fn sha256(path: &Path) -> String {
     line.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// Runs the workspace's make-torrent, and returns what it prints.
-fn make_torrent<'a>(arguments: impl IntoIterator<Item = &'a Path>) -> String {
+/// Runs the workspace's make-torrent.
+fn make_torrent<'a>(arguments: impl IntoIterator<Item = &'a Path>) {
     let program = build_make_torrent().expect("make-torrent can be built");
     let output = Command::new(program).args(arguments).output().expect("make-torrent can be run");
     assert!(output.status.success(), "make-torrent: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("make-torrent prints UTF-8")
 }
 
 /// Builds make-torrent, since Cargo gives a test only the binaries of its own package, and returns where it is.

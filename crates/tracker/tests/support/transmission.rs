@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::client::{Client, START, Status};
+use super::generation::Generation;
 use super::host::Host;
 use super::http::Request;
 use super::program::Program;
@@ -43,7 +44,7 @@ impl Transmission {
             "rpc-port": API.port(),
             // 3.00 tries uTP first, and when a peer does not speak it, gives up the TCP connection that it then makes:
             // https://github.com/transmission/transmission/issues/4033.
-            "utp-enabled": false,
+            "utp-enabled": host.generation != Generation::Debian12,
         });
         let config = host.make_folder("config");
         fs::write(config.join("settings.json"), settings.to_string()).expect("a configuration can be written");
@@ -87,8 +88,13 @@ impl Client for Transmission {
     }
 
     fn add(&mut self, torrent: &Torrent) -> anyhow::Result<()> {
+        self.add_magnet(torrent, torrent.path().to_str().context("a path in UTF-8")?)
+    }
+
+    // It takes paths and links alike.
+    fn add_magnet(&mut self, torrent: &Torrent, magnet: &str) -> anyhow::Result<()> {
         torrent.info_hash().clone_into(&mut self.hash);
-        self.call("torrent-add", &json!({ "filename": torrent.path() }))?;
+        self.call("torrent-add", &json!({ "filename": magnet }))?;
         Ok(())
     }
 
