@@ -78,7 +78,7 @@ pub(crate) struct CreateArgs {
     pub(crate) name: Option<String>,
 
     /// The .torrent file to write, - for standard output; the default is PATH.torrent, beside the
-    /// file or folder.
+    /// file or folder. With a slash at the end it is the folder that NAME.torrent goes into.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 

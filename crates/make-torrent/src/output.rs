@@ -1,12 +1,12 @@
 //! Writing the .torrent file atomically, without overwriting other files.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use metainfo::Plan;
-use tempfile::NamedTempFile;
+use metainfo::{Existing, Plan, write_file};
 
 use crate::progress::Interrupt;
 
@@ -18,13 +18,20 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// The destination given by `-o`, or beside the content.
+    /// The destination given by `-o`, or beside the content. What ends in a separator is a folder.
     pub(crate) fn new(wanted: Option<PathBuf>, content: &Path, force: bool) -> Result<Self> {
-        Ok(match wanted {
-            Some(path) if path == Path::new("-") => Self::Stdout,
-            Some(path) => Self::File { path, force },
-            None => Self::File { path: beside(content)?, force },
-        })
+        let path = match wanted {
+            Some(path) if path == Path::new("-") => return Ok(Self::Stdout),
+            Some(folder) if is_marked_as_folder(&folder) => {
+                if !folder.is_dir() {
+                    bail!("{folder:?} is not a folder; make it first, or give a file name to -o");
+                }
+                folder.join(file_name(content)?)
+            }
+            Some(path) => path,
+            None => named(content)?.with_file_name(file_name(content)?),
+        };
+        Ok(Self::File { path, force })
     }
 
     /// Checks before hashing that the result can be written.
@@ -32,19 +39,27 @@ impl Output {
         let Self::File { path, force } = self else {
             return Ok(());
         };
-        if let Ok(metadata) = fs::metadata(path) {
-            if !metadata.is_file() {
-                bail!("{path:?} is there and is not a file");
+        // A link to nothing is there, too.
+        match fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) {
+            Ok(metadata) => {
+                if !metadata.is_file() && !metadata.is_symlink() {
+                    bail!("{path:?} is there and is not a file");
+                }
+                if !force {
+                    bail!("{path:?} is there already; --force overwrites it");
+                }
+                if is_content(path, content, plan) {
+                    bail!("{path:?} is part of what the torrent describes; write it elsewhere with -o");
+                }
+                try_folder(path)
             }
-            if !force {
-                bail!("{path:?} is there already; --force overwrites it");
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                try_folder(path)?;
+                // Only the name itself shows whether the file system takes it.
+                File::create_new(path).and_then(|_| fs::remove_file(path)).with_context(|| unusable(path))
             }
-            if is_content(path, content, plan) {
-                bail!("{path:?} is part of what the torrent describes; write it elsewhere with -o");
-            }
+            Err(error) => Err(error).with_context(|| unusable(path)),
         }
-        // The file is removed at once, and has no name on most systems.
-        tempfile::tempfile_in(folder(path)).map(drop).with_context(|| format!("cannot write into {:?}", folder(path)))
     }
 
     pub(crate) fn write(&self, bytes: &[u8], interrupt: &Interrupt) -> Result<()> {
@@ -56,49 +71,45 @@ impl Output {
                 Ok(())
             }
             Self::File { path, force } => {
-                let written = interrupt.hold_off(|| write_file(path, bytes, *force))?;
+                let existing = if *force { Existing::Replace } else { Existing::Keep };
+                let written = interrupt.hold_off(|| write_file(path, bytes, existing, ".make-torrent-"))?;
                 written.with_context(|| format!("cannot write {path:?}"))
             }
         }
     }
 }
 
-/// Returns `PATH.torrent`; a path that ends in `.` or `..` is resolved first.
-fn beside(content: &Path) -> Result<PathBuf> {
-    let content = match content.file_name() {
-        Some(_) => content.to_owned(),
-        None => fs::canonicalize(content).with_context(|| format!("cannot read {content:?}"))?,
-    };
-    let Some(name) = content.file_name() else {
-        bail!("there is no place beside {content:?}; say with -o where the .torrent file goes");
+/// Checks that files can be made beside `path`.
+fn try_folder(path: &Path) -> Result<()> {
+    // The file is removed at once, and has no name on most systems.
+    tempfile::tempfile_in(folder(path)).map(drop).with_context(|| format!("cannot write into {:?}", folder(path)))
+}
+
+fn unusable(path: &Path) -> String {
+    format!("cannot write {path:?} (-o gives the .torrent file another place or a shorter name)")
+}
+
+/// The content's path with a last component that is a name; `.` and `..` are resolved.
+fn named(content: &Path) -> Result<PathBuf> {
+    match content.file_name() {
+        Some(_) => Ok(content.to_owned()),
+        None => fs::canonicalize(content).with_context(|| format!("cannot read {content:?}")),
+    }
+}
+
+/// The content's name with `.torrent` appended.
+fn file_name(content: &Path) -> Result<OsString> {
+    let named = named(content)?;
+    let Some(name) = named.file_name() else {
+        bail!("{content:?} has no name that the .torrent file could have; give it one with -o");
     };
     let mut name = name.to_owned();
     name.push(".torrent");
-    Ok(content.with_file_name(name))
+    Ok(name)
 }
 
-/// Writes the bytes to a temporary file first and then renames it, so that a partial torrent is
-/// never visible.
-fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
-    let mut file = temporary_beside(path)?;
-    file.write_all(bytes)?;
-    // Otherwise the name may survive a power cut without the bytes.
-    file.as_file().sync_all()?;
-    if force {
-        file.persist(path)?;
-    } else {
-        file.persist_noclobber(path)?;
-    }
-    Ok(())
-}
-
-fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".make-torrent-");
-    // A torrent is no secret: it gets the permissions of any new file, by the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder(path))
+fn is_marked_as_folder(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().last().is_some_and(|&last| std::path::is_separator(last.into()))
 }
 
 fn folder(path: &Path) -> &Path {

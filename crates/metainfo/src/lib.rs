@@ -46,6 +46,7 @@ mod pieces;
 mod sanitize;
 mod verify;
 mod walk;
+mod write;
 
 pub use create::{Create, CreateError, CreateWarning, Created, Plan};
 pub use edit::Edit;
@@ -61,3 +62,4 @@ pub use piece_length::{PieceLength, PieceLengthError};
 pub use pieces::Pieces;
 pub use verify::{FileReport, FileStatus, Report, Verify, VerifyError};
 pub use walk::{PlannedFile, SkipReason, SkippedFile};
+pub use write::{Existing, write_file};

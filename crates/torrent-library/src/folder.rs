@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use metainfo::ParseError;
+use metainfo::{Existing, ParseError, write_file};
 use tracker_core::InfoHash;
 
 use crate::KnownTorrent;
@@ -116,16 +116,15 @@ impl Folder {
     /// Writes a torrent into the folder, atomically and never over another file.
     pub(super) fn write(&mut self, torrent: Arc<KnownTorrent>) -> io::Result<()> {
         let mut name = torrent.file_name();
-        let mut file = self.temporary()?;
-        file.write_all(torrent.metainfo.as_bytes())?;
-        // Otherwise the name may survive a power failure without the bytes.
-        file.as_file().sync_all()?;
-        if let Err(error) = file.persist_noclobber(self.path.join(&name)) {
-            if error.error.kind() != io::ErrorKind::AlreadyExists {
-                return Err(error.error);
+        // The name of the temporary file is hidden, so that a look passes over it.
+        let write =
+            |name: &str| write_file(&self.path.join(name), torrent.metainfo.as_bytes(), Existing::Keep, ".tracker-");
+        if let Err(error) = write(&name) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error);
             }
             name = torrent.unique_file_name();
-            error.file.persist_noclobber(self.path.join(&name))?;
+            write(&name)?;
         }
         let watched = WatchedFile::read(Stamp::of(&self.path.join(&name)));
         let entry = Entry { watched, torrent: Some(torrent) };
@@ -158,16 +157,6 @@ impl Folder {
             }
         }
         Ok(())
-    }
-
-    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        // Hidden, so that a look passes over it.
-        builder.prefix(".tracker-");
-        // A torrent is no secret: readable as any new file, which the umask decides.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(&self.path)
     }
 
     /// The .torrent files that there are.

@@ -3,5 +3,6 @@
 mod common;
 mod create;
 mod interrupt;
+mod output;
 mod show;
 mod verify;
