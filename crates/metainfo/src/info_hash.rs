@@ -129,7 +129,7 @@ impl InfoHashes {
     ///
     /// The two halves of a hybrid are two swarms: clients announce both, the v2 hash cut to its
     /// first 20 bytes.
-    pub fn swarm_keys(&self) -> impl Iterator<Item = [u8; 20]> {
+    pub fn swarm_keys(&self) -> impl Iterator<Item = [u8; 20]> + use<> {
         let v1 = self.v1.map(|hash| hash.0);
         let v2 = self.v2.map(|hash| hash.truncated());
         v1.into_iter().chain(v2)

@@ -133,15 +133,16 @@ impl Digests {
     /// is not available.
     ///
     /// Never waits for the disk: until the content was looked for, nothing is known of any of its files.
-    pub fn of(&self, info_hash: &InfoHash) -> Option<Vec<Digest>> {
+    pub fn of(&self, swarm_key: &InfoHash) -> Option<Vec<Digest>> {
         let Inner { shared, worker } = &*self.0;
-        let known = shared.library.get(info_hash);
+        let known = shared.library.get(swarm_key);
         let mut contents = shared.contents();
         let now = Instant::now();
         let Some(known) = known else {
-            contents.0.remove(info_hash);
+            contents.0.remove(swarm_key);
             return None;
         };
+        let info_hash = &known.info_hash;
         let can_wait = worker.waiting() < MAX_WAITING;
         if !contents.0.contains_key(info_hash) {
             let content = Content::new(&known, now);

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use metainfo::{Existing, ParseError, write_file};
 use tracker_core::InfoHash;
 
-use crate::KnownTorrent;
-use crate::known::Torrents;
 use crate::stamp::{Due, Stamp, WatchedFile};
+use crate::{KnownTorrent, KnownTorrents};
 
 /// The limits of a library.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +97,8 @@ impl Folder {
     }
 
     /// The torrents in it. If two files have the same torrent, the first by name counts.
-    pub(super) fn torrents(&self) -> Torrents {
-        let torrents = self.files.values().rev().filter_map(|file| file.torrent.as_ref());
-        torrents.map(|torrent| (torrent.info_hash, Arc::clone(torrent))).collect()
+    pub(super) fn torrents(&self) -> KnownTorrents {
+        self.files.values().rev().filter_map(|file| file.torrent.as_ref()).map(Arc::clone).collect()
     }
 
     /// The number of files, valid or not.

@@ -13,13 +13,18 @@ const MAX_SHOWN_LEN: usize = 255;
 /// The maximum size of the name of a .torrent file without its extension in bytes; an info-hash still fits beside it.
 const MAX_STEM_LEN: usize = 200;
 
-/// The torrents that are known, by their info-hashes.
-pub(crate) type Torrents = BTreeMap<InfoHash, Arc<KnownTorrent>>;
+/// The torrents that are known, found by the info-hashes under which clients announce them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownTorrents {
+    by_info_hash: BTreeMap<InfoHash, Arc<KnownTorrent>>,
+    /// Of each hybrid the key of its second swarm, and its info-hash.
+    second_swarms: BTreeMap<InfoHash, InfoHash>,
+}
 
 /// A torrent whose .torrent file is known.
 #[derive(Debug)]
 pub struct KnownTorrent {
-    /// Its info-hash.
+    /// Its info-hash; of a hybrid that of v1.
     pub info_hash: InfoHash,
     /// Its name, at most 255 bytes, without control characters and the like. It is untrusted text and must be escaped.
     pub name: Arc<str>,
@@ -39,6 +44,59 @@ pub struct KnownFile {
     pub size: u64,
 }
 
+impl KnownTorrents {
+    /// The torrent with a swarm of this key: its info-hash, or the v2 info-hash of a hybrid cut to 20 bytes.
+    pub fn get(&self, swarm_key: &InfoHash) -> Option<&Arc<KnownTorrent>> {
+        let of_second = || self.by_info_hash.get(self.second_swarms.get(swarm_key)?);
+        self.by_info_hash.get(swarm_key).or_else(of_second)
+    }
+
+    /// Returns `true` if this is the key of a hybrid's second swarm.
+    pub fn is_second(&self, swarm_key: &InfoHash) -> bool {
+        self.second_swarms.contains_key(swarm_key)
+    }
+
+    /// The number of torrents.
+    pub fn len(&self) -> usize {
+        self.by_info_hash.len()
+    }
+
+    /// Returns `true` if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_info_hash.is_empty()
+    }
+
+    /// Their info-hashes, ascending; of a hybrid that of v1.
+    pub fn keys(&self) -> impl Iterator<Item = &InfoHash> {
+        self.by_info_hash.keys()
+    }
+
+    /// The torrents in the order of their info-hashes.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<KnownTorrent>> {
+        self.by_info_hash.values()
+    }
+
+    pub(crate) fn insert(&mut self, torrent: Arc<KnownTorrent>) {
+        self.second_swarms.extend(torrent.second_swarm().map(|second| (second, torrent.info_hash)));
+        self.by_info_hash.insert(torrent.info_hash, torrent);
+    }
+
+    pub(crate) fn remove(&mut self, torrent: &KnownTorrent) {
+        self.by_info_hash.remove(&torrent.info_hash);
+        if let Some(second) = torrent.second_swarm() {
+            self.second_swarms.remove(&second);
+        }
+    }
+}
+
+impl FromIterator<Arc<KnownTorrent>> for KnownTorrents {
+    fn from_iter<I: IntoIterator<Item = Arc<KnownTorrent>>>(torrents: I) -> Self {
+        let mut known = Self::default();
+        torrents.into_iter().for_each(|torrent| known.insert(torrent));
+        known
+    }
+}
+
 impl KnownTorrent {
     /// Bytes of a .torrent file, at most: 100 MiB, as many as the parser takes.
     pub const MAX_LEN: usize = 100 << 20;
@@ -48,20 +106,29 @@ impl KnownTorrent {
 
     pub(super) fn parse(torrent: &[u8]) -> Result<Self, ParseError> {
         let metainfo = Metainfo::parse(torrent)?;
-        // The parser refuses torrents that have only a v2 info-hash.
-        let info_hash = metainfo.info_hashes().v1.ok_or(ParseError::V2Only)?;
-        let info_hash = InfoHash::new(*info_hash.as_bytes());
+        let info_hash = InfoHash::new(metainfo.info_hashes().swarm_keys().next().expect("the parser takes one"));
         let name = match displayable(&metainfo.info().name()) {
             name if name.is_empty() => info_hash.to_string().into(),
             name => name.into(),
         };
-        let size = content_files(&metainfo).map(|file| file.length).sum();
+        let size = metainfo.info().content_length();
         Ok(Self { info_hash, name, size, metainfo })
     }
 
     /// Bytes of the .torrent file.
     pub(super) fn len(&self) -> u64 {
         self.metainfo.as_bytes().len() as u64
+    }
+
+    /// The keys of its swarms: its info-hash, and of a hybrid also the v2 info-hash cut to 20 bytes. Clients announce both, so
+    /// that most are in both swarms.
+    pub fn swarm_keys(&self) -> impl Iterator<Item = InfoHash> + use<> {
+        self.metainfo.info_hashes().swarm_keys().map(InfoHash::new)
+    }
+
+    /// The key of a hybrid's second swarm: its v2 info-hash cut to 20 bytes.
+    pub fn second_swarm(&self) -> Option<InfoHash> {
+        self.swarm_keys().nth(1)
     }
 
     /// Its files in the order of the torrent, padding left out. There may be a million.

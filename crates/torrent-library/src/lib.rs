@@ -17,7 +17,7 @@ mod torrent_job;
 mod worker;
 
 pub use digest::{Digest, Digests};
-pub use known::{KnownFile, KnownTorrent, displayable};
+pub use known::{KnownFile, KnownTorrent, KnownTorrents, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use share::{Listing, ListingEntry, Share, ShareError};

@@ -1,6 +1,5 @@
 //! The torrents whose .torrent files are known.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,9 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracker_core::InfoHash;
 
-use crate::KnownTorrent;
 use crate::folder::{Folder, Limits};
-use crate::known::Torrents;
+use crate::{KnownTorrent, KnownTorrents};
 
 /// The interval at which the folder is polled.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -56,7 +54,7 @@ struct Inner {
     limits: Limits,
     /// Held by the one that changes something, so that changes come one after the other.
     folder: Mutex<Option<Folder>>,
-    known: Mutex<Arc<Torrents>>,
+    known: Mutex<Arc<KnownTorrents>>,
     changed: watch::Sender<u64>,
 }
 
@@ -162,13 +160,13 @@ impl Library {
     }
 
     /// All of them.
-    pub fn all(&self) -> Arc<BTreeMap<InfoHash, Arc<KnownTorrent>>> {
+    pub fn all(&self) -> Arc<KnownTorrents> {
         Arc::clone(&self.0.known())
     }
 
-    /// One of them.
-    pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<KnownTorrent>> {
-        self.0.known().get(info_hash).cloned()
+    /// One of them, by its info-hash or, if it is a hybrid, by the [key](KnownTorrent::second_swarm) of its second swarm.
+    pub fn get(&self, swarm_key: &InfoHash) -> Option<Arc<KnownTorrent>> {
+        self.0.known().get(swarm_key).cloned()
     }
 
     /// Takes in a .torrent, and writes it into the folder if there is one. One that is known already is returned as it is.
@@ -202,26 +200,27 @@ impl Library {
         if let Some(folder) = &mut *folder {
             folder.write(Arc::clone(&torrent)).map_err(RegisterError::Write)?;
         }
-        self.0.change(|known| _ = known.insert(info_hash, Arc::clone(&torrent)));
+        self.0.change(|known| known.insert(Arc::clone(&torrent)));
         tracing::info!(%info_hash, name = %torrent.name, "torrent registered");
         Ok(torrent)
     }
 
-    /// Forgets a .torrent, and removes its file from the folder.
+    /// Forgets a .torrent, and removes its file from the folder. A hybrid goes with both its swarms, by whichever key.
     ///
     /// # Errors
     ///
     /// Returns [`RemoveError`] if the torrent is not registered, or if its file cannot be removed.
-    pub fn remove(&self, info_hash: &InfoHash) -> Result<(), RemoveError> {
+    pub fn remove(&self, swarm_key: &InfoHash) -> Result<(), RemoveError> {
         let mut folder = self.0.folder();
-        let torrent = self.get(info_hash).ok_or(RemoveError::Unknown)?;
+        let torrent = self.get(swarm_key).ok_or(RemoveError::Unknown)?;
+        let info_hash = &torrent.info_hash;
         if let Some(folder) = &mut *folder {
             folder.remove(info_hash).map_err(|(path, error)| {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 RemoveError::File { file, error }
             })?;
         }
-        self.0.change(|known| _ = known.remove(info_hash));
+        self.0.change(|known| known.remove(&torrent));
         tracing::info!(%info_hash, name = %torrent.name, "torrent removed");
         Ok(())
     }
@@ -243,7 +242,7 @@ impl Inner {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, Arc<Torrents>> {
+    fn known(&self) -> MutexGuard<'_, Arc<KnownTorrents>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,7 +254,7 @@ impl Inner {
 
     /// Changes the map in place, with the folder locked. It is copied only if a viewer still has it from
     /// [`all`](Library::all): many that are registered one after the other do not cost a copy each.
-    fn change(&self, change: impl FnOnce(&mut Torrents)) {
+    fn change(&self, change: impl FnOnce(&mut KnownTorrents)) {
         let mut known = self.known();
         if let Some(known) = Arc::get_mut(&mut known) {
             change(known);
@@ -264,13 +263,13 @@ impl Inner {
         // Readers do not wait for the copy.
         let shared = Arc::clone(&known);
         drop(known);
-        let mut copy = Torrents::clone(&shared);
+        let mut copy = KnownTorrents::clone(&shared);
         change(&mut copy);
         self.publish(copy);
     }
 
     /// Replaces the map, with the folder locked.
-    fn publish(&self, known: Torrents) {
+    fn publish(&self, known: KnownTorrents) {
         *self.known() = Arc::new(known);
         self.notify();
     }
@@ -343,6 +342,32 @@ pub(crate) mod tests {
         assert!(library.get(&a.info_hash).is_none());
         assert!(matches!(library.remove(&a.info_hash), Err(RemoveError::Unknown)));
         assert_eq!(library.all().len(), 1);
+    }
+
+    /// A hybrid torrent of one file of 5 bytes.
+    pub(crate) const HYBRID: &[u8] = b"d4:infod9:file treed1:ad0:d6:lengthi5e\
+        11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeee\
+        6:lengthi5e12:meta versioni2e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+
+    #[test]
+    fn a_hybrid_is_found_and_removed_by_either_key() {
+        let place = tempfile::tempdir().unwrap();
+        for folder in [None, Some(place.path().to_owned())] {
+            for key in 0..2 {
+                let library = library(folder.clone(), Limits::default());
+                let known = library.register(HYBRID).unwrap();
+                let keys: Vec<_> = known.swarm_keys().collect();
+                assert_eq!(keys, [known.info_hash, known.second_swarm().unwrap()]);
+                for key in &keys {
+                    assert!(library.get(key).is_some_and(|found| Arc::ptr_eq(&found, &known)));
+                }
+                assert_eq!(library.all().len(), 1);
+                library.remove(&keys[key]).unwrap();
+                assert!(keys.iter().all(|key| library.get(key).is_none()));
+                assert!(matches!(library.remove(&keys[key]), Err(RemoveError::Unknown)));
+                assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+            }
+        }
     }
 
     #[test]

@@ -119,11 +119,8 @@ impl TorrentLists {
     pub fn policy(&self) -> TorrentPolicy {
         let mut policy = self.listed.clone();
         if let Some(library) = &self.known {
-            // A hybrid torrent has a swarm for each of its info-hashes.
             let library = library.all();
-            let known =
-                library.values().flat_map(|torrent| torrent.metainfo.info_hashes().swarm_keys().collect::<Vec<_>>());
-            policy.allowed.get_or_insert_default().extend(known.map(InfoHash::new));
+            policy.allowed.get_or_insert_default().extend(library.values().flat_map(|torrent| torrent.swarm_keys()));
         }
         policy
     }
@@ -291,6 +288,7 @@ fn info_hash(word: &[u8]) -> Option<InfoHash> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LibraryConfig;
 
     const ONE: &str = "3500292f2881c52a3c672db7c77db1f60426c65f";
     const TWO: &str = "ABCDEF0123456789abcdef0123456789ABCDEF01";
@@ -416,6 +414,17 @@ mod tests {
         let (changed, errors) = (0..3).map(|_| lists.look()).find(|look| look.0).unwrap();
         assert!(changed && matches!(&*errors, [ListError::NotAnInfoHash { line: 1, .. }]), "{errors:?}");
         assert_eq!(lists.policy(), TorrentPolicy { allowed: Some(set(&[ONE])), denied: set(&[TWO]) });
+    }
+
+    #[test]
+    fn both_swarms_of_a_known_hybrid_are_served_and_go_together() {
+        let library = Library::open(LibraryConfig::default()).unwrap();
+        let known = library.register(crate::library::tests::HYBRID).unwrap();
+        let lists = TorrentLists::read(None, None, Some(library.clone())).unwrap();
+        let second = known.second_swarm().unwrap();
+        assert_eq!(lists.policy().allowed, Some(BTreeSet::from([known.info_hash, second])));
+        library.remove(&second).unwrap();
+        assert_eq!(lists.policy().allowed, Some(BTreeSet::new()));
     }
 
     #[test]

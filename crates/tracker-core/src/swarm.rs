@@ -37,6 +37,17 @@ impl<'t> SwarmView<'t> {
         self.swarm.is_empty()
     }
 
+    /// Returns `true` if the client of a peer of another swarm is in this one, too: at the same address and port or, as when it
+    /// listens nowhere, at the same address with the same peer id and key.
+    ///
+    /// Most clients of a hybrid torrent are in both its swarms.
+    pub fn has_client(&self, peer: &Peer) -> bool {
+        let Self { swarm, rules } = *self;
+        let ip = peer.address.ip();
+        let client = || peer.detail.as_ref().and_then(|it| swarm.find_client(rules, ip, it.peer_id, it.key));
+        swarm.find(rules, ip, peer.address.port()).or_else(client).is_some()
+    }
+
     /// The peers, in no particular order.
     pub fn peers(&self) -> impl Iterator<Item = Peer> + use<'t> {
         self.peers_at(0..self.len())

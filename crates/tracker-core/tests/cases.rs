@@ -1242,3 +1242,36 @@ fn an_event_tells_all_about_its_peer() {
         (7, 9, 9 + 1260)
     );
 }
+
+/// So that most clients of a hybrid torrent, which are in both its swarms, are shown once.
+#[test]
+fn a_client_is_recognised_in_another_swarm() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let new = || Embedder::new(Config::default().with(|config| config.memory = memory));
+        let announced = |address: &str, name: &str| {
+            client(address).with_peer_id(peer_id(name)).with_key(PeerKey::from_bytes(name.as_bytes()))
+        };
+        let mut embedder = new();
+        for (address, name) in [(A, "one"), ("10.77.0.9:0", "two"), ("[fd00::1]:6881", "three")] {
+            embedder.announce(&announced(address, name));
+        }
+        let details = memory == Memory::Full;
+        for (address, name, expected) in [
+            (A, "one", true),
+            // Two cannot listen at one port.
+            (A, "other", true),
+            ("[fd00::1]:6881", "three", true),
+            (B, "one", false),
+            ("10.77.0.9:0", "two", true),
+            ("10.77.0.9:0", "other", !details),
+            ("10.77.0.2:7000", "one", details),
+            ("10.77.0.2:7000", "other", false),
+        ] {
+            let mut other = new();
+            other.announce(&announced(address, name));
+            let peer = peers(&other).remove(0);
+            let is_there = embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.has_client(&peer));
+            assert_eq!(is_there, Some(expected), "{memory:?} {address} {name}");
+        }
+    }
+}

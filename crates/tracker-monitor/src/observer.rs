@@ -1,6 +1,7 @@
 //! The observer: what is known about the torrents and their peers.
 
 mod expectation;
+mod hybrid;
 mod meter;
 mod peers;
 mod records;
@@ -30,9 +31,11 @@ use crate::event_thread::EventThread;
 use crate::history::History;
 use crate::{Page, PageQuery, Sample, Series, Span};
 
+use hybrid::SwarmKeys;
 use peers::PeerEntry;
 use records::Records;
 use snapshot::Snapshot;
+use sweep::Found;
 use torrents::TorrentEntry;
 use watcher::Watcher;
 
@@ -59,7 +62,8 @@ struct Inner {
 pub struct Status {
     /// The current time.
     pub now: Instant,
-    /// Its counts, and its counters since the start. The dropped events include those that the observer was too slow for.
+    /// Its counts, and its counters since the start. The dropped events include those that the observer was too slow for. A hybrid
+    /// torrent is one, with both its swarms, and a client in both is one peer.
     pub totals: Totals,
     /// Requests that its adapters refused or could not read, as of the last sample.
     pub failures: Failures,
@@ -263,25 +267,27 @@ impl Observer {
         torrents::page(&self.0.shared.torrents(), query)
     }
 
-    /// One torrent; `None` when it is not known and has no swarm.
-    pub fn torrent(&self, info_hash: &InfoHash) -> Option<TorrentRow> {
+    /// One torrent, by the key of any of its swarms; `None` when it is not known and has no swarm.
+    pub fn torrent(&self, swarm_key: &InfoHash) -> Option<TorrentRow> {
         let shared = &self.0.shared;
-        let known = shared.library.get(info_hash);
-        let counts = shared.shards.with_swarm(info_hash, |swarm| swarm.counts());
+        let known = shared.library.get(swarm_key);
+        let keys = SwarmKeys::new(*swarm_key, known.as_deref());
+        let counts = keys.counts(&shared.shards);
         if known.is_none() && counts.is_none() {
             return None;
         }
-        let entry = TorrentEntry::new(*info_hash, known, counts.unwrap_or_default(), &lock(&shared.records));
+        let entry = TorrentEntry::new(keys, known, counts.unwrap_or_default(), &lock(&shared.records));
         Some(entry.row())
     }
 
-    /// A part of the list of a torrent's peers; an empty one when it has no swarm. The search is for a part of the address or
+    /// A part of the list of a torrent's peers, those of both swarms if it is a hybrid; an empty one when it has no swarm. The search is for a part of the address or
     /// of the client's name. It is as new as [`torrents`](Self::torrents): a list of 262,144 peers takes about a tenth of a
     /// second.
-    pub fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
+    pub fn peers(&self, swarm_key: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
         let shared = &self.0.shared;
-        let size = shared.library.get(info_hash).map(|known| known.size);
-        peers::page(&shared.peers(info_hash), query, shared.clock.now(), size)
+        let known = shared.library.get(swarm_key);
+        let keys = SwarmKeys::new(*swarm_key, known.as_deref());
+        peers::page(&shared.peers(keys), query, shared.clock.now(), known.map(|known| known.size))
     }
 
     /// The time of the last look at the tracker, as it changes: once a second.
@@ -298,13 +304,14 @@ struct Shared {
     ticks: watch::Sender<Instant>,
     history: Mutex<History>,
     failures: Mutex<Failures>,
-    stuck: Mutex<StuckCounts>,
+    /// The result of the last sweep.
+    found: Mutex<Found>,
     records: Mutex<Records>,
     /// Events that were lost since this listener's queue was full.
     lost_events: AtomicU64,
     torrents: Mutex<Option<Snapshot<Vec<TorrentEntry>>>>,
     /// The oldest first.
-    peers: Mutex<Vec<(InfoHash, Arc<PeerList>)>>,
+    peers: Mutex<Vec<(SwarmKeys, Arc<PeerList>)>>,
 }
 
 /// The list of a torrent's peers, as far as it is kept. Locked while it is built.
@@ -324,7 +331,7 @@ impl Shared {
             ticks: watch::Sender::new(Instant::ZERO),
             history: Mutex::new(History::new()),
             failures: Mutex::default(),
-            stuck: Mutex::default(),
+            found: Mutex::default(),
             records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
             lost_events: AtomicU64::new(0),
             torrents: Mutex::default(),
@@ -333,15 +340,22 @@ impl Shared {
     }
 
     fn status(&self) -> Status {
-        let mut totals = self.shards.totals();
-        totals.dropped_events += self.lost_events.load(Ordering::Relaxed);
         Status {
             now: self.clock.now(),
-            totals,
+            totals: self.totals(),
             failures: *lock(&self.failures),
             last: lock(&self.history).last(),
-            stuck: *lock(&self.stuck),
+            stuck: lock(&self.found).stuck,
         }
+    }
+
+    /// The totals of the tracker. What is in both swarms of a hybrid, as of the last sweep, counts once, but for completed
+    /// downloads.
+    fn totals(&self) -> Totals {
+        let mut totals = self.shards.totals();
+        totals.dropped_events += self.lost_events.load(Ordering::Relaxed);
+        lock(&self.found).doubles.remove_from(&mut totals);
+        totals
     }
 
     /// The list of torrents. Concurrent callers wait for the one that builds it.
@@ -357,13 +371,13 @@ impl Shared {
     }
 
     /// The list of a torrent's peers. It is built under a lock of its own: who asks for another torrent does not wait.
-    fn peers(&self, info_hash: &InfoHash) -> Arc<Vec<PeerEntry>> {
+    fn peers(&self, keys: SwarmKeys) -> Arc<Vec<PeerEntry>> {
         let list = {
             let mut lists = lock(&self.peers);
-            let known = lists.iter().find(|(of, _)| of == info_hash).map(|(_, list)| Arc::clone(list));
+            let known = lists.iter().find(|(of, _)| *of == keys).map(|(_, list)| Arc::clone(list));
             known.unwrap_or_else(|| {
                 let list = Arc::default();
-                lists.push((*info_hash, Arc::clone(&list)));
+                lists.push((keys, Arc::clone(&list)));
                 list
             })
         };
@@ -372,7 +386,7 @@ impl Shared {
             return entries;
         }
         *kept = None;
-        let snapshot = Snapshot::make(|| peers::all(&self.shards, info_hash, &self.records));
+        let snapshot = Snapshot::make(|| peers::all(&self.shards, keys, &self.records));
         let entries = snapshot.value();
         *kept = Some(snapshot).filter(|snapshot| snapshot.cost() > KEPT_ABOVE);
         drop(kept);

@@ -5,7 +5,7 @@ use std::fs;
 use axum::http::StatusCode;
 use metainfo::{Create, Magnet, Metainfo};
 use serde_json::{Value, json};
-use tracker_core::AnnounceEvent;
+use tracker_core::{AnnounceEvent, InfoHash};
 use tracker_monitor::LogBuffer;
 
 use crate::support::{Fixture, HOSTILE_NAME, announce, torrent};
@@ -90,6 +90,58 @@ async fn peers_say_how_far_they_are() {
     for (query, lines) in [("?search=qbittorrent", 2), ("?page=1", 6), ("?page=2", 1), ("?page=4294967295", 1)] {
         assert_eq!(fixture.get(&format!("{peers}.csv{query}")).await.text().lines().count(), lines, "{query}");
     }
+}
+
+/// A hybrid torrent of one file of 40,000 bytes.
+const HYBRID: &[u8] = b"d4:infod9:file treed6:ab.bind0:d6:lengthi40000e\
+    11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeee\
+    6:lengthi40000e12:meta versioni2e4:name6:ab.bin12:piece lengthi65536e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+
+#[tokio::test]
+async fn a_hybrid_is_one_torrent_with_the_peers_of_both_swarms() {
+    let fixture = Fixture::new();
+    let registered = fixture.post("/api/v1/torrents", HYBRID.to_vec()).await.json();
+    let hashes = Metainfo::parse(HYBRID).unwrap().info_hashes();
+    let (v1, v2) = (hashes.v1.unwrap(), hashes.v2.unwrap());
+    assert_eq!(registered["info_hash"], v1.to_string());
+    assert_eq!(registered["metainfo"]["info_hash_v2"], v2.to_string());
+    let magnet: Magnet = registered["magnet"].as_str().unwrap().parse().unwrap();
+    assert_eq!(magnet.info_hashes, hashes);
+
+    let second = InfoHash::new(v2.truncated());
+    for (key, ip, left) in [
+        (InfoHash::new(*v1.as_bytes()), "192.168.1.20", 0),
+        (second, "192.168.1.20", 0),
+        (InfoHash::new(*v1.as_bytes()), "192.168.1.21", 40_000),
+        (second, "192.168.1.22", 20_000),
+    ] {
+        announce(&fixture.shards, &fixture.clock, key, ip, "-lt2080-", left, AnnounceEvent::Started);
+    }
+    // Beside the three of the fixture.
+    let all = fixture.get_until("/api/v1/torrents", |answer| answer.json()["total"] == 4).await.json();
+    let names = all["items"].as_array().unwrap().iter().filter(|torrent| torrent["name"] == "ab.bin").count();
+    assert_eq!(names, 1);
+    for key in [v1.to_string(), second.to_string()] {
+        let path = format!("/api/v1/torrents/{key}");
+        let torrent = fixture.get_until(&path, |answer| answer.json()["completion"] == 0.5).await.json();
+        assert_eq!(
+            [&torrent["info_hash"], &torrent["seeders"], &torrent["leechers"]],
+            [&json!(v1.to_string()), &json!(1), &json!(2)]
+        );
+        let peers = fixture.get(&format!("{path}/peers")).await.json();
+        let addresses: Vec<_> = peers["items"].as_array().unwrap().iter().map(|peer| &peer["address"]).collect();
+        assert_eq!(addresses, ["192.168.1.20:6881", "192.168.1.21:6881", "192.168.1.22:6881"]);
+        let page = fixture.get(&format!("/torrents/{key}")).await;
+        assert!(page.text().contains(&v2.to_string()) && page.text().contains(&v1.to_string()));
+    }
+    // The other two swarms have one and four peers.
+    let status = fixture.get_until("/api/v1/status", |answer| answer.json()["torrents"] == 3).await.json();
+    assert_eq!((&status["seeders"], &status["leechers"]), (&json!(3), &json!(5)));
+
+    let removed = fixture.delete(&format!("/api/v1/torrents/{second}")).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    let now = fixture.get(&format!("/api/v1/torrents/{v1}")).await.json();
+    assert_eq!((&now["name"], &now["metainfo"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 use std::sync::Mutex;
 
-use tracker_core::{InfoHash, Instant, Peer, ShardsView};
+use tracker_core::{Instant, Peer, ShardsView};
 
 use super::expectation::{completion, next_expected, status};
+use super::hybrid::SwarmKeys;
 use super::records::{Rates, Records};
-use super::sweep::STRIDE;
 use super::{PeerRow, PeerSort};
 use crate::client_name::client;
 use crate::{Page, PageQuery};
@@ -20,17 +20,12 @@ pub(super) struct PeerEntry {
 }
 
 /// All peers of a torrent, by their addresses.
-pub(super) fn all(shards: &ShardsView, info_hash: &InfoHash, records: &Mutex<Records>) -> Vec<PeerEntry> {
+pub(super) fn all(shards: &ShardsView, keys: SwarmKeys, records: &Mutex<Records>) -> Vec<PeerEntry> {
     let mut entries = Vec::new();
-    let (mut next, mut len) = (0, usize::MAX);
-    while next < len {
-        let places = next..next + STRIDE;
-        let look = shards.with_swarm(info_hash, |swarm| (swarm.peers_at(places).collect::<Vec<_>>(), swarm.len()));
-        let (peers, len_now) = look.unwrap_or_default();
+    keys.for_each_peer(shards, |swarm_key, peers| {
         let records = super::lock(records);
-        entries.extend(peers.into_iter().map(|peer| PeerEntry { rates: records.rates(info_hash, &peer), peer }));
-        (next, len) = (next + STRIDE, len_now);
-    }
+        entries.extend(peers.into_iter().map(|peer| PeerEntry { rates: records.rates(swarm_key, &peer), peer }));
+    });
     // One that changed its place meanwhile may have been seen twice. Those that listen nowhere are told apart by who they are.
     let peer_id = |peer: &Peer| peer.detail.as_ref().filter(|_| peer.address.port() == 0).map(|detail| detail.peer_id);
     entries.sort_by_key(|entry| (entry.peer.address, peer_id(&entry.peer)));

@@ -275,6 +275,15 @@ impl Count {
 }
 
 impl Sums {
+    /// Adds the sums of another swarm of the same torrent.
+    pub(super) fn add_swarm(&mut self, other: Self) {
+        self.download_rate += other.download_rate;
+        self.completion += other.completion;
+        self.telling += other.telling;
+        self.silent += other.silent;
+        self.last_seen = self.last_seen.max(other.last_seen);
+    }
+
     /// Adds a peer.
     fn add(&mut self, now: Instant, peer: &Peer, size: Option<u64>, rates: Option<Rates>) {
         let Some(detail) = &peer.detail else { return };

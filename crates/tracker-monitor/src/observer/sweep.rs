@@ -1,13 +1,14 @@
 //! The sweep over all peers, again and again.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::mem;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use torrent_library::KnownTorrent;
+use torrent_library::KnownTorrents;
 use tracker_core::{InfoHash, Instant, Memory, Peer, ShardsView, SwarmCounts, Walk};
 
+use super::hybrid::{self, Doubles};
 use super::records::{Part, Records, Sums};
 use super::{StuckCounts, StuckReason};
 
@@ -20,11 +21,22 @@ pub(super) struct Sweep {
     walk: Walk,
     /// The sums of the current swarm so far.
     sums: Sums,
-    /// The stuck torrents so far.
-    stuck: StuckCounts,
+    /// What was found so far.
+    found: Found,
+    /// The peers of the hybrids so far, in both swarms, and how many of them are silent.
+    hybrids: HashMap<InfoHash, (SwarmCounts, u32)>,
     /// Reused buffers.
     peers: Vec<Peer>,
     parts: Vec<Stretch>,
+}
+
+/// The result of a sweep.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found {
+    /// The stuck torrents.
+    pub(super) stuck: StuckCounts,
+    /// What is in both swarms of a hybrid.
+    pub(super) doubles: Doubles,
 }
 
 /// A slice of a swarm among the copied peers.
@@ -39,23 +51,24 @@ struct Stretch {
 
 impl Sweep {
     pub(super) fn new() -> Self {
-        let (sums, stuck) = (Sums::default(), StuckCounts::default());
-        Self { walk: Walk::by_peer(), sums, stuck, peers: Vec::new(), parts: Vec::new() }
+        let (sums, found, hybrids) = (Sums::default(), Found::default(), HashMap::new());
+        Self { walk: Walk::by_peer(), sums, found, hybrids, peers: Vec::new(), parts: Vec::new() }
     }
 
-    /// Continues by so many steps. At the end of a sweep it returns the number of stuck torrents, and the next call starts a new one.
+    /// Continues by so many steps. At the end of a sweep it returns what was found, and the next call starts a new one.
     ///
     /// The peers are copied in strides while their shard is locked, and looked at afterwards: no lock is held for long, and none
-    /// while another is taken.
+    /// while another is taken. Of the second swarm of a hybrid, only the peers count that are not in the first, and whether the
+    /// torrent is stuck is decided when both have been looked at.
     pub(super) fn go_on(
         &mut self,
         shards: &ShardsView,
-        known: &BTreeMap<InfoHash, Arc<KnownTorrent>>,
+        known: &KnownTorrents,
         records: &Mutex<Records>,
         now: Instant,
         steps: usize,
-    ) -> Option<StuckCounts> {
-        let Self { walk, sums, stuck, peers, parts } = self;
+    ) -> Option<Found> {
+        let Self { walk, sums, found, hybrids, peers, parts } = self;
         // A lean tracker has nothing to remember of peers.
         let has_details = shards.config().memory == Memory::Full;
         for _ in 0..steps.div_ceil(STRIDE) {
@@ -63,7 +76,7 @@ impl Sweep {
             parts.clear();
             let is_more = shards.walk(walk, STRIDE, |slice| {
                 let start = peers.len();
-                if has_details {
+                if has_details || known.is_second(&slice.info_hash) {
                     peers.extend(slice.swarm.peers_at(slice.peers.clone()));
                 }
                 parts.push(Stretch {
@@ -74,17 +87,33 @@ impl Sweep {
                     is_last: slice.peers.end == slice.swarm.len(),
                 });
             });
+            for Stretch { info_hash, counts, peers: range, is_last, .. } in parts.iter_mut() {
+                let Some(torrent) = known.get(info_hash).filter(|torrent| torrent.second_swarm().is_some()) else {
+                    continue;
+                };
+                let all = &mut hybrids.entry(torrent.info_hash).or_default().0;
+                if torrent.info_hash == *info_hash {
+                    hybrid::add_counts(all, if *is_last { *counts } else { SwarmCounts::default() });
+                } else {
+                    hybrid::add_counts(all, found.doubles.take(shards, &torrent.info_hash, peers, range));
+                    found.doubles.take_swarm(shards, &torrent.info_hash, *is_last);
+                }
+            }
             let mut records = super::lock(records);
             for Stretch { info_hash, counts, peers: range, is_first, is_last } in parts.drain(..) {
-                let size = known.get(&info_hash).map(|torrent| torrent.size);
+                let torrent = known.get(&info_hash);
+                let size = torrent.map(|torrent| torrent.size);
                 records.look(now, &Part { info_hash, size, peers: &peers[range], is_first, is_last }, sums);
-                if is_last {
-                    stuck.add(StuckReason::of(counts, sums.silent));
+                match torrent.and_then(|torrent| hybrids.get_mut(&torrent.info_hash)) {
+                    _ if !is_last => {}
+                    Some((_, silent)) => *silent += sums.silent,
+                    None => found.stuck.add(StuckReason::of(counts, sums.silent)),
                 }
             }
             if !is_more {
                 records.end_round();
-                return Some(mem::take(stuck));
+                hybrids.drain().for_each(|(_, (counts, silent))| found.stuck.add(StuckReason::of(counts, silent)));
+                return Some(mem::take(found));
             }
         }
         None

@@ -1,12 +1,12 @@
 //! The list of torrents.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use torrent_library::KnownTorrent;
+use torrent_library::{KnownTorrent, KnownTorrents};
 use tracker_core::{InfoHash, ShardsView, SwarmCounts, Walk};
 
+use super::hybrid::SwarmKeys;
 use super::records::{Records, Sums};
 use super::sweep::STRIDE;
 use super::{StuckReason, TorrentRow, TorrentSort};
@@ -23,12 +23,16 @@ pub(super) struct TorrentEntry {
 
 impl TorrentEntry {
     pub(super) fn new(
-        info_hash: InfoHash,
+        keys: SwarmKeys,
         known: Option<Arc<KnownTorrent>>,
         counts: SwarmCounts,
         records: &Records,
     ) -> Self {
-        Self { info_hash, known, counts, sums: records.sums(&info_hash) }
+        let mut sums = records.sums(&keys.first);
+        if let Some(second) = &keys.second {
+            sums.add_swarm(records.sums(second));
+        }
+        Self { info_hash: keys.first, known, counts, sums }
     }
 
     pub(super) fn row(&self) -> TorrentRow {
@@ -43,6 +47,12 @@ impl TorrentEntry {
             last_seen: self.sums.last_seen,
             stuck: StuckReason::of(self.counts, self.sums.silent),
         }
+    }
+
+    /// Returns `true` if one of its info-hashes, that of v2 included, begins with these digits.
+    fn has_hash_beginning_with(&self, digits: &[u8]) -> bool {
+        let v2 = self.known.as_ref().and_then(|known| known.metainfo.info_hashes().v2);
+        begins_with(self.info_hash.as_bytes(), digits) || v2.is_some_and(|hash| begins_with(hash.as_bytes(), digits))
     }
 
     fn name(&self) -> Option<&str> {
@@ -60,23 +70,21 @@ impl TorrentEntry {
 }
 
 /// Those that are known, and those that have a swarm.
-pub(super) fn all(
-    shards: &ShardsView,
-    known: &BTreeMap<InfoHash, Arc<KnownTorrent>>,
-    records: &Mutex<Records>,
-) -> Vec<TorrentEntry> {
+pub(super) fn all(shards: &ShardsView, known: &KnownTorrents, records: &Mutex<Records>) -> Vec<TorrentEntry> {
     let mut entries = Vec::with_capacity(known.len());
     let mut walk = Walk::by_swarm();
-    let mut stretch: Vec<(InfoHash, SwarmCounts)> = Vec::new();
-    let mut add =
-        |stretch: &mut Vec<(InfoHash, SwarmCounts)>| {
-            let records = super::lock(records);
-            entries.extend(stretch.drain(..).map(|(info_hash, counts)| {
-                TorrentEntry::new(info_hash, known.get(&info_hash).cloned(), counts, &records)
-            }));
-        };
-    for info_hash in known.keys() {
-        stretch.push((*info_hash, shards.with_swarm(info_hash, |swarm| swarm.counts()).unwrap_or_default()));
+    let mut stretch: Vec<(SwarmKeys, SwarmCounts)> = Vec::new();
+    let mut add = |stretch: &mut Vec<(SwarmKeys, SwarmCounts)>| {
+        let records = super::lock(records);
+        entries.extend(
+            stretch
+                .drain(..)
+                .map(|(keys, counts)| TorrentEntry::new(keys, known.get(&keys.first).cloned(), counts, &records)),
+        );
+    };
+    for torrent in known.values() {
+        let keys = SwarmKeys::new(torrent.info_hash, Some(torrent));
+        stretch.push((keys, keys.counts(shards).unwrap_or_default()));
         if stretch.len() == STRIDE {
             add(&mut stretch);
         }
@@ -85,8 +93,8 @@ pub(super) fn all(
     let mut is_more = true;
     while is_more {
         is_more = shards.walk(&mut walk, STRIDE, |slice| {
-            if !known.contains_key(&slice.info_hash) {
-                stretch.push((slice.info_hash, slice.swarm.counts()));
+            if known.get(&slice.info_hash).is_none() {
+                stretch.push((SwarmKeys::new(slice.info_hash, None), slice.swarm.counts()));
             }
         });
         add(&mut stretch);
@@ -133,13 +141,13 @@ impl Search {
     fn new(text: &str) -> Self {
         let part: String = in_lower_case(text.trim()).collect();
         let digit = |character: char| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let digits = part.chars().map(digit).collect::<Option<Vec<u8>>>().filter(|digits| digits.len() <= 40);
+        let digits = part.chars().map(digit).collect::<Option<Vec<u8>>>();
         Self { part, digits, name: String::new() }
     }
 
     fn finds(&mut self, entry: &TorrentEntry) -> bool {
         self.part.is_empty()
-            || self.digits.as_ref().is_some_and(|digits| begins_with(&entry.info_hash, digits))
+            || self.digits.as_ref().is_some_and(|digits| entry.has_hash_beginning_with(digits))
             || entry.name().is_some_and(|name| self.is_part_of(name))
     }
 
@@ -155,9 +163,9 @@ impl Search {
     }
 }
 
-fn begins_with(info_hash: &InfoHash, digits: &[u8]) -> bool {
-    let digits_of = info_hash.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits_of.zip(digits).all(|(a, &b)| a == b)
+fn begins_with(hash: &[u8], digits: &[u8]) -> bool {
+    let digits_of = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.len() <= 2 * hash.len() && digits_of.zip(digits).all(|(a, &b)| a == b)
 }
 
 fn in_lower_case(text: &str) -> impl Iterator<Item = char> {

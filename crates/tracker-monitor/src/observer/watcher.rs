@@ -61,9 +61,9 @@ impl Watcher {
             self.is_sweeping = true;
         }
         if self.is_sweeping {
-            let Shared { shards, records, library, stuck, .. } = &*self.shared;
-            if let Some(counted) = self.sweep.go_on(shards, &library.all(), records, now, STEPS) {
-                *lock(stuck) = counted;
+            let Shared { shards, records, library, found, .. } = &*self.shared;
+            if let Some(found_now) = self.sweep.go_on(shards, &library.all(), records, now, STEPS) {
+                *lock(found) = found_now;
                 self.is_sweeping = false;
             }
         }
@@ -89,7 +89,7 @@ impl Watcher {
         let (failures, at) = (failures(), StdInstant::now());
         let passed = read.map_or(Duration::ZERO, |(_, before)| at - before);
         let download_rate = lock(&shared.records).download_rate();
-        let sample = meter.read(shared.shards.totals(), failures.total(), passed, download_rate);
+        let sample = meter.read(shared.totals(), failures.total(), passed, download_rate);
         *read = Some((now, at));
         *lock(&shared.failures) = failures;
         lock(&shared.history).push(now, SystemTime::now(), sample);

@@ -67,6 +67,8 @@ pub(super) struct TorrentDetails {
 /// The contents of a .torrent file.
 #[derive(Debug, Serialize, ToSchema)]
 struct Metainfo {
+    /// 64 hexadecimal digits; `null` unless it is a hybrid torrent (v1 and v2), whose two swarms are shown as one torrent.
+    info_hash_v2: Option<String>,
     /// `true` if clients find peers through trackers only.
     private: bool,
     /// The size of a piece in bytes.
@@ -131,6 +133,7 @@ impl From<&KnownTorrent> for Metainfo {
         let metainfo = &known.metainfo;
         let info = metainfo.info();
         Self {
+            info_hash_v2: metainfo.info_hashes().v2.map(|hash| hash.to_string()),
             private: info.private(),
             piece_length: info.piece_length(),
             pieces: info.pieces().len(),

@@ -29,6 +29,8 @@ const STALE_AFTER: u64 = 90;
 struct TorrentPage {
     shell: Shell,
     info_hash: String,
+    /// Of a hybrid.
+    info_hash_v2: Option<String>,
     label: Label,
     seeders: String,
     leechers: String,
@@ -119,6 +121,8 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: TableParams) -
         let error = "the tracker does not know this torrent: it has no peers, and no .torrent file of it is registered";
         return Problem::new(StatusCode::NOT_FOUND, error).into_response();
     };
+    // It may have been asked for by the key of a hybrid's second swarm.
+    let info_hash = row.info_hash;
     let shell = Shell::new(dashboard, role, Section::Torrents);
     let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
     let label = Label::new(&info_hash, name.map(|name| &**name));
@@ -128,6 +132,7 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: TableParams) -
     let peers = table.page(|query| config.observer.peers(&info_hash, query));
     render(&TorrentPage {
         info_hash: info_hash.to_string(),
+        info_hash_v2: known.as_ref().and_then(|known| known.metainfo.info_hashes().v2).map(|hash| hash.to_string()),
         seeders: count(row.counts.seeders.into()),
         leechers: count(row.counts.leechers.into()),
         completed: count(row.counts.completed.into()),
