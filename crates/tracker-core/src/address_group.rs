@@ -1,6 +1,9 @@
 //! What counts as one address where there are limits per address.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::Instant;
 
 /// What counts as one address wherever there is a limit per address: an IPv4 address, or an IPv6 /64, since one machine may take
 /// any address of its /64.
@@ -37,7 +40,7 @@ impl AddressGroup {
     }
 
     /// The group of a canonical address. `is_own` says whether this machine is in a /64.
-    pub(crate) fn new(address: IpAddr, is_own: impl FnOnce(Prefix) -> bool) -> Self {
+    fn new(address: IpAddr, is_own: impl FnOnce(Prefix) -> bool) -> Self {
         let IpAddr::V6(v6) = address else { return Self { first: address, is_in_own_network: false } };
         let prefix = Prefix::of(v6);
         if prefix == Prefix::LINK_LOCAL || is_own(prefix) {
@@ -58,17 +61,80 @@ impl AddressGroup {
 
 /// The upper half of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Prefix(u64);
+struct Prefix(u64);
 
 impl Prefix {
     const LINK_LOCAL: Self = Self(0xfe80 << 48);
 
-    pub(crate) const fn of(address: Ipv6Addr) -> Self {
+    const fn of(address: Ipv6Addr) -> Self {
         Self((address.to_bits() >> 64) as u64)
     }
 
     const fn first(self) -> Ipv6Addr {
         Ipv6Addr::from_bits((self.0 as u128) << 64)
+    }
+}
+
+/// The /64 networks that this machine is in, learned from the addresses to which requests come. So it follows when the machine
+/// gets other addresses.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnNetworks {
+    /// Each with the time at which a request last came to an address in it. The first is always there.
+    networks: Vec<(Prefix, Instant)>,
+}
+
+impl OwnNetworks {
+    /// The most that are known at a time.
+    pub(crate) const MOST: usize = 64;
+
+    /// The time after which one that no request came to may be forgotten for another. No peer stays for as long without an
+    /// announce, by default.
+    const KEPT: Duration = Duration::from_secs(2 * 60 * 60);
+
+    /// Learns of the address of this machine that a request came to. Returns `true` if it is in a network that was not known.
+    pub(crate) fn learn(&mut self, local: IpAddr, now: Instant) -> bool {
+        let IpAddr::V6(local) = local else { return false };
+        let prefix = Prefix::of(local);
+        if let Some((_, seen)) = self.networks.iter_mut().find(|(known, _)| *known == prefix) {
+            *seen = now;
+            return false;
+        }
+        if local.is_loopback() || local.is_unspecified() {
+            return false;
+        }
+        if self.networks.len() < Self::MOST {
+            self.networks.push((prefix, now));
+            return true;
+        }
+        let oldest = self.networks[1..].iter_mut().min_by_key(|(_, seen)| *seen);
+        let forgettable = oldest.filter(|(_, seen)| *seen + Self::KEPT < now);
+        forgettable.is_some_and(|forgotten| {
+            *forgotten = (prefix, now);
+            true
+        })
+    }
+
+    /// The number of the network that an address is in, below [`MOST`](Self::MOST), if it is one of these.
+    pub(crate) fn number_of(&self, address: Ipv6Addr) -> Option<usize> {
+        let prefix = Prefix::of(address);
+        self.networks.iter().position(|&(known, _)| known == prefix)
+    }
+
+    /// The bits of an address that its group has in common.
+    pub(crate) fn mask(&self, address: Ipv6Addr) -> u128 {
+        if self.number_of(address).is_some() { u128::MAX } else { u128::MAX << 64 }
+    }
+
+    /// The group of a canonical address.
+    pub(crate) fn group(&self, address: IpAddr) -> AddressGroup {
+        AddressGroup::new(address, |prefix| self.networks.iter().any(|&(known, _)| known == prefix))
+    }
+}
+
+/// Only fe80::/64, in which all machines are.
+impl Default for OwnNetworks {
+    fn default() -> Self {
+        Self { networks: vec![(Prefix::LINK_LOCAL, Instant::ZERO)] }
     }
 }
 
@@ -94,6 +160,26 @@ mod tests {
             let group = |remote: &str| AddressGroup::of(remote.parse().unwrap(), local.parse().unwrap());
             assert_eq!(group(a) == group(b), same, "{a} and {b} by {local}");
             assert_eq!(group(a).network(), network.map(|network| network.parse().unwrap()), "{a} by {local}");
+
+            let mut own = OwnNetworks::default();
+            own.learn(local.parse::<IpAddr>().unwrap().to_canonical(), Instant::ZERO);
+            assert_eq!(own.group(a.parse::<IpAddr>().unwrap().to_canonical()), group(a));
+        }
+    }
+
+    #[test]
+    fn networks_are_learned_and_those_that_are_long_gone_forgotten_for_others() {
+        let mut own = OwnNetworks::default();
+        let local = |number: u16| Ipv6Addr::new(0xfd77, 0, 0, number, 0, 0, 0, 1);
+        let most = OwnNetworks::MOST as u16;
+        assert!((1..most).all(|number| own.learn(local(number).into(), Instant::from_secs(number.into()))));
+        assert!(!own.learn(local(1).into(), Instant::from_secs(4000)), "is known");
+        assert!(!own.learn(local(most).into(), Instant::from_secs(5000)), "there are too many");
+        assert!(own.learn(local(most).into(), Instant::from_secs(9000)));
+        assert_eq!(own.number_of(local(2)), None, "was silent for longest");
+        assert!(own.number_of(local(1)).is_some() && own.number_of("fe80::1".parse().unwrap()).is_some());
+        for local in ["10.0.0.1", "::1", "::", "fe80::1"] {
+            assert!(!own.learn(local.parse().unwrap(), Instant::from_secs(90_000)), "{local}");
         }
     }
 }

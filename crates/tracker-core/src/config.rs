@@ -61,8 +61,8 @@ pub struct Config {
     /// Most peers in one swarm. Defaults to 262,144; fewer than 2^24.
     pub max_peers_per_swarm: usize,
     /// Most peers that one address may have in one swarm. Defaults to 128: a class room behind one NAT, not a flood. One
-    /// more takes the place of the one of them that was silent for longest. In how many swarms an address is, is not
-    /// limited: a client may well share thousands of torrents.
+    /// more takes the place of the one of them that was silent for longest. An [`AddressGroup`](crate::AddressGroup) counts as
+    /// one address. In how many swarms an address is, is not limited: a client may well share thousands of torrents.
     pub max_peers_per_address: usize,
     /// Peers handed out to a client that does not say how many it wants. Defaults to 50.
     pub default_numwant: u32,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::address_group::OwnNetworks;
 use crate::{PeerState, Peers};
 
 /// A peer's address, its state and a [`DigestOrExpiry`].
@@ -25,6 +26,15 @@ pub(crate) trait Entry: Copy + fmt::Debug {
     fn is_at(self, ip: Self::Ip, port: u16) -> bool {
         self.ip() == ip && self.port() == port
     }
+
+    /// The bits of an address that its [group](crate::AddressGroup) has in common.
+    fn group_mask(ip: Self::Ip, own: &OwnNetworks) -> u128;
+
+    /// The address with only these bits: the same for all of a group.
+    fn masked(ip: Self::Ip, mask: u128) -> Self::Ip;
+
+    /// The number of the network of this machine that an address is in, if there each address is a group.
+    fn own_network(ip: Self::Ip, own: &OwnNetworks) -> Option<usize>;
 }
 
 /// The part of an entry besides the address.
@@ -128,6 +138,18 @@ impl Entry for EntryV4 {
     fn is_at(self, ip: Ipv4Addr, port: u16) -> bool {
         self.0 >> 16 == u64::from(ip.to_bits()) << 16 | u64::from(port)
     }
+
+    fn group_mask(_: Ipv4Addr, _: &OwnNetworks) -> u128 {
+        u128::MAX
+    }
+
+    fn masked(ip: Ipv4Addr, _: u128) -> Ipv4Addr {
+        ip
+    }
+
+    fn own_network(_: Ipv4Addr, _: &OwnNetworks) -> Option<usize> {
+        None
+    }
 }
 
 impl fmt::Debug for EntryV4 {
@@ -169,6 +191,18 @@ impl Entry for EntryV6 {
 
     fn copy_to(self, peers: &mut Peers) {
         peers.push_v6(self.compact);
+    }
+
+    fn group_mask(ip: Ipv6Addr, own: &OwnNetworks) -> u128 {
+        own.mask(ip)
+    }
+
+    fn masked(ip: Ipv6Addr, mask: u128) -> Ipv6Addr {
+        Ipv6Addr::from_bits(ip.to_bits() & mask)
+    }
+
+    fn own_network(ip: Ipv6Addr, own: &OwnNetworks) -> Option<usize> {
+        own.number_of(ip)
     }
 }
 

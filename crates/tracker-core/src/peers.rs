@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use rand::Rng;
+use smallvec::SmallVec;
 
-use crate::PeerId;
 use crate::sample::Sample;
+use crate::{AddressGroup, PeerId};
 
 /// The peers that an announce hands out.
 ///
@@ -32,6 +33,14 @@ pub struct Peers {
     sample: Sample,
     /// Peers outside of the preferred subnet, for when there are too few in it.
     others: Vec<PeerEntry>,
+    /// Peers of whose address, or network, there were enough already.
+    crowd: Vec<PeerEntry>,
+    /// The number of peers by address, where some address has many.
+    by_group: HashMap<AddressGroup, usize, FixedState>,
+    /// The number of peers in each of this machine's own networks.
+    by_network: SmallVec<[usize; 4]>,
+    /// The number of peers in `crowd` of whose network there were enough.
+    crowded_networks: usize,
     /// The addresses under which peers on the tracker's machine were handed out.
     here: HashSet<SocketAddr, FixedState>,
 }
@@ -83,6 +92,10 @@ impl Peers {
     /// Forgets them, and keeps the memory.
     pub fn clear(&mut self) {
         self.others.clear();
+        self.crowd.clear();
+        self.by_group.clear();
+        self.by_network.clear();
+        self.crowded_networks = 0;
         self.here.clear();
         self.v4.clear();
         self.v6.clear();
@@ -121,6 +134,16 @@ impl Peers {
         self.others.reserve(others);
     }
 
+    /// Makes room for so many more peers of crowded addresses and networks.
+    pub(crate) fn expect_crowd(&mut self, peers: usize) {
+        self.crowd.reserve(peers);
+    }
+
+    /// Starts to draw from other candidates, so many times, with what was put back kept.
+    pub(crate) fn start_again(&mut self, candidates: usize, draws: usize) {
+        self.sample.start(candidates, draws);
+    }
+
     /// The number of a candidate that was not drawn before.
     pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Option<usize> {
         self.sample.draw(rng)
@@ -139,9 +162,44 @@ impl Peers {
         self.here.insert(address)
     }
 
+    /// Returns `true` if there is a peer at this address, handed out or put back.
+    pub(crate) fn contains(&self, address: SocketAddr) -> bool {
+        let mut all = self.iter().chain(self.others.iter().copied()).chain(self.crowd.iter().copied());
+        all.any(|peer| peer.address == address)
+    }
+
+    /// Counts one more of a group. Returns `false` instead if there are as many as `most`.
+    pub(crate) fn count_of_group(&mut self, group: AddressGroup, most: usize) -> bool {
+        let count = self.by_group.entry(group).or_default();
+        let is_allowed = *count < most;
+        *count += usize::from(is_allowed);
+        is_allowed
+    }
+
+    /// Counts one more of the own network of this number. Returns `false` instead if there are as many as `most`.
+    pub(crate) fn count_of_network(&mut self, network: usize, most: usize) -> bool {
+        if self.by_network.len() <= network {
+            self.by_network.resize(network + 1, 0);
+        }
+        let is_allowed = self.by_network[network] < most;
+        self.by_network[network] += usize::from(is_allowed);
+        self.crowded_networks += usize::from(!is_allowed);
+        is_allowed
+    }
+
+    /// The number of peers that were put back since there were enough of their network.
+    pub(crate) fn crowded_networks(&self) -> usize {
+        self.crowded_networks
+    }
+
     /// Keeps a peer for when there are not enough others.
     pub(crate) fn put_back(&mut self, peer: PeerEntry) {
         self.others.push(peer);
+    }
+
+    /// Keeps a peer for when there is nobody else.
+    pub(crate) fn put_back_crowd(&mut self, peer: PeerEntry) {
+        self.crowd.push(peer);
     }
 
     /// Adds those that were put back, until there are as many as wanted.
@@ -149,6 +207,14 @@ impl Peers {
         let missing = wanted.saturating_sub(self.len()).min(self.others.len());
         for position in 0..missing {
             self.push(self.others[position]);
+        }
+    }
+
+    /// Adds those of crowded addresses, until there are as many as wanted.
+    pub(crate) fn fill_up_with_crowd(&mut self, wanted: usize) {
+        let missing = wanted.saturating_sub(self.len()).min(self.crowd.len());
+        for position in 0..missing {
+            self.push(self.crowd[position]);
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::{Instant, PeerState, address};
 /// index takes a third as much memory as the peers of a lean tracker.
 const INDEX_ABOVE: usize = 2048;
 
+/// The most peers of one [group](crate::AddressGroup) that an answer holds while there are others.
+pub(crate) const MOST_OF_ONE_ADDRESS: usize = 3;
+
 /// The peers of one family: an array of entries, sorted by what they are good for, and beside it one of what else is known.
 #[derive(Debug)]
 pub(crate) struct Pool<E> {
@@ -25,6 +28,8 @@ pub(crate) struct Pool<E> {
     details: ThinVec<Detail>,
     /// The position at which the entries of each [`Class`] but the last end, and those of the next begin.
     ends: Ends,
+    /// `true` if one address has, or had, more peers here than an answer holds of one.
+    is_crowded: bool,
     extras: Option<Box<Extras>>,
 }
 
@@ -104,7 +109,13 @@ impl Sweep {
 
 impl<E> Default for Pool<E> {
     fn default() -> Self {
-        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: Ends::default(), extras: None }
+        Self {
+            entries: SmallVec::new(),
+            details: ThinVec::new(),
+            ends: Ends::default(),
+            is_crowded: false,
+            extras: None,
+        }
     }
 }
 
@@ -140,17 +151,50 @@ impl<E: Entry> Pool<E> {
     /// The position of the peer at this address and port.
     pub(crate) fn find(&self, rules: &Rules, ip: E::Ip, port: u16) -> Option<usize> {
         match self.index() {
-            Some(index) => index.find(rules.hash(ip), |position| self.entries[position].is_at(ip, port)),
+            Some(index) => index.find(hash::<E>(rules, ip), |position| self.entries[position].is_at(ip, port)),
             None => position_of(&self.entries, |entry| entry.is_at(ip, port)),
         }
     }
 
     /// The position of the first peer at this address of which it holds.
     pub(crate) fn find_at(&self, rules: &Rules, ip: E::Ip, mut holds: impl FnMut(usize) -> bool) -> Option<usize> {
-        let mut predicate = |position: usize| self.entries[position].ip() == ip && holds(position);
+        self.find_hashed(rules, ip, |position| self.entries[position].ip() == ip && holds(position))
+    }
+
+    /// The position of the first peer in the [group](crate::AddressGroup) of this address of which it holds.
+    pub(crate) fn find_in_group(
+        &self,
+        rules: &Rules,
+        ip: E::Ip,
+        mut holds: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let mask = E::group_mask(ip, &rules.own);
+        let group = E::masked(ip, mask);
+        self.find_hashed(rules, ip, |position| E::masked(self.entries[position].ip(), mask) == group && holds(position))
+    }
+
+    /// The position of the first peer of which it holds, if that is one in the group of this address.
+    fn find_hashed(&self, rules: &Rules, ip: E::Ip, mut holds: impl FnMut(usize) -> bool) -> Option<usize> {
         match self.index() {
-            Some(index) => index.find(rules.hash(ip), predicate),
-            None => (0..self.len()).find(|&position| predicate(position)),
+            Some(index) => index.find(hash::<E>(rules, ip), holds),
+            None => (0..self.len()).find(|&position| holds(position)),
+        }
+    }
+
+    /// Returns `true` if some address may have more peers here than an answer should hold of one.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.is_crowded
+    }
+
+    /// Notes that an address has more peers here than an answer should hold of one. Forgotten when few are left.
+    pub(crate) fn crowd(&mut self) {
+        self.is_crowded = true;
+    }
+
+    /// Makes the index anew, if there is one: other addresses than before count by themselves.
+    pub(crate) fn rebuild_index(&mut self, rules: &Rules) {
+        if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
+            *index = Index::new(self.entries.iter().map(|entry| hash::<E>(rules, entry.ip())));
         }
     }
 
@@ -173,7 +217,7 @@ impl<E: Entry> Pool<E> {
             self.details.push(detail);
         }
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
-            index.insert(rules.hash(ip), self.entries.len() - 1);
+            index.insert(hash::<E>(rules, ip), self.entries.len() - 1);
         }
         let mut hole = self.entries.len() - 1;
         for later in (class..Ends::COUNT).rev() {
@@ -205,7 +249,9 @@ impl<E: Entry> Pool<E> {
         self.swap(rules, hole, last);
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             let entries = &self.entries;
-            index.remove(rules.hash(entries[last].ip()), last, |position| rules.hash(entries[position].ip()));
+            index.remove(hash::<E>(rules, entries[last].ip()), last, |position| {
+                hash::<E>(rules, entries[position].ip())
+            });
         }
         self.entries.pop();
         self.details.pop();
@@ -274,6 +320,7 @@ impl<E: Entry> Pool<E> {
             details.extend_from_slice(&self.details);
             self.details = details;
         }
+        self.is_crowded &= self.len() > MOST_OF_ONE_ADDRESS;
         self.fit_index(rules);
         self.extras.take_if(|extras| extras.index.is_none() && extras.sweep.is_none());
     }
@@ -293,7 +340,7 @@ impl<E: Entry> Pool<E> {
         }
         let (a, b) = (a.min(b), a.max(b));
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
-            let hash = |position: usize| rules.hash(self.entries[position].ip());
+            let hash = |position: usize| hash::<E>(rules, self.entries[position].ip());
             index.swap((hash(a), a), (hash(b), b));
         }
         if let Some(mut sweep) = self.extras.as_ref().and_then(|extras| extras.sweep)
@@ -328,9 +375,14 @@ impl<E: Entry> Pool<E> {
         // The old one first, so that there are never two.
         extras.index = None;
         if self.entries.len() >= INDEX_ABOVE / 2 {
-            extras.index = Some(Index::new(self.entries.iter().map(|entry| rules.hash(entry.ip()))));
+            extras.index = Some(Index::new(self.entries.iter().map(|entry| hash::<E>(rules, entry.ip()))));
         }
     }
+}
+
+/// The hash by which a peer is found: all peers of a group have the same.
+fn hash<E: Entry>(rules: &Rules, ip: E::Ip) -> u64 {
+    rules.hash(E::masked(ip, E::group_mask(ip, &rules.own)))
 }
 
 /// The position of the first entry of which it holds. Looks at several at once, without a branch for each.

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::FixedState;
 use rand::{Rng, RngExt};
 
+use crate::address_group::OwnNetworks;
 use crate::interval::Lifetimes;
 use crate::{Config, Instant, Memory};
 
@@ -16,6 +17,8 @@ pub(crate) struct Rules {
     pub(crate) max_peers_per_swarm: usize,
     /// [`Config::max_peers_per_address`].
     pub(crate) max_peers_per_address: usize,
+    /// The networks in which each IPv6 address counts by itself.
+    pub(crate) own: OwnNetworks,
     /// The latest time that was seen.
     pub(crate) now: Instant,
     pub(crate) lifetimes: Lifetimes,
@@ -24,7 +27,12 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(config: &Config, rng: &mut impl Rng) -> Self {
+        let mut own = OwnNetworks::default();
+        if let Some(v6) = config.host_addresses.v6 {
+            own.learn(v6.into(), Instant::ZERO);
+        }
         Self {
+            own,
             memory: config.memory,
             max_peers_per_swarm: config.max_peers_per_swarm,
             max_peers_per_address: config.max_peers_per_address,

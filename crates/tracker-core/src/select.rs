@@ -6,9 +6,10 @@ use std::ops::Range;
 use rand::Rng;
 
 use crate::address::{self, Asker};
+use crate::address_group::OwnNetworks;
 use crate::entry::{DigestOrExpiry, Download, Entry};
 use crate::peer::digest;
-use crate::pool::{Class, Pool};
+use crate::pool::{Class, MOST_OF_ONE_ADDRESS, Pool};
 use crate::swarm::Swarm;
 use crate::{
     AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference,
@@ -16,6 +17,9 @@ use crate::{
 
 /// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
+
+/// The number of peers considered at least where one address has many: more than it may have in one swarm by default.
+const LEAST_DRAWS_IN_CROWD: usize = 512;
 
 /// Peers of a swarm by what an asker can do with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,7 @@ impl Useful {
 #[derive(Debug)]
 pub(crate) struct Selection<'c> {
     config: &'c Config,
+    own: &'c OwnNetworks,
     asker: Asker,
     /// The address of the asker's own peer, as it would be handed out to the asker.
     address: SocketAddr,
@@ -76,6 +81,7 @@ impl<'c> Selection<'c> {
     /// its download.
     pub(crate) fn new(
         config: &'c Config,
+        own: &'c OwnNetworks,
         asker: Asker,
         ip: IpAddr,
         request: &AnnounceRequest,
@@ -84,6 +90,7 @@ impl<'c> Selection<'c> {
         let own_ip = asker.sees(ip, &config.host_addresses).unwrap_or(ip);
         Self {
             config,
+            own,
             asker,
             address: SocketAddr::new(own_ip, request.port),
             peer_id: request.peer_id,
@@ -97,19 +104,23 @@ impl<'c> Selection<'c> {
     }
 
     /// Fills `peers`, which is empty, with a random choice of the peers that are of use to the asker. Among those that are
-    /// of the same use each is equally likely.
+    /// of the same use each is equally likely, except that no address has more than [`MOST_OF_ONE_ADDRESS`], and no IPv6 network
+    /// of this machine more than half, while there are others: so nobody crowds out the others.
     pub(crate) fn select(&self, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
         for &useful in self.useful {
             if peers.len() < self.wanted {
                 self.draw(useful, rng, swarm, peers);
             }
         }
+        peers.fill_up_with_crowd(self.wanted);
     }
 
     /// Adds peers of this use, until there are as many as wanted.
     ///
     /// The candidates of both families are numbered in one row: for each family those of its first range, then those of its
-    /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred.
+    /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred. Peers for whose address or
+    /// network there are enough are kept for the end. When a whole answer of these was kept because of their network, the rest is
+    /// drawn from IPv4 only, so that few peers there are found among any number of IPv6 addresses.
     fn draw(&self, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
         let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4, useful);
         let v6 = swarm.v6();
@@ -119,18 +130,35 @@ impl<'c> Selection<'c> {
         let missing = self.wanted - peers.len();
         let preference = self.config.prefer_subnet.filter(|_| candidates > missing);
 
-        let draws = candidates.min(self.wanted * DRAWS_PER_WANTED);
+        let is_crowded = swarm.v4().is_crowded() || v6.is_some_and(Pool::is_crowded);
+        let least_draws = if is_crowded { LEAST_DRAWS_IN_CROWD } else { 0 };
+        let draws = candidates.min((self.wanted * DRAWS_PER_WANTED).max(least_draws));
+        let most_of_network = if useful_v4 > 0 { self.wanted.div_ceil(2) } else { usize::MAX };
+        let take = Take { useful, preference, most_of_network, is_second_time: false };
+        let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
+            if number < first.len() { first.start + number } else { more.start + number - first.len() }
+        };
+
         peers.start(candidates, draws, missing, if preference.is_some() { draws } else { 0 });
+        // Those of crowded addresses, or of crowded networks only.
+        peers.expect_crowd(if is_crowded { draws } else { self.wanted });
         while peers.len() < self.wanted
+            && peers.crowded_networks() < self.wanted
             && let Some(number) = peers.draw(rng)
         {
-            let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
-                if number < first.len() { first.start + number } else { more.start + number - first.len() }
-            };
             if number < useful_v4 {
-                self.take(useful, swarm.v4(), position(number, &first_v4, &more_v4), preference, peers);
+                self.take(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
             } else if let Some(v6) = v6 {
-                self.take(useful, v6, position(number - useful_v4, &first_v6, &more_v6), preference, peers);
+                self.take(take, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
+            }
+        }
+        if peers.len() < self.wanted && peers.crowded_networks() >= self.wanted {
+            let take = Take { is_second_time: true, ..take };
+            peers.start_again(useful_v4, draws);
+            while peers.len() < self.wanted
+                && let Some(number) = peers.draw(rng)
+            {
+                self.take(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
             }
         }
         peers.fill_up(self.wanted);
@@ -157,33 +185,48 @@ impl<'c> Selection<'c> {
         (everywhere, if has_nearby { pool.range(Class::Nearby) } else { 0..0 })
     }
 
-    /// Hands out the peer at this position, if it is of use.
-    fn take<E: Entry>(
-        &self,
-        useful: Useful,
-        pool: &Pool<E>,
-        position: usize,
-        preference: Option<SubnetPreference>,
-        peers: &mut Peers,
-    ) {
+    /// Hands out the peer at this position, if it is of use and its address has not enough in the answer; else keeps it.
+    fn take<E: Entry>(&self, take: Take, pool: &Pool<E>, position: usize, peers: &mut Peers) {
+        let Take { useful, preference, is_second_time, .. } = take;
         let entry = pool.entry(position);
         let ip = entry.ip().into();
         if self.verbatim.has(ip) && self.families.contain(ip) && preference.is_none() && !self.peer_ids {
             // Nearly all peers, and what the packed arrays are for: it goes into the answer as it stands.
-            if !self.is_asker(pool, position, SocketAddr::new(ip, entry.port())) {
+            let address = SocketAddr::new(ip, entry.port());
+            if self.is_asker(pool, position, address) || is_second_time && peers.contains(address) {
+                return;
+            }
+            if self.is_within_share(take, pool, entry.ip(), peers) {
                 entry.copy_to(peers);
+            } else {
+                peers.put_back_crowd(PeerEntry { address, peer_id: None });
             }
             return;
         }
         let Some(peer) = self.offer(useful, pool, position) else { return };
+        if is_second_time && peers.contains(peer.address) {
+            return;
+        }
         // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
         if self.asker.is_here(peer.address.ip(), &self.config.host_addresses) && !peers.is_first_here(peer.address) {
+            return;
+        }
+        if !self.is_within_share(take, pool, entry.ip(), peers) {
+            peers.put_back_crowd(peer);
             return;
         }
         match preference {
             Some(preference) if !preference.same_subnet(self.address.ip(), peer.address.ip()) => peers.put_back(peer),
             _ => peers.push(peer),
         }
+    }
+
+    /// Counts one more peer at this address, unless there are as many of its group or its network as there may be.
+    fn is_within_share<E: Entry>(&self, take: Take, pool: &Pool<E>, ip: E::Ip, peers: &mut Peers) -> bool {
+        (!pool.is_crowded() || peers.count_of_group(self.own.group(ip.into()), MOST_OF_ONE_ADDRESS))
+            && (take.most_of_network == usize::MAX
+                || E::own_network(ip, self.own)
+                    .is_none_or(|network| peers.count_of_network(network, take.most_of_network)))
     }
 
     /// The peer as the asker can use it, if at all.
@@ -208,6 +251,17 @@ impl<'c> Selection<'c> {
             || (self.digest == Some(pool.entry(position).tag().digest_or_expiry)
                 && pool.detail(position).is_some_and(|detail| detail.peer_id == self.peer_id))
     }
+}
+
+/// What is taken into an answer.
+#[derive(Debug, Clone, Copy)]
+struct Take {
+    useful: Useful,
+    preference: Option<SubnetPreference>,
+    /// The most peers of one IPv6 network of this machine.
+    most_of_network: usize,
+    /// `true` if peers may come that were drawn before.
+    is_second_time: bool,
 }
 
 /// The addresses that an asker gets as they stand: those of neither this machine nor only some networks.

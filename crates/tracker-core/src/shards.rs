@@ -75,9 +75,16 @@ impl Shards {
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         let now = self.latest(now);
-        self.change(self.shard_of(&request.info_hash), |tracker, others| {
-            tracker.announce_beside(others, now, rng, request, peers)
-        })
+        let (answer, is_new_network) = self.change(self.shard_of(&request.info_hash), |tracker, others| {
+            let is_new_network = tracker.learn_network(now, request.local());
+            (tracker.announce_beside(others, now, rng, request, peers), is_new_network)
+        });
+        if is_new_network {
+            for shard in &self.shards {
+                self.change(shard, |tracker, _| tracker.learn_network(now, request.local()));
+            }
+        }
+        answer
     }
 
     /// See [`Tracker::scrape`].

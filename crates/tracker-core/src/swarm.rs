@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::detail::Detail;
 use crate::entry::{EntryV4, EntryV6};
 use crate::peer::{Identity, Member};
-use crate::pool::Pool;
+use crate::pool::{MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
 use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, SwarmCounts};
 
@@ -182,7 +182,8 @@ impl Swarm {
     /// - another client's at this place: two cannot listen there, so that one is gone;
     /// - the sender's own at its earlier port, if the place has its peer id with another key.
     ///
-    /// Otherwise one goes only when its address has as many peers as it may: the one that was silent for longest. So at most
+    /// Otherwise one goes only when its address (its [group](crate::AddressGroup)) has as many peers as it may: the one that was
+    /// silent for longest. So at most
     /// one entry goes, and where one does there is room for the newcomer.
     ///
     /// # Errors
@@ -211,10 +212,12 @@ impl Swarm {
             return Ok(Upserted { left, change: self.refresh(rules, slot, member) });
         }
 
+        let mut is_crowd = false;
         if left.is_none() {
-            let (at_address, stalest) = self.at_address(rules, ip);
+            let (at_address, stalest) = self.in_group(rules, ip);
             let evicted = stalest.filter(|_| at_address >= rules.max_peers_per_address);
             left = evicted.map(|slot| self.remove(rules, slot));
+            is_crowd = at_address >= MOST_OF_ONE_ADDRESS;
         }
         if left.is_none() {
             if self.len() >= rules.max_peers_per_swarm {
@@ -225,6 +228,9 @@ impl Swarm {
             }
         }
         self.insert(rules, member);
+        if is_crowd {
+            self.crowd(ip);
+        }
         Ok(Upserted { left, change: Change::Joined })
     }
 
@@ -242,7 +248,17 @@ impl Swarm {
 
     /// Returns `true` if several peers are at this address.
     pub(crate) fn shares_address(&self, rules: &Rules, ip: IpAddr) -> bool {
-        self.at_address(rules, ip).0 > 1
+        let mut count = 0;
+        self.find_at(rules, ip, |_| {
+            count += 1;
+            count > 1
+        })
+        .is_some()
+    }
+
+    /// Takes in that other IPv6 addresses than before count by themselves.
+    pub(crate) fn regroup(&mut self, rules: &Rules) {
+        self.v6.iter_mut().for_each(|v6| v6.rebuild_index(rules));
     }
 
     /// Forgets everything but its completed downloads, until `deadline`.
@@ -328,18 +344,32 @@ impl Swarm {
         self.find_at(rules, ip, |slot| self.detail(slot).is_some_and(|detail| detail.peer_id == peer_id))
     }
 
-    /// The number of peers at this address, and the one of them that was silent for longest.
-    fn at_address(&self, rules: &Rules, ip: IpAddr) -> (usize, Option<Slot>) {
+    /// The number of peers in the group of this address, and the one of them that was silent for longest.
+    fn in_group(&self, rules: &Rules, ip: IpAddr) -> (usize, Option<Slot>) {
         let (mut count, mut stalest) = (0, None);
-        _ = self.find_at(rules, ip, |slot| {
+        let mut see = |slot| {
             let heard = self.member(slot).order_of_silence(rules);
             if stalest.is_none_or(|(longest, _)| heard < longest) {
                 stalest = Some((heard, slot));
             }
             count += 1;
             false
-        });
+        };
+        match ip {
+            IpAddr::V4(ip) => _ = self.v4.find_in_group(rules, ip, |position| see(Slot::V4(position))),
+            IpAddr::V6(ip) => {
+                _ = self.v6.as_ref().and_then(|v6| v6.find_in_group(rules, ip, |position| see(Slot::V6(position))));
+            }
+        }
         (count, stalest.map(|(_, slot)| slot))
+    }
+
+    /// Notes that this address has more peers than an answer should hold of one.
+    fn crowd(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(_) => self.v4.crowd(),
+            IpAddr::V6(_) => self.v6.iter_mut().for_each(|v6| v6.crowd()),
+        }
     }
 
     fn insert(&mut self, rules: &Rules, member: &Member) {

@@ -84,6 +84,10 @@ impl Swarms {
         Some(swarm)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Swarm> {
+        self.blocks.iter_mut().flat_map(|block| block.places.iter_mut().flatten())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Swarm> {
         self.blocks.iter().flat_map(|block| block.places.iter().flatten())
     }

@@ -121,7 +121,18 @@ impl Tracker {
         request: &AnnounceRequest,
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
+        self.learn_network(now, request.local());
         self.announce_beside(OtherShards::default(), now, rng, request, peers)
+    }
+
+    /// Learns that this machine is in the IPv6 network of an address that a request came to. Returns `true` if that is news.
+    pub(crate) fn learn_network(&mut self, now: Instant, local: IpAddr) -> bool {
+        self.advance(now);
+        let is_new = self.rules.own.learn(local, self.rules.now);
+        if is_new {
+            self.swarms.iter_mut().for_each(|swarm| swarm.regroup(&self.rules));
+        }
+        is_new
     }
 
     pub(crate) fn announce_beside(

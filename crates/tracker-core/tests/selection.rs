@@ -374,3 +374,113 @@ fn a_client_on_the_trackers_machine_prefers_the_lan_that_it_is_in() {
         embedder.peers
     );
 }
+
+/// The share of answers without any of five honest seeders, among so many others as `fakes` has. Each fake seeder is at an
+/// address, with a port.
+fn share_without_honest(honest: &[String], fakes: impl Iterator<Item = String>, numwant: u32) -> f64 {
+    const ANSWERS: usize = 2000;
+    let mut embedder = Embedder::new(Config::default().with(|config| config.access = Access::All));
+    for address in fakes {
+        embedder.announce(&in_state(PeerState::Seeder, client(&address)));
+    }
+    for address in honest {
+        embedder.announce(&in_state(PeerState::Seeder, client(address)));
+    }
+    let honest: Vec<SocketAddr> = honest.iter().map(|address| address.parse().unwrap()).collect();
+    let asker = client(ASKERS[0]).with_numwant(numwant);
+    let tally = tally(&mut embedder, &asker, ANSWERS, |peers| {
+        assert!(peers.len() <= numwant as usize);
+        peers.iter().any(|peer| honest.contains(peer))
+    });
+    tally.get(&false).copied().unwrap_or(0) as f64 / ANSWERS as f64
+}
+
+#[test]
+fn fakes_of_one_address_do_not_crowd_out_honest_seeders() {
+    let over_v4: Vec<_> = (2..7).map(|host| format!("10.77.0.{host}:6881")).collect();
+    let over_v6: Vec<_> = (2..7).map(|host| format!("[fd77::{host}]:6881")).collect();
+    let ports = || (1..=128).map(|port| format!("10.77.0.99:{port}"));
+    let foreign = || (1..=2000).map(|host| format!("[2001:db8::{host:x}]:6881"));
+    let own = || (0x100..=0x8cf).map(|host| format!("[fd77::{host:x}]:6881"));
+    for numwant in [10, 50, 200] {
+        for honest in [&over_v4, &over_v6] {
+            assert_eq!(share_without_honest(honest, ports(), numwant), 0.0, "128 ports, {numwant} wanted");
+            assert_eq!(share_without_honest(honest, foreign(), numwant), 0.0, "a foreign /64, {numwant} wanted");
+        }
+        assert_eq!(share_without_honest(&over_v4, own(), numwant), 0.0, "the own /64, {numwant} wanted");
+    }
+}
+
+#[test]
+fn an_answer_holds_three_peers_of_one_address_while_there_are_others() {
+    let mut embedder = Embedder::new(Config::default());
+    for port in 1..=100 {
+        embedder.announce(&client(&format!("10.77.0.9:{port}")));
+        embedder.announce(&client(&format!("10.77.0.{}:6881", 100 + port)));
+    }
+    let crowd = |embedder: &mut Embedder, numwant| {
+        embedder.announce(&client("10.77.0.10:6881").with_numwant(numwant));
+        let of_one = embedder.peers.iter().filter(|peer| peer.address.ip().to_string() == "10.77.0.9").count();
+        (of_one, embedder.peers.len() - of_one)
+    };
+    assert_eq!(crowd(&mut embedder, 103), (3, 100));
+    // A class room behind one address still gets its peers, when there is nobody else.
+    assert_eq!(crowd(&mut embedder, 150), (50, 100));
+    assert_eq!(crowd(&mut embedder, 200), (100, 100));
+    assert!((0..100).all(|_| crowd(&mut embedder, 20).0 <= 3));
+    let (mut embedder, asker) = (Embedder::new(Config::default()), client(ASKERS[0]).with_numwant(50));
+    (1..=100).for_each(|port| _ = embedder.announce(&client(&format!("10.77.0.9:{port}"))));
+    assert_uniform(&tally(&mut embedder, &asker, 5000, |peers| peers[49]), 100);
+}
+
+#[test]
+fn leechers_of_one_address_do_not_crowd_out_the_seeders_of_a_magnet_link() {
+    let mut embedder = Embedder::new(Config::default());
+    for port in 1..=100 {
+        embedder.announce(&client(&format!("10.77.0.9:{port}")));
+    }
+    embedder.announce(&in_state(PeerState::Seeder, client("10.77.0.2:6881")));
+    embedder.announce(&without_metadata(client(ASKERS[0]).with_numwant(50)));
+    assert_eq!(embedder.peers.len(), 50);
+    assert!(embedder.peers.iter().any(|peer| peer.address.to_string() == "10.77.0.2:6881"));
+}
+
+#[test]
+fn thirty_hosts_in_one_64_are_thirty_addresses() {
+    let mut embedder = Embedder::new(Config::default().with(|config| config.max_peers_per_address = 2));
+    for host in 1..=30 {
+        for port in [6881, 6882] {
+            embedder.announce(&client(&format!("[fd77::{host:x}]:{port}")));
+        }
+    }
+    embedder.announce(&client(ASKERS[1]).with_numwant(100));
+    assert_eq!(embedder.peers.len(), 60);
+    let hosts =
+        |embedder: &Embedder| embedder.peers.iter().map(|peer| peer.address.ip()).collect::<BTreeSet<_>>().len();
+    assert_eq!(hosts(&embedder), 30);
+
+    // In a /64 of others they are one address.
+    let mut embedder = Embedder::new(Config::default().with(|config| {
+        config.max_peers_per_address = 2;
+        config.access = Access::All;
+    }));
+    (1..=30).for_each(|host| _ = embedder.announce(&client(&format!("[2001:db8::{host:x}]:6881"))));
+    embedder.announce(&client(ASKERS[1]).with_numwant(100));
+    assert_eq!(hosts(&embedder), 2);
+}
+
+/// The hash of an address by which a peer is found in a large swarm depends on what counts as one address.
+#[test]
+fn peers_of_a_large_swarm_are_found_when_a_network_turns_out_to_be_the_own() {
+    let mut embedder = Embedder::new(Config::default().with(|config| config.access = Access::All));
+    let nth = |number: u32| client(&format!("[2001:db8:{:x}::{:x}]:6881", number / 100, number % 100));
+    for number in 0..5000 {
+        embedder.announce(&nth(number));
+    }
+    embedder.announce(&nth(7).with_local("2001:db8:3::1".parse().unwrap()));
+    for number in 0..5000 {
+        embedder.announce(&nth(number));
+        embedder.announce(&nth(number).with_local("2001:db8:4::1".parse().unwrap()));
+    }
+    assert_eq!(embedder.tracker.totals().peers(), 5000, "each was found again");
+}

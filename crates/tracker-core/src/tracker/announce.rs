@@ -40,7 +40,8 @@ impl Tracker {
         } else {
             let (id, download) = self.upsert(known, others, &sender, intervals.interval, request)?;
             let swarm = &self.swarms[id];
-            Selection::new(&self.config, asker, sender.ip, request, download).select(rng, swarm, peers);
+            Selection::new(&self.config, &self.rules.own, asker, sender.ip, request, download)
+                .select(rng, swarm, peers);
             (swarm.counts(), self.warning(sender.ip, Some(id)))
         };
         Ok(AnnounceResponse {
