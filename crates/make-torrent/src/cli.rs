@@ -158,11 +158,21 @@ pub(crate) struct MagnetArgs {
 }
 
 /// Parses a piece length. Small numbers are exponents, as for mktorrent: no piece is that short.
-fn piece_length(text: &str) -> Result<PieceLength, PieceLengthError> {
-    match text.parse::<u32>() {
-        Ok(exponent @ 0..64) => PieceLength::try_from(1_u64 << exponent),
+fn piece_length(text: &str) -> Result<PieceLength, String> {
+    let length = match text.trim().parse() {
+        Ok(exponent @ 14..=27) => PieceLength::try_from(1_u64 << exponent),
+        // Too small for either.
+        Ok(0..16_384) => Err(PieceLengthError::OutOfRange { bytes: 0 }),
         _ => text.parse(),
-    }
+    };
+    length.map_err(|error| match error {
+        PieceLengthError::OutOfRange { .. } => {
+            "a piece length is from 16 KiB to 128 MiB: give the exponent n of 2^n from \
+                                                14 to 27, a number of bytes, or a size such as 256KiB or 4MiB"
+                .to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, String> {
@@ -187,10 +197,20 @@ mod tests {
     fn piece_lengths() {
         for (text, bytes) in [("14", 1 << 14), ("18", 1 << 18), ("27", 1 << 27), ("262144", 1 << 18), ("4MiB", 1 << 22)]
         {
-            assert_eq!(piece_length(text).map(PieceLength::bytes), Ok(bytes), "{text}");
+            assert_eq!(piece_length(text).map(PieceLength::bytes).unwrap(), bytes, "{text}");
         }
-        for (text, bytes) in [("13", 1 << 13), ("28", 1 << 28), ("63", 1 << 63)] {
-            assert_eq!(piece_length(text), Err(PieceLengthError::OutOfRange { bytes }), "{text}");
+        for text in ["0", "1", "13", "28", "63", "64", "1000", "16383", "8KiB", "268435456"] {
+            let error = piece_length(text).unwrap_err();
+            assert!(
+                error.starts_with("a piece length is from 16 KiB to 128 MiB: give the exponent"),
+                "{text}: {error}"
+            );
+        }
+        for (text, error) in [
+            ("100000", "a piece length must be a power of two, which 100000 is not"),
+            ("4GB", "\"4GB\" is not a piece length, try 256KiB or 4MiB"),
+        ] {
+            assert_eq!(piece_length(text).unwrap_err(), error);
         }
     }
 }

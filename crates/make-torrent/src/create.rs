@@ -15,7 +15,7 @@ use crate::cli::{Cli, CreateArgs};
 use crate::output::Output;
 use crate::progress::{Bar, Interrupt};
 use crate::show::{self, Torrent};
-use crate::url::Reach;
+use crate::url::{AnnouncePath, Reach};
 use crate::{text, url};
 
 const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
@@ -128,9 +128,20 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
         if let Some(trouble) = trouble {
             warnings.push(format!("{} {trouble}: others need the tracker's address on the network", url.as_str()));
         }
-        if url.lacks_announce() {
-            warnings.push(format!("{} may not be an announce URL: the usual path is /announce", url.as_str()));
+        if let Some(host) = url.unusual_host() {
+            warnings.push(format!(
+                "clients such as qBittorrent drop {}, since the name {host} holds other characters than letters, digits, \
+                 hyphens and dots: give the tracker's address, or another name of it",
+                url.as_str(),
+            ));
         }
+        let doubt = match url.announce_path() {
+            AnnouncePath::Usual => None,
+            AnnouncePath::EmptyComponent => Some("there is an empty name between two slashes of its path"),
+            AnnouncePath::Port => Some("a port stands behind the host, not in the path"),
+            AnnouncePath::Unusual => Some("the usual path is /announce"),
+        };
+        warnings.extend(doubt.map(|doubt| format!("{} may not be an announce URL: {doubt}", url.as_str())));
     }
     warnings
 }

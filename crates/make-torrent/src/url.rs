@@ -4,9 +4,15 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ::url::{Host, ParseError};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 const ANNOUNCE_SCHEMES: &[&str] = &["http", "https", "udp", "ws", "wss"];
 const WEB_SEED_SCHEMES: &[&str] = &["http", "https", "ftp"];
+
+/// ASCII characters that no part of a URL may hold; a percent sign may stand for one that was encoded already.
+/// See [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2).
+const NOT_IN_URLS: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 /// The value of one `-a`: a tier of announce URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,15 +62,28 @@ impl FromStr for Node {
     }
 }
 
-/// A URL with an allowed scheme and a valid host.
+/// A URL with an allowed scheme and a valid host, as clients can use it.
 ///
-/// It is written into the torrent as given, because clients and trackers differ in how they normalise URLs.
+/// It is written into the torrent as given, because clients and trackers differ in how they normalise URLs. But the scheme is
+/// in lower case, the host in ASCII, and what else is no part of a URL percent-encoded, since clients drop the URL otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     text: String,
     host: Host,
-    /// `true` if it is an HTTP URL whose path has no component like `announce` or `announce.php`.
-    lacks_announce: bool,
+    path: AnnouncePath,
+}
+
+/// How the path of a URL looks for that of a tracker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnnouncePath {
+    /// As usual, or of a protocol in which it does not matter.
+    Usual,
+    /// A component of it is empty, as in `//announce`.
+    EmptyComponent,
+    /// What looks like a port stands behind it, as in `/announce:6969`.
+    Port,
+    /// It is of HTTP, and has no component like `announce` or `announce.php`.
+    Unusual,
 }
 
 /// The set of machines that can use an address.
@@ -91,6 +110,10 @@ impl Url {
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(format!("{text:?} holds white space"));
         }
+        // Some parsers take it for a slash, others for part of the host.
+        if text.contains('\\') {
+            return Err(format!("{text:?} holds a backslash, where a URL has slashes"));
+        }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("{text:?} is not a URL: {}", known()))?;
         let scheme = scheme.to_ascii_lowercase();
         if !schemes.contains(&scheme.as_str()) {
@@ -98,7 +121,7 @@ impl Url {
         }
         let not_a_url = |error| format!("{text:?} is not a URL: {}", in_words(error));
         // The parser takes what follows the slashes for the host, as browsers do.
-        if rest.starts_with(['/', '\\']) {
+        if rest.starts_with('/') {
             return Err(not_a_url(ParseError::EmptyHost));
         }
         let url = ::url::Url::parse(text).map_err(not_a_url)?;
@@ -106,11 +129,9 @@ impl Url {
         let host = Host::parse(url.host_str().unwrap_or_default()).map_err(not_a_url)?;
         match url.port_or_known_default() {
             Some(0) => Err(not_a_url(ParseError::InvalidPort)),
-            Some(_) => {
-                let is_web = matches!(url.scheme(), "http" | "https");
-                let mut components = url.path().split('/');
-                let lacks_announce = is_web && !components.any(|component| component.starts_with("announce"));
-                Ok(Self { text: text.to_owned(), host, lacks_announce })
+            Some(port) => {
+                let text = written(&scheme, rest, &host, port);
+                Ok(Self { text, host, path: AnnouncePath::of(&url) })
             }
             None => Err(format!("{text:?} has no port, which {scheme}:// needs")),
         }
@@ -120,9 +141,15 @@ impl Url {
         &self.text
     }
 
-    /// Returns `true` if it is an HTTP URL without the usual path of trackers.
-    pub(crate) fn lacks_announce(&self) -> bool {
-        self.lacks_announce
+    pub(crate) fn announce_path(&self) -> AnnouncePath {
+        self.path
+    }
+
+    /// The host, if libtorrent drops its URLs: it takes no characters but ASCII letters, digits, `-` and `.` in a name.
+    pub(crate) fn unusual_host(&self) -> Option<&str> {
+        let Host::Domain(name) = &self.host else { return None };
+        let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        (!name.bytes().all(is_usual)).then_some(name)
     }
 
     pub(crate) fn reach(&self) -> Reach {
@@ -146,6 +173,37 @@ impl Url {
             _ => Reach::Network,
         }
     }
+}
+
+impl AnnouncePath {
+    fn of(url: &::url::Url) -> Self {
+        let path = url.path();
+        let ends_in_port = |component: &str| {
+            let port = component.rsplit_once(':').map(|(_, port)| port);
+            port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let is_announce = |component: &str| component == "announce" || component.starts_with("announce.");
+        if path.contains("//") {
+            Self::EmptyComponent
+        } else if path.split('/').any(ends_in_port) {
+            Self::Port
+        } else if matches!(url.scheme(), "http" | "https") && !path.split('/').any(is_announce) {
+            Self::Unusual
+        } else {
+            Self::Usual
+        }
+    }
+}
+
+/// The URL of these parts; `rest` is what follows the slashes as it was given. The port stands only where it was given.
+fn written(scheme: &str, rest: &str, host: &Host, port: u16) -> String {
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user, address) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+    let encoded = |text| utf8_percent_encode(text, NOT_IN_URLS);
+    // No colon of an IPv6 address is followed by digits only, up to the end: there is its bracket.
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if has_port { format!(":{port}") } else { String::new() };
+    format!("{scheme}://{}{host}{port}{}", encoded(user), encoded(tail))
 }
 
 /// The URLs as written into a torrent.
@@ -177,17 +235,15 @@ mod tests {
             ("http://192.168.1.10:6969/announce", Reach::Network),
             ("https://tracker.example/announce?key=a", Reach::Network),
             ("udp://10.0.0.1:6969", Reach::Network),
-            ("UDP://[fd00::1]:6969/announce", Reach::Network),
+            ("udp://[fd00::1]:6969/announce", Reach::Network),
             ("wss://tracker.example", Reach::Network),
             ("http://user:secret@10.0.0.1/announce", Reach::Network),
             ("http://127.0.0.1:6969/announce", Reach::Loopback),
             ("http://127.8.9.1/announce", Reach::Loopback),
             ("udp://127.0.0.1:6969", Reach::Loopback),
-            ("http://127.1/announce", Reach::Loopback),
-            ("http://müller.example/announce", Reach::Network),
             ("http://[::1]:6969/announce", Reach::Loopback),
-            ("http://[::ffff:127.0.0.1]/announce", Reach::Loopback),
-            ("http://LOCALHOST:6969/announce", Reach::Loopback),
+            ("http://[::ffff:7f00:1]/announce", Reach::Loopback),
+            ("http://localhost:6969/announce", Reach::Loopback),
             ("http://tracker.localhost./announce", Reach::Loopback),
             ("http://localhost.example/announce", Reach::Network),
             ("http://0.0.0.0:6969/announce", Reach::Unspecified),
@@ -203,23 +259,77 @@ mod tests {
     }
 
     #[test]
-    fn announce_paths() {
-        for (text, lacks) in [
-            ("http://a/announce", false),
-            ("http://a/announce/key", false),
-            ("http://a/key/announce.php?x=/", false),
-            ("udp://a:1", false),
-            ("udp://a:1/x", false),
-            ("wss://a", false),
-            ("http://a", true),
-            ("https://a/", true),
-            ("HTTP://a/scrape", true),
-            ("http://a/x?/announce", true),
-            ("http://a/#/announce", true),
-            ("http://announce/", true),
+    fn urls_are_written_as_clients_can_use_them() {
+        for (text, written) in [
+            ("HTTP://10.0.0.1:6969/Announce", "http://10.0.0.1:6969/Announce"),
+            ("UDP://Tracker.Example:6969", "udp://tracker.example:6969"),
+            ("http://müller.example/announce", "http://xn--mller-kva.example/announce"),
+            ("udp://MÜLLER.example:6969/announce", "udp://xn--mller-kva.example:6969/announce"),
+            ("http://ｔracker。example/announce", "http://tracker.example/announce"),
+            ("http://m%C3%BCller.example/announce", "http://xn--mller-kva.example/announce"),
+            ("http://127.1:6969/announce", "http://127.0.0.1:6969/announce"),
+            ("http://[FD00:0:0::1]:06969/announce", "http://[fd00::1]:6969/announce"),
+            ("http://[::ffff:127.0.0.1]/announce", "http://[::ffff:7f00:1]/announce"),
+            ("http://a/kurs/übung/announce?key=ä|\"<b>", "http://a/kurs/%C3%BCbung/announce?key=%C3%A4%7C%22%3Cb%3E"),
+            ("http://a/announce?key=100%25&x=%zz", "http://a/announce?key=100%25&x=%zz"),
+            ("http://Jürgen:1@a/announce", "http://J%C3%BCrgen:1@a/announce"),
+            // As given, though a browser would write it otherwise.
+            ("http://a:80", "http://a:80"),
+            ("http://a?key", "http://a?key"),
+            ("http://a/x/../announce", "http://a/x/../announce"),
         ] {
             let AnnounceTier(urls) = text.parse().unwrap();
-            assert_eq!(urls[0].lacks_announce(), lacks, "{text}");
+            assert_eq!(urls[0].as_str(), written, "{text}");
+            let AnnounceTier(again) = written.parse().unwrap();
+            assert_eq!(again[0].as_str(), written);
+        }
+    }
+
+    #[test]
+    fn hosts_that_clients_drop() {
+        for (text, host) in [
+            ("http://LAB_PC:6969/announce", Some("lab_pc")),
+            ("udp://lab~pc:6969", Some("lab~pc")),
+            ("http://lab-pc.example:6969/announce", None),
+            ("http://müller.example/announce", None),
+            ("http://[fd00::1]/announce", None),
+            ("http://10.0.0.1/announce", None),
+        ] {
+            let AnnounceTier(urls) = text.parse().unwrap();
+            assert_eq!(urls[0].unusual_host(), host, "{text}");
+        }
+    }
+
+    #[test]
+    fn announce_paths() {
+        use AnnouncePath::{EmptyComponent, Port, Unusual, Usual};
+        for (text, path) in [
+            ("http://a/announce", Usual),
+            ("http://a/announce/key", Usual),
+            ("http://a/announce/", Usual),
+            ("http://a/key/announce.php?x=/", Usual),
+            ("http://a/announce?x=//:1", Usual),
+            ("udp://a:1", Usual),
+            ("udp://a:1/x", Usual),
+            ("wss://a", Usual),
+            ("http://a", Unusual),
+            ("https://a/", Unusual),
+            ("HTTP://a/scrape", Unusual),
+            ("http://a/x?/announce", Unusual),
+            ("http://a/#/announce", Unusual),
+            ("http://announce/", Unusual),
+            ("http://a/Announce", Unusual),
+            ("http://a/announcement", Unusual),
+            ("http://a//announce", EmptyComponent),
+            ("http://a/key//announce", EmptyComponent),
+            ("http://a/announce//", EmptyComponent),
+            ("udp://a:1//announce", EmptyComponent),
+            ("http://a/announce:6969", Port),
+            ("http://a/announce:6969/", Port),
+            ("wss://a/:6969", Port),
+        ] {
+            let AnnounceTier(urls) = text.parse().unwrap();
+            assert_eq!(urls[0].announce_path(), path, "{text}");
         }
     }
 
@@ -242,6 +352,7 @@ mod tests {
             ),
             ("ftp://a", "ftp:// does not work here: it must begin with http://, https://, udp://, ws://, wss://"),
             ("http://a b/", "\"http://a b/\" holds white space"),
+            ("http://a\\b", "\"http://a\\\\b\" holds a backslash, where a URL has slashes"),
             ("udp://a/announce", "\"udp://a/announce\" has no port, which udp:// needs"),
         ] {
             assert_eq!(text.parse::<AnnounceTier>(), Err(message.to_owned()), "{text}");

@@ -108,9 +108,9 @@ impl Create {
         self
     }
 
-    /// A tag that changes the info-hash, by which private trackers make a torrent their own.
+    /// A tag that changes the info-hash, by which private trackers make a torrent their own. An empty one is none.
     pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into()).filter(|source| !source.is_empty());
         self
     }
 
@@ -123,7 +123,7 @@ impl Create {
     /// The announce URLs in tiers: clients use the first tier that answers, and any URL within a tier.
     ///
     /// A single URL is written as `announce` alone, several as `announce-list` with the first of them as `announce`
-    /// too. URLs are trimmed; empty URLs and tiers are left out. See
+    /// too. URLs are trimmed; empty ones and repeated ones are left out, and so are empty tiers. See
     /// [BEP 12](https://www.bittorrent.org/beps/bep_0012.html).
     pub fn trackers(mut self, tiers: &[Vec<String>]) -> Self {
         self.keys.trackers(tiers);
@@ -132,14 +132,14 @@ impl Create {
 
     /// URLs of web servers that have the content.
     ///
-    /// URLs are trimmed and empty ones left out. For a folder each names the folder that it is in, so a final `/` is
+    /// URLs are trimmed; empty ones and repeated ones are left out. For a folder each names the folder that it is in, so a final `/` is
     /// added where it is missing. See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
     pub fn web_seeds(mut self, urls: &[String]) -> Self {
         self.web_seeds = urls.to_vec();
         self
     }
 
-    /// DHT nodes (host and port) to start from.
+    /// DHT nodes (host and port) to start from; repeated ones are left out.
     ///
     /// See [BEP 5](https://www.bittorrent.org/beps/bep_0005.html).
     pub fn nodes(mut self, nodes: &[(String, u16)]) -> Self {

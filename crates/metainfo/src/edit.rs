@@ -42,7 +42,7 @@ impl Edit<'_> {
     /// Replaces the trackers by these tiers of announce URLs.
     ///
     /// A single URL is written as `announce` alone, several as `announce-list` with the first of them as `announce`
-    /// too, none not at all. URLs are trimmed; empty URLs and tiers are left out.
+    /// too, none not at all. URLs are trimmed; empty ones, repeated ones and empty tiers are left out.
     ///
     /// See [BEP 12](https://www.bittorrent.org/beps/bep_0012.html).
     pub fn trackers(mut self, tiers: &[Vec<String>]) -> Self {
@@ -70,7 +70,7 @@ impl Edit<'_> {
 
     /// Replaces the web seeds of `url-list`, or removes them when there are none.
     ///
-    /// URLs are trimmed and empty ones left out. For a multi-file torrent each names a folder, so a final `/` is added
+    /// URLs are trimmed; empty and repeated ones are left out. For a multi-file torrent each names a folder, so a final `/` is added
     /// where it is missing.
     ///
     /// See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).

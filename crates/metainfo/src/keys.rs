@@ -1,6 +1,6 @@
 //! The keys that are written around `info`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bencode::ValueEncoder;
 
@@ -13,8 +13,9 @@ pub(crate) struct Keys(BTreeMap<&'static str, Option<Vec<u8>>>);
 
 impl Keys {
     pub(crate) fn trackers(&mut self, tiers: &[Vec<String>]) {
-        let tiers: Vec<Vec<_>> =
-            tiers.iter().map(|tier| usable(tier).collect()).filter(|tier: &Vec<_>| !tier.is_empty()).collect();
+        let mut known = HashSet::new();
+        let tiers = tiers.iter().map(|tier| usable(tier).filter(|&url| known.insert(url)).collect());
+        let tiers: Vec<Vec<_>> = tiers.filter(|tier: &Vec<_>| !tier.is_empty()).collect();
         let announce = tiers.first().and_then(|tier| tier.first());
         let is_single = tiers.iter().map(Vec::len).sum::<usize>() == 1;
 
@@ -32,22 +33,23 @@ impl Keys {
     }
 
     pub(crate) fn web_seeds(&mut self, urls: &[String], is_folder: bool) {
-        let urls: Vec<_> = usable(urls)
-            .map(|url| match is_folder && !url.ends_with('/') {
-                true => format!("{url}/"),
-                false => url.to_owned(),
-            })
-            .collect();
+        let urls = usable(urls).map(|url| match is_folder && !url.ends_with('/') {
+            true => format!("{url}/"),
+            false => url.to_owned(),
+        });
+        let mut known = HashSet::new();
+        let urls: Vec<_> = urls.filter(|url| known.insert(url.clone())).collect();
         let list =
             (!urls.is_empty()).then(|| encoded(|value| value.list(|list| urls.iter().for_each(|url| list.bytes(url)))));
         self.set("url-list", list);
     }
 
     pub(crate) fn nodes(&mut self, nodes: &[(String, u16)]) {
+        let mut known = HashSet::new();
         let list = (!nodes.is_empty()).then(|| {
             encoded(|value| {
                 value.list(|list| {
-                    for (host, port) in nodes {
+                    for (host, port) in nodes.iter().filter(|node| known.insert(*node)) {
                         list.list(|node| {
                             node.bytes(host);
                             node.int(*port);

@@ -119,7 +119,7 @@ pub enum PieceLengthError {
         bytes: u64,
     },
     /// Less than [`PieceLength::MIN`] or more than [`PieceLength::MAX`].
-    #[error("a piece length must be from 16 KiB to 128 MiB, which {bytes} bytes is not")]
+    #[error("a piece length must be from 16 KiB to 128 MiB (16384 to 134217728 bytes), which {bytes} is not")]
     OutOfRange {
         /// The length asked for.
         bytes: u64,

@@ -110,8 +110,33 @@ fn empty_settings_are_not_written() {
         .created_by("")
         .trackers(&[vec![], vec![" ".to_owned()]])
         .web_seeds(&[String::new()])
+        .source("")
         .nodes(&[]);
     assert_eq!(made(empty), made(Create::new(&path)));
+}
+
+#[test]
+fn repeated_settings_are_written_once() {
+    let (_temp, root) = share(&[("hello.txt", b"hello")]);
+    let urls = |urls: &[&str]| urls.iter().map(|&url| url.to_owned()).collect::<Vec<_>>();
+    let node = ("a".to_owned(), 1);
+    let create = |path: &Path| {
+        Create::new(path)
+            .trackers(&[urls(&["http://a/announce", " http://a/announce"]), urls(&["http://a/announce"])])
+            .web_seeds(&urls(&["http://w/x", "http://w/x ", "http://w/x/"]))
+            .nodes(&[node.clone(), ("a".to_owned(), 2), node.clone()])
+    };
+    let bytes = made(create(&root.join("hello.txt")));
+    assert!(bytes.starts_with(b"d8:announce17:http://a/announce4:info"), "{}", bytes.escape_ascii());
+    let metainfo = Metainfo::parse(&bytes).unwrap();
+    assert_eq!(metainfo.web_seeds(), ["http://w/x", "http://w/x/"]);
+    assert_eq!(metainfo.nodes(), [node.clone(), ("a".to_owned(), 2)]);
+    // Of a folder, the two are the same.
+    assert_eq!(Metainfo::parse(&made(create(&root))).unwrap().web_seeds(), ["http://w/x/"]);
+
+    let tiers = [urls(&["http://a/", "udp://b:1"]), urls(&["udp://b:1", "udp://c:1"]), urls(&["http://a/"])];
+    let metainfo = Metainfo::parse(&made(Create::new(&root).trackers(&tiers))).unwrap();
+    assert_eq!(metainfo.trackers(), [urls(&["http://a/", "udp://b:1"]), urls(&["udp://c:1"])]);
 }
 
 #[test]

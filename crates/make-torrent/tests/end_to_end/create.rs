@@ -113,6 +113,30 @@ fn flags_of_mktorrent() {
 }
 
 #[test]
+fn what_is_empty_or_given_twice_changes_nothing() {
+    let sandbox = Sandbox::new(&[("a", b"hello")]);
+    let made = |args: &[&str]| {
+        let args = [&["a", "-d", "-o", "-"], args].concat();
+        sandbox.run(&args).expect(0).bytes().to_vec()
+    };
+    let plain = made(&["-a", TRACKER, "-w", "http://w/"]);
+    assert_eq!(made(&["-a", TRACKER, "-w", "http://w/", "-s", "", "-c", ""]), plain);
+    let tracker = TRACKER.replace("http", "HTTP");
+    assert_eq!(made(&["-a", TRACKER, "-a", &tracker, "-w", "http://w/", "-w", "http://W/"]), plain);
+    assert_eq!(made(&["-a", &format!("{TRACKER},{TRACKER}"), "-w", "http://w/,http://w/"]), plain);
+}
+
+#[test]
+fn urls_are_written_as_clients_can_use_them() {
+    let sandbox = Sandbox::new(&[("a", b"hello")]);
+    let args = ["a", "--json", "-a", "HTTP://müller.example/announce?key=ä", "-w", "HTTP://Web.example/größe/"];
+    let json = sandbox.run(&args).expect(0).json();
+    assert_eq!(json["trackers"], json!([["http://xn--mller-kva.example/announce?key=%C3%A4"]]));
+    assert_eq!(json["web_seeds"], json!(["http://web.example/gr%C3%B6%C3%9Fe/"]));
+    assert_eq!(json["warnings"], json!([]));
+}
+
+#[test]
 fn dates() {
     let sandbox = Sandbox::new(&[("a", b"a")]);
     let date = |args: &[&str]| {
@@ -250,6 +274,19 @@ fn warns_of_announce_urls_that_nobody_else_can_use() {
             "http://10.0.0.1:6969/scrape may not be an announce URL: the usual path is /announce",
         ),
         (
+            &["-a", "http://LAB_PC:6969/announce"],
+            "clients such as qBittorrent drop http://lab_pc:6969/announce, since the name lab_pc holds other characters than \
+             letters, digits, hyphens and dots: give the tracker's address, or another name of it",
+        ),
+        (
+            &["-a", "http://10.0.0.1:6969//announce"],
+            "http://10.0.0.1:6969//announce may not be an announce URL: there is an empty name between two slashes of its path",
+        ),
+        (
+            &["-a", "http://10.0.0.1/announce:6969"],
+            "http://10.0.0.1/announce:6969 may not be an announce URL: a port stands behind the host, not in the path",
+        ),
+        (
             &["-a", TRACKER, "-p", "--node", "10.0.0.1:6881"],
             "clients do not use DHT for a private torrent, so its --node is of no use",
         ),
@@ -268,6 +305,7 @@ fn wrong_usage() {
         (&[][..], "required arguments were not provided"),
         (&["a", "-a", "192.168.1.10:6969"], "is not a URL: it must begin with http://"),
         (&["a", "-a", "ftp://a/"], "ftp:// does not work here"),
+        (&["a", "-l", "0"], "from 16 KiB to 128 MiB: give the exponent n of 2^n from 14 to 27"),
         (&["a", "-l", "13"], "from 16 KiB to 128 MiB"),
         (&["a", "-l", "100000"], "must be a power of two"),
         (&["a", "-t", "0"], "a number from 1 to 256"),
