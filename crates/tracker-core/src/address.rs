@@ -5,13 +5,19 @@
 //! - A peer is kept under the address its announce came from. `ip=` counts only from trusted sources.
 //! - A peer that announced over loopback is on the tracker's own machine. A client that asks from the network gets it
 //!   under the address by which *that client* reached the tracker, which is right on a machine with several networks, too.
+//! - A peer that announced from any other address of this machine is there as well, and goes out in the same way: the address that
+//!   it announced from may belong to a network that the asker has no route to. So does a peer in a container on this machine, which
+//!   others reach only by a port of this machine that is published for it. Both stay in their address family, and go out as they
+//!   stand to askers on this machine, and in the same container network.
 //! - A client that asks over loopback gets 127.0.0.1 and ::1 as the machine's LAN address where one is known, since Transmission
 //!   never dials loopback; any other 127/8 address stays as it is.
 //! - Addresses that nobody can dial are never handed out.
 
 use std::net::IpAddr;
 
-use crate::{AnnounceRequest, Config, HostAddresses};
+use ipnet::IpNet;
+
+use crate::{AnnounceRequest, Config};
 
 /// The client that asks for peers, and the way by which it reached the tracker.
 #[derive(Debug, Clone, Copy)]
@@ -36,23 +42,59 @@ impl Asker {
     }
 
     /// The address by which this asker can reach the peer kept under `ip`, if there is one.
-    pub(crate) fn sees(&self, ip: IpAddr, host: &HostAddresses) -> Option<IpAddr> {
+    pub(crate) fn sees(&self, ip: IpAddr, config: &Config) -> Option<IpAddr> {
+        let host = &config.host_addresses;
         if ip.is_loopback() {
             return if !self.remote.is_loopback() {
-                let local = Some(self.local).filter(|&local| is_reachable(local) && !local.is_loopback());
-                local.or_else(|| host.prefer(self.remote))
+                self.way_here().or_else(|| host.prefer(self.remote))
             } else if is_localhost(ip) {
                 host.prefer(ip).or(Some(ip))
             } else {
                 Some(ip)
             };
         }
-        (!is_v4_link_local(ip) || is_v4_link_local(self.remote)).then_some(ip)
+        let unchanged = Some(ip).filter(|&ip| !is_v4_link_local(ip) || is_v4_link_local(self.remote));
+        let way_here =
+            || self.way_here().filter(|local| local.is_ipv4() == ip.is_ipv4()).or_else(|| host.of_family(ip));
+        match Place::of(ip, config) {
+            Place::Elsewhere => unchanged,
+            Place::Here | Place::Container(_) if self.remote.is_loopback() => Some(ip),
+            Place::Here => way_here().or(unchanged),
+            Place::Container(network) if network.contains(&self.remote) => Some(ip),
+            Place::Container(_) => way_here(),
+        }
+    }
+
+    /// The address by which the asker reached this machine, where that means something to others.
+    fn way_here(&self) -> Option<IpAddr> {
+        Some(self.local).filter(|&local| is_reachable(local) && !local.is_loopback())
     }
 
     /// Returns `true` if a peer that this asker sees under `ip` may be on the tracker's machine.
-    pub(crate) fn is_here(&self, ip: IpAddr, host: &HostAddresses) -> bool {
-        ip == self.local || host.prefer(ip) == Some(ip)
+    pub(crate) fn is_here(&self, ip: IpAddr, config: &Config) -> bool {
+        ip == self.local || matches!(Place::of(ip, config), Place::Here)
+    }
+}
+
+/// Where the machine with an address is, which is not a loopback address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'c> {
+    /// It is the tracker's machine.
+    Here,
+    /// It is a container or a virtual machine on the tracker's machine, in this network.
+    Container(&'c IpNet),
+    /// It is another machine, as far as the tracker knows.
+    Elsewhere,
+}
+
+impl<'c> Place<'c> {
+    pub(crate) fn of(ip: IpAddr, config: &'c Config) -> Self {
+        // The host's end of a bridge is in the network of the containers.
+        if config.host_addresses.of_family(ip) == Some(ip) || config.own_addresses.contains(&ip) {
+            return Self::Here;
+        }
+        let network = config.container_networks.iter().find(|network| network.contains(&ip));
+        network.map_or(Self::Elsewhere, Self::Container)
     }
 }
 
@@ -86,13 +128,21 @@ fn is_localhost(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::HostAddresses;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    fn host() -> HostAddresses {
-        HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: Some("fd77::1".parse().unwrap()) }
+    /// Two LAN addresses, one of which is the best, and a bridge of containers.
+    fn config() -> Config {
+        let own = ["10.77.0.1", "192.168.5.1", "172.17.0.1", "169.254.3.3", "fd77::1", "fd78::1"];
+        Config::default().with(|config| {
+            config.host_addresses =
+                HostAddresses { v4: Some([10, 77, 0, 1].into()), v6: Some("fd77::1".parse().unwrap()) };
+            config.own_addresses = own.map(ip).into();
+            config.container_networks = ["172.17.0.0/16", "fd17::/64"].map(|network| network.parse().unwrap()).into();
+        })
     }
 
     /// compatibility.md, section 5: kept under, asker's remote, asker's local, handed out as.
@@ -124,16 +174,69 @@ mod tests {
             ("169.254.1.1", "fd77::9", "fd77::1", None),
         ] {
             let asker = Asker { remote: ip(remote), local: ip(local) };
-            assert_eq!(asker.sees(ip(kept), &host()), seen.map(ip), "{kept} for {remote} by {local}");
+            assert_eq!(asker.sees(ip(kept), &config()), seen.map(ip), "{kept} for {remote} by {local}");
         }
+    }
+
+    #[test]
+    fn a_client_on_the_trackers_machine_goes_out_by_the_askers_way_whatever_address_it_announced_from() {
+        for (kept, remote, local, seen) in [
+            ("10.77.0.1", "192.168.5.9", "192.168.5.1", Some("192.168.5.1")),
+            ("192.168.5.1", "10.77.0.9", "10.77.0.1", Some("10.77.0.1")),
+            ("10.77.0.1", "10.77.0.9", "10.77.0.1", Some("10.77.0.1")),
+            ("fd78::1", "fd77::9", "fd77::1", Some("fd77::1")),
+            ("169.254.3.3", "10.77.0.9", "10.77.0.1", Some("10.77.0.1")),
+            ("10.77.0.1", "169.254.2.2", "169.254.3.3", Some("169.254.3.3")),
+            // By an address that is not in the list (yet).
+            ("10.77.0.1", "10.99.0.9", "10.99.0.1", Some("10.99.0.1")),
+            // The host's end of the bridge, and a container that asks.
+            ("172.17.0.1", "10.77.0.9", "10.77.0.1", Some("10.77.0.1")),
+            ("10.77.0.1", "172.17.0.2", "172.17.0.1", Some("172.17.0.1")),
+            // The asker is on the same machine, too.
+            ("192.168.5.1", "10.77.0.1", "10.77.0.1", Some("10.77.0.1")),
+            ("192.168.5.1", "127.0.0.1", "127.0.0.1", Some("192.168.5.1")),
+            // The asker's way is of the other family, or tells nothing: the best address of the same family.
+            ("192.168.5.1", "fd77::9", "fd77::1", Some("10.77.0.1")),
+            ("fd78::1", "10.77.0.9", "10.77.0.1", Some("fd77::1")),
+            ("192.168.5.1", "10.77.0.9", "127.0.0.1", Some("10.77.0.1")),
+            ("fd78::1", "fe80::9", "fe80::1", Some("fd77::1")),
+        ] {
+            let asker = Asker { remote: ip(remote), local: ip(local) };
+            assert_eq!(asker.sees(ip(kept), &config()), seen.map(ip), "{kept} for {remote} by {local}");
+        }
+        let asker = Asker { remote: ip("fd77::9"), local: ip("fd77::1") };
+        let config = config().with(|config| config.host_addresses = HostAddresses::default());
+        assert_eq!(asker.sees(ip("192.168.5.1"), &config), Some(ip("192.168.5.1")), "there is nothing better");
+    }
+
+    #[test]
+    fn a_container_on_the_trackers_machine_goes_out_by_the_askers_way() {
+        for (kept, remote, local, seen) in [
+            ("172.17.0.2", "10.77.0.9", "10.77.0.1", Some("10.77.0.1")),
+            ("172.17.0.2", "192.168.5.9", "192.168.5.1", Some("192.168.5.1")),
+            ("fd17::2", "fd77::9", "fd77::1", Some("fd77::1")),
+            ("172.17.0.2", "10.77.0.1", "10.77.0.1", Some("10.77.0.1")),
+            ("172.17.0.2", "fd77::9", "fd77::1", Some("10.77.0.1")),
+            // Neighbours of the container, and the machine itself, reach it directly.
+            ("172.17.0.2", "172.17.0.3", "172.17.0.1", Some("172.17.0.2")),
+            ("172.17.0.2", "127.0.0.1", "127.0.0.1", Some("172.17.0.2")),
+            // A network like it elsewhere.
+            ("172.18.0.2", "10.77.0.9", "10.77.0.1", Some("172.18.0.2")),
+        ] {
+            let asker = Asker { remote: ip(remote), local: ip(local) };
+            assert_eq!(asker.sees(ip(kept), &config()), seen.map(ip), "{kept} for {remote} by {local}");
+        }
+        let asker = Asker { remote: ip("fd77::9"), local: ip("fd77::1") };
+        let config = config().with(|config| config.host_addresses = HostAddresses::default());
+        assert_eq!(asker.sees(ip("172.17.0.2"), &config), None, "nobody else can dial it");
     }
 
     #[test]
     fn without_a_lan_address_loopback_stays() {
         let asker = Asker { remote: ip("127.0.0.1"), local: ip("127.0.0.1") };
-        assert_eq!(asker.sees(ip("127.0.0.1"), &HostAddresses::default()), Some(ip("127.0.0.1")));
+        assert_eq!(asker.sees(ip("127.0.0.1"), &Config::default()), Some(ip("127.0.0.1")));
         let behind_proxy = Asker { remote: ip("10.0.0.9"), local: ip("127.0.0.1") };
-        assert_eq!(behind_proxy.sees(ip("127.0.0.1"), &HostAddresses::default()), None);
+        assert_eq!(behind_proxy.sees(ip("127.0.0.1"), &Config::default()), None);
     }
 
     #[test]

@@ -91,8 +91,15 @@ pub struct Config {
     /// Networks whose clients may announce another address than their own (`ip=`). Defaults to none, since anybody could point
     /// a swarm at a victim otherwise; on this machine, too, where a page in a browser can send announces.
     pub trusted_networks: Vec<IpNet>,
-    /// The machine's own addresses on the LAN.
+    /// The best of the machine's own addresses on the LAN.
     pub host_addresses: HostAddresses,
+    /// All addresses of the machine, of any interface; loopback, and [`host_addresses`](Self::host_addresses), need not be among
+    /// them. A client that announces from one of these is on this machine, and handed out under the address by which the asker
+    /// reached the machine, since others may have no route to the one it announced from. Defaults to none.
+    pub own_addresses: Vec<IpAddr>,
+    /// The networks of containers and virtual machines on this machine, which other machines have no route to. A client in one
+    /// of these is handed out to others as one on this machine: they reach it where its port is published. Defaults to none.
+    pub container_networks: Vec<IpNet>,
     /// Addresses behind which there may be several clients: the machine's routers, and the host ends of container bridges.
     /// Several clients of a swarm that announce from one of these are [warned](crate::Warning::SharedAddress). Defaults to
     /// none.
@@ -127,6 +134,8 @@ impl Default for Config {
             torrents: Arc::default(),
             trusted_networks: Vec::new(),
             host_addresses: HostAddresses::default(),
+            own_addresses: Vec::new(),
+            container_networks: Vec::new(),
             gateways: Vec::new(),
             prefer_subnet: None,
         }
@@ -255,8 +264,12 @@ pub struct HostAddresses {
 impl HostAddresses {
     /// The address of the same family as `like`, else the other.
     pub(crate) fn prefer(&self, like: IpAddr) -> Option<IpAddr> {
-        let (v4, v6) = (self.v4.map(IpAddr::V4), self.v6.map(IpAddr::V6));
-        if like.is_ipv4() { v4.or(v6) } else { v6.or(v4) }
+        self.of_family(like).or_else(|| self.v4.map(IpAddr::V4)).or_else(|| self.v6.map(IpAddr::V6))
+    }
+
+    /// The address of the same family as `like`.
+    pub(crate) fn of_family(&self, like: IpAddr) -> Option<IpAddr> {
+        if like.is_ipv4() { self.v4.map(IpAddr::V4) } else { self.v6.map(IpAddr::V6) }
     }
 }
 

@@ -46,6 +46,12 @@ pub enum EventKind {
         /// The address.
         address: IpAddr,
     },
+    /// A peer joined from a [network of containers](crate::Config::container_networks) on this machine. Comes after its joining.
+    /// Others can connect to it only if its port is published on this machine under the same number.
+    PeerInContainer {
+        /// The address.
+        address: IpAddr,
+    },
 }
 
 /// A bounded queue of events.

@@ -5,15 +5,13 @@ use std::ops::Range;
 
 use rand::Rng;
 
-use crate::address::{self, Asker};
+use crate::address::{self, Asker, Place};
 use crate::address_group::OwnNetworks;
 use crate::entry::{DigestOrExpiry, Download, Entry};
 use crate::peer::digest;
 use crate::pool::{Class, MOST_OF_ONE_ADDRESS, Pool};
 use crate::swarm::Swarm;
-use crate::{
-    AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference,
-};
+use crate::{AnnounceRequest, Config, Families, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference};
 
 /// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
@@ -73,7 +71,7 @@ pub(crate) struct Selection<'c> {
     families: Families,
     peer_ids: bool,
     wanted: usize,
-    verbatim: Verbatim,
+    verbatim: Verbatim<'c>,
 }
 
 impl<'c> Selection<'c> {
@@ -87,7 +85,7 @@ impl<'c> Selection<'c> {
         request: &AnnounceRequest,
         download: Download,
     ) -> Self {
-        let own_ip = asker.sees(ip, &config.host_addresses).unwrap_or(ip);
+        let own_ip = asker.sees(ip, config).unwrap_or(ip);
         Self {
             config,
             own,
@@ -99,7 +97,7 @@ impl<'c> Selection<'c> {
             families: request.families,
             peer_ids: request.peer_ids,
             wanted: config.wanted(request) as usize,
-            verbatim: Verbatim::new(&asker, config.host_addresses),
+            verbatim: Verbatim { asker, config },
         }
     }
 
@@ -181,8 +179,8 @@ impl<'c> Selection<'c> {
             Useful::Leechers => 0..leeching_end,
             Useful::Holders => leeching_end..holding_here.end,
         };
-        let has_nearby = address::is_v4_link_local(self.asker.remote);
-        (everywhere, if has_nearby { pool.range(Class::Nearby) } else { 0..0 })
+        let mut nearby = self.config.own_addresses.iter().chain([&self.asker.remote]);
+        (everywhere, if nearby.any(|&ip| address::is_v4_link_local(ip)) { pool.range(Class::Nearby) } else { 0..0 })
     }
 
     /// Hands out the peer at this position, if it is of use and its address has not enough in the answer; else keeps it.
@@ -208,7 +206,7 @@ impl<'c> Selection<'c> {
             return;
         }
         // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
-        if self.asker.is_here(peer.address.ip(), &self.config.host_addresses) && !peers.is_first_here(peer.address) {
+        if self.asker.is_here(peer.address.ip(), self.config) && !peers.is_first_here(peer.address) {
             return;
         }
         if !self.is_within_share(take, pool, entry.ip(), peers) {
@@ -236,7 +234,7 @@ impl<'c> Selection<'c> {
         if !useful.has(entry.tag().state) {
             return None;
         }
-        let ip = self.asker.sees(entry.ip().into(), &self.config.host_addresses)?;
+        let ip = self.asker.sees(entry.ip().into(), self.config)?;
         let address = SocketAddr::new(ip, entry.port());
         let peer_id = pool.detail(position).filter(|_| self.peer_ids).map(|detail| detail.peer_id);
         (!self.is_asker(pool, position, address) && self.families.contain(ip)).then_some(PeerEntry { address, peer_id })
@@ -266,25 +264,19 @@ struct Take {
 
 /// The addresses that an asker gets as they stand: those of neither this machine nor only some networks.
 #[derive(Debug)]
-struct Verbatim {
-    /// `true` if the asker announced over loopback: loopback addresses other than 127.0.0.1 and ::1 then stand as they are.
-    asker_is_here: bool,
-    local: IpAddr,
-    host: HostAddresses,
+struct Verbatim<'c> {
+    asker: Asker,
+    config: &'c Config,
 }
 
-impl Verbatim {
-    fn new(asker: &Asker, host: HostAddresses) -> Self {
-        Self { asker_is_here: asker.remote.is_loopback(), local: asker.local, host }
-    }
-
+impl Verbatim<'_> {
     /// Returns `true` if this is certainly such an address. All others need a closer check.
     fn has(&self, ip: IpAddr) -> bool {
-        let is_verbatim = match ip {
-            IpAddr::V4(ip) if ip.is_loopback() => self.asker_is_here && ip != Ipv4Addr::LOCALHOST,
-            IpAddr::V4(ip) => !ip.is_link_local() && Some(ip) != self.host.v4,
-            IpAddr::V6(ip) => ip != Ipv6Addr::LOCALHOST && Some(ip) != self.host.v6,
-        };
-        is_verbatim && ip != self.local
+        match ip {
+            // Loopback addresses other than 127.0.0.1 and ::1 stand as they are for askers on loopback.
+            IpAddr::V4(ip) if ip.is_loopback() => self.asker.remote.is_loopback() && ip != Ipv4Addr::LOCALHOST,
+            _ if ip == Ipv6Addr::LOCALHOST || address::is_v4_link_local(ip) || ip == self.asker.local => false,
+            _ => matches!(Place::of(ip, self.config), Place::Elsewhere),
+        }
     }
 }

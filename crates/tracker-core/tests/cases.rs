@@ -104,6 +104,7 @@ fn happened(embedder: &mut Embedder) -> Vec<&'static str> {
             EventKind::PeerLeft(_) => "left",
             EventKind::PeerExpired(_) => "expired",
             EventKind::AddressShared { .. } => "shared",
+            EventKind::PeerInContainer { .. } => "in container",
             _ => "unknown",
         })
         .collect()
@@ -507,6 +508,37 @@ fn an_asker_behind_a_proxy_gets_the_lan_address() {
         embedder.announce(&client("127.0.0.1:6881"));
         assert_eq!(handed_out(&mut embedder, &behind_proxy), expected);
     }
+}
+
+#[test]
+fn a_client_is_handed_out_in_the_network_of_the_asker_whatever_address_of_the_machine_it_announced_from() {
+    let own_addresses = ["10.77.0.1", "10.78.0.1", "169.254.7.1"].map(|address| address.parse().unwrap());
+    let mut embedder = Embedder::new(Config::default().with(|config| config.own_addresses = own_addresses.into()));
+    for announced_from in ["10.77.0.1:6881", "169.254.7.1:6881", "127.0.0.1:6881"] {
+        embedder.announce(&seed(client(announced_from)));
+        for (asker, expected) in [("10.77.0.9:7", "10.77.0.1:6881"), ("10.78.0.9:7", "10.78.0.1:6881")] {
+            assert_eq!(handed_out(&mut embedder, &client(asker)), set([expected]), "{announced_from} to {asker}");
+            embedder.announce(&stopped(client(asker)));
+        }
+    }
+}
+
+#[test]
+fn a_client_in_a_container_is_handed_out_under_the_address_of_the_machine() {
+    let networks = vec!["172.17.0.0/16".parse().unwrap()];
+    let mut embedder = Embedder::new(Config::default().with(|config| {
+        config.container_networks = networks;
+        config.max_pending_events = 100;
+    }));
+    embedder.announce(&seed(client("172.17.0.2:6881")));
+    assert_eq!(happened(&mut embedder), ["created", "joined", "in container"]);
+    for (asker, expected) in [("10.78.0.9:7", "10.78.0.1:6881"), ("172.17.0.3:7", "172.17.0.2:6881")] {
+        assert_eq!(handed_out(&mut embedder, &client(asker)), set([expected]), "{asker}");
+        embedder.announce(&stopped(client(asker)));
+    }
+    happened(&mut embedder);
+    embedder.announce(&seed(client("172.17.0.2:6881")));
+    assert!(!happened(&mut embedder).contains(&"in container"), "once for each peer");
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub(crate) const TARGET: &str = module_path!();
 /// The longest time between two checks for lost events and lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// Containers that are warned of. By then the operator knows.
+const MAX_CONTAINERS: usize = 64;
+
 /// Events for which memory is kept after a burst.
 pub(crate) const USUAL_EVENTS: usize = 1000;
 
@@ -85,6 +88,8 @@ impl Log {
 struct EventLogger {
     /// Gateways of which it was said that several peers are behind them.
     shared: BTreeSet<IpAddr>,
+    /// Containers of which it was said that others reach them by published ports only.
+    containers: BTreeSet<IpAddr>,
     dropped_events: u64,
     dropped_lines: u64,
 }
@@ -94,6 +99,7 @@ impl EventLogger {
     fn log(&mut self, event: &Event, shards: &ShardsView) {
         log_event(event, shards);
         warn_of_shared_address(event, &mut self.shared);
+        warn_of_container(event, &mut self.containers);
     }
 
     /// Warns of events and lines that were dropped, of which there are so many by now.
@@ -149,6 +155,20 @@ fn warn_of_shared_address(event: &Event, shared: &mut BTreeSet<IpAddr>) {
             %address,
             "several clients reach the tracker under the address of a gateway, so that others cannot connect to them; run \
              the tracker, or them, without network address translation (containers: with the network of the host)"
+        );
+    }
+}
+
+/// Says once for each container what it takes to connect to a client in it. `warned` are those of which it was said.
+fn warn_of_container(event: &Event, warned: &mut BTreeSet<IpAddr>) {
+    let EventKind::PeerInContainer { address } = event.kind else { return };
+    if warned.len() < MAX_CONTAINERS && warned.insert(address) {
+        tracing::warn!(
+            info_hash = %event.info_hash,
+            %address,
+            "a client announces from a container or a virtual machine on this machine; others are given an address of this \
+             machine instead, and can connect if the client's port is published there under the same number, or if the \
+             container has the network of the host"
         );
     }
 }
@@ -267,6 +287,22 @@ mod tests {
         let warnings = warnings(&shards);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0]["address"], "10.0.0.7");
+    }
+
+    #[test]
+    fn a_container_with_clients_is_logged_once() {
+        let networks = vec!["10.0.0.0/24".parse().unwrap()];
+        let config = Config::default().with(|config| {
+            config.max_pending_events = 100;
+            config.container_networks = networks;
+        });
+        let shards = shards_of(config);
+        (6881..6885).for_each(|port| announce(&shards, port, 10, None));
+        let log = log_of(&shards);
+        let warnings: Vec<_> = log.iter().filter(|line| line["level"] == "WARN").collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0]["address"], "10.0.0.7");
+        assert!(warnings[0]["message"].as_str().unwrap().contains("published"), "{warnings:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::{OtherShards, Tracker};
-use crate::address::{self, Asker};
+use crate::address::{self, Asker, Place};
 use crate::entry::Download;
 use crate::interval::{Intervals, Lifetimes};
 use crate::peer::{Identity, Member};
@@ -123,6 +123,9 @@ impl Tracker {
         match change {
             Change::Joined => {
                 self.push(info_hash, |lifetimes| EventKind::PeerJoined(member.peer(lifetimes)));
+                if matches!(Place::of(member.ip, &self.config), Place::Container(_)) {
+                    self.push(info_hash, |_| EventKind::PeerInContainer { address: member.ip });
+                }
                 if self.is_shared(id, member.ip) {
                     self.push(info_hash, |_| EventKind::AddressShared { address: member.ip });
                 }

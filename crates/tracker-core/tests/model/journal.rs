@@ -83,6 +83,9 @@ impl Journal {
                 let sharing = peers.iter().filter(|peer| peer.address.ip() == address).count();
                 assert!(sharing > 1, "{sharing} peers share {address}");
             }
+            EventKind::PeerInContainer { address } => {
+                assert!(peers.iter().any(|peer| peer.address.ip() == address), "nobody is at {address}");
+            }
             other => panic!("an event that nobody expects: {other:?}"),
         }
     }

@@ -608,13 +608,25 @@ impl Model {
         let host = self.config.host_addresses;
         let (v4, v6) = (host.v4.map(IpAddr::V4), host.v6.map(IpAddr::V6));
         let like = |like: IpAddr| if like.is_ipv4() { v4.or(v6) } else { v6.or(v4) };
+        let by_local = Some(local).filter(|&local| is_usable(local) && !local.is_loopback());
         if !ip.is_loopback() {
             let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V4(v4) if v4.is_link_local());
-            return (!is_link_local(ip) || is_link_local(remote)).then_some(ip);
+            let unchanged = (!is_link_local(ip) || is_link_local(remote)).then_some(ip);
+            let is_own = self.config.own_addresses.contains(&ip) || [v4, v6].contains(&Some(ip));
+            let container = self.config.container_networks.iter().find(|network| network.contains(&ip));
+            if !is_own && container.is_none() {
+                return unchanged;
+            }
+            if remote.is_loopback() || (!is_own && container.is_some_and(|network| network.contains(&remote))) {
+                return Some(ip);
+            }
+            let same_family = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
+            let on_machine = by_local.filter(same_family).or(like(ip).filter(same_family));
+            return if is_own { on_machine.or(unchanged) } else { on_machine };
         }
         if !remote.is_loopback() {
             // On the tracker's machine, where the asker reached it.
-            return if is_usable(local) && !local.is_loopback() { Some(local) } else { like(remote) };
+            return by_local.or_else(|| like(remote));
         }
         let is_localhost = ip == IpAddr::from([127, 0, 0, 1]) || ip.is_ipv6();
         if is_localhost { like(ip).or(Some(ip)) } else { Some(ip) }

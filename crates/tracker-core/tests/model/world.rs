@@ -73,7 +73,7 @@ const FEW: usize = 4;
 const PORTS: [u16; FEW] = [0, 6881, 6882, 51413];
 
 /// The places of clients: the client's address, and the address of the tracker's machine that it uses.
-const HOMES: [(&str, &str); 20] = [
+const HOMES: [(&str, &str); 24] = [
     ("10.77.0.2", "10.77.0.1"),
     ("10.77.0.3", "10.77.0.1"),
     ("10.77.0.4", "10.77.0.1"),
@@ -95,6 +95,11 @@ const HOMES: [(&str, &str); 20] = [
     ("fe80::2", "fe80::1"),
     ("203.0.113.9", "203.0.113.1"),
     ("239.1.2.3", "10.77.0.1"),
+    // Other ways on the tracker's machine, and containers on it.
+    ("10.78.0.1", "10.78.0.1"),
+    ("169.254.7.1", "169.254.7.1"),
+    ("172.17.0.2", "172.17.0.1"),
+    ("172.17.0.3", "10.77.0.1"),
 ];
 
 /// The clients, and what they have not announced yet.
@@ -170,6 +175,12 @@ impl World {
                 v4: (!choices.one_in(3)).then_some([10, 77, 0, 1].into()),
                 v6: (!choices.one_in(3)).then_some([0xfd77, 0, 0, 0, 0, 0, 0, 1].into()),
             };
+            if choices.one_in(2) {
+                config.own_addresses = ["10.77.0.1", "10.78.0.1", "169.254.7.1", "172.17.0.1", "fd77::1"]
+                    .map(|address| address.parse().expect("an address"))
+                    .into();
+                config.container_networks = vec!["172.17.0.0/16".parse().expect("a network")];
+            }
             config.gateways = match choices.below(3) {
                 // Where clients are crowded.
                 0 => vec![address(HOMES[0]).0.to_canonical()],
