@@ -180,14 +180,7 @@ impl Config {
             ("v4_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v4_prefix.into()), 0..=32),
             ("v6_prefix", self.prefer_subnet.map_or(0, |subnet| subnet.v6_prefix.into()), 0..=128),
         ])?;
-        let HostAddresses { v4, v6 } = self.host_addresses;
-        for address in v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6)) {
-            let is_known_elsewhere = !address.is_loopback() && !address::is_v4_link_local(address);
-            if !(address::is_reachable(address) && is_known_elsewhere) {
-                return Err(ConfigError::NotALanAddress { address });
-            }
-        }
-        Ok(())
+        self.host_addresses.validate()
     }
 
     /// The most peers that the answer to this announce holds.
@@ -197,8 +190,9 @@ impl Config {
     }
 
     /// Returns an error unless a scrape of this many info-hashes is taken from this address.
-    pub(crate) fn admit_scrape(&self, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
-        if !self.access.admits(remote) {
+    /// `access` is [`Config::access`] as it is now.
+    pub(crate) fn admit_scrape(&self, access: &Access, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
+        if !access.admits(remote) {
             return Err(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
         }
         if asked > self.max_scrape_hashes {
@@ -262,6 +256,16 @@ pub struct HostAddresses {
 }
 
 impl HostAddresses {
+    pub(crate) fn validate(self) -> Result<(), ConfigError> {
+        for address in self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6)) {
+            let is_known_elsewhere = !address.is_loopback() && !address::is_v4_link_local(address);
+            if !(address::is_reachable(address) && is_known_elsewhere) {
+                return Err(ConfigError::NotALanAddress { address });
+            }
+        }
+        Ok(())
+    }
+
     /// The address of the same family as `like`, else the other.
     pub(crate) fn prefer(&self, like: IpAddr) -> Option<IpAddr> {
         self.of_family(like).or_else(|| self.v4.map(IpAddr::V4)).or_else(|| self.v6.map(IpAddr::V6))

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 
 use rand::Rng;
 
 use crate::tracker::OtherShards;
 use crate::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant, Peers,
-    ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
+    Access, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant,
+    NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
 };
 
 /// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -37,6 +37,8 @@ use crate::{
 pub struct Shards {
     shards: Box<[Mutex<Tracker>]>,
     config: Config,
+    /// [`Config::access`] as it is now.
+    access: RwLock<Access>,
     /// The latest time that was seen, in seconds.
     now: AtomicU32,
     swarms: AtomicUsize,
@@ -59,7 +61,8 @@ impl Shards {
         };
         let shards =
             (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { shards, config, now: 0.into(), swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
+        let access = RwLock::new(config.access.clone());
+        Ok(Self { shards, config, access, now: 0.into(), swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
     }
 
     /// See [`Tracker::announce`].
@@ -100,7 +103,7 @@ impl Shards {
     ) -> Result<(), ScrapeError> {
         counts.clear();
         self.scrapes.fetch_add(1, Ordering::Relaxed);
-        self.config.admit_scrape(remote, info_hashes.len())?;
+        self.config.admit_scrape(&self.access(), remote, info_hashes.len())?;
         counts.extend(info_hashes.iter().map(|info_hash| lock(self.shard_of(info_hash)).counts(info_hash)));
         Ok(())
     }
@@ -150,6 +153,29 @@ impl Shards {
             pause();
             unfinished.retain(|shard| self.change(shard, |tracker, _| !tracker.drop_batch_of_unserved()));
         }
+    }
+
+    /// See [`Tracker::set_network`].
+    ///
+    /// # Errors
+    ///
+    /// A value that cannot be used. Nothing is changed then.
+    pub fn set_network(&self, network: &NetworkConfig) -> Result<(), ConfigError> {
+        network.validate()?;
+        for shard in &self.shards {
+            lock(shard).set_network(network.clone())?;
+        }
+        self.access.write().unwrap_or_else(PoisonError::into_inner).clone_from(&network.access);
+        Ok(())
+    }
+
+    /// Returns `true` if requests from this address are taken, by [`Config::access`] as it is now.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.access().admits(address)
+    }
+
+    fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// See [`Tracker::totals`].
@@ -205,7 +231,7 @@ impl Shards {
         false
     }
 
-    /// Its configuration. [`Config::torrents`] is as at the start.
+    /// Its configuration. [`Config::torrents`], and what a [`NetworkConfig`] has, are as at the start.
     pub fn config(&self) -> &Config {
         &self.config
     }

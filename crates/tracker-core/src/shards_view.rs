@@ -1,5 +1,6 @@
 //! Read-only access to shards.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::{Config, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
@@ -30,6 +31,11 @@ impl ShardsView {
     /// See [`Shards::config`].
     pub fn config(&self) -> &Config {
         self.0.config()
+    }
+
+    /// See [`Shards::admits`].
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.0.admits(address)
     }
 
     /// See [`Shards::totals`].

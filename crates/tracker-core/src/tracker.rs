@@ -13,8 +13,8 @@ use crate::rules::Rules;
 use crate::swarm::{Expired, Swarm};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash, Instant, Peers,
-    ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash, Instant,
+    NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
 };
 
 /// A BitTorrent tracker as a pure state machine.
@@ -22,8 +22,8 @@ use crate::{
 /// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: the embedder brings the time and
 /// the generator, and carries requests and answers. There are four kinds of method:
 ///
-/// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time, and
-///   [`set_torrents`](Self::set_torrents). An announce *returns* its answer; nothing is sent later.
+/// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time,
+///   [`set_torrents`](Self::set_torrents) and [`set_network`](Self::set_network). An announce *returns* its answer; nothing is sent later.
 /// - **Questions** change no swarm: [`scrape`](Self::scrape), [`with_swarm`](Self::with_swarm),
 ///   [`for_each_swarm`](Self::for_each_swarm),
 ///   [`totals`](Self::totals), [`config`](Self::config).
@@ -165,7 +165,7 @@ impl Tracker {
     ) -> Result<(), ScrapeError> {
         counts.clear();
         self.totals.scrapes += 1;
-        self.config.admit_scrape(remote, info_hashes.len())?;
+        self.config.admit_scrape(&self.config.access, remote, info_hashes.len())?;
         counts.extend(info_hashes.iter().map(|info_hash| self.counts(info_hash)));
         Ok(())
     }
@@ -229,6 +229,18 @@ impl Tracker {
         self.config.torrents = torrents.into();
         self.unchecked = Some(0);
         self.drop_batch_of_unserved();
+    }
+
+    /// Goes on in another network: who is served, and which addresses are this machine's. Peers stay as they are, and are handed
+    /// out by the new settings from now on; those that are not served any more go when they have been silent for too long.
+    ///
+    /// # Errors
+    ///
+    /// A value that cannot be used. Nothing is changed then.
+    pub fn set_network(&mut self, network: NetworkConfig) -> Result<(), ConfigError> {
+        network.validate()?;
+        network.apply_to(&mut self.config);
+        Ok(())
     }
 
     /// Returns `true` if not all swarms were checked since other torrents are served.

@@ -12,8 +12,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{
     Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant, Memory,
-    Peer, PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SubnetPreference, SwarmCounts, TorrentPolicy,
-    Warning,
+    NetworkConfig, Peer, PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SubnetPreference, SwarmCounts,
+    TorrentPolicy, Warning,
 };
 
 const A: &str = "10.77.0.2:6881";
@@ -539,6 +539,34 @@ fn a_client_in_a_container_is_handed_out_under_the_address_of_the_machine() {
     happened(&mut embedder);
     embedder.announce(&seed(client("172.17.0.2:6881")));
     assert!(!happened(&mut embedder).contains(&"in container"), "once for each peer");
+}
+
+#[test]
+fn the_addresses_of_the_machine_change_while_the_tracker_runs() {
+    let before = Config::default().with(|config| config.own_addresses = vec!["10.77.0.1".parse().unwrap()]);
+    let shards = Shards::new(before.clone(), NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap();
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut announce = |request: AnnounceRequest| {
+        let mut peers = Peers::default();
+        let answer = shards.announce(Instant::ZERO, &mut rng, &request, &mut peers);
+        answer.map(|_| peers.iter().map(|peer| peer.address.to_string()).collect::<BTreeSet<_>>())
+    };
+    announce(seed(client("10.78.0.1:6881"))).unwrap();
+    let [asker, stranger] = [client("10.77.0.9:7000"), client("203.0.113.9:7000")];
+    assert_eq!(announce(asker.clone()), Ok(set(["10.78.0.1:6881"])), "that may be another machine");
+    assert!(announce(stranger.clone()).is_err() && !shards.admits(stranger.remote()));
+
+    let network = NetworkConfig::from(&before).with(|network| {
+        network.own_addresses = vec!["10.78.0.1".parse().unwrap()];
+        network.access = Access::Lan { own: vec!["203.0.113.0/24".parse().unwrap()] };
+    });
+    shards.set_network(&network).unwrap();
+    assert_eq!(announce(asker), Ok(set(["10.77.0.1:6881"])));
+    assert!(announce(stranger.clone()).is_ok() && shards.admits(stranger.remote()));
+    assert_eq!(shards.scrape(stranger.remote(), &[], &mut Vec::new()), Ok(()));
+
+    let loopback = HostAddresses { v4: Some([127, 0, 0, 1].into()), v6: None };
+    shards.set_network(&network.with(|network| network.host_addresses = loopback)).unwrap_err();
 }
 
 #[test]

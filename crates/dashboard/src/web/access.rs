@@ -110,7 +110,7 @@ enum Admitted {
 
 fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result<Admitted, Problem> {
     let config = &dashboard.0.config;
-    if !config.shards.config().access.admits(remote.ip()) {
+    if !config.shards.admits(remote.ip()) {
         return Err(Problem::forbidden(format!(
             "the tracker does not serve your address {}; the operator can allow it with --allow",
             remote.ip()

@@ -621,7 +621,7 @@ impl Model {
                 return Some(ip);
             }
             let same_family = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
-            let on_machine = by_local.filter(same_family).or(like(ip).filter(same_family));
+            let on_machine = by_local.filter(same_family).or_else(|| like(ip).filter(same_family));
             return if is_own { on_machine.or(unchanged) } else { on_machine };
         }
         if !remote.is_loopback() {
