@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use metainfo::{PieceLength, PieceLengthError};
+use metainfo::{Pattern, PieceLength, PieceLengthError};
 
 use crate::url::{AnnounceTier, Node, WebSeeds};
 
@@ -106,6 +106,14 @@ pub(crate) struct CreateArgs {
     /// A DHT node to start from.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) node: Vec<Node>,
+
+    /// Leave out files and folders that match; a folder with all that is in it.
+    #[arg(short, long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<Pattern>,
+
+    /// Leave out files that do not match, and are in no folder that does.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<Pattern>,
 
     /// Include files and folders whose names begin with a dot.
     #[arg(long)]

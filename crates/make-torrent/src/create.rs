@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use metainfo::{Create, CreateError, Metainfo, Plan, SkipReason, SkippedFile};
+use metainfo::{Create, CreateError, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
@@ -22,6 +22,9 @@ const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
 
 /// The largest .torrent file that libtorrent reads by default, in bytes.
 const LARGE_TORRENT: usize = 10_000_000;
+
+/// The maximum number of warnings to print.
+const MAX_WARNINGS: usize = 20;
 
 pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     let path = args.path.clone().expect("clap demands it");
@@ -39,14 +42,14 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     let mut warnings = announce_warnings(&args);
     let (wanted, force) = (args.output.clone(), args.force);
 
-    let plan = wishes(&path, args).plan().map_err(advise)?;
+    let plan = wishes(&path, args).plan().map_err(|error| advise(error, &path))?;
     let output = Output::new(wanted, &path, force)?;
     output.check(&path, &plan)?;
     warnings.extend(plan.warnings().iter().map(ToString::to_string));
 
     let interrupt = Interrupt::listen()?;
     let bar = Bar::new(plan.total_length());
-    let created = plan.hash(interrupt.flag(), |progress| bar.show(progress))?;
+    let created = plan.hash(interrupt.flag(), |progress| bar.show(progress)).map_err(|error| advise(error, &path))?;
     drop(bar);
     if created.as_bytes().len() > LARGE_TORRENT {
         warnings.push(format!(
@@ -87,7 +90,9 @@ fn wishes(path: &Path, args: CreateArgs) -> Create {
         .creation_date(date.filter(|_| !args.no_date))
         .include_hidden(args.include_hidden)
         .include_junk(args.include_junk)
-        .follow_symlinks(args.follow_symlinks);
+        .follow_symlinks(args.follow_symlinks)
+        .exclude(&args.exclude)
+        .include(&args.include);
     if let Some(name) = args.name {
         create = create.name(name);
     }
@@ -156,53 +161,113 @@ fn report(plan: &Plan, warnings: &[String], verbose: bool) {
         eprintln!("{} in {pieces} of {}", text::size(plan.total_length()), plan.piece_length());
         for skipped in plan.skipped() {
             let path = skipped.source.to_string_lossy();
-            let (kind, remedy) = in_words(skipped.reason);
-            eprintln!("left out {}: {kind}{remedy}", text::one_line(&path));
+            let Reason { one, remedy, .. } = Reason::of(skipped.reason);
+            eprintln!("left out {}: {one}{remedy}", text::one_line(&path));
         }
     } else if !plan.skipped().is_empty() {
         eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan.skipped()));
     }
-    for warning in warnings {
+    for warning in warnings.iter().take(MAX_WARNINGS) {
         eprintln!("make-torrent: warning: {}", text::one_line(warning));
+    }
+    if let Some(more) = warnings.len().checked_sub(MAX_WARNINGS).filter(|&more| more > 0) {
+        eprintln!("make-torrent: {} (--json lists them)", text::count(more, "more warning", "more warnings"));
     }
 }
 
 fn skipped_in_short(skipped: &[SkippedFile]) -> String {
-    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    let mut kinds: Vec<(Reason, usize)> = Vec::new();
     for skipped in skipped {
-        let (kind, _) = in_words(skipped.reason);
-        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+        let reason = Reason::of(skipped.reason);
+        match kinds.iter_mut().find(|(known, _)| known.json == reason.json) {
             Some((_, number)) => *number += 1,
-            None => kinds.push((kind, 1)),
+            None => kinds.push((reason, 1)),
         }
     }
-    let kinds: Vec<_> = (kinds.iter()).map(|(kind, number)| format!("{number} {kind}")).collect();
+    let kinds: Vec<_> = (kinds.iter()).map(|(kind, number)| text::count(*number, kind.one, kind.many)).collect();
     kinds.join(", ")
 }
 
-/// Adds the option that helps to the error, if there is one.
-fn advise(error: CreateError) -> anyhow::Error {
-    match &error {
+/// Adds the option that helps to the error, if there is one. `root` is the given file or folder.
+fn advise(error: CreateError, root: &Path) -> anyhow::Error {
+    let remedy = match &error {
         CreateError::Empty { skipped, .. } if !skipped.is_empty() => {
-            let mut remedies: Vec<_> = skipped.iter().map(|skipped| in_words(skipped.reason).1).collect();
+            let mut remedies: Vec<_> = skipped.iter().map(|skipped| Reason::of(skipped.reason).remedy).collect();
             remedies.sort_unstable();
             remedies.dedup();
-            anyhow!("{error}: left out {}{}", skipped_in_short(skipped), remedies.concat())
+            format!(": left out {}{}", skipped_in_short(skipped), remedies.concat())
         }
-        CreateError::NoName { .. } => anyhow!("{error}; give one with -n, and the .torrent file with -o"),
-        _ => error.into(),
-    }
+        CreateError::NoName { .. } => "; give one with -n, and the .torrent file with -o".to_owned(),
+        CreateError::NotUtf8 { path } | CreateError::UnsafeName { path, .. } => match pattern_of(path, root) {
+            Some(pattern) => format!("; rename it, or leave it out with --exclude {pattern}"),
+            None => "; rename it, or give another name with -n".to_owned(),
+        },
+        CreateError::Unreadable { path, .. }
+        | CreateError::Vanished { path }
+        | CreateError::LengthChanged { path, .. }
+        | CreateError::Modified { path }
+        | CreateError::TooDeep { path, .. } => match pattern_of(path, root) {
+            Some(pattern) => format!("; --exclude {pattern} leaves it out"),
+            None => String::new(),
+        },
+        _ => String::new(),
+    };
+    if remedy.is_empty() { error.into() } else { anyhow!("{:#}{remedy}", anyhow::Error::from(error)) }
 }
 
-/// The reason why a file is left out, and the option that includes it.
-fn in_words(reason: SkipReason) -> (&'static str, &'static str) {
-    match reason {
-        SkipReason::Hidden => ("hidden", " (--include-hidden takes it along)"),
-        SkipReason::Junk => ("junk", " (--include-junk takes it along)"),
-        SkipReason::Symlink => ("symbolic link", " (--follow-symlinks takes it along)"),
-        SkipReason::DanglingSymlink => ("symbolic link to nothing", ""),
-        SkipReason::SymlinkLoop => ("symbolic link to a folder around it", ""),
-        _ => ("neither file nor folder", ""),
+/// A pattern for a file below the given folder, in quotes for a shell. What a shell or a pattern takes for something else, and
+/// what cannot be printed, is a `*` in it.
+fn pattern_of(path: &Path, root: &Path) -> Option<String> {
+    let components = path.strip_prefix(root).ok()?.components();
+    let names: Vec<_> = components.map(|component| component.as_os_str().to_string_lossy()).collect();
+    let mut pattern = names.join("/");
+    if pattern.is_empty() {
+        return None;
+    }
+    // With a slash it stands for this file only, not for all of that name.
+    if names.len() == 1 {
+        pattern.insert(0, '/');
+    }
+    let is_plain = |c: char| !"'\"*?[]{}!\\\u{fffd}".contains(c) && !c.is_control() && !is_invisible(c);
+    let mut plain = String::new();
+    for character in pattern.chars().map(|character| if is_plain(character) { character } else { '*' }) {
+        // Two stars would stand for folders.
+        if character != '*' || !plain.ends_with('*') {
+            plain.push(character);
+        }
+    }
+    Some(format!("'{plain}'"))
+}
+
+/// The reason why something is left out, in words.
+struct Reason {
+    one: &'static str,
+    many: &'static str,
+    json: &'static str,
+    /// The option that includes it.
+    remedy: &'static str,
+}
+
+impl Reason {
+    fn of(reason: SkipReason) -> Self {
+        let (json, one, many, remedy) = match reason {
+            SkipReason::Hidden => ("hidden", "hidden", "hidden", " (--include-hidden takes it along)"),
+            SkipReason::Junk => ("junk", "junk", "junk", " (--include-junk takes it along)"),
+            SkipReason::Symlink => {
+                ("symlink", "symbolic link", "symbolic links", " (--follow-symlinks takes it along)")
+            }
+            SkipReason::DanglingSymlink => {
+                ("dangling_symlink", "symbolic link to nothing", "symbolic links to nothing", "")
+            }
+            SkipReason::SymlinkLoop => {
+                ("symlink_loop", "symbolic link to a folder around it", "symbolic links to folders around them", "")
+            }
+            SkipReason::EmptyFolder => ("empty_folder", "empty folder", "empty folders", ""),
+            SkipReason::Excluded => ("excluded", "excluded", "excluded", ""),
+            SkipReason::NotIncluded => ("not_included", "not included", "not included", ""),
+            _ => ("special", "neither file nor folder", "neither files nor folders", ""),
+        };
+        Self { one, many, json, remedy }
     }
 }
 
@@ -230,14 +295,7 @@ impl CreatedJson {
             skipped: (plan.skipped().iter())
                 .map(|skipped| SkippedJson {
                     path: skipped.source.to_string_lossy().into_owned(),
-                    reason: match skipped.reason {
-                        SkipReason::Hidden => "hidden",
-                        SkipReason::Junk => "junk",
-                        SkipReason::Symlink => "symlink",
-                        SkipReason::DanglingSymlink => "dangling_symlink",
-                        SkipReason::SymlinkLoop => "symlink_loop",
-                        _ => "special",
-                    },
+                    reason: Reason::of(skipped.reason).json,
                 })
                 .collect(),
             warnings,

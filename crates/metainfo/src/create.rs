@@ -12,7 +12,7 @@ use bencode::Limits;
 use crate::info::Layout;
 use crate::keys::Keys;
 use crate::walk::{PlannedFile, Walk, WalkOptions};
-use crate::{PieceLength, hash, name};
+use crate::{Pattern, PieceLength, hash, name};
 
 pub use error::{CreateError, CreateWarning};
 pub use plan::{Created, Plan};
@@ -32,8 +32,9 @@ const OTHER_VALUES: usize = 10_000;
 ///
 /// Below a folder these are left out, and reported by [`Plan::skipped`]: files whose names begin
 /// with a dot, files that operating systems leave behind (`.DS_Store`, `Thumbs.db`, `desktop.ini`
-/// …), symbolic links, and pipes, sockets and devices. All but the last group can be included. The
-/// given file or folder itself is always included, even if it is a link.
+/// …), symbolic links, pipes, sockets and devices, and empty folders. The first three groups can be included; others can be
+/// left out by [`exclude`](Self::exclude) and [`include`](Self::include). The given file or folder itself is always included,
+/// even if it is a link.
 ///
 /// See [BEP 3](https://www.bittorrent.org/beps/bep_0003.html).
 ///
@@ -179,6 +180,25 @@ impl Create {
         self
     }
 
+    /// Leaves out the files and folders that match one of the patterns; a folder with all that is in it.
+    ///
+    /// What is excluded is not looked at: its name and its permissions do not matter. The patterns say nothing about the given
+    /// file or folder itself. A pattern that matches nothing gives a [`CreateWarning::ExcludesNothing`].
+    pub fn exclude(mut self, patterns: &[Pattern]) -> Self {
+        self.walk.exclude = patterns.to_vec();
+        self
+    }
+
+    /// Leaves out all files that do not match one of the patterns, and are in no folder that does; none by default, which
+    /// includes all.
+    ///
+    /// What is left out for another reason stays so: what [`exclude`](Self::exclude) matches, and hidden files, junk and
+    /// links unless they are included, too. A pattern that matches nothing gives a [`CreateWarning::IncludesNothing`].
+    pub fn include(mut self, patterns: &[Pattern]) -> Self {
+        self.walk.include = patterns.to_vec();
+        self
+    }
+
     /// The number of threads that hash, at most 256; the default is one for each core.
     ///
     /// Each thread reads its own part of the files. A single thread reads strictly in order, which is
@@ -202,14 +222,15 @@ impl Create {
         };
         let named = Path::new(&name);
         name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: named.to_owned(), hazard })?;
-        warnings.extend(CreateWarning::of_name(&name, named));
+        warnings.extend(CreateWarning::of_name(&name, || named.to_owned()));
 
         let (layout, files, skipped) = if metadata.is_dir() {
             let walk = Walk::folder(&path, &self.walk)?;
             warnings.extend(walk.warnings);
             (Layout::MultiFile, walk.files, walk.skipped)
         } else if metadata.is_file() {
-            let file = PlannedFile::new(path.clone(), vec![name.clone()], &metadata);
+            let file = PlannedFile::new(path.clone(), vec![name.clone()], &metadata)?;
+            warnings.extend(CreateWarning::of_unused_patterns(&self.walk.exclude, &self.walk.include));
             (Layout::SingleFile, vec![file], Vec::new())
         } else {
             return Err(CreateError::NotAFile { path });

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use unicode_normalization::UnicodeNormalization;
+
+use crate::pattern::{Pattern, Patterns};
 use crate::{CreateError, CreateWarning, name};
 
 /// The maximum nesting of folders: with a file name, the 100 components that libtorrent and the parser accept.
@@ -40,6 +43,8 @@ pub(crate) struct WalkOptions {
     pub(crate) include_hidden: bool,
     pub(crate) include_junk: bool,
     pub(crate) follow_symlinks: bool,
+    pub(crate) exclude: Vec<Pattern>,
+    pub(crate) include: Vec<Pattern>,
 }
 
 /// A file that goes into the torrent.
@@ -57,8 +62,12 @@ pub struct PlannedFile {
 }
 
 impl PlannedFile {
-    pub(crate) fn new(source: PathBuf, path: Vec<String>, metadata: &Metadata) -> Self {
-        Self { source, path, length: metadata.len(), modified: metadata.modified().ok() }
+    /// Opens the file, so that one that cannot be read is known before hours of hashing.
+    pub(crate) fn new(source: PathBuf, path: Vec<String>, metadata: &Metadata) -> Result<Self, CreateError> {
+        if metadata.len() > 0 {
+            File::open(&source).map_err(CreateError::unreadable(&source))?;
+        }
+        Ok(Self { source, path, length: metadata.len(), modified: metadata.modified().ok() })
     }
 }
 
@@ -76,6 +85,11 @@ pub struct SkippedFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SkipReason {
+    /// It matches a pattern of [`Create::exclude`](crate::Create::exclude).
+    Excluded,
+    /// There are patterns of [`Create::include`](crate::Create::include), and neither the file nor a folder around it matches
+    /// one.
+    NotIncluded,
     /// The name begins with a dot.
     Hidden,
     /// A name that operating systems leave behind: `.DS_Store`, `Thumbs.db`, `desktop.ini` …
@@ -88,6 +102,8 @@ pub enum SkipReason {
     SymlinkLoop,
     /// Neither a file nor a folder nor a link: a pipe, socket or device.
     Special,
+    /// A folder in which there is nothing: torrents hold files only.
+    EmptyFolder,
 }
 
 impl SkipReason {
@@ -125,24 +141,49 @@ pub(crate) struct Walk {
 impl Walk {
     /// Everything below `root`, which is a folder or a link to one.
     pub(crate) fn folder(root: &Path, options: &WalkOptions) -> Result<Self, CreateError> {
-        let mut walker = Walker { options, components: Vec::new(), ancestors: Vec::new(), found: Self::default() };
-        walker.folder(root)?;
-        Ok(walker.found)
+        let mut walker = Walker {
+            root,
+            options,
+            excludes: Patterns::new(&options.exclude),
+            includes: Patterns::new(&options.include),
+            names: Vec::new(),
+            components: Vec::new(),
+            folded: Vec::new(),
+            ancestors: Vec::new(),
+            found: Self::default(),
+        };
+        walker.folder(root, options.include.is_empty())?;
+        let Walker { excludes, includes, mut found, .. } = walker;
+        found.warnings.extend(CreateWarning::of_unused_patterns(excludes.unused(), includes.unused()));
+        Ok(found)
     }
 }
 
+/// Walks a folder depth first, names in the order of their bytes.
+///
+/// What is excluded is not looked at, so that neither its name nor its permissions are in the way. The name of a folder is
+/// checked when the first file below it goes into the torrent, for the same reason: `components` has the checked part of
+/// `names`, and may be shorter.
 struct Walker<'o> {
+    root: &'o Path,
     options: &'o WalkOptions,
-    /// The path in the torrent of the folder that is being read.
+    excludes: Patterns<'o>,
+    includes: Patterns<'o>,
+    /// The path below the root of what is being looked at.
+    names: Vec<OsString>,
+    /// The beginning of it, as it stands in the torrent.
     components: Vec<String>,
+    /// For each folder of it, the names of the torrent in it as systems see them that ignore case and Unicode forms.
+    folded: Vec<HashMap<String, String>>,
     /// The folders around it with links resolved; kept only where links are followed.
     ancestors: Vec<PathBuf>,
     found: Walk,
 }
 
 impl Walker<'_> {
-    fn folder(&mut self, folder: &Path) -> Result<(), CreateError> {
-        if self.components.len() > MAX_DEPTH {
+    /// Files below the folder are all included if `is_included` is `true`.
+    fn folder(&mut self, folder: &Path, is_included: bool) -> Result<(), CreateError> {
+        if self.names.len() > MAX_DEPTH {
             return Err(CreateError::TooDeep { path: folder.to_owned(), limit: MAX_DEPTH });
         }
         if self.options.follow_symlinks {
@@ -153,20 +194,29 @@ impl Walker<'_> {
             }
             self.ancestors.push(real);
         }
-        self.entries(folder)?;
+        self.folded.push(HashMap::new());
+        self.entries(folder, is_included)?;
+        self.folded.pop();
         self.ancestors.pop();
         Ok(())
     }
 
-    fn entries(&mut self, folder: &Path) -> Result<(), CreateError> {
+    fn entries(&mut self, folder: &Path, is_included: bool) -> Result<(), CreateError> {
         let mut names: Vec<OsString> = fs::read_dir(folder)
             .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
             .map_err(CreateError::unreadable(folder))?;
         names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+        if names.is_empty() && folder != self.root {
+            self.skip(folder, SkipReason::EmptyFolder);
+        }
 
-        let mut folded: HashMap<String, String> = HashMap::new();
         for name in names {
             let source = folder.join(&name);
+            let path = source.strip_prefix(self.root).expect("it is below the root");
+            if self.excludes.matches(path, &source) {
+                self.skip(&source, SkipReason::Excluded);
+                continue;
+            }
             if let Some(reason) = self.unwanted(&name.to_string_lossy()) {
                 self.skip(&source, reason);
                 continue;
@@ -178,19 +228,18 @@ impl Walker<'_> {
                     continue;
                 }
             };
-            let name = name.into_string().map_err(|_| CreateError::NotUtf8 { path: source.clone() })?;
-            name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: source.clone(), hazard })?;
-            (self.found.warnings).extend(CreateWarning::of_name(&name, &source));
-            if let Some(other) = folded.insert(name.to_lowercase(), name.clone()) {
-                self.found.warnings.push(CreateWarning::CaseConflict { path: source.clone(), other });
-            }
-            self.components.push(name);
+            // First, so that the pattern counts as used.
+            let is_included = self.includes.matches(path, &source) || is_included;
+            self.names.push(name);
             if metadata.is_dir() {
-                self.folder(&source)?;
-            } else {
+                self.folder(&source, is_included)?;
+            } else if is_included {
                 self.file(source, &metadata)?;
+            } else {
+                self.skip(&source, SkipReason::NotIncluded);
             }
-            self.components.pop();
+            self.names.pop();
+            self.components.truncate(self.names.len());
         }
         Ok(())
     }
@@ -199,8 +248,26 @@ impl Walker<'_> {
         if self.found.files.len() == MAX_FILES {
             return Err(CreateError::TooManyFiles { limit: MAX_FILES });
         }
-        let file = PlannedFile::new(source, self.components.clone(), metadata);
+        self.check_names()?;
+        let file = PlannedFile::new(source, self.components.clone(), metadata)?;
         self.found.files.push(file);
+        Ok(())
+    }
+
+    /// Checks the names that are new since the last file.
+    fn check_names(&mut self) -> Result<(), CreateError> {
+        while let Some(name) = self.names.get(self.components.len()) {
+            let depth = self.components.len();
+            let path = || self.root.join(self.names[..=depth].iter().collect::<PathBuf>());
+            let name = name.to_str().ok_or_else(|| CreateError::NotUtf8 { path: path() })?.to_owned();
+            name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: path(), hazard })?;
+            self.found.warnings.extend(CreateWarning::of_name(&name, path));
+            let folded: String = name.to_lowercase().nfc().collect();
+            if let Some(other) = self.folded[depth].insert(folded, name.clone()) {
+                self.found.warnings.push(CreateWarning::of_twins(path(), &name, other));
+            }
+            self.components.push(name);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use metainfo::{Create, CreateError, CreateWarning, Created, Hazard, Metainfo, PieceLength, Plan, SkipReason};
+use metainfo::{Create, CreateError, CreateWarning, Created, Hazard, Metainfo, Pattern, PieceLength, Plan, SkipReason};
 use tempfile::TempDir;
 
 /// A folder `share` with files of the given contents.
@@ -248,6 +248,168 @@ fn hidden_and_junk_are_left_out_unless_asked_for() {
     let plan = create.include_hidden(true).include_junk(true).plan().unwrap();
     assert_eq!(plan.files().len(), 8);
     assert_eq!(plan.skipped(), []);
+}
+
+fn patterns(patterns: &[&str]) -> Vec<Pattern> {
+    patterns.iter().map(|pattern| pattern.parse().unwrap()).collect()
+}
+
+#[test]
+fn excluded_files_and_folders_stay_out() {
+    let files = ["a.mp4", "a.tmp", "build/x", "sub/build", "sub/deep/b.tmp", "sub/deep/c.mp4", "tmp/d"];
+    let (_temp, root) = share(&files.map(|path| (path, b"x".as_slice())));
+    for (excluded, expected) in [
+        (&["*.tmp"][..], &["a.mp4", "build/x", "sub/build", "sub/deep/c.mp4", "tmp/d"][..]),
+        (&["*.tmp", "*.mp4"], &["build/x", "sub/build", "tmp/d"]),
+        (&["build"], &["a.mp4", "a.tmp", "sub/deep/b.tmp", "sub/deep/c.mp4", "tmp/d"]),
+        (&["build/"], &["a.mp4", "a.tmp", "sub/build", "sub/deep/b.tmp", "sub/deep/c.mp4", "tmp/d"]),
+        (&["/build"], &["a.mp4", "a.tmp", "sub/build", "sub/deep/b.tmp", "sub/deep/c.mp4", "tmp/d"]),
+        (&["sub/deep"], &["a.mp4", "a.tmp", "build/x", "sub/build", "tmp/d"]),
+        (&["sub/*"], &["a.mp4", "a.tmp", "build/x", "tmp/d"]),
+        (&["*/**"], &["a.mp4", "a.tmp"]),
+    ] {
+        let plan = Create::new(&root).exclude(&patterns(excluded)).plan().unwrap();
+        assert_eq!(paths(&plan), expected, "{excluded:?}");
+        assert_eq!(plan.warnings(), []);
+    }
+    let plan = Create::new(&root).exclude(&patterns(&["sub", "a.*"])).plan().unwrap();
+    let excluded = ["a.mp4", "a.tmp", "sub"].map(|path| (path.to_owned(), SkipReason::Excluded));
+    assert_eq!(skipped(&plan, &root), excluded);
+
+    let error = Create::new(&root).exclude(&patterns(&["*"])).plan().unwrap_err();
+    assert!(matches!(&error, CreateError::Empty { skipped, .. } if skipped.len() == 5), "{error}");
+}
+
+#[test]
+fn only_included_files_go_in_and_excluding_wins() {
+    let files = ["a.mp4", "a.txt", "sub/.b.mp4", "sub/b.mp4", "sub/c.txt", "week 1/raw/d", "week 1/e.txt"];
+    let (_temp, root) = share(&files.map(|path| (path, b"x".as_slice())));
+    for (included, excluded, expected) in [
+        (&["*.mp4"][..], &[][..], &["a.mp4", "sub/b.mp4"][..]),
+        (&["*.mp4", "/a.*"], &[], &["a.mp4", "a.txt", "sub/b.mp4"]),
+        (&["sub"], &[], &["sub/b.mp4", "sub/c.txt"]),
+        (&["week */", "*.mp4"], &[], &["a.mp4", "sub/b.mp4", "week 1/e.txt", "week 1/raw/d"]),
+        (&["*.mp4"], &["sub"], &["a.mp4"]),
+        (&["week 1"], &["raw"], &["week 1/e.txt"]),
+        (&["sub", "sub/c.txt"], &["*.mp4"], &["sub/c.txt"]),
+    ] {
+        let create = Create::new(&root).include(&patterns(included)).exclude(&patterns(excluded));
+        let plan = create.plan().unwrap();
+        assert_eq!(paths(&plan), expected, "{included:?} without {excluded:?}");
+        assert_eq!(plan.warnings(), []);
+    }
+    let plan = Create::new(&root).include(&patterns(&["a.mp4"])).exclude(&patterns(&["week*"])).plan().unwrap();
+    assert_eq!(
+        skipped(&plan, &root),
+        [
+            ("a.txt".to_owned(), SkipReason::NotIncluded),
+            ("sub/.b.mp4".to_owned(), SkipReason::Hidden),
+            ("sub/b.mp4".to_owned(), SkipReason::NotIncluded),
+            ("sub/c.txt".to_owned(), SkipReason::NotIncluded),
+            ("week 1".to_owned(), SkipReason::Excluded),
+        ]
+    );
+}
+
+#[test]
+fn patterns_that_match_nothing_give_a_warning() {
+    let (_temp, root) = share(&[("a.mp4", b"a"), ("sub/b.mp4", b"b"), (".hidden", b"c")]);
+    let excludes = |pattern: &str| CreateWarning::ExcludesNothing { pattern: pattern.to_owned() };
+    let includes = |pattern: &str| CreateWarning::IncludesNothing { pattern: pattern.to_owned() };
+    let create = |path: &Path| {
+        let create = Create::new(path).exclude(&patterns(&["*.MP4", ".hid*", "share/sub"]));
+        create.include(&patterns(&["sub", "*.mp4", "*.mkv", ".hid*"])).plan().unwrap()
+    };
+    let expected = [excludes("*.MP4"), excludes("share/sub"), includes("*.mkv"), includes(".hid*")];
+    assert_eq!(create(&root).warnings(), expected);
+    // There is nothing below a file, and it is included although no pattern matches it.
+    assert_eq!(create(&root.join("a.mp4")).warnings().len(), 7);
+}
+
+/// Neither a name nor a permission of what is left out is in the way.
+#[cfg(unix)]
+#[test]
+fn excluding_leaves_out_what_would_block_the_folder() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let (_temp, root) = share(&[("a", b"a"), ("sub/a\\b", b"b"), ("sub/c\nd/e.txt", b"c")]);
+    let latin1 = Path::new("sub").join(OsStr::from_bytes(b"\xe4"));
+    write(&root.join(&latin1), b"d");
+    symlink("loop", root.join("loop")).unwrap();
+    let secret = root.join("secret");
+    write(&secret, b"e");
+    fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).unwrap();
+    let is_readable = fs::read(&secret).is_ok(); // Root can read everything.
+
+    let create = |excluded: &[&str]| Create::new(&root).follow_symlinks(true).exclude(&patterns(excluded)).plan();
+    let mut excluded = Vec::new();
+    for (pattern, path) in [("loop", "loop"), ("sec*", "secret"), ("sub/a*", "sub/a\\b"), ("c?d", "sub/c\nd")] {
+        if path != "secret" || !is_readable {
+            let error = create(&excluded).unwrap_err();
+            assert!(error.to_string().contains(&format!("{:?}", root.join(path))), "{error}");
+        }
+        excluded.push(pattern);
+    }
+    assert!(matches!(create(&excluded), Err(CreateError::NotUtf8 { path }) if path == root.join(latin1)));
+    excluded.push("sub/?");
+    assert_eq!(paths(&create(&excluded).unwrap()), ["a"]);
+
+    // Likewise what is not included.
+    let include = |included: &[&str]| Create::new(&root).exclude(&patterns(&["sec*"])).include(&patterns(included));
+    assert_eq!(paths(&include(&["a"]).plan().unwrap()), ["a"]);
+    assert!(matches!(include(&["*.txt"]).plan(), Err(CreateError::UnsafeName { .. })));
+}
+
+#[test]
+fn empty_folders_are_reported() {
+    let (_temp, root) = share(&[("a", b"a"), ("b/.hidden", b"b")]);
+    fs::create_dir_all(root.join("empty/inner")).unwrap();
+    fs::create_dir_all(root.join(".hidden")).unwrap();
+    let plan = Create::new(&root).plan().unwrap();
+    let empty = ("empty/inner".to_owned(), SkipReason::EmptyFolder);
+    let hidden = |path: &str| (path.to_owned(), SkipReason::Hidden);
+    assert_eq!(skipped(&plan, &root), [hidden(".hidden"), hidden("b/.hidden"), empty]);
+    let plan = Create::new(&root).include_hidden(true).exclude(&patterns(&["empty"])).plan().unwrap();
+    let excluded = ("empty".to_owned(), SkipReason::Excluded);
+    assert_eq!(skipped(&plan, &root), [(".hidden".to_owned(), SkipReason::EmptyFolder), excluded]);
+
+    let error = Create::new(root.join("empty")).plan().unwrap_err();
+    assert!(matches!(&error, CreateError::Empty { skipped, .. } if skipped.len() == 1), "{error}");
+    let error = Create::new(root.join("empty/inner")).plan().unwrap_err();
+    assert!(matches!(&error, CreateError::Empty { skipped, .. } if skipped.is_empty()), "{error}");
+}
+
+#[test]
+fn warns_of_unicode_forms() {
+    let (composed, decomposed) = ("gr\u{fc}n", "gru\u{308}n");
+    let (_temp, root) = share(&[("sub/x", b"a")]);
+    for name in [composed, decomposed, "Gr\u{fc}n", "\u{212b}"] {
+        write(&root.join("sub").join(name), b"b");
+    }
+    if fs::read_dir(root.join("sub")).unwrap().count() < 5 {
+        return; // This machine itself ignores forms or case.
+    }
+    let path = |name: &str| root.join("sub").join(name);
+    let plan = Create::new(&root).plan().unwrap();
+    assert_eq!(
+        plan.warnings(),
+        [
+            CreateWarning::NotNfc { path: path(decomposed) },
+            CreateWarning::CaseConflict { path: path(decomposed), other: "Gr\u{fc}n".to_owned() },
+            CreateWarning::UnicodeConflict { path: path(composed), other: decomposed.to_owned() },
+            CreateWarning::NotNfc { path: path("\u{212b}") },
+        ]
+    );
+    // The name of the torrent itself, and of a folder.
+    let not_nfc = |path: &str| CreateWarning::NotNfc { path: path.into() };
+    let plan = Create::new(path(decomposed)).plan().unwrap();
+    assert_eq!(plan.warnings(), [not_nfc(decomposed)]);
+    let folder = root.join("e\u{301}");
+    write(&folder.join("a"), b"c");
+    let plan = Create::new(&root).exclude(&patterns(&["sub"])).plan().unwrap();
+    assert_eq!(plan.warnings(), [CreateWarning::NotNfc { path: folder }]);
 }
 
 #[test]

@@ -4,5 +4,6 @@ mod common;
 mod create;
 mod interrupt;
 mod output;
+mod selection;
 mod show;
 mod verify;

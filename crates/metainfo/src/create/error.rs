@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::walk::SkippedFile;
-use crate::{Hazard, PieceLength, name};
+use crate::{Hazard, Pattern, PieceLength, name};
 
 /// Something that is put into a torrent and will give trouble on some machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -28,11 +29,62 @@ pub enum CreateWarning {
         /// The name it is equal to.
         other: String,
     },
+    /// Two names in one folder differ in their Unicode form only: on macOS they are one.
+    #[error("{path:?} and {other:?} are one name to machines that ignore how accents are encoded; rename one of them")]
+    UnicodeConflict {
+        /// The file or folder.
+        path: PathBuf,
+        /// The name it is equal to.
+        other: String,
+    },
+    /// The name is not in Unicode's composed form (NFC), which all keyboards and most systems write. Some change it to that
+    /// form, and then do not find what the torrent names.
+    #[error(
+        "the name of {path:?} has accents or signs as separate characters (it is not in Unicode's form NFC), \
+             so that some machines write it otherwise"
+    )]
+    NotNfc {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A pattern of [`Create::exclude`](crate::Create::exclude) matches nothing below the given folder.
+    #[error("the exclude pattern {pattern:?} matches nothing")]
+    ExcludesNothing {
+        /// The pattern.
+        pattern: String,
+    },
+    /// A pattern of [`Create::include`](crate::Create::include) matches nothing that is not left out for another reason.
+    #[error("the include pattern {pattern:?} matches nothing")]
+    IncludesNothing {
+        /// The pattern.
+        pattern: String,
+    },
 }
 
 impl CreateWarning {
-    pub(crate) fn of_name(name: &str, path: &Path) -> Option<Self> {
-        name::portability(name).map(|hazard| Self::NotPortable { path: path.to_owned(), hazard })
+    pub(crate) fn of_name(name: &str, path: impl Fn() -> PathBuf) -> impl Iterator<Item = Self> {
+        let not_portable = name::portability(name).map(|hazard| Self::NotPortable { path: path(), hazard });
+        let not_nfc = (!is_nfc(name)).then(|| Self::NotNfc { path: path() });
+        not_portable.into_iter().chain(not_nfc)
+    }
+
+    pub(crate) fn of_unused_patterns<'p>(
+        excludes: impl IntoIterator<Item = &'p Pattern>,
+        includes: impl IntoIterator<Item = &'p Pattern>,
+    ) -> impl Iterator<Item = Self> {
+        let text = |pattern: &Pattern| pattern.as_str().to_owned();
+        let excludes = excludes.into_iter().map(move |pattern| Self::ExcludesNothing { pattern: text(pattern) });
+        let includes = includes.into_iter().map(move |pattern| Self::IncludesNothing { pattern: text(pattern) });
+        excludes.chain(includes)
+    }
+
+    /// The warning for two names in one folder that are equal without case and Unicode forms.
+    pub(crate) fn of_twins(path: PathBuf, name: &str, other: String) -> Self {
+        if name.nfc().eq(other.nfc()) {
+            Self::UnicodeConflict { path, other }
+        } else {
+            Self::CaseConflict { path, other }
+        }
     }
 }
 
