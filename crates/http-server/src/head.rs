@@ -129,8 +129,8 @@ impl<'a> Headers<'a> {
     /// `None` when they ask for more than an answer to the request line.
     fn read(version: Version, headers: &[httparse::Header<'a>]) -> Option<Self> {
         /// They announce a body or another protocol, or speak for somebody else.
-        const UNUSUAL: [&str; 6] =
-            ["content-length", "transfer-encoding", "expect", "upgrade", "forwarded", "x-forwarded-for"];
+        const UNUSUAL: [&str; 7] =
+            ["content-length", "transfer-encoding", "expect", "upgrade", "forwarded", "x-forwarded-for", "x-real-ip"];
 
         let (mut host, mut of_browser) = (None, false);
         let (mut close, mut keep) = (false, version == Version::Http11);
@@ -266,6 +266,7 @@ mod tests {
             b"GET /announce HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
             b"GET /announce HTTP/1.1\r\nForwarded: for=10.0.0.1\r\n\r\n",
             b"GET /announce HTTP/1.1\r\nX-FORWARDED-FOR: 10.0.0.1\r\n\r\n",
+            b"GET /announce HTTP/1.1\r\nX-Real-IP: 10.0.0.1\r\n\r\n",
             b"GET /announce HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
             b"POST",
             b"\x13BitTorrent",

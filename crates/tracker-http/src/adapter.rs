@@ -22,6 +22,10 @@ use crate::{HttpConfig, HttpConfigError};
 /// At most one warning of an unknown proxy is logged per period.
 const UNKNOWN_PROXIES: Duration = Duration::from_secs(60);
 
+/// At most one warning of a trusted proxy that names no client is logged per period, which is long: where a client runs on the
+/// proxy's machine, there is nothing to be done about it.
+const SILENT_PROXIES: Duration = Duration::from_secs(3600);
+
 /// A tracker as HTTP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
 ///
 /// ```
@@ -52,6 +56,7 @@ struct Inner {
     full_scrape: FullScrape,
     refusals: Refusals,
     unknown_proxies: LogThrottle,
+    silent_proxies: LogThrottle,
     claimed_addresses: ClaimedAddresses,
 }
 
@@ -87,6 +92,7 @@ impl Adapter {
             full_scrape: FullScrape::default(),
             refusals: Refusals::new("HTTP"),
             unknown_proxies: LogThrottle::new(UNKNOWN_PROXIES),
+            silent_proxies: LogThrottle::new(SILENT_PROXIES),
             claimed_addresses: ClaimedAddresses::new(),
         })))
     }
@@ -184,9 +190,21 @@ impl Adapter {
     }
 
     /// Logs that a client names another one without being a trusted proxy.
-    pub(crate) fn warn_of_proxy(&self, remote: IpAddr) {
+    pub(crate) fn warn_of_unknown_proxy(&self, remote: IpAddr) {
         if let Some(suppressed) = self.0.unknown_proxies.allows() {
             tracing::warn!(%remote, suppressed, "a request names another client, as proxies do, from an address that is no trusted proxy");
+        }
+    }
+
+    /// Logs that a trusted proxy does not name the client of a request, so that it counts as the proxy's own.
+    pub(crate) fn warn_of_silent_proxy(&self, proxy: IpAddr) {
+        if let Some(suppressed) = self.0.silent_proxies.allows() {
+            tracing::warn!(
+                %proxy,
+                suppressed,
+                "a trusted proxy sends requests without the client's address, which count as its own: let it set X-Forwarded-For, \
+                 unless a client runs on its machine"
+            );
         }
     }
 }

@@ -45,12 +45,12 @@ pub struct HttpConfig {
     pub max_head_bytes: usize,
     /// Headers of a request; more are answered with 431. Default: 64, from 24 to 1024.
     pub max_headers: usize,
-    /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, which is where reverse proxies run.
-    /// Default: none.
+    /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, and `X-Real-IP` where neither of them is there. It is
+    /// where reverse proxies run. Default: none.
     ///
-    /// A request from there without either header counts as made by that machine itself, as nginx, Caddy and Traefik have
-    /// it: a client may run beside the proxy. So the proxy must set one of the two on every request, which nginx does not
-    /// do by itself, and should drop the other, which it passes on. A request whose headers cannot be read, or that name
+    /// A request from there without any of the headers counts as made by that machine itself, as nginx, Caddy and Traefik have
+    /// it: a client may run beside the proxy. That is logged once an hour. So the proxy must set one of them on every request,
+    /// which nginx does not do by itself, and should drop the others, which it passes on. A request whose headers cannot be read, or that name
     /// two clients, is refused.
     ///
     /// What a proxy passes on has to be escaped as RFC 3986 has it. A query with raw `"`, `<`, `>` or bytes that are no

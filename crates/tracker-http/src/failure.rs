@@ -36,10 +36,17 @@ pub(crate) enum CountedBy {
     Adapter,
 }
 
-/// An announce came to a path that is not that of announces.
+/// An announce or a scrape came to a path that is neither that of announces nor that of scrapes.
 #[derive(Debug, thiserror::Error)]
-#[error("this tracker's announce URL ends in /announce: add that to the tracker's URL in the torrent")]
-pub(crate) struct NoAnnouncePath;
+#[error("no tracker answers at {path}: this tracker's {what} URL ends in /{what}, as in {url}")]
+pub(crate) struct WrongPath {
+    /// `announce` or `scrape`.
+    pub(crate) what: &'static str,
+    /// The path, shortened.
+    pub(crate) path: String,
+    /// The URL that would have been answered.
+    pub(crate) url: String,
+}
 
 /// A browser sent an announce or a scrape.
 #[derive(Debug, thiserror::Error)]
@@ -95,8 +102,8 @@ impl From<SentByBrowser> for Failure {
     }
 }
 
-impl From<NoAnnouncePath> for Failure {
-    fn from(error: NoAnnouncePath) -> Self {
+impl From<WrongPath> for Failure {
+    fn from(error: WrongPath) -> Self {
         Self::late(&error)
     }
 }

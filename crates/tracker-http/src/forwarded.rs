@@ -1,19 +1,20 @@
 //! The client behind a proxy.
 //!
 //! A reverse proxy is the TCP peer of every request; the client's address stands in `Forwarded`
-//! ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) or in the older `X-Forwarded-For`. Anybody can write these, so
-//! they count only as far as trusted proxies vouch for them:
+//! ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)), in the older `X-Forwarded-For`, or in `X-Real-IP`. Anybody can write
+//! these, so they count only as far as trusted proxies vouch for them:
 //!
 //! - The TCP peer must be a trusted proxy, else the headers are not looked at.
 //! - The hops are read from the right, where the nearest proxy wrote. Trusted proxies are skipped; the first hop that is
 //!   none is the client. When all are trusted, the leftmost is the client.
 //! - A loopback hop is on the machine of the proxy that wrote it down, and stands for that proxy's own address, unless
 //!   that is loopback as well.
-//! - Without either header the TCP peer itself is the client, since clients may run on the proxy's machine, too.
+//! - `X-Real-IP`, which has one address, is read only where neither of these is there.
+//! - Without any of the three headers the TCP peer itself is the client, since clients may run on the proxy's machine, too.
 //! - A header that cannot be read up to the client (an obfuscated or `unknown` hop, a name, a missing address) is an
 //!   error. Were the TCP peer taken instead, anybody could get the proxy's rights by adding such a header.
-//! - A proxy writes one of the two headers and passes the other on as the client sent it. When both are there and name
-//!   different clients, there is no telling which is forged: an error, too.
+//! - A proxy writes one of `Forwarded` and `X-Forwarded-For` and passes the other on as the client sent it. When both are there
+//!   and name different clients, there is no telling which is forged: an error, too.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,6 +23,7 @@ use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Why a trusted proxy is not believed. The texts are fit for the user of a client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,13 +46,29 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     let x_forwarded_for = client_in(peer, headers, X_FORWARDED_FOR, |hop| Some(hop), trusted)?;
     match (forwarded, x_forwarded_for) {
         (Some(one), Some(other)) if one != other => Err(ForwardedError::Conflict),
+        (None, None) => Ok(real_ip(peer, headers)?.unwrap_or(peer)),
         (forwarded, x_forwarded_for) => Ok(forwarded.or(x_forwarded_for).unwrap_or(peer)),
     }
 }
 
+/// The client that `X-Real-IP` names, if it is there. It has no list of hops, so that two lines of it name no client.
+fn real_ip(peer: IpAddr, headers: &HeaderMap) -> Result<Option<IpAddr>, ForwardedError> {
+    let mut lines = headers.get_all(X_REAL_IP).iter();
+    let (line, another) = (lines.next(), lines.next());
+    let Some(line) = line else { return Ok(None) };
+    let address = line.to_str().ok().filter(|_| another.is_none()).and_then(|node| parse_node(node.trim()));
+    let address = address.ok_or(ForwardedError::Unreadable { header: X_REAL_IP })?;
+    Ok(Some(at_writer(address, peer)))
+}
+
+/// The address of a hop: loopback stands for the machine of the proxy that wrote it.
+fn at_writer(hop: IpAddr, writer: IpAddr) -> IpAddr {
+    if hop.is_loopback() && !writer.is_loopback() { writer } else { hop }
+}
+
 /// Returns `true` if a request has one of the headers that proxies add.
 pub(crate) fn speaks_for_others(headers: &HeaderMap) -> bool {
-    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+    [X_FORWARDED_FOR, FORWARDED, X_REAL_IP].iter().any(|header| headers.contains_key(header))
 }
 
 /// Returns `true` if `address`, which is canonical, belongs to one of the networks.
@@ -73,7 +91,7 @@ fn client_in(
     for line in headers.get_all(&header).iter().rev() {
         for hop in line.to_str().map_err(|_| unreadable())?.rsplit(',') {
             let address = node(hop.trim()).and_then(parse_node).ok_or_else(unreadable)?;
-            let address = if address.is_loopback() && !writer.is_loopback() { writer } else { address };
+            let address = at_writer(address, writer);
             if !is_trusted(address, trusted) {
                 return Ok(Some(address));
             }
@@ -222,6 +240,33 @@ mod tests {
         for value in [&b"for=_hidden"[..], b"for=unknown", b"by=1.2.3.4", b"for", b"for=\"1.2.3.4", b"1.2.3.4"] {
             let error = ForwardedError::Unreadable { header: FORWARDED };
             assert_eq!(try_client(PROXY, &[("forwarded", value)]), Err(error), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn x_real_ip_counts_where_no_other_header_is() {
+        for (peer, value, expected) in [
+            (PROXY, &b"1.2.3.4"[..], "1.2.3.4"),
+            (PROXY, b" [2001:db8::9]:443", "2001:db8::9"),
+            (PROXY, b"::ffff:1.2.3.4", "1.2.3.4"),
+            // Another proxy, whose machine a client may run on.
+            (PROXY, b"10.0.0.7", "10.0.0.7"),
+            (PROXY, b"127.0.0.1", PROXY),
+            ("127.0.0.1", b"::1", "::1"),
+            ("192.168.1.5", b"1.2.3.4", "192.168.1.5"),
+        ] {
+            assert_eq!(client(peer, &[("x-real-ip", value)]), expected, "{peer}: {}", value.escape_ascii());
+        }
+        for value in [&b""[..], b"unknown", b"1.2.3.4, 5.6.7.8", b"1.2.3.4\xff"] {
+            let error = ForwardedError::Unreadable { header: X_REAL_IP };
+            assert_eq!(try_client(PROXY, &[("x-real-ip", value)]), Err(error), "{}", value.escape_ascii());
+        }
+        let twice: &[(_, &[u8])] = &[("x-real-ip", b"1.2.3.4"), ("x-real-ip", b"1.2.3.4")];
+        assert_eq!(try_client(PROXY, twice), Err(ForwardedError::Unreadable { header: X_REAL_IP }));
+        // A client has sent it, and the proxy passed it on beside its own.
+        for header in [("x-forwarded-for", &b"1.2.3.4"[..]), ("forwarded", b"for=1.2.3.4")] {
+            assert_eq!(client(PROXY, &[("x-real-ip", b"9.9.9.9"), header]), "1.2.3.4");
+            assert_eq!(client(PROXY, &[("x-real-ip", b"unknown"), header]), "1.2.3.4");
         }
     }
 

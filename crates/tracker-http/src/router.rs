@@ -3,16 +3,19 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http_server::{Connection, is_of_browser};
+use http_server::{Connection, Host, is_of_browser};
 use tokio::task::JoinError;
 
 use crate::Adapter;
-use crate::failure::{Failure, NoAnnouncePath, SentByBrowser};
+use crate::failure::{Failure, SentByBrowser, WrongPath};
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
+
+/// Characters of a wrong path that the failure repeats.
+const MAX_PATH_CHARS: usize = 64;
 
 /// The routes of a tracker.
 ///
@@ -21,10 +24,11 @@ use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 /// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)); 403 for a browser |
 /// | `/scrape`, `/scrape/…` | the same ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)) |
 /// | `/health` | 200 and `ok` while the server runs |
-/// | `/` | a line for people who open it in a browser; a failure for an announce that lacks its path |
+/// | `/` | a line for people who open it in a browser |
 ///
-/// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. Other paths are 404, methods other than GET
-/// and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
+/// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. At `/` and all other paths, a query with
+/// `info_hash=` is answered with a failure that names the right URL. Otherwise other paths are 404, and methods other than GET and
+/// HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
 ///
 /// ```
 /// # use std::{num::NonZeroUsize, sync::Arc};
@@ -56,19 +60,42 @@ pub fn router(adapter: Adapter) -> Router {
         .route("/scrape/{*key}", get(scrape))
         .route("/health", get(async || "ok\n"))
         .route("/", get(home))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .fallback(elsewhere)
         .with_state(adapter)
 }
 
-/// A line for people who open it in a browser; a failure for the client of a torrent whose announce URL lacks its path, which
-/// would take any other 200 for an answer without peers.
+/// A line for people who open it in a browser.
 async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
-    if !request.uri().query().is_some_and(|query| query.contains("info_hash=")) {
-        return "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
-    }
-    let answer = admit("announce", &adapter, &request)
-        .map(|connection| Answer(adapter.refuse("announce", connection.remote().ip(), &NoAnnouncePath.into()).into()));
-    answer.into_response()
+    let line = || "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
+    if is_of_client(&request) { refuse_path(&adapter, &request).into_response() } else { line() }
+}
+
+async fn elsewhere(State(adapter): State<Adapter>, request: Request) -> Response {
+    let not_found = || (StatusCode::NOT_FOUND, "not found\n").into_response();
+    if is_of_client(&request) { refuse_path(&adapter, &request).into_response() } else { not_found() }
+}
+
+/// Returns `true` if the query is one of an announce or a scrape.
+fn is_of_client(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && request.uri().query().is_some_and(|query| query.contains("info_hash="))
+}
+
+/// Refuses the announce or the scrape of a torrent whose tracker URL has a wrong path. The user sees the text in the client; of a
+/// 404 clients show a number, and another 200 they would take for an answer without peers.
+fn refuse_path(adapter: &Adapter, request: &Request) -> Result<Answer, Refused> {
+    let path = request.uri().path();
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let what = if last.starts_with("scrape") { "scrape" } else { "announce" };
+    let connection = admit(what, adapter, request)?;
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.filter(|host| Host::parse(host.as_bytes()).is_ok());
+    let url = match host {
+        Some(host) => format!("http://{host}/{what}"),
+        None => format!("http://{}/{what}", connection.local()),
+    };
+    let failure = WrongPath { what, path: path.chars().take(MAX_PATH_CHARS).collect(), url }.into();
+    Ok(Answer(adapter.refuse(what, connection.remote().ip(), &failure).into()))
 }
 
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
@@ -139,8 +166,10 @@ fn admit(what: &'static str, adapter: &Adapter, request: &Request) -> Result<Con
         return Err(Refused::Browser(format!("{}\n", failure.reason())));
     }
     let trusted_proxies = &adapter.config().trusted_proxies;
-    if speaks_for_others(request.headers()) && !is_trusted(peer, trusted_proxies) {
-        adapter.warn_of_proxy(peer);
+    match (speaks_for_others(request.headers()), is_trusted(peer, trusted_proxies)) {
+        (true, false) => adapter.warn_of_unknown_proxy(peer),
+        (false, true) => adapter.warn_of_silent_proxy(peer),
+        _ => {}
     }
     let client = client_address(peer, request.headers(), trusted_proxies).map_err(Failure::from);
     let client = client.and_then(|client| check_host(adapter, request).map(|()| client));

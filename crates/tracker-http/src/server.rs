@@ -87,6 +87,10 @@ impl Handler for Adapter {
             return false;
         }
         let (remote, local) = (connection.remote().ip(), connection.local().ip());
+        if is_trusted(remote, &self.config().trusted_proxies) {
+            // Requests with a header that names their client do not come here.
+            self.warn_of_silent_proxy(remote);
+        }
         match kind {
             RequestKind::Announce => self.announce_into(remote, local, request.query, body),
             RequestKind::Scrape if self.is_full_scrape(request.query) => return false,

@@ -158,6 +158,21 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxy_may_name_its_clients_in_x_real_ip() {
+    let proxied = HttpConfig::default().with(|config| config.trusted_proxies = vec!["192.168.1.2/32".parse().unwrap()]);
+    let adapter = adapter(Config::default(), proxied);
+    for (proxy, client, peer) in [("192.168.1.2", "10.0.0.7", 'a'), ("192.168.1.3", "10.0.0.8", 'b')] {
+        let target = format!("/announce?{}", announce(peer, 256, "&left=9"));
+        let request = Request::get(target).header("X-Real-IP", client).body(Body::empty()).unwrap();
+        send(&adapter, proxy, "192.168.1.1", request).await;
+    }
+    let answer = get(&adapter, &format!("/announce?{}", announce('c', 256, "&left=0"))).await;
+    let found = |address: &[u8]| answer.body.windows(6).any(|window| window == [address, &[1, 0]].concat());
+    assert!(found(&[10, 0, 0, 7]), "{}", answer.body.escape_ascii());
+    assert!(found(&[192, 168, 1, 3]), "{}", answer.body.escape_ascii());
+}
+
+#[tokio::test]
 async fn a_browser_is_refused() {
     let adapter = default();
     for (header, value) in [
@@ -446,6 +461,48 @@ async fn other_methods_and_paths_are_clean_errors() {
     }
     get(&adapter, "/health").await.assert_body(b"ok\n");
     assert_eq!(get(&adapter, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_wrong_path_of_an_announce_or_a_scrape_gets_the_right_url() {
+    let adapter = default();
+    let asked = async |target: &str, host: Option<&str>| {
+        let request = host.iter().fold(Request::get(target), |request, host| request.header("Host", *host));
+        let answer = send(&adapter, "192.168.1.9", "192.168.1.1", request.body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, &*answer.content_type), (StatusCode::OK, "text/plain"), "{target}");
+        answer.failure_reason().unwrap_or_default()
+    };
+    let query = announce('s', 6881, "&left=0&event=started");
+    for path in [
+        "/",
+        "//announce",
+        "/announce.php",
+        "/ann",
+        "/Announce",
+        "/KEY/announce",
+        "/tracker/announce/",
+        "/announced",
+        "/announce%2f",
+        "/x",
+    ] {
+        let reason = asked(&format!("{path}?{query}"), Some("lab-pc:6969")).await;
+        let expected = format!("no tracker answers at {path}: this tracker's announce URL ends in /announce, as in ");
+        assert_eq!(reason, format!("{expected}http://lab-pc:6969/announce"));
+        let reason = asked(&format!("{path}?{query}"), None).await;
+        assert_eq!(reason, format!("{expected}http://192.168.1.1:6969/announce"));
+    }
+    for path in ["//scrape", "/scrape.php", "/Scrape", "/KEY/scrape"] {
+        let reason = asked(&format!("{path}?info_hash=aaaaaaaaaaaaaaaaaaaa"), Some("[fd77::1]:6969")).await;
+        assert!(reason.ends_with("scrape URL ends in /scrape, as in http://[fd77::1]:6969/scrape"), "{reason}");
+    }
+    let long = asked(&format!("/{}?{query}", "x".repeat(5000)), None).await;
+    assert!(long.len() < 300 && long.ends_with("/announce"), "{long}");
+    assert_eq!(adapter.failures(), 25);
+
+    // Names that are not the tracker's, and what no client sends.
+    assert!(asked(&format!("/ann?{query}"), Some("evil.example")).await.contains("--host-name"));
+    let post = Request::post(format!("/ann?{query}")).body(Body::empty()).unwrap();
+    assert_eq!(send(&adapter, "192.168.1.9", "192.168.1.1", post).await.status, StatusCode::NOT_FOUND);
 }
 
 /// Transmission takes any other 200 for an answer without peers, and shows the user nothing.

@@ -61,7 +61,7 @@ pub(crate) struct Settings {
     #[serde(with = "texts")]
     pub(crate) host_name: Vec<HostName>,
 
-    /// Trust the Forwarded and X-Forwarded-For headers of proxies in this network; repeatable
+    /// Trust the Forwarded, X-Forwarded-For and X-Real-IP headers of proxies in this network; repeatable
     ///
     /// Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as this
     /// machine.

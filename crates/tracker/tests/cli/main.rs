@@ -121,6 +121,38 @@ fn clients_over_http_and_udp_share_a_swarm() {
 }
 
 #[test]
+fn a_named_proxy_that_names_no_client_is_warned_of() {
+    let tracker = Tracker::start_json(&["--trusted-proxy", "127.0.0.1", "--trusted-proxy", "127.0.0.9"]);
+    let target = announce_target(INFO_HASH, 7001, 10, "started");
+    // As nginx does with `proxy_set_header X-Real-IP $remote_addr`.
+    request(tracker.address, &target, "X-Real-IP: 192.168.7.7\r\n");
+    let joined = tracker.log.wait_for(|line| line.contains("peer joined") || line.contains("trusted proxy"));
+    assert!(joined.contains("192.168.7.7:7001"), "{joined}");
+    for headers in ["", "Content-Length: 0\r\n"] {
+        request(tracker.address, &target, headers);
+    }
+    let warning = tracker.log.wait_for(|line| line.contains("trusted proxy"));
+    assert!(warning.contains("\"WARN\"") && warning.contains("\"proxy\":\"127.0.0.1\""), "{warning}");
+    // At most once in an hour.
+    peers_over_http([127, 0, 0, 9].into(), tracker.address, &announce_target(OTHER, 7002, 10, "started"));
+    let next = tracker.log.wait_for(|line| line.contains("127.0.0.9") || line.contains("trusted proxy"));
+    assert!(next.contains("peer joined"), "{next}");
+}
+
+#[test]
+fn a_wrong_announce_path_is_logged_with_the_right_one() {
+    let tracker = Tracker::start_json(&[]);
+    let query = announce_target(INFO_HASH, 7001, 10, "started").split_once('?').unwrap().1.to_owned();
+    let answer = get(tracker.address, &format!("/announce.php?{query}"));
+    let url = format!("http://{}/announce", tracker.address);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(&url), "{answer}");
+    let line = tracker.log.wait_for(|line| line.contains("announce refused"));
+    for part in ["/announce.php", &url, "\"remote\":\"127.0.0.1\""] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[test]
 fn without_udp_there_is_http_only() {
     let mut tracker = Tracker::start(&["--listen", "127.0.6.2:0", "--udp=false"]);
     let url = tracker.out.wait_for(|line| line.contains("http://"));
