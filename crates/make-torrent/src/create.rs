@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use metainfo::{Create, CreateError, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
+use metainfo::{Create, CreateError, Created, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
@@ -61,14 +61,13 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     output.write(created.as_bytes(), &interrupt)?;
 
     report(&plan, &warnings, verbose);
-    if let Output::File { path, .. } = output {
+    if let Output::File { path: output, .. } = output {
         let mut out = io::stdout().lock();
         if json {
             let metainfo = Metainfo::parse(created.as_bytes())?;
-            show::print_json(&mut out, &CreatedJson::new(path, &metainfo, &plan, warnings))?;
+            show::print_json(&mut out, &CreatedJson::new(output, &metainfo, &plan, warnings))?;
         } else {
-            let path = path.to_string_lossy();
-            writeln!(out, "{}  {}", created.info_hash(), text::one_line(&path))?;
+            print_text(&mut out, &output, &path, &plan, &created)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -149,6 +148,25 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
         warnings.extend(doubt.map(|doubt| format!("{} may not be an announce URL: {doubt}", url.as_str())));
     }
     warnings
+}
+
+/// Prints what was made, and what to do with it.
+fn print_text(out: &mut impl Write, output: &Path, content: &Path, plan: &Plan, created: &Created) -> io::Result<()> {
+    let torrent = text::argument(output);
+    let files = text::count(plan.files().len(), "file", "files");
+    let info_hash = created.info_hash();
+    writeln!(out, "Made {torrent} of {files}, {}. Its info-hash is {info_hash}.", text::size(plan.total_length()))?;
+    let name = text::one_line(plan.name());
+    writeln!(
+        out,
+        "Open it in a BitTorrent client on this machine, and choose the folder that {name} is in already as the folder to \
+         save to: the client checks what is there and seeds it. Then give the .torrent file to the others, or the link \
+         that `make-torrent magnet {torrent}` prints."
+    )?;
+    if content.file_name().is_some_and(|on_disk| on_disk != plan.name()) {
+        writeln!(out, "On disk it has another name: rename it to {name} first, or the client does not find it.")?;
+    }
+    Ok(())
 }
 
 /// Prints skipped files and warnings to standard error.

@@ -12,16 +12,15 @@ mod text;
 mod url;
 mod verify;
 
-use std::io;
+use std::env;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Command};
+use crate::cli::{Action, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    let action = Action::parse(env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(action) {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,7 +30,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+fn run(action: Action) -> anyhow::Result<ExitCode> {
+    let cli = match action {
+        Action::Run(cli) => *cli,
+        Action::Generate(generate) => {
+            io::stdout().write_all(&generate.bytes()?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     match cli.command {
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),

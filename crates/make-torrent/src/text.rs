@@ -1,6 +1,7 @@
 //! Formatting of untrusted text, dates and numbers for a terminal.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use jiff::Timestamp;
 use metainfo::is_invisible;
@@ -16,6 +17,20 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// A path as an argument to copy into a shell: in quotes if it needs them, and never taken for an option.
+pub(crate) fn argument(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let folder = if text.starts_with('-') { "./" } else { "" };
+    let text = format!("{folder}{}", one_line(&text));
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:=@%".contains(c) || (cfg!(windows) && c == '\\');
+    match text.chars().all(is_plain) {
+        true => text,
+        // Windows has no names with a quotation mark.
+        false if cfg!(windows) => format!("\"{text}\""),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// Seconds since 1970 as a date and time in UTC; as a plain number if out of range.
@@ -64,6 +79,25 @@ mod tests {
     fn strangers_text() {
         assert_eq!(one_line("Grüße 文"), "Grüße 文");
         assert_eq!(one_line("a\nb\x1b[2J\u{202e}"), "a\\nb\\u{1b}[2J\\u{202e}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn arguments_are_safe_to_copy() {
+        for (path, argument) in [
+            ("lecture.mp4", "lecture.mp4"),
+            ("week 1/a.torrent", "'week 1/a.torrent'"),
+            ("-rf.torrent", "./-rf.torrent"),
+            ("-", "./-"),
+            ("--help me", "'./--help me'"),
+            ("it's", r"'it'\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("~root", "'~root'"),
+            ("a\n\u{202e}b", r"'a\n\u{202e}b'"),
+            ("Größe.mp4", "Größe.mp4"),
+        ] {
+            assert_eq!(super::argument(Path::new(path)), argument);
+        }
     }
 
     #[test]

@@ -38,21 +38,27 @@ fn print_text(out: &mut impl Write, metainfo: &Metainfo, report: &Report) -> io:
         let path = text::one_line(&file.path);
         writeln!(out, "{path}: {}", text::one_line(&in_words(file)))?;
     }
+    let name = metainfo.info().name();
+    let name = text::one_line(&name);
     let pieces = text::count(metainfo.info().pieces().len(), "piece", "pieces");
     if report.is_complete() {
         let files = text::count(report.files.len(), "file", "files");
-        return writeln!(out, "whole: {files}, {pieces}");
+        return writeln!(out, "{name} is whole: {files}, {pieces}. A BitTorrent client can seed it from where it is.");
     }
     let whole = report.files.iter().filter(|file| file.status == FileStatus::Ok).count();
     let files = text::count(report.files.len(), "file is", "files are");
-    writeln!(out, "not whole: {whole} of {files} whole")?;
+    writeln!(out, "{name} is not whole: {whole} of {files} whole")?;
     for (label, numbers) in [("wrong", &report.bad_pieces), ("could not be compared", &report.unchecked_pieces)] {
         if !numbers.is_empty() {
             let number = numbers.len();
             writeln!(out, "{number} of {pieces} {label}: {}", piece_numbers(numbers))?;
         }
     }
-    Ok(())
+    writeln!(
+        out,
+        "To get the rest, open the .torrent file in a BitTorrent client, and choose the folder that {name} is in as the folder \
+         to save to: the client checks what is there, and downloads only what is missing or wrong."
+    )
 }
 
 /// Pieces by their numbers, which count from 0.

@@ -160,8 +160,8 @@ impl KnownTorrent {
         .to_string()
     }
 
-    /// The file name of the .torrent file: a plain name of at most 208 bytes that every system can have, and that hides no
-    /// file.
+    /// The file name of the .torrent file: a plain name of at most 208 bytes that every system can have, that hides no file, and
+    /// that no program takes for an option.
     pub fn file_name(&self) -> String {
         format!("{}.torrent", self.file_stem())
     }
@@ -177,8 +177,8 @@ impl KnownTorrent {
         // A name may be empty, and then so is a file's that is made of it.
         let stem = if self.metainfo.info().raw_name().is_empty() { &self.name } else { name.as_ref() };
         let stem = &stem[..stem.floor_char_boundary(MAX_STEM_LEN)];
-        // Those that begin with a dot are hidden, and are passed over in the folder.
-        match stem.strip_prefix('.') {
+        // Those that begin with a dot are hidden, and are passed over in the folder. `rm *` takes a dash for options.
+        match stem.strip_prefix(['.', '-']) {
             Some(rest) => format!("_{rest}"),
             None => stem.to_owned(),
         }
@@ -258,6 +258,8 @@ mod tests {
             (".", "_.torrent"),
             ("..", "__.torrent"),
             (".hidden", "_hidden.torrent"),
+            ("-rf", "_rf.torrent"),
+            ("--help", "_-help.torrent"),
             ("con", "_con.torrent"),
         ] {
             assert_eq!(KnownTorrent::parse(&torrent(name, 5)).unwrap().file_name(), expected, "{name:?}");

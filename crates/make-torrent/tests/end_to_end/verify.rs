@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::common::{Sandbox, TRACKER};
 
+const NEXT: &str = "To get the rest, open the .torrent file in a BitTorrent client, and choose the folder that share is in as \
+                    the folder to save to: the client checks what is there, and downloads only what is missing or wrong.\n";
+
 /// `share` with two files of 40,000 bytes, and its torrent with pieces of 16 KiB.
 fn shared() -> Sandbox {
     let sandbox = Sandbox::new(&[("share/a", &[1; 40_000]), ("share/sub/b", &[2; 40_000])]);
@@ -18,7 +21,10 @@ fn whole() {
     let sandbox = shared();
     for path in ["share", "."] {
         let outcome = sandbox.run(&["verify", "share.torrent", path, "-t", "2"]).expect(0);
-        assert_eq!(outcome.stdout(), "whole: 2 files, 5 pieces\n");
+        assert_eq!(
+            outcome.stdout(),
+            "share is whole: 2 files, 5 pieces. A BitTorrent client can seed it from where it is.\n"
+        );
         assert_eq!(outcome.stderr(), "");
     }
     let torrent = sandbox.read("share.torrent");
@@ -46,8 +52,10 @@ fn reports_wrong_files_and_pieces() {
     assert_eq!(
         outcome.stdout(),
         "sub/b: wrong: piece 4\n\
-         not whole: 1 of 2 files are whole\n\
+         share is not whole: 1 of 2 files are whole\n\
          1 of 5 pieces wrong: piece 4\n"
+            .to_owned()
+            + NEXT
     );
 
     fs::remove_file(sandbox.path("share/a")).unwrap();
@@ -58,9 +66,11 @@ fn reports_wrong_files_and_pieces() {
         outcome.stdout(),
         "a: missing\n\
          sub/b: has 40001 bytes instead of 40000, wrong: piece 4\n\
-         not whole: 0 of 2 files are whole\n\
+         share is not whole: 0 of 2 files are whole\n\
          1 of 5 pieces wrong: piece 4\n\
          3 of 5 pieces could not be compared: pieces 0-2\n"
+            .to_owned()
+            + NEXT
     );
 }
 
