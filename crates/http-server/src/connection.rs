@@ -20,7 +20,6 @@ use std::task::{Context, Poll, ready};
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -326,10 +325,13 @@ async fn pass_to_hyper(
         }
     });
     let (reader, writer) = tokio::io::split(stream);
-    let stream = TokioIo::new(tokio::io::join(Cursor::new(read).chain(reader), writer));
+    let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
     serve_connection(&shared.http, stream, service, stopped).await.map_err(|error| {
-        if error.is_parse() {
+        if error.source.is_parse() {
             shared.handler.on_malformed_request();
+        }
+        if let Some(protocol) = error.foreign_protocol {
+            shared.foreign_connections.log(connection.remote().ip(), protocol);
         }
         io::Error::other(error)
     })

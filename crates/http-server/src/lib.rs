@@ -2,8 +2,8 @@
 //!
 //! - [`Server`] accepts connections on many threads and answers, by a [`Handler`], requests that need no waiting at once; all
 //!   others go to an [`axum::Router`]. Slow, huge, half-open and garbage requests are limited by its [`ServerConfig`].
-//! - [`ConnectionLimit`], [`WriteTimeout`], [`AcceptErrors`] and [`serve_connection`] are for servers that accept by themselves, on
-//!   a runtime that they share with others.
+//! - [`ConnectionLimit`], [`WriteTimeout`], [`AcceptErrors`], [`ForeignConnections`] and [`serve_connection`] are for servers that
+//!   accept by themselves, on a runtime that they share with others.
 //! - [`Host`] is the host that a request is for, and tells which names a server answers to.
 
 mod accept;
@@ -12,6 +12,7 @@ mod browser;
 mod config;
 mod connection;
 mod connection_limit;
+mod foreign;
 mod handler;
 mod head;
 #[cfg(test)]
@@ -28,9 +29,10 @@ pub use accept_errors::AcceptErrors;
 pub use browser::is_of_browser;
 pub use config::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig};
 pub use connection_limit::{ConnectionLimit, ConnectionPermit};
+pub use foreign::{ForeignConnections, ForeignProtocol};
 pub use handler::{Connection, Handler};
 pub use head::{RequestHead, Version};
 pub use host::{Host, HostError};
-pub use hyper_connection::serve_connection;
+pub use hyper_connection::{ConnectionError, serve_connection};
 pub use server::Server;
 pub use write_timeout::WriteTimeout;

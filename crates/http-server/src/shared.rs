@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use crate::accept_errors::AcceptErrors;
 use crate::config::ServerConfig;
 use crate::connection_limit::ConnectionLimit;
+use crate::foreign::ForeignConnections;
 use crate::handler::Handler;
 use crate::timed_stream::Timeouts;
 
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) timeouts: Timeouts,
     pub(crate) limit: Arc<ConnectionLimit>,
     pub(crate) accept_errors: AcceptErrors,
+    pub(crate) foreign_connections: ForeignConnections,
     pub(crate) config: ServerConfig,
 }
 
@@ -53,6 +55,7 @@ impl Shared {
             timeouts: Timeouts::new(&config),
             limit: Arc::new(ConnectionLimit::new(connections, config.max_connections_per_address, 0)),
             accept_errors: AcceptErrors::new(config.name),
+            foreign_connections: ForeignConnections::new(config.name),
             config,
         }
     }

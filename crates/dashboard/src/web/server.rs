@@ -17,10 +17,10 @@ use axum::extract::ConnectInfo;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use futures_util::StreamExt;
-use http_server::{AcceptErrors, ConnectionLimit, WriteTimeout, serve_connection};
+use http_server::{AcceptErrors, ConnectionLimit, ForeignConnections, WriteTimeout, serve_connection};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -152,6 +152,7 @@ struct Shared {
     http: http1::Builder,
     connections: Arc<ConnectionLimit>,
     accept_errors: AcceptErrors,
+    foreign_connections: ForeignConnections,
     limits: Limits,
 }
 
@@ -165,7 +166,14 @@ impl Shared {
             .max_headers(limits.headers);
         let connections =
             ConnectionLimit::new(limits.connections, limits.connections_per_address, limits.connections_reserved);
-        Self { router, http, connections: Arc::new(connections), accept_errors: AcceptErrors::new("dashboard"), limits }
+        Self {
+            router,
+            http,
+            connections: Arc::new(connections),
+            accept_errors: AcceptErrors::new("dashboard"),
+            foreign_connections: ForeignConnections::new("dashboard"),
+            limits,
+        }
     }
 }
 
@@ -234,8 +242,11 @@ async fn serve(
         let signal = signal.clone();
         async move { Ok::<_, Infallible>(until(signal, answer.await?)) }
     });
-    let stream = TokioIo::new(WriteTimeout::new(stream, shared.limits.write));
+    let stream = WriteTimeout::new(stream, shared.limits.write);
     if let Err(error) = serve_connection(&shared.http, stream, service, stopped).await {
+        if let Some(protocol) = error.foreign_protocol {
+            shared.foreign_connections.log(remote.ip(), protocol);
+        }
         tracing::debug!(%remote, %error, "connection ended");
     }
 }

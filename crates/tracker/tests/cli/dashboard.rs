@@ -70,6 +70,34 @@ fn its_url_is_printed_first_and_gives_the_token_to_a_browser() {
 }
 
 #[test]
+fn tls_and_the_proxy_protocol_are_named_in_the_log_of_both_ports() {
+    for (first, level, protocol) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], "INFO", "TLS"),
+        (b"PROXY TCP4 10.0.0.9 10.0.0.1 50000 6969\r\nGET / HTTP/1.1\r\n\r\n", "WARN", "PROXY protocol, version 1"),
+        (
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x09\x0a\0\0\x01\xc3\x50\x1b\x39",
+            "WARN",
+            "PROXY protocol, version 2",
+        ),
+    ] {
+        let Observed { tracker, dashboard, .. } = observed(&[]);
+        for (address, server) in [(tracker.address, "http"), (dashboard, "dashboard")] {
+            let mut stream = TcpStream::connect(address).unwrap();
+            // In two segments, the first of which is no more than hyper needs to refuse it.
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(&first[..5]).unwrap();
+            _ = stream.write_all(&first[5..]);
+            let line = tracker.log.wait_for(|line| line.contains("\"protocol\":"));
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(
+                ["level", "protocol", "server", "remote"].map(|field| line[field].as_str().unwrap()),
+                [level, protocol, server, "127.0.0.1"]
+            );
+        }
+    }
+}
+
+#[test]
 fn json_has_its_url_at_every_level() {
     for level in ["error", "info"] {
         let Observed { mut tracker, dashboard, .. } = observed(&["--log-level", level]);
