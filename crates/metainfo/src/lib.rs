@@ -55,7 +55,7 @@ pub use file::{Attributes, File};
 pub use hash::Progress;
 pub use info::Info;
 pub use info_hash::{InfoHashV1, InfoHashV2, InfoHashes, ParseInfoHashError};
-pub use magnet::{Magnet, ParseMagnetError};
+pub use magnet::{DroppedParameter, Magnet, ParseMagnetError};
 pub use metainfo::{Metainfo, Warning};
 pub use parse::{ConflictingPaths, ParseError, ParseOptions};
 pub use path::{Hazard, UnsafePath, is_invisible};

@@ -21,8 +21,9 @@ const MULTIHASH_SHA256: &str = "1220";
 
 /// A magnet link: a torrent's info-hash, and hints where to find the rest.
 ///
-/// Written by [`Display`](fmt::Display), read by [`FromStr`], which accepts any case and order and ignores unknown
-/// parameters. An invalid value of a known parameter is an error and never dropped silently.
+/// Written by [`Display`](fmt::Display), read by [`FromStr`] or [`Magnet::parse_reporting`], which accept any case and order and
+/// ignore unknown parameters. Only an `xt` is vital: another parameter whose value cannot be read is left out, and
+/// `parse_reporting` lists it.
 ///
 /// See [BEP 9](https://www.bittorrent.org/beps/bep_0009.html) and [BEP 53](https://www.bittorrent.org/beps/bep_0053.html).
 ///
@@ -56,9 +57,76 @@ pub struct Magnet {
     pub select_only: Vec<RangeInclusive<u32>>,
 }
 
+/// A parameter of a magnet link that was left out, since its value cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DroppedParameter {
+    /// The key as it stands in the link, such as `tr.2`.
+    pub key: String,
+    /// The value as it stands in the link.
+    pub value: String,
+    /// The reason.
+    pub error: ParseMagnetError,
+}
+
 impl Magnet {
     /// Bytes the longest link may have: 64 KiB.
     pub const MAX_LEN: usize = 64 * 1024;
+
+    /// Reads a link, and lists what had to be left out of it.
+    ///
+    /// ```
+    /// use metainfo::{Magnet, ParseMagnetError};
+    ///
+    /// let link = "magnet:?xt=urn:btih:3500292f2881c52a3c672db7c77db1f60426c65f&dn=notes&xl=big";
+    /// let (magnet, dropped) = Magnet::parse_reporting(link)?;
+    /// assert_eq!((magnet.name.as_deref(), magnet.length), (Some("notes"), None));
+    /// assert_eq!(dropped[0].key, "xl");
+    /// assert_eq!(dropped[0].error, ParseMagnetError::InvalidLength { found: "big".to_owned() });
+    /// # Ok::<_, ParseMagnetError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns a [`ParseMagnetError`] if this is not a magnet link, is too long, or has no `xt` that names one torrent. Where
+    /// no `xt` can be read, the error is that of the first. Two different info-hashes of one kind are always an error.
+    pub fn parse_reporting(link: &str) -> Result<(Self, Vec<DroppedParameter>), ParseMagnetError> {
+        let (len, limit) = (link.len(), Self::MAX_LEN);
+        if len > limit {
+            return Err(ParseMagnetError::TooLong { len, limit });
+        }
+        let (scheme, rest) = link.trim().split_once(':').ok_or(ParseMagnetError::NotAMagnet)?;
+        if !scheme.eq_ignore_ascii_case("magnet") {
+            return Err(ParseMagnetError::NotAMagnet);
+        }
+        // Some write the link like a URL with an empty host: magnet:///?xt=…
+        let query = rest.trim_start_matches('/').strip_prefix('?').ok_or(ParseMagnetError::NotAMagnet)?;
+
+        let (mut magnet, mut dropped) = (Self::default(), Vec::new());
+        let (mut topics, mut bad_topic) = (0, None);
+        for text in query.split('&') {
+            let (key, value) = text.split_once('=').unwrap_or((text, ""));
+            let Some(parameter) = Parameter::from_key(key).filter(|_| !value.is_empty()) else {
+                continue;
+            };
+            topics += usize::from(parameter == Parameter::Topic);
+            match parameter.decode(value).and_then(|value| magnet.take(parameter, value)) {
+                Ok(()) => {}
+                Err(ParseMagnetError::TwoTorrents) => return Err(ParseMagnetError::TwoTorrents),
+                Err(error) => {
+                    if parameter == Parameter::Topic {
+                        bad_topic.get_or_insert_with(|| error.clone());
+                    }
+                    dropped.push(DroppedParameter { key: key.to_owned(), value: value.to_owned(), error });
+                }
+            }
+        }
+        match (magnet.info_hashes, bad_topic) {
+            (InfoHashes { v1: None, v2: None }, Some(error)) => Err(error),
+            (InfoHashes { v1: None, v2: None }, None) if topics == 0 => Err(ParseMagnetError::MissingTopic),
+            (InfoHashes { v1: None, v2: None }, None) => Err(ParseMagnetError::OtherTopic),
+            _ => Ok((magnet, dropped)),
+        }
+    }
 }
 
 impl From<&Metainfo> for Magnet {
@@ -80,33 +148,7 @@ impl FromStr for Magnet {
     type Err = ParseMagnetError;
 
     fn from_str(link: &str) -> Result<Self, Self::Err> {
-        let (len, limit) = (link.len(), Self::MAX_LEN);
-        if len > limit {
-            return Err(ParseMagnetError::TooLong { len, limit });
-        }
-        let (scheme, rest) = link.trim().split_once(':').ok_or(ParseMagnetError::NotAMagnet)?;
-        if !scheme.eq_ignore_ascii_case("magnet") {
-            return Err(ParseMagnetError::NotAMagnet);
-        }
-        // Some write the link like a URL with an empty host: magnet:///?xt=…
-        let query = rest.trim_start_matches('/').strip_prefix('?').ok_or(ParseMagnetError::NotAMagnet)?;
-
-        let mut magnet = Self::default();
-        let mut topics = 0;
-        for parameter in query.split('&') {
-            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let Some(parameter) = Parameter::from_key(key).filter(|_| !value.is_empty()) else {
-                continue;
-            };
-            topics += usize::from(parameter == Parameter::Topic);
-            let value = parameter.decode(value)?;
-            magnet.take(parameter, value)?;
-        }
-        match magnet.info_hashes {
-            InfoHashes { v1: None, v2: None } if topics == 0 => Err(ParseMagnetError::MissingTopic),
-            InfoHashes { v1: None, v2: None } => Err(ParseMagnetError::OtherTopic),
-            _ => Ok(magnet),
-        }
+        Self::parse_reporting(link).map(|(magnet, _)| magnet)
     }
 }
 
@@ -124,11 +166,11 @@ impl Magnet {
                 self.peers.push(peer(&value).ok_or(ParseMagnetError::InvalidPeer { found: value })?);
             }
             Parameter::SelectOnly => {
-                for range in value.split(',') {
-                    let range = file_range(range)
-                        .ok_or_else(|| ParseMagnetError::InvalidSelection { found: range.to_owned() })?;
-                    self.select_only.push(range);
-                }
+                let ranges = value.split(',').map(|range| {
+                    file_range(range).ok_or_else(|| ParseMagnetError::InvalidSelection { found: range.to_owned() })
+                });
+                // A part of a selection would be another selection.
+                self.select_only.extend(ranges.collect::<Result<Vec<_>, _>>()?);
             }
         }
         Ok(())
@@ -173,7 +215,7 @@ impl fmt::Display for Magnet {
     }
 }
 
-/// The reason why a text is not a usable magnet link.
+/// The reason why a text is not a usable magnet link, or why a [parameter](DroppedParameter) of one is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseMagnetError {

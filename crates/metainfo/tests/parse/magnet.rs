@@ -90,32 +90,70 @@ fn refused() {
         (format!("magnet:?xt=urn:btmh:1114{HASH}"), ParseMagnetError::OtherMultihash),
         (format!("magnet:?xt=urn:btmh:1220{HASH}"), wrong_length(64, 40)),
         (format!("magnet:?xt=urn:btih:{HASH}&xt=urn:btih:0{}", &HASH[1..]), ParseMagnetError::TwoTorrents),
-        (format!("magnet:?xt=urn:btih:{HASH}&dn=%"), ParseMagnetError::BadEscape { parameter: "dn" }),
-        (format!("magnet:?xt=urn:btih:{HASH}&tr=a%2"), ParseMagnetError::BadEscape { parameter: "tr" }),
-        (format!("magnet:?xt=urn:btih:{HASH}&tr=%zz%20"), ParseMagnetError::BadEscape { parameter: "tr" }),
-        (format!("magnet:?xt=urn:btih:{HASH}&ws=%é"), ParseMagnetError::BadEscape { parameter: "ws" }),
-        (format!("magnet:?xt=urn:btih:{HASH}&dn=%ff"), ParseMagnetError::NotUtf8 { parameter: "dn" }),
-        (format!("magnet:?xt=urn:btih:{HASH}&xl=-1"), ParseMagnetError::InvalidLength { found: "-1".to_owned() }),
+        ("magnet:?xt=%zz".to_owned(), ParseMagnetError::BadEscape { parameter: "xt" }),
+        // The first reason.
+        (format!("magnet:?xt=urn:btih:{}&xt=urn:btmh:1114{HASH}", &HASH[1..]), wrong_length(40, 39)),
     ];
     for (link, expected) in cases {
         assert_eq!(link.parse::<Magnet>(), Err(expected), "{link}");
     }
 
-    for peer in ["a", "a:", ":1", "a:0", "a:65536", "a:+1", "::1:1", "[::1]", "[::1]1", "[a]:1", "[]:1", "[::1:1"] {
-        let found = peer.to_owned();
-        let link = format!("magnet:?xt=urn:btih:{HASH}&x.pe={peer}");
-        assert_eq!(link.parse::<Magnet>(), Err(ParseMagnetError::InvalidPeer { found }), "{peer}");
-    }
-    for (selection, part) in [("a", "a"), ("1,", ""), ("1,3-2", "3-2"), ("-1", "-1"), ("1-2-3", "1-2-3"), ("+1", "+1")]
-    {
-        let found = part.to_owned();
-        let link = format!("magnet:?xt=urn:btih:{HASH}&so={selection}");
-        assert_eq!(link.parse::<Magnet>(), Err(ParseMagnetError::InvalidSelection { found }), "{selection}");
-    }
-
     let long = format!("magnet:?xt=urn:btih:{HASH}&dn={}", "a".repeat(Magnet::MAX_LEN));
     let (len, limit) = (long.len(), Magnet::MAX_LEN);
     assert_eq!(long.parse::<Magnet>(), Err(ParseMagnetError::TooLong { len, limit }));
+}
+
+/// What a link says beside its info-hash may be garbled: it is left out and listed.
+#[test]
+fn only_the_info_hash_is_vital() {
+    let peer = |found: &str| ParseMagnetError::InvalidPeer { found: found.to_owned() };
+    let selection = |found: &str| ParseMagnetError::InvalidSelection { found: found.to_owned() };
+    let mut cases = vec![
+        ("dn=%".to_owned(), ParseMagnetError::BadEscape { parameter: "dn" }),
+        ("dn=100%+sure".to_owned(), ParseMagnetError::BadEscape { parameter: "dn" }),
+        ("dn=%ff".to_owned(), ParseMagnetError::NotUtf8 { parameter: "dn" }),
+        ("tr=a%2".to_owned(), ParseMagnetError::BadEscape { parameter: "tr" }),
+        ("TR.1=%zz%20".to_owned(), ParseMagnetError::BadEscape { parameter: "tr" }),
+        ("ws=%é".to_owned(), ParseMagnetError::BadEscape { parameter: "ws" }),
+        ("xl=-1".to_owned(), ParseMagnetError::InvalidLength { found: "-1".to_owned() }),
+        (
+            "xl=18446744073709551616".to_owned(),
+            ParseMagnetError::InvalidLength { found: "18446744073709551616".to_owned() },
+        ),
+        (format!("xt=urn:btmh:1114{HASH}"), ParseMagnetError::OtherMultihash),
+    ];
+    for text in ["a", "a:", ":1", "a:0", "a:65536", "a:+1", "::1:1", "[::1]", "[::1]1", "[a]:1", "[]:1", "[::1:1"] {
+        cases.push((format!("x.pe={text}"), peer(text)));
+    }
+    for (text, part) in [("a", "a"), ("1,", ""), ("1,3-2", "3-2"), ("-1", "-1"), ("1-2-3", "1-2-3"), ("+1", "+1")] {
+        cases.push((format!("so={text}"), selection(part)));
+    }
+    let whole = Magnet {
+        info_hashes: hashes(),
+        name: Some("kept".to_owned()),
+        trackers: vec!["http://a".to_owned()],
+        ..Magnet::default()
+    };
+    for (bad, error) in cases {
+        let (key, value) = bad.split_once('=').expect("a parameter");
+        for link in [
+            format!("magnet:?{bad}&xt=urn:btih:{HASH}&tr=http://a&dn=kept"),
+            format!("magnet:?xt=urn:btih:{HASH}&tr=http://a&dn=kept&{bad}"),
+        ] {
+            let (magnet, dropped) = Magnet::parse_reporting(&link).expect(&link);
+            assert_eq!(magnet, whole, "{link}");
+            let [dropped] = &*dropped else { panic!("{link}: {dropped:?}") };
+            assert_eq!((&*dropped.key, &*dropped.value, &dropped.error), (key, value, &error));
+            assert_eq!(link.parse(), Ok(magnet));
+        }
+    }
+    let (_, dropped) = Magnet::parse_reporting(&format!("magnet:?xt=urn:btih:{HASH}&unknown=%zz")).expect("valid");
+    assert!(dropped.is_empty(), "what is unknown is ignored: {dropped:?}");
+
+    // A hybrid's v2 half that was cut off.
+    let link = format!("magnet:?xt=urn:btih:{HASH}&xt=urn:btmh:1220{}", &HASH_V2[..60]);
+    let (magnet, dropped) = Magnet::parse_reporting(&link).expect("v1");
+    assert_eq!((magnet.info_hashes, dropped.len()), (hashes(), 1));
 }
 
 #[test]
