@@ -1,9 +1,9 @@
 //! [`File`]: one file of a torrent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::path::{self, Hazard, UnsafePath};
-use crate::sanitize;
+use crate::{name, sanitize};
 
 /// One file that a torrent describes.
 ///
@@ -67,6 +67,32 @@ impl File {
     pub fn sanitized_symlink_target(&self) -> Option<PathBuf> {
         let target = self.symlink_target.as_deref().filter(|target| !target.is_empty())?;
         Some(target.iter().map(|component| sanitize::component(component)).collect())
+    }
+
+    /// The path at which to look for the file on this machine, for reading only.
+    ///
+    /// This is the [safe path](Self::safe_path) or, where this operating system allows it, one that is unsafe only because
+    /// another operating system cannot have it (`What?.mp4`, names that are not UTF-8). No component of it leads out of the
+    /// folder it is joined to. Names are taken as they stand or, if `exists` says that nothing is at such a path, in the
+    /// composed or decomposed Unicode form (NFC, NFD). `exists` is asked about relative paths, each at least one component long.
+    ///
+    /// # Errors
+    /// Returns [`UnsafePath`] with the first [`Hazard`] that holds on this machine, too.
+    pub fn local_path(&self, exists: impl FnMut(&Path) -> bool) -> Result<PathBuf, UnsafePath> {
+        name::local_path(self, exists)
+    }
+
+    /// Returns `true` if this is an entry without bytes at a path that no file can have, such as `docs/` with an empty last
+    /// component, by which some programs mark an empty folder. Content is whole without it.
+    pub fn is_placeholder(&self) -> bool {
+        let cannot_exist = |hazard: &Hazard| match hazard {
+            Hazard::Empty | Hazard::Relative { .. } | Hazard::TooLong { .. } => true,
+            Hazard::Duplicate | Hazard::FileAndFolder | Hazard::Control { character: '\0' } => true,
+            Hazard::Separator { character } => *character == '/' || cfg!(windows),
+            _ => false,
+        };
+        let is_file = !self.attributes.pad && !self.attributes.symlink;
+        is_file && self.length == 0 && self.safe_path().is_err_and(|error| cannot_exist(&error.hazard))
     }
 
     /// The path for display: components joined by `/`, bytes that are not UTF-8 replaced.

@@ -1,10 +1,11 @@
 //! [`Info`]: the `info` dictionary.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::path::{self, UnsafePath};
-use crate::{File, Pieces, sanitize};
+use crate::{File, Pieces, name, sanitize};
 
 /// The `info` dictionary, which describes the content of the torrent.
 ///
@@ -51,6 +52,15 @@ impl Info {
     /// Returns [`UnsafePath`] with the first reason not to use it.
     pub fn safe_name(&self) -> Result<PathBuf, UnsafePath> {
         path::safe(std::slice::from_ref(&self.name))
+    }
+
+    /// The names at which to look for the content on this machine, for reading only, as [`File::local_path`] does for a file:
+    /// as it stands first, then in the composed and decomposed Unicode forms that differ from it.
+    ///
+    /// # Errors
+    /// Returns [`UnsafePath`] with the first reason not to use it on this machine.
+    pub fn local_names(&self) -> Result<Vec<OsString>, UnsafePath> {
+        name::local_names(&self.name).map_err(|hazard| UnsafePath::new(std::slice::from_ref(&self.name), hazard))
     }
 
     /// The name with everything that could do harm replaced, as one path component.

@@ -177,7 +177,7 @@ pub(crate) fn check(path: &[Vec<u8>]) -> Result<PathBuf, Hazard> {
     path.iter().map(|component| check_component(component)).collect()
 }
 
-fn check_component(component: &[u8]) -> Result<&str, Hazard> {
+pub(crate) fn check_component(component: &[u8]) -> Result<&str, Hazard> {
     let text = std::str::from_utf8(component).map_err(|_| Hazard::NotUtf8)?;
     match text {
         "" => return Err(Hazard::Empty),

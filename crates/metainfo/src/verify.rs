@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -18,9 +19,9 @@ const LOCATE_FILES: usize = 100;
 
 /// Content to compare with the torrent that describes it.
 ///
-/// Nothing is written. Files are looked for at their [safe paths](File::safe_path) only; where the operating system allows
-/// it, also at names that are unsafe only on Windows (`What?.mp4`). No name in a torrent leads out of the folder. Symbolic
-/// links on disk are followed, wherever they lead, because they do not come from the torrent.
+/// Nothing is written. Files are looked for at their [local paths](File::local_path): their safe paths and, where the operating
+/// system allows it, names that only another cannot have (`What?.mp4`), in either Unicode form. No name in a torrent leads out
+/// of the folder. Symbolic links on disk are followed, wherever they lead, because they do not come from the torrent.
 ///
 /// ```
 /// use std::sync::atomic::AtomicBool;
@@ -52,7 +53,8 @@ impl<'m> Verify<'m> {
     /// Compares what is at `path` with a torrent.
     ///
     /// The path may be that of the content itself, or of the folder that holds it under the
-    /// torrent's name. If both are possible, the folder with more files of the right length is used.
+    /// torrent's name. If both are possible, the folder with more files of the right length is used. For a torrent of a folder
+    /// it may also be a file of it, if exactly one has this name; the others are missing then.
     pub fn new(metainfo: &'m Metainfo, path: impl Into<PathBuf>) -> Self {
         Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads() }
     }
@@ -118,19 +120,37 @@ impl<'m> Verify<'m> {
         let metadata =
             fs::metadata(&self.path).map_err(|source| VerifyError::Unreadable { path: self.path.clone(), source })?;
         let files = self.info.files();
-        if self.info.is_single_file() && !metadata.is_dir() {
-            let file = &files[0];
-            return Ok(vec![Check::new(file, Ok(self.path.clone()))]);
+        if !metadata.is_dir() {
+            let given = self.given_file()?;
+            return Ok(files
+                .iter()
+                .enumerate()
+                .map(|(index, file)| match index == given {
+                    true => Check::new(file, Ok(self.path.clone())),
+                    false => Check::missing(file),
+                })
+                .collect());
         }
         let root = self.root();
-        Ok(files
-            .iter()
-            .map(|file| {
-                let place = name::local_path(file);
-                let place = place.map_err(|error| error.hazard).map(|path| root.join(path));
-                Check::new(file, place)
-            })
-            .collect())
+        Ok(files.iter().map(|file| Check::new(file, place(&root, file))).collect())
+    }
+
+    /// The index of the file that the path is, which is no folder.
+    fn given_file(&self) -> Result<usize, VerifyError> {
+        if self.info.is_single_file() {
+            return Ok(0);
+        }
+        let given = self.path.file_name();
+        let has_name = |file: &File| {
+            let name = file.path.last().filter(|_| !file.attributes.pad && !file.attributes.symlink);
+            let names = name.and_then(|name| name::local_names(name).ok());
+            names.is_some_and(|names| names.iter().any(|name| Some(name.as_os_str()) == given))
+        };
+        let mut named = self.info.files().iter().enumerate().filter(|(_, file)| has_name(file)).map(|(index, _)| index);
+        match (named.next(), named.next()) {
+            (Some(index), None) => Ok(index),
+            (first, _) => Err(VerifyError::FolderWanted { path: self.path.clone(), is_ambiguous: first.is_some() }),
+        }
     }
 
     /// The folder that the files' paths are relative to.
@@ -138,14 +158,12 @@ impl<'m> Verify<'m> {
         if self.info.is_single_file() {
             return self.path.clone();
         }
-        let Ok(name) = self.info.safe_name() else {
+        let names = self.info.local_names().unwrap_or_default();
+        let Some(inner) = names.iter().map(|name| self.path.join(name)).find(|inner| inner.is_dir()) else {
             return self.path.clone();
         };
-        let inner = self.path.join(name);
-        if !inner.is_dir() {
-            return self.path.clone();
-        }
-        let is_named = fs::canonicalize(&self.path).is_ok_and(|path| path.file_name() == inner.file_name());
+        let is_name = |name: &OsStr| names.iter().any(|known| known == name);
+        let is_named = fs::canonicalize(&self.path).is_ok_and(|path| path.file_name().is_some_and(is_name));
         match self.fit(&inner).cmp(&self.fit(&self.path)) {
             Ordering::Less => self.path.clone(),
             Ordering::Equal if is_named => self.path.clone(),
@@ -160,7 +178,7 @@ impl<'m> Verify<'m> {
         let files = self.info.files().iter().filter(|file| !file.attributes.pad).take(LOCATE_FILES);
         let found: Vec<_> = files
             .filter_map(|file| {
-                let metadata = fs::metadata(folder.join(name::local_path(file).ok()?)).ok()?;
+                let metadata = fs::metadata(place(folder, file).ok()?).ok()?;
                 Some(metadata.is_file() && metadata.len() == file.length)
             })
             .collect();
@@ -177,6 +195,12 @@ impl<'m> Verify<'m> {
             .take_while(move |check| check.file.offset < end)
             .filter(|check| check.file.length > 0)
     }
+}
+
+/// The path on disk at which to look for a file.
+fn place(root: &Path, file: &File) -> Result<PathBuf, Hazard> {
+    let path = file.local_path(|path| fs::symlink_metadata(root.join(path)).is_ok());
+    path.map(|path| root.join(path)).map_err(|error| error.hazard)
 }
 
 /// A file while it is being compared.
@@ -201,6 +225,10 @@ impl<'f> Check<'f> {
         Self { file, place, status, bad_pieces: Vec::new(), unchecked: false }
     }
 
+    fn missing(file: &'f File) -> Self {
+        Self { file, place: None, status: FileStatus::Missing, bad_pieces: Vec::new(), unchecked: false }
+    }
+
     fn source(&self) -> Source {
         if self.file.attributes.pad {
             return Source::Zeros;
@@ -220,7 +248,7 @@ impl<'f> Check<'f> {
 
     /// `None` for what has no content of its own.
     fn report(self, index: usize) -> Option<FileReport> {
-        if self.file.attributes.pad || self.file.attributes.symlink {
+        if self.file.attributes.pad || self.file.attributes.symlink || self.file.is_placeholder() {
             return None;
         }
         let status = match self.status {
@@ -252,7 +280,7 @@ fn status_on_disk(path: &Path, length: u64) -> FileStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The files in the order of the torrent, without padding files and symlinks.
+    /// The files in the order of the torrent, without padding files, symlinks and [placeholders](File::is_placeholder).
     pub files: Vec<FileReport>,
     /// The pieces whose bytes are wrong, ascending.
     pub bad_pieces: Vec<u32>,
@@ -329,6 +357,17 @@ pub enum VerifyError {
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,
+    },
+    /// The path is that of a file, but the torrent is of a folder.
+    #[error(
+        "{path:?} is a file, but the torrent is of a folder, {}: give the folder",
+        if *is_ambiguous { "in which several files have this name" } else { "in which no file has this name" }
+    )]
+    FolderWanted {
+        /// The path as given.
+        path: PathBuf,
+        /// `true` if several files of the torrent have this name, `false` if none has.
+        is_ambiguous: bool,
     },
     /// The flag to cancel was set.
     #[error("cancelled")]

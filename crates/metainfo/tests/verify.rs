@@ -190,6 +190,18 @@ fn empty_files_are_looked_for() {
 
 /// A torrent written by hand: path, attributes and content of each file.
 fn torrent(files: &[(&[&str], &str, &[u8])]) -> Metainfo {
+    let files: Vec<_> = files
+        .iter()
+        .map(|&(path, attributes, content)| (path.iter().map(|part| part.as_bytes()).collect(), attributes, content))
+        .collect();
+    torrent_of_bytes(b"share", &files)
+}
+
+/// Path, attributes and content of a file.
+type Entry<'e> = (Vec<&'e [u8]>, &'e str, &'e [u8]);
+
+/// The same with names that are bytes.
+fn torrent_of_bytes(name: &[u8], files: &[Entry<'_>]) -> Metainfo {
     let content: Vec<u8> = files.iter().flat_map(|(_, _, content)| content.to_vec()).collect();
     let pieces: Vec<u8> = content.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
     let bytes = bencode::encode(|root| {
@@ -204,7 +216,7 @@ fn torrent(files: &[(&[&str], &str, &[u8])]) -> Metainfo {
                         });
                     }
                 });
-                info.bytes("name", "share");
+                info.bytes("name", name);
                 info.int("piece length", PIECE as u64);
                 info.bytes("pieces", &pieces);
             });
@@ -260,6 +272,148 @@ fn foreign_names() {
         let report = verify(&torrent(&[(path, "", &[1; 10])]), &root);
         let status = &report.files[0].status;
         assert!(matches!(status, FileStatus::Unsafe { .. }), "{report:?}");
+    }
+}
+
+/// The torrent's own name counts as those below it do.
+#[cfg(unix)]
+#[test]
+fn a_foreign_name_of_the_torrent_itself() {
+    for name in ["What is DNS?", "a:b", "aux", "etc...", "trailing ", "<1>", "\u{202e}txt"] {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join(name);
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), [1; 10]).unwrap();
+        let metainfo = torrent_of_bytes(name.as_bytes(), &[(vec![b"a"], "", &[1; 10])]);
+        for path in [temp.path(), &root] {
+            assert!(verify(&metainfo, path).is_complete(), "{name} at {path:?}");
+        }
+        let file = temp.path().join("file").join(name);
+        fs::create_dir(temp.path().join("file")).unwrap();
+        fs::write(&file, [1; 10]).unwrap();
+        let single = torrent_of(&file);
+        for path in [file.as_path(), file.parent().unwrap()] {
+            assert!(verify(&single, path).is_complete(), "{name} at {path:?}");
+        }
+    }
+    // Harmful everywhere.
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("below");
+    fs::create_dir(&root).unwrap();
+    fs::write(temp.path().join("a"), [1; 10]).unwrap();
+    let metainfo = torrent_of_bytes(b"..", &[(vec![b"a"], "", &[1; 10])]);
+    assert_eq!(verify(&metainfo, &root).files[0].status, FileStatus::Missing);
+}
+
+/// A torrent and the disk may have names in Latin-1 or any other bytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join(OsStr::from_bytes(b"Beyonc\xe9"));
+    let folder = root.join(OsStr::from_bytes(b"\x8b\xc8"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(OsStr::from_bytes(b"d\xeda?.flac")), [1; 10]).unwrap();
+    let metainfo = torrent_of_bytes(b"Beyonc\xe9", &[(vec![b"\x8b\xc8", b"d\xeda?.flac"], "", &[1; 10])]);
+    for path in [temp.path(), &root] {
+        let report = verify(&metainfo, path);
+        assert!(report.is_complete(), "{report:?}");
+    }
+    for path in [vec![b"\xff/..".as_slice(), b"a"], vec![b"..", b"\xff"], vec![b"\xff\0"], vec![b"\xff\n"]] {
+        let report = verify(&torrent_of_bytes(b"Beyonc\xe9", &[(path, "", &[1; 10])]), &root);
+        assert!(matches!(report.files[0].status, FileStatus::Unsafe { .. }), "{report:?}");
+    }
+}
+
+/// macOS decomposes names, others mostly compose them.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_in_another_unicode_form() {
+    let (nfc, nfd) = ("Fr\u{e9}d\u{e9}ric", "Fre\u{301}de\u{301}ric");
+    for (in_torrent, on_disk) in [(nfd, nfc), (nfc, nfd), (nfc, nfc), (nfd, nfd), ("Fr\u{e9}de\u{301}ric", nfd)] {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join(on_disk);
+        // The folder stands in one form, the file in the other.
+        let file = root.join(on_disk).join(if on_disk == nfc { nfd } else { nfc });
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, [1; 10]).unwrap();
+        let name = in_torrent.as_bytes();
+        let metainfo = torrent_of_bytes(name, &[(vec![name, name], "", &[1; 10])]);
+        for path in [temp.path(), &root] {
+            assert!(verify(&metainfo, path).is_complete(), "{in_torrent:?} {on_disk:?}");
+        }
+        let single = torrent_of_bytes(name, &[(vec![name], "", &[1; 10])]);
+        assert!(verify(&single, &file).is_complete(), "{in_torrent:?} {on_disk:?}");
+    }
+
+    // The exact name wins, and of folders in both forms the one that has the file.
+    let temp = tempfile::tempdir().unwrap();
+    for (path, byte) in [(format!("{nfc}/{nfd}"), 1), (format!("{nfd}/{nfc}"), 2), (format!("{nfd}/only"), 3)] {
+        let path = temp.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, [byte; 10]).unwrap();
+    }
+    let metainfo = torrent(&[(&[nfc, nfd], "", &[1; 10]), (&[nfd, nfc], "", &[2; 10]), (&[nfc, "only"], "", &[3; 10])]);
+    let report = verify(&metainfo, temp.path());
+    assert!(report.is_complete(), "{report:?}");
+}
+
+/// Some programs write an empty folder as a file without bytes and without a name.
+#[test]
+fn an_entry_that_no_file_can_have_is_none() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::create_dir(temp.path().join("docs")).unwrap();
+    fs::write(temp.path().join("docs/a"), [1; 10]).unwrap();
+    for placeholder in [["docs", ""].as_slice(), &[""], &["docs", "empty", ""], &["docs", "."], &["docs", "empty/"]] {
+        for first in [true, false] {
+            let mut files: Vec<(&[&str], &str, &[u8])> = vec![(&["docs", "a"], "", &[1; 10])];
+            files.insert(if first { 0 } else { 1 }, (placeholder, "", &[]));
+            let report = verify(&torrent(&files), temp.path());
+            assert!(report.is_complete(), "{placeholder:?}: {report:?}");
+            assert_eq!(report.files.len(), 1);
+            assert_eq!(report.files[0].index, usize::from(first));
+        }
+    }
+    // With bytes it is content that cannot be had, and an empty file that can exist is looked for.
+    let report = verify(&torrent(&[(&["docs", "a"], "", &[1; 10]), (&["docs", ""], "", &[2])]), temp.path());
+    assert_eq!(report.files[1].status, FileStatus::Unsafe { hazard: Hazard::Empty });
+    let report = verify(&torrent(&[(&["docs", "a"], "", &[1; 10]), (&["docs", "b"], "", &[])]), temp.path());
+    assert_eq!(report.files[1].status, FileStatus::Missing);
+}
+
+#[test]
+fn a_file_of_a_folder_may_be_given_by_itself() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("movie.mkv");
+    fs::write(&file, [1; 10]).unwrap();
+    let report = verify(&torrent(&[(&["movie.mkv"], "", &[1; 10])]), &file);
+    assert!(report.is_complete(), "{report:?}");
+    assert!(verify(&torrent(&[(&["cd 1", "movie.mkv"], "", &[1; 10])]), &file).is_complete());
+    let report = verify(&torrent(&[(&["movie.mkv"], "", &[2; 10])]), &file);
+    assert_eq!(report.files[0].status, FileStatus::Bad);
+
+    // The others of the folder are not there.
+    let pad = vec![0; PIECE - 10];
+    let several =
+        torrent(&[(&["movie.mkv"], "", &[1; 10]), (&[".pad", "movie.mkv"], "p", &pad), (&["movie.txt"], "", &[2; 10])]);
+    let report = verify(&several, &file);
+    assert_eq!(
+        statuses(&report),
+        [("movie.mkv", FileStatus::Ok, [].as_slice()), ("movie.txt", FileStatus::Missing, &[])]
+    );
+
+    for (files, ambiguous) in [
+        (vec![["cd 1", "movie.mkv"].as_slice(), &["cd 2", "movie.mkv"]], true),
+        (vec![&["other.mkv"]], false),
+        (vec![&["movie.mkv", "movie.txt"]], false),
+    ] {
+        let files: Vec<_> = files.into_iter().map(|path| (path, "", [1; 10].as_slice())).collect();
+        let result = Verify::new(&torrent(&files), &file).run(&AtomicBool::new(false), |_| ());
+        let Err(VerifyError::FolderWanted { path, is_ambiguous }) = result else { panic!("{result:?}") };
+        assert_eq!((path, is_ambiguous), (file.clone(), ambiguous));
     }
 }
 

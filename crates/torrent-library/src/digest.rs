@@ -15,6 +15,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracker_core::InfoHash;
 
+use crate::known::content_files;
 use crate::library::LOOKING_PART;
 use crate::stamp::Stamp;
 use crate::worker::Worker;
@@ -56,8 +57,8 @@ const CHUNK: usize = 128 << 10;
 /// it was not found; a file that has changed is read again.
 ///
 /// The work is bounded, however much is asked for: it is done by one thread, which spends at most a twentieth of its time on
-/// looking for content, and remembers what it has read for an hour. Paths that are not [safe](metainfo::File::safe_path), or not
-/// in the [`Share`], are not looked at.
+/// looking for content, and remembers what it has read for an hour. Paths that can be none
+/// [on this machine](metainfo::File::local_path), or that are not in the [`Share`], are not looked at.
 #[derive(Debug, Clone)]
 pub struct Digests(Arc<Inner>);
 
@@ -275,15 +276,16 @@ impl Shared {
 
     /// The path of a torrent's content, relative to the share folder: where it was before, or the first place with its name.
     fn locate(&self, torrent: &KnownTorrent, before: Option<String>, closed: &AtomicBool) -> Option<String> {
-        let name = torrent.metainfo.info().safe_name().ok()?;
-        let name = name.to_str()?;
-        let own_name = self.share.folder().file_name().filter(|own| *own == name).map(|_| String::new());
-        let likely = [before, Some(name.to_owned()), own_name].into_iter().flatten();
-        likely.into_iter().find(|place| self.fits(torrent, place)).or_else(|| self.search(torrent, name, closed))
+        let names = torrent.metainfo.info().local_names().ok()?;
+        let names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+        let own_name =
+            self.share.folder().file_name().filter(|own| names.iter().any(|name| own.to_str() == Some(name)));
+        let mut likely = before.into_iter().chain(names.iter().cloned()).chain(own_name.map(|_| String::new()));
+        likely.find(|place| self.fits(torrent, place)).or_else(|| self.search(torrent, &names, closed))
     }
 
     /// Looks through the folders of the share, those above first.
-    fn search(&self, torrent: &KnownTorrent, name: &str, closed: &AtomicBool) -> Option<String> {
+    fn search(&self, torrent: &KnownTorrent, names: &[String], closed: &AtomicBool) -> Option<String> {
         let (mut folders, mut entries) = MAX_SEARCHED;
         let mut waiting = VecDeque::from([String::new()]);
         // Links may lead in circles.
@@ -297,7 +299,7 @@ impl Shared {
             entries = entries.checked_sub(listing.entries.len())?;
             for entry in listing.entries {
                 let place = below(&folder, &entry.name);
-                if entry.name == name && self.fits(torrent, &place) {
+                if names.contains(&entry.name) && self.fits(torrent, &place) {
                     return Some(place);
                 }
                 if entry.size.is_none() {
@@ -315,14 +317,17 @@ impl Shared {
 
     /// A file of the content at a place, if it is there with its size.
     fn file(&self, torrent: &KnownTorrent, place: &str, file: &TorrentFile) -> Option<(PathBuf, Stamp)> {
-        let mut path = place.to_owned();
-        let safe = file.safe_path().ok()?;
-        if !torrent.metainfo.info().is_single_file() {
-            for name in &safe {
+        let resolve = |relative: &Path| {
+            let mut path = place.to_owned();
+            for name in relative {
                 path = below(&path, name.to_str()?);
             }
-        }
-        let path = self.share.resolve(&path).ok()?;
+            self.share.resolve(&path).ok()
+        };
+        let path = match torrent.metainfo.info().is_single_file() {
+            true => resolve(Path::new("")),
+            false => resolve(&file.local_path(|relative| resolve(relative).is_some()).ok()?),
+        }?;
         let metadata = fs::metadata(&path).ok().filter(|metadata| metadata.is_file())?;
         let stamp = Stamp::new(&metadata);
         (stamp.len == file.length).then_some((path, stamp))
@@ -342,8 +347,7 @@ fn rest(pause: Duration, closed: &AtomicBool) {
 
 /// The files whose digests are computed.
 fn files(torrent: &KnownTorrent) -> impl Iterator<Item = &TorrentFile> {
-    let has_content = |file: &&TorrentFile| !file.attributes.pad && !file.attributes.symlink;
-    torrent.metainfo.info().files().iter().filter(has_content).take(KnownTorrent::MAX_LISTED_FILES)
+    content_files(&torrent.metainfo).filter(|file| !file.attributes.symlink).take(KnownTorrent::MAX_LISTED_FILES)
 }
 
 fn below(folder: &str, name: &str) -> String {
@@ -495,6 +499,33 @@ mod tests {
         let (b, c) = (format!("{before}b.txt"), format!("{before}c.txt"));
         let of_b = "d842e9f1f680ea0e83114462360b7245f56a817764eab74642bc92d820eb92bd";
         place.until(&info_hash, Some(&[(&b, Some(of_b)), (&c, Some(OF_ABC))]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_other_systems_cannot_have_are_found() {
+        let place = Place::new();
+        place.write("2026/What is DNS?/a: b.txt", b"abc");
+        let info_hash = place.made_of("2026/What is DNS?");
+        place.until(&info_hash, Some(&[("a: b.txt", Some(OF_ABC))]));
+        place.write("2026/aux.txt", b"abc");
+        let info_hash = place.made_of("2026/aux.txt");
+        place.until(&info_hash, Some(&[("aux.txt", Some(OF_ABC))]));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_in_another_unicode_form_are_found() {
+        let place = Place::new();
+        place.write("2026/d\u{ed}a/d\u{ed}a.txt", b"abc");
+        let name = "di\u{301}a";
+        let torrent = format!(
+            "d4:infod5:filesld6:lengthi3e4:pathl9:{name}.txteee4:name5:{name}12:piece lengthi16384e\
+             6:pieces20:aaaaaaaaaaaaaaaaaaaaee"
+        );
+        let info_hash = place.register(torrent.as_bytes());
+        let path = format!("{name}.txt");
+        place.until(&info_hash, Some(&[(&path, Some(OF_ABC))]));
     }
 
     #[test]

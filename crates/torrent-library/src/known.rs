@@ -185,9 +185,9 @@ impl KnownTorrent {
     }
 }
 
-/// The files of a torrent, without padding.
-fn content_files(metainfo: &Metainfo) -> impl Iterator<Item = &metainfo::File> {
-    metainfo.info().files().iter().filter(|file| !file.attributes.pad)
+/// The files of a torrent, without padding and placeholders of empty folders.
+pub(crate) fn content_files(metainfo: &Metainfo) -> impl Iterator<Item = &metainfo::File> {
+    metainfo.info().files().iter().filter(|file| !file.attributes.pad && !file.is_placeholder())
 }
 
 /// Announce URLs as tiers of one each.

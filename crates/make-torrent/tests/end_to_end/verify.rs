@@ -110,6 +110,17 @@ fn json() {
 }
 
 #[test]
+fn a_file_of_a_folder() {
+    let sandbox = Sandbox::new(&[("Movie/movie.mkv", &[1; 40_000]), ("other.mkv", &[1; 40_000])]);
+    sandbox.run(&["Movie", "-a", TRACKER]).expect(0);
+    let outcome = sandbox.run(&["verify", "Movie.torrent", "Movie/movie.mkv"]).expect(0);
+    assert!(outcome.stdout().contains("whole: 1 file, 3 pieces"), "{}", outcome.stdout());
+    let message =
+        "\"other.mkv\" is a file, but the torrent is of a folder, in which no file has this name: give the folder";
+    sandbox.run(&["verify", "Movie.torrent", "other.mkv"]).expect_failure(message);
+}
+
+#[test]
 fn nothing_at_the_path() {
     let sandbox = shared();
     let message = "cannot read \"gone\": No such file or directory (os error 2)";
