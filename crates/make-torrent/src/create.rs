@@ -1,6 +1,6 @@
 //! `make-torrent PATH`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use metainfo::{Create, CreateError, Created, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
+use metainfo::{Create, CreateError, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
@@ -67,7 +67,11 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
             let metainfo = Metainfo::parse(created.as_bytes())?;
             show::print_json(&mut out, &CreatedJson::new(output, &metainfo, &plan, warnings))?;
         } else {
-            print_text(&mut out, &output, &path, &plan, &created)?;
+            // A line as the tracker's lists of torrents take it.
+            writeln!(out, "{}  {}", created.info_hash(), text::undashed(&output))?;
+            if io::stderr().is_terminal() {
+                eprintln!("{}", advice(&output, &path, plan.name()));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -150,23 +154,20 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
     warnings
 }
 
-/// Prints what was made, and what to do with it.
-fn print_text(out: &mut impl Write, output: &Path, content: &Path, plan: &Plan, created: &Created) -> io::Result<()> {
+/// What to do with the torrent, in sentences for people.
+fn advice(output: &Path, content: &Path, name: &str) -> String {
     let torrent = text::argument(output);
-    let files = text::count(plan.files().len(), "file", "files");
-    let info_hash = created.info_hash();
-    writeln!(out, "Made {torrent} of {files}, {}. Its info-hash is {info_hash}.", text::size(plan.total_length()))?;
-    let name = text::one_line(plan.name());
-    writeln!(
-        out,
-        "Open it in a BitTorrent client on this machine, and choose the folder that {name} is in already as the folder to \
-         save to: the client checks what is there and seeds it. Then give the .torrent file to the others, or the link \
-         that `make-torrent magnet {torrent}` prints."
-    )?;
-    if content.file_name().is_some_and(|on_disk| on_disk != plan.name()) {
-        writeln!(out, "On disk it has another name: rename it to {name} first, or the client does not find it.")?;
+    let name_on_disk = content.file_name();
+    let name = text::one_line(name);
+    let mut advice = format!(
+        "Open {torrent} in a BitTorrent client on this machine, and choose the folder that {name} is in already as the \
+         folder to save to: the client checks what is there and seeds it. Then give the .torrent file to the others, or the \
+         link that `make-torrent magnet {torrent}` prints."
+    );
+    if name_on_disk.is_some_and(|on_disk| text::one_line(&on_disk.to_string_lossy()) != name) {
+        advice += &format!(" On disk it has another name: rename it to {name} first, or the client does not find it.");
     }
-    Ok(())
+    advice
 }
 
 /// Prints skipped files and warnings to standard error.
@@ -318,5 +319,25 @@ impl CreatedJson {
                 .collect(),
             warnings,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_says_what_to_do_next() {
+        let advice = |output: &str, content: &str, name| advice(Path::new(output), Path::new(content), name);
+        assert_eq!(
+            advice("shelf/course.torrent", "shelf/course/", "course"),
+            "Open shelf/course.torrent in a BitTorrent client on this machine, and choose the folder that course is in \
+             already as the folder to save to: the client checks what is there and seeds it. Then give the .torrent file to \
+             the others, or the link that `make-torrent magnet shelf/course.torrent` prints."
+        );
+        let renamed = " On disk it has another name: rename it to b first, or the client does not find it.";
+        assert!(advice("a.torrent", "a", "b").ends_with(renamed));
+        assert!(!advice("a.torrent", ".", "b").contains("another name"));
+        assert!(advice("-rf.torrent", "-rf", "-rf").contains("`make-torrent magnet ./-rf.torrent`"));
     }
 }

@@ -21,9 +21,7 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// A path as an argument to copy into a shell: in quotes if it needs them, and never taken for an option.
 pub(crate) fn argument(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let folder = if text.starts_with('-') { "./" } else { "" };
-    let text = format!("{folder}{}", one_line(&text));
+    let text = undashed(path);
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:=@%".contains(c) || (cfg!(windows) && c == '\\');
     match text.chars().all(is_plain) {
         true => text,
@@ -31,6 +29,12 @@ pub(crate) fn argument(path: &Path) -> String {
         false if cfg!(windows) => format!("\"{text}\""),
         false => format!("'{}'", text.replace('\'', r"'\''")),
     }
+}
+
+/// A path in one line that no program takes for an option.
+pub(crate) fn undashed(path: &Path) -> String {
+    let text = one_line(&path.to_string_lossy());
+    if text.starts_with('-') { format!("./{text}") } else { text }
 }
 
 /// Seconds since 1970 as a date and time in UTC; as a plain number if out of range.

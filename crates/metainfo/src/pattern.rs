@@ -90,6 +90,9 @@ impl<'p> Patterns<'p> {
 
     /// Returns `true` if a pattern matches the file or folder at `source`, whose path below the given folder is `path`.
     pub(crate) fn matches(&mut self, path: &Path, source: &Path) -> bool {
+        if self.patterns.is_empty() {
+            return false;
+        }
         let candidate = Candidate::new(path);
         let mut matches = false;
         // All of them are tried, so that all that match count as used.
