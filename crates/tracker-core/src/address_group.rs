@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::Instant;
+use crate::{Config, Instant};
 
 /// What counts as one address wherever there is a limit per address: an IPv4 address, or an IPv6 /64, since one machine may take
 /// any address of its /64.
@@ -75,11 +75,10 @@ impl Prefix {
     }
 }
 
-/// The /64 networks that this machine is in, learned from the addresses to which requests come. So it follows when the machine
-/// gets other addresses.
+/// The /64 networks that this machine is in: of the addresses that are configured, and of those to which requests come.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnNetworks {
-    /// Each with the time at which a request last came to an address in it. The first is always there.
+    /// Each with the time at which it was last configured, or a request came to an address in it. The first is always there.
     networks: Vec<(Prefix, Instant)>,
 }
 
@@ -90,6 +89,13 @@ impl OwnNetworks {
     /// The time after which one that no request came to may be forgotten for another. No peer stays for as long without an
     /// announce, by default.
     const KEPT: Duration = Duration::from_secs(2 * 60 * 60);
+
+    /// Those that are known at the start.
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut own = Self::default();
+        config.own_ips().for_each(|address| _ = own.learn(address, Instant::ZERO));
+        own
+    }
 
     /// Learns of the address of this machine that a request came to. Returns `true` if it is in a network that was not known.
     pub(crate) fn learn(&mut self, local: IpAddr, now: Instant) -> bool {

@@ -291,19 +291,19 @@ pub enum AnnounceError {
     /// The torrent is on the deny list.
     #[error("this torrent is not allowed on this tracker")]
     TorrentDenied,
-    /// The swarm would be one too many.
+    /// The swarm would be one too many, and no address holds more than the sender's would.
     #[error("the tracker is full: it serves {limit} torrents already")]
     TooManySwarms {
         /// [`Config::max_swarms`](crate::Config::max_swarms).
         limit: usize,
     },
-    /// The peer would be one too many for its swarm.
+    /// The peer would be one too many for its swarm, and no address holds more of it than the sender's would.
     #[error("this torrent is full: it has {limit} peers already")]
     SwarmFull {
         /// [`Config::max_peers_per_swarm`](crate::Config::max_peers_per_swarm).
         limit: usize,
     },
-    /// The peer would be one too many for the tracker.
+    /// The peer would be one too many for the tracker, and no address holds more than the sender's would.
     #[error("the tracker is full: it serves {limit} peers already")]
     TooManyPeers {
         /// [`Config::max_peers`](crate::Config::max_peers).

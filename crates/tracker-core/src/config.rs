@@ -62,8 +62,13 @@ pub struct Config {
     pub max_peers_per_swarm: usize,
     /// Most peers that one address may have in one swarm. Defaults to 128: a class room behind one NAT, not a flood. One
     /// more takes the place of the one of them that was silent for longest. An [`AddressGroup`](crate::AddressGroup) counts as
-    /// one address. In how many swarms an address is, is not limited: a client may well share thousands of torrents.
+    /// one address.
     pub max_peers_per_address: usize,
+    /// Most peers that one address may have in all swarms together. Defaults to 65,536: a client may well share thousands of
+    /// torrents. It binds only when a limit for all swarms is reached: room is then made at the cost of the address that holds
+    /// most (see [`Tracker::announce`](crate::Tracker::announce)), but not for an address that has so many. What an address holds
+    /// is estimated from a sample, which is everything in a tracker of up to 256 swarms and some hundred peers.
+    pub max_peers_per_address_overall: usize,
     /// Peers handed out to a client that does not say how many it wants. Defaults to 50.
     pub default_numwant: u32,
     /// Most peers handed out at once. Defaults to 200, which libtorrent asks for; at most 1,000.
@@ -123,6 +128,7 @@ impl Default for Config {
             max_peers: 1 << 22,
             max_peers_per_swarm: 1 << 18,
             max_peers_per_address: 128,
+            max_peers_per_address_overall: 1 << 16,
             default_numwant: 50,
             max_numwant: 200,
             max_scrape_hashes: 128,
@@ -172,6 +178,7 @@ impl Config {
             ("max_peers", self.max_peers as u64, 1..=most),
             ("max_peers_per_swarm", self.max_peers_per_swarm as u64, 1..=(1 << 24) - 1),
             ("max_peers_per_address", self.max_peers_per_address as u64, 1..=1 << 16),
+            ("max_peers_per_address_overall", self.max_peers_per_address_overall as u64, 1..=most),
             ("max_numwant", u64::from(self.max_numwant), 1..=1000),
             ("default_numwant", u64::from(self.default_numwant), 0..=u64::from(self.max_numwant)),
             ("max_scrape_hashes", self.max_scrape_hashes as u64, 1..=1 << 16),
@@ -199,6 +206,13 @@ impl Config {
             return Err(ScrapeError::TooManyHashes { limit: self.max_scrape_hashes, asked });
         }
         Ok(())
+    }
+
+    /// The addresses of this machine that are configured.
+    pub(crate) fn own_ips(&self) -> impl Iterator<Item = IpAddr> {
+        let HostAddresses { v4, v6 } = self.host_addresses;
+        let host = v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6));
+        self.own_addresses.iter().copied().chain(host)
     }
 
     /// Returns `true` if clients at this address may announce another address (`ip=`).

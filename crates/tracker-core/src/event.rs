@@ -36,7 +36,8 @@ pub enum EventKind {
     },
     /// A peer that was seen leeching has everything now. Comes after the update that brought it.
     PeerCompleted(Peer),
-    /// A peer said that it leaves, or another client took its address or its place.
+    /// A peer said that it leaves, or another client took its address or its place, or the tracker was full and its address held
+    /// most.
     PeerLeft(Peer),
     /// A peer was silent for too long.
     PeerExpired(Peer),

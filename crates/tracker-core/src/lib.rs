@@ -86,6 +86,11 @@
 //! one address says [`AddressGroup`]. A client that says that nothing is left, but was never seen to download anything, may have a magnet link only:
 //! aria2 says `left=0` until it has the metadata. It gets leechers first, and seeders for the places that are left.
 //!
+//! # When it is full
+//!
+//! One machine that announces in a million torrents, or fills one torrent with peers, does not lock out the others: room for a
+//! newcomer is made at the cost of the address that holds most. See [`Tracker::announce`].
+//!
 //! # What it does not do
 //!
 //! - No DHT, PEX or LSD: those work without a tracker. A torrent is made private in its metainfo, not here.
@@ -119,6 +124,7 @@ mod scrape;
 mod select;
 mod shards;
 mod shards_view;
+mod survey;
 mod swarm;
 mod swarms;
 mod totals;

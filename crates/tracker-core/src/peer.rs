@@ -92,6 +92,13 @@ impl Identity {
         Self { ip, port: request.port, peer_id: request.peer_id, key: request.key }
     }
 
+    /// The identity of a peer, as far as it is known.
+    pub(crate) fn of(member: &Member) -> Self {
+        let unknown = (PeerId::new([0; 20]), PeerKey::NONE);
+        let (peer_id, key) = member.detail.map_or(unknown, |detail| (detail.peer_id, detail.key));
+        Self { ip: member.ip, port: member.port, peer_id, key }
+    }
+
     /// Returns `true` if the client named neither port nor key.
     pub(crate) fn is_nameless(&self) -> bool {
         self.port == 0 && self.key == PeerKey::NONE

@@ -27,12 +27,8 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(config: &Config, rng: &mut impl Rng) -> Self {
-        let mut own = OwnNetworks::default();
-        if let Some(v6) = config.host_addresses.v6 {
-            own.learn(v6.into(), Instant::ZERO);
-        }
         Self {
-            own,
+            own: OwnNetworks::new(config),
             memory: config.memory,
             max_peers_per_swarm: config.max_peers_per_swarm,
             max_peers_per_address: config.max_peers_per_address,

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 
-use crate::tracker::OtherShards;
+use crate::survey::{Held, Place, Survey};
+use crate::tracker::{MOST_EVICTIONS, OtherShards};
 use crate::{
     Access, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant,
     NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
@@ -86,6 +87,40 @@ impl Shards {
             for shard in &self.shards {
                 self.change(shard, |tracker, _| tracker.learn_network(now, request.local()));
             }
+        }
+        self.with_room(answer, now, rng, request, peers)
+    }
+
+    /// The answer to an announce that was refused, if it was for want of room, after room was made. No two shards are locked at
+    /// the same time, so that another announce may take the room; hence it is tried again.
+    fn with_room(
+        &self,
+        mut answer: Result<AnnounceResponse, AnnounceError>,
+        now: Instant,
+        rng: &mut impl Rng,
+        request: &AnnounceRequest,
+        peers: &mut Peers,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        let shard = self.shard_of(&request.info_hash);
+        for _ in 0..MOST_EVICTIONS {
+            let place = answer.as_ref().err().and_then(|error| Place::wanted(request.info_hash, error));
+            let Some(place) = place else { break };
+            let held = Held {
+                swarms: self.swarms.load(Ordering::Relaxed),
+                peers: self.peers.load(Ordering::Relaxed),
+                shards: self.shards.len(),
+            };
+            let mut survey = Survey::new(place, lock(shard).newcomer(request), held);
+            let (count, first) = (self.shards.len(), rng.random_range(0..self.shards.len()));
+            for number in (first..count).chain(0..first) {
+                lock(&self.shards[number]).survey(now, &mut survey, number, rng);
+                if survey.is_clear() {
+                    break;
+                }
+            }
+            let Some(victim) = survey.victim(self.config.max_peers_per_address_overall) else { break };
+            self.change(&self.shards[victim.shard], |tracker, _| tracker.evict(now, &victim));
+            answer = self.change(shard, |tracker, others| tracker.announce_again(others, now, rng, request, peers));
         }
         answer
     }

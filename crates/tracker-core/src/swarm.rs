@@ -246,6 +246,23 @@ impl Swarm {
         Some(self.remove(rules, own))
     }
 
+    /// The peer at this position, below the number of peers.
+    pub(crate) fn member_at(&self, position: usize) -> Member {
+        match position.checked_sub(self.v4.len()) {
+            None => self.member(Slot::V4(position)),
+            Some(position) => self.member(Slot::V6(position)),
+        }
+    }
+
+    /// Takes out the peer of this identity, if it is still there.
+    pub(crate) fn evict(&mut self, rules: &Rules, identity: &Identity) -> Option<Member> {
+        let is_it = |member: Member| {
+            member.port == identity.port && member.may_be(identity.peer_id) && member.may_have(identity.key)
+        };
+        let slot = self.find_at(rules, identity.ip, |slot| is_it(self.member(slot)))?;
+        Some(self.remove(rules, slot))
+    }
+
     /// Returns `true` if several peers are at this address.
     pub(crate) fn shares_address(&self, rules: &Rules, ip: IpAddr) -> bool {
         let mut count = 0;

@@ -84,6 +84,11 @@ impl Swarms {
         Some(swarm)
     }
 
+    /// The number of places, free ones included, for [`at`](Self::at).
+    pub(crate) fn places(&self) -> usize {
+        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.places.len())
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Swarm> {
         self.blocks.iter_mut().flat_map(|block| block.places.iter_mut().flatten())
     }

@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use rand::Rng;
 
+use crate::address::Asker;
 use crate::event::EventQueue;
+use crate::peer::Identity;
 use crate::rules::Rules;
+use crate::survey::{Held, Place, Survey, Victim};
 use crate::swarm::{Expired, Swarm};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash, Instant,
-    NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict, Walk,
+    AddressGroup, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
+    Instant, NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict,
+    Walk,
 };
 
 /// A BitTorrent tracker as a pure state machine.
@@ -36,7 +40,7 @@ use crate::{
 /// Commands may come in any order. Time must not go back; where it does (two threads read the clock, and the later reading
 /// came in first) the latest time that was seen is used, and nothing breaks. No input makes it panic.
 ///
-/// An announce in a swarm that exists allocates nothing, unless the swarm grows beyond what it ever was.
+/// An announce in a swarm that exists allocates nothing, unless the swarm grows beyond what it ever was, or the tracker is full.
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::StdRng};
@@ -75,6 +79,9 @@ pub struct Tracker {
     events: EventQueue,
 }
 
+/// The most peers or swarms that one announce evicts. It may take one of each limit.
+pub(crate) const MOST_EVICTIONS: usize = 3;
+
 /// The sizes of the other shards of the same [`Shards`](crate::Shards).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OtherShards {
@@ -111,6 +118,12 @@ impl Tracker {
     /// A peer is known by its address and port. The same client (peer id, key and address) on another port takes its own
     /// old place; another client on the same address and port takes the place of the one before.
     ///
+    /// When there is no place for a newcomer, room is made at the cost of the address that holds most of what is wanted (peers of
+    /// the swarm, peers in all, or swarms), as [`AddressGroup`] counts addresses: its peer, or swarm, that was silent for longest
+    /// goes. A swarm holds as much as the one of its addresses that holds least. If the newcomer's address would then hold as much
+    /// as any other, the newcomer is refused. An IPv6 network in which each address counts by itself gives way when it holds more
+    /// than half.
+    ///
     /// # Errors
     ///
     /// Refused by policy or for want of room; `peers` is empty then.
@@ -122,7 +135,64 @@ impl Tracker {
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         self.learn_network(now, request.local());
-        self.announce_beside(OtherShards::default(), now, rng, request, peers)
+        let mut answer = self.announce_beside(OtherShards::default(), now, rng, request, peers);
+        for _ in 0..MOST_EVICTIONS {
+            let place = answer.as_ref().err().and_then(|error| Place::wanted(request.info_hash, error));
+            let Some(place) = place else { break };
+            let (swarms, held) = self.size();
+            let mut survey = Survey::new(place, self.newcomer(request), Held { swarms, peers: held, shards: 1 });
+            self.survey(now, &mut survey, 0, rng);
+            let Some(victim) = survey.victim(self.config.max_peers_per_address_overall) else { break };
+            self.evict(now, &victim);
+            answer = self.announce_again(OtherShards::default(), now, rng, request, peers);
+        }
+        answer
+    }
+
+    /// Takes an announce in again that was refused, since there may be room now.
+    pub(crate) fn announce_again(
+        &mut self,
+        others: OtherShards,
+        now: Instant,
+        rng: &mut impl Rng,
+        request: &AnnounceRequest,
+        peers: &mut Peers,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        self.totals.announces -= 1;
+        self.totals.refused_announces -= 1;
+        self.announce_beside(others, now, rng, request, peers)
+    }
+
+    /// What the address of the sender of an announce counts as.
+    pub(crate) fn newcomer(&self, request: &AnnounceRequest) -> AddressGroup {
+        self.rules.own.group(Asker::of(request).announced_ip(request, &self.config))
+    }
+
+    /// Draws a sample of who holds the places here, in the shard of this number.
+    pub(crate) fn survey(&mut self, now: Instant, survey: &mut Survey, shard: usize, rng: &mut impl Rng) {
+        self.advance(now);
+        survey.draw(shard, &self.rules, &self.swarms, rng);
+    }
+
+    /// Drops a peer or a swarm to make room, if it is still there.
+    pub(crate) fn evict(&mut self, now: Instant, victim: &Victim) {
+        self.advance(now);
+        let Some(id) = self.swarms.find(&self.rules, &victim.info_hash) else { return };
+        let swarm = &mut self.swarms[id];
+        let (before, was_empty) = (swarm.counts(), swarm.is_empty());
+        // The one peer, or all that are there.
+        for _ in 0..if victim.peer.is_some() { 1 } else { swarm.len() } {
+            let identity = victim.peer.unwrap_or_else(|| Identity::of(&swarm.member_at(0)));
+            if let Some(member) = swarm.evict(&self.rules, &identity) {
+                self.events
+                    .push(self.rules.now, victim.info_hash, || EventKind::PeerLeft(member.peer(&self.rules.lifetimes)));
+            }
+        }
+        let (after, is_empty) = (swarm.counts(), swarm.is_empty());
+        self.totals.swarm_changed(before, after);
+        if is_empty && !was_empty {
+            self.emptied(id);
+        }
     }
 
     /// Learns that this machine is in the IPv6 network of an address that a request came to. Returns `true` if that is news.
@@ -240,6 +310,8 @@ impl Tracker {
     pub fn set_network(&mut self, network: NetworkConfig) -> Result<(), ConfigError> {
         network.validate()?;
         network.apply_to(&mut self.config);
+        let own_ips: Vec<_> = self.config.own_ips().collect();
+        own_ips.into_iter().for_each(|address| _ = self.learn_network(self.rules.now, address));
         Ok(())
     }
 

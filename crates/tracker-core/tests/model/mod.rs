@@ -4,6 +4,7 @@
 //! drawn, which interval within the jitter), the model checks that what the tracker did is one of the choices, and takes it
 //! over.
 
+mod fairness;
 mod journal;
 pub(crate) mod subject;
 pub(crate) mod trial;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use fairness::{Group, Networks};
 use tracker_core::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, Peer,
     PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
@@ -23,6 +25,7 @@ use tracker_core::{
 pub(crate) struct Model {
     config: Config,
     now: Instant,
+    networks: Networks,
     swarms: BTreeMap<InfoHash, Members>,
     tally: Tally,
     announces: u64,
@@ -93,6 +96,7 @@ impl Member {
 impl Model {
     pub(crate) fn new(config: Config) -> Self {
         Self {
+            networks: Networks::new(&config),
             config,
             now: Instant::ZERO,
             swarms: BTreeMap::new(),
@@ -115,7 +119,8 @@ impl Model {
         self.tally
     }
 
-    /// Checks an answer to an announce, and takes the announce in. `members` are the tracker's peers of that swarm after it.
+    /// Checks an answer to an announce, and takes the announce in. `members` are the tracker's peers of that swarm after it, and
+    /// `left` are all.
     pub(crate) fn announce(
         &mut self,
         now: Instant,
@@ -123,9 +128,18 @@ impl Model {
         answer: &Result<AnnounceResponse, AnnounceError>,
         peers: &[PeerEntry],
         members: &[Peer],
+        left: &BTreeMap<InfoHash, Vec<Peer>>,
     ) {
         self.now = self.now.max(now);
         self.announces += 1;
+        self.networks.learn(request.local());
+        // As many as there are kinds of places.
+        for _ in 0..3 {
+            let reasons = self.reasons_to_refuse(request);
+            if !reasons.first().is_some_and(|reason| self.make_room(reason, request, left)) {
+                break;
+            }
+        }
         let reasons = self.reasons_to_refuse(request);
         let answer = match answer {
             Err(error) => {
@@ -339,7 +353,8 @@ impl Model {
         let is_known = members
             .iter()
             .any(|member| member.is_at(place) || member.is_client(place.ip(), request.peer_id, request.key));
-        let at_address = members.iter().filter(|member| member.address.ip() == place.ip()).count();
+        let group = self.networks.group(place.ip());
+        let at_address = members.iter().filter(|member| self.networks.group(member.address.ip()) == group).count();
         if request.event == Some(AnnounceEvent::Stopped) || is_known || at_address >= config.max_peers_per_address {
             return Vec::new();
         }
@@ -471,7 +486,9 @@ impl Model {
             return;
         }
 
-        let at_address: Vec<_> = peers.iter().filter(|peer| peer.address.ip() == place.ip()).cloned().collect();
+        let group = self.networks.group(place.ip());
+        let is_in_group = |peer: &Member| self.networks.group(peer.address.ip()) == group;
+        let at_address: Vec<_> = peers.iter().filter(|peer| is_in_group(peer)).cloned().collect();
         if at_address.len() >= self.config.max_peers_per_address {
             // To a lean tracker all that are due are the same.
             let now = self.now;
@@ -479,7 +496,7 @@ impl Model {
             let stalest = at_address.iter().map(silence).min();
             let evicted = peers.iter().position(|peer| {
                 let is_gone = !after.iter().any(|after| peer.is(after));
-                is_gone && peer.address.ip() == place.ip() && Some(silence(peer)) == stalest
+                is_gone && is_in_group(peer) && Some(silence(peer)) == stalest
             });
             peers.remove(evicted.expect("one of those that were silent for longest goes"));
             self.tally.left += 1;
@@ -531,6 +548,7 @@ impl Model {
 
         // The same place twice, as when a client on this machine announces by two ways, is one candidate.
         let mut candidates: BTreeMap<SocketAddr, Vec<PeerId>> = BTreeMap::new();
+        let mut groups: BTreeMap<SocketAddr, Vec<Group>> = BTreeMap::new();
         // Those that come before the others.
         let mut first = BTreeSet::new();
         for member in members {
@@ -543,6 +561,7 @@ impl Model {
                 let address = SocketAddr::new(ip, member.address.port());
                 if address != SocketAddr::new(own, place.port()) && request.families.contain(ip) {
                     candidates.entry(address).or_default().push(member.peer_id);
+                    groups.entry(address).or_default().push(self.networks.group(member.address.ip()));
                     if is_leecher || member.state == PeerState::Leecher {
                         first.insert(address);
                     }
@@ -572,8 +591,26 @@ impl Model {
         if looked_at < members.len() {
             return;
         }
-        let handed_out_first = peers.iter().filter(|peer| first.contains(&peer.address)).count();
-        assert_eq!(handed_out_first, wanted.min(first.len()), "{first:#?} come first, and {peers:#?} were handed out");
+        // Who is of a crowd comes after all others: an address with three in the answer, or a network with half of it.
+        let handed_out = |holds: &dyn Fn(&Group) -> bool| {
+            peers.iter().filter(|peer| groups[&peer.address].iter().any(holds)).count()
+        };
+        let is_of_crowd = |address: &SocketAddr| {
+            groups[address].iter().any(|group| {
+                let network = group.1.is_some_and(|_| handed_out(&|other| other.1 == group.1) >= wanted.div_ceil(2));
+                handed_out(&|other| other == group) >= 3 || network
+            })
+        };
+        let left_out: Vec<_> =
+            candidates.keys().filter(|address| !peers.iter().any(|peer| peer.address == **address)).collect();
+        let of_most = groups.values().flatten().map(|group| handed_out(&|other| other == group)).max();
+        if of_most > Some(3) {
+            assert!(left_out.iter().all(|address| is_of_crowd(address)), "{peers:#?} of {candidates:#?}");
+        }
+        if peers.iter().any(|peer| !first.contains(&peer.address)) {
+            let mut first_left_out = left_out.iter().filter(|address| first.contains(address));
+            assert!(first_left_out.all(|address| is_of_crowd(address)), "{first:#?} come first, not {peers:#?}");
+        }
 
         if let Some(preference) = self.config.prefer_subnet {
             let is_near = |address: &SocketAddr| match (own, address.ip()) {
@@ -587,21 +624,15 @@ impl Model {
                 }
                 _ => false,
             };
-            // Of an IPv6 network that the machine is in, an answer holds no more than half while there are peers of IPv4.
-            let shares = own.is_ipv6() && candidates.keys().any(SocketAddr::is_ipv4);
-            let mut share = if shares { wanted.div_ceil(2) } else { usize::MAX };
             for is_first in [true, false] {
                 let of_this_use = |address: &SocketAddr| first.contains(address) == is_first;
                 let handed_out: Vec<_> = peers.iter().map(|peer| peer.address).filter(of_this_use).collect();
                 let near = handed_out.iter().filter(|address| is_near(address)).count();
-                let near_candidates =
-                    candidates.keys().filter(|address| of_this_use(address) && is_near(address)).count();
-                let expected = handed_out.len().min(near_candidates);
+                let mut near_left_out = left_out.iter().filter(|address| of_this_use(address) && is_near(address));
                 assert!(
-                    (expected.min(share)..=expected).contains(&near),
-                    "{near} near {own}, {wanted} wanted: {peers:?} from {candidates:#?}"
+                    near == handed_out.len() || near_left_out.all(|address| is_of_crowd(address)),
+                    "near {own}, {wanted} wanted: {peers:?} from {candidates:#?}"
                 );
-                share = share.saturating_sub(near);
             }
         }
     }

@@ -75,7 +75,8 @@ impl<S: Subject> Trial<S> {
             Operation::Announce { now, request } => {
                 let answer = self.subject.announce(*now, &mut self.rng, request, &mut self.peers);
                 let members = self.subject.swarm(&request.info_hash).map(|(_, members)| members).unwrap_or_default();
-                self.model.announce(*now, request, &answer, &self.peers.iter().collect::<Vec<_>>(), &members);
+                let peers: Vec<_> = self.peers.iter().collect();
+                self.model.announce(*now, request, &answer, &peers, &members, &self.left());
                 self.check_swarm(&request.info_hash);
             }
             Operation::Scrape { remote, info_hashes } => {

@@ -73,7 +73,7 @@ const FEW: usize = 4;
 const PORTS: [u16; FEW] = [0, 6881, 6882, 51413];
 
 /// The places of clients: the client's address, and the address of the tracker's machine that it uses.
-const HOMES: [(&str, &str); 24] = [
+const HOMES: [(&str, &str); 26] = [
     ("10.77.0.2", "10.77.0.1"),
     ("10.77.0.3", "10.77.0.1"),
     ("10.77.0.4", "10.77.0.1"),
@@ -94,6 +94,9 @@ const HOMES: [(&str, &str); 24] = [
     ("169.254.7.3", "169.254.7.1"),
     ("fe80::2", "fe80::1"),
     ("203.0.113.9", "203.0.113.1"),
+    // Two addresses of one host in another network.
+    ("2001:db8::2", "fd77::1"),
+    ("2001:db8::3", "fd77::1"),
     ("239.1.2.3", "10.77.0.1"),
     // Other ways on the tracker's machine, and containers on it.
     ("10.78.0.1", "10.78.0.1"),
@@ -155,6 +158,7 @@ impl World {
             config.max_peers = limit(16, default.max_peers);
             config.max_peers_per_swarm = limit(8, default.max_peers_per_swarm);
             config.max_peers_per_address = choices.of(&[1, 3, 128]);
+            config.max_peers_per_address_overall = choices.of(&[4, default.max_peers_per_address_overall]);
             config.default_numwant = default_numwant;
             config.max_numwant = choices.of(&[50, 200]);
             config.max_scrape_hashes = choices.of(&[3, 128]);
