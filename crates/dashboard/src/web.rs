@@ -8,6 +8,7 @@ mod format;
 mod pages;
 mod plot;
 mod problem;
+mod reached_at;
 mod refusal;
 mod role;
 mod server;
@@ -16,7 +17,7 @@ mod table;
 mod workload;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -36,6 +37,7 @@ use tracker_monitor::{LogBuffer, Observer};
 use access::Token;
 use api::stream::Streams;
 use problem::Problem;
+use reached_at::ReachedAt;
 pub use server::Server;
 use workload::Workload;
 
@@ -131,6 +133,8 @@ pub(crate) struct Inner {
     /// The wall-clock time at which the program was started.
     pub(crate) started: SystemTime,
     wall: Mutex<WallClock>,
+    /// [`DashboardConfig::host_names`] as they are now.
+    host_names: RwLock<Vec<String>>,
     workload: Workload,
     streams: Streams,
 }
@@ -141,6 +145,7 @@ impl Dashboard {
         let mut wall = WallClock::new(config.clock.now(), SystemTime::now());
         let started = wall.zero(config.clock.now(), SystemTime::now());
         Self(Arc::new(Inner {
+            host_names: RwLock::new(config.host_names.clone()),
             config,
             token: Token::draw(),
             started,
@@ -158,6 +163,15 @@ impl Dashboard {
     /// The page's URL at an address, with the token.
     pub fn url(&self, address: SocketAddr) -> String {
         format!("http://{address}/?token={}", self.token())
+    }
+
+    /// Goes on with other names of the machine, in place of [`DashboardConfig::host_names`]: they may change with its network.
+    pub fn set_host_names(&self, names: Vec<String>) {
+        *self.0.host_names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    fn host_names(&self) -> RwLockReadGuard<'_, Vec<String>> {
+        self.0.host_names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn config(&self) -> &DashboardConfig {
@@ -179,6 +193,14 @@ impl Dashboard {
     fn announce_urls(&self) -> Vec<String> {
         match self.config().service.state() {
             ServiceState::Running { announce_urls, .. } => announce_urls,
+            ServiceState::Stopped { .. } => Vec::new(),
+        }
+    }
+
+    /// The URLs to put into what a viewer downloads: first those with the address by which the viewer came.
+    fn announce_urls_for(&self, viewer: ReachedAt) -> Vec<String> {
+        match self.config().service.state() {
+            ServiceState::Running { addresses, announce_urls, .. } => viewer.first(&addresses, announce_urls),
             ServiceState::Stopped { .. } => Vec::new(),
         }
     }

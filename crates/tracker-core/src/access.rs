@@ -1,9 +1,10 @@
 //! Access control by client address and by torrent.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::InfoHash;
 
@@ -48,6 +49,30 @@ pub(crate) fn is_local(address: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
+}
+
+/// The options of the `tracker` program that admit an address which was refused, with the network that it is usually in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AllowAdvice(pub(crate) IpAddr);
+
+impl fmt::Display for AllowAdvice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let network = usual_network(self.0);
+        // Where such an address was refused, the LAN was not meant.
+        let lan = if is_local(self.0) { "" } else { "--allow lan " };
+        write!(f, "{lan}--allow {network}")
+    }
+}
+
+/// The network that an address is usually in: a VPN that uses the shared address space
+/// ([RFC 6598](https://www.rfc-editor.org/rfc/rfc6598)) has all of it, such as Tailscale; a LAN is a /24 or a /64.
+pub fn usual_network(address: IpAddr) -> IpNet {
+    const SHARED: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10));
+    let address = address.to_canonical();
+    if SHARED.contains(&address) {
+        return SHARED;
+    }
+    IpNet::new_assert(address, if address.is_ipv4() { 24 } else { 64 }).trunc()
 }
 
 /// The info-hashes that are served. The default serves all.
@@ -123,6 +148,20 @@ mod tests {
         }
         for address in ["10.77.1.1", "192.168.1.1", "fd78::1"] {
             assert!(!admitted(&access, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_advice_names_the_setting_and_the_network() {
+        for (address, advice) in [
+            ("100.101.102.103", "--allow lan --allow 100.64.0.0/10"),
+            ("100.63.1.1", "--allow lan --allow 100.63.1.0/24"),
+            ("203.0.113.9", "--allow lan --allow 203.0.113.0/24"),
+            ("2001:db8::9", "--allow lan --allow 2001:db8::/64"),
+            ("192.168.1.9", "--allow 192.168.1.0/24"),
+            ("fd77::9", "--allow fd77::/64"),
+        ] {
+            assert_eq!(AllowAdvice(address.parse().unwrap()).to_string(), advice);
         }
     }
 

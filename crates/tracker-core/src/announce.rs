@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::access::AllowAdvice;
 use crate::{InfoHash, PeerId, PeerKey, SwarmCounts};
 
 /// An event in the life of a peer, as its client reports it ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
@@ -280,7 +281,7 @@ pub enum Warning {
 #[non_exhaustive]
 pub enum AnnounceError {
     /// The address is outside of what [`Config::access`](crate::Config::access) admits.
-    #[error("this tracker does not serve {address}: it is set up for other networks")]
+    #[error("this tracker does not serve {address}: its operator can allow that with {}", AllowAdvice(*address))]
     AddressNotAllowed {
         /// The asker's address.
         address: IpAddr,

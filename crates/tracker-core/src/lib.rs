@@ -131,7 +131,7 @@ mod totals;
 mod tracker;
 mod walk;
 
-pub use access::{Access, TorrentPolicy, Verdict};
+pub use access::{Access, TorrentPolicy, Verdict, usual_network};
 pub use address_group::AddressGroup;
 pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, Warning};
 pub use bounds::OutOfBounds;

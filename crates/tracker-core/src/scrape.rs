@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::access::AllowAdvice;
+
 /// The counts of one swarm, as a scrape returns them. An unknown swarm has zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SwarmCounts {
@@ -21,7 +23,7 @@ pub struct SwarmCounts {
 #[non_exhaustive]
 pub enum ScrapeError {
     /// The address is outside of what [`Config::access`](crate::Config::access) admits.
-    #[error("this tracker does not serve {address}: it is set up for other networks")]
+    #[error("this tracker does not serve {address}: its operator can allow that with {}", AllowAdvice(*address))]
     AddressNotAllowed {
         /// The asker's address.
         address: IpAddr,

@@ -7,13 +7,13 @@ use ipnet::IpNet;
 use tracker_core::HostAddresses;
 
 use crate::gateways::default_gateways;
-use crate::interface::{Interface, interfaces};
+use crate::interface::{Interface, InterfaceKind, interfaces};
 
-/// The machine's addresses on the LAN. Without loopback and link-local ones, and those that lead to containers, virtual
-/// machines or through tunnels.
+/// The machine's addresses, and what they mean to others: those on the LAN, and those that lead to containers, virtual machines or
+/// through tunnels.
 ///
 /// They are as they were when [`find`](Self::find) was called, and may change: a lease ends, a laptop moves to another
-/// network.
+/// network. [`NetworkChanges`](crate::NetworkChanges) says when to look again.
 ///
 /// ```
 /// use tracker_host::Addresses;
@@ -28,7 +28,7 @@ use crate::interface::{Interface, interfaces};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addresses {
-    /// The best first: IPv4 before IPv6, since all clients take a literal of it, and the interface of the default route
+    /// The addresses on the LAN. The best first: IPv4 before IPv6, since all clients take a literal of it, and the interface of the default route
     /// before others.
     pub lan: Vec<IpAddr>,
     /// The networks that the machine is in by these addresses, for [`Access::Lan`](tracker_core::Access::Lan).
@@ -36,6 +36,16 @@ pub struct Addresses {
     /// The gateways of the machine's default routes: several clients behind one of these addresses are behind network
     /// address translation, as with a tracker in a container. Found on Linux only, and without link-local ones.
     pub gateways: Vec<IpAddr>,
+    /// Addresses by which only some machines reach this one, for when there is no better one: those of tunnels (VPN), and
+    /// link-local IPv4 addresses (169.254.0.0/16), which a machine gives itself. IPv4 before IPv6.
+    pub limited: Vec<IpAddr>,
+    /// All addresses of the machine but loopback and link-local IPv6 ones, for
+    /// [`Config::own_addresses`](tracker_core::Config::own_addresses). Sorted.
+    pub all: Vec<IpAddr>,
+    /// The networks of containers and virtual machines on this machine, for
+    /// [`Config::container_networks`](tracker_core::Config::container_networks). Not one that overlaps with a network of the LAN.
+    /// Sorted.
+    pub containers: Vec<IpNet>,
 }
 
 impl Addresses {
@@ -46,6 +56,11 @@ impl Addresses {
     /// The system does not list its interfaces. What else cannot be found out is left out.
     pub fn find() -> io::Result<Self> {
         Ok(Self { gateways: default_gateways(), ..Self::choose(&interfaces()?, &route_sources()) })
+    }
+
+    /// The addresses to put into URLs, the best first: those on the LAN, or else the [limited](Self::limited) ones.
+    pub fn for_urls(&self) -> &[IpAddr] {
+        if self.lan.is_empty() { &self.limited } else { &self.lan }
     }
 
     /// The best address of each family, for [`Config::host_addresses`](tracker_core::Config::host_addresses).
@@ -60,7 +75,8 @@ impl Addresses {
     fn choose(interfaces: &[Interface], route_sources: &[IpAddr]) -> Self {
         let mut found: Vec<&Interface> = interfaces
             .iter()
-            .filter(|interface| !interface.is_virtual && !interface.is_temporary && is_of_lan(interface.network.addr()))
+            .filter(|interface| interface.kind == InterfaceKind::Lan && !interface.is_temporary)
+            .filter(|interface| is_of_lan(interface.network.addr()))
             .collect();
         let has_default_route = |interface: &Interface| {
             let same = |other: &&Interface| other.name == interface.name;
@@ -92,16 +108,51 @@ impl Addresses {
             lan.push(address);
         }
 
-        let mut networks: Vec<IpNet> = found
-            .iter()
-            .map(|interface| interface.network.trunc())
-            // The prefix is not known.
-            .filter(|network| network.prefix_len() > 0)
-            .collect();
-        networks.sort();
-        networks.dedup();
-        Self { lan, networks, gateways: Vec::new() }
+        let networks = networks_of(found.iter().copied());
+        let is_guests =
+            |interface: &&Interface| interface.kind == InterfaceKind::Guests && is_of_lan(interface.network.addr());
+        let mut containers = networks_of(interfaces.iter().filter(is_guests));
+        let overlap = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
+        containers.retain(|container| !networks.iter().any(|network| overlap(network, container)));
+        Self { lan, networks, gateways: Vec::new(), limited: limited(interfaces), all: all(interfaces), containers }
     }
+}
+
+/// The networks of these addresses, sorted.
+fn networks_of<'i>(interfaces: impl Iterator<Item = &'i Interface>) -> Vec<IpNet> {
+    let networks = interfaces.map(|interface| interface.network.trunc());
+    // Where the length is 0 it is not known.
+    let mut networks: Vec<_> = networks.filter(|network| network.prefix_len() > 0).collect();
+    networks.sort();
+    networks.dedup();
+    networks
+}
+
+/// Those of [`Addresses::limited`].
+fn limited(interfaces: &[Interface]) -> Vec<IpAddr> {
+    let is_v4_link_local = |address| matches!(address, IpAddr::V4(v4) if v4.is_link_local());
+    let is_limited = |interface: &&Interface| match interface.kind {
+        InterfaceKind::Tunnel => is_of_lan(interface.network.addr()),
+        InterfaceKind::Lan => is_v4_link_local(interface.network.addr()),
+        InterfaceKind::Guests => false,
+    };
+    let usable = interfaces.iter().filter(|interface| !interface.is_temporary);
+    let mut limited: Vec<_> = usable.filter(is_limited).map(|interface| interface.network.addr()).collect();
+    limited.sort_by_key(|&address| (address.is_ipv6(), is_v4_link_local(address)));
+    limited
+}
+
+/// Those of [`Addresses::all`].
+fn all(interfaces: &[Interface]) -> Vec<IpAddr> {
+    let is_known_to_others = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_unspecified()),
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local()),
+    };
+    let mut all: Vec<_> =
+        interfaces.iter().map(|interface| interface.network.addr()).filter(is_known_to_others).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn is_of_lan(address: IpAddr) -> bool {
@@ -136,7 +187,11 @@ mod tests {
         Interface {
             name: name.to_owned(),
             network: network.parse().unwrap(),
-            is_virtual: name.starts_with("docker"),
+            kind: match name {
+                "docker0" | "virbr0" => InterfaceKind::Guests,
+                "tailscale0" | "tun0" => InterfaceKind::Tunnel,
+                _ => InterfaceKind::Lan,
+            },
             is_temporary: network.contains("abcd"),
         }
     }
@@ -181,7 +236,49 @@ mod tests {
     fn containers_loopback_and_link_local_are_no_lan() {
         let interfaces =
             [("lo", "127.0.0.1/8"), ("docker0", "172.17.0.1/16"), ("eth0", "169.254.7.7/16"), ("eth0", "fe80::1/64")];
-        assert_eq!(choose(&interfaces, &["172.17.0.1"]), Addresses::default());
+        let addresses = choose(&interfaces, &["172.17.0.1"]);
+        assert_eq!((&*addresses.lan, &*addresses.networks), (&[][..], &[][..]));
+        assert_eq!(addresses.host(), HostAddresses::default());
+    }
+
+    #[test]
+    fn containers_and_all_own_addresses_are_known() {
+        let addresses = choose(
+            &[
+                ("lo", "127.0.0.1/8"),
+                ("eth0", "192.168.1.5/24"),
+                ("eth0", "2001:db8::abcd/64"),
+                ("eth0", "fe80::1/64"),
+                ("docker0", "172.17.0.1/16"),
+                ("docker0", "fe80::2/64"),
+                ("docker0", "fd17::1/64"),
+                ("tun0", "10.8.0.1/24"),
+                // A laptop may come into a network that has the addresses of its bridges.
+                ("virbr0", "192.168.0.1/16"),
+            ],
+            &[],
+        );
+        let all: Vec<_> = addresses.all.iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["10.8.0.1", "172.17.0.1", "192.168.0.1", "192.168.1.5", "2001:db8::abcd", "fd17::1"]);
+        let containers: Vec<_> = addresses.containers.iter().map(ToString::to_string).collect();
+        assert_eq!(containers, ["172.17.0.0/16", "fd17::/64"]);
+    }
+
+    #[test]
+    fn addresses_that_only_some_reach_are_for_urls_where_there_are_no_others() {
+        let limited = [
+            ("docker0", "172.17.0.1/16"),
+            ("eth0", "169.254.7.7/16"),
+            ("eth0", "fe80::1/64"),
+            ("tailscale0", "fd7a::5/128"),
+            ("tailscale0", "100.101.102.103/32"),
+        ];
+        let for_urls = |interfaces: &[(&str, &str)]| {
+            choose(interfaces, &[]).for_urls().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(for_urls(&limited), ["100.101.102.103", "169.254.7.7", "fd7a::5"]);
+        assert_eq!(for_urls(&[&limited[..], &[("eth1", "10.77.0.1/24")]].concat()), ["10.77.0.1"]);
+        assert_eq!(for_urls(&limited[..1]), [""; 0]);
     }
 
     #[test]

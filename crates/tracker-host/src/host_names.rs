@@ -2,20 +2,36 @@
 
 /// The names by which machines on the same LAN may know this one, as far as it knows itself: `lab-pc`, say, with and without
 /// the domain that it may have, `lab-pc.local` ([RFC 6762](https://www.rfc-editor.org/rfc/rfc6762)), and the name in each of
-/// the network's search domains, such as `lab-pc.fritz.box`.
+/// the network's search domains, such as `lab-pc.fritz.box`, in the machine's NIS domain, and as `/etc/hosts` has it.
+///
+/// They may change with the network.
 pub fn host_names() -> Vec<String> {
-    system_name().map_or_else(Vec::new, |name| names(&name, &resolver_configuration()))
+    let configuration = Configuration::of_system();
+    system_name().map_or_else(Vec::new, |name| names(&name, &configuration))
 }
 
-/// The names of the machine that calls itself `full`, where the resolver has this configuration.
-fn names(full: &str, resolver: &str) -> Vec<String> {
+/// The texts of the system that have domains of the machine. Where there is none, it is empty.
+#[derive(Debug, Default)]
+struct Configuration {
+    /// Of /etc/resolv.conf.
+    resolver: String,
+    /// Of /etc/hosts.
+    hosts: String,
+    /// The name of the NIS domain, or `(none)`.
+    domain: String,
+}
+
+/// The names of the machine that calls itself `full`.
+fn names(full: &str, configuration: &Configuration) -> Vec<String> {
     let short = full.split('.').next().unwrap_or_default();
     if short.is_empty() {
         return Vec::new();
     }
     let mut names = vec![short.to_owned()];
-    let domains = search_domains(resolver).map(|domain| format!("{short}.{domain}"));
-    for name in [format!("{short}.local"), full.to_owned()].into_iter().chain(domains) {
+    let domain = Some(configuration.domain.as_str()).filter(|domain| !domain.is_empty() && *domain != "(none)");
+    let domains = search_domains(&configuration.resolver).chain(domain).map(|domain| format!("{short}.{domain}"));
+    let names_in_hosts = names_in_hosts(&configuration.hosts, short).map(ToOwned::to_owned);
+    for name in [format!("{short}.local"), full.to_owned()].into_iter().chain(domains).chain(names_in_hosts) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -34,14 +50,34 @@ fn search_domains(resolver: &str) -> impl Iterator<Item = &str> {
         .filter(|domain| !domain.is_empty())
 }
 
+/// The names with a domain that `/etc/hosts` gives to the machine which is called `short`, such as `127.0.1.1 lab-pc.example lab-pc`.
+fn names_in_hosts<'t>(hosts: &'t str, short: &str) -> impl Iterator<Item = &'t str> {
+    let names = hosts.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
+    names.filter(move |name| name.split_once('.').is_some_and(|(first, _)| first.eq_ignore_ascii_case(short)))
+}
+
 #[cfg(unix)]
-fn resolver_configuration() -> String {
-    // Where there is none, there are no search domains.
-    std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+impl Configuration {
+    fn of_system() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        Self { resolver: read("/etc/resolv.conf"), hosts: read("/etc/hosts"), domain: nis_domain() }
+    }
 }
 
 #[cfg(not(unix))]
-fn resolver_configuration() -> String {
+impl Configuration {
+    fn of_system() -> Self {
+        Self::default()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn nis_domain() -> String {
+    rustix::system::uname().domainname().to_string_lossy().into_owned()
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn nis_domain() -> String {
     String::new()
 }
 
@@ -68,7 +104,7 @@ mod tests {
             ("", &[]),
             (".example", &[]),
         ] {
-            assert_eq!(names(full, ""), expected, "{full}");
+            assert_eq!(names(full, &Configuration::default()), expected, "{full}");
         }
     }
 
@@ -84,11 +120,18 @@ mod tests {
         ] {
             assert_eq!(search_domains(resolver).collect::<Vec<_>>(), expected, "{resolver}");
         }
-        let resolver = "search fritz.box school.example local";
+        let configuration = Configuration {
+            resolver: "search fritz.box school.example local".to_owned(),
+            hosts: "127.0.0.1 localhost\n127.0.1.1\tLab-PC.lan lab-pc # lab-pc.not\n10.0.0.9 other.lan lab-pc2.lan\n"
+                .to_owned(),
+            domain: "(none)".to_owned(),
+        };
         assert_eq!(
-            names("lab-pc.school.example", resolver),
-            ["lab-pc", "lab-pc.local", "lab-pc.school.example", "lab-pc.fritz.box"]
+            names("lab-pc.school.example", &configuration),
+            ["lab-pc", "lab-pc.local", "lab-pc.school.example", "lab-pc.fritz.box", "Lab-PC.lan"]
         );
+        let nis = Configuration { domain: "nis.example".to_owned(), ..Configuration::default() };
+        assert_eq!(names("lab-pc", &nis), ["lab-pc", "lab-pc.local", "lab-pc.nis.example"]);
     }
 
     #[test]

@@ -9,29 +9,20 @@ use std::path::Path;
 use if_addrs::{IfAddr, get_if_addrs};
 use ipnet::IpNet;
 
-/// Names that container and virtual machine managers, and tunnels, give to their interfaces; in lower case, as Windows and
-/// macOS have some with capitals.
-const VIRTUAL_PREFIXES: &[&str] = &[
+/// Names that managers of containers and virtual machines give to their bridges; in lower case, as Windows and macOS have some with
+/// capitals.
+const GUEST_PREFIXES: &[&str] = &[
     "bridge10",
-    "cali",
     "cbr0",
-    "cilium",
     "cni",
     "crc",
     "docker",
-    "dummy",
-    "flannel",
     "incus",
-    "kube",
     "lxc",
     "lxd",
     "mpqemubr",
     "nerdctl",
     "podman",
-    "tailscale",
-    "tap",
-    "tun",
-    "utun",
     "vboxnet",
     "veth",
     "virbr",
@@ -40,9 +31,23 @@ const VIRTUAL_PREFIXES: &[&str] = &[
     "vmware",
     "vnet",
     "waydroid",
-    "weave",
-    "wg",
 ];
+
+/// Names of tunnels, of networks that span the containers of several machines, and of interfaces without a wire.
+const TUNNEL_PREFIXES: &[&str] =
+    &["cali", "cilium", "dummy", "flannel", "kube", "tailscale", "tap", "tun", "utun", "weave", "wg"];
+
+/// The kind of network that an interface leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InterfaceKind {
+    /// Other machines, over a wire or by radio.
+    Lan,
+    /// Containers and virtual machines on this machine, which other machines have no route to: a bridge without a wire, or one
+    /// with the name that a manager of such gives.
+    Guests,
+    /// Other machines through a tunnel, or nothing at all.
+    Tunnel,
+}
 
 /// One address of one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +55,7 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     /// The address, and how much of it names the network.
     pub(crate) network: IpNet,
-    /// `true` if it leads to containers, virtual machines or through a tunnel.
-    pub(crate) is_virtual: bool,
+    pub(crate) kind: InterfaceKind,
     /// `true` if the address is temporary, deprecated or not in use yet, as IPv6 addresses may be.
     pub(crate) is_temporary: bool,
 }
@@ -68,7 +72,7 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
         };
         Some(Interface {
             network: IpNet::new(interface.ip(), prefix).ok()?,
-            is_virtual: interface.is_p2p() || has_virtual_name(&interface.name) || is_virtual(system, &interface.name),
+            kind: kind(system, &interface.name, interface.is_p2p()),
             is_temporary: matches!(&interface.addr, IfAddr::V6(v6) if temporary.contains(&v6.ip)),
             name: interface.name,
         })
@@ -76,29 +80,44 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(interfaces.collect())
 }
 
-fn has_virtual_name(name: &str) -> bool {
+/// The kind of an interface. `system` is /sys/class/net, where Linux has it; elsewhere the name must do.
+fn kind(system: &Path, name: &str, is_p2p: bool) -> InterfaceKind {
+    if has_guest_name(name) || is_bridge_without_wire(system, name) {
+        InterfaceKind::Guests
+    } else if is_p2p || has_tunnel_name(name) || is_tunnel(system, name) {
+        InterfaceKind::Tunnel
+    } else {
+        InterfaceKind::Lan
+    }
+}
+
+fn has_guest_name(name: &str) -> bool {
     let name = name.to_lowercase();
     // Docker's own networks; `br-lan` is the LAN of an OpenWrt router.
     let of_docker =
         name.strip_prefix("br-").is_some_and(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    // Hyper-V's switches, unless one that its owner made for the LAN.
-    let of_hyper_v = name.starts_with("vethernet") && (name.contains("default switch") || name.contains("wsl"));
-    let listed = VIRTUAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.starts_with("vethernet");
-    of_docker || of_hyper_v || listed
+    if name.starts_with("vethernet") {
+        // Hyper-V's switches, unless one that its owner made for the LAN.
+        return name.contains("default switch") || name.contains("wsl");
+    }
+    of_docker || GUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Returns `true` if Linux lists an interface as a tunnel, or as a bridge without a wire. `system` is /sys/class/net.
-fn is_virtual(system: &Path, name: &str) -> bool {
+fn has_tunnel_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    TUNNEL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn is_tunnel(system: &Path, name: &str) -> bool {
     let folder = system.join(name);
-    let is_tunnel = || {
-        let kind = fs::read_to_string(folder.join("uevent")).unwrap_or_default();
-        folder.join("tun_flags").exists() || kind.lines().any(|line| line == "DEVTYPE=wireguard")
-    };
-    let is_bridge_without_wire = || {
-        let ports = names(&folder.join("brif"));
-        folder.join("bridge").exists() && !ports.iter().any(|port| is_wired(system, port))
-    };
-    is_tunnel() || is_bridge_without_wire()
+    let kind = fs::read_to_string(folder.join("uevent")).unwrap_or_default();
+    folder.join("tun_flags").exists() || kind.lines().any(|line| line == "DEVTYPE=wireguard")
+}
+
+fn is_bridge_without_wire(system: &Path, name: &str) -> bool {
+    let folder = system.join(name);
+    let ports = names(&folder.join("brif"));
+    folder.join("bridge").exists() && !ports.iter().any(|port| is_wired(system, port))
 }
 
 /// Returns `true` if there is hardware behind an interface, or another interface, as with bonds and VLANs.
@@ -143,19 +162,17 @@ mod tests {
             "cni0",
             "cni-podman0",
             "podman1",
-            "flannel.1",
-            "tun0",
-            "tap0",
-            "wg0",
-            "utun3",
-            "tailscale0",
             "vmnet8",
+            "vboxnet0",
             "bridge100",
             "vEthernet (WSL (Hyper-V firewall))",
             "vEthernet (Default Switch)",
             "VMware Network Adapter VMnet8",
         ] {
-            assert!(has_virtual_name(name), "{name}");
+            assert_eq!(kind(Path::new(""), name, false), InterfaceKind::Guests, "{name}");
+        }
+        for name in ["flannel.1", "tun0", "tap0", "wg0", "utun3", "tailscale0", "dummy0"] {
+            assert_eq!(kind(Path::new(""), name, false), InterfaceKind::Tunnel, "{name}");
         }
         for name in [
             "eth0",
@@ -175,7 +192,8 @@ mod tests {
             "WLAN",
             "vEthernet (LAN)",
         ] {
-            assert!(!has_virtual_name(name), "{name}");
+            assert_eq!(kind(Path::new(""), name, false), InterfaceKind::Lan, "{name}");
+            assert_eq!(kind(Path::new(""), name, true), InterfaceKind::Tunnel, "{name} from end to end");
         }
     }
 
@@ -196,27 +214,27 @@ mod tests {
             "with_machine/brif/vm1",
             "empty/bridge",
             "empty/brif",
-            "tunnel",
+            "adapter",
             "guard",
         ] {
             fs::create_dir_all(system.join(folder)).unwrap();
         }
-        fs::write(system.join("tunnel/tun_flags"), "0x1001\n").unwrap();
+        fs::write(system.join("adapter/tun_flags"), "0x1001\n").unwrap();
         fs::write(system.join("guard/uevent"), "DEVTYPE=wireguard\nINTERFACE=guard\n").unwrap();
         for (name, expected) in [
-            ("eth0", false),
-            ("bond0", false),
+            ("eth0", InterfaceKind::Lan),
+            ("bond0", InterfaceKind::Lan),
             // In a container this is the way to the world.
-            ("vm1", false),
-            ("with_nic", false),
-            ("with_bond", false),
-            ("with_machine", true),
-            ("empty", true),
-            ("tunnel", true),
-            ("guard", true),
-            ("unknown", false),
+            ("vm1", InterfaceKind::Lan),
+            ("with_nic", InterfaceKind::Lan),
+            ("with_bond", InterfaceKind::Lan),
+            ("with_machine", InterfaceKind::Guests),
+            ("empty", InterfaceKind::Guests),
+            ("adapter", InterfaceKind::Tunnel),
+            ("guard", InterfaceKind::Tunnel),
+            ("unknown", InterfaceKind::Lan),
         ] {
-            assert_eq!(is_virtual(system, name), expected, "{name}");
+            assert_eq!(kind(system, name, false), expected, "{name}");
         }
     }
 

@@ -4,7 +4,8 @@
 //! protocol they speak:
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
-//! - [`Addresses`] are those by which other machines reach this one, and [`host_names`] are what they may call it;
+//! - [`Addresses`] are those by which other machines reach this one, [`host_names`] are what they may call it, and
+//!   [`NetworkChanges`] says when to look again;
 //! - [`bind`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
@@ -25,6 +26,8 @@
 //! let host_addresses = addresses.host();
 //! let config = Config::default().with(|config| {
 //!     config.host_addresses = host_addresses;
+//!     config.own_addresses = addresses.all;
+//!     config.container_networks = addresses.containers;
 //!     config.gateways = addresses.gateways;
 //!     config.access = Access::Lan { own: addresses.networks };
 //! });
@@ -47,6 +50,7 @@ mod gateways;
 mod host_names;
 mod interface;
 mod log_throttle;
+mod network_changes;
 mod refusals;
 mod service;
 mod wall_clock;
@@ -61,6 +65,7 @@ pub use events::{EventListener, Events};
 pub use expiry::expire_swarms;
 pub use host_names::host_names;
 pub use log_throttle::LogThrottle;
+pub use network_changes::NetworkChanges;
 pub use refusals::Refusals;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
 pub use tracker_core::AddressGroup;

@@ -147,6 +147,17 @@ impl Service {
         _ = tokio::spawn(async move { inner.stop().await }).await;
     }
 
+    /// Changes the URLs to put into torrents, if it is running: the machine has other addresses than before.
+    pub fn set_announce_urls(&self, urls: Vec<String>) {
+        self.0.state.send_if_modified(|state| match state {
+            ServiceState::Running { announce_urls, .. } if *announce_urls != urls => {
+                *announce_urls = urls;
+                true
+            }
+            ServiceState::Running { .. } | ServiceState::Stopped { .. } => false,
+        });
+    }
+
     /// Its state.
     pub fn state(&self) -> ServiceState {
         self.0.state.borrow().clone()
@@ -312,7 +323,16 @@ mod tests {
             let ServiceState::Running { addresses, announce_urls, .. } = service.state() else { panic!("{service:?}") };
             assert_eq!((addresses, announce_urls), (vec![address], vec![format!("http://{address}/announce")]));
             TcpListener::bind(address).unwrap_err();
+            let mut changes = service.changes();
+            for is_change in [true, false] {
+                changes.mark_unchanged();
+                service.set_announce_urls(vec!["http://192.168.5.1/announce".into()]);
+                assert_eq!(changes.has_changed().unwrap(), is_change);
+            }
+            let ServiceState::Running { announce_urls, .. } = service.state() else { panic!("{service:?}") };
+            assert_eq!(announce_urls, ["http://192.168.5.1/announce"]);
             in_time(service.stop()).await;
+            service.set_announce_urls(vec!["http://192.168.5.2/announce".into()]);
             assert_eq!(error(&service), None);
             TcpListener::bind(address).unwrap();
             UdpSocket::bind(address).unwrap();

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -54,6 +54,8 @@ struct Inner {
     clock: Clock,
     config: HttpConfig,
     full_scrape: FullScrape,
+    /// [`HttpConfig::host_names`] as they are now.
+    host_names: RwLock<Vec<String>>,
     refusals: Refusals,
     unknown_proxies: LogThrottle,
     silent_proxies: LogThrottle,
@@ -86,6 +88,7 @@ impl Adapter {
     pub fn new(shards: Arc<Shards>, clock: Clock, config: HttpConfig) -> Result<Self, HttpConfigError> {
         config.validate()?;
         Ok(Self(Arc::new(Inner {
+            host_names: RwLock::new(config.host_names.clone()),
             shards,
             clock,
             config,
@@ -177,7 +180,13 @@ impl Adapter {
 
     /// Checks the host that a client's request is for.
     pub(crate) fn check_host(&self, host: &[u8]) -> Result<(), ClientHostError> {
-        client_host::check(host, &self.0.config.host_names)
+        // Most come by an address, and wait for no lock.
+        client_host::check(host, || self.0.host_names.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with other names of the machine, in place of [`HttpConfig::host_names`]: they may change with its network.
+    pub fn set_host_names(&self, names: Vec<String>) {
+        *self.0.host_names.write().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
     /// The answer that refuses a request. The refusal is logged, since users who cannot use the tracker ask its operator why.

@@ -3,6 +3,8 @@
 //! A page of another site whose name was turned to this machine (DNS rebinding) can send what a browser otherwise would not,
 //! such as another user agent. It cannot send another host, so that names which such a site may have are refused.
 
+use std::ops::Deref;
+
 use http_server::Host;
 
 /// Why a request for this host is not answered. The texts are fit for the user of a client.
@@ -20,18 +22,18 @@ pub(crate) enum ClientHostError {
 }
 
 /// Checks the text of a `Host` header. Addresses, the names of the local network and those in `names` pass.
-pub(crate) fn check(host: &[u8], names: &[String]) -> Result<(), ClientHostError> {
+pub(crate) fn check<N: Deref<Target = Vec<String>>>(
+    host: &[u8],
+    names: impl FnOnce() -> N,
+) -> Result<(), ClientHostError> {
     match Host::parse(host) {
-        Ok(host) => check_parsed(host, names),
+        Ok(host) if host.unknown_name(&[]).is_none() || host.is_of_local_network() => Ok(()),
+        Ok(host) => match host.unknown_name(&names()) {
+            Some(name) => Err(ClientHostError::Unknown { name: name.to_owned() }),
+            None => Ok(()),
+        },
         // An IPv6 address without its brackets, as no browser writes it.
         Err(_) if host.iter().filter(|&&byte| byte == b':').count() > 1 => Ok(()),
         Err(_) => Err(ClientHostError::Unreadable),
-    }
-}
-
-fn check_parsed(host: Host<'_>, names: &[String]) -> Result<(), ClientHostError> {
-    match host.unknown_name(names) {
-        Some(name) if !host.is_of_local_network() => Err(ClientHostError::Unknown { name: name.to_owned() }),
-        _ => Ok(()),
     }
 }

@@ -14,9 +14,10 @@ use crate::client_host::ClientHostError;
 use crate::forwarded::ForwardedError;
 use crate::scrape::ScrapeQueryError;
 
-/// For causes that can go away by themselves, such as a full tracker or a torrent that is registered after its first announce.
+/// For causes that can go away by themselves, such as a full tracker or a torrent that is registered after its first announce, and
+/// for those that the operator lifts with a setting: users who wait for that should not wait for half an hour more.
 const RETRY_SOON: Duration = Duration::from_secs(300);
-/// For causes that stay until somebody changes the client's or the tracker's settings.
+/// For causes that stay until somebody changes the client's settings or the torrent, and for torrents that are denied.
 const RETRY_LATE: Duration = Duration::from_secs(1800);
 
 /// An answer that refuses a request.
@@ -92,7 +93,10 @@ impl From<AnnounceQueryError> for Failure {
 
 impl From<ClientHostError> for Failure {
     fn from(error: ClientHostError) -> Self {
-        Self::late(&error)
+        match error {
+            ClientHostError::Unknown { .. } => Self::soon(&error),
+            ClientHostError::Unreadable => Self::late(&error),
+        }
     }
 }
 
@@ -110,7 +114,9 @@ impl From<WrongPath> for Failure {
 
 impl From<AnnounceError> for Failure {
     fn from(error: AnnounceError) -> Self {
-        let failure = if error.is_permanent() { Self::late(&error) } else { Self::soon(&error) };
+        // The users of a network that is refused by mistake ask its operator, who allows it.
+        let may_be_lifted = matches!(error, AnnounceError::AddressNotAllowed { .. });
+        let failure = if error.is_permanent() && !may_be_lifted { Self::late(&error) } else { Self::soon(&error) };
         Self { counted_by: CountedBy::Core, ..failure }
     }
 }
@@ -129,7 +135,10 @@ impl From<ScrapeQueryError> for Failure {
 
 impl From<ScrapeError> for Failure {
     fn from(error: ScrapeError) -> Self {
-        Self::late(&error)
+        match error {
+            ScrapeError::AddressNotAllowed { .. } => Self::soon(&error),
+            _ => Self::late(&error),
+        }
     }
 }
 

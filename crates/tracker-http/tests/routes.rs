@@ -240,6 +240,11 @@ async fn hosts_are_addresses_local_names_and_those_that_were_named() {
     }
     assert!(asked(&target, &["a b"]).await.unwrap().contains("does not say for which host"));
     assert_eq!(asked(&target, &[]).await, None);
+
+    // In another network the machine has another domain.
+    adapter.set_host_names(vec!["lab-pc.school.example".to_owned()]);
+    assert_eq!(asked(&target, &["lab-pc.school.example:6969"]).await, None);
+    assert!(asked(&target, &["lab-pc.fritz.box"]).await.unwrap().contains("--host-name"));
 }
 
 #[tokio::test]
@@ -328,8 +333,19 @@ async fn strangers_and_denied_torrents_are_refused() {
     let denied = TorrentPolicy { denied: [[b'a'; 20].into()].into(), ..TorrentPolicy::default() };
     let adapter = adapter(Config::default().with(|config| config.torrents = denied.into()), HttpConfig::default());
     let target = format!("/announce?{}", announce('p', 1, ""));
-    let answer = get_from(&adapter, "203.0.113.9", "192.168.1.1", &target).await;
-    assert!(answer.failure_reason().unwrap().contains("203.0.113.9"));
+    for (stranger, expected) in [
+        ("203.0.113.9", "--allow lan --allow 203.0.113.0/24"),
+        // Of a VPN such as Tailscale.
+        ("100.101.102.103", "--allow lan --allow 100.64.0.0/10"),
+        ("2001:db8::9", "--allow lan --allow 2001:db8::/64"),
+    ] {
+        for target in [&target, "/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa"] {
+            let answer = get_from(&adapter, stranger, "192.168.1.1", target).await;
+            let reason = answer.failure_reason().unwrap();
+            assert!(reason.contains(stranger) && reason.ends_with(expected), "{reason}");
+            assert!(answer.body.ends_with(b"8:intervali300e8:retry ini5ee"), "the operator may allow it at once");
+        }
+    }
     let answer = get(&adapter, &target).await;
     assert!(answer.failure_reason().is_some());
     assert!(answer.body.ends_with(b"8:intervali1800e8:retry ini30ee"));

@@ -178,7 +178,8 @@ fn a_scrape_tells_of_each_torrent_in_turn() {
 fn a_refusal_says_why() {
     let (_, adapter) = adapter(Config::default().with(|config| config.access = Access::Lan { own: Vec::new() }), 1);
     let client = Client::new(&adapter, "203.0.113.9:4000");
-    let reason = b"this tracker does not serve 203.0.113.9: it is set up for other networks";
+    let reason =
+        b"this tracker does not serve 203.0.113.9: its operator can allow that with --allow lan --allow 203.0.113.0/24";
     let refused = [b"\0\0\0\x03\x01\x02\x03\x04".as_slice(), reason].concat();
     assert_eq!(client.ask(Action::Announce(announce(1, 6881))), refused);
     assert_eq!(client.ask(Action::Scrape(&[INFO_HASH])), refused);

@@ -10,7 +10,7 @@ use dashboard::{Dashboard, DashboardConfig};
 use tokio::task::JoinSet;
 use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs, TorrentLists};
 use tracker_core::{Config, Shards};
-use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms, host_names};
+use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms};
 use tracker_http::HttpConfig;
 use tracker_monitor::{EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
 use tracker_udp::UdpConfig;
@@ -18,8 +18,9 @@ use tracker_udp::UdpConfig;
 use crate::allow::Allow;
 use crate::client_service::ClientPorts;
 use crate::error::StartError;
+use crate::follower::{Follower, machine_names, network_config};
 use crate::lan_tracker::{EventSinks, LanTracker};
-use crate::urls::{AnnounceUrls, DashboardUrls};
+use crate::urls::DashboardUrls;
 
 /// The default port for clients: the usual one of BitTorrent trackers.
 pub const TRACKER_PORT: u16 = 6969;
@@ -209,10 +210,11 @@ impl Builder {
         let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
         let shards = Arc::new(Shards::new(config, count, &mut rand::rng())?);
 
-        let http = self.http.clone().with(|config| config.host_names = self.machine_names());
+        let names = machine_names(&self.host_names);
+        let http = self.http.clone().with(|config| config.host_names.clone_from(&names));
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
         let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
-        let ports = Arc::new(ClientPorts::new(self.listen.clone(), http, udp, addresses.lan.clone()));
+        let ports = Arc::new(ClientPorts::new(self.listen.clone(), http.clone(), udp, addresses.clone()));
         let clients = Service::new(Arc::clone(&ports));
 
         let has_events = self.dashboard || self.log_events;
@@ -225,8 +227,9 @@ impl Builder {
         let observer = events.as_ref().filter(|_| self.dashboard);
         let observer = observer.map(|events| Observer::start(events, clock, library.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
-        let page = observer.as_ref().map(|observer| self.page(&shards, clock, observer, &clients, library));
-        let dashboard = page.transpose()?.map(|page| self.serve(&page, &addresses)).transpose()?;
+        let page = observer.as_ref().map(|observer| self.page(&shards, clock, observer, &clients, library, &names));
+        let page = page.transpose()?;
+        let dashboard = page.as_ref().map(|page| self.serve(page, &addresses)).transpose()?;
         let (dashboard, dashboard_urls) = dashboard.unzip();
         let sinks = EventSinks { events, log, observer };
 
@@ -235,23 +238,40 @@ impl Builder {
         expiry.spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;
         let listening = ports.listening();
-        let announce_urls = AnnounceUrls::new(&listening, &addresses.lan);
-        Ok(LanTracker { shards, clients, dashboard, sinks, expiry, watching, listening, announce_urls, dashboard_urls })
+        let follower = Follower {
+            addresses,
+            names,
+            allow: self.allow,
+            host_names: self.host_names,
+            shards: Arc::clone(&shards),
+            clients: clients.clone(),
+            ports: Arc::clone(&ports),
+            http,
+            page,
+        };
+        let mut following = JoinSet::new();
+        following.spawn(follower.run());
+        Ok(LanTracker {
+            shards,
+            clients,
+            dashboard,
+            sinks,
+            expiry,
+            watching,
+            following,
+            listening,
+            ports,
+            dashboard_urls,
+        })
     }
 
     fn config(&self, addresses: &Addresses, lists: &TorrentLists) -> Config {
         self.core.clone().with(|config| {
-            config.access = Allow::access(&self.allow, addresses);
+            network_config(&self.allow, addresses).apply_to(config);
             config.torrents = Arc::new(lists.policy());
-            config.host_addresses = addresses.host();
-            config.gateways = addresses.gateways.clone();
             config.max_pending_events = if self.dashboard || self.log_events { MAX_PENDING_EVENTS } else { 0 };
             config.update_events = false;
         })
-    }
-
-    fn machine_names(&self) -> Vec<String> {
-        self.host_names.iter().cloned().chain(host_names()).collect()
     }
 
     fn page(
@@ -261,6 +281,7 @@ impl Builder {
         observer: &Observer,
         clients: &Service,
         library: Library,
+        names: &[String],
     ) -> Result<Dashboard, StartError> {
         let open = |folder: PathBuf| Share::open(folder.clone()).map_err(|source| StartError::Share { folder, source });
         let share = self.share.clone().map(open).transpose()?;
@@ -275,7 +296,7 @@ impl Builder {
         Ok(Dashboard::new(config.with(|config| {
             config.torrent_jobs = share.clone().map(|share| TorrentJobs::new(share, library.clone()));
             config.digests = share.map(|share| Digests::new(share, library));
-            config.host_names = self.machine_names();
+            config.host_names = names.to_vec();
             config.token_always = self.token_always;
             config.only_known = self.only_known;
         })))
@@ -286,7 +307,7 @@ impl Builder {
         for address in server.local_addrs() {
             tracing::info!(%address, "serving the dashboard");
         }
-        let urls = DashboardUrls::new(server.local_addrs(), &addresses.lan, |address| page.url(address));
+        let urls = DashboardUrls::new(server.local_addrs(), addresses.for_urls(), |address| page.url(address));
         Ok((server, urls))
     }
 }

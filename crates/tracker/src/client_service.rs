@@ -1,9 +1,9 @@
 //! The servers for clients as one service, which the dashboard can stop and start.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tracker_host::{Bind, Bound, ServiceError};
+use tracker_host::{Addresses, Bind, Bound, ServiceError};
 use tracker_monitor::Failures;
 
 use crate::error::StartError;
@@ -17,8 +17,6 @@ pub(crate) struct ClientPorts {
     ports: Mutex<Ports>,
     http: tracker_http::Adapter,
     udp: Option<tracker_udp::Adapter>,
-    /// The machine's addresses.
-    lan: Vec<IpAddr>,
 }
 
 /// The state of the ports.
@@ -28,17 +26,29 @@ struct Ports {
     listen: Vec<SocketAddr>,
     /// The addresses that were listened on last.
     listening: Listening,
+    /// The machine's addresses.
+    addresses: Addresses,
 }
 
 impl ClientPorts {
-    /// The servers of these adapters at all of `listen`, on a machine with these LAN addresses.
+    /// The servers of these adapters at all of `listen`, on a machine with these addresses.
     pub(crate) fn new(
         listen: Vec<SocketAddr>,
         http: tracker_http::Adapter,
         udp: Option<tracker_udp::Adapter>,
-        lan: Vec<IpAddr>,
+        addresses: Addresses,
     ) -> Self {
-        Self { ports: Mutex::new(Ports { listen, listening: Vec::new() }), http, udp, lan }
+        Self { ports: Mutex::new(Ports { listen, listening: Vec::new(), addresses }), http, udp }
+    }
+
+    /// Goes on with other addresses of the machine.
+    pub(crate) fn set_addresses(&self, addresses: Addresses) {
+        self.ports().addresses = addresses;
+    }
+
+    /// The announce URLs by which others reach what is listened on, or was before the service was stopped.
+    pub(crate) fn announce_urls(&self) -> AnnounceUrls {
+        self.ports().announce_urls()
     }
 
     /// The addresses that are listened on, or were before the service was stopped.
@@ -57,6 +67,12 @@ impl ClientPorts {
     }
 }
 
+impl Ports {
+    fn announce_urls(&self) -> AnnounceUrls {
+        AnnounceUrls::of_machine(&self.listening, &self.addresses)
+    }
+}
+
 impl Bind for ClientPorts {
     fn bind(&self) -> Result<Bound, ServiceError> {
         let mut ports = self.ports();
@@ -67,7 +83,7 @@ impl Bind for ClientPorts {
                 tracing::info!(%address, protocol = protocol.name(), "listening");
             }
         }
-        let announce_urls = AnnounceUrls::new(&ports.listening, &self.lan).all().collect();
+        let announce_urls = ports.announce_urls().all().collect();
         let addresses = servers.http_addrs().to_vec();
         keep_ports(&mut ports.listen, &addresses);
         let serve = Box::new(|stop| Box::pin(async { servers.run(stop).await.map_err(Into::into) }) as _);
@@ -111,7 +127,8 @@ mod tests {
             tracker_udp::Adapter::new(shards, clock, UdpConfig::default().with(|config| config.threads = threads))
                 .unwrap();
         // An address of its own: what is given up no other test takes.
-        let service = Service::new(ClientPorts::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Vec::new()));
+        let service =
+            Service::new(ClientPorts::new(vec!["127.0.7.4:0".parse().unwrap()], http, Some(udp), Addresses::default()));
 
         let mut drawn = None;
         for _ in 0..3 {

@@ -14,12 +14,13 @@ use tracker_host::{Events, Service, ServiceState};
 use tracker_monitor::{EventLog, Observer};
 
 use crate::builder::Builder;
+use crate::client_service::ClientPorts;
 use crate::error::RunError;
 use crate::protocol::Listening;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
 /// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard answers once
-/// [`run`](Self::run) is called. When it is dropped instead, everything stops, also while
+/// [`run`](Self::run) is called. It follows the machine when that gets other addresses, or moves to another network. When it is dropped instead, everything stops, also while
 /// somebody keeps the [`shards`](Self::shards).
 #[derive(Debug)]
 pub struct LanTracker {
@@ -31,8 +32,10 @@ pub struct LanTracker {
     pub(crate) expiry: JoinSet<()>,
     /// Keeps the policy of torrents up to date until this is dropped.
     pub(crate) watching: PolicyUpdates,
+    /// The task that follows the addresses of the machine. It is aborted when this is dropped.
+    pub(crate) following: JoinSet<Infallible>,
     pub(crate) listening: Listening,
-    pub(crate) announce_urls: AnnounceUrls,
+    pub(crate) ports: Arc<ClientPorts>,
     pub(crate) dashboard_urls: Option<DashboardUrls>,
 }
 
@@ -76,12 +79,12 @@ impl LanTracker {
         Builder::new()
     }
 
-    /// The announce URLs, for torrents.
-    pub fn announce_urls(&self) -> &AnnounceUrls {
-        &self.announce_urls
+    /// The announce URLs, for torrents. They change with the addresses of the machine.
+    pub fn announce_urls(&self) -> AnnounceUrls {
+        self.ports.announce_urls()
     }
 
-    /// The URLs of the dashboard, if there is one.
+    /// The URLs of the dashboard, if there is one, as they were at the start.
     pub fn dashboard_urls(&self) -> Option<&DashboardUrls> {
         self.dashboard_urls.as_ref()
     }
@@ -104,7 +107,7 @@ impl LanTracker {
     ///
     /// The part that failed first.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-        let Self { clients, dashboard, sinks, mut expiry, watching: _watching, .. } = self;
+        let Self { clients, dashboard, sinks, mut expiry, watching: _watching, following: _following, .. } = self;
         let (stop_dashboard, stopped) = oneshot::channel::<Infallible>();
         let mut people = JoinSet::new();
         if let Some(server) = dashboard {

@@ -26,6 +26,7 @@ mod allow;
 mod builder;
 mod client_service;
 mod error;
+mod follower;
 mod lan_tracker;
 mod network;
 mod protocol;

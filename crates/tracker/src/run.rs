@@ -1,12 +1,15 @@
 //! Running the program.
 
+use std::collections::BTreeSet;
 use std::io::{Write, stdout};
 use std::process;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use ipnet::IpNet;
 use tokio::runtime;
-use tracker::{DashboardUrls, LanTracker, StartError};
+use tracker::{AnnounceUrls, DashboardUrls, LanTracker, StartError};
+use tracker_core::usual_network;
 use tracker_host::Addresses;
 use tracker_monitor::LogBuffer;
 
@@ -93,7 +96,8 @@ fn welcome(tracker: &LanTracker, format: LogFormat) {
         LogFormat::Text => {
             let mut listening = tracker.listening().iter().flat_map(|(_, addresses)| addresses);
             let loopback_only = listening.all(|address| address.ip().is_loopback());
-            print(Welcome { dashboard, urls, loopback_only }.to_string());
+            let refused = refused_networks(tracker, &urls);
+            print(Welcome { dashboard, urls: &urls, loopback_only, refused }.to_string());
         }
         LogFormat::Json => {
             for url in dashboard.into_iter().flat_map(DashboardUrls::operator) {
@@ -104,6 +108,13 @@ fn welcome(tracker: &LanTracker, format: LogFormat) {
             }
         }
     }
+}
+
+/// The networks of the addresses in the announce URLs whose clients the tracker refuses, as that of a VPN may be.
+fn refused_networks(tracker: &LanTracker, urls: &AnnounceUrls) -> Vec<IpNet> {
+    let networks: BTreeSet<_> = urls.addresses().map(usual_network).collect();
+    let is_refused = |network: &IpNet| !network.hosts().next().is_none_or(|host| tracker.shards().admits(host));
+    networks.into_iter().filter(is_refused).collect()
 }
 
 fn print(text: impl AsRef<[u8]>) {

@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use tracker_host::Addresses;
+
 use crate::protocol::Protocol;
 
 /// The announce URLs of a tracker, for each protocol that it serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnnounceUrls(Vec<ProtocolUrls>);
+pub struct AnnounceUrls {
+    protocols: Vec<ProtocolUrls>,
+    is_limited: bool,
+}
 
 /// The addresses in the announce URLs of one protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,22 +26,41 @@ struct ProtocolUrls {
 impl AnnounceUrls {
     /// The URLs of a tracker that serves each protocol at its addresses, on a machine with these LAN addresses.
     pub fn new(listening: &[(Protocol, Vec<SocketAddr>)], lan: &[IpAddr]) -> Self {
-        Self(listening.iter().map(|(protocol, addresses)| ProtocolUrls::new(*protocol, addresses, lan)).collect())
+        let protocols = listening.iter().map(|(protocol, addresses)| ProtocolUrls::new(*protocol, addresses, lan));
+        Self { protocols: protocols.collect(), is_limited: false }
+    }
+
+    /// The URLs of a tracker that serves each protocol at its addresses, on this machine: by its addresses on the LAN, or else by
+    /// those that only some machines reach.
+    pub fn of_machine(listening: &[(Protocol, Vec<SocketAddr>)], machine: &Addresses) -> Self {
+        let urls = Self::new(listening, machine.for_urls());
+        let is_limited = machine.lan.is_empty() && urls.addresses().any(|ip| machine.limited.contains(&ip));
+        Self { is_limited, ..urls }
+    }
+
+    /// Returns `true` if the machine has no address on a LAN, and the URLs have its [limited](Addresses::limited) ones.
+    pub fn are_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// The addresses in the URLs for other machines, those of each protocol.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.protocols.iter().flat_map(|urls| &urls.lan).map(SocketAddr::ip)
     }
 
     /// All URLs, those of HTTP first, since every client supports it. Of each protocol the best is the first.
     pub fn all(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(ProtocolUrls::urls)
+        self.protocols.iter().flat_map(ProtocolUrls::urls)
     }
 
     /// The URLs of one protocol, the best first.
     pub fn of(&self, protocol: Protocol) -> impl Iterator<Item = String> {
-        self.0.iter().filter(move |urls| urls.protocol == protocol).flat_map(ProtocolUrls::urls)
+        self.protocols.iter().filter(move |urls| urls.protocol == protocol).flat_map(ProtocolUrls::urls)
     }
 
     /// The number of addresses by which other machines reach the tracker. If it is 0, the URLs are for clients on this machine.
     pub fn lan_addresses(&self) -> usize {
-        self.0.iter().map(|urls| urls.lan.len()).max().unwrap_or_default()
+        self.protocols.iter().map(|urls| urls.lan.len()).max().unwrap_or_default()
     }
 }
 
@@ -146,7 +170,7 @@ mod tests {
         ] {
             let urls = urls(listening, &lan);
             assert_eq!(urls.all().collect::<Vec<_>>(), expected, "{listening:?}");
-            assert_eq!(urls.0[0].loopback, None);
+            assert_eq!(urls.protocols[0].loopback, None);
         }
     }
 
@@ -163,6 +187,28 @@ mod tests {
         }
         let loopback = urls(&["127.0.0.1:4000"], &["192.168.1.5"]);
         assert_eq!(loopback.all().collect::<Vec<_>>(), ["http://127.0.0.1:4000/announce"]);
+    }
+
+    #[test]
+    fn without_the_lan_there_is_what_some_machines_reach() {
+        let listening = [(Protocol::Http, parse(&["0.0.0.0:6969"]))];
+        let machine = |lan: &[&str], limited: &[&str]| Addresses {
+            lan: parse(lan),
+            limited: parse(limited),
+            ..Addresses::default()
+        };
+        for (lan, limited, is_limited, expected) in [
+            (&[][..], &["100.101.102.103"][..], true, "http://100.101.102.103:6969/announce"),
+            (&[], &["169.254.7.7"], true, "http://169.254.7.7:6969/announce"),
+            (&["10.77.0.1"], &["100.101.102.103"], false, "http://10.77.0.1:6969/announce"),
+            (&[], &[], false, "http://127.0.0.1:6969/announce"),
+        ] {
+            let urls = AnnounceUrls::of_machine(&listening, &machine(lan, limited));
+            assert_eq!((urls.are_limited(), urls.all().collect::<Vec<_>>()), (is_limited, vec![expected.to_owned()]));
+        }
+        // It listens on an address that is on a LAN, whatever the machine says of it.
+        let listening = [(Protocol::Http, parse(&["10.77.0.1:6969"]))];
+        assert!(!AnnounceUrls::of_machine(&listening, &machine(&[], &["169.254.7.7"])).are_limited());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use ipnet::IpNet;
 use tracker::{AnnounceUrls, DashboardUrls, Protocol};
 
 /// The start-up text.
@@ -11,6 +12,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) urls: &'a AnnounceUrls,
     /// `true` if the tracker listens on loopback addresses only.
     pub(crate) loopback_only: bool,
+    /// Networks of the addresses in the URLs whose clients are refused.
+    pub(crate) refused: Vec<IpNet>,
 }
 
 impl Display for Welcome<'_> {
@@ -33,10 +36,17 @@ impl Display for Welcome<'_> {
             0 => {
                 writeln!(
                     f,
-                    "This machine has no address on a LAN (only loopback, link-local, container or tunnel ones), so there \
-                     is no announce URL for other machines. Connect it to the network and restart the tracker."
+                    "This machine has no address by which others reach it, so there is no announce URL for other machines \
+                     yet. Connect it to the network: the tracker notices, and the dashboard shows the URL."
                 )?;
                 writeln!(f, "For clients on this machine:")?;
+            }
+            _ if self.urls.are_limited() => {
+                writeln!(
+                    f,
+                    "This machine has no address on a LAN, only one that not everybody reaches: of a VPN, or one that it gave \
+                     itself (169.254.x.x). For machines in the same VPN, or on the same cable:"
+                )?;
             }
             1 => writeln!(f, "The announce URL to put into torrents:")?,
             _ => writeln!(
@@ -50,6 +60,12 @@ impl Display for Welcome<'_> {
             writeln!(f, "The same over UDP, which costs less but is not supported by every client:")?;
             udp.try_for_each(|url| writeln!(f, "    {url}"))?;
         }
+        for network in &self.refused {
+            writeln!(
+                f,
+                "Clients from {network} are refused, since it is not private. If it is yours: --allow lan --allow {network}"
+            )?;
+        }
         if self.urls.lan_addresses() > 0 {
             writeln!(f, "If other machines cannot reach it, see `tracker --firewall`.")?;
         }
@@ -61,6 +77,8 @@ impl Display for Welcome<'_> {
 mod tests {
     use std::net::{IpAddr, SocketAddr};
 
+    use tracker_host::Addresses;
+
     use super::*;
 
     fn text(listening: &[&str], lan: &[&str], udp: bool) -> String {
@@ -70,7 +88,7 @@ mod tests {
         let udp = udp.then(|| (Protocol::Udp, listening.clone()));
         let listening: Vec<_> = [(Protocol::Http, listening)].into_iter().chain(udp).collect();
         let urls = AnnounceUrls::new(&listening, &lan);
-        Welcome { dashboard: None, urls: &urls, loopback_only }.to_string()
+        Welcome { dashboard: None, urls: &urls, loopback_only, refused: Vec::new() }.to_string()
     }
 
     #[test]
@@ -81,7 +99,23 @@ mod tests {
         let loopback = text(&["127.0.0.1:80"], &["10.77.0.1"], false);
         assert!(loopback.contains("only clients on this machine"), "{loopback}");
         let none = text(&["0.0.0.0:80"], &[], false);
-        assert!(none.contains("no address on a LAN") && none.contains("http://127.0.0.1:80/announce"), "{none}");
+        assert!(
+            none.contains("no address by which others reach it") && none.contains("http://127.0.0.1:80/announce"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn an_address_that_not_everybody_reaches_has_a_note() {
+        let listening: SocketAddr = "0.0.0.0:6969".parse().unwrap();
+        let limited = vec!["100.101.102.103".parse().unwrap()];
+        let machine = Addresses { limited, ..Addresses::default() };
+        let urls = AnnounceUrls::of_machine(&[(Protocol::Http, vec![listening])], &machine);
+        let refused = vec!["100.64.0.0/10".parse().unwrap()];
+        let text = Welcome { dashboard: None, urls: &urls, loopback_only: false, refused }.to_string();
+        assert!(text.contains("no address on a LAN") && text.contains("VPN"), "{text}");
+        assert!(text.contains("http://100.101.102.103:6969/announce") && !text.contains("127.0.0.1"), "{text}");
+        assert!(text.contains("--allow lan --allow 100.64.0.0/10"), "{text}");
     }
 
     #[test]
@@ -98,7 +132,8 @@ mod tests {
         let [clients, people] = ["0.0.0.0:6969", "0.0.0.0:6970"].map(|address| vec![address.parse().unwrap()]);
         let dashboard = DashboardUrls::new(&people, &lan, |address| format!("http://{address}/?token=secret"));
         let urls = AnnounceUrls::new(&[(Protocol::Http, clients)], &lan);
-        let text = Welcome { dashboard: Some(&dashboard), urls: &urls, loopback_only: false }.to_string();
+        let text =
+            Welcome { dashboard: Some(&dashboard), urls: &urls, loopback_only: false, refused: Vec::new() }.to_string();
         let (first, rest) = text.split_once("\n\n").unwrap();
         assert_eq!((first.matches("?token=secret").count(), first.matches("6969").count()), (2, 0), "{text}");
         assert_eq!((rest.matches("token").count(), rest.matches("6969/announce").count()), (0, 1), "{text}");

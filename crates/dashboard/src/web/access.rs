@@ -117,7 +117,7 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
         )));
     }
     let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;
-    if let Some(name) = host.and_then(|host| host.unknown_name(&config.host_names)) {
+    if let Some(name) = host.and_then(|host| host.unknown_name(&dashboard.host_names())) {
         return Err(Problem::forbidden(format!(
             "the tracker does not know its machine by the name {name:?}; open the page by an address of the machine, or \
              start the tracker with --host-name and this name"

@@ -20,6 +20,7 @@ use super::extract::{Bytes, InfoHashPath, Json, ListQuery, Query};
 use crate::web::Dashboard;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
+use crate::web::reached_at::ReachedAt;
 use crate::web::role::Operator;
 use crate::web::workload::{blocking, body};
 use torrent_library::{Digest, KnownFile, KnownTorrent, RegisterError, RemoveError};
@@ -111,10 +112,10 @@ impl Torrent {
 
 impl TorrentDetails {
     /// `None` when nothing is known of it at all.
-    fn of(info_hash: &InfoHash, dashboard: &Dashboard) -> Option<Self> {
+    fn of(info_hash: &InfoHash, dashboard: &Dashboard, viewer: ReachedAt) -> Option<Self> {
         let known = dashboard.config().library.get(info_hash);
         let row = dashboard.config().observer.torrent(info_hash)?;
-        let announce_urls = dashboard.announce_urls();
+        let announce_urls = dashboard.announce_urls_for(viewer);
         let magnet = match &known {
             Some(known) => known.magnet(&announce_urls),
             None => {
@@ -220,12 +221,13 @@ async fn register(
     _: Operator,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     State(dashboard): State<Dashboard>,
+    viewer: ReachedAt,
     Bytes(torrent): Bytes,
 ) -> Result<impl IntoResponse, Problem> {
     tracing::info!(%remote, "asked to register a torrent");
     let register = move || -> Result<_, Problem> {
         let registered = dashboard.config().library.register(&torrent).map_err(|error| unregistered(&error))?.info_hash;
-        Ok((registered, TorrentDetails::of(&registered, &dashboard).ok_or_else(unknown)?))
+        Ok((registered, TorrentDetails::of(&registered, &dashboard, viewer).ok_or_else(unknown)?))
     };
     let (registered, details) = blocking(register).await??;
     let location = [(LOCATION, format!("{ROOT}/torrents/{registered}"))];
@@ -257,9 +259,10 @@ fn unregistered(error: &RegisterError) -> Problem {
 )]
 pub(super) async fn torrent(
     State(dashboard): State<Dashboard>,
+    viewer: ReachedAt,
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Json<TorrentDetails>, Problem> {
-    let details = dashboard.run(move |dashboard| TorrentDetails::of(&info_hash, dashboard)).await?;
+    let details = dashboard.run(move |dashboard| TorrentDetails::of(&info_hash, dashboard, viewer)).await?;
     details.map(Json).ok_or_else(unknown)
 }
 
@@ -313,10 +316,11 @@ pub(super) async fn remove(
 pub(super) async fn torrent_file(
     State(dashboard): State<Dashboard>,
     client: Client,
+    viewer: ReachedAt,
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Response, Problem> {
     let known = known(&dashboard, &info_hash)?;
-    let announce_urls = dashboard.announce_urls();
+    let announce_urls = dashboard.announce_urls_for(viewer);
     if announce_urls.is_empty() {
         let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
         return Err(Problem::new(StatusCode::CONFLICT, why));

@@ -12,6 +12,7 @@ use tracker_core::InfoHash;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
+use crate::web::reached_at::ReachedAt;
 
 use crate::web::shell::render_blocking;
 
@@ -25,19 +26,22 @@ pub(super) struct QrParams {
 }
 
 /// `GET /qr.svg?announce=0` or `?magnet={info_hash}`.
-pub(super) async fn svg(State(dashboard): State<Dashboard>, Query(params): Query<QrParams>) -> Response {
-    render_blocking(dashboard, move |dashboard| code(dashboard, params)).await
+pub(super) async fn svg(
+    State(dashboard): State<Dashboard>,
+    viewer: ReachedAt,
+    Query(params): Query<QrParams>,
+) -> Response {
+    render_blocking(dashboard, move |dashboard| code(dashboard, viewer, params)).await
 }
 
-fn code(dashboard: &Dashboard, params: QrParams) -> Response {
-    let urls = dashboard.announce_urls();
+fn code(dashboard: &Dashboard, viewer: ReachedAt, params: QrParams) -> Response {
     let text = match (params.announce, params.magnet) {
-        (Some(index), _) => urls.get(index).cloned(),
+        (Some(index), _) => dashboard.announce_urls().get(index).cloned(),
         (None, Some(info_hash)) => info_hash
             .parse::<InfoHash>()
             .ok()
             .and_then(|info_hash| dashboard.0.config.library.get(&info_hash))
-            .map(|torrent| torrent.magnet(&urls)),
+            .map(|torrent| torrent.magnet(&dashboard.announce_urls_for(viewer))),
         (None, None) => None,
     };
     let Some(text) = text else {

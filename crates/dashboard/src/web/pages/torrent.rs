@@ -12,6 +12,7 @@ use tracker_core::{InfoHash, Instant};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
+use crate::web::reached_at::ReachedAt;
 use crate::web::role::Role;
 use torrent_library::KnownTorrent;
 use tracker_monitor::{Order, PeerRow, PeerSort, PeerStatus};
@@ -105,13 +106,14 @@ const COLUMNS: [SortColumn<PeerSort>; 7] = [
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
+    viewer: ReachedAt,
     Path(text): Path<String>,
     Query(params): Query<TableParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| torrent(dashboard, role, &text, params)).await
+    render_blocking(dashboard, move |dashboard| torrent(dashboard, role, viewer, &text, params)).await
 }
 
-fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: TableParams) -> Response {
+fn torrent(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params: TableParams) -> Response {
     let Ok(info_hash) = text.parse::<InfoHash>() else {
         return Problem::new(StatusCode::NOT_FOUND, "an info-hash has 40 hexadecimal digits").into_response();
     };
@@ -139,7 +141,7 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: TableParams) -
         completion: Bar(row.completion),
         rate: rate(row.download_rate),
         hint: hint(&row),
-        known: known.map(|known| known_view(dashboard, &known)),
+        known: known.map(|known| known_view(dashboard, viewer, &known)),
         columns: table.heads(&label.href),
         peers_total: counted(peers.total as u64, "peer"),
         pages: table.pages(&label.href, &peers),
@@ -153,8 +155,8 @@ fn torrent(dashboard: &Dashboard, role: Role, text: &str, params: TableParams) -
     })
 }
 
-fn known_view(dashboard: &Dashboard, known: &KnownTorrent) -> KnownView {
-    let urls = dashboard.announce_urls();
+fn known_view(dashboard: &Dashboard, viewer: ReachedAt, known: &KnownTorrent) -> KnownView {
+    let urls = dashboard.announce_urls_for(viewer);
     let info = known.metainfo.info();
     let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
     let available = digests.is_some();
