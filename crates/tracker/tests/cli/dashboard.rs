@@ -216,3 +216,32 @@ fn only_known_or_listed_torrents_are_served() {
         wait_until("the old list counts again", || is_served(OTHER) && !is_served(INFO_HASH));
     }
 }
+
+/// Clients announce a hybrid under both its info-hashes.
+#[test]
+fn both_swarms_of_a_known_hybrid_are_served_and_go_together() {
+    let hybrid = "d4:infod9:file treed1:ad0:d6:lengthi1000e11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeee\
+        6:lengthi1000e12:meta versioni2e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+    let keys = ["e4af4f48a60aaf8fc4594ad968d54e65214921ce", "f0bfe9511f9b217ec8e9bec9c2f9d26d6487b950"];
+    let folder = tempfile::tempdir().unwrap();
+    let Observed { tracker, dashboard, .. } =
+        observed(&["--only-known", "--torrents", folder.path().to_str().unwrap()]);
+    let is_served = |key: &str| !announce(tracker.address, key, 6881, 0, "started").contains("failure reason");
+    assert!(!keys.into_iter().any(is_served));
+    fs::write(folder.path().join("a.torrent"), hybrid).unwrap();
+    wait_until("both are served", || keys.into_iter().all(is_served));
+
+    let list = || {
+        let answer = get(dashboard, "/api/v1/torrents");
+        serde_json::from_str::<Value>(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let row = &list()["items"];
+    assert_eq!(row.as_array().unwrap().len(), 1, "{row}");
+    assert_eq!((&row[0]["info_hash"], &row[0]["name"], &row[0]["seeders"]), (&keys[0].into(), &"a".into(), &1.into()));
+
+    let removed = send("DELETE", dashboard, &format!("/api/v1/torrents/{}", keys[1]), "");
+    assert!(removed.starts_with("HTTP/1.1 204 "), "{removed}");
+    wait_until("both are refused", || !keys.into_iter().any(is_served));
+    wait_until("both swarms are gone", || list()["total"] == 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
