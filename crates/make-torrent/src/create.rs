@@ -219,7 +219,7 @@ fn advise(error: CreateError, root: &Path) -> anyhow::Error {
         CreateError::NoName { .. } => "; give one with -n, and the .torrent file with -o".to_owned(),
         CreateError::NotUtf8 { path } | CreateError::UnsafeName { path, .. } => match pattern_of(path, root) {
             Some(pattern) => format!("; rename it, or leave it out with --exclude {pattern}"),
-            None => "; rename it, or give another name with -n".to_owned(),
+            None => "; give another name with -n".to_owned(),
         },
         CreateError::Unreadable { path, .. }
         | CreateError::Vanished { path }

@@ -108,8 +108,10 @@ fn file_name(content: &Path) -> Result<OsString> {
     Ok(name)
 }
 
+/// Returns `true` if the path can only be a folder: it ends in a separator, or in `.` or `..`.
 fn is_marked_as_folder(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().last().is_some_and(|&last| std::path::is_separator(last.into()))
+    let last = path.as_os_str().as_encoded_bytes().rsplit(|&byte| std::path::is_separator(byte.into())).next();
+    last.is_some_and(|last| matches!(last, b"" | b"." | b".."))
 }
 
 fn folder(path: &Path) -> &Path {

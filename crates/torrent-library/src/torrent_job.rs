@@ -343,7 +343,8 @@ impl Shared {
 fn explain(mut error: CreateError, share: &Share) -> String {
     use CreateError as E;
 
-    let left_out = match &error {
+    let advice = match &error {
+        E::NotUtf8 { .. } | E::UnsafeName { .. } => "; rename it",
         E::Empty { skipped, .. } if !skipped.is_empty() => {
             " (hidden files, links and what systems leave behind do not count)"
         }
@@ -364,7 +365,7 @@ fn explain(mut error: CreateError, share: &Share) -> String {
     }
     match error.source() {
         Some(source) => format!("{error}: {source}"),
-        None => format!("{error}{left_out}"),
+        None => format!("{error}{advice}"),
     }
 }
 
@@ -484,6 +485,8 @@ mod tests {
         let error = CreateError::Unreadable { path, source: io::ErrorKind::PermissionDenied.into() };
         assert_eq!(explain(error, share), "cannot read \"course/notes.txt\": permission denied");
         let name = place.path().file_name().unwrap();
+        let path = share.folder().join("course/a");
+        assert!(explain(CreateError::NotUtf8 { path }, share).ends_with("\"course/a\" is not UTF-8 text; rename it"));
         let error = CreateError::Empty { path: share.folder().to_owned(), skipped: Vec::new() };
         assert_eq!(explain(error, share), format!("{name:?} holds nothing to share"));
     }

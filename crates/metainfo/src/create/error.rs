@@ -48,13 +48,13 @@ pub enum CreateWarning {
         path: PathBuf,
     },
     /// A pattern of [`Create::exclude`](crate::Create::exclude) matches nothing below the given folder.
-    #[error("the exclude pattern {pattern:?} matches nothing")]
+    #[error("the exclude pattern {pattern:?} matches nothing below the given folder")]
     ExcludesNothing {
         /// The pattern.
         pattern: String,
     },
     /// A pattern of [`Create::include`](crate::Create::include) matches nothing that is not left out for another reason.
-    #[error("the include pattern {pattern:?} matches nothing")]
+    #[error("the include pattern {pattern:?} matches nothing below the given folder")]
     IncludesNothing {
         /// The pattern.
         pattern: String,
@@ -125,7 +125,7 @@ pub enum CreateError {
         path: PathBuf,
     },
     /// A name is not UTF-8, which torrents demand.
-    #[error("the name of {path:?} is not UTF-8 text; rename it")]
+    #[error("the name of {path:?} is not UTF-8 text")]
     NotUtf8 {
         /// The file or folder.
         path: PathBuf,
