@@ -16,6 +16,8 @@
 mod aria2;
 mod magnet;
 mod matrix;
+mod moves;
+mod networks;
 mod report;
 mod rtorrent;
 #[path = "../support/mod.rs"]
@@ -29,6 +31,10 @@ use std::time::{Duration, Instant};
 use crate::aria2::Aria2;
 use crate::magnet::{
     clients_that_wait_for_metadata_get_it_from_a_later_seeder, each_client_downloads_by_a_magnet_link,
+};
+use crate::networks::{
+    a_client_in_a_container_on_the_machine_of_the_tracker_is_reachable,
+    a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its_networks,
 };
 use crate::report::Report;
 use crate::rtorrent::RTorrent;
@@ -84,6 +90,8 @@ macro_rules! tests {
 tests! { debian_12, Debian12:
     qbittorrent_shares_a_file_with_each_client
     a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others
+    a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its_networks
+    a_client_in_a_container_on_the_machine_of_the_tracker_is_reachable
     each_client_downloads_by_a_magnet_link
     clients_that_wait_for_metadata_get_it_from_a_later_seeder
     qbittorrent_shares_a_file_over_udp_with_each_client
@@ -93,6 +101,8 @@ tests! { debian_12, Debian12:
 tests! { debian_13, Debian13:
     qbittorrent_shares_a_file_with_each_client
     a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others
+    a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its_networks
+    a_client_in_a_container_on_the_machine_of_the_tracker_is_reachable
     each_client_downloads_by_a_magnet_link
     clients_that_wait_for_metadata_get_it_from_a_later_seeder
     qbittorrent_shares_a_file_over_udp_with_each_client

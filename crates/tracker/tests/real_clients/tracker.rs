@@ -177,11 +177,16 @@ impl Tracker {
 
     /// Announces from this host, to a swarm of nobody else, and returns the medians.
     pub(crate) fn announce_latency(&self, host: &Host) -> Latency {
+        self.latency_at(self.address(), host)
+    }
+
+    /// As [`announce_latency`](Self::announce_latency), by this address of the tracker.
+    pub(crate) fn latency_at(&self, address: SocketAddrV4, host: &Host) -> Latency {
         let target = announce_target(&"00".repeat(20), "");
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address());
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         let announce = || -> std::io::Result<_> {
             let start = Instant::now();
-            let mut stream = TcpStream::connect(self.address())?;
+            let mut stream = TcpStream::connect(address)?;
             let connected = Instant::now();
             stream.write_all(request.as_bytes())?;
             let mut answer = Vec::new();

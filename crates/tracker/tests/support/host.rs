@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::generation::Generation;
 use super::http::{self, Request, Response};
+use super::network::ip;
 use super::program::Program;
 
 /// Longest wait for a connection or for the next bytes of an answer.
@@ -55,6 +56,11 @@ impl Host {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} cannot be started: {error}"));
         Program::new(program, child)
+    }
+
+    /// Changes the network of this host, as `ip` does.
+    pub(crate) fn ip(&self, arguments: &[&str]) {
+        ip(&[&["-n", &self.namespace], arguments].concat());
     }
 
     /// Makes a folder in this host's folder and returns its path.

@@ -21,9 +21,10 @@ const LOG_LINES: usize = 60;
 /// Held by the scenario that runs.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A network of its own, 10.77.0.0/24, with a switch and without a way out.
+/// A network of its own, 10.77.0.0/24, with a switch and without a way out. There may be others beside it, 10.77.1.0/24 and so on,
+/// without a way between them.
 ///
-/// The switch is a bridge in a network namespace, and so is every host, so that the machine's own interfaces and
+/// The switch is a bridge for each network in a namespace, and so is every host, so that the machine's own interfaces and
 /// firewall are not concerned. Everything is removed when the network goes out of scope; when the test itself was killed,
 /// by the next run. If a scenario fails, the ends of all logs are printed.
 ///
@@ -53,31 +54,53 @@ impl Lan {
         fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
         let lan = Self { switch: format!("{name}-switch"), name, folder, hosts: Cell::new(0), _turn: turn };
         ip(&["netns", "add", &lan.switch]);
-        ip(&["-n", &lan.switch, "link", "add", "bridge", "type", "bridge"]);
-        ip(&["-n", &lan.switch, "link", "set", "bridge", "up"]);
+        lan.add_network(0);
         lan
+    }
+
+    /// Makes the network 10.77.`network`.0/24.
+    pub(crate) fn add_network(&self, network: u8) {
+        let bridge = &bridge(network);
+        ip(&["-n", &self.switch, "link", "add", bridge, "type", "bridge"]);
+        ip(&["-n", &self.switch, "link", "set", bridge, "up"]);
     }
 
     /// Connects another host, with the next free address.
     pub(crate) fn host(&self, name: &str) -> Host {
-        let number = self.hosts.get() + 1;
-        self.hosts.set(number);
+        self.host_in(0, name)
+    }
 
+    /// Connects another host to one of the networks, with the next free address.
+    pub(crate) fn host_in(&self, network: u8, name: &str) -> Host {
+        let mut host = self.unconnected_host(name);
+        host.address = self.connect(&host, network, "eth0");
+        host
+    }
+
+    /// Makes a host without an address.
+    pub(crate) fn unconnected_host(&self, name: &str) -> Host {
         let host = Host {
             namespace: format!("{}-{name}", self.name),
-            address: Ipv4Addr::new(10, 77, 0, number),
+            address: Ipv4Addr::UNSPECIFIED,
             folder: self.make_folder(name),
             generation: Generation::Debian12,
         };
-        let Host { namespace, address, .. } = &host;
-        let port = &format!("port{number}");
-        ip(&["netns", "add", namespace]);
-        ip(&["-n", &self.switch, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace]);
-        ip(&["-n", &self.switch, "link", "set", port, "master", "bridge", "up"]);
-        ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"]);
-        ip(&["-n", namespace, "link", "set", "lo", "up"]);
-        ip(&["-n", namespace, "link", "set", "eth0", "up"]);
+        ip(&["netns", "add", &host.namespace]);
+        host.ip(&["link", "set", "lo", "up"]);
         host
+    }
+
+    /// Connects a host to one of the networks by another interface, and returns its address there.
+    pub(crate) fn connect(&self, host: &Host, network: u8, interface: &str) -> Ipv4Addr {
+        let number = self.hosts.get() + 1;
+        self.hosts.set(number);
+        let (address, namespace) = (Ipv4Addr::new(10, 77, network, number), &host.namespace);
+        let port = &format!("port{number}");
+        ip(&["-n", &self.switch, "link", "add", port, "type", "veth", "peer", "name", interface, "netns", namespace]);
+        ip(&["-n", &self.switch, "link", "set", port, "master", &bridge(network), "up"]);
+        host.ip(&["address", "add", &format!("{address}/24"), "dev", interface]);
+        host.ip(&["link", "set", interface, "up"]);
+        address
     }
 
     /// Makes a folder that belongs to no host.
@@ -150,7 +173,11 @@ fn names() -> impl Iterator<Item = String> {
     names.into_iter()
 }
 
-fn ip(arguments: &[&str]) {
+fn bridge(network: u8) -> String {
+    format!("bridge{network}")
+}
+
+pub(super) fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().expect("ip can be run");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {}: {}", arguments.join(" "), error.trim());
