@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
+use ipnet::IpNet;
 use rand::Rng;
 
 use crate::address::{self, Asker, Place};
@@ -11,7 +12,9 @@ use crate::entry::{DigestOrExpiry, Download, Entry};
 use crate::peer::digest;
 use crate::pool::{Class, MOST_OF_ONE_ADDRESS, Pool};
 use crate::swarm::Swarm;
-use crate::{AnnounceRequest, Config, Families, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference};
+use crate::{
+    AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference,
+};
 
 /// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
@@ -97,7 +100,7 @@ impl<'c> Selection<'c> {
             families: request.families,
             peer_ids: request.peer_ids,
             wanted: config.wanted(request) as usize,
-            verbatim: Verbatim { asker, config },
+            verbatim: Verbatim::new(asker, config),
         }
     }
 
@@ -263,20 +266,59 @@ struct Take {
 }
 
 /// The addresses that an asker gets as they stand: those of neither this machine nor only some networks.
+///
+/// Nearly all are, and each peer of an answer is asked about. So two sets of bits, made once for an answer, tell at once of most
+/// addresses that they are neither this machine's nor those of its containers.
 #[derive(Debug)]
 struct Verbatim<'c> {
     asker: Asker,
     config: &'c Config,
+    /// The bit [`last_bit`] of each of this machine's addresses.
+    own: u64,
+    /// The bit [`first_bit`] of each network of containers; all bits, if one is so large that it has several.
+    containers: u64,
 }
 
-impl Verbatim<'_> {
+impl<'c> Verbatim<'c> {
+    fn new(asker: Asker, config: &'c Config) -> Self {
+        let HostAddresses { v4, v6 } = config.host_addresses;
+        let hosts = v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6));
+        let own = hosts.chain(config.own_addresses.iter().copied()).fold(0, |bits, ip| bits | last_bit(ip));
+        let bits_of_network = |network: &IpNet| {
+            let is_small = network.prefix_len() >= if network.addr().is_ipv4() { 8 } else { 16 };
+            if is_small { first_bit(network.addr()) } else { u64::MAX }
+        };
+        let containers = config.container_networks.iter().fold(0, |bits, network| bits | bits_of_network(network));
+        Self { asker, config, own, containers }
+    }
+
     /// Returns `true` if this is certainly such an address. All others need a closer check.
     fn has(&self, ip: IpAddr) -> bool {
         match ip {
             // Loopback addresses other than 127.0.0.1 and ::1 stand as they are for askers on loopback.
             IpAddr::V4(ip) if ip.is_loopback() => self.asker.remote.is_loopback() && ip != Ipv4Addr::LOCALHOST,
             _ if ip == Ipv6Addr::LOCALHOST || address::is_v4_link_local(ip) || ip == self.asker.local => false,
+            _ if self.own & last_bit(ip) == 0 && self.containers & first_bit(ip) == 0 => true,
             _ => matches!(Place::of(ip, self.config), Place::Elsewhere),
         }
     }
+}
+
+/// A bit for the end of an address, in which those of one network differ.
+fn last_bit(ip: IpAddr) -> u64 {
+    let last = match ip {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
+    1 << (last % 64)
+}
+
+/// A bit for the beginning of an address, in which those of different networks differ: of the first byte of IPv4, and of the second
+/// of IPv6, since most private networks have the same first.
+fn first_bit(ip: IpAddr) -> u64 {
+    let first = match ip {
+        IpAddr::V4(ip) => ip.octets()[0],
+        IpAddr::V6(ip) => ip.octets()[1],
+    };
+    1 << (first % 64)
 }
