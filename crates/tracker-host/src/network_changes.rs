@@ -9,6 +9,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 /// The time for which the first of several changes waits for the others: a network that is left and another that is joined are
 /// many, and the name server comes after the address.
+#[cfg(target_os = "linux")]
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Says when the [addresses](crate::Addresses) and the [names](crate::host_names) of the machine may have changed: within a second
@@ -132,7 +133,7 @@ mod tests {
         for _ in 0..3 {
             let before = tokio::time::Instant::now();
             changes.next().await;
-            assert!(before.elapsed() <= PERIOD + SETTLE);
+            assert!(before.elapsed() <= PERIOD + Duration::from_secs(1));
         }
     }
 }
