@@ -100,7 +100,12 @@ impl<'c> Place<'c> {
 
 /// Returns `true` if anybody at all can dial the peer. The others are counted, and never handed out.
 pub(crate) fn is_dialable(ip: IpAddr, port: u16) -> bool {
-    port != 0 && is_reachable(ip)
+    is_listening(port) && is_reachable(ip)
+}
+
+/// Returns `true` if a client that announces this port listens on it. libtorrent says 1 when it listens nowhere, as behind a proxy.
+pub(crate) const fn is_listening(port: u16) -> bool {
+    port > 1
 }
 
 pub(crate) fn is_v4_link_local(ip: IpAddr) -> bool {
@@ -257,6 +262,8 @@ mod tests {
         ] {
             assert_eq!(is_dialable(ip(address), 6881), dialable, "{address}");
         }
-        assert!(!is_dialable(ip("10.0.0.1"), 0));
+        for (port, dialable) in [(0, false), (1, false), (2, true), (u16::MAX, true)] {
+            assert_eq!(is_dialable(ip("10.0.0.1"), port), dialable, "{port}");
+        }
     }
 }

@@ -48,7 +48,8 @@ pub struct AnnounceRequest {
     remote: IpAddr,
     local: IpAddr,
     claimed_ip: Option<IpAddr>,
-    /// The port that the client listens on. 0 means that it does not listen: it is counted, and never handed out.
+    /// The port that the client listens on. 0 and 1 mean that it does not listen (libtorrent says 1 behind a proxy): it is
+    /// counted, and never handed out. An announce of a client that is known with a port leaves it that port.
     pub port: u16,
     /// Bytes uploaded since `started`, as the client counts.
     pub uploaded: u64,

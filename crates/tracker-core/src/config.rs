@@ -232,7 +232,7 @@ pub enum Memory {
     /// following consequences:
     ///
     /// - A peer is known by its address and port alone. A client that comes back on another port is two until the first has
-    ///   been silent for too long, and gets itself if it is on two addresses. Several that listen nowhere (port 0) on one
+    ///   been silent for too long, and gets itself if it is on two addresses. Several that listen nowhere (port 0 or 1) on one
     ///   address are one.
     /// - [`Peer::detail`](crate::Peer::detail) is `None`, and no peer ids are handed out.
     /// - Peers stay up to a thousandth longer than their time. [`Tracker::expire`](crate::Tracker::expire) must be called when

@@ -76,7 +76,7 @@
 //! On a LAN the tracker's machine often takes part itself, and 127.0.0.1 means another machine to each of them. Pass both
 //! addresses of a connection, and the core hands out addresses that work: a client that
 //! announced over loopback is handed out under the address by which the *asker* reached this machine. Addresses that the
-//! asker cannot dial (port 0, multicast, link-local, …) are counted, and never handed out.
+//! asker cannot dial (port 0 or 1, multicast, link-local, …) are counted, and never handed out.
 //!
 //! # Who is handed out to whom
 //!

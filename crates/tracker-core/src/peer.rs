@@ -7,7 +7,7 @@ use crate::detail::Detail;
 use crate::entry::{DigestOrExpiry, Download, Tag};
 use crate::interval::Lifetimes;
 use crate::rules::Rules;
-use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey};
+use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey, address};
 
 /// The download state of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,12 +36,26 @@ impl PeerState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The address it announced from, with the port it listens on.
+    /// The address it announced from, with the port it listens on; 0 or 1 if it does not listen.
     pub address: SocketAddr,
     /// Its download state.
     pub state: PeerState,
     /// Further details; `None` where that is [not kept](crate::Memory::Lean).
     pub detail: Option<PeerDetail>,
+}
+
+impl Peer {
+    /// Returns `true` if it listens on a port. Of those that do not there may be several at one address and port, which only
+    /// their peer ids and keys tell apart.
+    pub const fn is_listening(&self) -> bool {
+        address::is_listening(self.address.port())
+    }
+
+    /// Returns `true` if others can be given it. Nobody can dial a peer that does not listen, or that announced from a link-local
+    /// IPv6 address.
+    pub fn is_dialable(&self) -> bool {
+        address::is_dialable(self.address.ip(), self.address.port())
+    }
 }
 
 /// Details of a peer beside its address and state.
@@ -101,7 +115,7 @@ impl Identity {
 
     /// Returns `true` if the client named neither port nor key.
     pub(crate) fn is_nameless(&self) -> bool {
-        self.port == 0 && self.key == PeerKey::NONE
+        !address::is_listening(self.port) && self.key == PeerKey::NONE
     }
 }
 
@@ -129,6 +143,10 @@ impl Member {
 
     /// Carries over what is known of the same peer from an earlier announce. Says whether its download is completed now.
     pub(crate) fn continue_from(&mut self, earlier: &Self) -> bool {
+        if !address::is_listening(self.port) {
+            // libtorrent 1.1 announces once for each socket, also for one that does not listen.
+            self.port = earlier.port;
+        }
         if let (Some(detail), Some(earlier)) = (&mut self.detail, earlier.detail) {
             detail.first_seen = earlier.first_seen;
         }

@@ -48,7 +48,7 @@ pub struct Peers {
 /// A peer that is handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerEntry {
-    /// The address at which the asker can reach it. The port is never 0.
+    /// The address at which the asker can reach it. The port is never 0 or 1.
     pub address: SocketAddr,
     /// Its peer id, where the announce [asked for it](crate::AnnounceRequest::peer_ids) and the tracker
     /// [keeps it](crate::Config::memory).

@@ -8,7 +8,7 @@ use crate::entry::{EntryV4, EntryV6};
 use crate::peer::{Identity, Member};
 use crate::pool::{MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
-use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, SwarmCounts};
+use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, SwarmCounts, address};
 
 /// The peers of one torrent, to look at.
 #[derive(Debug, Clone, Copy)]
@@ -325,8 +325,8 @@ impl Swarm {
     /// Replaces what is known of the peer in `slot` by `member`, which is the same peer.
     fn refresh(&mut self, rules: &Rules, slot: Slot, member: &mut Member) -> Change {
         let earlier = self.member(slot);
-        let moved_from = Some(earlier.address()).filter(|&address| address != member.address());
         let completed = member.continue_from(&earlier);
+        let moved_from = Some(earlier.address()).filter(|&address| address != member.address());
         self.replace(rules, slot, &earlier, member);
         self.completed = self.completed.saturating_add(u32::from(completed));
         Change::Updated { moved_from, completed }
@@ -339,10 +339,10 @@ impl Swarm {
         }
     }
 
-    /// The peer at this address and port. A port of 0 is no place, so that two clients that listen nowhere are two, unless
+    /// The peer at this address and port. A port of 0 or 1 is no place, so that two clients that listen nowhere are two, unless
     /// there is nothing else to tell them apart by.
     fn find(&self, rules: &Rules, ip: IpAddr, port: u16) -> Option<Slot> {
-        if port == 0 && rules.memory == Memory::Full {
+        if !address::is_listening(port) && rules.memory == Memory::Full {
             return None;
         }
         match ip {

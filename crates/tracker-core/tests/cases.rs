@@ -405,6 +405,51 @@ fn two_clients_that_listen_nowhere_are_two_and_nobody_gets_them() {
     assert_eq!(counts(&embedder), (0, 2, 0), "the other one and B");
 }
 
+/// libtorrent says port 1 behind a proxy.
+#[test]
+fn clients_on_port_1_are_as_many_as_they_are_and_nobody_gets_them() {
+    let mut embedder = embedder();
+    let key = |client: AnnounceRequest, key: &[u8]| client.with_key(PeerKey::from_bytes(key));
+    let proxied = |name: &str| client("10.77.0.2:1").with_peer_id(peer_id(name));
+    let clients = [key(proxied("a"), b"a"), key(proxied("b"), b"b"), key(proxied("c"), b""), key(proxied("d"), b"")];
+    for request in clients.iter().chain(&clients) {
+        embedder.announce(request);
+        assert_eq!(handed_out(&mut embedder, &client(B)), set([]));
+    }
+    assert_eq!(counts(&embedder), (0, 5, 0), "B is the fifth");
+    assert_eq!(handed_out(&mut embedder, &clients[0]), set([B]));
+    embedder.announce(&completed(clients[2].clone()));
+    embedder.announce(&stopped(clients[0].clone()));
+    embedder.announce(&stopped(clients[3].clone().with_port(0)));
+    assert_eq!(counts(&embedder), (1, 2, 1), "b, c and B");
+}
+
+/// libtorrent 1.1 announces once for each socket, also for one that does not listen.
+#[test]
+fn an_announce_without_a_port_leaves_the_client_its_port() {
+    for port in [0, 1] {
+        let mut embedder = embedder();
+        embedder.announce(&started(seed(client(A))));
+        embedder.now = Instant::from_secs(100);
+        embedder.announce(&seed(client(A)).with_port(port));
+        assert_eq!(handed_out(&mut embedder, &client(B)), set([A]), "port {port}");
+        assert_eq!(counts(&embedder), (1, 1, 0), "port {port}");
+        assert_eq!(happened(&mut embedder), ["created", "joined", "updated", "joined"], "port {port}");
+        let peer = peers(&embedder).into_iter().find(|peer| peer.address.to_string() == A).unwrap();
+        assert_eq!(detail(&peer).last_seen, embedder.now, "it is a sign of life");
+        assert_eq!(handed_out(&mut embedder, &client(A).with_port(port)), set([B]), "it does not get itself");
+
+        // The first port that it names is its port, and the last.
+        embedder.announce(&client(C).with_port(port));
+        embedder.announce(&client(C));
+        embedder.announce(&client(C).with_port(7000));
+        embedder.announce(&client(C).with_port(port));
+        assert_eq!(known(&embedder), set([A, B, "10.77.0.4:7000"]), "port {port}");
+        embedder.announce(&stopped(client(A)).with_port(port));
+        assert_eq!(known(&embedder), set([B, "10.77.0.4:7000"]), "port {port}");
+    }
+}
+
 /// libtorrent announces from each address of its machine, with one peer id and key.
 #[test]
 fn a_client_on_two_addresses_is_two_peers_and_gets_neither() {

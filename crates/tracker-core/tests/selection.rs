@@ -414,9 +414,9 @@ fn fakes_of_one_address_do_not_crowd_out_honest_seeders() {
 #[test]
 fn an_answer_holds_three_peers_of_one_address_while_there_are_others() {
     let mut embedder = Embedder::new(Config::default());
-    for port in 1..=100 {
-        embedder.announce(&client(&format!("10.77.0.9:{port}")));
-        embedder.announce(&client(&format!("10.77.0.{}:6881", 100 + port)));
+    for number in 101..=200 {
+        embedder.announce(&client(&format!("10.77.0.9:{number}")));
+        embedder.announce(&client(&format!("10.77.0.{number}:6881")));
     }
     let crowd = |embedder: &mut Embedder, numwant| {
         embedder.announce(&client("10.77.0.10:6881").with_numwant(numwant));
@@ -429,7 +429,7 @@ fn an_answer_holds_three_peers_of_one_address_while_there_are_others() {
     assert_eq!(crowd(&mut embedder, 200), (100, 100));
     assert!((0..100).all(|_| crowd(&mut embedder, 20).0 <= 3));
     let (mut embedder, asker) = (Embedder::new(Config::default()), client(ASKERS[0]).with_numwant(50));
-    (1..=100).for_each(|port| _ = embedder.announce(&client(&format!("10.77.0.9:{port}"))));
+    (101..=200).for_each(|port| _ = embedder.announce(&client(&format!("10.77.0.9:{port}"))));
     assert_uniform(&tally(&mut embedder, &asker, 5000, |peers| peers[49]), 100);
 }
 

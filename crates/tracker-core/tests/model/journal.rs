@@ -95,7 +95,7 @@ impl Journal {
 /// by their identity where it is known.
 fn find(peers: &[Peer], address: SocketAddr, peer: &Peer) -> Option<usize> {
     let client = |peer: &Peer| peer.detail.as_ref().map(|known| (known.peer_id, known.key));
-    peers.iter().position(|known| known.address == address && (address.port() != 0 || client(known) == client(peer)))
+    peers.iter().position(|known| known.address == address && (address.port() > 1 || client(known) == client(peer)))
 }
 
 fn remove(peers: &mut Vec<Peer>, peer: &Peer) {

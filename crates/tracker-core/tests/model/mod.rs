@@ -85,7 +85,7 @@ impl Member {
 
     fn is_at(&self, place: SocketAddr) -> bool {
         // A lean tracker has nothing else to tell those apart by that listen nowhere.
-        (place.port() != 0 || self.memory == Memory::Lean) && self.address == place
+        (place.port() > 1 || self.memory == Memory::Lean) && self.address == place
     }
 
     fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
@@ -383,7 +383,7 @@ impl Model {
             .position(|member| member.is_at(place) && (!keeps_all || member.peer_id == request.peer_id))
             .or_else(|| peers.iter().position(|member| member.is_client(place.ip(), request.peer_id, request.key)))
             .or_else(|| {
-                let is_nameless = request.port == 0 && request.key == PeerKey::NONE;
+                let is_nameless = request.port < 2 && request.key == PeerKey::NONE;
                 let named = |member: &Member| member.address.ip() == place.ip() && member.peer_id == request.peer_id;
                 if !(is_nameless && keeps_all && peers.iter().any(named)) {
                     return None;
@@ -470,8 +470,12 @@ impl Model {
             member.first_seen = earlier.first_seen;
             member.seen_leeching |= earlier.seen_leeching;
             member.counted = earlier.counted;
+            // A port that others can dial is not given up for none.
+            if place.port() < 2 {
+                member.address = earlier.address;
+            }
             self.tally.updated += 1;
-            self.tally.moved += u64::from(earlier.address != place);
+            self.tally.moved += u64::from(earlier.address != member.address);
             if state == PeerState::Seeder && member.seen_leeching && !member.counted {
                 member.counted = true;
                 members.completed += 1;
@@ -554,7 +558,7 @@ impl Model {
         for member in members {
             let useful = is_leecher || may_have_nothing || member.state == PeerState::Leecher;
             let itself = (self.keeps_all() && member.peer_id == request.peer_id) || member.address == place;
-            if !useful || itself || member.address.port() == 0 || !is_usable(member.address.ip()) {
+            if !useful || itself || member.address.port() < 2 || !is_usable(member.address.ip()) {
                 continue;
             }
             if let Some(ip) = self.translated(member.address.ip(), request) {

@@ -70,7 +70,7 @@ impl Choices for Input<'_> {
 pub(crate) const TORRENTS: u8 = 5;
 /// Peer ids, keys and ports that anybody may turn up with, so that they meet.
 const FEW: usize = 4;
-const PORTS: [u16; FEW] = [0, 6881, 6882, 51413];
+const PORTS: [u16; 5] = [0, 1, 6881, 6882, 51413];
 
 /// The places of clients: the client's address, and the address of the tracker's machine that it uses.
 const HOMES: [(&str, &str); 26] = [
