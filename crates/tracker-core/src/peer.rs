@@ -169,6 +169,16 @@ impl Member {
         self.detail.is_none_or(|detail| detail.has_key(key))
     }
 
+    /// Returns `true` if it had to go since another client announced from its address and port, and it is not overdue. A lean
+    /// tracker cannot tell.
+    pub(crate) fn gave_way_to(&self, other: &Identity, rules: &Rules) -> bool {
+        (self.ip, self.port) == (other.ip, other.port)
+            && address::is_listening(self.port)
+            && self
+                .detail
+                .is_some_and(|detail| detail.peer_id != other.peer_id && detail.expires(&rules.lifetimes) > rules.now)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
     }

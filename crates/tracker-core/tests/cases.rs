@@ -1034,6 +1034,32 @@ fn clients_behind_a_gateway_are_warned_when_they_are_several() {
     assert_eq!(embedder.announce(&client(A)).warning, None);
 }
 
+#[test]
+fn clients_behind_a_gateway_with_the_same_port_are_warned_when_they_evict_each_other() {
+    let gateways = vec!["10.77.0.2".parse().unwrap()];
+    let mut embedder = Embedder::new(Config::default().with(|config| {
+        config.gateways = gateways;
+        config.max_pending_events = 100;
+    }));
+    let (one, other) = (client(A), client(A).with_peer_id(peer_id("other")));
+    let warning = Some(Warning::SharedAddress { address: "10.77.0.2".parse().unwrap() });
+    assert_eq!(embedder.announce(&one).warning, None);
+    assert_eq!(embedder.announce(&one).warning, None, "it is alone");
+    assert_eq!(happened(&mut embedder), ["created", "joined", "updated"]);
+    for client in [&other, &one, &other] {
+        assert_eq!(embedder.announce(client).warning, warning);
+        assert_eq!(happened(&mut embedder), ["left", "joined", "shared"]);
+    }
+    embedder.announce(&stopped(other.clone()));
+    assert_eq!(embedder.announce(&one).warning, None, "the other one said that it leaves");
+    embedder.now = Instant::from_secs(10_000);
+    assert_eq!(embedder.announce(&other).warning, None, "the one before was silent for too long");
+
+    // Where there is no gateway, a client was started again.
+    embedder.announce(&client(B));
+    assert_eq!(embedder.announce(&client(B).with_peer_id(peer_id("other"))).warning, None);
+}
+
 // Limits.
 
 #[test]

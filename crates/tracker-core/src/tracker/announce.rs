@@ -36,13 +36,14 @@ impl Tracker {
             let counts = known.map(|id| self.leave(id, &sender)).unwrap_or_default();
             // The swarm may be gone.
             let known = self.swarms.find(&self.rules, &request.info_hash);
-            (counts, self.warning(sender.ip, known))
+            (counts, self.warning(sender.ip, known, false))
         } else {
-            let (id, download) = self.upsert(known, others, &sender, intervals.interval, request)?;
+            let Taken { id, download, took_place } =
+                self.upsert(known, others, &sender, intervals.interval, request)?;
             let swarm = &self.swarms[id];
             Selection::new(&self.config, &self.rules.own, asker, sender.ip, request, download)
                 .select(rng, swarm, peers);
-            (swarm.counts(), self.warning(sender.ip, Some(id)))
+            (swarm.counts(), self.warning(sender.ip, Some(id), took_place))
         };
         Ok(AnnounceResponse {
             warning,
@@ -62,17 +63,18 @@ impl Tracker {
         }
     }
 
-    /// The warning for the sender of an announce, whose peer is kept under `ip`.
-    fn warning(&self, ip: IpAddr, swarm: Option<SwarmId>) -> Option<Warning> {
+    /// The warning for the sender of an announce, whose peer is kept under `ip`, and may have taken the place of another client.
+    fn warning(&self, ip: IpAddr, swarm: Option<SwarmId>, took_place: bool) -> Option<Warning> {
         if address::is_v6_link_local(ip) {
             return Some(Warning::LinkLocalAddress);
         }
-        self.is_shared(swarm?, ip).then_some(Warning::SharedAddress { address: ip })
+        self.is_shared(swarm?, ip, took_place).then_some(Warning::SharedAddress { address: ip })
     }
 
-    /// Returns `true` if several peers of the swarm are under the address of a gateway.
-    fn is_shared(&self, id: SwarmId, ip: IpAddr) -> bool {
-        self.config.gateways.contains(&ip) && self.swarms[id].shares_address(&self.rules, ip)
+    /// Returns `true` if several clients of the swarm are under the address of a gateway. Where they have the same port, there
+    /// is one peer of them at a time: the one that took the place of another.
+    fn is_shared(&self, id: SwarmId, ip: IpAddr, took_place: bool) -> bool {
+        self.config.gateways.contains(&ip) && (took_place || self.swarms[id].shares_address(&self.rules, ip))
     }
 
     /// Takes out a peer that says it leaves. Returns the counts without it.
@@ -89,7 +91,7 @@ impl Tracker {
         after
     }
 
-    /// Takes a peer in, or takes in what is new about it. Returns its swarm, and what was seen of its download.
+    /// Takes a peer in, or takes in what is new about it.
     fn upsert(
         &mut self,
         known: Option<SwarmId>,
@@ -97,7 +99,7 @@ impl Tracker {
         sender: &Identity,
         interval: Duration,
         request: &AnnounceRequest,
-    ) -> Result<(SwarmId, Download), AnnounceError> {
+    ) -> Result<Taken, AnnounceError> {
         let is_full = others.peers + self.peers() >= self.config.max_peers;
         let id = self.swarm_to_join(known, others, is_full, request.info_hash)?;
         let swarm = &mut self.swarms[id];
@@ -108,14 +110,15 @@ impl Tracker {
             .map_err(|no_room| refusal(&self.config, no_room))?;
         self.totals.swarm_changed(before, swarm.counts());
         self.totals.completed += u64::from(change.is_completion());
+        let took_place = left.as_ref().is_some_and(|left| left.gave_way_to(sender, &self.rules));
         if self.events.is_on() {
-            self.push_changes(id, left.as_ref(), change, &member);
+            self.push_changes(id, left.as_ref(), change, &member, took_place);
         }
-        Ok((id, member.tag.download))
+        Ok(Taken { id, download: member.tag.download, took_place })
     }
 
     /// Queues the events of an announce.
-    fn push_changes(&mut self, id: SwarmId, left: Option<&Member>, change: Change, member: &Member) {
+    fn push_changes(&mut self, id: SwarmId, left: Option<&Member>, change: Change, member: &Member, took_place: bool) {
         let info_hash = self.swarms[id].info_hash;
         if let Some(left) = left {
             self.push(info_hash, |lifetimes| EventKind::PeerLeft(left.peer(lifetimes)));
@@ -126,7 +129,7 @@ impl Tracker {
                 if matches!(Place::of(member.ip, &self.config), Place::Container(_)) {
                     self.push(info_hash, |_| EventKind::PeerInContainer { address: member.ip });
                 }
-                if self.is_shared(id, member.ip) {
+                if self.is_shared(id, member.ip, took_place) {
                     self.push(info_hash, |_| EventKind::AddressShared { address: member.ip });
                 }
             }
@@ -168,6 +171,16 @@ impl Tracker {
         }
         Ok(self.populate(known, info_hash))
     }
+}
+
+/// A peer that was taken in.
+struct Taken {
+    /// Its swarm.
+    id: SwarmId,
+    /// What was seen of its download.
+    download: Download,
+    /// `true` if another client had its address and port, and was still expected to announce.
+    took_place: bool,
 }
 
 /// The error for a peer for which there is no room.

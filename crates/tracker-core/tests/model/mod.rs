@@ -157,12 +157,13 @@ impl Model {
         self.check_interval(answer);
         assert!(peers.iter().all(|peer| peer.peer_id.is_some() == (request.peer_ids && self.keeps_all())), "{peers:?}");
         assert!(peers.iter().all(|peer| request.families.contain(peer.address.ip())), "{peers:?}");
+        let mut took_place = false;
         if request.event == Some(AnnounceEvent::Stopped) {
             self.stop(request, members);
             assert!(peers.is_empty(), "peers in the answer to stopped: {peers:?}");
         } else {
             let timeout = self.config.peer_timeout.max(2 * answer.interval + Duration::from_secs(60));
-            self.update(request, self.due(timeout), members);
+            took_place = self.update(request, self.due(timeout), members);
             self.check_peers(request, peers);
         }
 
@@ -176,7 +177,7 @@ impl Model {
             IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80 => Some(Warning::LinkLocalAddress),
             _ if self.config.gateways.contains(&ip) => {
                 let sharing = self.members(&request.info_hash).iter().filter(|member| member.address.ip() == ip);
-                (sharing.count() > 1).then_some(Warning::SharedAddress { address: ip })
+                (took_place || sharing.count() > 1).then_some(Warning::SharedAddress { address: ip })
             }
             _ => None,
         };
@@ -425,7 +426,8 @@ impl Model {
         self.config.memory == Memory::Full
     }
 
-    fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) {
+    /// Returns `true` if another client that is not overdue had the place.
+    fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) -> bool {
         let keeps_all = self.keeps_all();
         let place = self.place(request);
         let members = self.swarms.entry(request.info_hash).or_insert_with(|| {
@@ -459,8 +461,9 @@ impl Model {
 
         // Another client at the place is gone.
         let is_other = |peer: &Member| keeps_all && peer.is_at(place) && peer.peer_id != request.peer_id;
+        let mut took_place = false;
         if let Some(other) = peers.iter().position(is_other) {
-            peers.remove(other);
+            took_place = peers.remove(other).expires > self.now;
             self.tally.left += 1;
         }
         let here = peers.iter().position(|peer| peer.is_at(place));
@@ -487,7 +490,7 @@ impl Model {
                 peers.remove(old);
                 self.tally.left += 1;
             }
-            return;
+            return took_place;
         }
 
         let group = self.networks.group(place.ip());
@@ -507,6 +510,7 @@ impl Model {
         }
         peers.push(member);
         self.tally.joined += 1;
+        took_place
     }
 
     /// Drops what is empty and was never completed, and what is empty and forgotten as of the given time.
