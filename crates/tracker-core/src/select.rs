@@ -19,6 +19,9 @@ use crate::{
 /// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
 
+/// The number of peers of crowded networks, or as many as are wanted, after which the rest is drawn from IPv4 only.
+const ENOUGH_OF_NETWORK: usize = 64;
+
 /// The number of peers considered at least where one address has many: more than it may have in one swarm by default.
 const LEAST_DRAWS_IN_CROWD: usize = 512;
 
@@ -120,8 +123,8 @@ impl<'c> Selection<'c> {
     ///
     /// The candidates of both families are numbered in one row: for each family those of its first range, then those of its
     /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred. Peers for whose address or
-    /// network there are enough are kept for the end. When a whole answer of these was kept because of their network, the rest is
-    /// drawn from IPv4 only, so that few peers there are found among any number of IPv6 addresses.
+    /// network there are enough are kept for the end. When many of these were kept because of their network, the rest is drawn from
+    /// IPv4 only, so that few peers there are found among any number of IPv6 addresses.
     fn draw(&self, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
         let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4, useful);
         let v6 = swarm.v6();
@@ -134,6 +137,7 @@ impl<'c> Selection<'c> {
         let is_crowded = swarm.v4().is_crowded() || v6.is_some_and(Pool::is_crowded);
         let least_draws = if is_crowded { LEAST_DRAWS_IN_CROWD } else { 0 };
         let draws = candidates.min((self.wanted * DRAWS_PER_WANTED).max(least_draws));
+        let enough = self.wanted.max(ENOUGH_OF_NETWORK);
         let most_of_network = if useful_v4 > 0 { self.wanted.div_ceil(2) } else { usize::MAX };
         let take = Take { useful, preference, most_of_network, is_second_time: false };
         let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
@@ -142,9 +146,9 @@ impl<'c> Selection<'c> {
 
         peers.start(candidates, draws, missing, if preference.is_some() { draws } else { 0 });
         // Those of crowded addresses, or of crowded networks only.
-        peers.expect_crowd(if is_crowded { draws } else { self.wanted });
+        peers.expect_crowd(if is_crowded { draws.max(enough) } else { enough });
         while peers.len() < self.wanted
-            && peers.crowded_networks() < self.wanted
+            && peers.crowded_networks() < enough
             && let Some(number) = peers.draw(rng)
         {
             if number < useful_v4 {
@@ -153,7 +157,7 @@ impl<'c> Selection<'c> {
                 self.take(take, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
             }
         }
-        if peers.len() < self.wanted && peers.crowded_networks() >= self.wanted {
+        if peers.len() < self.wanted && peers.crowded_networks() >= enough {
             let take = Take { is_second_time: true, ..take };
             peers.start_again(useful_v4, draws);
             while peers.len() < self.wanted

@@ -73,7 +73,7 @@ const FEW: usize = 4;
 const PORTS: [u16; 5] = [0, 1, 6881, 6882, 51413];
 
 /// The places of clients: the client's address, and the address of the tracker's machine that it uses.
-const HOMES: [(&str, &str); 26] = [
+const HOMES: [(&str, &str); 31] = [
     ("10.77.0.2", "10.77.0.1"),
     ("10.77.0.3", "10.77.0.1"),
     ("10.77.0.4", "10.77.0.1"),
@@ -83,6 +83,11 @@ const HOMES: [(&str, &str); 26] = [
     ("::ffff:10.77.0.2", "::ffff:10.77.0.1"),
     ("fd77::2", "fd77::1"),
     ("fd77::3", "fd77::1"),
+    ("fd77::4", "fd77::1"),
+    ("fd77::5", "fd77::1"),
+    ("fd77::6", "fd77::1"),
+    ("fd77::7", "fd77::1"),
+    ("fd77::8", "fd77::1"),
     ("127.0.0.1", "127.0.0.1"),
     ("::1", "::1"),
     ("127.0.0.2", "127.0.0.1"),
@@ -158,7 +163,7 @@ impl World {
             config.max_peers = limit(16, default.max_peers);
             config.max_peers_per_swarm = limit(8, default.max_peers_per_swarm);
             config.max_peers_per_address = choices.of(&[1, 3, 128]);
-            config.max_peers_per_address_overall = choices.of(&[4, default.max_peers_per_address_overall]);
+            config.max_peers_per_address_overall = choices.of(&[2, default.max_peers_per_address_overall]);
             config.default_numwant = default_numwant;
             config.max_numwant = choices.of(&[50, 200]);
             config.max_scrape_hashes = choices.of(&[3, 128]);
