@@ -110,8 +110,22 @@ function lose() {
   lost = true;
   full.hidden = true;
   document.documentElement.classList.add("is-lost");
+  showPill();
   document.getElementById("connection-since").textContent = clockText(lastEvent);
   document.getElementById("connection").hidden = false;
+}
+
+/** The pill says what is known: without a connection, nothing. */
+function showPill() {
+  const pill = document.getElementById("pill");
+  const text = pill.lastChild;
+  if (lost) {
+    pill.dataset.known = text.data;
+    text.data = "No connection";
+  } else if (pill.dataset.known) {
+    text.data = pill.dataset.known;
+    delete pill.dataset.known;
+  }
 }
 
 function found() {
@@ -119,6 +133,7 @@ function found() {
   if (!lost) return;
   lost = false;
   document.documentElement.classList.remove("is-lost");
+  showPill();
   document.getElementById("connection").hidden = true;
   refresh();
 }

@@ -54,7 +54,7 @@ async function round() {
   const page = new DOMParser().parseFromString(html, "text/html");
   if (!response.ok) {
     // A torrent that is gone, say. What is shown stays, and says why nothing moves.
-    const error = page.querySelector(".error-page p:not(.error-number)");
+    const error = page.querySelector(".error-page .error-text");
     tell(error?.textContent ?? `The tracker answers: ${response.status}`);
     return true;
   }

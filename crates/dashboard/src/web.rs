@@ -143,6 +143,7 @@ impl Dashboard {
     /// A dashboard with a new token.
     pub fn new(config: DashboardConfig) -> Self {
         let mut wall = WallClock::new(config.clock.now(), SystemTime::now());
+        config.observer.follow_service(config.service.changes());
         let started = wall.zero(config.clock.now(), SystemTime::now());
         Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tracing::info;
-use tracker_core::{Event, EventKind, Peer, PeerState, ShardsView};
+use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, ShardsView};
 use tracker_host::{EventListener, Events};
 
 use crate::client_name::client;
@@ -144,6 +144,26 @@ fn log_event(event: &Event, shards: &ShardsView) {
         leechers = counts.leechers,
         "{happened}"
     );
+}
+
+/// Logs peers that get nothing, although they announce, and how many more there are.
+pub(crate) fn log_stalled(peers: Vec<(InfoHash, Peer)>, more: u64, shards: &ShardsView) {
+    for (info_hash, Peer { address, detail, .. }) in peers {
+        let counts = shards.with_swarm(&info_hash, |swarm| swarm.counts()).unwrap_or_default();
+        info!(
+            target: TARGET,
+            %info_hash,
+            %address,
+            client = detail.as_ref().map(|detail| client(&detail.peer_id)),
+            reason = if counts.seeders == 0 { "no_seeder" } else { "no_progress" },
+            seeders = counts.seeders,
+            leechers = counts.leechers,
+            "peer stuck"
+        );
+    }
+    if more > 0 {
+        info!(peers = more, "more peers are stuck");
+    }
 }
 
 /// Says once for each gateway that others cannot dial the clients behind it. `shared` are those of which it was said.

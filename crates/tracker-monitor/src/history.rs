@@ -60,12 +60,17 @@ pub struct Series {
 #[derive(Debug)]
 pub(crate) struct History {
     last: Option<(Instant, Sample)>,
+    /// The rates of the last seconds, the oldest first, each with its time.
+    recent: VecDeque<(Instant, Sample)>,
     wall: Option<WallClock>,
     rings: [Ring; 3],
 }
 
 /// A sample this late still covers the gap since the last one; a later one leaves a hole.
 const LATE: u32 = 10;
+
+/// The span over which current rates are averaged: short enough to follow what happens.
+const RECENT: Duration = Duration::from_secs(10);
 
 impl Sample {
     fn combine(self, other: Self, each: impl Fn(f64, f64) -> f64) -> Self {
@@ -107,7 +112,7 @@ impl Span {
 
 impl History {
     pub(crate) fn new() -> Self {
-        Self { last: None, wall: None, rings: Span::ALL.map(Ring::new) }
+        Self { last: None, recent: VecDeque::new(), wall: None, rings: Span::ALL.map(Ring::new) }
     }
 
     /// Takes a sample in, of now and of this time of day: one a second, if all goes well. One that is not later than the last
@@ -123,11 +128,31 @@ impl History {
             self.rings.iter_mut().for_each(|ring| ring.push(second, zero, sample));
         }
         self.last = Some((now, sample));
+        self.recent.push_back((now, sample));
+        while self.recent.front().is_some_and(|(at, _)| now.since(*at) >= RECENT) {
+            self.recent.pop_front();
+        }
     }
 
     /// The last sample.
+    #[cfg(test)]
     pub(crate) fn last(&self) -> Sample {
         self.last.map(|(_, sample)| sample).unwrap_or_default()
+    }
+
+    /// The last sample, with rates that are averages of the last ten seconds. Clients announce in bursts: by the second, the rates
+    /// of few of them would be zero most of the time.
+    pub(crate) fn recent(&self) -> Sample {
+        let Some((_, last)) = self.last else { return Sample::default() };
+        let sum = self.recent.iter().fold(Sample::default(), |sum, (_, sample)| sum.combine(*sample, |a, b| a + b));
+        let average = sum.combine(sum, |sum, _| sum / self.recent.len().max(1) as f64);
+        Sample {
+            announces: average.announces,
+            scrapes: average.scrapes,
+            errors: average.errors,
+            completed: average.completed,
+            ..last
+        }
     }
 
     pub(crate) fn series(&self, span: Span) -> Series {

@@ -18,8 +18,8 @@ pub use list::{Order, Page, PageQuery};
 pub use log_buffer::{LogBuffer, LogEntry, LogFilter};
 pub use metrics::{MetricsFormat, ProcessMetrics};
 pub use observer::{
-    Failures, Observer, PeerRow, PeerSort, PeerStatus, Status, StuckCounts, StuckReason, StuckTorrents, TorrentRow,
-    TorrentSort,
+    DownloadCounts, Failures, Observer, PeerRow, PeerSort, PeerStatus, PeerStuckReason, Status, StuckCounts,
+    StuckReason, StuckTorrents, TorrentRow, TorrentSort,
 };
 
 /// A figure to three digits after the point, more than which none here is true to.

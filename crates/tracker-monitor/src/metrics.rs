@@ -75,7 +75,7 @@ struct Metrics {
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self { observer, process } = self;
-        let Status { totals, failures, last, stuck, .. } = observer.status();
+        let Status { totals, failures, last, stuck, downloads, .. } = observer.status();
         let mut sheet = Sheet(encoder);
 
         sheet.info("tracker_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
@@ -101,7 +101,18 @@ impl Collector for Metrics {
             "tracker_stuck_torrents",
             "Torrents whose downloads do not get on, by the reason",
             "reason",
-            &[("no_seeder", stuck.no_seeder), ("silent", stuck.silent)],
+            &[("no_seeder", stuck.no_seeder), ("no_progress", stuck.no_progress), ("silent", stuck.silent)],
+        )?;
+        sheet.gauges(
+            "tracker_stuck_peers",
+            "Peers whose downloads do not get on, by the reason; those of which it cannot be said are undecided",
+            "reason",
+            &[
+                ("no_seeder", downloads.no_seeder),
+                ("no_progress", downloads.no_progress),
+                ("silent", downloads.silent),
+                ("undecided", downloads.undecided),
+            ],
         )?;
         let rate = rounded(last.download_rate);
         sheet.gauge(

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use torrent_library::Library;
 use tracker_core::{InfoHash, Instant, ShardsView, SwarmCounts, Totals};
-use tracker_host::{Clock, EventListener, Events};
+use tracker_host::{Clock, EventListener, Events, ServiceState};
 
 use crate::event_log::MAX_PENDING_EVENTS;
 use crate::event_thread::EventThread;
@@ -39,7 +39,7 @@ use sweep::Found;
 use torrents::TorrentEntry;
 use watcher::Watcher;
 
-pub use stuck::{StuckCounts, StuckReason, StuckTorrents};
+pub use stuck::{DownloadCounts, PeerStuckReason, StuckCounts, StuckReason, StuckTorrents};
 
 /// Watches a tracker on a thread of its own. Cheap to clone; all clones are one. The thread ends when the last one is dropped.
 ///
@@ -67,10 +67,12 @@ pub struct Status {
     pub totals: Totals,
     /// Requests that its adapters refused or could not read, as of the last sample.
     pub failures: Failures,
-    /// Its current rates: the last sample of the history.
+    /// Its current rates: averages of the last ten seconds.
     pub last: Sample,
     /// The number of torrents that are stuck, as of the last look at all of them.
     pub stuck: StuckCounts,
+    /// The downloads in progress, likewise.
+    pub downloads: DownloadCounts,
 }
 
 /// Requests so far that could not be read, and refused requests other than announces.
@@ -146,6 +148,8 @@ pub struct PeerRow {
     pub client: Option<String>,
     /// Its current status.
     pub status: PeerStatus,
+    /// Why its download is stuck, if it is.
+    pub stuck: Option<PeerStuckReason>,
     /// Its completion, from 0 to 1; `None` if it does not report it or the size of the torrent is unknown.
     pub completion: Option<f64>,
     /// Bytes that it still wants.
@@ -154,9 +158,10 @@ pub struct PeerRow {
     pub uploaded: Option<u64>,
     /// Bytes downloaded, as it says.
     pub downloaded: Option<u64>,
-    /// Bytes per second between its last two announces; `None` when there was only one, or it was started again since.
+    /// Bytes per second between its last two announces; `None` when there was only one, it was started again since, it is
+    /// silent, or the tracker was stopped since.
     pub upload_rate: Option<f64>,
-    /// Bytes per second between its last two announces, likewise.
+    /// Bytes per second between its last two announces, likewise; `None` also some seconds after a peer has got all it wants.
     pub download_rate: Option<f64>,
     /// The time of its first announce.
     pub first_seen: Option<Instant>,
@@ -243,6 +248,11 @@ impl Observer {
         }
     }
 
+    /// Follows the service for clients: while it is stopped, and until peers announce again, nothing is known of their rates.
+    pub fn follow_service(&self, service: watch::Receiver<ServiceState>) {
+        *lock(&self.0.shared.service) = Some(service);
+    }
+
     /// The tracker now.
     pub fn status(&self) -> Status {
         self.0.shared.status()
@@ -304,6 +314,8 @@ struct Shared {
     ticks: watch::Sender<Instant>,
     history: Mutex<History>,
     failures: Mutex<Failures>,
+    /// The service for clients, if it is followed.
+    service: Mutex<Option<watch::Receiver<ServiceState>>>,
     /// The result of the last sweep.
     found: Mutex<Found>,
     records: Mutex<Records>,
@@ -331,6 +343,7 @@ impl Shared {
             ticks: watch::Sender::new(Instant::ZERO),
             history: Mutex::new(History::new()),
             failures: Mutex::default(),
+            service: Mutex::default(),
             found: Mutex::default(),
             records: Mutex::new(Records::new(Observer::MAX_RECORDED_TORRENTS, Observer::MAX_RECORDED_PEERS)),
             lost_events: AtomicU64::new(0),
@@ -340,12 +353,14 @@ impl Shared {
     }
 
     fn status(&self) -> Status {
+        let found = *lock(&self.found);
         Status {
             now: self.clock.now(),
             totals: self.totals(),
             failures: *lock(&self.failures),
-            last: lock(&self.history).last(),
-            stuck: lock(&self.found).stuck,
+            last: lock(&self.history).recent(),
+            stuck: found.stuck,
+            downloads: found.downloads,
         }
     }
 

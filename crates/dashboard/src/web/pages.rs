@@ -54,7 +54,7 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
         return response;
     }
     let reason = status.canonical_reason().unwrap_or("Error");
-    let error = response.extensions().get::<Problem>().map_or(reason, |problem| &problem.error);
+    let error = response.extensions().get::<Problem>().map(|problem| &*problem.error);
     let page = ErrorPage { shell: Shell::new(&dashboard, role, Section::None), status: status.as_u16(), reason, error };
     let mut page = (status, render(&page)).into_response();
     // All that it said otherwise stays, such as which methods there are.
@@ -72,5 +72,6 @@ struct ErrorPage<'a> {
     shell: Shell,
     status: u16,
     reason: &'static str,
-    error: &'a str,
+    /// Unless the reason says it all.
+    error: Option<&'a str>,
 }

@@ -70,6 +70,11 @@ async fn metrics_are_those_of_the_tracker() {
         ("tracker_refused_announces_total", 0.0),
         ("tracker_running", 0.0),
         ("tracker_scrapes_total", 0.0),
+        ("tracker_stuck_peers{reason=\"no_progress\"}", 0.0),
+        ("tracker_stuck_peers{reason=\"no_seeder\"}", 0.0),
+        ("tracker_stuck_peers{reason=\"silent\"}", 0.0),
+        ("tracker_stuck_peers{reason=\"undecided\"}", 2.0),
+        ("tracker_stuck_torrents{reason=\"no_progress\"}", 0.0),
         ("tracker_stuck_torrents{reason=\"no_seeder\"}", 0.0),
         ("tracker_stuck_torrents{reason=\"silent\"}", 0.0),
         ("tracker_torrents", 2.0),
@@ -93,6 +98,20 @@ async fn a_stuck_torrent_is_reported_by_page_api_and_metrics() {
     assert_eq!(film["stuck"], Value::Null);
     let page = fixture.get("/").await;
     assert!(page.text().contains("1 computer waits, and nobody has the whole content"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn nobody_is_stuck_only_if_all_were_looked_at() {
+    let fixture = Fixture::new();
+    // The fixture's peers have announced once each.
+    let is_counted = |answer: &Answer| answer.json()["downloads"]["undecided"] == 2;
+    let status = fixture.get_until("/api/v1/status", is_counted).await.json();
+    assert_eq!((&status["downloads"]["total"], &status["stuck_torrents"]["no_progress"]), (&2.into(), &0.into()));
+    let page = fixture.get("/").await;
+    assert!(page.text().contains("Nobody so far. For 2 of 2 downloads it cannot be said yet."), "{}", page.text());
+    assert!(!page.text().contains("class=\"good\">Nobody"));
+    let peers = fixture.get(&format!("/api/v1/torrents/{}/peers", fixture.film)).await.json();
+    assert!(peers["items"].as_array().unwrap().iter().all(|peer| peer["stuck"].is_null()), "{peers}");
 }
 
 #[tokio::test]

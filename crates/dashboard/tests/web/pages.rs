@@ -239,6 +239,7 @@ async fn errors_are_pages_for_browsers_and_json_for_all_others() {
         ["/nonsense", "/torrents/zz", &zeros, "/plots/all.svg", "/assets/nothing.js", "/qr.svg", "/qr.svg?announce=0"]
     {
         let html = page(&fixture, VIEWER, path).await;
+        assert!(html.matches(">Not Found<").count() == 1, "said once: {html}");
         assert!(html.contains("<h1>Not Found</h1>") && html.contains("Back to the overview"), "{path}: {html}");
         fixture.get(path).await.problem(StatusCode::NOT_FOUND);
     }

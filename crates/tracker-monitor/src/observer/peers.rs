@@ -7,8 +7,9 @@ use tracker_core::{Instant, Peer, ShardsView};
 
 use super::expectation::{completion, next_expected, status};
 use super::hybrid::SwarmKeys;
-use super::records::{Rates, Records};
-use super::{PeerRow, PeerSort};
+use super::records::{Figures, Records};
+use super::stuck::is_seeding;
+use super::{PeerRow, PeerSort, PeerStuckReason};
 use crate::client_name::client;
 use crate::{Page, PageQuery};
 
@@ -16,7 +17,7 @@ use crate::{Page, PageQuery};
 #[derive(Debug)]
 pub(super) struct PeerEntry {
     peer: Peer,
-    rates: Option<Rates>,
+    figures: Figures,
 }
 
 /// All peers of a torrent, by their addresses.
@@ -24,7 +25,7 @@ pub(super) fn all(shards: &ShardsView, keys: SwarmKeys, records: &Mutex<Records>
     let mut entries = Vec::new();
     keys.for_each_peer(shards, |swarm_key, peers| {
         let records = super::lock(records);
-        entries.extend(peers.into_iter().map(|peer| PeerEntry { rates: records.rates(swarm_key, &peer), peer }));
+        entries.extend(peers.into_iter().map(|peer| PeerEntry { figures: records.figures(swarm_key, &peer), peer }));
     });
     // One that changed its place meanwhile may have been seen twice. Those that listen nowhere are told apart by who they are.
     let peer_id = |peer: &Peer| peer.detail.as_ref().filter(|_| peer.address.port() == 0).map(|detail| detail.peer_id);
@@ -41,10 +42,24 @@ pub(super) fn page(
     size: Option<u64>,
 ) -> Page<PeerRow> {
     let search = query.search.trim().to_lowercase();
+    let has_seeder = has_seeder(entries, now);
     let needs_client = query.sort == PeerSort::Client || !search.is_empty();
     let found = entries.iter().map(|entry| Found { entry, client: needs_client.then(|| entry.client()).flatten() });
     let found = found.filter(|found| search.is_empty() || found.contains(&search)).collect();
-    query.cut(found, |a, b| compare(a, b, query, now, size)).map(|found| found.entry.row(now, size))
+    query.cut(found, |a, b| compare(a, b, query, now, size)).map(|found| found.entry.row(now, size, has_seeder))
+}
+
+/// The first `limit` peers that are stuck, and the number of all that are.
+pub(super) fn stuck(entries: &[PeerEntry], limit: usize, now: Instant, size: Option<u64>) -> (Vec<PeerRow>, usize) {
+    let has_seeder = has_seeder(entries, now);
+    let stuck = entries.iter().filter(|entry| entry.stuck(has_seeder, now).is_some());
+    let rows = stuck.clone().take(limit).map(|entry| entry.row(now, size, has_seeder)).collect();
+    (rows, stuck.count())
+}
+
+/// Returns `true` if a peer that still announces has the whole content.
+fn has_seeder(entries: &[PeerEntry], now: Instant) -> bool {
+    entries.iter().any(|entry| is_seeding(&entry.peer, now))
 }
 
 struct Found<'e> {
@@ -69,26 +84,27 @@ fn compare(a: &Found<'_>, b: &Found<'_>, query: &PageQuery<PeerSort>, now: Insta
         PeerSort::Client => order.apply_to(client_a, client_b, Ord::cmp),
         PeerSort::State => order.apply(status(&a.peer, now).cmp(&status(&b.peer, now))),
         PeerSort::Completion => order.apply_to(completion(&a.peer, size), completion(&b.peer, size), f64::total_cmp),
-        PeerSort::DownloadRate => order.apply_to(a.download_rate(), b.download_rate(), f64::total_cmp),
-        PeerSort::UploadRate => order.apply_to(a.upload_rate(), b.upload_rate(), f64::total_cmp),
+        PeerSort::DownloadRate => order.apply_to(a.download_rate(now), b.download_rate(now), f64::total_cmp),
+        PeerSort::UploadRate => order.apply_to(a.upload_rate(now), b.upload_rate(now), f64::total_cmp),
         PeerSort::LastSeen => order.apply_to(a.last_seen(), b.last_seen(), Ord::cmp),
     };
     ordering.then_with(|| a.peer.address.cmp(&b.peer.address))
 }
 
 impl PeerEntry {
-    fn row(&self, now: Instant, size: Option<u64>) -> PeerRow {
+    fn row(&self, now: Instant, size: Option<u64>, has_seeder: bool) -> PeerRow {
         let detail = self.peer.detail.as_ref();
         PeerRow {
             address: self.peer.address,
             client: self.client(),
             status: status(&self.peer, now),
+            stuck: self.stuck(has_seeder, now),
             completion: completion(&self.peer, size),
             left: detail.and_then(|detail| detail.left),
             uploaded: detail.map(|detail| detail.uploaded),
             downloaded: detail.map(|detail| detail.downloaded),
-            upload_rate: self.upload_rate(),
-            download_rate: self.download_rate(),
+            upload_rate: self.upload_rate(now),
+            download_rate: self.download_rate(now),
             first_seen: detail.map(|detail| detail.first_seen),
             last_seen: self.last_seen(),
             next_expected: detail.map(next_expected),
@@ -103,11 +119,15 @@ impl PeerEntry {
         self.peer.detail.as_ref().map(|detail| detail.last_seen)
     }
 
-    fn upload_rate(&self) -> Option<f64> {
-        self.rates.map(|rates| rates.upload)
+    fn stuck(&self, has_seeder: bool, now: Instant) -> Option<PeerStuckReason> {
+        PeerStuckReason::of(&self.peer, self.figures.progress, has_seeder, now)
     }
 
-    fn download_rate(&self) -> Option<f64> {
-        self.rates.map(|rates| rates.download)
+    fn upload_rate(&self, now: Instant) -> Option<f64> {
+        self.figures.rates?.current_upload(self.peer.detail.as_ref()?, now)
+    }
+
+    fn download_rate(&self, now: Instant) -> Option<f64> {
+        self.figures.rates?.current_download(self.peer.state, self.peer.detail.as_ref()?, now)
     }
 }

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use tracker_core::{Event, EventKind, InfoHash, Instant, Peer, PeerDetail, PeerState};
+use tracker_core::{Event, EventKind, InfoHash, Instant, Peer, PeerDetail, PeerId, PeerState};
 
 use super::expectation::{completion, is_overdue};
+use super::stuck::{Downloads, Progress};
 
 /// The minimum time in seconds for which the download rate of a finished peer counts, so that viewers see it.
 const FINISHED: u32 = 5;
+
+/// A peer whose announces are at least this far apart and which wants the same in all of them is stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
 
 /// The records of torrents and their peers. Bounded: torrents and peers beyond the limits have none, until others are gone.
 #[derive(Debug)]
@@ -23,14 +28,46 @@ pub(super) struct Records {
     max_peers: usize,
     /// The number of the current sweep.
     round: u32,
+    /// Rates count of peers that announced at this time or later.
+    rates_from: Instant,
+    newly_stalled: NewlyStalled,
+}
+
+/// The peers that were found stalled since the last report.
+#[derive(Debug, Default)]
+pub(super) struct NewlyStalled {
+    /// The first of them.
+    pub(super) peers: Vec<(InfoHash, Peer)>,
+    /// The number of the others.
+    pub(super) more: u64,
+}
+
+impl NewlyStalled {
+    const MAX_PEERS: usize = 20;
+
+    fn add(&mut self, info_hash: &InfoHash, peer: &Peer) {
+        if self.peers.len() < Self::MAX_PEERS {
+            self.peers.push((*info_hash, peer.clone()));
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct TorrentRecord {
-    peers: HashMap<SocketAddr, PeerRecord, RandomState>,
+    peers: HashMap<PeerPlace, PeerRecord, RandomState>,
     sums: Sums,
     /// The sweep in which it was seen last.
     round: u32,
+}
+
+/// What peers of a torrent are told apart by. Several clients that listen nowhere (port 0) may share an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PeerPlace {
+    address: SocketAddr,
+    /// Where the port is 0.
+    peer_id: Option<PeerId>,
 }
 
 /// The figures of the last two announces of a peer.
@@ -40,6 +77,14 @@ struct PeerRecord {
     first_seen: Instant,
     before: Option<Count>,
     last: Count,
+    /// What it wanted at its last announce, in bytes.
+    left: Option<u64>,
+    /// The time of the first announce since when it wants that.
+    left_since: Instant,
+    /// `true` if it wanted something else before.
+    has_moved: bool,
+    /// `true` if it is among those that were reported as stalled.
+    is_reported: bool,
     /// The sweep in which it was seen last.
     round: u32,
 }
@@ -63,6 +108,14 @@ pub(super) struct Rates {
     secs: u32,
 }
 
+/// What the announces of a peer say together.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Figures {
+    /// If it announced twice.
+    pub(super) rates: Option<Rates>,
+    pub(super) progress: Progress,
+}
+
 /// The sums over all peers of a torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Sums {
@@ -74,6 +127,7 @@ pub(super) struct Sums {
     pub(super) telling: u32,
     /// The number of peers whose announce is overdue.
     pub(super) silent: u32,
+    pub(super) downloads: Downloads,
     pub(super) last_seen: Option<Instant>,
 }
 
@@ -92,7 +146,15 @@ pub(super) struct Part<'p> {
 
 impl Records {
     pub(super) fn new(max_torrents: usize, max_peers: usize) -> Self {
-        Self { torrents: HashMap::default(), peers: 0, max_torrents, max_peers, round: 0 }
+        Self {
+            torrents: HashMap::default(),
+            peers: 0,
+            max_torrents,
+            max_peers,
+            round: 0,
+            rates_from: Instant::ZERO,
+            newly_stalled: NewlyStalled::default(),
+        }
     }
 
     /// Records a slice of a swarm. `sums` are those of its slices so far.
@@ -100,14 +162,26 @@ impl Records {
         if part.is_first {
             *sums = Sums::default();
         }
+        let rates_from = self.rates_from;
+        // Taken out while a torrent is borrowed.
+        let mut newly_stalled = mem::take(&mut self.newly_stalled);
         if part.peers.iter().all(|peer| peer.detail.is_none()) {
             // Nothing that could be remembered.
         } else if let Some((torrent, mut room)) = self.torrent(&part.info_hash) {
             for peer in part.peers {
-                let rates = torrent.take(peer, &mut room);
-                sums.add(now, peer, part.size, rates);
+                let record = torrent.take(peer, &mut room);
+                let figures = record.as_deref().map(PeerRecord::figures).unwrap_or_default();
+                sums.add(now, peer, part.size, figures, rates_from);
+                let is_stalled = peer.state == PeerState::Leecher && figures.progress == Progress::Stalled;
+                if let Some(record) = record
+                    && mem::replace(&mut record.is_reported, is_stalled) != is_stalled
+                    && is_stalled
+                {
+                    newly_stalled.add(&part.info_hash, peer);
+                }
             }
         }
+        self.newly_stalled = newly_stalled;
         if part.is_last {
             self.end_swarm(&part.info_hash, *sums);
         }
@@ -131,11 +205,11 @@ impl Records {
             EventKind::PeerJoined(peer) | EventKind::PeerCompleted(peer) => self.take(info_hash, peer),
             EventKind::PeerUpdated { peer, moved_from } => {
                 if let Some(address) = moved_from {
-                    self.forget(info_hash, address);
+                    self.forget(info_hash, PeerPlace::new(*address, peer.detail.as_ref()));
                 }
                 self.take(info_hash, peer);
             }
-            EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => self.forget(info_hash, &peer.address),
+            EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => self.forget(info_hash, PeerPlace::of(peer)),
             EventKind::SwarmDropped => self.forget_swarm(info_hash),
             _ => {}
         }
@@ -146,10 +220,25 @@ impl Records {
         self.torrents.get(info_hash).map(|torrent| torrent.sums).unwrap_or_default()
     }
 
-    /// The rates of this peer, if it announced twice.
-    pub(super) fn rates(&self, info_hash: &InfoHash, peer: &Peer) -> Option<Rates> {
-        let record = self.torrents.get(info_hash)?.peers.get(&peer.address)?;
-        record.rates().filter(|_| peer.detail.as_ref().is_some_and(|detail| detail.first_seen == record.first_seen))
+    /// The figures of this peer, without rates that do not count.
+    pub(super) fn figures(&self, info_hash: &InfoHash, peer: &Peer) -> Figures {
+        let record = self.torrents.get(info_hash).and_then(|torrent| torrent.peers.get(&PeerPlace::of(peer)));
+        let (Some(detail), Some(record)) = (&peer.detail, record) else { return Figures::default() };
+        if detail.first_seen != record.first_seen {
+            return Figures::default();
+        }
+        let Figures { rates, progress } = record.figures();
+        Figures { rates: rates.filter(|_| detail.last_seen >= self.rates_from), progress }
+    }
+
+    /// Lets only the rates of peers count that announce at this time or later.
+    pub(super) fn count_rates_from(&mut self, at: Instant) {
+        self.rates_from = at;
+    }
+
+    /// Takes the peers that were found stalled since this was called last.
+    pub(super) fn take_newly_stalled(&mut self) -> NewlyStalled {
+        mem::take(&mut self.newly_stalled)
     }
 
     /// Bytes per second that all peers download.
@@ -188,9 +277,9 @@ impl Records {
         }
     }
 
-    fn forget(&mut self, info_hash: &InfoHash, address: &SocketAddr) {
+    fn forget(&mut self, info_hash: &InfoHash, place: PeerPlace) {
         if let Some(torrent) = self.torrents.get_mut(info_hash)
-            && torrent.peers.remove(address).is_some()
+            && torrent.peers.remove(&place).is_some()
         {
             self.peers -= 1;
         }
@@ -210,26 +299,60 @@ struct Room<'r> {
 }
 
 impl TorrentRecord {
-    /// Records a peer, if its details are kept and there is room. Peers that do not listen (port 0) are not recorded, since several
-    /// may share an address.
-    fn take(&mut self, peer: &Peer, room: &mut Room<'_>) -> Option<Rates> {
-        let detail = peer.detail.as_ref().filter(|_| peer.address.port() != 0)?;
-        if let Some(record) = self.peers.get_mut(&peer.address) {
-            record.take(detail);
-            record.round = self.round;
-            return record.rates();
+    /// Records a peer, if its details are kept and there is room.
+    fn take(&mut self, peer: &Peer, room: &mut Room<'_>) -> Option<&mut PeerRecord> {
+        let detail = peer.detail.as_ref()?;
+        match self.peers.entry(PeerPlace::of(peer)) {
+            Entry::Occupied(known) => {
+                let record = known.into_mut();
+                record.take(detail);
+                record.round = self.round;
+                Some(record)
+            }
+            Entry::Vacant(unknown) if *room.taken < room.limit => {
+                *room.taken += 1;
+                Some(unknown.insert(PeerRecord::new(detail, self.round)))
+            }
+            Entry::Vacant(_) => None,
         }
-        if *room.taken < room.limit {
-            self.peers.insert(peer.address, PeerRecord::new(detail, self.round));
-            *room.taken += 1;
-        }
-        None
+    }
+}
+
+impl PeerPlace {
+    fn new(address: SocketAddr, detail: Option<&PeerDetail>) -> Self {
+        Self { address, peer_id: detail.filter(|_| address.port() == 0).map(|detail| detail.peer_id) }
+    }
+
+    fn of(peer: &Peer) -> Self {
+        Self::new(peer.address, peer.detail.as_ref())
     }
 }
 
 impl PeerRecord {
     fn new(detail: &PeerDetail, round: u32) -> Self {
-        Self { first_seen: detail.first_seen, before: None, last: Count::of(detail), round }
+        Self {
+            first_seen: detail.first_seen,
+            before: None,
+            last: Count::of(detail),
+            left: detail.left,
+            left_since: detail.last_seen,
+            has_moved: false,
+            is_reported: false,
+            round,
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        Figures { rates: self.rates(), progress: self.progress() }
+    }
+
+    fn progress(&self) -> Progress {
+        match self.left {
+            None => Progress::Unknown,
+            Some(_) if self.last.at.since(self.left_since) >= STALLED_AFTER => Progress::Stalled,
+            Some(_) if self.has_moved => Progress::Moving,
+            Some(_) => Progress::Unknown,
+        }
     }
 
     fn take(&mut self, detail: &PeerDetail) {
@@ -238,16 +361,24 @@ impl PeerRecord {
             // An event that is fetched after a look which saw what came later.
             if is_same && self.before.is_none() && count.is_before(&self.last) {
                 self.before = Some(count);
+                if detail.left == self.left {
+                    self.left_since = count.at;
+                } else {
+                    self.has_moved = true;
+                }
             }
         } else if !is_same || !self.last.is_before(&count) {
             // Another client, or one that was started again.
             *self = Self::new(detail, self.round);
-        } else if count != self.last {
+        } else if count != self.last || detail.left != self.left {
             // Several announces within a second are one.
             if count.at > self.last.at || self.before.is_none() {
                 self.before = Some(self.last);
             }
             self.last = count;
+            if detail.left != self.left {
+                (self.left, self.left_since, self.has_moved) = (detail.left, count.at, true);
+            }
         }
     }
 
@@ -281,12 +412,14 @@ impl Sums {
         self.completion += other.completion;
         self.telling += other.telling;
         self.silent += other.silent;
+        self.downloads.add_swarm(other.downloads);
         self.last_seen = self.last_seen.max(other.last_seen);
     }
 
     /// Adds a peer.
-    fn add(&mut self, now: Instant, peer: &Peer, size: Option<u64>, rates: Option<Rates>) {
+    fn add(&mut self, now: Instant, peer: &Peer, size: Option<u64>, figures: Figures, rates_from: Instant) {
         let Some(detail) = &peer.detail else { return };
+        self.downloads.add(peer, figures.progress, now);
         self.last_seen = self.last_seen.max(Some(detail.last_seen));
         self.silent += u32::from(is_overdue(detail, now));
         if size.is_some()
@@ -295,7 +428,8 @@ impl Sums {
             self.completion += completion;
             self.telling += 1;
         }
-        if let Some(rates) = rates
+        if let Some(rates) = figures.rates
+            && detail.last_seen >= rates_from
             && rates.still_hold(peer.state, detail, now)
         {
             self.download_rate += rates.download;
@@ -304,6 +438,22 @@ impl Sums {
 }
 
 impl Rates {
+    /// The download rate for viewers, if there still is one: of a peer that is awake, and has not finished a while ago.
+    pub(super) fn current_download(&self, state: PeerState, detail: &PeerDetail, now: Instant) -> Option<f64> {
+        let is_current = match state {
+            PeerState::Leecher => !is_overdue(detail, now),
+            PeerState::PartialSeed | PeerState::Seeder => {
+                now.since(detail.last_seen) < Duration::from_secs(FINISHED.into())
+            }
+        };
+        is_current.then_some(self.download)
+    }
+
+    /// The upload rate for viewers, if the peer is awake.
+    pub(super) fn current_upload(&self, detail: &PeerDetail, now: Instant) -> Option<f64> {
+        (!is_overdue(detail, now)).then_some(self.upload)
+    }
+
     /// Returns `true` if the peer is likely to continue at this rate. A peer that has all it wants downloads no more: its rate is
     /// shown for as long as the interval that it is an average of.
     fn still_hold(&self, state: PeerState, detail: &PeerDetail, now: Instant) -> bool {

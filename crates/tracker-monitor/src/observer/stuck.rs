@@ -1,10 +1,12 @@
-//! Detection of stuck torrents, and the reasons.
+//! Detection of stuck downloads, and the reasons.
 
 use serde::Serialize;
-use tracker_core::SwarmCounts;
+use tracker_core::{InfoHash, Instant, Memory, Peer, PeerState, SwarmCounts};
 
-use super::Observer;
-use crate::{Order, PageQuery, TorrentRow, TorrentSort};
+use super::expectation::is_overdue;
+use super::hybrid::SwarmKeys;
+use super::{Observer, peers};
+use crate::{PeerRow, TorrentRow};
 
 /// Why the downloads of a torrent are stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -12,56 +14,210 @@ use crate::{Order, PageQuery, TorrentRow, TorrentSort};
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum StuckReason {
-    /// No peer has the whole content.
+    /// No peer has the whole content, apart from those that have stopped announcing.
     NoSeeder {
         /// The number of peers that want more.
         waiting: u32,
     },
-    /// Peers have stopped announcing.
+    /// Peers get nothing, although others have the whole content.
+    NoProgress {
+        /// The number of peers that get nothing.
+        peers: u32,
+    },
+    /// Peers have stopped announcing before they had everything.
     Silent {
-        /// The number of peers whose announce is overdue.
+        /// The number of peers that want more and whose announce is overdue.
         peers: u32,
     },
 }
 
-impl StuckReason {
-    /// The reason for which a torrent with these peers is stuck, the graver one if there are two; `None` if it is not.
-    pub(super) fn of(counts: SwarmCounts, silent: u32) -> Option<Self> {
-        // Partial seeds have all they want: they wait for nobody.
-        let waiting = counts.leechers.saturating_sub(counts.partial_seeds);
-        if waiting > 0 && counts.seeders == 0 {
-            Some(Self::NoSeeder { waiting })
-        } else if silent > 0 {
-            Some(Self::Silent { peers: silent })
-        } else {
-            None
+/// Why the download of a peer is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub enum PeerStuckReason {
+    /// No other peer has the whole content, apart from those that have stopped announcing.
+    NoSeeder,
+    /// What it wants did not become less over two announces at least a minute apart, although others have the whole content.
+    NoProgress,
+    /// It has stopped announcing before it had everything.
+    Silent,
+}
+
+/// The progress of a peer's download between its announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Progress {
+    /// It cannot be told: it announced once, or twice within a minute, or does not say what it wants.
+    #[default]
+    Unknown,
+    /// What it wants was different at its last two announces, or the one before was less than a minute earlier.
+    Moving,
+    /// It wanted the same at its last announces, which were a minute or more apart.
+    Stalled,
+}
+
+/// The state of a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Download {
+    Silent,
+    Awake(Progress),
+}
+
+impl Download {
+    /// The download of a peer; `None` if the peer has all it wants, whether it is still there or not.
+    fn of(peer: &Peer, progress: Progress, now: Instant) -> Option<Self> {
+        let is_overdue = peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now));
+        match peer.state {
+            PeerState::Seeder | PeerState::PartialSeed => None,
+            PeerState::Leecher if is_overdue => Some(Self::Silent),
+            PeerState::Leecher => Some(Self::Awake(progress)),
         }
     }
 }
 
-/// The number of torrents whose downloads are stuck, by reason.
+impl PeerStuckReason {
+    /// The reason for which a peer is stuck; `None` if it is not, or cannot be said to be. `has_seeder` says whether a peer
+    /// that still announces has the whole content.
+    pub(super) fn of(peer: &Peer, progress: Progress, has_seeder: bool, now: Instant) -> Option<Self> {
+        match Download::of(peer, progress, now)? {
+            Download::Silent => Some(Self::Silent),
+            Download::Awake(_) if !has_seeder => Some(Self::NoSeeder),
+            Download::Awake(Progress::Stalled) => Some(Self::NoProgress),
+            Download::Awake(Progress::Moving | Progress::Unknown) => None,
+        }
+    }
+}
+
+/// Returns `true` if this peer has the whole content and still announces.
+pub(super) fn is_seeding(peer: &Peer, now: Instant) -> bool {
+    peer.state == PeerState::Seeder && !peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now))
+}
+
+/// The peers of a torrent by the state of their downloads, as far as they were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Downloads {
+    moving: u32,
+    stalled: u32,
+    /// Of those that want more.
+    silent: u32,
+    silent_seeders: u32,
+}
+
+impl Downloads {
+    pub(super) fn add(&mut self, peer: &Peer, progress: Progress, now: Instant) {
+        match Download::of(peer, progress, now) {
+            Some(Download::Silent) => self.silent += 1,
+            Some(Download::Awake(Progress::Stalled)) => self.stalled += 1,
+            Some(Download::Awake(Progress::Moving)) => self.moving += 1,
+            Some(Download::Awake(Progress::Unknown)) => {}
+            None => self.silent_seeders += u32::from(peer.state == PeerState::Seeder && !is_seeding(peer, now)),
+        }
+    }
+
+    pub(super) fn add_swarm(&mut self, other: Self) {
+        self.moving += other.moving;
+        self.stalled += other.stalled;
+        self.silent += other.silent;
+        self.silent_seeders += other.silent_seeders;
+    }
+
+    /// The numbers of stuck and undecided downloads of a torrent with these peers. What was not looked at, or not long
+    /// enough, is undecided.
+    pub(super) fn verdict(self, counts: SwarmCounts) -> Verdict {
+        // Partial seeds have all they want: they wait for nobody.
+        let waiting = counts.leechers.saturating_sub(counts.partial_seeds);
+        let awake = waiting.saturating_sub(self.silent);
+        let has_seeder = counts.seeders > self.silent_seeders;
+        Verdict {
+            waiting,
+            no_seeder: if has_seeder { 0 } else { awake },
+            no_progress: if has_seeder { self.stalled.min(awake) } else { 0 },
+            silent: self.silent,
+            undecided: if has_seeder { awake.saturating_sub(self.stalled + self.moving) } else { 0 },
+        }
+    }
+}
+
+/// The downloads of a torrent, by what is known of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Verdict {
+    /// All of them.
+    pub(super) waiting: u32,
+    no_seeder: u32,
+    no_progress: u32,
+    silent: u32,
+    /// Those of which it cannot be said yet.
+    pub(super) undecided: u32,
+}
+
+impl Verdict {
+    /// The gravest reason for which downloads are stuck; `None` if none is.
+    pub(super) fn reason(self) -> Option<StuckReason> {
+        match self {
+            Self { no_seeder: waiting @ 1.., .. } => Some(StuckReason::NoSeeder { waiting }),
+            Self { no_progress: peers @ 1.., .. } => Some(StuckReason::NoProgress { peers }),
+            Self { silent: peers @ 1.., .. } => Some(StuckReason::Silent { peers }),
+            _ => None,
+        }
+    }
+}
+
+/// The number of torrents whose downloads are stuck, by the gravest reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct StuckCounts {
     /// Torrents of which no peer has the whole content.
     pub no_seeder: u64,
-    /// Torrents of which peers have stopped announcing.
+    /// Torrents of which peers get nothing, although others have the whole content.
+    pub no_progress: u64,
+    /// Torrents of which peers have stopped announcing before they had everything.
     pub silent: u64,
+}
+
+/// The number of downloads in progress that are stuck, by reason. A download is one of a torrent by a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct DownloadCounts {
+    /// All downloads in progress.
+    pub total: u64,
+    /// Downloads of what no peer has as a whole.
+    pub no_seeder: u64,
+    /// Downloads that get nothing, although others have the whole content.
+    pub no_progress: u64,
+    /// Downloads of peers that have stopped announcing.
+    pub silent: u64,
+    /// Downloads of which it cannot be said: the peer announced once, or twice within a minute, or the tracker does not keep
+    /// what it says.
+    pub undecided: u64,
 }
 
 impl StuckCounts {
     /// The number of torrents that are stuck for any reason.
     pub fn total(self) -> u64 {
-        self.no_seeder + self.silent
+        self.no_seeder + self.no_progress + self.silent
     }
 
-    pub(super) fn add(&mut self, reason: Option<StuckReason>) {
-        match reason {
+    pub(super) fn add(&mut self, verdict: Verdict) {
+        match verdict.reason() {
             Some(StuckReason::NoSeeder { .. }) => self.no_seeder += 1,
+            Some(StuckReason::NoProgress { .. }) => self.no_progress += 1,
             Some(StuckReason::Silent { .. }) => self.silent += 1,
             None => {}
         }
+    }
+}
+
+impl DownloadCounts {
+    pub(super) fn add(&mut self, verdict: Verdict) {
+        let Verdict { waiting, no_seeder, no_progress, silent, undecided } = verdict;
+        self.total += u64::from(waiting);
+        self.no_seeder += u64::from(no_seeder);
+        self.no_progress += u64::from(no_progress);
+        self.silent += u64::from(silent);
+        self.undecided += u64::from(undecided);
     }
 }
 
@@ -69,29 +225,49 @@ impl StuckCounts {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StuckTorrents {
-    /// Each with its reason, those without a seeder first.
+    /// The first of them, each with its reason: those without a seeder first, then those whose peers get nothing.
     pub torrents: Vec<(TorrentRow, StuckReason)>,
-    /// `true` if not all torrents were looked at: those with few leechers may be stuck, too.
-    pub is_partial: bool,
+    /// The number of all of them.
+    pub total: usize,
+    /// The downloads of all torrents. Nobody is stuck only if none of them is undecided.
+    pub downloads: DownloadCounts,
 }
 
 impl Observer {
-    /// The number of torrents that [`stuck`](Self::stuck) looks at: those with the most leechers.
-    pub const MAX_STUCK_CANDIDATES: usize = PageQuery::<TorrentSort>::MAX_PAGE_SIZE;
-
-    /// The torrents that are stuck, among the [`MAX_STUCK_CANDIDATES`](Self::MAX_STUCK_CANDIDATES) with the most leechers.
-    pub fn stuck(&self) -> StuckTorrents {
-        let rows = self.torrents(&PageQuery {
-            sort: TorrentSort::Leechers,
-            order: Order::Descending,
-            page_size: Self::MAX_STUCK_CANDIDATES,
-            ..PageQuery::default()
+    /// The torrents that are stuck, among all of them: the first `limit`, and how many there are.
+    pub fn stuck(&self, limit: usize) -> StuckTorrents {
+        let entries = self.0.shared.torrents();
+        let mut downloads = DownloadCounts::default();
+        let mut stuck = Vec::new();
+        for entry in entries.iter() {
+            let verdict = entry.verdict();
+            downloads.add(verdict);
+            if let Some(reason) = verdict.reason() {
+                stuck.push((entry, reason));
+            }
+        }
+        // Those with the same reason stay in the order of the list.
+        stuck.sort_by_key(|(_, reason)| match reason {
+            StuckReason::NoSeeder { .. } => 0,
+            StuckReason::NoProgress { .. } => 1,
+            StuckReason::Silent { .. } => 2,
         });
-        let is_partial = rows.total > rows.items.len();
-        let mut torrents: Vec<_> =
-            rows.items.into_iter().filter_map(|row| row.stuck.map(|reason| (row, reason))).collect();
-        torrents.sort_by_key(|(_, reason)| !matches!(reason, StuckReason::NoSeeder { .. }));
-        StuckTorrents { torrents, is_partial }
+        let total = stuck.len();
+        let torrents = stuck.into_iter().take(limit).map(|(entry, reason)| (entry.row(), reason)).collect();
+        StuckTorrents { torrents, total, downloads }
+    }
+
+    /// The peers of a torrent whose downloads are stuck: the first `limit` by address, and how many there are.
+    pub fn stuck_peers(&self, swarm_key: &InfoHash, limit: usize) -> (Vec<PeerRow>, usize) {
+        let shared = &self.0.shared;
+        let known = shared.library.get(swarm_key);
+        let keys = SwarmKeys::new(*swarm_key, known.as_deref());
+        peers::stuck(&shared.peers(keys), limit, shared.clock.now(), known.map(|known| known.size))
+    }
+
+    /// Returns `true` if the tracker keeps what peers say of their progress, so that it can tell who gets nothing.
+    pub fn knows_progress(&self) -> bool {
+        self.0.shared.shards.config().memory == Memory::Full
     }
 }
 
@@ -100,15 +276,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torrent_is_stuck_without_a_seeder_or_with_silent_peers() {
-        let reason = |seeders, leechers, partial_seeds, silent| {
-            StuckReason::of(SwarmCounts { seeders, leechers, partial_seeds, completed: 0 }, silent)
+    fn a_torrent_has_the_gravest_reason_of_its_downloads() {
+        let verdict = |seeders, leechers, partial_seeds, [moving, stalled, silent, silent_seeders]: [u32; 4]| {
+            Downloads { moving, stalled, silent, silent_seeders }.verdict(SwarmCounts {
+                seeders,
+                leechers,
+                partial_seeds,
+                completed: 0,
+            })
         };
-        assert_eq!(reason(0, 0, 0, 0), None);
-        assert_eq!(reason(1, 5, 0, 0), None);
-        assert_eq!(reason(0, 2, 2, 0), None);
-        assert_eq!(reason(0, 3, 2, 1), Some(StuckReason::NoSeeder { waiting: 1 }));
-        assert_eq!(reason(1, 5, 0, 2), Some(StuckReason::Silent { peers: 2 }));
-        assert_eq!(reason(0, 2, 2, 1), Some(StuckReason::Silent { peers: 1 }));
+        let reason = |seeders, leechers, partial, downloads| verdict(seeders, leechers, partial, downloads).reason();
+        assert_eq!(reason(0, 0, 0, [0; 4]), None);
+        assert_eq!(reason(1, 5, 0, [5, 0, 0, 0]), None);
+        assert_eq!(reason(0, 2, 2, [0; 4]), None, "they have what they want");
+        assert_eq!(reason(0, 3, 2, [0; 4]), Some(StuckReason::NoSeeder { waiting: 1 }));
+        assert_eq!(reason(0, 3, 0, [0, 2, 0, 0]), Some(StuckReason::NoSeeder { waiting: 3 }));
+        assert_eq!(reason(1, 5, 0, [2, 2, 1, 0]), Some(StuckReason::NoProgress { peers: 2 }));
+        assert_eq!(reason(2, 5, 0, [2, 0, 0, 2]), Some(StuckReason::NoSeeder { waiting: 5 }), "the seeders are gone");
+        assert_eq!(reason(1, 5, 0, [3, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }));
+        assert_eq!(reason(0, 2, 0, [0, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }), "nobody waits");
+        // What nobody looked at is undecided, and so is what came since.
+        assert_eq!(verdict(1, 5, 1, [0; 4]).undecided, 4);
+        assert_eq!(verdict(1, 5, 0, [1, 1, 1, 0]).undecided, 2);
+        assert_eq!(verdict(1, 2, 0, [2, 2, 0, 0]).undecided, 0, "peers have gone since the look");
     }
 }

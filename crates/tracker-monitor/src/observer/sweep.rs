@@ -10,7 +10,8 @@ use tracker_core::{InfoHash, Instant, Memory, Peer, ShardsView, SwarmCounts, Wal
 
 use super::hybrid::{self, Doubles};
 use super::records::{Part, Records, Sums};
-use super::{StuckCounts, StuckReason};
+use super::stuck::Downloads;
+use super::{DownloadCounts, StuckCounts};
 
 /// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
 pub(super) const STRIDE: usize = 1000;
@@ -23,8 +24,8 @@ pub(super) struct Sweep {
     sums: Sums,
     /// What was found so far.
     found: Found,
-    /// The peers of the hybrids so far, in both swarms, and how many of them are silent.
-    hybrids: HashMap<InfoHash, (SwarmCounts, u32)>,
+    /// The peers of the hybrids so far, in both swarms, and the state of their downloads.
+    hybrids: HashMap<InfoHash, (SwarmCounts, Downloads)>,
     /// Reused buffers.
     peers: Vec<Peer>,
     parts: Vec<Stretch>,
@@ -35,8 +36,18 @@ pub(super) struct Sweep {
 pub(super) struct Found {
     /// The stuck torrents.
     pub(super) stuck: StuckCounts,
+    pub(super) downloads: DownloadCounts,
     /// What is in both swarms of a hybrid.
     pub(super) doubles: Doubles,
+}
+
+impl Found {
+    /// Adds a torrent.
+    fn add(&mut self, counts: SwarmCounts, downloads: Downloads) {
+        let verdict = downloads.verdict(counts);
+        self.stuck.add(verdict);
+        self.downloads.add(verdict);
+    }
 }
 
 /// A slice of a swarm among the copied peers.
@@ -106,13 +117,13 @@ impl Sweep {
                 records.look(now, &Part { info_hash, size, peers: &peers[range], is_first, is_last }, sums);
                 match torrent.and_then(|torrent| hybrids.get_mut(&torrent.info_hash)) {
                     _ if !is_last => {}
-                    Some((_, silent)) => *silent += sums.silent,
-                    None => found.stuck.add(StuckReason::of(counts, sums.silent)),
+                    Some((_, downloads)) => downloads.add_swarm(sums.downloads),
+                    None => found.add(counts, sums.downloads),
                 }
             }
             if !is_more {
                 records.end_round();
-                hybrids.drain().for_each(|(_, (counts, silent))| found.stuck.add(StuckReason::of(counts, silent)));
+                hybrids.drain().for_each(|(_, (counts, downloads))| found.add(counts, downloads));
                 return Some(mem::take(found));
             }
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant as StdInstant};
+use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -198,7 +198,7 @@ fn a_download_between_two_looks_has_a_rate() {
     assert_eq!(network.last().download_rate, 50_000_000.0);
     network.pass(4);
     assert_eq!(network.last().download_rate, 0.0, "it has what it wants");
-    assert_eq!(network.peer(&request(ONE, 0, 0)).download_rate, Some(50_000_000.0), "this is how it was");
+    assert_eq!(network.peer(&request(ONE, 0, 0)).download_rate, None, "it is over");
 }
 
 #[test]
@@ -355,7 +355,9 @@ fn several_that_listen_nowhere_are_several() {
     }
     let peers = network.peers(&TORRENT, &PageQuery::default());
     assert_eq!(peers.total, 3);
-    assert!(peers.items.iter().all(|row| row.download_rate.is_none()), "nobody can tell which is which");
+    let mut rates: Vec<_> = peers.items.iter().filter_map(|row| row.download_rate).collect();
+    rates.sort_by(f64::total_cmp);
+    assert_eq!(rates, [10.0, 20.0, 30.0], "told apart by their peer ids");
 }
 
 /// More than one look at a swarm takes, of both families.
@@ -402,7 +404,7 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
         let part = records::Part { info_hash, size: None, peers: &peers, is_first: true, is_last: true };
         let mut sums = records::Sums::default();
         records.look(Instant::from_secs(now), &part, &mut sums);
-        (sums, peers.iter().filter(|peer| records.rates(&info_hash, peer).is_some()).count())
+        (sums, peers.iter().filter(|peer| records.figures(&info_hash, peer).rates.is_some()).count())
     };
     look(&mut records, 1, 100, 0..3);
     let (sums, with_rates) = look(&mut records, 1, 160, 0..3);
@@ -530,8 +532,6 @@ fn the_observer_agrees_with_a_record_of_every_announce() {
                     let peer = peers.iter().find(|peer| peer.address == row.address).expect(&told);
                     let (detail, diary) = (peer.detail.as_ref().unwrap(), &diaries[&(*info_hash, row.address)]);
                     let rates = diary.rates();
-                    assert_eq!(row.upload_rate, rates.map(|rates| rates.0), "{told}: {row:?}");
-                    assert_eq!(row.download_rate, rates.map(|rates| rates.1), "{told}: {row:?}");
                     assert_eq!((row.first_seen, row.last_seen), (diary.first_seen, Some(detail.last_seen)), "{told}");
                     let has = match (peer.state, detail.left, sizes.get(info_hash)) {
                         (PeerState::Seeder, ..) => Some(1.0),
@@ -543,6 +543,14 @@ fn the_observer_agrees_with_a_record_of_every_announce() {
                     // The interval is 60 s, and it is Transmission.
                     let is_overdue = silent_for > 60 + 60 + 6;
                     assert_eq!(row.status == PeerStatus::Silent, is_overdue, "{told}: {row:?}");
+                    let upload_rate = rates.filter(|_| !is_overdue).map(|rates| rates.0);
+                    let is_over = is_overdue || peer.state != PeerState::Leecher && silent_for >= 5;
+                    let download_rate_of_it = rates.filter(|_| !is_over).map(|rates| rates.1);
+                    assert_eq!(
+                        (row.upload_rate, row.download_rate),
+                        (upload_rate, download_rate_of_it),
+                        "{told}: {row:?}"
+                    );
                     if let Some((_, rate, secs)) = rates
                         && !is_overdue
                         && (peer.state == PeerState::Leecher || silent_for < u64::from(secs.max(5)))
@@ -688,4 +696,175 @@ fn a_hybrid_may_have_its_second_swarm_only() {
     // Without its .torrent it is a torrent like any other.
     network.shared.library.remove(&second).unwrap();
     assert_eq!(network.torrent(&second).name, None);
+}
+
+/// The peers that are stuck, and why.
+fn stuck_peers(network: &Network) -> Vec<(SocketAddr, PeerStuckReason)> {
+    let rows = network.peers(&TORRENT, &PageQuery::default()).items;
+    rows.iter().filter_map(|row| Some((row.address, row.stuck?))).collect()
+}
+
+fn at(ip: [u8; 4]) -> SocketAddr {
+    (ip, 6881).into()
+}
+
+#[test]
+fn a_download_that_gets_nothing_is_stuck_by_its_second_announce() {
+    let mut network = Network::listening();
+    let three = [10, 0, 0, 3];
+    network.announce(&request(three, 0, 0));
+    network.announce(&request(ONE, 0, 9000));
+    network.announce(&request(TWO, 0, 9000));
+    network.pass(1);
+    let counts = |network: &Network| network.shared.status();
+    assert_eq!(stuck_peers(&network), []);
+    assert_eq!((counts(&network).downloads.total, counts(&network).downloads.undecided), (2, 2), "nobody can say");
+    network.pass(58);
+    network.announce(&request(ONE, 0, 9000));
+    network.pass(1);
+    assert_eq!((stuck_peers(&network).len(), counts(&network).downloads.undecided), (0, 2), "it is not a minute yet");
+    network.announce(&request(ONE, 0, 9000));
+    network.announce(&request(TWO, 4000, 5000));
+    network.pass(1);
+    assert_eq!(stuck_peers(&network), [(at(ONE), PeerStuckReason::NoProgress)]);
+    assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoProgress { peers: 1 }));
+    let Status { stuck, downloads, .. } = counts(&network);
+    assert_eq!((stuck.no_progress, stuck.total()), (1, 1));
+    assert_eq!((downloads.total, downloads.no_progress, downloads.undecided), (2, 1, 0));
+    let (rows, total) = peers::stuck(
+        &peers::all(&network.shared.shards, SwarmKeys::new(TORRENT, None), &network.shared.records),
+        10,
+        network.now,
+        None,
+    );
+    assert_eq!((rows.len(), total, rows[0].address), (1, 1, at(ONE)));
+
+    // It gets on again.
+    network.pass(60);
+    network.announce(&request(ONE, 100, 8900));
+    network.announce(&request(TWO, 4000, 4900));
+    network.announce(&request(three, 0, 0));
+    network.pass(1);
+    assert_eq!((stuck_peers(&network), network.torrent(&TORRENT).stuck), (vec![], None));
+    assert_eq!(counts(&network).downloads, DownloadCounts { total: 2, ..DownloadCounts::default() });
+}
+
+#[test]
+fn a_client_that_listens_nowhere_can_be_stuck_too() {
+    let mut network = Network::listening();
+    network.announce(&request(TWO, 0, 0));
+    let hidden = |peer_id: &[u8; 20], left| {
+        let mut hidden = request(ONE, 0, left).with_peer_id(PeerId::new(*peer_id));
+        hidden.port = 0;
+        hidden
+    };
+    // Two of them at one address.
+    let (stuck, moving) = (b"-TR4060-aaaaaaaaaaaa", b"-TR4060-bbbbbbbbbbbb");
+    for left in [9000, 8000] {
+        network.announce(&hidden(stuck, 9000));
+        network.announce(&hidden(moving, left));
+        network.pass(60);
+    }
+    assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoProgress { peers: 1 }));
+    assert_eq!(stuck_peers(&network), [((ONE, 0).into(), PeerStuckReason::NoProgress)]);
+    assert_eq!(network.shared.status().downloads.undecided, 0);
+}
+
+/// After a lesson.
+#[test]
+fn who_has_finished_and_left_is_not_stuck() {
+    let mut network = Network::listening();
+    for ip in 1..=30 {
+        network.announce(&request([10, 0, 0, ip], 0, 9000));
+    }
+    network.pass(60);
+    for ip in 1..=30 {
+        let (left, event) = match ip {
+            1..=20 => (0, Some(AnnounceEvent::Completed)),
+            21..=25 => (4000, Some(AnnounceEvent::Paused)),
+            _ => (4000, None),
+        };
+        network.announce(&request([10, 0, 0, ip], 5000, left).with_event(event));
+    }
+    network.pass(1);
+    network.pass(1000);
+    assert_eq!(network.torrent(&TORRENT).silent, 30);
+    assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::Silent { peers: 5 }));
+    let silent = (26..=30).map(|ip| (at([10, 0, 0, ip]), PeerStuckReason::Silent));
+    assert_eq!(stuck_peers(&network), silent.collect::<Vec<_>>());
+    // A newcomer has nobody to get it from: those that have it are gone.
+    network.announce(&request([10, 0, 0, 40], 0, 9000));
+    network.pass(1);
+    assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoSeeder { waiting: 1 }));
+    assert_eq!(stuck_peers(&network).last(), Some(&(at([10, 0, 0, 40]), PeerStuckReason::NoSeeder)));
+}
+
+/// What is not looked at, or does not tell, is never part of an all-clear.
+#[test]
+fn what_cannot_be_judged_is_undecided() {
+    let lean = || Network::new(Config::default().with(|config| config.memory = Memory::Lean));
+    let full = || {
+        let network = Network::listening();
+        *lock(&network.shared.records) = Records::new(10, 1);
+        network
+    };
+    for (mut network, left) in [(lean(), Some(9000)), (full(), Some(9000)), (Network::listening(), None)] {
+        for _ in 0..3 {
+            network.announce(&request([10, 0, 0, 9], 0, 0));
+            network.announce(&request(ONE, 0, 9000).with_left(left));
+            network.announce(&request(TWO, 0, 9000).with_left(left));
+            network.pass(60);
+        }
+        let Status { stuck, downloads, .. } = network.shared.status();
+        assert_eq!(downloads.total, 2);
+        assert_eq!(downloads.undecided + stuck.no_progress, 2, "{stuck:?} {downloads:?}");
+        assert!(downloads.undecided > 0);
+    }
+}
+
+#[test]
+fn a_stopped_tracker_has_no_rates() {
+    let mut network = Network::listening();
+    let stopped = ServiceState::Stopped { since: SystemTime::UNIX_EPOCH, error: None };
+    let running = |secs| ServiceState::Running {
+        since: SystemTime::UNIX_EPOCH + Duration::from_secs(secs),
+        addresses: Vec::new(),
+        announce_urls: Vec::new(),
+    };
+    let (service, state) = watch::channel(running(1));
+    *lock(&network.shared.service) = Some(state);
+    network.pass(1);
+    for downloaded in [0, 6000] {
+        network.announce(&request(ONE, downloaded, 9000));
+        network.pass(60);
+    }
+    let rates = |network: &Network| (network.last().download_rate, network.peer(&request(ONE, 0, 0)).download_rate);
+    assert_eq!(rates(&network), (100.0, Some(100.0)));
+    service.send_replace(stopped);
+    network.pass(1);
+    assert_eq!((rates(&network), network.torrent(&TORRENT).download_rate), ((0.0, None), 0.0));
+    service.send_replace(running(2));
+    network.pass(1);
+    assert_eq!(rates(&network), (0.0, None), "nobody has reported since");
+    network.announce(&request(ONE, 12_200, 9000));
+    network.pass(1);
+    assert_eq!(rates(&network), (100.0, Some(100.0)));
+}
+
+#[test]
+fn current_rates_are_averages_of_ten_seconds() {
+    let mut network = Network::listening();
+    // As from one client that announces over and over, now and then.
+    network.pass(1);
+    let mut history = lock(&network.shared.history);
+    *history = History::new();
+    let mut seen = Vec::new();
+    for second in 1..=40 {
+        let announces = if second % 5 == 0 { 10.0 } else { 0.0 };
+        let sample = Sample { announces, seeders: f64::from(second), ..Sample::default() };
+        history.push(Instant::from_secs(second), SystemTime::UNIX_EPOCH + Duration::from_secs(second.into()), sample);
+        assert_eq!(history.recent().seeders, f64::from(second), "counts are those of now");
+        seen.push(history.recent().announces);
+    }
+    assert!(seen[10..].iter().all(|rate| *rate == 2.0), "{seen:?}");
 }

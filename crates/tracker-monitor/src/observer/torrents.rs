@@ -8,8 +8,9 @@ use tracker_core::{InfoHash, ShardsView, SwarmCounts, Walk};
 
 use super::hybrid::SwarmKeys;
 use super::records::{Records, Sums};
+use super::stuck::Verdict;
 use super::sweep::STRIDE;
-use super::{StuckReason, TorrentRow, TorrentSort};
+use super::{TorrentRow, TorrentSort};
 use crate::{Page, PageQuery};
 
 /// A torrent of the list. There may be a million.
@@ -45,8 +46,13 @@ impl TorrentEntry {
             completion: self.completion(),
             download_rate: self.sums.download_rate,
             last_seen: self.sums.last_seen,
-            stuck: StuckReason::of(self.counts, self.sums.silent),
+            stuck: self.verdict().reason(),
         }
+    }
+
+    /// The state of its downloads.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.sums.downloads.verdict(self.counts)
     }
 
     /// Returns `true` if one of its info-hashes, that of v2 included, begins with these digits.

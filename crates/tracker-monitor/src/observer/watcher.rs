@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use tracker_core::{Event, Instant};
-use tracker_host::EventListener;
+use tracker_host::{EventListener, ServiceState};
 
 use super::meter::Meter;
 use super::sweep::Sweep;
 use super::{Failures, Shared, lock};
-use crate::event_log::USUAL_EVENTS;
+use crate::event_log::{self, USUAL_EVENTS};
 
 /// Steps of the sweep between two waits: 50,000 peers a second, which take about a hundredth of a processor.
 const STEPS: usize = 10_000;
@@ -21,6 +21,9 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 /// The shortest wait, so that a clock that stands still at its end is not asked again and again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+
+/// No peer announces then.
+const NEVER: Instant = Instant::from_secs(u32::MAX);
 
 /// The state of the thread.
 pub(super) struct Watcher {
@@ -32,6 +35,8 @@ pub(super) struct Watcher {
     read: Option<(Instant, StdInstant)>,
     sweep: Sweep,
     is_sweeping: bool,
+    /// The time since when the service runs, while it does.
+    running_since: Option<SystemTime>,
 }
 
 impl Watcher {
@@ -39,8 +44,16 @@ impl Watcher {
     pub(super) fn new(shared: Arc<Shared>, failures: Box<dyn Fn() -> Failures + Send>) -> Self {
         let meter = Meter::new(shared.shards.totals(), failures().total());
         let now = shared.clock.now();
-        let mut watcher =
-            Self { shared, failures, events: Vec::new(), meter, read: None, sweep: Sweep::new(), is_sweeping: false };
+        let mut watcher = Self {
+            shared,
+            failures,
+            events: Vec::new(),
+            meter,
+            read: None,
+            sweep: Sweep::new(),
+            is_sweeping: false,
+            running_since: None,
+        };
         watcher.look(now);
         watcher
     }
@@ -57,6 +70,7 @@ impl Watcher {
     /// Goes on with the sweep. Once a second takes a sample, and begins a sweep if none is
     /// under way.
     pub(super) fn look(&mut self, now: Instant) {
+        self.follow_service(now);
         if self.read.is_none_or(|(read, _)| now > read) {
             self.is_sweeping = true;
         }
@@ -66,9 +80,25 @@ impl Watcher {
                 *lock(found) = found_now;
                 self.is_sweeping = false;
             }
+            let newly_stalled = lock(records).take_newly_stalled();
+            event_log::log_stalled(newly_stalled.peers, newly_stalled.more, shards);
         }
         if self.read.is_none_or(|(read, _)| now > read) {
             self.tick(now);
+        }
+    }
+
+    /// Lets only rates count that were reported since the service was started.
+    fn follow_service(&mut self, now: Instant) {
+        let Some(state) = lock(&self.shared.service).as_ref().map(|service| service.borrow().clone()) else { return };
+        let since = match state {
+            ServiceState::Running { since, .. } => Some(since),
+            ServiceState::Stopped { .. } => None,
+        };
+        // The first time it is noticed that it is stopped, too.
+        if since != self.running_since || since.is_none() {
+            lock(&self.shared.records).count_rates_from(if since.is_some() { now } else { NEVER });
+            self.running_since = since;
         }
     }
 

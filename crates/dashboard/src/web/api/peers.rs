@@ -14,7 +14,7 @@ use crate::web::Dashboard;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::workload::body;
-use tracker_monitor::{Page, PageQuery, PeerRow, PeerSort, PeerStatus, rounded};
+use tracker_monitor::{Page, PageQuery, PeerRow, PeerSort, PeerStatus, PeerStuckReason, rounded};
 
 /// Peers in a table, at most; those after them are on its next page.
 const MAX_TABLE: usize = 10_000;
@@ -60,10 +60,10 @@ struct Peer<F = f64, T = u64> {
     uploaded: Option<u64>,
     /// Bytes downloaded since it started.
     downloaded: Option<u64>,
-    /// Bytes per second between its last two announces.
+    /// Bytes per second between its last two announces; `null` if it is silent, or the tracker was stopped since.
     #[schema(value_type = Option<f64>)]
     upload_rate: Option<F>,
-    /// Bytes per second between its last two announces.
+    /// Bytes per second between its last two announces; `null` likewise, and once it has all it wants.
     #[schema(value_type = Option<f64>)]
     download_rate: Option<F>,
     /// The time of its first announce.
@@ -75,6 +75,8 @@ struct Peer<F = f64, T = u64> {
     /// The time at which its next announce is expected.
     #[schema(value_type = Option<u64>)]
     next_expected: Option<T>,
+    /// Why its download is stuck; `null` if it is not, or if it cannot be told yet.
+    stuck: Option<PeerStuckReason>,
 }
 
 impl Peer {
@@ -92,6 +94,7 @@ impl Peer {
             first_seen: row.first_seen.map(|at| dashboard.unix(at)),
             last_seen: row.last_seen.map(|at| dashboard.unix(at)),
             next_expected: row.next_expected.map(|at| dashboard.unix(at)),
+            stuck: row.stuck,
         }
     }
 }
@@ -114,6 +117,7 @@ impl Peer {
             first_seen: time(self.first_seen),
             last_seen: time(self.last_seen),
             next_expected: time(self.next_expected),
+            stuck: self.stuck,
         }
     }
 }
@@ -250,6 +254,7 @@ mod tests {
             address: "[fd00::1]:6881".into(),
             client: Some("-a\",\nb".into()),
             state: PeerStatus::Silent,
+            stuck: Some(PeerStuckReason::Silent),
             completion: Some(0.25),
             left: Some(0),
             uploaded: None,
@@ -261,9 +266,9 @@ mod tests {
             next_expected: Some(u64::MAX),
         });
         let expected = "address,client,state,completion,left,uploaded,downloaded,upload_rate,download_rate,first_seen,\
-            last_seen,next_expected\n\
+            last_seen,next_expected,stuck\n\
             [fd00::1]:6881,\"'-a\"\",\nb\",silent,0.25,0,,18446744073709551615,1.5,,1970-01-01T00:00:00Z,\
-            2023-11-14T22:13:20Z,\n";
+            2023-11-14T22:13:20Z,,silent\n";
         assert_eq!(String::from_utf8(table.finish()).unwrap(), expected);
     }
 }

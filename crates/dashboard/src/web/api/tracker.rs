@@ -12,7 +12,7 @@ use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use tracker_host::{ServiceState, unix_seconds};
-use tracker_monitor::{Failures, StuckCounts, rounded};
+use tracker_monitor::{DownloadCounts, Failures, StuckCounts, rounded};
 
 /// The current state of the tracker, and its counters since the start.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,9 +44,11 @@ pub(in crate::web) struct Status {
     rates: Rates,
     /// Torrents whose downloads are stuck now, by reason.
     stuck_torrents: StuckCounts,
+    /// Downloads in progress now, and how many of them are stuck, by reason.
+    downloads: DownloadCounts,
 }
 
-/// Current rates.
+/// Current rates: averages of the last ten seconds.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rates {
     /// Announces per second.
@@ -87,7 +89,8 @@ enum TrackerState {
 
 impl Status {
     pub(in crate::web) fn of(dashboard: &Dashboard) -> Self {
-        let tracker_monitor::Status { now, totals, failures, last, stuck } = dashboard.config().observer.status();
+        let tracker_monitor::Status { now, totals, failures, last, stuck, downloads } =
+            dashboard.config().observer.status();
         Self {
             now: dashboard.unix(now),
             started: unix_seconds(dashboard.0.started),
@@ -110,6 +113,7 @@ impl Status {
                 download_rate: rounded(last.download_rate),
             },
             stuck_torrents: stuck,
+            downloads,
         }
     }
 }

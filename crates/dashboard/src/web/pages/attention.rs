@@ -1,12 +1,15 @@
-//! The list of stuck torrents and the reasons.
+//! The list of stuck torrents and peers, and the reasons.
 
-use tracker_monitor::{Observer, StuckReason, TorrentRow};
+use tracker_monitor::{DownloadCounts, Observer, PeerRow, PeerStuckReason, StuckReason, TorrentRow};
 
 use crate::web::format::{count, counted, percent};
 use crate::web::shell::Label;
 
-/// Hints that are shown.
+/// Torrents that are shown.
 const SHOWN: usize = 5;
+
+/// Peers that are named for each of them.
+const NAMED: usize = 8;
 
 /// A torrent where somebody is stuck.
 pub(super) struct Stuck {
@@ -20,59 +23,126 @@ pub(super) struct Hint {
     pub(super) what: String,
     /// Advice on what to do about it.
     pub(super) advice: &'static str,
+    /// The computers that are stuck.
+    pub(super) who: Vec<String>,
+    /// The number of those that are not listed.
+    pub(super) more: Option<String>,
 }
 
 /// The torrents that are shown, and how many there are.
 pub(super) struct Attention {
     pub(super) stuck: Vec<Stuck>,
     pub(super) total: usize,
-    /// Among how many of the torrents, if not among all.
-    pub(super) among: Option<String>,
+    /// How the other downloads are.
+    pub(super) rest: Rest,
+}
+
+/// The downloads that are not known to be stuck.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// There is none.
+    None,
+    /// So many, all of which get on.
+    Fine(String),
+    /// It cannot be said of all of them: so many, and why.
+    Undecided { number: String, why: &'static str },
+}
+
+impl Rest {
+    fn new(downloads: DownloadCounts, knows_progress: bool) -> Self {
+        let DownloadCounts { total, no_seeder, no_progress, silent, undecided, .. } = downloads;
+        let rest = total.saturating_sub(no_seeder + no_progress + silent);
+        let of = |number: u64| format!("{} of {}", count(number), counted(total, "download"));
+        match (rest, undecided) {
+            (0, _) => Self::None,
+            (_, 0) => Self::Fine(counted(rest, "download")),
+            _ if knows_progress => Self::Undecided {
+                number: of(undecided),
+                why: "A computer has to report twice, at least a minute apart, and many programs report only every 5 to \
+                      10 minutes.",
+            },
+            _ => Self::Undecided {
+                number: of(undecided),
+                why: "The tracker runs with --lean, and does not keep what computers report about their progress.",
+            },
+        }
+    }
 }
 
 pub(super) fn attention(observer: &Observer) -> Attention {
-    let stuck = observer.stuck();
-    let total = stuck.torrents.len();
-    let among = stuck.is_partial.then(|| count(Observer::MAX_STUCK_CANDIDATES as u64));
-    let hints = stuck.torrents.iter().take(SHOWN).map(|(row, reason)| Stuck {
+    let stuck = observer.stuck(SHOWN);
+    let rest = Rest::new(stuck.downloads, observer.knows_progress());
+    let hints = stuck.torrents.iter().map(|(row, reason)| Stuck {
         torrent: Label::new(&row.info_hash, row.name.as_deref()),
-        hint: Hint::new(*reason, row.completion),
+        hint: Hint::new(*reason, row, observer),
     });
-    Attention { stuck: hints.collect(), total, among }
+    Attention { stuck: hints.collect(), total: stuck.total, rest }
 }
 
 /// The hint for a torrent that is stuck.
-pub(super) fn hint(row: &TorrentRow) -> Option<Hint> {
-    row.stuck.map(|reason| Hint::new(reason, row.completion))
+pub(super) fn hint(row: &TorrentRow, observer: &Observer) -> Option<Hint> {
+    row.stuck.map(|reason| Hint::new(reason, row, observer))
+}
+
+/// The state of a peer that is stuck, in short, and what to do about it.
+pub(super) fn peer_hint(reason: PeerStuckReason) -> (&'static str, &'static str) {
+    match reason {
+        PeerStuckReason::NoSeeder => ("Waiting", "nobody has the whole content"),
+        PeerStuckReason::NoProgress => ("Stuck", "gets nothing: check its firewall, and that its client is not paused"),
+        PeerStuckReason::Silent => ("Silent", "has stopped reporting before it had everything"),
+        // The monitor may know more reasons than this page.
+        _ => ("Stuck", "makes no progress"),
+    }
 }
 
 impl Hint {
+    fn new(reason: StuckReason, row: &TorrentRow, observer: &Observer) -> Self {
+        let (peers, total) = observer.stuck_peers(&row.info_hash, NAMED);
+        let who: Vec<_> = peers.iter().map(name).collect();
+        let more = total.checked_sub(who.len()).filter(|more| *more > 0);
+        Self { who, more: more.map(|more| count(more as u64)), ..Self::of(reason, row.completion) }
+    }
+
     /// `completion` is how much the peers have on average.
-    fn new(reason: StuckReason, completion: Option<f64>) -> Self {
-        match reason {
+    fn of(reason: StuckReason, completion: Option<f64>) -> Self {
+        let (what, advice) = match reason {
             StuckReason::NoSeeder { waiting } => {
                 let wait = if waiting == 1 { "waits" } else { "wait" };
                 let have = completion.map(|part| format!("; on average they have {}", percent(part)));
-                Self {
-                    what: format!(
-                        "{} {wait}, and nobody has the whole content{}",
-                        counted(waiting.into(), "computer"),
-                        have.unwrap_or_default()
-                    ),
-                    advice: "Start a client that has the whole content, and let it seed.",
-                }
+                let what = format!(
+                    "{} {wait}, and nobody has the whole content{}",
+                    counted(waiting.into(), "computer"),
+                    have.unwrap_or_default()
+                );
+                (what, "Start a client that has the whole content, and let it seed.")
             }
-            StuckReason::Silent { peers: 1 } => Self {
-                what: "1 computer has stopped reporting".to_owned(),
-                advice: "It may be asleep, switched off or disconnected.",
-            },
-            StuckReason::Silent { peers } => Self {
-                what: format!("{} have stopped reporting", counted(peers.into(), "computer")),
-                advice: "They may be asleep, switched off or disconnected.",
-            },
+            StuckReason::NoProgress { peers } => {
+                let get = if peers == 1 { "gets" } else { "get" };
+                let what = format!("{} {get} nothing, although others have it", counted(peers.into(), "computer"));
+                let advice = "Most often a firewall blocks the port of their client, or that of the computers that have it: \
+                              allow it on one side. Check also that the clients are not paused.";
+                (what, advice)
+            }
+            StuckReason::Silent { peers: 1 } => (
+                "1 computer has stopped reporting before it had everything".to_owned(),
+                "It may be asleep, switched off or disconnected.",
+            ),
+            StuckReason::Silent { peers } => (
+                format!("{} have stopped reporting before they had everything", counted(peers.into(), "computer")),
+                "They may be asleep, switched off or disconnected.",
+            ),
             // The monitor may know more reasons than this page.
-            _ => Self { what: "Downloads make no progress".to_owned(), advice: "See the list of peers." },
-        }
+            _ => ("Downloads make no progress".to_owned(), "See the list of peers."),
+        };
+        Self { what, advice, who: Vec::new(), more: None }
+    }
+}
+
+/// A computer, and how much it has.
+fn name(peer: &PeerRow) -> String {
+    match peer.completion {
+        Some(part) => format!("{} ({})", peer.address.ip(), percent(part)),
+        None => peer.address.ip().to_string(),
     }
 }
 
@@ -82,13 +152,20 @@ mod tests {
 
     #[test]
     fn hints_say_what_is_the_matter() {
-        let what = |reason, completion| Hint::new(reason, completion).what;
+        let what = |reason, completion| Hint::of(reason, completion).what;
         let alone = "1 computer waits, and nobody has the whole content; on average they have 50%";
         assert_eq!(what(StuckReason::NoSeeder { waiting: 1 }, Some(0.5)), alone);
         assert_eq!(
             what(StuckReason::NoSeeder { waiting: 2 }, None),
             "2 computers wait, and nobody has the whole content"
         );
-        assert_eq!(what(StuckReason::Silent { peers: 2 }, None), "2 computers have stopped reporting");
+        assert_eq!(
+            what(StuckReason::NoProgress { peers: 1 }, None),
+            "1 computer gets nothing, although others have it"
+        );
+        assert_eq!(
+            what(StuckReason::Silent { peers: 2 }, None),
+            "2 computers have stopped reporting before they had everything"
+        );
     }
 }

@@ -19,7 +19,7 @@ use crate::web::role::Role;
 use tracker_host::ServiceState;
 use tracker_monitor::{LogFilter, Order, PageQuery, Sample, Span, TorrentSort};
 
-use super::attention::{Attention, attention};
+use super::attention::{Attention, Rest, attention};
 use super::log::Lines;
 use super::torrents::Row;
 use crate::web::format::{Moment, MomentStyle, count, decimal, rate};

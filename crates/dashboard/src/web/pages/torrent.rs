@@ -17,7 +17,7 @@ use crate::web::role::Role;
 use torrent_library::KnownTorrent;
 use tracker_monitor::{Order, PeerRow, PeerSort, PeerStatus};
 
-use super::attention::{Hint, hint};
+use super::attention::{Hint, hint, peer_hint};
 use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
 use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
@@ -75,6 +75,8 @@ struct PeerView {
     client: Option<String>,
     status: &'static str,
     status_class: &'static str,
+    /// What is wrong, if it is stuck.
+    trouble: Option<&'static str>,
     completion: Bar,
     left: Option<String>,
     download_rate: Option<String>,
@@ -140,7 +142,7 @@ fn torrent(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, par
         completed: count(row.counts.completed.into()),
         completion: Bar(row.completion),
         rate: rate(row.download_rate),
-        hint: hint(&row),
+        hint: hint(&row, &config.observer),
         known: known.map(|known| known_view(dashboard, viewer, &known)),
         columns: table.heads(&label.href),
         peers_total: counted(peers.total as u64, "peer"),
@@ -219,6 +221,10 @@ impl PeerView {
             PeerStatus::Seeding => ("Seeding", "seeding"),
             PeerStatus::Silent => ("Silent", "silent"),
         };
+        let (status, status_class, trouble) = match peer.stuck.map(peer_hint) {
+            Some((status, trouble)) => (status, "stuck", Some(trouble)),
+            None => (status, status_class, None),
+        };
         let moment = |at: Option<Instant>, style| at.map(|at| shell.moment(at, style));
         let last_seen = moment(peer.last_seen, MomentStyle::Ago);
         // A peer that has all needs no "left", and one that loads nothing no rate.
@@ -229,6 +235,7 @@ impl PeerView {
             client: peer.client.clone(),
             status,
             status_class,
+            trouble,
             completion: Bar(peer.completion),
             left: peer.left.filter(|left| *left > 0).map(|left| bytes(left as f64)),
             download_rate: shown(peer.download_rate),

@@ -40,8 +40,8 @@ pub(super) struct Row {
     pub(super) completed: String,
     pub(super) completion: Bar,
     pub(super) rate: String,
-    /// `true` if its downloads are stuck.
-    pub(super) stuck: bool,
+    /// Why its downloads are stuck, if they are.
+    pub(super) stuck: Option<&'static str>,
 }
 
 impl Row {
@@ -55,7 +55,12 @@ impl Row {
             completed: count(row.counts.completed.into()),
             completion: Bar(row.completion),
             rate: if row.download_rate > 0.0 { rate(row.download_rate) } else { "–".to_owned() },
-            stuck: matches!(row.stuck, Some(StuckReason::NoSeeder { .. })),
+            stuck: match row.stuck {
+                Some(StuckReason::NoSeeder { .. }) => Some("no seeder"),
+                Some(StuckReason::NoProgress { .. }) => Some("stuck"),
+                // Those that are silent are gone, more often than not.
+                _ => None,
+            },
         }
     }
 }
