@@ -31,7 +31,7 @@ use tracker_host::{Clock, unix_seconds};
 
 use torrent_library::{Digests, Library, TorrentJobs};
 use tracker_host::WallClock;
-use tracker_host::{Service, ServiceState};
+use tracker_host::{Service, ServiceState, StartTime};
 use tracker_monitor::{LogBuffer, Observer};
 
 use access::Token;
@@ -130,8 +130,7 @@ pub struct Dashboard(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: DashboardConfig,
     pub(crate) token: Token,
-    /// The wall-clock time at which the program was started.
-    pub(crate) started: SystemTime,
+    started: Mutex<StartTime>,
     wall: Mutex<WallClock>,
     /// [`DashboardConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
@@ -142,14 +141,13 @@ pub(crate) struct Inner {
 impl Dashboard {
     /// A dashboard with a new token.
     pub fn new(config: DashboardConfig) -> Self {
-        let mut wall = WallClock::new(config.clock.now(), SystemTime::now());
+        let wall = WallClock::new(config.clock.now(), SystemTime::now());
         config.observer.follow_service(config.service.changes());
-        let started = wall.zero(config.clock.now(), SystemTime::now());
         Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
             config,
             token: Token::draw(),
-            started,
+            started: Mutex::new(StartTime::now()),
             wall: Mutex::new(wall),
             workload: Workload::new(),
             streams: Streams::default(),
@@ -188,6 +186,11 @@ impl Dashboard {
     /// A time of the tracker in Unix seconds.
     fn unix(&self, at: tracker_core::Instant) -> u64 {
         unix_seconds(self.zero() + at.since(tracker_core::Instant::ZERO))
+    }
+
+    /// The time at which the program was started, in Unix seconds, by the clock as it is set now.
+    fn started(&self) -> u64 {
+        unix_seconds(self.0.started.lock().unwrap_or_else(PoisonError::into_inner).wall())
     }
 
     /// The URLs to put into torrents, the best first; none while the tracker is stopped.

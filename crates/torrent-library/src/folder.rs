@@ -21,6 +21,9 @@ pub(crate) struct Limits {
     pub(crate) bytes: u64,
 }
 
+/// The beginning of the names of temporary files: hidden, so that a look passes over them.
+const TEMPORARY: &str = ".tracker-";
+
 /// The folder of .torrent files, and what was found in it.
 ///
 /// Files in folders below it, hidden ones, and what is not a regular file are skipped.
@@ -60,10 +63,11 @@ impl Folder {
     /// Reads the folder, which is made if it does not exist.
     pub(super) fn open(path: PathBuf, limits: Limits) -> io::Result<Self> {
         let mut folder = Self { path, limits, files: BTreeMap::new(), is_unreadable: false, is_overfull: false };
+        folder.remove_temporary_files();
         let found = match folder.list() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(&folder.path)?;
-                tracing::info!("made the folder of torrents {:?}", folder.path);
+                tracing::info!("made the folder of torrents {:?}", base_name(&folder.path));
                 folder.list()?
             }
             found => found?,
@@ -74,6 +78,22 @@ impl Folder {
         }
         folder.take(found);
         Ok(folder)
+    }
+
+    /// Removes the temporary files of processes that were killed while they wrote a torrent.
+    fn remove_temporary_files(&self) {
+        let Ok(entries) = fs::read_dir(&self.path) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let is_ours = name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
+            // Not of a link: that is somebody else's.
+            if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                match fs::remove_file(entry.path()) {
+                    Ok(()) => tracing::info!("removed {name:?}, which was left behind in the folder of torrents"),
+                    Err(error) => tracing::warn!("cannot remove {name:?} from the folder of torrents: {error}"),
+                }
+            }
+        }
     }
 
     /// Looks at the folder again. Returns `true` if the torrents have changed.
@@ -88,7 +108,10 @@ impl Folder {
             }
             Err(error) => {
                 if !self.is_unreadable {
-                    tracing::error!("cannot read the folder of torrents {:?}: {error}; what was read stays", self.path);
+                    tracing::error!(
+                        "cannot read the folder of torrents {:?}: {error}; what was read stays",
+                        base_name(&self.path)
+                    );
                 }
                 self.is_unreadable = true;
                 false
@@ -114,9 +137,8 @@ impl Folder {
     /// Writes a torrent into the folder, atomically and never over another file.
     pub(super) fn write(&mut self, torrent: Arc<KnownTorrent>) -> io::Result<()> {
         let mut name = torrent.file_name();
-        // The name of the temporary file is hidden, so that a look passes over it.
         let write =
-            |name: &str| write_file(&self.path.join(name), torrent.metainfo.as_bytes(), Existing::Keep, ".tracker-");
+            |name: &str| write_file(&self.path.join(name), torrent.metainfo.as_bytes(), Existing::Keep, TEMPORARY);
         if let Err(error) = write(&name) {
             if error.kind() != io::ErrorKind::AlreadyExists {
                 return Err(error);
@@ -183,7 +205,10 @@ impl Folder {
         }
         if is_overfull && !self.is_overfull {
             let limit = self.limits.torrents;
-            tracing::warn!("there are more than {limit} .torrent files in {:?}; the others are passed over", self.path);
+            tracing::warn!(
+                "there are more than {limit} .torrent files in {:?}; the others are passed over",
+                base_name(&self.path)
+            );
         }
         self.is_overfull = is_overfull;
         Ok(found)
@@ -218,7 +243,7 @@ impl Folder {
                 Err(error) => {
                     // That it cannot be read was said before.
                     if due == Due::Changed {
-                        tracing::warn!("{path:?} is passed over: {error}");
+                        tracing::warn!("{:?} is passed over: {error}", base_name(&path));
                     }
                     // Of one that cannot be read nobody knows that it holds something else.
                     if !matches!(error, FileError::Read(_)) {
@@ -230,6 +255,11 @@ impl Folder {
         }
         changed
     }
+}
+
+/// The name of a file or folder for the log, which viewers may see: where it lies is not their business.
+pub(super) fn base_name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or(path.as_os_str())
 }
 
 /// A file as found in the folder.
@@ -297,6 +327,46 @@ mod tests {
             let error = Folder::open(path, Limits::default()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
         }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_behind_is_removed_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for name in [".tracker-a1b2C3", ".tracker-", "a.torrent", ".other", "tracker-a"] {
+            fs::write(path.join(name), torrent(name, 5)).unwrap();
+        }
+        fs::create_dir(path.join(".tracker-folder")).unwrap();
+        open(path);
+        let mut names: Vec<_> =
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [".other", ".tracker-folder", "a.torrent", "tracker-a"]);
+    }
+
+    /// Viewers see the log.
+    #[test]
+    fn the_log_names_no_place_on_the_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("private/torrents");
+        let log = crate::library::tests::log_of(|| {
+            let limits = Limits { torrents: 1, ..Limits::default() };
+            let mut folder = Folder::open(path.clone(), limits).unwrap();
+            fs::write(path.join("broken.torrent"), "oops").unwrap();
+            fs::write(path.join("one more.torrent"), "oops").unwrap();
+            (0..3).for_each(|_| _ = folder.look());
+            fs::remove_dir_all(&path).unwrap();
+            folder.look();
+        });
+        for text in [
+            "made the folder of torrents \"torrents\"",
+            "\"one more.torrent\" is passed over",
+            "more than 1",
+            "cannot read",
+        ] {
+            assert!(log.contains(text), "{text}: {log}");
+        }
+        assert!(!log.contains("private"), "{log}");
     }
 
     #[test]

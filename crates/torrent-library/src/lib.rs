@@ -16,6 +16,9 @@ mod stamp;
 mod torrent_job;
 mod worker;
 
+/// The target of log lines about what the operator does in the share folder. The log that viewers see leaves them out.
+pub const OPERATOR_LOG: &str = "operator";
+
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, KnownTorrents, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};

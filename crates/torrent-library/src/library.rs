@@ -316,6 +316,29 @@ pub(crate) mod tests {
         [before.as_bytes(), b"12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee"].concat()
     }
 
+    /// The log lines of an action.
+    pub(crate) fn log_of(action: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, action);
+        let text = lines.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap()
+    }
+
     /// Without a folder, or with one that nobody looks at.
     fn library(torrents: Option<PathBuf>, limits: Limits) -> Library {
         Library::read(LibraryConfig { torrents }, limits).unwrap()

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
 use tracker_core::{InfoHash, Shards, TorrentPolicy};
 
+use crate::folder::base_name;
 use crate::library::Library;
 use crate::stamp::{Due, Stamp, WatchedFile};
 
@@ -93,6 +94,18 @@ pub enum ListError {
     },
 }
 
+impl ListError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::NotAFile { path }
+            | Self::TooLong { path, .. }
+            | Self::NotAnInfoHash { path, .. } => path,
+        }
+    }
+}
+
 impl TorrentLists {
     /// Reads the lists that there are. `known` has the torrents that are served besides those of the allow list.
     ///
@@ -168,6 +181,9 @@ impl TorrentLists {
         let (changed, errors) = self.look();
         for error in errors {
             let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
+            // Viewers see the log: not where the list lies.
+            let (error, path) = (error.to_string(), error.path());
+            let error = error.replacen(&*path.to_string_lossy(), &base_name(path).to_string_lossy(), 1);
             tracing::error!("{error}{source}; the last valid version stays in force");
         }
         if changed {

@@ -17,7 +17,7 @@ use tracker_core::InfoHash;
 
 use crate::known::tiers;
 use crate::worker::Worker;
-use crate::{Library, Share, ShareError};
+use crate::{Library, OPERATOR_LOG, Share, ShareError};
 
 /// The minimum interval between two reports of progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
@@ -268,7 +268,7 @@ impl Shared {
             None => return,
             Some(Ok(info_hash)) => JobState::Done { info_hash },
             Some(Err(error)) => {
-                tracing::warn!(path = order.path, "cannot make a torrent: {error}");
+                tracing::warn!(target: OPERATOR_LOG, path = order.path, "cannot make a torrent: {error}");
                 JobState::Failed { error }
             }
         };

@@ -53,6 +53,7 @@ mod log_throttle;
 mod network_changes;
 mod refusals;
 mod service;
+mod start_time;
 mod wall_clock;
 mod workers;
 
@@ -68,6 +69,7 @@ pub use log_throttle::LogThrottle;
 pub use network_changes::NetworkChanges;
 pub use refusals::Refusals;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
+pub use start_time::StartTime;
 pub use tracker_core::AddressGroup;
 pub use wall_clock::{WallClock, unix_seconds};
 pub use workers::{run_threads, run_until_one_ends};

@@ -5,11 +5,13 @@ use std::error::Error;
 use std::fmt::{self, Debug};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use crate::StartTime;
 
 /// Binds the ports of a [`Service`]. The embedder implements it.
 pub trait Bind: Send + Sync + 'static {
@@ -105,6 +107,8 @@ pub struct Service(Arc<Inner>);
 struct Inner {
     ports: Arc<dyn Bind>,
     state: watch::Sender<ServiceState>,
+    /// The time of the last change of the state.
+    since: Arc<StdMutex<StartTime>>,
     /// Locked while the service is being started or stopped.
     servers: Mutex<Option<Servers>>,
 }
@@ -127,7 +131,8 @@ impl Service {
     /// A service that is stopped.
     pub fn new(ports: impl Bind) -> Self {
         let state = watch::Sender::new(ServiceState::Stopped { since: SystemTime::now(), error: None });
-        Self(Arc::new(Inner { ports: Arc::new(ports), state, servers: Mutex::new(None) }))
+        let since = Arc::new(StdMutex::new(StartTime::now()));
+        Self(Arc::new(Inner { ports: Arc::new(ports), state, since, servers: Mutex::new(None) }))
     }
 
     /// Starts it, unless it is running. Must be called within a Tokio runtime, which from then on runs the servers.
@@ -158,12 +163,15 @@ impl Service {
         });
     }
 
-    /// Its state.
+    /// Its state. If the clock was set since the state last changed, the time of the change is corrected.
     pub fn state(&self) -> ServiceState {
-        self.0.state.borrow().clone()
+        let mut state = self.0.state.borrow().clone();
+        let (ServiceState::Running { since, .. } | ServiceState::Stopped { since, .. }) = &mut state;
+        *since = lock(&self.0.since).wall();
+        state
     }
 
-    /// Its state, as it changes.
+    /// Its state, as it changes, with the times as they were taken.
     pub fn changes(&self) -> watch::Receiver<ServiceState> {
         self.0.state.subscribe()
     }
@@ -206,12 +214,13 @@ impl Inner {
     }
 
     fn serve(&self, Bound { addresses, announce_urls, serve }: Bound) -> Servers {
-        self.state.send_replace(ServiceState::Running { since: SystemTime::now(), addresses, announce_urls });
+        let since = changed_now(&self.since);
+        self.state.send_replace(ServiceState::Running { since, addresses, announce_urls });
         let (stop, stopped) = oneshot::channel();
         let stopped = Box::pin(async { _ = stopped.await });
         // A task of its own, so that a panic is reported as an error is.
         let serving = tokio::spawn(async move { serve(stopped).await });
-        let state = self.state.clone();
+        let (state, changed) = (self.state.clone(), Arc::clone(&self.since));
         let ended = tokio::spawn(async move {
             let error = match serving.await {
                 Ok(Ok(())) => None,
@@ -222,10 +231,23 @@ impl Inner {
                 None => tracing::info!("the client servers stopped; their ports are released"),
                 Some(error) => tracing::error!("the client servers failed; their ports are released: {error}"),
             }
-            state.send_replace(ServiceState::Stopped { since: SystemTime::now(), error });
+            let since = changed_now(&changed);
+            state.send_replace(ServiceState::Stopped { since, error });
         });
         Servers { stop, ended }
     }
+}
+
+/// Notes that the state changes now. Returns the time.
+fn changed_now(since: &StdMutex<StartTime>) -> SystemTime {
+    let mut since = lock(since);
+    *since = StartTime::now();
+    since.wall()
+}
+
+/// Locks despite a panic elsewhere: a time is never half-written.
+fn lock(since: &StdMutex<StartTime>) -> MutexGuard<'_, StartTime> {
+    since.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn with_sources(error: &dyn Error) -> String {

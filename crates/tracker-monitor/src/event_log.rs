@@ -1,10 +1,11 @@
 //! The event log: a log line for each peer that joins, completes or leaves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tracing::field::{Value, display};
 use tracing::info;
 use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, ShardsView};
 use tracker_host::{EventListener, Events};
@@ -28,6 +29,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Containers that are warned of. By then the operator knows.
 const MAX_CONTAINERS: usize = 64;
+
+/// The time between two warnings of lines that were dropped: on a full disk each warning is dropped, too, and one that is
+/// written has to follow.
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// Events for which memory is kept after a burst.
 pub(crate) const USUAL_EVENTS: usize = 1000;
@@ -75,11 +80,13 @@ impl Log {
 
     fn take_events(&mut self, listener: &EventListener, dropped_lines: u64) {
         self.lost += listener.take(&mut self.events);
+        let now = Instant::now();
         for event in self.events.drain(..) {
-            self.logger.log(&event, &self.shards);
+            self.logger.log(&event, &self.shards, now);
         }
+        self.logger.budget.report(now);
         self.events.shrink_to(USUAL_EVENTS);
-        self.logger.log_dropped(self.shards.totals().dropped_events + self.lost, dropped_lines);
+        self.logger.log_dropped(self.shards.totals().dropped_events + self.lost, dropped_lines, now);
     }
 }
 
@@ -92,18 +99,77 @@ struct EventLogger {
     containers: BTreeSet<IpAddr>,
     dropped_events: u64,
     dropped_lines: u64,
+    /// The time of the last warning of dropped lines.
+    warned: Option<Instant>,
+    budget: LineBudget,
+}
+
+/// Limits the lines about peers: anybody can make as many events as announces.
+#[derive(Debug, Default)]
+struct LineBudget {
+    /// The time of the first line of the current second.
+    since: Option<Instant>,
+    lines: u32,
+    lines_of: HashMap<IpAddr, u32>,
+    left_out: u64,
+}
+
+impl LineBudget {
+    /// The maximum number of lines in a second: at about 250 bytes each they are 50 KB.
+    const MAX_PER_SECOND: u32 = 200;
+
+    /// The maximum number of lines about one address in a second, so that one client cannot hide all others.
+    const MAX_PER_ADDRESS: u32 = Self::MAX_PER_SECOND / 2;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Returns `true` if a line about this address may be logged. If not, it counts as left out.
+    fn allows(&mut self, address: IpAddr, now: Instant) -> bool {
+        self.report(now);
+        self.since.get_or_insert(now);
+        let of_address = self.lines_of.entry(address).or_default();
+        let allows = self.lines < Self::MAX_PER_SECOND && *of_address < Self::MAX_PER_ADDRESS;
+        if allows {
+            self.lines += 1;
+            *of_address += 1;
+        } else {
+            self.left_out += 1;
+        }
+        // Addresses that got no line need not be remembered, and there may be many.
+        if *of_address == 0 {
+            self.lines_of.remove(&address);
+        }
+        allows
+    }
+
+    /// At the end of a second, logs how many lines were left out in it, and begins anew.
+    fn report(&mut self, now: Instant) {
+        if self.since.is_some_and(|since| now.duration_since(since) >= Self::SECOND) {
+            *self = Self::default();
+        }
+    }
+}
+
+/// At its end it logs how many lines were left out.
+impl Drop for LineBudget {
+    fn drop(&mut self) {
+        let events = self.left_out;
+        if events > 0 {
+            info!(events, "{events} more events of peers were not logged: they came too fast");
+        }
+    }
 }
 
 impl EventLogger {
     /// Logs an event, if it is one for the log.
-    fn log(&mut self, event: &Event, shards: &ShardsView) {
-        log_event(event, shards);
+    fn log(&mut self, event: &Event, shards: &ShardsView, now: Instant) {
+        log_event(event, shards, |address| self.budget.allows(address, now));
         warn_of_shared_address(event, &mut self.shared);
         warn_of_container(event, &mut self.containers);
     }
 
     /// Warns of events and lines that were dropped, of which there are so many by now.
-    fn log_dropped(&mut self, events: u64, lines: u64) {
+    fn log_dropped(&mut self, events: u64, lines: u64, now: Instant) {
         if events > self.dropped_events {
             tracing::warn!(
                 events = events - self.dropped_events,
@@ -111,15 +177,20 @@ impl EventLogger {
             );
             self.dropped_events = events;
         }
-        if lines > self.dropped_lines {
+        let is_due = self.warned.is_none_or(|warned| now.duration_since(warned) >= WARNING_PERIOD);
+        if lines > self.dropped_lines && is_due {
             // All until now, since earlier warnings may have been dropped, too.
-            tracing::warn!(lines, "lines of this log were dropped: it is not read, or too slowly");
-            self.dropped_lines = lines;
+            tracing::warn!(
+                lines,
+                "lines of this log were dropped: it is not read, or too slowly, or it cannot be written (is the disk full?)"
+            );
+            (self.dropped_lines, self.warned) = (lines, Some(now));
         }
     }
 }
 
-fn log_event(event: &Event, shards: &ShardsView) {
+/// Logs an event of a peer, if its address still may have a line.
+fn log_event(event: &Event, shards: &ShardsView, has_line: impl FnOnce(IpAddr) -> bool) {
     let (peer, happened) = match &event.kind {
         EventKind::PeerJoined(peer) => (peer, "peer joined"),
         EventKind::PeerCompleted(peer) => (peer, "peer completed"),
@@ -128,13 +199,17 @@ fn log_event(event: &Event, shards: &ShardsView) {
         _ => return,
     };
     let Peer { address, state, detail, .. } = peer;
+    if !has_line(address.ip()) {
+        return;
+    }
+    let client = detail.as_ref().map(|detail| client(&detail.peer_id));
     // As they are now: other peers may have come and gone since.
     let counts = shards.with_swarm(&event.info_hash, |swarm| swarm.counts()).unwrap_or_default();
     info!(
         target: TARGET,
         info_hash = %event.info_hash,
         %address,
-        client = detail.as_ref().map(|detail| client(&detail.peer_id)),
+        client = client.as_deref().map(loggable),
         state = match state {
             PeerState::Leecher => "leecher",
             PeerState::PartialSeed => "partial seed",
@@ -146,15 +221,21 @@ fn log_event(event: &Event, shards: &ShardsView) {
     );
 }
 
+/// The name of a client as a field. The text log quotes and escapes texts: one that is escaped already is left as it is.
+fn loggable(client: &str) -> Box<dyn Value + '_> {
+    if client.contains('\\') { Box::new(display(client)) } else { Box::new(client) }
+}
+
 /// Logs peers that get nothing, although they announce, and how many more there are.
 pub(crate) fn log_stalled(peers: Vec<(InfoHash, Peer)>, more: u64, shards: &ShardsView) {
     for (info_hash, Peer { address, detail, .. }) in peers {
         let counts = shards.with_swarm(&info_hash, |swarm| swarm.counts()).unwrap_or_default();
+        let client = detail.as_ref().map(|detail| client(&detail.peer_id));
         info!(
             target: TARGET,
             %info_hash,
             %address,
-            client = detail.as_ref().map(|detail| client(&detail.peer_id)),
+            client = client.as_deref().map(loggable),
             reason = if counts.seeders == 0 { "no_seeder" } else { "no_progress" },
             seeders = counts.seeders,
             leechers = counts.leechers,
@@ -202,7 +283,7 @@ mod tests {
     use rand::{SeedableRng, rngs::StdRng};
     use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt;
-    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, PeerKey, Peers, Shards};
+    use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, PeerKey, Peers, Shards};
 
     use super::*;
     use crate::{LogBuffer, LogFilter};
@@ -254,7 +335,7 @@ mod tests {
         .with_left(left)
         .with_event(event);
         let mut rng = StdRng::seed_from_u64(1);
-        shards.announce(Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
+        shards.announce(tracker_core::Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
     }
 
     #[test]
@@ -285,11 +366,85 @@ mod tests {
             assert_eq!((&line["seeders"], &line["leechers"]), (&0.into(), &1.into()));
         }
 
-        shards.expire(Instant::ZERO + Duration::from_secs(24 * 60 * 60));
+        shards.expire(tracker_core::Instant::ZERO + Duration::from_secs(24 * 60 * 60));
         let log = log_of(&shards);
         assert_eq!(log.len(), 1, "{log:?}");
         assert_eq!(log[0]["message"], "peer expired");
         assert_eq!(log[0]["leechers"], 0);
+    }
+
+    /// One client that changes its peer id and port for ever.
+    #[test]
+    fn a_flood_of_peers_does_not_flood_the_log() {
+        let shards = shards(100_000);
+        let flood = 5000;
+        (1..=flood).for_each(|port| announce(&shards, port, 10, None));
+        let peers = shards.with_swarm(&InfoHash::new([0xab; 20]), |swarm| swarm.len() as u64).unwrap();
+        let log = log_of(&shards);
+        let is_of_peer = |line: &&Value| line["message"].as_str().unwrap().starts_with("peer ");
+        let lines = log.iter().filter(is_of_peer).count();
+        assert!((1..=2 * LineBudget::MAX_PER_ADDRESS as usize).contains(&lines), "{lines}");
+        let left_out: u64 = log.iter().filter_map(|line| line["events"].as_u64()).sum();
+        // Of so many at one address only some are kept: those before them expire.
+        assert_eq!(lines as u64 + left_out, 2 * u64::from(flood) - peers, "all are accounted for");
+        assert!(log.last().unwrap()["message"].as_str().unwrap().contains("more events of peers"));
+    }
+
+    #[test]
+    fn one_address_does_not_take_the_lines_of_all_others() {
+        let mut budget = LineBudget::default();
+        let start = Instant::now();
+        let (one, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let lines = (0..1000).filter(|_| budget.allows(one, start)).count();
+        assert_eq!(lines, LineBudget::MAX_PER_ADDRESS as usize);
+        assert!(budget.allows(other, start));
+        let lines = (0..=255).filter(|&last| budget.allows([10, 0, 1, last].into(), start)).count();
+        assert_eq!(lines, (LineBudget::MAX_PER_SECOND - LineBudget::MAX_PER_ADDRESS) as usize - 1);
+        assert!(budget.lines_of.len() <= LineBudget::MAX_PER_SECOND as usize);
+        assert!(budget.allows(one, start + Duration::from_secs(1)), "another second");
+        assert_eq!(budget.left_out, 0, "they were reported");
+    }
+
+    #[test]
+    fn names_of_clients_are_escaped_once() {
+        let shards = shards(10);
+        let request = AnnounceRequest::new(
+            InfoHash::new([0xab; 20]),
+            PeerId::new(*b"-\\\"\x1b\0[2J-xxxxxxxxxxx"),
+            [10, 0, 0, 7].into(),
+            [10, 0, 0, 1].into(),
+            6881,
+        );
+        let mut rng = StdRng::seed_from_u64(1);
+        shards.announce(tracker_core::Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
+        let events = Events::without_thread(Arc::clone(&shards));
+        let listener = events.listen(MAX_PENDING_EVENTS);
+        events.pump();
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            Log::new(Arc::clone(&shards).into()).take_events(&listener, 0)
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains(r#"client=-\\\"\x1b\x00[2J "#), "{text}");
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn dropped_lines_are_reported_until_a_report_gets_through() {
+        let start = Instant::now();
+        let mut logger = EventLogger::default();
+        let buffer = LogBuffer::new();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+            // As on a full disk, where each warning is dropped, too.
+            for second in 0..=30 {
+                logger.log_dropped(0, 5 + second, start + Duration::from_secs(second));
+            }
+        });
+        let lines = buffer.entries(&LogFilter::default(), 0, 100);
+        let dropped: Vec<_> = lines.iter().map(|line| line.fields[0].1.clone()).collect();
+        assert_eq!(dropped, ["5", "15", "25", "35"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
+use torrent_library::OPERATOR_LOG;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -19,7 +20,8 @@ use crate::event_log::TARGET;
 /// The last log lines of the program, at most [`MAX_ENTRIES`](Self::MAX_ENTRIES), and of older ones the last warnings and
 /// errors, at most [`MAX_IMPORTANT`](Self::MAX_IMPORTANT). Cheap to clone; all clones are one.
 ///
-/// It is filled by its [`layer`](Self::layer), so that the page shows the same lines as the log. Long values are cut, so that all
+/// It is filled by its [`layer`](Self::layer), so that the page shows the same lines as the log, except those with the target
+/// [`OPERATOR_LOG`]: viewers read it, too. Long values are cut, so that all
 /// lines take a few megabytes usually, and at most 45 MB.
 #[derive(Debug, Clone)]
 pub struct LogBuffer(Arc<Inner>);
@@ -78,7 +80,8 @@ pub struct LogFilter {
 #[derive(Debug)]
 struct BufferLayer(LogBuffer);
 
-/// Limits the lines about peers, before a line is formatted, since formatting is the cost.
+/// Leaves out lines for operators only, and limits the lines about peers, before a line is formatted, since formatting is the
+/// cost.
 #[derive(Debug)]
 struct Budget {
     buffer: LogBuffer,
@@ -220,6 +223,9 @@ impl LogFilter {
 
 impl<S: Subscriber> Filter<S> for Budget {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        if metadata.target() == OPERATOR_LOG {
+            return false;
+        }
         let tells_of_peer = metadata.target() == TARGET && *metadata.level() >= Level::INFO;
         !tells_of_peer || self.buffer.has_room((self.now)())
     }
@@ -474,6 +480,15 @@ mod tests {
         tracing::subscriber::with_default(registry().with(journal.layer()), || error!("there is always room for this"));
         let entries = journal.entries(&ALL, 0, 10);
         assert_eq!(messages(&entries), ["10 lines came too fast to be shown here", "there is always room for this"]);
+    }
+
+    #[test]
+    fn lines_for_operators_are_left_out() {
+        let journal = journal(|| {
+            warn!(target: OPERATOR_LOG, path = "marks/class-3.ods", "cannot make a torrent");
+            info!("said");
+        });
+        assert_eq!(messages(&journal.entries(&ALL, 0, 10)), ["said"]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The log: where it goes, and its format.
 
 use std::env;
-use std::io::{IsTerminal, stderr};
-use std::sync::mpsc;
+use std::io::{self, IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -38,13 +39,47 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Log {
     writer: Option<WorkerGuard>,
-    dropped: ErrorCounter,
+    dropped: DroppedLines,
 }
 
 impl Log {
     /// The count of the lines that were dropped so far.
-    pub(crate) fn dropped(&self) -> ErrorCounter {
+    pub(crate) fn dropped(&self) -> DroppedLines {
         self.dropped.clone()
+    }
+}
+
+/// Lines that were dropped: since too many waited, or since they could not be written.
+#[derive(Debug, Clone)]
+pub(crate) struct DroppedLines {
+    waiting: ErrorCounter,
+    unwritten: Arc<AtomicUsize>,
+}
+
+impl DroppedLines {
+    pub(crate) fn count(&self) -> usize {
+        self.waiting.dropped_lines() + self.unwritten.load(Ordering::Relaxed)
+    }
+}
+
+/// A writer that counts the lines that it cannot write, as on a full disk, and goes on.
+#[derive(Debug)]
+struct CountingWriter<W> {
+    writer: W,
+    unwritten: Arc<AtomicUsize>,
+}
+
+impl<W: Write> Write for CountingWriter<W> {
+    /// Takes a whole line, written or not.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.writer.write_all(line).is_err() {
+            self.unwritten.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }
 
@@ -75,12 +110,13 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
         .with_target(ANNOUNCE_URL, LevelFilter::INFO)
         .with_target(DASHBOARD_URL, LevelFilter::INFO);
     let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_log_buffer()));
+    let unwritten = Arc::default();
     let (lines, writer) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_WAITING_LINES)
         .lossy(true)
         .thread_name("log")
-        .finish(stderr());
-    let log = Log { writer: Some(writer), dropped: lines.error_counter() };
+        .finish(CountingWriter { writer: stderr(), unwritten: Arc::clone(&unwritten) });
+    let log = Log { writer: Some(writer), dropped: DroppedLines { waiting: lines.error_counter(), unwritten } };
     let registry = tracing_subscriber::registry().with(log_buffer);
     let lines = fmt::layer().with_writer(lines);
     match format {
@@ -125,6 +161,17 @@ mod tests {
     use tracker_monitor::LogFilter;
 
     use super::*;
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let unwritten = Arc::default();
+        // As on a full disk.
+        let mut writer = CountingWriter { writer: &mut [0; 8][..], unwritten: Arc::clone(&unwritten) };
+        for line in ["line 1\n", "line 2\n", "line 3\n"] {
+            writer.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(unwritten.load(Ordering::Relaxed), 2);
+    }
 
     #[test]
     fn the_token_does_not_get_into_the_log_buffer() {

@@ -64,7 +64,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
 
 async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) -> anyhow::Result<LanTracker> {
     let dropped = log.dropped();
-    let tracker = settings.builder().dropped_lines(move || dropped.dropped_lines() as u64);
+    let tracker = settings.builder().dropped_lines(move || dropped.count() as u64);
     let tracker = match log_buffer {
         Some(log_buffer) => tracker.log(log_buffer),
         None => tracker,

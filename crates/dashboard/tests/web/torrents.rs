@@ -195,7 +195,13 @@ async fn a_torrent_is_made_and_its_content_has_digests() {
     let torrent = format!("/api/v1/torrents/{}", made["info_hash"].as_str().unwrap());
     assert_eq!(fixture.get("/api/v1/makings").await.json()["makings"], json!([made]));
     assert_eq!(fixture.get(&torrent).await.json()["metainfo"]["private"], true);
-    fixture.delete(&location).await.problem(StatusCode::NOT_FOUND);
+    let over = fixture.delete(&location).await.problem(StatusCode::NOT_FOUND);
+    assert_eq!(over, "there is nothing to cancel: the making of the torrent is done");
+    let never = fixture.delete("/api/v1/makings/77").await.problem(StatusCode::NOT_FOUND);
+    assert!(never.contains("none was lately"), "{never}");
+    // What operators make is not for viewers.
+    let log = fixture.get("/api/v1/log").await;
+    assert!(!log.text().contains("asked to make"), "{}", log.text());
 
     let digests = format!("{torrent}/digests");
     let digests = fixture.get_until(&digests, |answer| answer.json()["files"][0]["sha256"].is_string()).await.json();

@@ -16,7 +16,7 @@ use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::workload::blocking;
-use torrent_library::{JobState, MakeError};
+use torrent_library::{JobState, MakeError, OPERATOR_LOG};
 
 /// A request to make a torrent.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -137,7 +137,7 @@ pub(super) async fn make(
     State(dashboard): State<Dashboard>,
     Json(Make { path, private }): Json<Make>,
 ) -> Result<impl IntoResponse, Problem> {
-    tracing::info!(%remote, path, "asked to make a torrent");
+    tracing::info!(target: OPERATOR_LOG, %remote, path, "asked to make a torrent");
     let (torrent_jobs, announce_urls) = (torrent_jobs(&dashboard)?, dashboard.announce_urls());
     let making = blocking(move || torrent_jobs.make(&path, private, &announce_urls)).await?;
     let making = making.map_err(|error| match error {
@@ -183,7 +183,7 @@ pub(super) async fn making(
         (status = 204, description = "It is cancelled"),
         (status = 400, description = "That is no id", body = Problem),
         (status = 403, description = "Operators only", body = Problem),
-        (status = 404, description = "There is none to cancel", body = Problem),
+        (status = 404, description = "There is none to cancel: the error says whether it is over or never was", body = Problem),
     )
 )]
 pub(super) async fn cancel(
@@ -191,5 +191,16 @@ pub(super) async fn cancel(
     State(dashboard): State<Dashboard>,
     IdPath(id): IdPath,
 ) -> Result<StatusCode, Problem> {
-    if torrent_jobs(&dashboard)?.cancel(id) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
+    let jobs = torrent_jobs(&dashboard)?;
+    if jobs.cancel(id) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let job = jobs.get(id).ok_or_else(|| unknown(id))?;
+    let state = match job.state {
+        JobState::Waiting | JobState::Hashing { .. } => "is being registered",
+        JobState::Done { .. } => "is done",
+        JobState::Failed { .. } => "has failed",
+        JobState::Cancelled => "is cancelled already",
+    };
+    Err(Problem::new(StatusCode::NOT_FOUND, format!("there is nothing to cancel: the making of the torrent {state}")))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use tracker_host::{ServiceState, unix_seconds};
+use tracker_host::ServiceState;
 use tracker_monitor::{MetricsFormat, ProcessMetrics};
 
 use crate::web::Dashboard;
@@ -24,7 +24,7 @@ pub(super) async fn metrics(
     let asks_for_open_metrics = |accept: &str| accept.contains("application/openmetrics-text");
     let is_open = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(asks_for_open_metrics);
     let format = if is_open { MetricsFormat::OpenMetrics } else { MetricsFormat::Prometheus };
-    let mut process = ProcessMetrics::new(unix_seconds(dashboard.0.started));
+    let mut process = ProcessMetrics::new(dashboard.started());
     process.is_running = matches!(dashboard.config().service.state(), ServiceState::Running { .. });
     process.viewers = dashboard.0.streams.viewers() as u64;
     let metrics = dashboard

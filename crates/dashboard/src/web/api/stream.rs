@@ -286,10 +286,13 @@ impl Viewer {
         let streams = &self.dashboard.0.streams;
         match news {
             News::Status => {
-                let version = (*self.ticks.borrow_and_update(), self.service.borrow().clone());
+                let version = (*self.ticks.borrow_and_update(), self.dashboard.config().service.state());
                 streams.status.of(version, || event("status", &Status::of(&self.dashboard)))
             }
-            News::Tracker => event("tracker", &Tracker::from(self.service.borrow_and_update().clone())),
+            News::Tracker => {
+                self.service.mark_unchanged();
+                event("tracker", &Tracker::from(self.dashboard.config().service.state()))
+            }
             News::Torrents => {
                 event("torrents", &TorrentsChanged { known: self.dashboard.config().library.all().len() })
             }

@@ -93,7 +93,7 @@ impl Status {
             dashboard.config().observer.status();
         Self {
             now: dashboard.unix(now),
-            started: unix_seconds(dashboard.0.started),
+            started: dashboard.started(),
             tracker: dashboard.config().service.state().into(),
             only_known: dashboard.config().only_known,
             torrents: totals.swarms,
