@@ -24,7 +24,7 @@ pub(crate) use self::tasks::Listeners;
 #[cfg(all(target_os = "linux", not(portable)))]
 pub(crate) use self::threads::Listeners;
 
-/// Gives the connection a task, if the limits allow it to wait.
+/// Gives the connection a task, if the limits allow it to wait, or another one can be closed for it.
 fn spawn(
     stream: TcpStream,
     progress: Progress,
@@ -32,10 +32,8 @@ fn spawn(
     shared: &Arc<Shared>,
     stopped: &watch::Receiver<()>,
 ) {
-    if state.acquire_permit(shared) {
-        tokio::spawn(handle_connection(stream, progress, state, Arc::clone(shared), stopped.clone()));
-    } else {
-        tracing::debug!(remote = %state.connection.remote(), "connection refused: too many connections");
+    if let Some(waiting) = state.acquire_permit_or_evict(shared) {
+        tokio::spawn(handle_connection(stream, progress, state, waiting, Arc::clone(shared), stopped.clone()));
     }
 }
 

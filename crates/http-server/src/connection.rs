@@ -26,7 +26,8 @@ use tokio::sync::watch;
 use tower::Service;
 
 use crate::config::LEAST_MAX_HEAD_BYTES;
-use crate::connection_limit::ConnectionPermit;
+use crate::connection_limit::ConnectionLimitError;
+use crate::eviction::{HeldPermit, Waiting};
 use crate::handler::Connection;
 use crate::head::{Head, RequestHead, Version};
 use crate::hyper_connection::serve_connection;
@@ -57,7 +58,7 @@ struct Buffers {
 pub(crate) struct ConnectionState {
     pub(crate) connection: Connection,
     /// Taken as soon as the connection has to wait, be it a moment.
-    permit: Option<ConnectionPermit>,
+    permit: Option<HeldPermit>,
     answered: bool,
 }
 
@@ -85,13 +86,42 @@ impl ConnectionState {
         Self { connection, permit: None, answered: false }
     }
 
-    /// Takes a permit, if it has none. `false` if the limits do not allow it.
-    pub(crate) fn acquire_permit(&mut self, shared: &Shared) -> bool {
-        if self.permit.is_none() {
-            let is_exempt = shared.handler.is_exempt(self.connection.remote().ip());
-            self.permit = shared.limit.acquire(self.connection.group(), is_exempt);
+    /// Takes a permit, if it has none and the limits allow it.
+    fn acquire_permit(&mut self, shared: &Shared) -> Result<Waiting, ConnectionLimitError> {
+        let held = match self.permit.take() {
+            Some(held) => held,
+            None => {
+                let group = self.connection.group();
+                let is_exempt = shared.handler.is_exempt(self.connection.remote().ip());
+                shared.open_connections.enter(shared.limit.acquire(group, is_exempt)?, group.network())
+            }
+        };
+        Ok(self.permit.insert(held).waiting())
+    }
+
+    /// Takes a permit, if it has none. When all are taken, or all of its network, the connection that has waited longest for its
+    /// request is closed for it. An address that has all of its own gets no more: what it does concerns itself.
+    pub(crate) fn acquire_permit_or_evict(&mut self, shared: &Shared) -> Option<Waiting> {
+        let remote = self.connection.remote().ip();
+        loop {
+            let error = match self.acquire_permit(shared) {
+                Ok(waiting) => return Some(waiting),
+                Err(error) => error,
+            };
+            let is_evicted = match error {
+                ConnectionLimitError::Total { .. } => shared.open_connections.evict(None),
+                ConnectionLimitError::Network { .. } => {
+                    shared.open_connections.evict(self.connection.group().network())
+                }
+                ConnectionLimitError::Address { .. } => false,
+            };
+            shared.handler.on_too_many_connections();
+            if !is_evicted {
+                shared.accept_errors.log_refused(remote, error);
+                return None;
+            }
+            shared.accept_errors.log_evicted(remote, error);
         }
-        self.permit.is_some()
     }
 
     /// Appends the answers to all requests at the beginning of `bytes` that can be answered at once.
@@ -107,8 +137,10 @@ impl ConnectionState {
         loop {
             match Head::parse(rest) {
                 Head::Whole(request) if output.len() <= MAX_OUTPUT && self.answer(&request, body, shared) => {
-                    let keep =
-                        request.keep_alive && !stopping && self.acquire_permit(shared) && !shared.limit.is_scarce();
+                    let keep = request.keep_alive
+                        && !stopping
+                        && self.acquire_permit(shared).is_ok()
+                        && !shared.limit.is_scarce();
                     write_answer(request.version, keep, body, output);
                     self.answered = true;
                     rest = &rest[request.len..];
@@ -204,17 +236,24 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     }
 }
 
-/// Serves a connection from where it is until the client or the server ends it. A panic ends its task, and nothing else.
+/// Serves a connection from where it is until the client or the server ends it, or its permit is taken away. A panic ends its
+/// task, and nothing else.
 pub(crate) async fn handle_connection(
     stream: TcpStream,
     progress: Progress,
     state: ConnectionState,
+    waiting: Waiting,
     shared: Arc<Shared>,
     stopped: watch::Receiver<()>,
 ) {
     let remote = state.connection.remote();
-    if let Err(error) = try_handle_connection(stream, progress, state, &shared, stopped).await {
-        tracing::debug!(%remote, %error, "connection ended");
+    tokio::select! {
+        ended = try_handle_connection(stream, progress, state, &waiting, &shared, stopped) => {
+            if let Err(error) = ended {
+                tracing::debug!(%remote, %error, "connection ended");
+            }
+        }
+        () = waiting.evicted() => tracing::debug!(%remote, "connection closed for a new one"),
     }
 }
 
@@ -225,10 +264,11 @@ async fn try_handle_connection(
     stream: TcpStream,
     progress: Progress,
     mut state: ConnectionState,
+    waiting: &Waiting,
     shared: &Shared,
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
-    let mut stream = TimedStream::new(stream, shared.timeouts);
+    let mut stream = TimedStream::new(stream, shared.timeouts, waiting.clone());
     if state.answered {
         stream.idle();
     }
@@ -265,7 +305,7 @@ async fn try_handle_connection(
         // hyper has not heard of it.
         stopped.mark_changed();
     }
-    pass_to_hyper(stream, passed, state.connection, shared, stopped).await
+    pass_to_hyper(stream, passed, state.connection, waiting, shared, stopped).await
 }
 
 /// Waits for more of a request that begins with `pending`, and answers the requests that are whole then.
@@ -310,10 +350,13 @@ async fn pass_to_hyper(
     stream: TimedStream<TcpStream>,
     read: Vec<u8>,
     connection: Connection,
+    waiting: &Waiting,
     shared: &Shared,
     stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
     let service = service_fn(|mut request| {
+        // It waits again when the stream has taken the answer.
+        waiting.end();
         request.extensions_mut().insert(connection);
         let answer = shared.router.clone().call(request);
         async move {

@@ -36,6 +36,30 @@ enum Holder {
     Network(Ipv6Addr),
 }
 
+/// Why there is no permit for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionLimitError {
+    /// As many connections are open as may be. Some of them may be reserved for exempt addresses.
+    #[error("{limit} connections are open, which is the limit")]
+    Total {
+        /// The limit on connections.
+        limit: usize,
+    },
+    /// As many connections are open from this network, in which each address counts by itself, as may be.
+    #[error("{limit} connections are open from the network of this address, which is the limit")]
+    Network {
+        /// The limit on connections from one network.
+        limit: usize,
+    },
+    /// As many connections are open from this address as may be.
+    #[error("{limit} connections are open from this address, which is the limit")]
+    Address {
+        /// The limit on connections from one address.
+        limit: usize,
+    },
+}
+
 /// The permit of one connection, given back when it is dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
@@ -58,21 +82,34 @@ impl ConnectionLimit {
         }
     }
 
-    /// A permit for a connection from `address`, if the limits allow one more.
-    pub fn acquire(self: &Arc<Self>, address: AddressGroup, is_exempt: bool) -> Option<ConnectionPermit> {
+    /// A permit for a connection from `address`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConnectionLimitError`] if the limits do not allow one more.
+    pub fn acquire(
+        self: &Arc<Self>,
+        address: AddressGroup,
+        is_exempt: bool,
+    ) -> Result<ConnectionPermit, ConnectionLimitError> {
         let address = (!is_exempt).then_some(address);
         if let Some(address) = address {
             if !self.count(Holder::Address(address), self.per_address) {
-                return None;
+                return Err(ConnectionLimitError::Address { limit: self.per_address });
             }
-            if address.network().is_some_and(|network| !self.count(Holder::Network(network), self.total.div_ceil(2))) {
+            let limit = self.total.div_ceil(2);
+            if address.network().is_some_and(|network| !self.count(Holder::Network(network), limit)) {
                 self.uncount(Holder::Address(address));
-                return None;
+                return Err(ConnectionLimitError::Network { limit });
             }
         }
         let permit = ConnectionPermit { limit: Arc::clone(self), address };
         let total = if is_exempt { self.total } else { self.total.saturating_sub(self.reserved) };
-        (self.used.fetch_add(1, Ordering::Relaxed) < total).then_some(permit)
+        if self.used.fetch_add(1, Ordering::Relaxed) < total {
+            Ok(permit)
+        } else {
+            Err(ConnectionLimitError::Total { limit: total })
+        }
     }
 
     /// The number of permits in use.
@@ -140,14 +177,15 @@ mod tests {
         let first = acquire("192.168.0.1").unwrap();
         let second = acquire("192.168.0.1").unwrap();
         assert!(!limit.is_scarce());
-        assert!(acquire("192.168.0.1").is_none(), "two per address");
+        assert_eq!(acquire("192.168.0.1").unwrap_err(), ConnectionLimitError::Address { limit: 2 });
         let exempt: Vec<_> = (0..2).map(|_| acquire("10.0.0.1").unwrap()).collect();
         assert!(limit.is_scarce());
-        assert!(acquire("10.0.0.1").is_none(), "four in all");
-        assert!(acquire("192.168.0.2").is_none(), "four in all");
+        for address in ["10.0.0.1", "192.168.0.2"] {
+            assert_eq!(acquire(address).unwrap_err(), ConnectionLimitError::Total { limit: 4 });
+        }
 
         drop(first);
-        assert!(acquire("192.168.0.2").is_some());
+        assert!(acquire("192.168.0.2").is_ok());
         drop((second, exempt));
         assert!(!limit.is_scarce());
         assert!(limit.by_holder.iter().all(|shard| shard.lock().unwrap().is_empty()));
@@ -159,10 +197,10 @@ mod tests {
         let limit = Arc::new(ConnectionLimit::new(4, 1, 2));
         let acquire = |address: &str| limit.acquire(group(address), address.starts_with("127."));
         let _others = (acquire("10.0.0.1").unwrap(), acquire("10.0.0.2").unwrap());
-        assert!(acquire("10.0.0.2").is_none());
-        assert!(acquire("10.0.0.3").is_none());
+        assert_eq!(acquire("10.0.0.2").unwrap_err(), ConnectionLimitError::Address { limit: 1 });
+        assert_eq!(acquire("10.0.0.3").unwrap_err(), ConnectionLimitError::Total { limit: 2 });
         let _exempt = (acquire("127.0.0.1").unwrap(), acquire("127.0.0.1").unwrap());
-        assert!(acquire("127.0.0.2").is_none(), "four in all");
+        assert_eq!(acquire("127.0.0.2").unwrap_err(), ConnectionLimitError::Total { limit: 4 });
     }
 
     #[test]
@@ -173,21 +211,22 @@ mod tests {
             for _ in 0..2 {
                 permits.push(limit.acquire(group(&format!("2001:db8:{host:x}::{host:x}")), false).unwrap());
             }
-            assert!(limit.acquire(group(&format!("2001:db8:{host:x}::1")), false).is_none(), "the same /64");
+            assert!(limit.acquire(group(&format!("2001:db8:{host:x}::1")), false).is_err(), "the same /64");
         }
         drop(permits);
         assert_eq!(limit.used(), 0);
         let permits: Vec<_> = (2..32).map(|host| limit.acquire(group(&format!("fd77::{host:x}")), false)).collect();
-        assert!(permits.iter().all(Option::is_some));
+        assert!(permits.iter().all(Result::is_ok));
     }
 
     #[test]
     fn the_own_64_as_a_whole_has_half_of_the_permits() {
         let limit = Arc::new(ConnectionLimit::new(8, 2, 0));
         let acquire = |address: &str| limit.acquire(group(address), false);
-        let own: Vec<_> = (2..20).filter_map(|host| acquire(&format!("fd77::{host:x}"))).collect();
+        let own: Vec<_> = (2..20).filter_map(|host| acquire(&format!("fd77::{host:x}")).ok()).collect();
+        assert_eq!(acquire("fd77::9:9").unwrap_err(), ConnectionLimitError::Network { limit: 4 });
         assert_eq!(own.len(), 4);
-        let others: Vec<_> = (1..20).filter_map(|host| acquire(&format!("10.0.0.{host}"))).collect();
+        let others: Vec<_> = (1..20).filter_map(|host| acquire(&format!("10.0.0.{host}")).ok()).collect();
         assert_eq!(others.len(), 4);
         drop((own, others));
         assert!(limit.by_holder.iter().all(|shard| shard.lock().unwrap().is_empty()));

@@ -56,6 +56,9 @@ pub trait Handler: Debug + Send + Sync + 'static {
 
     /// Called when a client sent what is not HTTP.
     fn on_malformed_request(&self);
+
+    /// Called when a connection was refused, or closed for a new one, because too many are open.
+    fn on_too_many_connections(&self);
 }
 
 #[cfg(test)]

@@ -153,6 +153,8 @@ mod tests {
         }
 
         fn on_malformed_request(&self) {}
+
+        fn on_too_many_connections(&self) {}
     }
 
     fn bind(router: Router) -> Server {

@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use crate::accept_errors::AcceptErrors;
 use crate::config::ServerConfig;
 use crate::connection_limit::ConnectionLimit;
+use crate::eviction::OpenConnections;
 use crate::foreign::ForeignConnections;
 use crate::handler::Handler;
 use crate::timed_stream::Timeouts;
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) http: http1::Builder,
     pub(crate) timeouts: Timeouts,
     pub(crate) limit: Arc<ConnectionLimit>,
+    pub(crate) open_connections: Arc<OpenConnections>,
     pub(crate) accept_errors: AcceptErrors,
     pub(crate) foreign_connections: ForeignConnections,
     pub(crate) config: ServerConfig,
@@ -54,6 +56,7 @@ impl Shared {
             http,
             timeouts: Timeouts::new(&config),
             limit: Arc::new(ConnectionLimit::new(connections, config.max_connections_per_address, 0)),
+            open_connections: Arc::new(OpenConnections::new()),
             accept_errors: AcceptErrors::new(config.name),
             foreign_connections: ForeignConnections::new(config.name),
             config,
@@ -61,14 +64,30 @@ impl Shared {
     }
 }
 
+/// Connections that may be open whatever the limit on open files: what is reckoned for the rest of the program it seldom needs.
+const LEAST_CONNECTIONS: usize = 8;
+/// A LAN may need as many connections at the same time, so that fewer are worth a warning.
+const FEW_CONNECTIONS: usize = 512;
+
 /// The connections that may be open at the same time, as far as the system allows.
 fn max_connections(config: &ServerConfig, addresses: usize) -> usize {
     // Each worker has, for each address, a listener, a connection that is being answered without a permit, and beside it
     // a socket of UDP; and four descriptors of its runtime. Some are for the rest of the program.
     let in_use = 64 + config.threads.get() * (3 * addresses + 4);
-    let most = config.max_connections.min(open_files_limit().saturating_sub(in_use));
-    if most < config.max_connections {
-        tracing::info!(connections = most, "the limit on open files allows fewer connections than configured");
+    let open_files = open_files_limit();
+    let most = config.max_connections.min(open_files.saturating_sub(in_use).max(LEAST_CONNECTIONS));
+    if most < config.max_connections.min(FEW_CONNECTIONS) {
+        tracing::warn!(
+            connections = most,
+            open_files,
+            "the limit on open files allows only a few connections: raise it (ulimit -n, LimitNOFILE of systemd)"
+        );
+    } else if most < config.max_connections {
+        tracing::info!(
+            connections = most,
+            open_files,
+            "the limit on open files allows fewer connections than configured"
+        );
     }
     most
 }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::ServerConfig;
+use crate::eviction::Waiting;
 
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when the other end takes too long.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct TimedStream<S> {
     deadline: Instant,
     /// Fires at the deadline or before it: a deadline that moves back does not touch it.
     timer: Pin<Box<Sleep>>,
+    /// Learns whether a request is waited for.
+    waiting: Waiting,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +56,9 @@ impl Timeouts {
 
 impl<S> TimedStream<S> {
     /// A new connection: the time of its first request begins now.
-    pub(crate) fn new(stream: S, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(stream: S, timeouts: Timeouts, waiting: Waiting) -> Self {
         let deadline = Instant::now() + timeouts.head;
-        Self { stream, timeouts, phase: Phase::Reading, deadline, timer: Box::pin(sleep_until(deadline)) }
+        Self { stream, timeouts, phase: Phase::Reading, deadline, timer: Box::pin(sleep_until(deadline)), waiting }
     }
 
     /// Makes it a connection whose first request was answered already.
@@ -69,6 +72,11 @@ impl<S> TimedStream<S> {
             Phase::Idle => self.timeouts.idle,
             Phase::Writing => self.timeouts.write,
         };
+        match phase {
+            Phase::Reading => {}
+            Phase::Idle => self.waiting.begin(true),
+            Phase::Writing => self.waiting.end(),
+        }
         self.phase = phase;
         self.deadline = Instant::now() + limit;
         if self.deadline < self.timer.deadline() {
@@ -154,7 +162,7 @@ mod tests {
 
     fn pair() -> (TimedStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(16);
-        (TimedStream::new(ours, TIMEOUTS), theirs)
+        (TimedStream::new(ours, TIMEOUTS, Waiting::unwatched()), theirs)
     }
 
     async fn seconds<T>(of: impl Future<Output = io::Result<T>>) -> (u64, io::ErrorKind) {

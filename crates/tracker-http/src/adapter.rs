@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ struct Inner {
     /// [`HttpConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
     refusals: Refusals,
+    closed_connections: AtomicU64,
     unknown_proxies: LogThrottle,
     silent_proxies: LogThrottle,
     claimed_addresses: ClaimedAddresses,
@@ -94,6 +96,7 @@ impl Adapter {
             config,
             full_scrape: FullScrape::default(),
             refusals: Refusals::new("HTTP"),
+            closed_connections: AtomicU64::new(0),
             unknown_proxies: LogThrottle::new(UNKNOWN_PROXIES),
             silent_proxies: LogThrottle::new(SILENT_PROXIES),
             claimed_addresses: ClaimedAddresses::new(),
@@ -110,6 +113,16 @@ impl Adapter {
     /// for other paths do not count, nor do connections that end early.
     pub fn failures(&self) -> u64 {
         self.0.refusals.count()
+    }
+
+    /// Connections so far that were refused, or closed for a new one, because too many were open.
+    pub fn closed_connections(&self) -> u64 {
+        self.0.closed_connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that was closed because too many were open.
+    pub(crate) fn count_closed_connection(&self) {
+        self.0.closed_connections.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that failed.

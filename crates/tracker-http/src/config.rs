@@ -19,9 +19,10 @@ pub struct HttpConfig {
     /// addresses there are three times as many threads. Those of an address to which nobody comes sleep. Default: one per
     /// core, at most 1024.
     pub threads: NonZeroUsize,
-    /// Connections open at the same time. One more is closed as soon as it is accepted, unless (on Linux) its request is
-    /// there and can be answered without waiting; from half of it on, connections are closed after one answer instead of
-    /// being kept alive, so that idle ones never use it up.
+    /// Connections open at the same time. For one more, the connection is closed that has waited longest for the whole head of a
+    /// request, unless (on Linux) the new one's request is there and can be answered without waiting; if none waits, the new one
+    /// is closed. From half of it on, connections are closed after one answer instead of being kept alive, so that idle ones never
+    /// use it up.
     /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows; 1 or more.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted

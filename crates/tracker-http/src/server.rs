@@ -106,6 +106,10 @@ impl Handler for Adapter {
     fn on_malformed_request(&self) {
         self.count_failure();
     }
+
+    fn on_too_many_connections(&self) {
+        self.count_closed_connection();
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

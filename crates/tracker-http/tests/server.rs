@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -562,12 +563,105 @@ async fn when_connections_are_scarce_none_is_kept_and_one_too_many_is_closed() {
     second.write_all(request("").as_bytes()).await.unwrap();
     assert!(read_to_end(&mut second).await.contains("Connection: close\r\n"));
 
-    let mut silent = vec![running.begin().await, running.begin().await];
-    assert_eq!(read_to_end(&mut running.begin().await).await, "");
-    silent.pop();
+    let (mut silent, other) = (running.begin().await, running.begin().await);
+    let one_too_many = running.begin().await;
+    assert_eq!(read_to_end(&mut silent).await, "");
     first.write_all(request("").as_bytes()).await.unwrap();
     read_answer(&mut first).await;
-    drop((first, silent));
+    drop((first, other, one_too_many));
+    running.stop().await;
+}
+
+/// One that waits for the rest of a head, and one whose head is for hyper to read.
+const BEGINNINGS: [&[u8]; 2] = [b"GET /announce?info_hash=", b"POST /announce HTTP/1.1\r\nHost: "];
+
+#[tokio::test]
+async fn with_all_places_taken_a_request_in_two_segments_is_served() {
+    let adapter = adapter(Config::default(), patient(2).with(|config| config.max_connections = 16));
+    let running = Running::serve(adapter.clone());
+    let mut held = VecDeque::new();
+    let hold = async |beginning: &[u8]| {
+        let mut stream = running.connect().await;
+        stream.write_all(beginning).await.unwrap();
+        stream
+    };
+    for turn in 0..16 {
+        held.push_back(hold(BEGINNINGS[turn % 2]).await);
+        running.assert_serves().await;
+    }
+    let request = request("Connection: close\r\n");
+    for turn in 0..150 {
+        let (begin, end) = request.split_at(1 + turn % (request.len() - 1));
+        let mut stream = hold(begin.as_bytes()).await;
+        stream.set_nodelay(true).unwrap();
+        running.assert_serves().await;
+        stream.write_all(end.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{turn}: {answer}");
+        // All places are taken again.
+        held.push_back(hold(BEGINNINGS[turn % 2]).await);
+        running.assert_serves().await;
+    }
+    assert!(adapter.closed_connections() >= 140, "{}", adapter.closed_connections());
+    // Those that were closed are the ones that had waited longest.
+    for mut stream in held.drain(..100) {
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+    drop(held);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_silent_connections_keeps_nobody_out() {
+    let adapter = adapter(Config::default(), patient(2).with(|config| config.max_connections = 64));
+    let running = Running::serve(adapter.clone());
+    let (mut flood, request) = (Vec::new(), request("Connection: close\r\n"));
+    for turn in 0..40 {
+        let (begin, end) = request.split_at(1 + turn * 3);
+        let mut stream = running.connect().await;
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        for _ in 0..20 {
+            flood.push(running.begin().await);
+        }
+        stream.write_all(end.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{turn}: {answer}");
+    }
+    assert!(adapter.closed_connections() >= 700, "{}", adapter.closed_connections());
+    drop(flood);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_is_answered_is_not_closed_for_another() {
+    let adapter = adapter(
+        Config::default(),
+        patient(1).with(|config| {
+            config.full_scrape = true;
+            config.max_connections = 2;
+        }),
+    );
+    for torrent in 0..60_000 {
+        let query = format!("info_hash={torrent:020}&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0");
+        adapter.announce([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), query.as_bytes());
+    }
+    let running = Running::serve(adapter.clone());
+    let mut taking = Vec::new();
+    for _ in 0..2 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(running.address).await.unwrap();
+        stream.write_all(b"GET /scrape HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert_eq!(in_time(stream.read_u8()).await.unwrap(), b'H');
+        taking.push(stream);
+    }
+    assert_eq!(read_to_end(&mut running.begin().await).await, "");
+    assert_eq!(adapter.closed_connections(), 1);
+    for mut stream in taking {
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("TTP/1.1 200 OK\r\n") && answer.ends_with("ee"), "{}", answer.len());
+    }
     running.stop().await;
 }
 

@@ -131,6 +131,11 @@ impl Collector for Metrics {
             "protocol",
             &[("http", failures.http), ("udp", failures.udp)],
         )?;
+        sheet.counter(
+            "tracker_closed_connections",
+            "Connections that were refused, or closed for a new one, because too many were open",
+            failures.closed_connections,
+        )?;
         sheet.counter("tracker_completed", "Downloads that were completed", totals.completed)?;
         sheet.counter("tracker_dropped_events", "Events that came too fast to be observed", totals.dropped_events)?;
 

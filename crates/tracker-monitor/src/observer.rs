@@ -83,6 +83,8 @@ pub struct Failures {
     pub http: u64,
     /// Over UDP.
     pub udp: u64,
+    /// Connections that were refused, or closed for a new one, because too many were open. The total leaves them out.
+    pub closed_connections: u64,
 }
 
 impl Failures {

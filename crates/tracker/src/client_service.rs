@@ -59,7 +59,11 @@ impl ClientPorts {
     /// Counts the requests so far that the adapters could not read, or refused.
     pub(crate) fn failures(&self) -> impl Fn() -> Failures + Send + 'static {
         let (http, udp) = (self.http.clone(), self.udp.clone());
-        move || Failures { http: http.failures(), udp: udp.as_ref().map_or(0, tracker_udp::Adapter::failures) }
+        move || Failures {
+            http: http.failures(),
+            udp: udp.as_ref().map_or(0, tracker_udp::Adapter::failures),
+            closed_connections: http.closed_connections(),
+        }
     }
 
     fn ports(&self) -> MutexGuard<'_, Ports> {

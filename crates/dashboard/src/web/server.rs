@@ -192,9 +192,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
                 remote.set_ip(remote.ip().to_canonical());
                 let local = stream.local_addr().ok().map(|local| local.ip());
                 let client = Client::new(remote.ip(), local);
-                let Some(permit) = shared.connections.acquire(client.group, client.is_this_machine) else {
-                    tracing::debug!(%remote, "connection refused: too many connections");
-                    continue;
+                let permit = match shared.connections.acquire(client.group, client.is_this_machine) {
+                    Ok(permit) => permit,
+                    Err(error) => {
+                        shared.accept_errors.log_refused(remote.ip(), error);
+                        continue;
+                    }
                 };
                 let (shared, stopped) = (Arc::clone(&shared), signal.clone());
                 connections.spawn(async move {

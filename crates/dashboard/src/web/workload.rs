@@ -81,7 +81,7 @@ impl Workload {
 
     /// A permit for a large response to this client, if the limits allow one more.
     pub(super) fn large(&self, client: Client) -> Result<Permit, Problem> {
-        self.large.acquire(client.group, client.is_this_machine).map(Permit).ok_or_else(|| {
+        self.large.acquire(client.group, client.is_this_machine).map(Permit).map_err(|_| {
             let why = "too many downloads at once; try again in a few seconds";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })

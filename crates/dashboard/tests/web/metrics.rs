@@ -57,6 +57,7 @@ async fn metrics_are_those_of_the_tracker() {
     let expected = [
         ("tracker_announces_total", 5.0),
         ("tracker_build_info{version=\"0.1.0\"}", 1.0),
+        ("tracker_closed_connections_total", 5.0),
         ("tracker_completed_total", 0.0),
         ("tracker_dashboard_viewers", 0.0),
         ("tracker_download_bytes_per_second", 0.0),

@@ -98,7 +98,7 @@ impl Fixture {
         }
 
         let library = Library::open(LibraryConfig::default().with(|config| config.torrents = Some(torrents))).unwrap();
-        let failures = || Failures { http: 3, udp: 4 };
+        let failures = || Failures { http: 3, udp: 4, closed_connections: 5 };
         let observer =
             Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());

@@ -424,7 +424,7 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
 fn the_thread_looks_and_ends() {
     let network = Network::listening();
     let (shards, library) = (&network.shards, &network.shared.library);
-    let failures = || Failures { http: 1, udp: 2 };
+    let failures = || Failures { http: 1, udp: 2, closed_connections: 4 };
     let observer =
         Observer::start(&Events::start(Arc::clone(shards)).unwrap(), Clock::start(), library.clone(), failures)
             .unwrap();

@@ -12,7 +12,7 @@ use std::process::{self, Output, Stdio};
 use serde_json::Value;
 
 use crate::client::{announce, announce_target, get, peers_over_http, peers_over_udp, request};
-use crate::running::{Lines, Tracker, tracker, wait_until};
+use crate::running::{Lines, PATIENCE, Tracker, tracker, wait_until, without_settings};
 
 const INFO_HASH: &str = "3500292f2881c52a3c672db7c77db1f60426c65f";
 const OTHER: &str = "abcdef0123456789abcdef0123456789abcdef01";
@@ -150,6 +150,62 @@ fn a_wrong_announce_path_is_logged_with_the_right_one() {
     for part in ["/announce.php", &url, "\"remote\":\"127.0.0.1\""] {
         assert!(line.contains(part), "{part}: {line}");
     }
+}
+
+#[test]
+fn a_low_limit_on_open_files_is_a_warning() {
+    for (limit, is_warned) in [(64, true), (128, true), (4096, false)] {
+        let mut command = without_settings("sh");
+        let script = format!("ulimit -n {limit} && exec \"$@\"");
+        command.args([
+            "-c",
+            &script,
+            "sh",
+            env!("CARGO_BIN_EXE_tracker"),
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+        ]);
+        let mut tracker = Tracker::spawn(command);
+        let listening = tracker.log.wait_for(|line| line.contains("\"listening\""));
+        let listening: Value = serde_json::from_str(&listening).unwrap();
+        let address = listening["address"].as_str().unwrap().parse().unwrap();
+        // Clients are served all the same.
+        announce(address, INFO_HASH, 6881, 10, "started");
+        announce(address, INFO_HASH, 6882, 10, "started");
+        assert!(tracker.stop("TERM").success());
+        let warning = tracker.log.rest().into_iter().find(|line| line.contains("the limit on open files"));
+        let level = warning.as_deref().map(|line| serde_json::from_str::<Value>(line).unwrap()["level"].clone());
+        assert_eq!(level == Some("WARN".into()), is_warned, "{limit}: {warning:?}");
+    }
+}
+
+#[test]
+fn a_connection_too_many_is_a_warning() {
+    // The limit on open files leaves the fewest connections.
+    let mut command = without_settings("sh");
+    command.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_tracker")]);
+    command.args(["--listen", "127.0.0.1:0", "--threads", "1", "--log-format", "json"]);
+    let tracker = Tracker::spawn(command);
+    let listening = tracker.log.wait_for(|line| line.contains("\"listening\""));
+    let listening: Value = serde_json::from_str(&listening).unwrap();
+    let address: SocketAddr = listening["address"].as_str().unwrap().parse().unwrap();
+    let begin = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /announce?").unwrap();
+        stream
+    };
+    let held: Vec<_> = (0..20).map(|_| begin()).collect();
+    let warning = tracker.log.wait_for(|line| line.contains("too many connections"));
+    assert!(warning.contains("\"WARN\"") && warning.contains("\"remote\":\"127.0.0.1\""), "{warning}");
+    let mut last = begin();
+    last.write_all(b"x HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("info_hash is missing"), "{answer}");
+    drop(held);
 }
 
 #[test]
@@ -397,7 +453,7 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
 #[cfg(target_os = "linux")]
 fn a_failure_after_the_start_ends_it_with_1() {
     for files in 8.. {
-        let mut command = running::without_settings("sh");
+        let mut command = without_settings("sh");
         let line = format!("ulimit -n {files}; exec \"$0\" --listen 127.0.0.1:0");
         command.args(["-c", &line, env!("CARGO_BIN_EXE_tracker")]);
         let mut tracker = Tracker::spawn(command);

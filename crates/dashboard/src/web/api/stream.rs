@@ -160,7 +160,7 @@ pub(super) async fn events(
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = last_event_id.or(filter.after);
     let filter = filter.to_filter()?;
-    let permit = dashboard.0.streams.viewers.acquire(client.group, client.is_this_machine).ok_or_else(|| {
+    let permit = dashboard.0.streams.viewers.acquire(client.group, client.is_this_machine).map_err(|_| {
         let why = format!(
             "too many follow the events already, {MAX_PER_ADDRESS} from your address or {MAX_VIEWERS} in all: close a page \
              of the dashboard, or try again later"
