@@ -2,16 +2,27 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::HttpService;
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::foreign::{Beginning, ForeignProtocol};
+
+/// The time for which a client may go on sending what nobody reads, after the answer that ends its connection. A .torrent of the
+/// maximum size takes a second in a LAN.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of it.
+const MAX_DISCARDED_BYTES: u64 = 256 << 20;
 
 /// Why a connection ended early.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +38,14 @@ pub struct ConnectionError {
 /// Serves a connection until the client or the server ends it. When `stopped` changes or loses its sender, the request that is
 /// being answered is the last one.
 ///
+/// To close a connection with bytes that nobody has read resets it, and the client loses the answer. So after an answer to a request
+/// whose body was not read to its end, such as an upload that is refused, up to 256 MiB are read and thrown away for up to 5 s, until
+/// the client closes its end.
+///
 /// # Errors
 ///
 /// Returns an error if the connection fails, or if the client sends something that is not HTTP.
-pub async fn serve_connection<I, S>(
+pub async fn serve_connection<I, S, B>(
     http: &http1::Builder,
     stream: I,
     service: S,
@@ -38,11 +53,16 @@ pub async fn serve_connection<I, S>(
 ) -> Result<(), ConnectionError>
 where
     I: AsyncRead + AsyncWrite + Unpin,
-    S: HttpService<Incoming, Error = Infallible>,
-    S::ResBody: Body + 'static,
-    <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut stream = Beginning::new(stream);
+    let had_body = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        had_body.fetch_or(!request.body().is_end_stream(), Ordering::Relaxed);
+        service.call(request)
+    });
     let served = async {
         let mut served = pin!(http.serve_connection(TokioIo::new(&mut stream), service));
         tokio::select! {
@@ -54,8 +74,22 @@ where
         }
     };
     let served = served.await;
+    let is_malformed = served.as_ref().is_err_and(hyper::Error::is_parse);
+    if is_malformed || (served.is_ok() && had_body.into_inner()) {
+        tokio::select! {
+            _ = timeout(DISCARD_TIMEOUT, discard(&mut stream)) => {}
+            _ = stopped.changed() => {}
+        }
+    }
     served.map_err(|source| {
-        let foreign_protocol = if source.is_parse() { stream.foreign_protocol() } else { None };
+        let foreign_protocol = if is_malformed { stream.foreign_protocol() } else { None };
         ConnectionError { source, foreign_protocol }
     })
+}
+
+/// Ends what is sent, and reads until the client ends the connection.
+async fn discard(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.shutdown().await?;
+    copy(&mut stream.take(MAX_DISCARDED_BYTES), &mut sink()).await?;
+    Ok(())
 }

@@ -54,6 +54,9 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         let tracker = start(&settings, &log, log_buffer).await?;
         let signals = StopSignals::new().context("cannot wait for signals")?;
+        for address in settings.ipv6_only() {
+            tracing::info!(%address, "[::] stands for IPv6 only: to be reached over IPv4, listen on 0.0.0.0 too");
+        }
         welcome(&tracker, settings.log_format);
         tracker.run(stop(signals)).await.map_err(|error| Failure::Running(error.into()))
     });

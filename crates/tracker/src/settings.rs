@@ -6,6 +6,7 @@ mod listen;
 mod texts;
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{PathBuf, absolute};
 
@@ -31,6 +32,8 @@ use crate::listen_address::ListenAddress;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
     /// Listen for clients on this address and port; repeatable
+    ///
+    /// 0.0.0.0:6969 is all IPv4 addresses of this machine, and [::]:6969 all IPv6 ones, without IPv4.
     #[arg(long, help_heading = "Clients", value_name = "ADDR:PORT")]
     #[serde(with = "texts")]
     #[default(listen::all())]
@@ -207,6 +210,12 @@ impl Settings {
     /// All settings that are paths.
     fn paths(&mut self) -> [Option<&mut PathBuf>; 4] {
         [&mut self.torrents, &mut self.share, &mut self.allow_list, &mut self.deny_list].map(Option::as_mut)
+    }
+
+    /// The addresses for all IPv6 addresses of the machine that leave out IPv4.
+    pub(crate) fn ipv6_only(&self) -> impl Iterator<Item = SocketAddr> {
+        let dashboard = self.dashboard.then(|| listen::ipv6_only(&self.dashboard_listen)).flatten();
+        listen::ipv6_only(&self.listen).into_iter().chain(dashboard)
     }
 
     /// The number of threads that serve an address.

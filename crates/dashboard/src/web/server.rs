@@ -272,10 +272,10 @@ mod tests {
     use std::io::ErrorKind;
     use std::thread;
 
-    use axum::http::Request;
+    use axum::http::{Request, StatusCode};
     use axum::response::Sse;
     use axum::response::sse::Event;
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use futures_util::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::{Notify, oneshot};
@@ -379,6 +379,40 @@ mod tests {
         drop(two);
         let back = async { while rest_or_answer(&mut ask().await).await.is_empty() {} };
         in_time(back).await;
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_refused_gets_its_answer() {
+        let refuse = async || (StatusCode::PAYLOAD_TOO_LARGE, "too large");
+        let server = start("127.0.0.1:0", Router::new().route("/", post(refuse)), limits());
+        let piece = [b'x'; 64 << 10];
+        for (length, framed) in [
+            ("Content-Length: 33554432", piece.to_vec()),
+            ("Transfer-Encoding: chunked", [&b"10000\r\n"[..], &piece, b"\r\n"].concat()),
+        ] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let head = format!("POST / HTTP/1.1\r\nHost: dashboard\r\n{length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // As browsers do, which read the answer when they have sent everything.
+            for _ in 0..512 {
+                in_time(stream.write_all(&framed)).await.unwrap();
+            }
+            let answer = rest(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("too large"), "{length}: {answer}");
+        }
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_refused_gets_its_answer() {
+        let server = start("127.0.0.1:0", Router::new().route("/", get("here")), limits());
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        for _ in 0..1000 {
+            in_time(stream.write_all(format!("X: {}\r\n", "x".repeat(1000)).as_bytes())).await.unwrap();
+        }
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 431 "));
         server.stop().await;
     }
 

@@ -50,6 +50,12 @@ pub(super) fn check_both<const CLIENTS: u16, const PEOPLE: u16>(
     Ok(())
 }
 
+/// The address that stands for all IPv6 addresses, if no other one is of IPv4. To many programs it stands for IPv4, too.
+pub(super) fn ipv6_only<const PORT: u16>(listen: &[ListenAddress<PORT>]) -> Option<SocketAddr> {
+    let all = listen.iter().find(|listen| listen.0.is_ipv6() && listen.0.ip().is_unspecified());
+    all.filter(|_| !listen.iter().any(|listen| listen.0.is_ipv4())).map(|listen| listen.0)
+}
+
 /// Returns `true` if only one of them can be listened on. Port 0 stands for any free port.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();

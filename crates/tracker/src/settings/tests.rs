@@ -83,6 +83,22 @@ fn settings_of_servers_and_memory_reach_their_configs() {
 }
 
 #[test]
+fn all_ipv6_addresses_without_ipv4_are_noticed() {
+    for (listen, expected) in [
+        (&[][..], &[][..]),
+        (&["--listen", "[::]:6969"], &["[::]:6969"]),
+        (&["--listen", "[::]:6969", "--dashboard-listen", "[::]:80"], &["[::]:6969", "[::]:80"]),
+        (&["--listen", "[::]:6969", "--dashboard=false"], &["[::]:6969"]),
+        (&["--listen", "[::]:6969", "--listen", "192.168.1.5:6969"], &[]),
+        (&["--listen", "[::1]:6969"], &[]),
+        (&["--listen", "0.0.0.0:6969"], &[]),
+    ] {
+        let found: Vec<_> = flags(listen).ipv6_only().map(|address| address.to_string()).collect();
+        assert_eq!(found, expected, "{listen:?}");
+    }
+}
+
+#[test]
 fn a_single_string_is_a_list_of_one() {
     let one = "listen = '127.0.0.1:1'\nallow = 'all'\nhost-name = 'lab-pc'\ntrusted-proxy = '10.0.0.1'\n";
     let list = "listen = ['127.0.0.1:1']\nallow = ['all']\nhost-name = ['lab-pc']\ntrusted-proxy = ['10.0.0.1']\n";

@@ -69,6 +69,28 @@ fn its_url_is_printed_first_and_gives_the_token_to_a_browser() {
     assert!(request(address, "/", "X-Forwarded-Host: x\r\n").starts_with("HTTP/1.1 200 "));
 }
 
+/// Sends all of the body before it reads the answer, as browsers do.
+fn upload(dashboard: SocketAddr, headers: &str, length: usize) -> String {
+    let mut stream = TcpStream::connect(dashboard).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head =
+        format!("POST /api/v1/torrents HTTP/1.1\r\nHost: {dashboard}\r\n{headers}Content-Length: {length}\r\n\r\n",);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b'x'; length]).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_upload_that_is_refused_gets_its_answer() {
+    let Observed { tracker: _tracker, dashboard, .. } = observed(&[]);
+    let large = upload(dashboard, "", (100 << 20) + 1);
+    assert!(large.starts_with("HTTP/1.1 413 ") && large.contains("larger than 100 MiB"), "{large}");
+    let foreign = upload(dashboard, "Origin: http://evil.example\r\n", 8 << 20);
+    assert!(foreign.starts_with("HTTP/1.1 403 ") && foreign.contains("another site"), "{foreign}");
+}
+
 #[test]
 fn tls_and_the_proxy_protocol_are_named_in_the_log_of_both_ports() {
     for (first, level, protocol) in [
