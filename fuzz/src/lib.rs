@@ -1,23 +1,56 @@
 //! The bodies of the fuzz targets, each with the name of its target: functions that panic if an invariant does not hold. Where
 //! the tests of a crate check the same invariant, they use the same code.
 
+#![expect(dead_code, unused_imports, reason = "of the files of other crates not everything is used here")]
+
 #[path = "../../crates/bencode/tests/common/invariants.rs"]
 mod bencode_invariants;
-// Private files of http-server: pure functions of bytes.
+// Private files of http-server, of tracker-http and of torrent-library: what they do with bytes, without sockets and files.
+#[path = "../../crates/http-server/src/accept_errors.rs"]
+mod accept_errors;
 #[path = "../../crates/http-server/src/browser.rs"]
 mod browser;
+#[path = "../../crates/http-server/src/config.rs"]
+mod config;
+#[path = "../../crates/http-server/src/connection.rs"]
+mod connection;
+#[path = "../../crates/http-server/src/connection_limit.rs"]
+mod connection_limit;
+#[path = "../../crates/http-server/src/eviction.rs"]
+mod eviction;
+#[path = "../../crates/http-server/src/foreign.rs"]
+mod foreign;
+#[path = "../../crates/tracker-http/src/forwarded.rs"]
+mod forwarded;
+#[path = "../../crates/http-server/src/handler.rs"]
+mod handler;
 #[path = "../../crates/http-server/src/head.rs"]
 mod head;
 #[path = "../../crates/http-server/src/head_invariants.rs"]
 mod head_invariants;
+#[path = "../../crates/http-server/src/hyper_connection.rs"]
+mod hyper_connection;
+#[path = "../../crates/torrent-library/src/list_file.rs"]
+mod list_file;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
 mod metainfo_invariants;
 #[path = "../../crates/tracker-udp/tests/packets/invariants.rs"]
 mod packet_invariants;
 #[path = "../../crates/tracker-http/tests/queries/invariants.rs"]
 mod query_invariants;
+#[path = "../../crates/http-server/src/shared.rs"]
+mod shared;
+#[path = "../../crates/http-server/src/timed_stream.rs"]
+mod timed_stream;
 #[path = "../../crates/tracker-core/tests/model/mod.rs"]
 mod tracker_model;
+
+mod conversation;
+mod dashboard_access;
+mod forwarded_headers;
+mod header_lines;
+mod lists;
+mod magnet;
 
 /// Whatever the strict decoder accepts encodes to the same bytes.
 pub fn bencode_strict(input: &[u8]) {
@@ -52,4 +85,29 @@ pub fn tracker_ops(input: &[u8]) {
 /// For any datagram, a sender without a connection id gets no more bytes than it sent, and answers follow BEP 15.
 pub fn udp_packet(input: &[u8]) {
     packet_invariants::udp_packet(input);
+}
+
+/// Bytes in several segments are answered as in one.
+pub fn http_conversation(input: &[u8]) {
+    conversation::http_conversation(input);
+}
+
+/// A magnet link that is read can be written and read again.
+pub fn magnet_link(input: &[u8]) {
+    magnet::magnet_link(input);
+}
+
+/// Only trusted proxies are believed, and they name at most one client.
+pub fn forwarded(input: &[u8]) {
+    forwarded_headers::forwarded(input);
+}
+
+/// A list of info-hashes can be written and read again, or its wrong line is named.
+pub fn list_file(input: &[u8]) {
+    lists::list_file(input);
+}
+
+/// The dashboard serves its own hosts only, and pages of other sites change nothing.
+pub fn dashboard_access(input: &[u8]) {
+    dashboard_access::dashboard_access(input);
 }

@@ -38,4 +38,17 @@ macro_rules! seeds {
     };
 }
 
-seeds! { announce_query, bencode_lenient, bencode_strict, metainfo_parse, request_head, tracker_ops, udp_packet }
+seeds! {
+    announce_query,
+    bencode_lenient,
+    bencode_strict,
+    dashboard_access,
+    forwarded,
+    http_conversation,
+    list_file,
+    magnet_link,
+    metainfo_parse,
+    request_head,
+    tracker_ops,
+    udp_packet,
+}

@@ -21,7 +21,6 @@ use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::Service;
 
@@ -239,7 +238,7 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
 /// Serves a connection from where it is until the client or the server ends it, or its permit is taken away. A panic ends its
 /// task, and nothing else.
 pub(crate) async fn handle_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     progress: Progress,
     state: ConnectionState,
     waiting: Waiting,
@@ -261,7 +260,7 @@ pub(crate) async fn handle_connection(
 /// end of the server a connection between requests is closed at once; one whose request is coming in is answered first. The
 /// loop ends when the connection does, or at a request that is hyper's.
 async fn try_handle_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     progress: Progress,
     mut state: ConnectionState,
     waiting: &Waiting,
@@ -310,7 +309,7 @@ async fn try_handle_connection(
 
 /// Waits for more of a request that begins with `pending`, and answers the requests that are whole then.
 fn poll_turn(
-    stream: &mut TimedStream<TcpStream>,
+    stream: &mut TimedStream<impl AsyncRead + AsyncWrite + Unpin>,
     pending: &mut Vec<u8>,
     state: &mut ConnectionState,
     shared: &Shared,
@@ -347,7 +346,7 @@ fn poll_turn(
 
 /// Has hyper and the router serve the rest of a connection, of which the bytes `read` were read already.
 async fn pass_to_hyper(
-    stream: TimedStream<TcpStream>,
+    stream: TimedStream<impl AsyncRead + AsyncWrite + Unpin>,
     read: Vec<u8>,
     connection: Connection,
     waiting: &Waiting,

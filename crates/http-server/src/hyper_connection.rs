@@ -81,10 +81,7 @@ where
             _ = stopped.changed() => {}
         }
     }
-    served.map_err(|source| {
-        let foreign_protocol = if is_malformed { stream.foreign_protocol() } else { None };
-        ConnectionError { source, foreign_protocol }
-    })
+    served.map_err(|source| ConnectionError { source, foreign_protocol: stream.foreign_protocol() })
 }
 
 /// Ends what is sent, and reads until the client ends the connection.

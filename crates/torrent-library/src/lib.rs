@@ -10,6 +10,7 @@ mod digest;
 mod folder;
 mod known;
 mod library;
+mod list_file;
 mod lists;
 mod share;
 mod stamp;

@@ -613,7 +613,7 @@ async fn with_all_places_taken_a_request_in_two_segments_is_served() {
 
 #[tokio::test]
 async fn a_flood_of_silent_connections_keeps_nobody_out() {
-    let adapter = adapter(Config::default(), patient(2).with(|config| config.max_connections = 64));
+    let adapter = adapter(Config::default(), patient(1).with(|config| config.max_connections = 64));
     let running = Running::serve(adapter.clone());
     let (mut flood, request) = (Vec::new(), request("Connection: close\r\n"));
     for turn in 0..40 {
