@@ -90,3 +90,31 @@ async fn discard(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<
     copy(&mut stream.take(MAX_DISCARDED_BYTES), &mut sink()).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn another_protocol_is_named_however_its_bytes_come() {
+        for segments in
+            [&["PROXY TCP4 10.0.0.9 10.0.0.1 5000 6969\r\n"][..], &["PRO", "XY UNKNOWN\r\n", "\x16\x03\x01"], &["\x16"]]
+        {
+            let (ours, mut theirs) = duplex(1000);
+            let (_stop, stopped) = watch::channel(());
+            let send = async move {
+                for segment in segments {
+                    theirs.write_all(segment.as_bytes()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let answer = service_fn(async |_: Request<Incoming>| Ok(Response::new(String::new())));
+            let http = http1::Builder::new();
+            let (served, ()) = tokio::join!(serve_connection(&http, ours, answer, stopped), send);
+            let expected = if segments[0].starts_with('P') { ForeignProtocol::ProxyV1 } else { ForeignProtocol::Tls };
+            assert_eq!(served.unwrap_err().foreign_protocol, Some(expected), "{segments:?}");
+        }
+    }
+}
