@@ -69,6 +69,17 @@ impl File {
         Some(target.iter().map(|component| sanitize::component(component)).collect())
     }
 
+    /// The path with everything that could do harm replaced, as it stands if [`safe_path`](Self::safe_path) accepts it.
+    ///
+    /// Relative, and below the folder it is joined to. Another file may have the same:
+    /// [`Info::sanitized_paths`](crate::Info::sanitized_paths) gives each a path of its own.
+    pub fn sanitized_path(&self) -> PathBuf {
+        self.safe_path().unwrap_or_else(|_| match self.path.as_slice() {
+            [] => sanitize::component(b"").into(),
+            path => path.iter().map(|component| sanitize::component(component)).collect(),
+        })
+    }
+
     /// The path at which to look for the file on this machine, for reading only.
     ///
     /// This is the [safe path](Self::safe_path) or, where this operating system allows it, one that is unsafe only because

@@ -15,11 +15,11 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracker_core::InfoHash;
 
-use crate::known::content_files;
+use crate::known::{content_files, displayable_path};
 use crate::library::LOOKING_PART;
 use crate::stamp::Stamp;
 use crate::worker::Worker;
-use crate::{KnownTorrent, Library, Share, displayable};
+use crate::{KnownTorrent, Library, Share};
 
 /// The time for which a result is valid before the content is read again.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -109,8 +109,14 @@ struct ContentFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Digest {
-    /// The file's path in the torrent, with `/` between names.
+    /// The file's path in the torrent, with `/` between names. It leads to no other folder: what could do harm is replaced.
     pub path: String,
+    /// The file's path as the torrent has it, where that could do harm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_path: Option<String>,
+    /// `true` if the torrent's path for the file could do harm.
+    #[serde(rename = "unsafe", skip_serializing_if = "std::ops::Not::not")]
+    pub is_unsafe: bool,
     /// Its size in bytes.
     pub size: u64,
     /// 64 hexadecimal digits; `null` while it is computed, or when the file is not available or of another size.
@@ -186,10 +192,11 @@ impl Contents {
 impl Content {
     fn new(torrent: &KnownTorrent, now: Instant) -> Self {
         let files = files(torrent)
-            .map(|file| ContentFile {
-                digest: Digest { path: displayable(&file.display_path()), size: file.length, sha256: None },
-                stamp: None,
-                fresh: false,
+            .map(|file| {
+                let (path, raw_path) = displayable_path(file);
+                let is_unsafe = raw_path.is_some();
+                let digest = Digest { path, raw_path, is_unsafe, size: file.length, sha256: None };
+                ContentFile { digest, stamp: None, fresh: false }
             })
             .collect();
         Self { asked: now, busy: false, due: now, available: true, place: None, files }
@@ -457,7 +464,8 @@ mod tests {
         place.write("notes.txt", b"abc");
         let info_hash = place.register(&torrent("notes.txt", 3));
         let first = place.digests.of(&info_hash).unwrap();
-        assert_eq!(first, [Digest { path: "notes.txt".to_owned(), size: 3, sha256: None }], "it does not wait");
+        let unknown = Digest { path: "notes.txt".to_owned(), raw_path: None, is_unsafe: false, size: 3, sha256: None };
+        assert_eq!(first, [unknown], "it does not wait");
         place.until(&info_hash, Some(&[("notes.txt", Some(OF_ABC))]));
 
         // It is read again when it has changed.
@@ -565,9 +573,9 @@ mod tests {
             &info_hash,
             Some(&[
                 ("a.txt", Some(OF_ABC)),
-                ("../../key", None),
-                ("../../key", None),
-                ("../course/a.txt", None),
+                ("__/__/key", None),
+                (".._.._key", None),
+                ("__/course/a.txt", None),
                 (".hidden", None),
                 ("link", None),
             ]),

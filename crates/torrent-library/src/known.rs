@@ -38,8 +38,14 @@ pub struct KnownTorrent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KnownFile {
-    /// Its path in the torrent's folder, with `/` between names.
+    /// Its path in the torrent's folder, with `/` between names. It leads to no other folder: what could do harm is replaced.
     pub path: String,
+    /// Its path as the torrent has it, where that could do harm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_path: Option<String>,
+    /// `true` if the torrent's path for it could do harm.
+    #[serde(rename = "unsafe", skip_serializing_if = "std::ops::Not::not")]
+    pub is_unsafe: bool,
     /// Its size in bytes.
     pub size: u64,
 }
@@ -133,8 +139,10 @@ impl KnownTorrent {
 
     /// Its files in the order of the torrent, padding left out. There may be a million.
     pub fn files(&self) -> impl Iterator<Item = KnownFile> {
-        content_files(&self.metainfo)
-            .map(|file| KnownFile { path: displayable(&file.display_path()), size: file.length })
+        content_files(&self.metainfo).map(|file| {
+            let (path, raw_path) = displayable_path(file);
+            KnownFile { path, is_unsafe: raw_path.is_some(), raw_path, size: file.length }
+        })
     }
 
     /// The number of its files, without padding.
@@ -188,6 +196,18 @@ impl KnownTorrent {
 /// The files of a torrent, without padding and placeholders of empty folders.
 pub(crate) fn content_files(metainfo: &Metainfo) -> impl Iterator<Item = &metainfo::File> {
     metainfo.info().files().iter().filter(|file| !file.attributes.pad && !file.is_placeholder())
+}
+
+/// A path that scripts can use, and the torrent's own if they cannot use that, both made displayable.
+pub(crate) fn displayable_path(file: &metainfo::File) -> (String, Option<String>) {
+    let raw = displayable(&file.display_path());
+    // A name that only another system cannot have is one under which the file may stand here.
+    if file.local_path(|_| true).is_ok() {
+        return (raw, None);
+    }
+    let sanitized = file.sanitized_path();
+    let names: Vec<_> = sanitized.iter().map(|name| name.to_string_lossy()).collect();
+    (displayable(&names.join("/")), Some(raw))
 }
 
 /// Announce URLs as tiers of one each.
@@ -277,8 +297,31 @@ mod tests {
             4:name5:notes12:piece lengthi16384e6:pieces40:aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbee";
         let known = KnownTorrent::parse(padded).unwrap();
         assert_eq!(known.size, 12);
-        let file = |path: &str, size| KnownFile { path: path.to_owned(), size };
-        assert_eq!(known.files().collect::<Vec<_>>(), [file("docs/a.txt", 5), file("b\u{fffd}.txt", 7)]);
+        let file = |path: &str, raw_path: Option<&str>, size| KnownFile {
+            path: path.to_owned(),
+            raw_path: raw_path.map(str::to_owned),
+            is_unsafe: raw_path.is_some(),
+            size,
+        };
+        let files = [file("docs/a.txt", None, 5), file("b_.txt", Some("b\u{fffd}.txt"), 7)];
+        assert_eq!(known.files().collect::<Vec<_>>(), files);
+    }
+
+    /// A script may join them to its own folder.
+    #[test]
+    fn paths_lead_nowhere_else() {
+        for (path, expected) in
+            [("2:..2:..3:bar", "__/__/bar"), ("7:/foobar", "_foobar"), ("1:.1:a", "_/a"), ("6:..\\bar", ".._bar")]
+        {
+            let torrent = format!(
+                "d4:infod5:filesld6:lengthi5e4:pathl{path}eee4:name1:n12:piece lengthi16384e6:pieces20:{}ee",
+                "a".repeat(20)
+            );
+            let known = KnownTorrent::parse(torrent.as_bytes()).unwrap();
+            let file = known.files().next().unwrap();
+            assert_eq!((&*file.path, file.is_unsafe), (expected, true));
+            assert_eq!(file.raw_path, Some(known.metainfo.info().files()[0].display_path()));
+        }
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub(crate) fn parse(input: &[u8]) {
     assert_eq!(sanitized.len(), info.files().len());
     check_paths(&sanitized);
     check_paths(&[info.sanitized_name()]);
-    info.files().iter().filter_map(|file| file.sanitized_symlink_target()).for_each(|target| check_paths(&[target]));
+    for file in info.files() {
+        check_paths(&[file.sanitized_path()]);
+        file.sanitized_symlink_target().into_iter().for_each(|target| check_paths(&[target]));
+    }
 
     let same = metainfo.edit().finish();
     let same = Metainfo::parse_with(&same, &accepting).expect("what was read can be read again");

@@ -170,7 +170,9 @@ fn known_view(dashboard: &Dashboard, viewer: ReachedAt, known: &KnownTorrent) ->
         .take(KnownTorrent::MAX_LISTED_FILES)
         .map(|file| {
             let digest = digests.next_if(|digest| (&digest.path, digest.size) == (&file.path, file.size));
-            FileView { sha256: digest.and_then(|digest| digest.sha256), path: file.path, size: bytes(file.size as f64) }
+            // For people, it is what the torrent says.
+            let path = file.raw_path.unwrap_or(file.path);
+            FileView { sha256: digest.and_then(|digest| digest.sha256), path, size: bytes(file.size as f64) }
         })
         .collect();
     KnownView {
