@@ -288,6 +288,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn names_follow_the_machine_to_another_network() {
+        let dashboard = dashboard(Access::default());
+        let status = async |host: &str| answer(&dashboard, LAN, look(host)).await.status;
+        assert_eq!(status("lab-pc.school.example:6970").await, StatusCode::FORBIDDEN);
+        dashboard.set_host_names(vec!["lab-pc".into(), "lab-pc.school.example".into()]);
+        assert_eq!(status("lab-pc.school.example:6970").await, StatusCode::OK);
+    }
+
+    #[tokio::test]
     async fn looking_is_for_those_who_may_use_the_tracker() {
         let dashboard = dashboard(Access::default());
         for remote in [LAN, LOOPBACK, "fd77::9", "::ffff:10.0.0.1"] {

@@ -25,17 +25,17 @@ pub(super) fn a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its
     let first_torrent = Torrent::make(&content, "first", &tracker.announce_url());
     let second_torrent = Torrent::make(&content, "second", &format!("http://{second}:{PORT}/announce"));
 
-    // It announces by the address in the first network.
+    // It announces by the address in the second network, which is not the one that the tracker takes for its best.
     let mut seeder = QBittorrent::start(&machine);
     content.copy_to(seeder.folder());
-    seed(&mut seeder, &first_torrent);
+    seed(&mut seeder, &second_torrent);
     tracker.wait_for_scrape("the seeder to be known", first_torrent.info_hash(), |counts| counts.complete >= 1);
 
     const CLIENTS: [(&str, Start); 4] =
         [LEECHERS[0], LEECHERS[1], LEECHERS[2], ("qbittorrent", |host| Box::new(QBittorrent::start(host)))];
     let title = "qBittorrent on the tracker's machine seeds 8 MB to two networks (*: not the one of its announce URL)";
     let mut report = Report::new(title, first_torrent.length());
-    for (network, torrent, mark) in [(0, &first_torrent, ""), (1, &second_torrent, "*")] {
+    for (network, torrent, mark) in [(0, &first_torrent, "*"), (1, &second_torrent, "")] {
         for (name, start) in CLIENTS {
             let host = lan.host_in(network, &format!("{name}-{network}")).with(generation);
             let mut leecher = start(&host);
