@@ -49,6 +49,11 @@ pub(crate) fn shortest_interval(peer_id: &PeerId) -> Duration {
     })
 }
 
+/// Returns `true` if the program says that nothing is left while it has a magnet link and no metadata: aria2, as measured.
+pub(crate) fn says_nothing_is_left_without_metadata(peer_id: &PeerId) -> bool {
+    peer_id.as_bytes().starts_with(b"A2-")
+}
+
 /// `-qB4520-`
 fn azureus_style(bytes: &[u8; 20]) -> Option<String> {
     let &[b'-', a, b, v1, v2, v3, v4, b'-', ..] = bytes else { return None };

@@ -12,6 +12,7 @@ use tracker_host::{EventListener, Events};
 
 use crate::client_name::client;
 use crate::event_thread::EventThread;
+use crate::observer::may_lack_metadata;
 
 /// Events that should be able to wait to be logged or observed, for
 /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events).
@@ -29,6 +30,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Containers that are warned of. By then the operator knows.
 const MAX_CONTAINERS: usize = 64;
+
+/// The maximum number of addresses of clients that nobody can connect to of which it is said. Others are not logged.
+const MAX_UNREACHABLE: usize = 64;
 
 /// The time between two warnings of lines that were dropped: on a full disk each warning is dropped, too, and one that is
 /// written has to follow.
@@ -97,6 +101,8 @@ struct EventLogger {
     shared: BTreeSet<IpAddr>,
     /// Containers of which it was said that others reach them by published ports only.
     containers: BTreeSet<IpAddr>,
+    /// Addresses of clients of which it was said that nobody can connect to them.
+    unreachable: BTreeSet<IpAddr>,
     dropped_events: u64,
     dropped_lines: u64,
     /// The time of the last warning of dropped lines.
@@ -166,6 +172,7 @@ impl EventLogger {
         log_event(event, shards, |address| self.budget.allows(address, now));
         warn_of_shared_address(event, &mut self.shared);
         warn_of_container(event, &mut self.containers);
+        warn_of_unreachable(event, &mut self.unreachable);
     }
 
     /// Warns of events and lines that were dropped, of which there are so many by now.
@@ -213,6 +220,7 @@ fn log_event(event: &Event, shards: &ShardsView, has_line: impl FnOnce(IpAddr) -
         state = match state {
             PeerState::Leecher => "leecher",
             PeerState::PartialSeed => "partial seed",
+            PeerState::Seeder if may_lack_metadata(peer) => "unknown",
             PeerState::Seeder => "seeder",
         },
         seeders = counts.seeders,
@@ -270,6 +278,31 @@ fn warn_of_container(event: &Event, warned: &mut BTreeSet<IpAddr>) {
             "a client announces from a container or a virtual machine on this machine; others are given an address of this \
              machine instead, and can connect if the client's port is published there under the same number, or if the \
              container has the network of the host"
+        );
+    }
+}
+
+/// Says once for each address that nobody can be given a client there. `warned` are those of which it was said.
+fn warn_of_unreachable(event: &Event, warned: &mut BTreeSet<IpAddr>) {
+    let EventKind::PeerJoined(peer) = &event.kind else { return };
+    let address = peer.address.ip();
+    if peer.is_dialable() || warned.len() >= MAX_UNREACHABLE || !warned.insert(address) {
+        return;
+    }
+    let (info_hash, address) = (event.info_hash, address);
+    if peer.is_listening() {
+        tracing::warn!(
+            %info_hash,
+            %address,
+            "a client announces from an address at which nobody can connect to it, so that others are not given it; use an \
+             announce URL with the tracker's IPv4 address"
+        );
+    } else {
+        tracing::warn!(
+            %info_hash,
+            %address,
+            "a client says that it listens on no port (a proxy in its settings?), so that others are not given it; it can only \
+             connect to them"
         );
     }
 }
@@ -478,6 +511,33 @@ mod tests {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert_eq!(warnings[0]["address"], "10.0.0.7");
         assert!(warnings[0]["message"].as_str().unwrap().contains("published"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_client_that_nobody_can_connect_to_is_logged_once() {
+        let shards = shards(100);
+        let request = |ip: &str, port: u16| {
+            let (remote, local) = (ip.parse().unwrap(), [10, 0, 0, 1].into());
+            let peer_id = PeerId::new([port as u8; 20]);
+            AnnounceRequest::new(InfoHash::new([0xab; 20]), peer_id, remote, local, port).with_left(0)
+        };
+        for request in [
+            request("10.0.0.7", 6881),
+            request("fe80::7", 6881),
+            request("fe80::7", 6882),
+            request("10.0.0.8", 0),
+            request("10.0.0.8", 1),
+            request("10.0.0.9", 1),
+        ] {
+            shards
+                .announce(tracker_core::Instant::ZERO, &mut StdRng::seed_from_u64(1), &request, &mut Peers::default())
+                .unwrap();
+        }
+        let log = log_of(&shards);
+        let warnings: Vec<_> = log.iter().filter(|line| line["level"] == "WARN").collect();
+        let addresses: Vec<_> = warnings.iter().map(|line| line["address"].as_str().unwrap()).collect();
+        assert_eq!(addresses, ["fe80::7", "10.0.0.8", "10.0.0.9"]);
+        assert!(warnings[0]["message"].as_str().unwrap().contains("IPv4"), "{warnings:?}");
     }
 
     #[test]

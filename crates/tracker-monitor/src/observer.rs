@@ -39,6 +39,7 @@ use sweep::Found;
 use torrents::TorrentEntry;
 use watcher::Watcher;
 
+pub(crate) use expectation::may_lack_metadata;
 pub use stuck::{DownloadCounts, PeerStuckReason, StuckCounts, StuckReason, StuckTorrents};
 
 /// Watches a tracker on a thread of its own. Cheap to clone; all clones are one. The thread ends when the last one is dropped.
@@ -152,9 +153,10 @@ pub struct PeerRow {
     pub status: PeerStatus,
     /// Why its download is stuck, if it is.
     pub stuck: Option<PeerStuckReason>,
-    /// Its completion, from 0 to 1; `None` if it does not report it or the size of the torrent is unknown.
+    /// Its completion, from 0 to 1; `None` if it does not report it, the size of the torrent is unknown, or it may have no more
+    /// than a magnet link.
     pub completion: Option<f64>,
-    /// Bytes that it still wants.
+    /// Bytes that it still wants, if it knows.
     pub left: Option<u64>,
     /// Bytes uploaded, as it says.
     pub uploaded: Option<u64>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracker_core::{Instant, Peer, PeerDetail, PeerState};
 
 use super::PeerStatus;
-use crate::client_name::shortest_interval;
+use crate::client_name::{says_nothing_is_left_without_metadata, shortest_interval};
 
 /// A peer is overdue when it is late by this and a tenth of its interval, which leaves time for a retry.
 const GRACE: Duration = Duration::from_secs(60);
@@ -21,6 +21,33 @@ pub(super) fn is_overdue(detail: &PeerDetail, now: Instant) -> bool {
     now > detail.last_seen + (interval + GRACE + interval / 10)
 }
 
+/// The bytes that clients say are left while they have a magnet link and no metadata, as measured: libtorrent and WebTorrent say a
+/// block, and rTorrent one byte.
+const LEFT_WITHOUT_METADATA: [u64; 2] = [16 << 10, 1];
+
+/// Returns `true` if the client of a peer may have no more than a magnet link, so that what it says is left means nothing. This
+/// ends when it says something else, or has downloaded something.
+///
+/// aria2 says that nothing is left, like one that has everything. Only its uploads can tell the two apart.
+pub(crate) fn may_lack_metadata(peer: &Peer) -> bool {
+    let Some(detail) = peer.detail.as_ref().filter(|detail| detail.downloaded == 0) else { return false };
+    match (peer.state, detail.left) {
+        (PeerState::Seeder, Some(0)) => detail.uploaded == 0 && says_nothing_is_left_without_metadata(&detail.peer_id),
+        (PeerState::Seeder, _) => false,
+        (_, left) => left.is_some_and(|left| LEFT_WITHOUT_METADATA.contains(&left)),
+    }
+}
+
+/// The bytes that a peer still wants, if it knows and says so.
+pub(super) fn left(peer: &Peer) -> Option<u64> {
+    peer.detail.as_ref().filter(|_| !may_lack_metadata(peer))?.left
+}
+
+/// Returns `true` if the peer has the whole content, as far as can be told.
+pub(super) fn has_everything(peer: &Peer) -> bool {
+    peer.state == PeerState::Seeder && !may_lack_metadata(peer)
+}
+
 fn expected_interval(detail: &PeerDetail) -> Duration {
     detail.interval.max(shortest_interval(&detail.peer_id))
 }
@@ -31,17 +58,18 @@ pub(super) fn status(peer: &Peer, now: Instant) -> PeerStatus {
         (Some(detail), _) if is_overdue(detail, now) => PeerStatus::Silent,
         (_, PeerState::Leecher) => PeerStatus::Downloading,
         (_, PeerState::PartialSeed) => PeerStatus::Partial,
-        (_, PeerState::Seeder) => PeerStatus::Seeding,
+        (_, PeerState::Seeder) if has_everything(peer) => PeerStatus::Seeding,
+        (_, PeerState::Seeder) => PeerStatus::Downloading,
     }
 }
 
-/// The completion of a peer of a torrent of this size, from 0 to 1. A client that does not know the size, as with a magnet link,
-/// may report any number: it counts as having nothing.
+/// The completion of a peer of a torrent of this size, from 0 to 1; `None` if it does not report it, or may have no more than a
+/// magnet link. Other clients that do not know the size report more than any torrent has: they count as having nothing.
 pub(super) fn completion(peer: &Peer, size: Option<u64>) -> Option<f64> {
-    if peer.state == PeerState::Seeder {
+    if has_everything(peer) {
         return Some(1.0);
     }
-    let left = peer.detail.as_ref()?.left?;
+    let left = left(peer)?;
     match size? {
         0 => Some(1.0),
         size => Some(1.0 - left.min(size) as f64 / size as f64),
@@ -105,6 +133,45 @@ mod tests {
             assert_eq!(status(&peer, at(still_on_time)), PeerStatus::Downloading, "{name} {interval}");
             assert_eq!(status(&peer, at(still_on_time + 1)), PeerStatus::Silent, "{name} {interval}");
         }
+    }
+
+    #[test]
+    fn a_client_that_may_have_only_a_magnet_link_has_no_known_completion() {
+        const SIZE: u64 = 4 << 30;
+        let started = Some(AnnounceEvent::Started);
+        for (client, left, event) in [
+            (b"-qB4520-", Some(16_384), started),
+            (b"-DE203s-", Some(16_384), None),
+            (b"-WW0208-", Some(16_384), started),
+            (b"-lt0D80-", Some(1), started),
+            (b"A2-1-36-", Some(0), started),
+            (b"A2-1-37-", Some(0), None),
+            (b"-XX0001-", None, started),
+        ] {
+            let name = client.escape_ascii().to_string();
+            let mut peer = peer(client, 60, left, event, Memory::Full);
+            let at_start = Instant::from_secs(1000);
+            assert_eq!((completion(&peer, Some(SIZE)), completion(&peer, None)), (None, None), "{name}");
+            assert_eq!((status(&peer, at_start), super::left(&peer)), (PeerStatus::Downloading, None), "{name}");
+            // It has the metadata.
+            let state = std::mem::replace(&mut peer.state, PeerState::Leecher);
+            peer.detail.as_mut().unwrap().left = Some(SIZE);
+            assert_eq!((completion(&peer, Some(SIZE)), super::left(&peer)), (Some(0.0), Some(SIZE)), "{name}");
+            // It has downloaded something, and wants the same as before.
+            peer.state = state;
+            let detail = peer.detail.as_mut().unwrap();
+            (detail.left, detail.downloaded) = (left, 5);
+            assert_eq!(completion(&peer, Some(SIZE)).is_some(), left.is_some(), "{name}");
+        }
+        let is_known = |peer: &Peer| completion(peer, Some(SIZE)).is_some();
+        for left in [0, 2, 16_383, 16_385, 32_768] {
+            assert!(is_known(&peer(b"-qB4520-", 60, Some(left), started, Memory::Full)), "{left}");
+        }
+        let completed = peer(b"-WW0208-", 60, Some(16_384), Some(AnnounceEvent::Completed), Memory::Full);
+        assert_eq!(completion(&completed, Some(SIZE)), Some(1.0));
+        let mut uploads = peer(b"A2-1-36-", 60, Some(0), started, Memory::Full);
+        uploads.detail.as_mut().unwrap().uploaded = 1;
+        assert_eq!(completion(&uploads, Some(SIZE)), Some(1.0), "it gives others what it has");
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 
 use tracker_core::{Instant, Peer, ShardsView};
 
-use super::expectation::{completion, next_expected, status};
+use super::expectation::{completion, left, next_expected, status};
 use super::hybrid::SwarmKeys;
 use super::records::{Figures, Records};
-use super::stuck::is_seeding;
-use super::{PeerRow, PeerSort, PeerStuckReason};
+use super::stuck::{Progress, Seeding};
+use super::{PeerRow, PeerSort, PeerStatus, PeerStuckReason};
 use crate::client_name::client;
 use crate::{Page, PageQuery};
 
@@ -28,7 +28,7 @@ pub(super) fn all(shards: &ShardsView, keys: SwarmKeys, records: &Mutex<Records>
         entries.extend(peers.into_iter().map(|peer| PeerEntry { figures: records.figures(swarm_key, &peer), peer }));
     });
     // One that changed its place meanwhile may have been seen twice. Those that listen nowhere are told apart by who they are.
-    let peer_id = |peer: &Peer| peer.detail.as_ref().filter(|_| peer.address.port() == 0).map(|detail| detail.peer_id);
+    let peer_id = |peer: &Peer| peer.detail.as_ref().filter(|_| !peer.is_listening()).map(|detail| detail.peer_id);
     entries.sort_by_key(|entry| (entry.peer.address, peer_id(&entry.peer)));
     entries.dedup_by_key(|entry| (entry.peer.address, peer_id(&entry.peer)));
     entries
@@ -57,9 +57,11 @@ pub(super) fn stuck(entries: &[PeerEntry], limit: usize, now: Instant, size: Opt
     (rows, stuck.count())
 }
 
-/// Returns `true` if a peer that still announces has the whole content.
+/// Returns `true` if a peer that still announces has the whole content, or may have it while others get something.
 fn has_seeder(entries: &[PeerEntry], now: Instant) -> bool {
-    entries.iter().any(|entry| is_seeding(&entry.peer, now))
+    let is_any = |seeding| entries.iter().any(|entry| Seeding::of(&entry.peer, now) == Some(seeding));
+    let is_any_moving = || entries.iter().any(|entry| entry.is_moving(now));
+    is_any(Seeding::Certain) || (is_any(Seeding::Doubtful) && is_any_moving())
 }
 
 struct Found<'e> {
@@ -100,7 +102,7 @@ impl PeerEntry {
             status: status(&self.peer, now),
             stuck: self.stuck(has_seeder, now),
             completion: completion(&self.peer, size),
-            left: detail.and_then(|detail| detail.left),
+            left: left(&self.peer),
             uploaded: detail.map(|detail| detail.uploaded),
             downloaded: detail.map(|detail| detail.downloaded),
             upload_rate: self.upload_rate(now),
@@ -117,6 +119,10 @@ impl PeerEntry {
 
     fn last_seen(&self) -> Option<Instant> {
         self.peer.detail.as_ref().map(|detail| detail.last_seen)
+    }
+
+    fn is_moving(&self, now: Instant) -> bool {
+        status(&self.peer, now) == PeerStatus::Downloading && self.figures.progress == Progress::Moving
     }
 
     fn stuck(&self, has_seeder: bool, now: Instant) -> Option<PeerStuckReason> {

@@ -205,7 +205,9 @@ impl Records {
             EventKind::PeerJoined(peer) | EventKind::PeerCompleted(peer) => self.take(info_hash, peer),
             EventKind::PeerUpdated { peer, moved_from } => {
                 if let Some(address) = moved_from {
-                    self.forget(info_hash, PeerPlace::new(*address, peer.detail.as_ref()));
+                    let mut before = peer.clone();
+                    before.address = *address;
+                    self.forget(info_hash, PeerPlace::of(&before));
                 }
                 self.take(info_hash, peer);
             }
@@ -319,12 +321,9 @@ impl TorrentRecord {
 }
 
 impl PeerPlace {
-    fn new(address: SocketAddr, detail: Option<&PeerDetail>) -> Self {
-        Self { address, peer_id: detail.filter(|_| address.port() == 0).map(|detail| detail.peer_id) }
-    }
-
     fn of(peer: &Peer) -> Self {
-        Self::new(peer.address, peer.detail.as_ref())
+        let detail = peer.detail.as_ref().filter(|_| !peer.is_listening());
+        Self { address: peer.address, peer_id: detail.map(|detail| detail.peer_id) }
     }
 }
 

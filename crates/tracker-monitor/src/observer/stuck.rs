@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tracker_core::{InfoHash, Instant, Memory, Peer, PeerState, SwarmCounts};
 
-use super::expectation::is_overdue;
+use super::expectation::{has_everything, is_overdue};
 use super::hybrid::SwarmKeys;
 use super::{Observer, peers};
 use crate::{PeerRow, TorrentRow};
@@ -14,7 +14,8 @@ use crate::{PeerRow, TorrentRow};
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum StuckReason {
-    /// No peer has the whole content, apart from those that have stopped announcing.
+    /// No peer has the whole content, apart from those that have stopped announcing, that nobody can connect to, or that may
+    /// have a magnet link only.
     NoSeeder {
         /// The number of peers that want more.
         waiting: u32,
@@ -89,9 +90,27 @@ impl PeerStuckReason {
     }
 }
 
-/// Returns `true` if this peer has the whole content and still announces.
-pub(super) fn is_seeding(peer: &Peer, now: Instant) -> bool {
-    peer.state == PeerState::Seeder && !peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now))
+/// What a seeder is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seeding {
+    /// It has the whole content, and others can be given it.
+    Certain,
+    /// It may have a magnet link only, or nobody can be given it: others get something of it only if it connects to them.
+    Doubtful,
+    /// It has stopped announcing.
+    Silent,
+}
+
+impl Seeding {
+    /// The use of a peer as a seeder; `None` if it is none.
+    pub(super) fn of(peer: &Peer, now: Instant) -> Option<Self> {
+        Some(match peer.state {
+            PeerState::Leecher | PeerState::PartialSeed => return None,
+            PeerState::Seeder if peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now)) => Self::Silent,
+            PeerState::Seeder if has_everything(peer) && peer.is_dialable() => Self::Certain,
+            PeerState::Seeder => Self::Doubtful,
+        })
+    }
 }
 
 /// The peers of a torrent by the state of their downloads, as far as they were looked at.
@@ -102,6 +121,7 @@ pub(super) struct Downloads {
     /// Of those that want more.
     silent: u32,
     silent_seeders: u32,
+    doubtful_seeders: u32,
 }
 
 impl Downloads {
@@ -111,7 +131,11 @@ impl Downloads {
             Some(Download::Awake(Progress::Stalled)) => self.stalled += 1,
             Some(Download::Awake(Progress::Moving)) => self.moving += 1,
             Some(Download::Awake(Progress::Unknown)) => {}
-            None => self.silent_seeders += u32::from(peer.state == PeerState::Seeder && !is_seeding(peer, now)),
+            None => match Seeding::of(peer, now) {
+                Some(Seeding::Silent) => self.silent_seeders += 1,
+                Some(Seeding::Doubtful) => self.doubtful_seeders += 1,
+                Some(Seeding::Certain) | None => {}
+            },
         }
     }
 
@@ -120,6 +144,7 @@ impl Downloads {
         self.stalled += other.stalled;
         self.silent += other.silent;
         self.silent_seeders += other.silent_seeders;
+        self.doubtful_seeders += other.doubtful_seeders;
     }
 
     /// The numbers of stuck and undecided downloads of a torrent with these peers. What was not looked at, or not long
@@ -128,7 +153,9 @@ impl Downloads {
         // Partial seeds have all they want: they wait for nobody.
         let waiting = counts.leechers.saturating_sub(counts.partial_seeds);
         let awake = waiting.saturating_sub(self.silent);
-        let has_seeder = counts.seeders > self.silent_seeders;
+        // Where others get something, they may get it from a doubtful one.
+        let doubtful = if self.moving == 0 { self.doubtful_seeders } else { 0 };
+        let has_seeder = counts.seeders > self.silent_seeders + doubtful;
         Verdict {
             waiting,
             no_seeder: if has_seeder { 0 } else { awake },
@@ -278,7 +305,7 @@ mod tests {
     #[test]
     fn a_torrent_has_the_gravest_reason_of_its_downloads() {
         let verdict = |seeders, leechers, partial_seeds, [moving, stalled, silent, silent_seeders]: [u32; 4]| {
-            Downloads { moving, stalled, silent, silent_seeders }.verdict(SwarmCounts {
+            Downloads { moving, stalled, silent, silent_seeders, doubtful_seeders: 0 }.verdict(SwarmCounts {
                 seeders,
                 leechers,
                 partial_seeds,
@@ -295,6 +322,11 @@ mod tests {
         assert_eq!(reason(2, 5, 0, [2, 0, 0, 2]), Some(StuckReason::NoSeeder { waiting: 5 }), "the seeders are gone");
         assert_eq!(reason(1, 5, 0, [3, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }));
         assert_eq!(reason(0, 2, 0, [0, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }), "nobody waits");
+        let counts = SwarmCounts { seeders: 2, leechers: 3, ..SwarmCounts::default() };
+        let doubtful = Downloads { doubtful_seeders: 1, silent_seeders: 1, stalled: 1, ..Downloads::default() };
+        assert_eq!(doubtful.verdict(counts).reason(), Some(StuckReason::NoSeeder { waiting: 3 }));
+        let moving = Downloads { moving: 1, ..doubtful }.verdict(counts).reason();
+        assert_eq!(moving, Some(StuckReason::NoProgress { peers: 1 }), "somebody gets something");
         // What nobody looked at is undecided, and so is what came since.
         assert_eq!(verdict(1, 5, 1, [0; 4]).undecided, 4);
         assert_eq!(verdict(1, 5, 0, [1, 1, 1, 0]).undecided, 2);
