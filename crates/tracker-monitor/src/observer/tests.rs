@@ -868,3 +868,27 @@ fn current_rates_are_averages_of_ten_seconds() {
     }
     assert!(seen[10..].iter().all(|rate| *rate == 2.0), "{seen:?}");
 }
+
+#[test]
+fn a_seeder_that_nobody_can_be_given_does_not_count_unless_somebody_gets_something() {
+    let link_local: [u16; 8] = [0xfe80, 0, 0, 0, 0, 0, 0, 7];
+    let magnet = request(TWO, 0, 0).with_peer_id(PeerId::new(*b"A2-1-36-0-magnet0000"));
+    for (name, seeder) in [
+        ("link-local", request(link_local, 0, 0)),
+        ("no port", request(TWO, 0, 0).with_port(0)),
+        ("port 1", request(TWO, 0, 0).with_port(1)),
+        ("a magnet link", magnet),
+    ] {
+        let mut network = Network::listening();
+        network.announce(&request(ONE, 0, 9000));
+        network.announce(&seeder);
+        network.pass(1);
+        assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoSeeder { waiting: 1 }), "{name}");
+        assert_eq!(stuck_peers(&network), [(at(ONE), PeerStuckReason::NoSeeder)], "{name}");
+        // It may have connected by itself.
+        network.pass(60);
+        network.announce(&request(ONE, 4000, 5000));
+        network.pass(1);
+        assert_eq!((network.torrent(&TORRENT).stuck, stuck_peers(&network)), (None, vec![]), "{name}");
+    }
+}
