@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::field::{Value, display};
 use tracing::info;
 use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, ShardsView};
-use tracker_host::{EventListener, Events};
+use tracker_host::{EventListener, Events, host_name};
 
 use crate::client_name::client;
 use crate::event_thread::EventThread;
@@ -216,6 +216,7 @@ fn log_event(event: &Event, shards: &ShardsView, has_line: impl FnOnce(IpAddr) -
         target: TARGET,
         info_hash = %event.info_hash,
         %address,
+        host = host_name(address.ip()).as_deref(),
         client = client.as_deref().map(loggable),
         state = match state {
             PeerState::Leecher => "leecher",
@@ -243,6 +244,7 @@ pub(crate) fn log_stalled(peers: Vec<(InfoHash, Peer)>, more: u64, shards: &Shar
             target: TARGET,
             %info_hash,
             %address,
+            host = host_name(address.ip()).as_deref(),
             client = client.as_deref().map(loggable),
             reason = if counts.seeders == 0 { "no_seeder" } else { "no_progress" },
             seeders = counts.seeders,

@@ -147,6 +147,8 @@ pub enum TorrentSort {
 pub struct PeerRow {
     /// Its address and port.
     pub address: SocketAddr,
+    /// The [host name](tracker_host::host_name) of its address, if it is known.
+    pub host: Option<Arc<str>>,
     /// Program and version; `None` where the tracker does not keep it.
     pub client: Option<String>,
     /// Its current status.

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Mutex;
 
 use tracker_core::{Instant, Peer, ShardsView};
+use tracker_host::host_name;
 
 use super::expectation::{completion, left, next_expected, status};
 use super::hybrid::SwarmKeys;
@@ -98,6 +99,7 @@ impl PeerEntry {
         let detail = self.peer.detail.as_ref();
         PeerRow {
             address: self.peer.address,
+            host: host_name(self.peer.address.ip()),
             client: self.client(),
             status: status(&self.peer, now),
             stuck: self.stuck(has_seeder, now),

@@ -78,6 +78,8 @@ struct Peer<F = f64, T = u64> {
     next_expected: Option<T>,
     /// Why its download is stuck; `null` if it is not, or if it cannot be told yet.
     stuck: Option<PeerStuckReason>,
+    /// The host name of its address, by the resolver of the tracker's machine; `null` if it is not known, or not yet.
+    host: Option<String>,
 }
 
 impl Peer {
@@ -96,6 +98,7 @@ impl Peer {
             last_seen: row.last_seen.map(|at| dashboard.unix(at)),
             next_expected: row.next_expected.map(|at| dashboard.unix(at)),
             stuck: row.stuck,
+            host: row.host.map(|host| host.to_string()),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Peer {
             last_seen: time(self.last_seen),
             next_expected: time(self.next_expected),
             stuck: self.stuck,
+            host: self.host.map(harmless),
         }
     }
 }
@@ -256,6 +260,7 @@ mod tests {
             client: Some("-a\",\nb".into()),
             state: PeerStatus::Silent,
             stuck: Some(PeerStuckReason::Silent),
+            host: Some("lab-07".into()),
             completion: Some(0.25),
             left: Some(0),
             uploaded: None,
@@ -267,9 +272,9 @@ mod tests {
             next_expected: Some(u64::MAX),
         });
         let expected = "address,client,state,completion,left,uploaded,downloaded,upload_rate,download_rate,first_seen,\
-            last_seen,next_expected,stuck\n\
+            last_seen,next_expected,stuck,host\n\
             [fd00::1]:6881,\"'-a\"\",\nb\",silent,0.25,0,,18446744073709551615,1.5,,1970-01-01T00:00:00Z,\
-            2023-11-14T22:13:20Z,,silent\n";
+            2023-11-14T22:13:20Z,,silent,lab-07\n";
         assert_eq!(String::from_utf8(table.finish()).unwrap(), expected);
     }
 }

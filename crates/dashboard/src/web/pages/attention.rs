@@ -140,9 +140,10 @@ impl Hint {
 
 /// A computer, and how much it has.
 fn name(peer: &PeerRow) -> String {
+    let name = peer.host.as_deref().map_or_else(|| peer.address.ip().to_string(), str::to_owned);
     match peer.completion {
-        Some(part) => format!("{} ({})", peer.address.ip(), percent(part)),
-        None => peer.address.ip().to_string(),
+        Some(part) => format!("{name} ({})", percent(part)),
+        None => name,
     }
 }
 

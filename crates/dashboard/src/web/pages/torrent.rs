@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -72,6 +73,7 @@ struct FileView {
 struct PeerView {
     id: String,
     address: String,
+    host: Option<Arc<str>>,
     client: Option<String>,
     status: &'static str,
     status_class: &'static str,
@@ -234,6 +236,7 @@ impl PeerView {
         Self {
             id,
             address: peer.address.to_string(),
+            host: peer.host.clone(),
             client: peer.client.clone(),
             status,
             status_class,
