@@ -37,7 +37,10 @@ pub fn request(torrent: u32, peer: u32) -> AnnounceRequest {
         ([10, b, c, d].into(), [10, 255, 0, 1].into())
     } else {
         let network = 0xfd77 << 112;
-        (Ipv6Addr::from_bits(network | 1 << 64 | u128::from(peer)).into(), Ipv6Addr::from_bits(network | 1).into())
+        (
+            Ipv6Addr::from_bits(network | 1 << 64 | u128::from(peer)).into(),
+            Ipv6Addr::from_bits(network | 1 << 64 | 1 << 40).into(),
+        )
     };
     AnnounceRequest::new(info_hash(torrent), PeerId::new(peer_id), remote, local, 6881)
         .with_key(PeerKey::from_number(KEY))

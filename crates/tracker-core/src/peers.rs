@@ -1,12 +1,12 @@
 //! The peers of an answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use rand::Rng;
-use smallvec::SmallVec;
 
+use crate::address_group::OwnNetworks;
 use crate::sample::Sample;
 use crate::{AddressGroup, PeerId};
 
@@ -38,7 +38,7 @@ pub struct Peers {
     /// The number of peers by address, where some address has many.
     by_group: HashMap<AddressGroup, usize, FixedState>,
     /// The number of peers in each of this machine's own networks.
-    by_network: SmallVec<[usize; 4]>,
+    by_network: Vec<usize>,
     /// The number of peers in `crowd` of whose network there were enough.
     crowded_networks: usize,
     /// The addresses under which peers on the tracker's machine were handed out.
@@ -177,9 +177,15 @@ impl Peers {
     }
 
     /// Counts one more of the own network of this number. Returns `false` instead if there are as many as `most`.
-    pub(crate) fn count_of_network(&mut self, network: usize, most: usize) -> bool {
-        if self.by_network.len() <= network {
-            self.by_network.resize(network + 1, 0);
+    /// Those that were handed out before the first is counted are counted then.
+    pub(crate) fn count_of_network(&mut self, network: usize, most: usize, own: &OwnNetworks) -> bool {
+        if self.by_network.is_empty() {
+            self.by_network.resize(OwnNetworks::MOST, 0);
+            for [ip @ .., _, _] in &self.v6 {
+                if let Some(network) = own.number_of(Ipv6Addr::from(*ip)) {
+                    self.by_network[network] += 1;
+                }
+            }
         }
         let is_allowed = self.by_network[network] < most;
         self.by_network[network] += usize::from(is_allowed);

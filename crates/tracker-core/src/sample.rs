@@ -44,6 +44,7 @@ impl Sample {
     }
 
     /// The next number, until as many were drawn as requested at the start.
+    #[inline]
     pub(crate) fn draw(&mut self, rng: &mut impl Rng) -> Option<usize> {
         self.draws = self.draws.checked_sub(1)?;
         if self.are_few {

@@ -139,7 +139,12 @@ impl<'c> Selection<'c> {
         let draws = candidates.min((self.wanted * DRAWS_PER_WANTED).max(least_draws));
         let enough = self.wanted.max(ENOUGH_OF_NETWORK);
         let most_of_network = if useful_v4 > 0 { self.wanted.div_ceil(2) } else { usize::MAX };
-        let take = Take { useful, preference, most_of_network, is_second_time: false };
+        let is_plain = preference.is_none() && !self.peer_ids;
+        let [plain_v4, plain_v6] =
+            [(Families::V4, swarm.v4().is_crowded()), (Families::V6, v6.is_some_and(Pool::is_crowded))].map(
+                |(family, is_crowded)| is_plain && !is_crowded && [Families::Both, family].contains(&self.families),
+            );
+        let take = Take { useful, preference, most_of_network, is_plain: plain_v4, is_second_time: false };
         let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
             if number < first.len() { first.start + number } else { more.start + number - first.len() }
         };
@@ -154,6 +159,8 @@ impl<'c> Selection<'c> {
             if number < useful_v4 {
                 self.take(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
             } else if let Some(v6) = v6 {
+                // Fewer than that of all networks cannot be too many of one network, so that nothing is counted before.
+                let take = Take { is_plain: plain_v6 && peers.v6().len() < most_of_network, ..take };
                 self.take(take, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
             }
         }
@@ -163,7 +170,7 @@ impl<'c> Selection<'c> {
             while peers.len() < self.wanted
                 && let Some(number) = peers.draw(rng)
             {
-                self.take(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
+                self.take_with_care(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
             }
         }
         peers.fill_up(self.wanted);
@@ -191,36 +198,35 @@ impl<'c> Selection<'c> {
     }
 
     /// Hands out the peer at this position, if it is of use and its address has not enough in the answer; else keeps it.
+    #[inline]
     fn take<E: Entry>(&self, take: Take, pool: &Pool<E>, position: usize, peers: &mut Peers) {
-        let Take { useful, preference, is_second_time, .. } = take;
         let entry = pool.entry(position);
         let ip = entry.ip().into();
-        if self.verbatim.has(ip) && self.families.contain(ip) && preference.is_none() && !self.peer_ids {
+        if take.is_plain && self.verbatim.has(ip) {
             // Nearly all peers, and what the packed arrays are for: it goes into the answer as it stands.
-            let address = SocketAddr::new(ip, entry.port());
-            if self.is_asker(pool, position, address) || is_second_time && peers.contains(address) {
-                return;
-            }
-            if self.is_within_share(take, pool, entry.ip(), peers) {
+            if !self.is_asker(pool, position, SocketAddr::new(ip, entry.port())) {
                 entry.copy_to(peers);
-            } else {
-                peers.put_back_crowd(PeerEntry { address, peer_id: None });
             }
-            return;
+        } else {
+            self.take_with_care(take, pool, position, peers);
         }
-        let Some(peer) = self.offer(useful, pool, position) else { return };
-        if is_second_time && peers.contains(peer.address) {
+    }
+
+    #[inline(never)]
+    fn take_with_care<E: Entry>(&self, take: Take, pool: &Pool<E>, position: usize, peers: &mut Peers) {
+        let Some(peer) = self.offer(take.useful, pool, position) else { return };
+        if take.is_second_time && peers.contains(peer.address) {
             return;
         }
         // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
         if self.asker.is_here(peer.address.ip(), self.config) && !peers.is_first_here(peer.address) {
             return;
         }
-        if !self.is_within_share(take, pool, entry.ip(), peers) {
+        if !self.is_within_share(take, pool, pool.entry(position).ip(), peers) {
             peers.put_back_crowd(peer);
             return;
         }
-        match preference {
+        match take.preference {
             Some(preference) if !preference.same_subnet(self.address.ip(), peer.address.ip()) => peers.put_back(peer),
             _ => peers.push(peer),
         }
@@ -228,10 +234,12 @@ impl<'c> Selection<'c> {
 
     /// Counts one more peer at this address, unless there are as many of its group or its network as there may be.
     fn is_within_share<E: Entry>(&self, take: Take, pool: &Pool<E>, ip: E::Ip, peers: &mut Peers) -> bool {
-        (!pool.is_crowded() || peers.count_of_group(self.own.group(ip.into()), MOST_OF_ONE_ADDRESS))
-            && (take.most_of_network == usize::MAX
-                || E::own_network(ip, self.own)
-                    .is_none_or(|network| peers.count_of_network(network, take.most_of_network)))
+        if pool.is_crowded() && !peers.count_of_group(self.own.group(ip.into()), MOST_OF_ONE_ADDRESS) {
+            return false;
+        }
+        take.most_of_network == usize::MAX
+            || E::own_network(ip, self.own)
+                .is_none_or(|network| peers.count_of_network(network, take.most_of_network, self.own))
     }
 
     /// The peer as the asker can use it, if at all.
@@ -265,6 +273,8 @@ struct Take {
     preference: Option<SubnetPreference>,
     /// The most peers of one IPv6 network of this machine.
     most_of_network: usize,
+    /// `true` if peers go out as they stand whose addresses do.
+    is_plain: bool,
     /// `true` if peers may come that were drawn before.
     is_second_time: bool,
 }
@@ -297,6 +307,7 @@ impl<'c> Verbatim<'c> {
     }
 
     /// Returns `true` if this is certainly such an address. All others need a closer check.
+    #[inline]
     fn has(&self, ip: IpAddr) -> bool {
         match ip {
             // Loopback addresses other than 127.0.0.1 and ::1 stand as they are for askers on loopback.
