@@ -8,7 +8,7 @@ use rand::Rng;
 
 use crate::address::{self, Asker, Place};
 use crate::address_group::OwnNetworks;
-use crate::entry::{DigestOrExpiry, Download, Entry};
+use crate::entry::{DigestOrExpiry, Download, Entry, EntryV4};
 use crate::peer::digest;
 use crate::pool::{Class, MOST_OF_ONE_ADDRESS, Pool};
 use crate::swarm::Swarm;
@@ -165,15 +165,27 @@ impl<'c> Selection<'c> {
             }
         }
         if peers.len() < self.wanted && peers.crowded_networks() >= enough {
-            let take = Take { is_second_time: true, ..take };
             peers.start_again(useful_v4, draws);
-            while peers.len() < self.wanted
-                && let Some(number) = peers.draw(rng)
-            {
-                self.take_with_care(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
-            }
+            self.draw_again(take, rng, swarm.v4(), |number| position(number, &first_v4, &more_v4), peers);
         }
         peers.fill_up(self.wanted);
+    }
+
+    /// Adds peers of IPv4, some of which may have been drawn before.
+    #[cold]
+    fn draw_again(
+        &self,
+        take: Take,
+        rng: &mut impl Rng,
+        v4: &Pool<EntryV4>,
+        position: impl Fn(usize) -> usize,
+        peers: &mut Peers,
+    ) {
+        while peers.len() < self.wanted
+            && let Some(number) = peers.draw(rng)
+        {
+            self.take_with_care(Take { is_second_time: true, ..take }, v4, position(number), peers);
+        }
     }
 
     /// The entries of a pool, which is of one family, that may be of this use to the asker: two ranges.
