@@ -32,9 +32,6 @@ pub(crate) trait Entry: Copy + fmt::Debug {
 
     /// The address with only these bits: the same for all of a group.
     fn masked(ip: Self::Ip, mask: u128) -> Self::Ip;
-
-    /// The number of the network of this machine that an address is in, if there each address is a group.
-    fn own_network(ip: Self::Ip, own: &OwnNetworks) -> Option<usize>;
 }
 
 /// The part of an entry besides the address.
@@ -146,10 +143,6 @@ impl Entry for EntryV4 {
     fn masked(ip: Ipv4Addr, _: u128) -> Ipv4Addr {
         ip
     }
-
-    fn own_network(_: Ipv4Addr, _: &OwnNetworks) -> Option<usize> {
-        None
-    }
 }
 
 impl fmt::Debug for EntryV4 {
@@ -199,10 +192,6 @@ impl Entry for EntryV6 {
 
     fn masked(ip: Ipv6Addr, mask: u128) -> Ipv6Addr {
         Ipv6Addr::from_bits(ip.to_bits() & mask)
-    }
-
-    fn own_network(ip: Ipv6Addr, own: &OwnNetworks) -> Option<usize> {
-        own.number_of(ip)
     }
 }
 

@@ -208,12 +208,9 @@ impl Peers {
         self.crowd.push(peer);
     }
 
-    /// Adds those that were put back, until there are as many as wanted.
-    pub(crate) fn fill_up(&mut self, wanted: usize) {
-        let missing = wanted.saturating_sub(self.len()).min(self.others.len());
-        for position in 0..missing {
-            self.push(self.others[position]);
-        }
+    /// Takes one of those that were put back.
+    pub(crate) fn next_other(&mut self) -> Option<PeerEntry> {
+        self.others.pop()
     }
 
     /// Adds those of crowded addresses, until there are as many as wanted.

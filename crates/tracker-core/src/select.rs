@@ -151,7 +151,7 @@ impl<'c> Selection<'c> {
 
         peers.start(candidates, draws, missing, if preference.is_some() { draws } else { 0 });
         // Those of crowded addresses, or of crowded networks only.
-        peers.expect_crowd(if is_crowded { draws.max(enough) } else { enough });
+        peers.expect_crowd(if is_crowded || preference.is_some() { draws.max(enough) } else { enough });
         while peers.len() < self.wanted
             && peers.crowded_networks() < enough
             && let Some(number) = peers.draw(rng)
@@ -168,7 +168,16 @@ impl<'c> Selection<'c> {
             peers.start_again(useful_v4, draws);
             self.draw_again(take, rng, swarm.v4(), |number| position(number, &first_v4, &more_v4), peers);
         }
-        peers.fill_up(self.wanted);
+        // Those that were put back for others in the own subnet.
+        while peers.len() < self.wanted
+            && let Some(peer) = peers.next_other()
+        {
+            if self.is_within_share(take, is_crowded, peer.address.ip(), peers) {
+                peers.push(peer);
+            } else {
+                peers.put_back_crowd(peer);
+            }
+        }
     }
 
     /// Adds peers of IPv4, some of which may have been drawn before.
@@ -234,24 +243,25 @@ impl<'c> Selection<'c> {
         if self.asker.is_here(peer.address.ip(), self.config) && !peers.is_first_here(peer.address) {
             return;
         }
-        if !self.is_within_share(take, pool, pool.entry(position).ip(), peers) {
-            peers.put_back_crowd(peer);
-            return;
-        }
         match take.preference {
             Some(preference) if !preference.same_subnet(self.address.ip(), peer.address.ip()) => peers.put_back(peer),
-            _ => peers.push(peer),
+            _ if self.is_within_share(take, pool.is_crowded(), pool.entry(position).ip().into(), peers) => {
+                peers.push(peer)
+            }
+            _ => peers.put_back_crowd(peer),
         }
     }
 
     /// Counts one more peer at this address, unless there are as many of its group or its network as there may be.
-    fn is_within_share<E: Entry>(&self, take: Take, pool: &Pool<E>, ip: E::Ip, peers: &mut Peers) -> bool {
-        if pool.is_crowded() && !peers.count_of_group(self.own.group(ip.into()), MOST_OF_ONE_ADDRESS) {
+    fn is_within_share(&self, take: Take, is_crowded: bool, ip: IpAddr, peers: &mut Peers) -> bool {
+        if is_crowded && !peers.count_of_group(self.own.group(ip), MOST_OF_ONE_ADDRESS) {
             return false;
         }
-        take.most_of_network == usize::MAX
-            || E::own_network(ip, self.own)
-                .is_none_or(|network| peers.count_of_network(network, take.most_of_network, self.own))
+        let network = match ip {
+            IpAddr::V6(v6) if take.most_of_network != usize::MAX => self.own.number_of(v6),
+            _ => None,
+        };
+        network.is_none_or(|network| peers.count_of_network(network, take.most_of_network, self.own))
     }
 
     /// The peer as the asker can use it, if at all.

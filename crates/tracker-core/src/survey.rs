@@ -23,14 +23,17 @@ use crate::swarm::Swarm;
 use crate::swarms::Swarms;
 use crate::{AddressGroup, AnnounceError, InfoHash, Instant};
 
-/// The most swarms in a sample, in all shards together.
+/// The most swarms, in all shards together, that are all looked at.
 const SWARMS: usize = 256;
+
+/// The number of swarms that are drawn where there are more: an announce for which there is no place must not cost much.
+const DRAWN: usize = 64;
 
 /// The most peers in a sample, about.
 const PEERS: usize = 1024;
 
-/// The fewest swarms that are drawn of each shard.
-const LEAST_OF_SHARD: usize = 2;
+/// The fewest swarms that are drawn of each shard: two at least, so that one that holds all of it is found twice.
+const LEAST_OF_SHARD: usize = 3;
 
 /// The fewest peers that are drawn of each swarm.
 const LEAST_OF_SWARM: usize = 8;
@@ -39,7 +42,7 @@ const LEAST_OF_SWARM: usize = 8;
 const MOST_OF_SWARM: usize = 256;
 
 /// A sample may end when one address was found so often, and is most of it.
-const CLEARLY: usize = 32;
+const CLEARLY: usize = 12;
 
 /// The number of free places of swarms that are passed on the way to one in use.
 const FREE_PLACES: usize = 64;
@@ -138,7 +141,7 @@ impl Survey {
         }
         let places = swarms.places();
         let are_few = self.held.swarms <= SWARMS && places <= 4 * SWARMS;
-        let of_shard = if are_few { places } else { (SWARMS / self.held.shards).max(LEAST_OF_SHARD) };
+        let of_shard = if are_few { places } else { (DRAWN / self.held.shards).max(LEAST_OF_SHARD) };
         let step = places.div_ceil(of_shard.max(1)).max(1);
         let of_swarm = (PEERS / self.held.swarms.clamp(1, SWARMS)).max(LEAST_OF_SWARM);
         // What is drawn stands for what is passed.

@@ -605,7 +605,12 @@ impl Model {
         };
         let is_of_crowd = |address: &SocketAddr| {
             groups[address].iter().any(|group| {
-                let network = group.1.is_some_and(|_| handed_out(&|other| other.1 == group.1) >= wanted.div_ceil(2));
+                // A peer on the tracker's machine may go out under an address in a network that it is not kept in.
+                let is_in_network = |peer: &&PeerEntry| {
+                    let seen = [self.networks.group(peer.address.ip())];
+                    groups[&peer.address].iter().chain(&seen).any(|other| other.1 == group.1)
+                };
+                let network = group.1.is_some() && peers.iter().filter(is_in_network).count() >= wanted.div_ceil(2);
                 handed_out(&|other| other == group) >= 3 || network
             })
         };
