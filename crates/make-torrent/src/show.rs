@@ -8,7 +8,7 @@ use metainfo::{File, Metainfo};
 use serde::Serialize;
 
 use crate::cli::ShowArgs;
-use crate::safe_json::{self, NameJson, PathJson, is_false};
+use crate::safe_json::{self, Head, PathJson, hex, is_false};
 use crate::{input, text};
 
 /// The maximum number of unsafe paths to list.
@@ -38,7 +38,7 @@ fn warnings(metainfo: &Metainfo) -> Vec<String> {
         return warnings;
     }
     warnings.extend(info.safe_name().err().map(|error| error.to_string()));
-    let mut errors = info.files().iter().filter(|file| !file.attributes.pad).filter_map(|file| file.safe_path().err());
+    let mut errors = info.content_files().filter_map(|file| file.safe_path().err());
     warnings.extend(errors.by_ref().take(MAX_PATHS).map(|error| error.to_string()));
     match errors.count() {
         0 => {}
@@ -53,12 +53,7 @@ fn warnings(metainfo: &Metainfo) -> Vec<String> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Torrent {
     #[serde(flatten)]
-    name: NameJson,
-    /// Present if the name or a path is unsafe.
-    #[serde(rename = "unsafe", skip_serializing_if = "is_false")]
-    is_unsafe: bool,
-    info_hash: Option<String>,
-    info_hash_v2: Option<String>,
+    head: Head,
     piece_length: u64,
     piece_count: usize,
     /// Bytes of the files, padding left out.
@@ -97,14 +92,9 @@ struct TorrentFile {
 impl Torrent {
     pub(crate) fn new(metainfo: &Metainfo) -> Self {
         let info = metainfo.info();
-        let hashes = metainfo.info_hashes();
-        let name = NameJson::new(info);
         let paths = PathJson::of_files(info);
         Self {
-            is_unsafe: name.is_unsafe() || paths.iter().any(|path| path.is_unsafe),
-            name,
-            info_hash: hashes.v1.map(|hash| hash.to_string()),
-            info_hash_v2: hashes.v2.map(|hash| hash.to_string()),
+            head: Head::new(metainfo, &paths),
             piece_length: info.piece_length().into(),
             piece_count: info.pieces().len(),
             total_length: info.content_length(),
@@ -129,15 +119,11 @@ impl TorrentFile {
             attr: file.attributes.letters(),
             symlink_target: file.sanitized_symlink_target().map(|target| safe_json::with_slashes(&target)),
             raw_symlink_target: file.display_symlink_target().filter(|_| path.is_unsafe),
-            sha1: file.sha1.map(hex),
+            sha1: file.sha1.map(|digest| hex(&digest)),
             md5sum: file.md5sum.clone(),
             path,
         }
     }
-}
-
-fn hex(digest: [u8; 20]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn print_json(out: &mut impl Write, object: &impl Serialize) -> Result<()> {
@@ -180,8 +166,7 @@ fn print_text(out: &mut impl Write, metainfo: &Metainfo) -> Result<()> {
             line(label, value)?;
         }
     }
-    let count = info.files().iter().filter(|file| !file.attributes.pad).count();
-    line("files", &text::count(count, "file", "files"))?;
+    line("files", &text::count(info.content_files().count(), "file", "files"))?;
     for file in info.files() {
         writeln!(out, "{:>15}  {}", file.length, text::one_line(&file_in_words(file)))?;
     }
@@ -193,12 +178,13 @@ fn file_in_words(file: &File) -> String {
     let attributes = file.attributes;
     let named = [
         (attributes.pad, "padding"),
+        (file.is_placeholder(), "mark of an empty folder"),
         (attributes.symlink, "symlink"),
         (attributes.executable, "executable"),
         (attributes.hidden, "hidden"),
     ];
     let mut notes: Vec<_> = named.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| (*name).to_owned()).collect();
-    notes.extend(file.sha1.map(|digest| format!("sha1 {}", hex(digest))));
+    notes.extend(file.sha1.map(|digest| format!("sha1 {}", hex(&digest))));
     notes.extend(file.md5sum.as_ref().map(|digest| format!("md5sum {digest}")));
 
     let target = file.display_symlink_target().map_or_else(String::new, |target| format!(" -> {target}"));

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::VerifyArgs;
 use crate::progress::{Bar, Interrupt};
-use crate::safe_json::{NameJson, PathJson};
+use crate::safe_json::{Head, PathJson};
 use crate::{input, show, text};
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
@@ -89,8 +89,7 @@ fn in_words(file: &FileReport) -> String {
 #[derive(Debug, Serialize)]
 struct ReportJson<'r> {
     #[serde(flatten)]
-    name: NameJson,
-    info_hash: Option<String>,
+    head: Head,
     complete: bool,
     piece_count: usize,
     bad_pieces: &'r [u32],
@@ -113,8 +112,7 @@ impl<'r> ReportJson<'r> {
     fn new(metainfo: &Metainfo, report: &'r Report) -> Self {
         let paths = PathJson::of_files(metainfo.info());
         Self {
-            name: NameJson::new(metainfo.info()),
-            info_hash: metainfo.info_hashes().v1.map(|hash| hash.to_string()),
+            head: Head::new(metainfo, &paths),
             complete: report.is_complete(),
             piece_count: metainfo.info().pieces().len(),
             bad_pieces: &report.bad_pieces,

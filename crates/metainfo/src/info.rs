@@ -111,6 +111,11 @@ impl Info {
         self.content_length
     }
 
+    /// The [files](Self::files) without padding and [placeholders](File::is_placeholder): what a user gets.
+    pub fn content_files(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| !file.attributes.pad && !file.is_placeholder())
+    }
+
     /// The files in the order in which the pieces hold their bytes; at least one.
     pub fn files(&self) -> &[File] {
         &self.files

@@ -286,6 +286,8 @@ fn parse_files(files: Value<'_, '_>, options: &ParseOptions) -> Result<Vec<File>
                 let path = components(entry, [b"path.utf-8", b"path"], index, options)?;
                 match path {
                     Some(path) if !path.is_empty() => Ok(path),
+                    // As an empty component, it marks an empty folder.
+                    Some(_) if length == 0 && !attributes.pad => Ok(vec![Vec::new()]),
                     _ if attributes.pad => Ok(vec![b".pad".to_vec(), length.to_string().into()]),
                     _ => Err(ParseError::MissingPath { file: index }),
                 }
@@ -362,8 +364,9 @@ fn components<const N: usize>(
 }
 
 fn refuse_conflict((index, file): (usize, &File)) -> Result<(), ParseError> {
-    // Padding files are not written to disk, so they conflict with nothing.
-    if file.attributes.pad {
+    // Padding files and marks of empty folders are not written to disk, so they conflict with nothing.
+    let marks_folder = file.is_placeholder() && file.path.iter().any(Vec::is_empty);
+    if file.attributes.pad || marks_folder {
         return Ok(());
     }
     match file.hazard {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::File;
 
 /// Bytes one component of a safe path may have: what common file systems allow.
-const MAX_COMPONENT_LEN: usize = 255;
+pub(crate) const MAX_COMPONENT_LEN: usize = 255;
 
 /// Symlinks that may lead to each other before the chain counts as a loop.
 const MAX_LINKS: usize = 8;

@@ -322,9 +322,24 @@ fn names_that_are_not_utf8() {
         let report = verify(&metainfo, path);
         assert!(report.is_complete(), "{report:?}");
     }
-    for path in [vec![b"\xff/..".as_slice(), b"a"], vec![b"..", b"\xff"], vec![b"\xff\0"], vec![b"\xff\n"]] {
+    for path in [vec![b"\xff/..".as_slice(), b"a"], vec![b"..", b"\xff"], vec![b"\xff\0"]] {
         let report = verify(&torrent_of_bytes(b"Beyonc\xe9", &[(path, "", &[1; 10])]), &root);
         assert!(matches!(report.files[0].status, FileStatus::Unsafe { .. }), "{report:?}");
+    }
+}
+
+/// Windows takes `\` for a separator, and allows no control characters.
+#[cfg(unix)]
+#[test]
+fn names_that_only_unix_can_have() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("a\\b");
+    fs::create_dir_all(root.join("c\nd")).unwrap();
+    fs::write(root.join("c\nd/..\\e"), [1; 10]).unwrap();
+    let metainfo = torrent_of_bytes(b"a\\b", &[(vec![b"c\nd", b"..\\e"], "", &[1; 10])]);
+    for path in [temp.path(), &root] {
+        let report = verify(&metainfo, path);
+        assert!(report.is_complete(), "{report:?}");
     }
 }
 
@@ -377,6 +392,11 @@ fn an_entry_that_no_file_can_have_is_none() {
             assert_eq!(report.files[0].index, usize::from(first));
         }
     }
+    // Several are no conflict.
+    let files: [(&[&str], &str, &[u8]); 4] =
+        [(&["docs", "a"], "", &[1; 10]), (&["docs", ""], "", &[]), (&["docs", ""], "", &[]), (&[], "", &[])];
+    let report = verify(&torrent(&files), temp.path());
+    assert!(report.is_complete() && report.files.len() == 1, "{report:?}");
     // With bytes it is content that cannot be had, and an empty file that can exist is looked for.
     let report = verify(&torrent(&[(&["docs", "a"], "", &[1; 10]), (&["docs", ""], "", &[2])]), temp.path());
     assert_eq!(report.files[1].status, FileStatus::Unsafe { hazard: Hazard::Empty });

@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracker_core::InfoHash;
 
-use crate::known::{content_files, displayable_path};
+use crate::known::displayable_path;
 use crate::library::LOOKING_PART;
 use crate::stamp::Stamp;
 use crate::worker::Worker;
@@ -354,7 +354,7 @@ fn rest(pause: Duration, closed: &AtomicBool) {
 
 /// The files whose digests are computed.
 fn files(torrent: &KnownTorrent) -> impl Iterator<Item = &TorrentFile> {
-    content_files(&torrent.metainfo).filter(|file| !file.attributes.symlink).take(KnownTorrent::MAX_LISTED_FILES)
+    torrent.metainfo.info().content_files().filter(|file| !file.attributes.symlink).take(KnownTorrent::MAX_LISTED_FILES)
 }
 
 fn below(folder: &str, name: &str) -> String {

@@ -139,7 +139,7 @@ impl KnownTorrent {
 
     /// Its files in the order of the torrent, padding left out. There may be a million.
     pub fn files(&self) -> impl Iterator<Item = KnownFile> {
-        content_files(&self.metainfo).map(|file| {
+        self.metainfo.info().content_files().map(|file| {
             let (path, raw_path) = displayable_path(file);
             KnownFile { path, is_unsafe: raw_path.is_some(), raw_path, size: file.length }
         })
@@ -147,7 +147,7 @@ impl KnownTorrent {
 
     /// The number of its files, without padding.
     pub fn file_count(&self) -> usize {
-        content_files(&self.metainfo).count()
+        self.metainfo.info().content_files().count()
     }
 
     /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier.
@@ -193,16 +193,14 @@ impl KnownTorrent {
     }
 }
 
-/// The files of a torrent, without padding and placeholders of empty folders.
-pub(crate) fn content_files(metainfo: &Metainfo) -> impl Iterator<Item = &metainfo::File> {
-    metainfo.info().files().iter().filter(|file| !file.attributes.pad && !file.is_placeholder())
-}
-
 /// A path that scripts can use, and the torrent's own if they cannot use that, both made displayable.
 pub(crate) fn displayable_path(file: &metainfo::File) -> (String, Option<String>) {
-    let raw = displayable(&file.display_path());
-    // A name that only another system cannot have is one under which the file may stand here.
-    if file.local_path(|_| true).is_ok() {
+    let raw = file.display_path();
+    // A name that only another system cannot have is one under which the file may stand here. But a script that reads it may run on
+    // Windows, where `\` leads to other folders, and control characters are not displayed.
+    let is_plain = !raw.contains(|character: char| character == '\\' || character.is_control());
+    let raw = displayable(&raw);
+    if is_plain && file.local_path(|_| true).is_ok() {
         return (raw, None);
     }
     let sanitized = file.sanitized_path();

@@ -321,7 +321,8 @@ fn json_paths_lead_nowhere_else() {
 
     // The same of a comparison.
     let object = sandbox.run(&["verify", "t", ".", "--json"]).expect(1).json();
-    assert_eq!((&object["name"], &object["raw_name"]), (&json!("__"), &json!("..")));
+    assert_eq!((&object["name"], &object["raw_name"], &object["unsafe"]), (&json!("__"), &json!(".."), &json!(true)));
+    assert!(object["info_hash_v2"].is_null());
     let first = &object["files"][0];
     assert_eq!(
         (&first["path"], &first["raw_path"], &first["unsafe"], &first["status"]),
@@ -336,4 +337,38 @@ fn json_paths_lead_nowhere_else() {
     let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
     assert_eq!((&object["name"], &object["raw_name"]), (&json!(".._passwd"), &json!("../passwd")));
     assert_eq!(object["files"], json!([unsafe_file(".._passwd", "../passwd")]));
+}
+
+#[test]
+fn names_that_are_not_utf8_can_be_told_apart() {
+    let files = [&b"d6:lengthi1e4:pathl4:caf\xe9ee"[..], b"d6:lengthi1e4:pathl1:d4:\xff.txee"].concat();
+    let info = [
+        b"d5:files".as_slice(),
+        b"l",
+        &files,
+        b"e",
+        b"4:name1:n12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaae",
+    ];
+    let sandbox = Sandbox::new(&[("t", &[b"d4:info", &info.concat()[..], b"e"].concat())]);
+    let object = sandbox.run(&["show", "t", "--json"]).expect(0).json();
+    let hex = |index: usize| object["files"][index]["raw_path_hex"].as_str().unwrap().to_owned();
+    assert_eq!([hex(0), hex(1)], ["636166e9", "642fff2e7478"]);
+}
+
+/// Some programs write an empty folder as a file without bytes and without a name.
+#[test]
+fn marks_of_empty_folders_are_no_files() {
+    let files =
+        "d6:lengthi1e4:pathl1:aeed6:lengthi0e4:pathl4:docs0:eed6:lengthi0e4:pathleed6:lengthi0e4:pathl4:docs0:ee";
+    let sandbox = Sandbox::new(&[("t", info_of("1:n", files).as_bytes()), ("n/a", b"x")]);
+    let outcome = sandbox.run(&["show", "t", "--json"]).expect(0);
+    let object = outcome.json();
+    assert_eq!((object.get("unsafe"), outcome.stderr()), (None, ""));
+    assert_eq!(object["files"][1]["placeholder"], true);
+    let outcome = sandbox.run(&["show", "t"]).expect(0);
+    assert!(
+        outcome.stdout().contains("1 file\n") && outcome.stdout().contains("[mark of an empty folder]"),
+        "{}",
+        outcome.stdout()
+    );
 }

@@ -85,6 +85,7 @@ fn json() {
         json!({
             "name": "share",
             "info_hash": shown["info_hash"],
+            "info_hash_v2": null,
             "complete": false,
             "piece_count": 5,
             "bad_pieces": [],
