@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::field::{Value, display};
 use tracing::info;
-use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, ShardsView};
+use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, ShardsView, SwarmCounts};
 use tracker_host::{EventListener, Events, host_name};
 
 use crate::client_name::client;
@@ -235,10 +235,20 @@ fn loggable(client: &str) -> Box<dyn Value + '_> {
     if client.contains('\\') { Box::new(display(client)) } else { Box::new(client) }
 }
 
-/// Logs peers that get nothing, although they announce, and how many more there are.
-pub(crate) fn log_stalled(peers: Vec<(InfoHash, Peer)>, more: u64, shards: &ShardsView) {
-    for (info_hash, Peer { address, detail, .. }) in peers {
-        let counts = shards.with_swarm(&info_hash, |swarm| swarm.counts()).unwrap_or_default();
+/// A peer that gets nothing, although it announces.
+#[derive(Debug)]
+pub(crate) struct StuckPeer {
+    pub(crate) info_hash: InfoHash,
+    pub(crate) peer: Peer,
+    /// Those of its swarm.
+    pub(crate) counts: SwarmCounts,
+    /// `true` if no other peer has the whole content, as far as can be told.
+    pub(crate) lacks_seeder: bool,
+}
+
+/// Logs peers that are stuck, and how many more there are.
+pub(crate) fn log_stuck(peers: impl IntoIterator<Item = StuckPeer>, more: u64) {
+    for StuckPeer { info_hash, peer: Peer { address, detail, .. }, counts, lacks_seeder } in peers {
         let client = detail.as_ref().map(|detail| client(&detail.peer_id));
         info!(
             target: TARGET,
@@ -246,7 +256,7 @@ pub(crate) fn log_stalled(peers: Vec<(InfoHash, Peer)>, more: u64, shards: &Shar
             %address,
             host = host_name(address.ip()).as_deref(),
             client = client.as_deref().map(loggable),
-            reason = if counts.seeders == 0 { "no_seeder" } else { "no_progress" },
+            reason = if lacks_seeder { "no_seeder" } else { "no_progress" },
             seeders = counts.seeders,
             leechers = counts.leechers,
             "peer stuck"

@@ -23,7 +23,9 @@ use crate::settings::Settings;
 ///
 /// Every setting can also come from the environment or from a file. A flag takes precedence over the environment, and the
 /// environment over the file. The variable of --log-level is TRACKER_LOG_LEVEL, and so on. In it several values are separated by
-/// commas, and a variable that is set must not be empty. The addresses of the machine are read at the start: restart the tracker when they change.
+/// commas, and a variable that is set must not be empty.
+///
+/// The tracker follows the addresses of the machine: when they change, so do the announce URLs.
 ///
 /// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP if the log goes to a terminal; otherwise SIGHUP changes nothing. The
 /// exit code is 2 if the tracker could not start, and 1 if it failed later or got a second signal while it stopped. If the

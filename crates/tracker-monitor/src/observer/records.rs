@@ -36,8 +36,8 @@ pub(super) struct Records {
 /// The peers that were found stalled since the last report.
 #[derive(Debug, Default)]
 pub(super) struct NewlyStalled {
-    /// The first of them.
-    pub(super) peers: Vec<(InfoHash, Peer)>,
+    /// The first of them, each with the downloads of its torrent.
+    pub(super) peers: Vec<(InfoHash, Peer, Downloads)>,
     /// The number of the others.
     pub(super) more: u64,
 }
@@ -47,7 +47,7 @@ impl NewlyStalled {
 
     fn add(&mut self, info_hash: &InfoHash, peer: &Peer) {
         if self.peers.len() < Self::MAX_PEERS {
-            self.peers.push((*info_hash, peer.clone()));
+            self.peers.push((*info_hash, peer.clone(), Downloads::default()));
         } else {
             self.more += 1;
         }
@@ -240,7 +240,11 @@ impl Records {
 
     /// Takes the peers that were found stalled since this was called last.
     pub(super) fn take_newly_stalled(&mut self) -> NewlyStalled {
-        mem::take(&mut self.newly_stalled)
+        let mut stalled = mem::take(&mut self.newly_stalled);
+        for (info_hash, _, downloads) in &mut stalled.peers {
+            *downloads = self.torrents.get(info_hash).map(|torrent| torrent.sums.downloads).unwrap_or_default();
+        }
+        stalled
     }
 
     /// Bytes per second that all peers download.

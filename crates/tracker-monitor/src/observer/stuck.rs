@@ -179,6 +179,11 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// Returns `true` if somebody waits, and no peer has the whole content, as far as can be told.
+    pub(super) fn lacks_seeder(self) -> bool {
+        self.no_seeder > 0
+    }
+
     /// The gravest reason for which downloads are stuck; `None` if none is.
     pub(super) fn reason(self) -> Option<StuckReason> {
         match self {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant as StdInstant, SystemTime};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use torrent_library::LibraryConfig;
+use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{
     AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, Peer, PeerId, PeerState, Peers, Shards,
     SwarmView,
@@ -18,7 +19,7 @@ use tracker_host::{Clock, EventListener, Events};
 
 use super::watcher::Watcher;
 use super::*;
-use crate::{MetricsFormat, Order, ProcessMetrics};
+use crate::{LogBuffer, LogFilter, MetricsFormat, Order, ProcessMetrics};
 
 /// A tracker and its watcher, with a clock that is set by hand.
 struct Network {
@@ -747,6 +748,34 @@ fn a_download_that_gets_nothing_is_stuck_by_its_second_announce() {
     network.pass(1);
     assert_eq!((stuck_peers(&network), network.torrent(&TORRENT).stuck), (vec![], None));
     assert_eq!(counts(&network).downloads, DownloadCounts { total: 2, ..DownloadCounts::default() });
+}
+
+/// The only seeder has a link-local address, which nobody can be given.
+#[test]
+fn the_log_has_the_reason_that_the_page_has() {
+    let buffer = LogBuffer::new();
+    let mut network = Network::listening();
+    network.announce(
+        &AnnounceRequest::new(
+            TORRENT,
+            PeerId::new([7; 20]),
+            "fe80::7".parse().unwrap(),
+            "fe80::1".parse().unwrap(),
+            6881,
+        )
+        .with_left(0),
+    );
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+        for _ in 0..3 {
+            network.announce(&request(ONE, 0, 9000));
+            network.pass(61);
+        }
+    });
+    assert_eq!(stuck_peers(&network), [(at(ONE), PeerStuckReason::NoSeeder)]);
+    let lines = buffer.entries(&LogFilter::default(), 0, 10);
+    let stuck: Vec<_> = lines.iter().filter(|line| line.message == "peer stuck").collect();
+    assert_eq!(stuck.len(), 1, "{lines:?}");
+    assert!(stuck[0].fields.iter().any(|(name, value)| *name == "reason" && value == "no_seeder"), "{:?}", stuck[0]);
 }
 
 #[test]

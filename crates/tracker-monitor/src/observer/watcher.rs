@@ -11,7 +11,7 @@ use tracker_host::{EventListener, ServiceState};
 use super::meter::Meter;
 use super::sweep::Sweep;
 use super::{Failures, Shared, lock};
-use crate::event_log::{self, USUAL_EVENTS};
+use crate::event_log::{self, StuckPeer, USUAL_EVENTS};
 
 /// Steps of the sweep between two waits: 50,000 peers a second, which take about a hundredth of a processor.
 const STEPS: usize = 10_000;
@@ -80,8 +80,12 @@ impl Watcher {
                 *lock(found) = found_now;
                 self.is_sweeping = false;
             }
-            let newly_stalled = lock(records).take_newly_stalled();
-            event_log::log_stalled(newly_stalled.peers, newly_stalled.more, shards);
+            let stalled = lock(records).take_newly_stalled();
+            let peers = stalled.peers.into_iter().map(|(info_hash, peer, downloads)| {
+                let counts = shards.with_swarm(&info_hash, |swarm| swarm.counts()).unwrap_or_default();
+                StuckPeer { info_hash, peer, counts, lacks_seeder: downloads.verdict(counts).lacks_seeder() }
+            });
+            event_log::log_stuck(peers, stalled.more);
         }
         if self.read.is_none_or(|(read, _)| now > read) {
             self.tick(now);
