@@ -109,9 +109,9 @@ impl Create {
         self
     }
 
-    /// A tag that changes the info-hash, by which private trackers make a torrent their own. An empty one is none.
+    /// A tag that changes the info-hash, by which private trackers make a torrent their own. A blank one is none.
     pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.source = Some(source.into()).filter(|source| !source.is_empty());
+        self.source = Some(source.into()).filter(|source| !source.trim().is_empty());
         self
     }
 
@@ -133,8 +133,8 @@ impl Create {
 
     /// URLs of web servers that have the content.
     ///
-    /// URLs are trimmed; empty ones and repeated ones are left out. For a folder each names the folder that it is in, so a final `/` is
-    /// added where it is missing. See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
+    /// URLs are trimmed; empty ones and repeated ones are left out. For a folder each names the folder that it is in, so a
+    /// final `/` is added where it is missing. See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
     pub fn web_seeds(mut self, urls: &[String]) -> Self {
         self.web_seeds = urls.to_vec();
         self
@@ -183,7 +183,8 @@ impl Create {
     /// Leaves out the files and folders that match one of the patterns; a folder with all that is in it.
     ///
     /// What is excluded is not looked at: its name and its permissions do not matter. The patterns say nothing about the given
-    /// file or folder itself. A pattern that matches nothing gives a [`CreateWarning::ExcludesNothing`].
+    /// file or folder itself. A pattern that matches nothing that would otherwise go in gives a
+    /// [`CreateWarning::ExcludesNothing`].
     pub fn exclude(mut self, patterns: &[Pattern]) -> Self {
         self.walk.exclude = patterns.to_vec();
         self
@@ -224,14 +225,14 @@ impl Create {
         name::check(&name).map_err(|hazard| CreateError::UnsafeName { path: named.to_owned(), hazard })?;
         warnings.extend(CreateWarning::of_name(&name, || named.to_owned()));
 
-        let (layout, files, skipped) = if metadata.is_dir() {
+        let (layout, files, skipped, unused) = if metadata.is_dir() {
             let walk = Walk::folder(&path, &self.walk)?;
             warnings.extend(walk.warnings);
-            (Layout::MultiFile, walk.files, walk.skipped)
+            (Layout::MultiFile, walk.files, walk.skipped, walk.unused)
         } else if metadata.is_file() {
             let file = PlannedFile::new(path.clone(), vec![name.clone()], &metadata)?;
-            warnings.extend(CreateWarning::of_unused_patterns(&self.walk.exclude, &self.walk.include));
-            (Layout::SingleFile, vec![file], Vec::new())
+            let unused = CreateWarning::of_unused_patterns(&self.walk.exclude, &self.walk.include).collect();
+            (Layout::SingleFile, vec![file], Vec::new(), unused)
         } else {
             return Err(CreateError::NotAFile { path });
         };
@@ -239,8 +240,9 @@ impl Create {
         check_values(&files)?;
         let total_length = total_length(&files);
         if total_length == 0 {
-            return Err(CreateError::Empty { path, skipped });
+            return Err(CreateError::Empty { path, skipped, unused });
         }
+        warnings.extend(unused);
         let piece_length = self.piece_length.unwrap_or_else(|| PieceLength::for_total(total_length));
         if piece_length.pieces(total_length) > PieceLength::MAX_PIECES {
             return Err(CreateError::TooManyPieces {

@@ -70,8 +70,8 @@ impl Edit<'_> {
 
     /// Replaces the web seeds of `url-list`, or removes them when there are none.
     ///
-    /// URLs are trimmed; empty and repeated ones are left out. For a multi-file torrent each names a folder, so a final `/` is added
-    /// where it is missing.
+    /// URLs are trimmed; empty and repeated ones are left out. For a multi-file torrent each names a folder, so a final `/` is
+    /// added where it is missing.
     ///
     /// See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
     pub fn web_seeds(mut self, urls: &[String]) -> Self {

@@ -64,4 +64,4 @@ pub use piece_length::{PieceLength, PieceLengthError};
 pub use pieces::Pieces;
 pub use verify::{FileReport, FileStatus, Report, Verify, VerifyError};
 pub use walk::{PlannedFile, SkipReason, SkippedFile};
-pub use write::{Existing, write_file};
+pub use write::{Existing, folder_of, write_file};

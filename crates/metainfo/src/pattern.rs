@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 use thiserror::Error;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// The maximum length of a pattern in bytes: that of a path on Linux.
 const MAX_LEN: usize = 4096;
@@ -13,7 +14,7 @@ const MAX_LEN: usize = 4096;
 /// .gitignore files.
 ///
 /// `?` stands for one byte of a name, `*` for any number of them, `[a-z]` and `[!a-z]` for one of a group, `{a,b}` for one of
-/// several patterns, and `**` for any number of folders. Case matters.
+/// several patterns, and `**` for any number of folders. Case matters; the Unicode form (NFC, NFD) of a name does not.
 ///
 /// - A pattern without `/` is compared with the names of files and folders at any depth: `*.tmp`.
 /// - One with a `/` is compared with the whole path below the given folder: `week 1/*.mp4`, `week */**/raw`. A `/` at the
@@ -30,7 +31,7 @@ const MAX_LEN: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
-    /// Of this pattern alone.
+    /// The pattern as given, and in the composed form (NFC) if that is another one.
     set: GlobSet,
     is_for_folders: bool,
 }
@@ -57,10 +58,17 @@ impl FromStr for Pattern {
             return Err(error("it is empty".to_owned()));
         }
         let glob = if path.contains('/') { names.to_owned() } else { format!("**/{names}") };
-        let glob = GlobBuilder::new(&glob).literal_separator(true).build();
-        // A set can be made of one pattern that is too large, unlike a matcher, which panics then.
-        let set = glob.and_then(|glob| GlobSetBuilder::new().add(glob).build());
-        let set = set.map_err(|invalid| error(invalid.kind().to_string()))?;
+        let build = |glob: &str| GlobBuilder::new(glob).literal_separator(true).build();
+        let mut globs = GlobSetBuilder::new();
+        globs.add(build(&glob).map_err(|invalid| error(invalid.kind().to_string()))?);
+        if !is_nfc(&glob) {
+            // A group such as [e-z] may be none any more when an accent after it has joined one of its letters.
+            if let Ok(composed) = build(&glob.nfc().collect::<String>()) {
+                globs.add(composed);
+            }
+        }
+        // A set can be made of a pattern that is too large, unlike a matcher, which panics then.
+        let set = globs.build().map_err(|invalid| error(invalid.kind().to_string()))?;
         Ok(Self { text: text.to_owned(), set, is_for_folders })
     }
 }
@@ -94,10 +102,15 @@ impl<'p> Patterns<'p> {
             return false;
         }
         let candidate = Candidate::new(path);
+        // Keyboards and most systems write NFC; names from macOS may be in NFD.
+        let composed = path.to_str().filter(|text| !is_nfc(text)).map(|text| text.nfc().collect::<String>());
+        let composed = composed.as_deref().map(Candidate::new);
         let mut matches = false;
         // All of them are tried, so that all that match count as used.
         for (pattern, used) in self.patterns.iter().zip(&mut self.used) {
-            if pattern.set.is_match_candidate(&candidate) && (!pattern.is_for_folders || source.is_dir()) {
+            let is_match = pattern.set.is_match_candidate(&candidate)
+                || composed.as_ref().is_some_and(|composed| pattern.set.is_match_candidate(composed));
+            if is_match && (!pattern.is_for_folders || source.is_dir()) {
                 matches = true;
                 *used = true;
             }
@@ -141,6 +154,15 @@ mod tests {
             ("[!a]", "a", false),
             ("{a,b/c}", "b/c", true),
             ("größe*", "x/größe.txt", true),
+            // The same name in both Unicode forms.
+            ("gr\u{f6}ße.txt", "gro\u{308}ße.txt", true),
+            ("gro\u{308}ße.txt", "gr\u{f6}ße.txt", true),
+            ("gro\u{308}ße.txt", "gro\u{308}ße.txt", true),
+            ("/\u{e9}t\u{e9}/*.mp4", "e\u{301}te\u{301}/a.mp4", true),
+            ("/e\u{301}te\u{301}/*.mp4", "\u{e9}t\u{e9}/a.mp4", true),
+            ("\u{d55c}?", "\u{1112}\u{1161}\u{11ab}1", true),
+            ("grosse.txt", "gro\u{308}ße.txt", false),
+            ("gro\u{308}ße.txt", "große.txt", false),
         ] {
             let pattern: Pattern = pattern.parse().unwrap();
             let patterns = [pattern];

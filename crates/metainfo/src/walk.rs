@@ -136,6 +136,8 @@ pub(crate) struct Walk {
     pub(crate) files: Vec<PlannedFile>,
     pub(crate) skipped: Vec<SkippedFile>,
     pub(crate) warnings: Vec<CreateWarning>,
+    /// The patterns that match nothing.
+    pub(crate) unused: Vec<CreateWarning>,
 }
 
 impl Walk {
@@ -154,7 +156,7 @@ impl Walk {
         };
         walker.folder(root, options.include.is_empty())?;
         let Walker { excludes, includes, mut found, .. } = walker;
-        found.warnings.extend(CreateWarning::of_unused_patterns(excludes.unused(), includes.unused()));
+        found.unused.extend(CreateWarning::of_unused_patterns(excludes.unused(), includes.unused()));
         Ok(found)
     }
 }

@@ -382,6 +382,17 @@ fn empty_folders_are_reported() {
 }
 
 #[test]
+fn an_error_has_the_patterns_that_match_nothing() {
+    let (_temp, root) = share(&[("a.mp4", b"a"), (".b", b"b")]);
+    let error = Create::new(&root).exclude(&patterns(&["*.TMP"])).include(&patterns(&["*.mkv"])).plan().unwrap_err();
+    let excludes = CreateWarning::ExcludesNothing { pattern: "*.TMP".to_owned() };
+    let includes = CreateWarning::IncludesNothing { pattern: "*.mkv".to_owned() };
+    let CreateError::Empty { skipped, unused, .. } = error else { panic!("{error}") };
+    assert_eq!(skipped.len(), 2);
+    assert_eq!(unused, [excludes, includes]);
+}
+
+#[test]
 fn warns_of_unicode_forms() {
     let (composed, decomposed) = ("gr\u{fc}n", "gru\u{308}n");
     let (_temp, root) = share(&[("sub/x", b"a")]);

@@ -135,7 +135,8 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// Returns [`LibraryError`] if the folder can neither be read nor made. Files in it that are not torrents are logged and skipped.
+    /// Returns [`LibraryError`] if the folder can neither be read nor made. Files in it that are not torrents are logged
+    /// and skipped.
     pub fn open(config: LibraryConfig) -> Result<Self, LibraryError> {
         let library = Self::read(config, Limits::default())?;
         if library.0.folder().is_some() {

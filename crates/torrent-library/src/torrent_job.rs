@@ -487,7 +487,7 @@ mod tests {
         let name = place.path().file_name().unwrap();
         let path = share.folder().join("course/a");
         assert!(explain(CreateError::NotUtf8 { path }, share).ends_with("\"course/a\" is not UTF-8 text; rename it"));
-        let error = CreateError::Empty { path: share.folder().to_owned(), skipped: Vec::new() };
+        let error = CreateError::Empty { path: share.folder().to_owned(), skipped: Vec::new(), unused: Vec::new() };
         assert_eq!(explain(error, share), format!("{name:?} holds nothing to share"));
     }
 

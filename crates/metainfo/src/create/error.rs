@@ -40,21 +40,22 @@ pub enum CreateWarning {
     /// The name is not in Unicode's composed form (NFC), which all keyboards and most systems write. Some change it to that
     /// form, and then do not find what the torrent names.
     #[error(
-        "the name of {path:?} has accents or signs as separate characters (it is not in Unicode's form NFC), \
-             so that some machines write it otherwise"
+        "the name of {path:?} has accents or signs as separate characters (it is not in Unicode's form NFC); \
+             some systems store it differently"
     )]
     NotNfc {
         /// The file or folder.
         path: PathBuf,
     },
-    /// A pattern of [`Create::exclude`](crate::Create::exclude) matches nothing below the given folder.
-    #[error("the exclude pattern {pattern:?} matches nothing below the given folder")]
+    /// A pattern of [`Create::exclude`](crate::Create::exclude) matches nothing that would go in
+    /// without it.
+    #[error("the exclude pattern {pattern:?} matches nothing that would otherwise go in")]
     ExcludesNothing {
         /// The pattern.
         pattern: String,
     },
     /// A pattern of [`Create::include`](crate::Create::include) matches nothing that is not left out for another reason.
-    #[error("the include pattern {pattern:?} matches nothing below the given folder")]
+    #[error("the include pattern {pattern:?} matches nothing that would otherwise go in")]
     IncludesNothing {
         /// The pattern.
         pattern: String,
@@ -157,6 +158,8 @@ pub enum CreateError {
         path: PathBuf,
         /// The files below it that are left out.
         skipped: Vec<SkippedFile>,
+        /// The patterns that match nothing, if any.
+        unused: Vec<CreateWarning>,
     },
     /// Folders within folders deeper than clients read.
     #[error("{path:?} lies deeper than {limit} folders within each other")]
