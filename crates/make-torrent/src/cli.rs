@@ -20,9 +20,10 @@ use crate::url::{AnnounceTier, Node, WebSeeds};
     subcommand_negates_reqs = true,
     after_help = "Example: make-torrent -a http://192.168.1.5:6969/announce lecture.mp4",
     after_long_help = "Example: make-torrent -a http://192.168.1.5:6969/announce lecture.mp4\n\n\
-                  A GLOB is a pattern as in .gitignore files: one without / is compared with names at any depth (*.tmp), one with \
-                  / with the path below the given folder (sub/*.mp4, /notes.txt), and one that ends in / stands for folders only. \
-                  Case matters. Put it into quotes, so that the shell leaves it alone. Excluding wins over including.\n\n\
+                  A GLOB is a pattern as in .gitignore files: one without / is compared with names at any depth (*.tmp), one \
+                  with / with the path below the given folder (sub/*.mp4, /notes.txt), and one that ends in / stands for \
+                  folders only. Case matters. Put it into quotes, so that the shell leaves it alone. Excluding wins over \
+                  including.\n\n\
                   A file or folder that has the name of a command is given as ./show, and one that begins with - as ./-name.\n\n\
                   Exit codes: 0 done; 1 it failed, or what was verified is not whole; 2 wrong usage; \
                   130 interrupted."
@@ -143,15 +144,15 @@ pub(crate) struct CreateArgs {
     /// Leave out files and folders that match; repeatable
     ///
     /// A folder is left out with all that is in it. What is excluded is not looked at, so that neither its name nor its
-    /// permissions are in the way. A GLOB that matches nothing gives a warning.
-    #[arg(short, long, help_heading = "Files", value_name = "GLOB")]
+    /// permissions are in the way. A GLOB that matches nothing that would otherwise go in gives a warning.
+    #[arg(short, long, help_heading = "Files", value_name = "GLOB", allow_hyphen_values = true)]
     pub(crate) exclude: Vec<Pattern>,
 
     /// Leave out files that do not match; repeatable
     ///
     /// Files below a folder that matches go in, too. Hidden files, junk and links go in only if they are included by the options
     /// below as well.
-    #[arg(long, help_heading = "Files", value_name = "GLOB")]
+    #[arg(long, help_heading = "Files", value_name = "GLOB", allow_hyphen_values = true)]
     pub(crate) include: Vec<Pattern>,
 
     /// Include files and folders whose names begin with a dot
@@ -169,7 +170,7 @@ pub(crate) struct CreateArgs {
     /// Name of the file or folder in the torrent
     ///
     /// The default is its name on disk. The .torrent file keeps its own name.
-    #[arg(short, long, help_heading = "Contents of the .torrent file")]
+    #[arg(short, long, help_heading = "Contents of the .torrent file", value_parser = name)]
     pub(crate) name: Option<String>,
 
     /// Piece length, such as 18 (for 2^18 bytes), 262144, 256KiB or 4MiB
@@ -199,7 +200,8 @@ pub(crate) struct CreateArgs {
 
     /// The .torrent file to write; the default is PATH.torrent, beside the file or folder
     ///
-    /// With a slash at the end it is the folder that NAME.torrent goes into; - is standard output.
+    /// With a slash at the end it is the folder that the file goes into, which has PATH's name with .torrent, also with -n.
+    /// - is standard output.
     #[arg(short, long, help_heading = "Output", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -220,7 +222,7 @@ pub(crate) struct CreateArgs {
     /// Number of threads that hash; the default is one for each core
     ///
     /// For a hard disk, one is fastest.
-    #[arg(short, long, value_name = "N", value_parser = threads)]
+    #[arg(short, long, help_heading = "Performance", value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
@@ -273,6 +275,10 @@ fn piece_length(text: &str) -> Result<PieceLength, String> {
         }
         error => error.to_string(),
     })
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("a name must not be empty") } else { Ok(text.to_owned()) }
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, String> {

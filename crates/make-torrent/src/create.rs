@@ -1,5 +1,6 @@
 //! `make-torrent PATH`.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,14 +9,14 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use metainfo::{Create, CreateError, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
+use metainfo::{Create, CreateError, CreateWarning, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
 use crate::output::Output;
 use crate::progress::{Bar, Interrupt};
 use crate::show::{self, Torrent};
-use crate::url::{AnnouncePath, Reach};
+use crate::url::{AnnouncePath, Reach, Url};
 use crate::{text, url};
 
 const PROGRAM: &str = concat!("make-torrent/", env!("CARGO_PKG_VERSION"));
@@ -40,16 +41,17 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     }
     let (json, verbose) = (args.json, args.verbose);
     let mut warnings = announce_warnings(&args);
-    let (wanted, force) = (args.output.clone(), args.force);
+    let (wanted, force, include_hidden) = (args.output.clone(), args.force, args.include_hidden);
 
-    let plan = wishes(&path, args).plan().map_err(|error| advise(error, &path))?;
+    let plan = wishes(&path, args).plan().map_err(|error| advise(error, &path, include_hidden))?;
     let output = Output::new(wanted, &path, force)?;
     output.check(&path, &plan)?;
-    warnings.extend(plan.warnings().iter().map(ToString::to_string));
+    warnings.extend(plan.warnings().iter().map(|warning| in_words(warning, include_hidden)));
 
     let interrupt = Interrupt::listen()?;
     let bar = Bar::new(plan.total_length());
-    let created = plan.hash(interrupt.flag(), |progress| bar.show(progress)).map_err(|error| advise(error, &path))?;
+    let created = plan.hash(interrupt.flag(), |progress| bar.show(progress));
+    let created = created.map_err(|error| advise(error, &path, include_hidden))?;
     drop(bar);
     if created.as_bytes().len() > LARGE_TORRENT {
         warnings.push(format!(
@@ -80,8 +82,10 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
 fn wishes(path: &Path, args: CreateArgs) -> Create {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
     let date = args.date.or_else(|| now().map(|since| since.as_secs()));
-    let trackers: Vec<_> = args.announce.iter().map(|tier| url::texts(&tier.0)).collect();
-    let web_seeds: Vec<_> = args.web_seed.iter().flat_map(|seeds| url::texts(&seeds.0)).collect();
+    let mut known = HashSet::new();
+    let trackers: Vec<_> = args.announce.iter().map(|tier| url::texts(&tier.0, &mut known)).collect();
+    known.clear();
+    let web_seeds: Vec<_> = args.web_seed.iter().flat_map(|seeds| url::texts(&seeds.0, &mut known)).collect();
     let nodes: Vec<_> = args.node.into_iter().map(|node| (node.host, node.port)).collect();
 
     let mut create = Create::new(path)
@@ -127,22 +131,7 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
         warnings.push("clients do not use DHT for a private torrent, so its --node is of no use".to_owned());
     }
     for url in args.announce.iter().flat_map(|tier| &tier.0) {
-        let trouble = match url.reach() {
-            Reach::Network => None,
-            Reach::Loopback => Some("is a loopback address, which leads every machine to itself"),
-            Reach::Unspecified => Some("is a listening address, to which clients cannot connect"),
-            Reach::LinkLocal => Some("is a link-local address, which works only on one network segment, if at all"),
-        };
-        if let Some(trouble) = trouble {
-            warnings.push(format!("{} {trouble}: others need the tracker's address on the network", url.as_str()));
-        }
-        if let Some(host) = url.unusual_host() {
-            warnings.push(format!(
-                "clients such as qBittorrent drop {}, since the name {host} holds other characters than letters, digits, \
-                 hyphens and dots: give the tracker's address, or another name of it",
-                url.as_str(),
-            ));
-        }
+        warnings.extend(host_warnings(url, "tracker"));
         let doubt = match url.announce_path() {
             AnnouncePath::Usual => None,
             AnnouncePath::EmptyComponent => Some("there is an empty name between two slashes of its path"),
@@ -151,7 +140,29 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
         };
         warnings.extend(doubt.map(|doubt| format!("{} may not be an announce URL: {doubt}", url.as_str())));
     }
+    let web_seeds = args.web_seed.iter().flat_map(|seeds| &seeds.0);
+    warnings.extend(web_seeds.flat_map(|url| host_warnings(url, "web server")));
     warnings
+}
+
+/// Warnings of a host that others cannot use; `server` is what it is.
+fn host_warnings(url: &Url, server: &str) -> impl Iterator<Item = String> {
+    let trouble = match url.reach() {
+        Reach::Network => None,
+        Reach::Loopback => Some("is a loopback address, which leads every machine to itself"),
+        Reach::Unspecified => Some("is a listening address, to which clients cannot connect"),
+        Reach::LinkLocal => Some("is a link-local address, which works only on one network segment, if at all"),
+    };
+    let unreachable =
+        trouble.map(|trouble| format!("{} {trouble}: others need the {server}'s address on the network", url.as_str()));
+    let dropped = url.unusual_host().map(|host| {
+        format!(
+            "clients such as qBittorrent drop {}, since the name {host} holds other characters than letters, digits, \
+             hyphens and dots: give the {server}'s address, or another name of it",
+            url.as_str(),
+        )
+    });
+    unreachable.into_iter().chain(dropped)
 }
 
 /// What to do with the torrent, in sentences for people.
@@ -180,11 +191,12 @@ fn report(plan: &Plan, warnings: &[String], verbose: bool) {
         eprintln!("{} in {pieces} of {}", text::size(plan.total_length()), plan.piece_length());
         for skipped in plan.skipped() {
             let path = skipped.source.to_string_lossy();
-            let Reason { one, remedy, .. } = Reason::of(skipped.reason);
-            eprintln!("left out {}: {one}{remedy}", text::one_line(&path));
+            let Reason { label, option, .. } = Reason::of(skipped.reason);
+            let remedy = option.map(|option| format!(" ({option} includes it)")).unwrap_or_default();
+            eprintln!("left out {}: {label}{remedy}", text::one_line(&path));
         }
     } else if !plan.skipped().is_empty() {
-        eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan.skipped()));
+        eprintln!("make-torrent: left out {} (-v lists them)", skipped_in_short(plan.skipped(), false));
     }
     for warning in warnings.iter().take(MAX_WARNINGS) {
         eprintln!("make-torrent: warning: {}", text::one_line(warning));
@@ -194,7 +206,8 @@ fn report(plan: &Plan, warnings: &[String], verbose: bool) {
     }
 }
 
-fn skipped_in_short(skipped: &[SkippedFile]) -> String {
+/// What is left out, in numbers by its kind; `with_options` beside each the option that includes it.
+fn skipped_in_short(skipped: &[SkippedFile], with_options: bool) -> String {
     let mut kinds: Vec<(Reason, usize)> = Vec::new();
     for skipped in skipped {
         let reason = Reason::of(skipped.reason);
@@ -203,18 +216,40 @@ fn skipped_in_short(skipped: &[SkippedFile]) -> String {
             None => kinds.push((reason, 1)),
         }
     }
-    let kinds: Vec<_> = (kinds.iter()).map(|(kind, number)| text::count(*number, kind.one, kind.many)).collect();
-    kinds.join(", ")
+    let kinds = kinds.into_iter().map(|(kind, number)| {
+        let mut text = text::count(number, kind.one, kind.many);
+        if let Some(option) = kind.option.filter(|_| with_options) {
+            text += &format!(" ({option} includes {})", if number == 1 { "it" } else { "them" });
+        }
+        text
+    });
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+/// A warning with the option that helps, if there is one.
+fn in_words(warning: &CreateWarning, include_hidden: bool) -> String {
+    let mut text = warning.to_string();
+    if let CreateWarning::IncludesNothing { pattern } = warning
+        && !include_hidden
+        && pattern.split('/').any(|name| name.starts_with('.'))
+    {
+        text += "; names that begin with a dot need --include-hidden";
+    }
+    text
 }
 
 /// Adds the option that helps to the error, if there is one. `root` is the given file or folder.
-fn advise(error: CreateError, root: &Path) -> anyhow::Error {
+fn advise(error: CreateError, root: &Path, include_hidden: bool) -> anyhow::Error {
     let remedy = match &error {
-        CreateError::Empty { skipped, .. } if !skipped.is_empty() => {
-            let mut remedies: Vec<_> = skipped.iter().map(|skipped| Reason::of(skipped.reason).remedy).collect();
-            remedies.sort_unstable();
-            remedies.dedup();
-            format!(": left out {}{}", skipped_in_short(skipped), remedies.concat())
+        CreateError::Empty { skipped, unused, .. } => {
+            let mut reasons = String::new();
+            if !skipped.is_empty() {
+                reasons += &format!(": left out {}", skipped_in_short(skipped, true));
+            }
+            for warning in unused {
+                reasons += &format!("; {}", in_words(warning, include_hidden));
+            }
+            reasons
         }
         CreateError::NoName { .. } => "; give one with -n, and the .torrent file with -o".to_owned(),
         CreateError::NotUtf8 { path } | CreateError::UnsafeName { path, .. } => match pattern_of(path, root) {
@@ -234,59 +269,68 @@ fn advise(error: CreateError, root: &Path) -> anyhow::Error {
     if remedy.is_empty() { error.into() } else { anyhow!("{:#}{remedy}", anyhow::Error::from(error)) }
 }
 
-/// A pattern for a file below the given folder, in quotes for a shell. What a shell or a pattern takes for something else, and
-/// what cannot be printed, is a `*` in it.
+/// A pattern for a file below the given folder, in quotes for a shell.
+///
+/// It begins with a slash, so that it stands for this file only, not for all of that name, and is not taken for an option. What
+/// means something in a pattern stands in brackets. For a byte that cannot be printed stands a group of all such bytes, since
+/// `?` and `*` would match other files, too.
 fn pattern_of(path: &Path, root: &Path) -> Option<String> {
-    let components = path.strip_prefix(root).ok()?.components();
-    let names: Vec<_> = components.map(|component| component.as_os_str().to_string_lossy()).collect();
-    let mut pattern = names.join("/");
-    if pattern.is_empty() {
-        return None;
-    }
-    // With a slash it stands for this file only, not for all of that name.
-    if names.len() == 1 {
-        pattern.insert(0, '/');
-    }
-    let is_plain = |c: char| !"'\"*?[]{}!\\\u{fffd}".contains(c) && !c.is_control() && !is_invisible(c);
-    let mut plain = String::new();
-    for character in pattern.chars().map(|character| if is_plain(character) { character } else { '*' }) {
-        // Two stars would stand for folders.
-        if character != '*' || !plain.ends_with('*') {
-            plain.push(character);
+    const UNPRINTABLE: &str = "[^ -~]";
+    let mut pattern = String::new();
+    for name in path.strip_prefix(root).ok()?.components() {
+        pattern.push('/');
+        for chunk in name.as_os_str().as_encoded_bytes().utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if "*?[{}\\".contains(character) {
+                    pattern.extend(['[', character, ']']);
+                } else if character.is_control() || is_invisible(character) {
+                    pattern += &UNPRINTABLE.repeat(character.len_utf8());
+                } else {
+                    pattern.push(character);
+                }
+            }
+            pattern += &UNPRINTABLE.repeat(chunk.invalid().len());
         }
     }
-    Some(format!("'{plain}'"))
+    (!pattern.is_empty()).then(|| text::quoted(&pattern))
 }
 
 /// The reason why something is left out, in words.
 struct Reason {
+    json: &'static str,
+    label: &'static str,
     one: &'static str,
     many: &'static str,
-    json: &'static str,
     /// The option that includes it.
-    remedy: &'static str,
+    option: Option<&'static str>,
 }
 
 impl Reason {
     fn of(reason: SkipReason) -> Self {
-        let (json, one, many, remedy) = match reason {
-            SkipReason::Hidden => ("hidden", "hidden", "hidden", " (--include-hidden takes it along)"),
-            SkipReason::Junk => ("junk", "junk", "junk", " (--include-junk takes it along)"),
-            SkipReason::Symlink => {
-                ("symlink", "symbolic link", "symbolic links", " (--follow-symlinks takes it along)")
-            }
+        let (json, label, one, many) = match reason {
+            SkipReason::Hidden => ("hidden", "hidden", "hidden file or folder", "hidden files or folders"),
+            SkipReason::Junk => ("junk", "junk", "junk file", "junk files"),
+            SkipReason::Symlink => ("symlink", "symbolic link", "symbolic link", "symbolic links"),
             SkipReason::DanglingSymlink => {
-                ("dangling_symlink", "symbolic link to nothing", "symbolic links to nothing", "")
+                let one = "symbolic link to nothing";
+                ("dangling_symlink", one, one, "symbolic links to nothing")
             }
             SkipReason::SymlinkLoop => {
-                ("symlink_loop", "symbolic link to a folder around it", "symbolic links to folders around them", "")
+                let one = "symbolic link to a folder around it";
+                ("symlink_loop", one, one, "symbolic links to folders around them")
             }
-            SkipReason::EmptyFolder => ("empty_folder", "empty folder", "empty folders", ""),
-            SkipReason::Excluded => ("excluded", "excluded", "excluded", ""),
-            SkipReason::NotIncluded => ("not_included", "not included", "not included", ""),
-            _ => ("special", "neither file nor folder", "neither files nor folders", ""),
+            SkipReason::EmptyFolder => ("empty_folder", "empty folder", "empty folder", "empty folders"),
+            SkipReason::Excluded => ("excluded", "excluded", "excluded file or folder", "excluded files or folders"),
+            SkipReason::NotIncluded => ("not_included", "not included", "file not included", "files not included"),
+            _ => ("special", "neither file nor folder", "pipe, socket or device", "pipes, sockets or devices"),
         };
-        Self { one, many, json, remedy }
+        let option = match reason {
+            SkipReason::Hidden => Some("--include-hidden"),
+            SkipReason::Junk => Some("--include-junk"),
+            SkipReason::Symlink => Some("--follow-symlinks"),
+            _ => None,
+        };
+        Self { json, label, one, many, option }
     }
 }
 

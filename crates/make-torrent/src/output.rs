@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use metainfo::{Existing, Plan, write_file};
+use metainfo::{Existing, Plan, folder_of, write_file};
 
 use crate::progress::Interrupt;
+use crate::text;
 
 /// The destination of the .torrent file.
 #[derive(Debug)]
@@ -42,6 +43,14 @@ impl Output {
         // A link to nothing is there, too.
         match fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) {
             Ok(metadata) => {
+                if metadata.is_dir() {
+                    let name = file_name(content)?;
+                    bail!(
+                        "{path:?} is there and is not a file; -o {} puts {} into it",
+                        text::argument(&path.join("")),
+                        text::one_line(&name.to_string_lossy())
+                    );
+                }
                 if !metadata.is_file() && !metadata.is_symlink() {
                     bail!("{path:?} is there and is not a file");
                 }
@@ -53,7 +62,7 @@ impl Output {
                 }
                 try_folder(path)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 try_folder(path)?;
                 // Only the name itself shows whether the file system takes it.
                 File::create_new(path).and_then(|_| fs::remove_file(path)).with_context(|| unusable(path))
@@ -81,8 +90,22 @@ impl Output {
 
 /// Checks that files can be made beside `path`.
 fn try_folder(path: &Path) -> Result<()> {
-    // The file is removed at once, and has no name on most systems.
-    tempfile::tempfile_in(folder(path)).map(drop).with_context(|| format!("cannot write into {:?}", folder(path)))
+    let folder = folder_of(path);
+    match fs::metadata(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("cannot write into {folder:?}: there is no such folder; make the folder first");
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            bail!("cannot write into {folder:?}: a part of this path is a file; give another place with -o");
+        }
+        Ok(metadata) if !metadata.is_dir() => {
+            bail!("cannot write into {folder:?}: it is not a folder; give another place with -o");
+        }
+        // What else is wrong shows when a file is made. It is removed at once, and has no name on most systems.
+        _ => tempfile::tempfile_in(folder)
+            .map(drop)
+            .with_context(|| format!("cannot write into {folder:?} (-o gives the .torrent file another place)")),
+    }
 }
 
 fn unusable(path: &Path) -> String {
@@ -112,13 +135,6 @@ fn file_name(content: &Path) -> Result<OsString> {
 fn is_marked_as_folder(path: &Path) -> bool {
     let last = path.as_os_str().as_encoded_bytes().rsplit(|&byte| std::path::is_separator(byte.into())).next();
     last.is_some_and(|last| matches!(last, b"" | b"." | b".."))
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// Returns `true` if writing to `path` would change the content that was hashed.

@@ -23,12 +23,13 @@ pub(crate) fn one_line(text: &str) -> String {
 pub(crate) fn argument(path: &Path) -> String {
     let text = undashed(path);
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:=@%".contains(c) || (cfg!(windows) && c == '\\');
-    match text.chars().all(is_plain) {
-        true => text,
-        // Windows has no names with a quotation mark.
-        false if cfg!(windows) => format!("\"{text}\""),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    if text.chars().all(is_plain) { text } else { quoted(&text) }
+}
+
+/// A text in quotes for a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    // Windows has no names with a quotation mark.
+    if cfg!(windows) { format!("\"{text}\"") } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// A path in one line that no program takes for an option.

@@ -1,5 +1,6 @@
 //! URLs and hosts to write into torrents, checked for mistakes that break clients.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -9,10 +10,23 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 const ANNOUNCE_SCHEMES: &[&str] = &["http", "https", "udp", "ws", "wss"];
 const WEB_SEED_SCHEMES: &[&str] = &["http", "https", "ftp"];
 
-/// ASCII characters that no part of a URL may hold; a percent sign may stand for one that was encoded already.
+/// ASCII characters that no part of a URL after the host may hold.
 /// See [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2).
-const NOT_IN_URLS: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const NOT_IN_URLS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Characters that the name and password before the host may not hold.
+const NOT_IN_USERS: &AsciiSet = &NOT_IN_URLS.add(b'@');
 
 /// The value of one `-a`: a tier of announce URLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +36,7 @@ impl FromStr for AnnounceTier {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let urls = text.split(',').map(|url| Url::parse(url, ANNOUNCE_SCHEMES));
-        urls.collect::<Result<_, _>>().map(Self)
+        Url::parse_list(text, ANNOUNCE_SCHEMES).map(Self)
     }
 }
 
@@ -35,8 +48,7 @@ impl FromStr for WebSeeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let urls = text.split(',').map(|url| Url::parse(url, WEB_SEED_SCHEMES));
-        urls.collect::<Result<_, _>>().map(Self)
+        Url::parse_list(text, WEB_SEED_SCHEMES).map(Self)
     }
 }
 
@@ -69,6 +81,8 @@ impl FromStr for Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     text: String,
+    /// The URL as browsers normalise it, without a default port: equal for URLs that lead to the same place.
+    normalised: String,
     host: Host,
     path: AnnouncePath,
 }
@@ -100,24 +114,57 @@ pub(crate) enum Reach {
 }
 
 impl Url {
+    /// URLs separated by commas.
+    fn parse_list(text: &str, schemes: &[&str]) -> Result<Vec<Self>, String> {
+        let urls = text.split(',').enumerate().map(|(index, part)| {
+            let parsed = Self::parse(part, schemes);
+            // What follows a comma and is no URL is more likely the rest of the one before.
+            let is_rest = index > 0 && !part.trim().is_empty() && !part.contains("://");
+            let has_port = || part.contains(':') && Self::with_scheme(part.trim(), schemes).is_some();
+            match parsed {
+                Err(error) if is_rest && !has_port() => Err(format!("{error}; write a comma in a URL as %2C")),
+                parsed => parsed,
+            }
+        });
+        urls.collect()
+    }
+
+    /// The URL that is meant by one without a scheme: one with a port, or of an IP address or a host with a dot and a path.
+    fn with_scheme(text: &str, schemes: &[&str]) -> Option<Self> {
+        let (authority, tail) = split_authority(text);
+        let is_likely = match authority.rsplit_once(':') {
+            Some((_, port)) => !port.is_empty(),
+            None => authority.parse::<IpAddr>().is_ok() || (authority.contains('.') && !tail.is_empty()),
+        };
+        Self::parse(&format!("{}://{text}", schemes[0]), schemes).ok().filter(|_| is_likely)
+    }
+
     fn parse(text: &str, schemes: &[&str]) -> Result<Self, String> {
         let text = text.trim();
         let known = || format!("it must begin with {}://", schemes.join("://, "));
         if text.is_empty() {
             return Err("an empty URL".to_owned());
         }
-        // The parser drops white space, but clients do not.
-        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(format!("{text:?} holds white space"));
+        // The parser drops tabs and newlines, but clients do not.
+        let holds_white_space = || Err(format!("{text:?} holds white space"));
+        if text.contains(char::is_control) {
+            return holds_white_space();
         }
         // Some parsers take it for a slash, others for part of the host.
         if text.contains('\\') {
             return Err(format!("{text:?} holds a backslash, where a URL has slashes"));
         }
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("{text:?} is not a URL: {}", known()))?;
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let meant = Self::with_scheme(text, schemes).map(|url| format!(", as in {}", url.as_str()));
+            return Err(format!("{text:?} is not a URL: {}{}", known(), meant.unwrap_or_default()));
+        };
         let scheme = scheme.to_ascii_lowercase();
         if !schemes.contains(&scheme.as_str()) {
             return Err(format!("{scheme}:// does not work here: {}", known()));
+        }
+        // Behind the host a space is encoded.
+        if split_authority(rest).0.contains(char::is_whitespace) {
+            return holds_white_space();
         }
         let not_a_url = |error| format!("{text:?} is not a URL: {}", in_words(error));
         // The parser takes what follows the slashes for the host, as browsers do.
@@ -131,7 +178,8 @@ impl Url {
             Some(0) => Err(not_a_url(ParseError::InvalidPort)),
             Some(port) => {
                 let text = written(&scheme, rest, &host, port);
-                Ok(Self { text, host, path: AnnouncePath::of(&url) })
+                let normalised = ::url::Url::parse(&text).map_err(not_a_url)?.into();
+                Ok(Self { text, normalised, host, path: AnnouncePath::of(&url) })
             }
             None => Err(format!("{text:?} has no port, which {scheme}:// needs")),
         }
@@ -197,18 +245,37 @@ impl AnnouncePath {
 
 /// The URL of these parts; `rest` is what follows the slashes as it was given. The port stands only where it was given.
 fn written(scheme: &str, rest: &str, host: &Host, port: u16) -> String {
-    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (user, address) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
-    let encoded = |text| utf8_percent_encode(text, NOT_IN_URLS);
+    let (authority, tail) = split_authority(rest);
+    let (user, address) = match authority.rsplit_once('@') {
+        Some((user, address)) => (encoded(user, NOT_IN_USERS) + "@", address),
+        None => (String::new(), authority),
+    };
     // No colon of an IPv6 address is followed by digits only, up to the end: there is its bracket.
     let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let port = if has_port { format!(":{port}") } else { String::new() };
-    format!("{scheme}://{}{host}{port}{}", encoded(user), encoded(tail))
+    format!("{scheme}://{user}{host}{port}{}", encoded(tail, NOT_IN_URLS))
 }
 
-/// The URLs as written into a torrent.
-pub(crate) fn texts(urls: &[Url]) -> Vec<String> {
-    urls.iter().map(|url| url.text.clone()).collect()
+/// The host with what is around it, and what follows: path, query and fragment. `rest` is what follows the slashes of a URL.
+fn split_authority(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+/// The text percent-encoded. A percent sign stays if it stands for a character that is encoded already.
+fn encoded(text: &str, set: &'static AsciiSet) -> String {
+    let mut parts = text.split('%');
+    let mut encoded: String = utf8_percent_encode(parts.next().unwrap_or_default(), set).collect();
+    for part in parts {
+        let digits = part.as_bytes().get(..2);
+        encoded += if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) { "%" } else { "%25" };
+        encoded.extend(utf8_percent_encode(part, set));
+    }
+    encoded
+}
+
+/// The URLs as written into a torrent. Those that are `known` are left out, and the others become known.
+pub(crate) fn texts<'u>(urls: &'u [Url], known: &mut HashSet<&'u str>) -> Vec<String> {
+    urls.iter().filter(|url| known.insert(&url.normalised)).map(|url| url.text.clone()).collect()
 }
 
 fn in_words(error: ParseError) -> &'static str {
@@ -271,7 +338,19 @@ mod tests {
             ("http://[FD00:0:0::1]:06969/announce", "http://[fd00::1]:6969/announce"),
             ("http://[::ffff:127.0.0.1]/announce", "http://[::ffff:7f00:1]/announce"),
             ("http://a/kurs/übung/announce?key=ä|\"<b>", "http://a/kurs/%C3%BCbung/announce?key=%C3%A4%7C%22%3Cb%3E"),
-            ("http://a/announce?key=100%25&x=%zz", "http://a/announce?key=100%25&x=%zz"),
+            ("http://a/announce?key=100%25&x=%zz", "http://a/announce?key=100%25&x=%25zz"),
+            ("http://a/100%/announce", "http://a/100%25/announce"),
+            ("http://a/announce?x=%", "http://a/announce?x=%25"),
+            ("http://a/announce?x=%2", "http://a/announce?x=%252"),
+            ("http://a/announce/%é", "http://a/announce/%25%C3%A9"),
+            ("http://a/my tracker/announce", "http://a/my%20tracker/announce"),
+            (" http://a/announce?key=a  b ", "http://a/announce?key=a%20%20b"),
+            ("udp://a:1/my tracker", "udp://a:1/my%20tracker"),
+            ("http://a/x\u{a0}y/announce", "http://a/x%C2%A0y/announce"),
+            ("http://a/x[1]/announce?y[]=1", "http://a/x%5B1%5D/announce?y%5B%5D=1"),
+            ("http://user:p@ss@host/announce", "http://user:p%40ss@host/announce"),
+            ("http://a@b:1%@[fd00::1]:80/announce", "http://a%40b:1%25@[fd00::1]:80/announce"),
+            ("http://a/@/announce", "http://a/@/announce"),
             ("http://Jürgen:1@a/announce", "http://J%C3%BCrgen:1@a/announce"),
             // As given, though a browser would write it otherwise.
             ("http://a:80", "http://a:80"),
@@ -282,6 +361,22 @@ mod tests {
             assert_eq!(urls[0].as_str(), written, "{text}");
             let AnnounceTier(again) = written.parse().unwrap();
             assert_eq!(again[0].as_str(), written);
+        }
+    }
+
+    #[test]
+    fn urls_that_lead_to_the_same_place_are_written_once() {
+        for (list, written) in [
+            ("http://a/announce,http://A:80/announce", &["http://a/announce"][..]),
+            ("http://a:80/announce,http://a/announce", &["http://a:80/announce"]),
+            ("https://a:443/announce,https://a/announce", &["https://a:443/announce"]),
+            ("wss://a,wss://a:443,ws://a:80,ws://a/", &["wss://a", "ws://a:80"]),
+            ("http://a,http://a/", &["http://a"]),
+            ("https://a:80/announce,https://a/announce", &["https://a:80/announce", "https://a/announce"]),
+            ("udp://a:80,udp://a:81,http://a:81", &["udp://a:80", "udp://a:81", "http://a:81"]),
+        ] {
+            let AnnounceTier(urls) = list.parse().unwrap();
+            assert_eq!(texts(&urls, &mut HashSet::new()), written);
         }
     }
 
@@ -345,13 +440,14 @@ mod tests {
         for (text, message) in [
             ("", "an empty URL"),
             ("http://a,,http://b", "an empty URL"),
-            (
-                "192.168.1.10:6969",
-                "\"192.168.1.10:6969\" is not a URL: \
-                 it must begin with http://, https://, udp://, ws://, wss://",
-            ),
+            ("tracker", "\"tracker\" is not a URL: it must begin with http://, https://, udp://, ws://, wss://"),
             ("ftp://a", "ftp:// does not work here: it must begin with http://, https://, udp://, ws://, wss://"),
             ("http://a b/", "\"http://a b/\" holds white space"),
+            ("http://a b@c/", "\"http://a b@c/\" holds white space"),
+            ("http://a /", "\"http://a /\" holds white space"),
+            ("http://a\u{a0}b/", "\"http://a\\u{a0}b/\" holds white space"),
+            ("http://a/x\ty", "\"http://a/x\\ty\" holds white space"),
+            ("http://a/x\ny", "\"http://a/x\\ny\" holds white space"),
             ("http://a\\b", "\"http://a\\\\b\" holds a backslash, where a URL has slashes"),
             ("udp://a/announce", "\"udp://a/announce\" has no port, which udp:// needs"),
         ] {
@@ -378,6 +474,44 @@ mod tests {
             assert_eq!(text.parse::<AnnounceTier>(), Err(message), "{text}");
         }
         assert!("udp://a:1".parse::<WebSeeds>().is_err());
+    }
+
+    #[test]
+    fn an_error_has_the_whole_url() {
+        for (text, meant) in [
+            ("a:6969/announce", Some("http://a:6969/announce")),
+            ("192.168.1.5:6969/announce", Some("http://192.168.1.5:6969/announce")),
+            ("[fd00::1]:6969", Some("http://[fd00::1]:6969")),
+            ("192.168.1.5", Some("http://192.168.1.5")),
+            ("Tracker.example/announce", Some("http://tracker.example/announce")),
+            ("http://b/,a:6969/announce", Some("http://a:6969/announce")),
+            ("//a:6969/announce", None),
+            ("http:/a/announce", None),
+            ("lecture.mp4", None),
+            ("a:x", None),
+        ] {
+            let error = text.parse::<AnnounceTier>().unwrap_err();
+            let end = format!("ws://, wss://{}", meant.map(|url| format!(", as in {url}")).unwrap_or_default());
+            assert!(error.ends_with(&end), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_what_is_written_for_a_comma() {
+        for (text, is_rest) in [
+            ("http://h/a, b.txt", true),
+            ("http://h/a,b/c.txt", true),
+            ("http://h/a,b.d/c.txt", true),
+            ("http://h/a,b: c", true),
+            ("http://h/%2C,a:6969/b", false),
+            ("b.txt", false),
+            ("http://h/a,,http://b", false),
+            ("http://h/a,gopher://b", false),
+        ] {
+            let error = text.parse::<WebSeeds>().unwrap_err();
+            assert_eq!(error.ends_with("; write a comma in a URL as %2C"), is_rest, "{error}");
+        }
+        assert_eq!("http://h/a%2Cb".parse::<WebSeeds>().unwrap().0[0].as_str(), "http://h/a%2Cb");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::common::{Sandbox, TRACKER};
 
-const LEFT_OUT: &str = "make-torrent: left out 1 junk, 2 hidden (-v lists them)\n";
+const LEFT_OUT: &str = "make-torrent: left out 1 junk file, 2 hidden files or folders (-v lists them)\n";
 
 #[test]
 fn writes_the_torrent_beside_the_content() {
@@ -164,6 +164,10 @@ fn what_is_empty_or_given_twice_changes_nothing() {
     };
     let plain = made(&["-a", TRACKER, "-w", "http://w/"]);
     assert_eq!(made(&["-a", TRACKER, "-w", "http://w/", "-s", "", "-c", ""]), plain);
+    assert_eq!(made(&["-a", TRACKER, "-w", "http://w/", "-s", " \t"]), plain);
+    assert_eq!(made(&["-a", TRACKER, "-w", "http://w/", "-w", "http://w:80", "-w", "http://W:80/"]), plain);
+    let with_port = made(&["-a", "http://a/announce", "-a", "http://A:80/announce"]);
+    assert_eq!(with_port, made(&["-a", "http://a/announce"]));
     let tracker = TRACKER.replace("http", "HTTP");
     assert_eq!(made(&["-a", TRACKER, "-a", &tracker, "-w", "http://w/", "-w", "http://W/"]), plain);
     assert_eq!(made(&["-a", &format!("{TRACKER},{TRACKER}"), "-w", "http://w/,http://w/"]), plain);
@@ -243,9 +247,9 @@ fn overwrites_only_with_force() {
     assert!(sandbox.read("a.torrent").starts_with(b"d8:announce"));
 
     // But never anything other than a torrent.
-    for args in [["a", "-o", "folder", "-f"], ["a", "-o", "/dev/null", "-f"]] {
-        let message = format!("{:?} is there and is not a file", args[2]);
-        sandbox.run(&args).expect_failure(&message);
+    for (output, advice) in [("folder", "; -o folder/ puts a.torrent into it"), ("/dev/null", "")] {
+        let message = format!("{output:?} is there and is not a file{advice}");
+        sandbox.run(&["a", "-o", output, "-f"]).expect_failure(&message);
     }
     let message = |path| format!("{path:?} is part of what the torrent describes; write it elsewhere with -o");
     sandbox.run(&["a", "-o", "a", "-f"]).expect_failure(&message("a"));
@@ -279,9 +283,9 @@ fn reports_skipped_files() {
         outcome.stderr(),
         "              1  a\n\
          1 byte in 1 piece of 16 KiB\n\
-         left out s/.DS_Store: junk (--include-junk takes it along)\n\
-         left out s/.b: hidden (--include-hidden takes it along)\n\
-         left out s/.c: hidden (--include-hidden takes it along)\n"
+         left out s/.DS_Store: junk (--include-junk includes it)\n\
+         left out s/.b: hidden (--include-hidden includes it)\n\
+         left out s/.c: hidden (--include-hidden includes it)\n"
     );
     let all = ["s", "-a", TRACKER, "-f", "--include-hidden", "--include-junk", "--json"];
     let outcome = sandbox.run(&all).expect(0);
@@ -322,6 +326,16 @@ fn warns_of_announce_urls_that_nobody_else_can_use() {
              letters, digits, hyphens and dots: give the tracker's address, or another name of it",
         ),
         (
+            &["-a", TRACKER, "-w", "http://LAB_PC/f"],
+            "clients such as qBittorrent drop http://lab_pc/f, since the name lab_pc holds other characters than letters, \
+             digits, hyphens and dots: give the web server's address, or another name of it",
+        ),
+        (
+            &["-a", TRACKER, "-w", "http://localhost/f"],
+            "http://localhost/f is a loopback address, which leads every machine to itself: \
+             others need the web server's address on the network",
+        ),
+        (
             &["-a", "http://10.0.0.1:6969//announce"],
             "http://10.0.0.1:6969//announce may not be an announce URL: there is an empty name between two slashes of its path",
         ),
@@ -348,6 +362,9 @@ fn wrong_usage() {
         (&[][..], "required arguments were not provided"),
         (&["a", "-a", "192.168.1.10:6969"], "is not a URL: it must begin with http://"),
         (&["a", "-a", "ftp://a/"], "ftp:// does not work here"),
+        (&["a", "-a", "192.168.1.5:6969/announce"], "wss://, as in http://192.168.1.5:6969/announce"),
+        (&["a", "-w", "http://h/a, b.txt"], "write a comma in a URL as %2C"),
+        (&["a", "-n", ""], "a name must not be empty"),
         (&["a", "-l", "0"], "from 16 KiB to 128 MiB: give the exponent n of 2^n from 14 to 27"),
         (&["a", "-l", "13"], "from 16 KiB to 128 MiB"),
         (&["a", "-l", "100000"], "must be a power of two"),
@@ -373,7 +390,7 @@ fn failures() {
     sandbox.run(&["/"]).expect_failure(message);
     sandbox.write("h/.a", b"hello");
     sandbox.write("h/.b/c", b"hello");
-    let message = "\"h\" holds nothing to share: left out 2 hidden (--include-hidden takes it along)";
+    let message = "\"h\" holds nothing to share: left out 2 hidden files or folders (--include-hidden includes them)";
     sandbox.run(&["h"]).expect_failure(message);
     let message = "a torrent is made of a file or folder, not of standard input";
     sandbox.run(&["-"]).expect_failure(message);

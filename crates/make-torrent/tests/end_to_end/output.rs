@@ -35,20 +35,22 @@ fn a_trailing_separator_means_a_folder() {
 fn what_cannot_be_written_fails_before_hashing() {
     let sandbox = endless("content");
     sandbox.write("file", b"");
+    fs::create_dir(sandbox.path("folder")).unwrap();
     for (output, message) in [
         ("new/", "\"new/\" is not a folder; make it first, or give a file name to -o"),
         ("file/", "\"file/\" is not a folder; make it first, or give a file name to -o"),
-        ("new/a.torrent", "cannot write into \"new\": "),
-        (
-            "file/a.torrent",
-            "cannot write \"file/a.torrent\" (-o gives the .torrent file another place or a shorter name): Not a directory",
-        ),
+        ("new/a.torrent", "cannot write into \"new\": there is no such folder; make the folder first"),
+        ("new/sub/a.torrent", "cannot write into \"new/sub\": there is no such folder; make the folder first"),
+        ("file/a.torrent", "cannot write into \"file\": it is not a folder; give another place with -o"),
+        ("file/b/a.torrent", "cannot write into \"file/b\": a part of this path is a file; give another place with -o"),
+        ("folder", "\"folder\" is there and is not a file; -o folder/ puts content.torrent into it"),
+        ("./folder", "\"./folder\" is there and is not a file; -o ./folder/ puts content.torrent into it"),
     ] {
         let outcome = sandbox.run(&["content", "-a", TRACKER, "-o", output]).expect(1);
         assert!(outcome.stderr().starts_with(&format!("make-torrent: {message}")), "{}", outcome.stderr());
         assert_eq!(outcome.stderr().lines().count(), 1);
     }
-    assert_eq!(sandbox.names(), ["content", "file"]);
+    assert_eq!(sandbox.names(), ["content", "file", "folder"]);
 }
 
 #[cfg(unix)]

@@ -17,7 +17,10 @@ fn excluding_and_including() {
     assert_eq!(paths(&made(&["--exclude", "*.txt", "--exclude", "raw/"]).json()), ["a.mp4"]);
     assert_eq!(paths(&made(&["-e", "raw"]).json()), ["a.mp4", "b.txt"]);
     let outcome = made(&["--include", "*.mp4", "--exclude", "raw"]);
-    assert_eq!(outcome.stderr(), "make-torrent: left out 1 not included, 1 excluded (-v lists them)\n");
+    assert_eq!(
+        outcome.stderr(),
+        "make-torrent: left out 1 file not included, 1 excluded file or folder (-v lists them)\n"
+    );
     assert_eq!(
         outcome.json()["skipped"],
         json!([{ "path": "s/b.txt", "reason": "not_included" }, { "path": "s/raw", "reason": "excluded" }])
@@ -25,11 +28,59 @@ fn excluding_and_including() {
     let outcome = made(&["--include", "*.mp4", "--exclude", "*.TXT"]);
     assert_eq!(
         outcome.json()["warnings"],
-        json!(["the exclude pattern \"*.TXT\" matches nothing below the given folder"])
+        json!(["the exclude pattern \"*.TXT\" matches nothing that would otherwise go in"])
     );
 
-    let message = "\"s\" holds nothing to share: left out 3 not included";
+    let message = "\"s\" holds nothing to share: left out 3 files not included; \
+                   the include pattern \"*.mkv\" matches nothing that would otherwise go in";
     sandbox.run(&["s", "-a", TRACKER, "-f", "--include", "*.mkv"]).expect_failure(message);
+    let message = "\"s\" holds nothing to share: left out 3 excluded files or folders; \
+                   the exclude pattern \"-x\" matches nothing that would otherwise go in";
+    sandbox.run(&["s", "-a", TRACKER, "-f", "--exclude", "*", "-e", "-x"]).expect_failure(message);
+}
+
+/// What is left out for another reason is not looked at, so a pattern may match something there.
+#[test]
+fn a_warning_of_a_pattern_does_not_say_that_there_is_no_such_file() {
+    let files = ["g/k/a", "g/.env", "g/.git/objects/b", "g/sub/deep/c"];
+    let sandbox = Sandbox::new(&files.map(|path| (path, b"a".as_slice())));
+    let nothing = |kind: &str, pattern: &str| {
+        format!("the {kind} pattern {pattern:?} matches nothing that would otherwise go in")
+    };
+    let hidden = |pattern| nothing("include", pattern) + "; names that begin with a dot need --include-hidden";
+    for (args, warnings) in [
+        (&["--exclude", "sub", "--exclude", "sub/deep"][..], vec![nothing("exclude", "sub/deep")]),
+        (&["--exclude", ".git/objects"], vec![nothing("exclude", ".git/objects")]),
+        (&["--include", "k", "--include", ".env"], vec![hidden(".env")]),
+        (&["--include", "k", "--include", "/.git/objects"], vec![hidden("/.git/objects")]),
+        (&["--include", "k", "--include", ".enw", "--include-hidden"], vec![nothing("include", ".enw")]),
+        (&["--include", "k", "--include", ".env", "--include-hidden"], vec![]),
+    ] {
+        let json = sandbox.run(&[&["g", "-a", TRACKER, "--json", "-f"], args].concat()).expect(0).json();
+        assert_eq!(json["warnings"], json!(warnings));
+    }
+    let message = "\"g\" holds nothing to share: left out 2 hidden files or folders (--include-hidden includes them), \
+                   2 files not included; the include pattern \"nothing\" matches nothing that would otherwise go in";
+    sandbox.run(&["g", "-a", TRACKER, "--include", "nothing"]).expect_failure(message);
+}
+
+#[test]
+fn patterns_that_look_like_options() {
+    let sandbox = Sandbox::new(&[("s/-d/a", b"a"), ("s/-e", b"b"), ("s/c", b"c")]);
+    let made = |args: &[&str]| sandbox.run(&[&["s", "-a", TRACKER, "--json", "-f"], args].concat()).expect(0).json();
+    assert_eq!(paths(&made(&["--exclude", "-d/*", "-e", "-e"])), ["c"]);
+    assert_eq!(paths(&made(&["--include", "-d"])), ["-d/a"]);
+}
+
+/// As typed on a keyboard, and as on a disk of macOS.
+#[test]
+fn patterns_match_both_unicode_forms() {
+    let sandbox = Sandbox::new(&[("s/gro\u{308}\u{df}e.txt", b"a"), ("s/b", b"b")]);
+    for pattern in ["gr\u{f6}\u{df}e.txt", "gro\u{308}\u{df}e.txt", "/gr\u{f6}*"] {
+        let json = sandbox.run(&["s", "-a", TRACKER, "--json", "-f", "--exclude", pattern]).expect(0).json();
+        assert_eq!(paths(&json), ["b"]);
+        assert_eq!(json["warnings"], json!([]));
+    }
 }
 
 #[test]
@@ -59,33 +110,57 @@ fn empty_folders_are_reported() {
     assert_eq!(outcome.json()["skipped"], json!(skipped));
 }
 
-/// The option in the message does help.
+/// A shell runs the option in the message, which leaves out the bad file and no other.
 #[cfg(unix)]
 #[test]
 fn an_error_names_the_option_that_leaves_the_file_out() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::symlink;
+    use std::process::Command;
 
-    for (name, pattern) in [
-        (b"s/sub/a\\b".as_slice(), "sub/a*b"),
-        (b"s/a\nb", "/a*b"),
-        (b"s/sub/gr\xfc\xdf [1].txt", "sub/gr* *1*.txt"),
-        (b"s/-rf\x1b'", "/-rf*"),
+    for (bad, good, pattern) in [
+        (b"\xe9".as_slice(), &["a", "e", "\u{e9}"][..], "'/[^ -~]'"),
+        (b"\\", &["a", "ab"], "'/[\\]'"),
+        (b"\n", &["a", "ab"], "'/[^ -~]'"),
+        (b"sub/\xe9", &["sub/e", "a"], "'/sub/[^ -~]'"),
+        (b"a\\b", &["axxb", "axb", "ab", "sub/axb"], "'/a[\\]b'"),
+        (b"sub/a\nb", &["sub/axb", "sub/a b", "x"], "'/sub/a[^ -~]b'"),
+        (b"-d/\xe9", &["-d/e", "a"], "'/-d/[^ -~]'"),
+        (b"-rf\x1b'", &["-rf1'", "-rf"], r"'/-rf[^ -~]'\'''"),
+        (b"gr\xfc\xdf [1]*{a,b}?!.txt", &["gr12 1", "a"], "'/gr[^ -~][^ -~] [[]1][*][{]a,b[}][?]!.txt'"),
+        (b"k\n/sub/a", &["k1/sub/a", "sub/a"], "'/k[^ -~]'"),
+        (b"$(reboot)\\", &["a", "$(reboot)x"], "'/$(reboot)[\\]'"),
     ] {
-        let sandbox = Sandbox::new(&[("s/sub/good", b"hello"), ("s/ok", b"hello")]);
-        fs::write(sandbox.path(OsStr::from_bytes(name)), b"bad").unwrap();
+        let sandbox = Sandbox::new(&[]);
+        for name in good {
+            sandbox.write(&format!("s/{name}"), b"good");
+        }
+        let path = sandbox.path("s").join(OsStr::from_bytes(bad));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"bad").unwrap();
+        let mut advice = String::new();
         for root in ["s", "s/", "./s/."] {
             let outcome = sandbox.run(&[root, "-a", TRACKER]).expect(1);
-            let stderr = outcome.stderr();
-            assert!(
-                stderr.ends_with(&format!("; rename it, or leave it out with --exclude '{pattern}'\n")),
-                "{stderr}"
-            );
+            let (_, option) = outcome.stderr().split_once("; rename it, or leave it out with ").unwrap();
+            assert_eq!(option, format!("--exclude {pattern}\n"));
+            advice = option.trim_end().to_owned();
         }
-        let json = sandbox.run(&["s", "-a", TRACKER, "--json", "--exclude", pattern]).expect(0).json();
-        assert_eq!(paths(&json), ["ok", "sub/good"]);
+        let command = format!("{} s -a {TRACKER} --json {advice}", env!("CARGO_BIN_EXE_make-torrent"));
+        let output = Command::new("sh").args(["-c", &command]).current_dir(sandbox.path("")).output().unwrap();
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut good = good.to_vec();
+        good.sort_unstable();
+        let mut included = paths(&json);
+        included.sort_unstable();
+        assert_eq!(included, good, "{advice}");
+        assert_eq!(json["skipped"].as_array().unwrap().len(), 1, "{advice}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_error_of_a_link_names_the_option_that_leaves_it_out() {
+    use std::os::unix::fs::symlink;
 
     let sandbox = Sandbox::new(&[("s/a", b"hello")]);
     symlink("loop", sandbox.path("s/loop")).unwrap();
