@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Debug};
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -132,7 +133,9 @@ impl ReverseNames {
                 address
             };
             let began = Instant::now();
-            let name = (self.0.look_up)(address).and_then(|name| displayable(&name));
+            // After a panic the address counts as having no name, and the worker goes on.
+            let found = catch_unwind(AssertUnwindSafe(|| (self.0.look_up)(address))).unwrap_or_default();
+            let name = found.and_then(|name| displayable(&name));
             let now = Instant::now();
             self.state().learn(address, name, now - began, now);
         }
@@ -239,6 +242,23 @@ mod tests {
         drop(state);
         drop(done);
         settle(&names);
+    }
+
+    #[test]
+    fn a_lookup_that_panics_costs_no_worker() {
+        let names = ReverseNames::new(|of| {
+            assert!(of == address(0), "this lookup panics");
+            Some("lab-07".to_owned())
+        });
+        let start = Instant::now();
+        for number in 1..=4 * MAX_THREADS as u32 {
+            assert_eq!(names.name(address(number), start), None);
+        }
+        settle(&names);
+        names.name(address(0), start);
+        settle(&names);
+        assert_eq!(names.name(address(0), start).as_deref(), Some("lab-07"));
+        assert_eq!(names.name(address(1), start), None, "it counts as having no name");
     }
 
     #[test]
