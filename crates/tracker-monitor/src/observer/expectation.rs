@@ -38,9 +38,10 @@ pub(crate) fn may_lack_metadata(peer: &Peer) -> bool {
     }
 }
 
-/// The bytes that a peer still wants, if it knows and says so.
-pub(super) fn left(peer: &Peer) -> Option<u64> {
-    peer.detail.as_ref().filter(|_| !may_lack_metadata(peer))?.left
+/// The bytes that a peer of a torrent of this size still wants, if it knows and says so. One that wants as much as the torrent has
+/// wants all of it, with the metadata or without.
+pub(super) fn left(peer: &Peer, size: Option<u64>) -> Option<u64> {
+    peer.detail.as_ref()?.left.filter(|left| size == Some(*left) || !may_lack_metadata(peer))
 }
 
 /// Returns `true` if the peer has the whole content, as far as can be told.
@@ -69,7 +70,7 @@ pub(super) fn completion(peer: &Peer, size: Option<u64>) -> Option<f64> {
     if has_everything(peer) {
         return Some(1.0);
     }
-    let left = left(peer)?;
+    let left = left(peer, size)?;
     match size? {
         0 => Some(1.0),
         size => Some(1.0 - left.min(size) as f64 / size as f64),
@@ -152,11 +153,19 @@ mod tests {
             let mut peer = peer(client, 60, left, event, Memory::Full);
             let at_start = Instant::from_secs(1000);
             assert_eq!((completion(&peer, Some(SIZE)), completion(&peer, None)), (None, None), "{name}");
-            assert_eq!((status(&peer, at_start), super::left(&peer)), (PeerStatus::Downloading, None), "{name}");
+            assert_eq!(
+                (status(&peer, at_start), super::left(&peer, Some(SIZE))),
+                (PeerStatus::Downloading, None),
+                "{name}"
+            );
             // It has the metadata.
             let state = std::mem::replace(&mut peer.state, PeerState::Leecher);
             peer.detail.as_mut().unwrap().left = Some(SIZE);
-            assert_eq!((completion(&peer, Some(SIZE)), super::left(&peer)), (Some(0.0), Some(SIZE)), "{name}");
+            assert_eq!(
+                (completion(&peer, Some(SIZE)), super::left(&peer, Some(SIZE))),
+                (Some(0.0), Some(SIZE)),
+                "{name}"
+            );
             // It has downloaded something, and wants the same as before.
             peer.state = state;
             let detail = peer.detail.as_mut().unwrap();
@@ -172,6 +181,20 @@ mod tests {
         let mut uploads = peer(b"A2-1-36-", 60, Some(0), started, Memory::Full);
         uploads.detail.as_mut().unwrap().uploaded = 1;
         assert_eq!(completion(&uploads, Some(SIZE)), Some(1.0), "it gives others what it has");
+    }
+
+    #[test]
+    fn a_torrent_may_have_the_size_that_clients_say_for_a_magnet_link() {
+        for size in [16_384, 1] {
+            let nothing = peer(b"-qB4520-", 60, Some(size), Some(AnnounceEvent::Started), Memory::Full);
+            assert_eq!((completion(&nothing, Some(size)), left(&nothing, Some(size))), (Some(0.0), Some(size)));
+            assert_eq!((completion(&nothing, None), left(&nothing, None)), (None, None));
+            assert_eq!(completion(&nothing, Some(size + 1)), None);
+        }
+        let one_byte = peer(b"-lt0D80-", 60, Some(1), None, Memory::Full);
+        assert_eq!(completion(&one_byte, Some(16_384)), None, "it may have the magnet link only");
+        let empty = peer(b"A2-1-36-", 60, Some(0), None, Memory::Full);
+        assert_eq!((completion(&empty, Some(0)), left(&empty, Some(0))), (Some(1.0), Some(0)));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl PeerEntry {
             status: status(&self.peer, now),
             stuck: self.stuck(has_seeder, now),
             completion: completion(&self.peer, size),
-            left: left(&self.peer),
+            left: left(&self.peer, size),
             uploaded: detail.map(|detail| detail.uploaded),
             downloaded: detail.map(|detail| detail.downloaded),
             upload_rate: self.upload_rate(now),
