@@ -104,7 +104,8 @@ pub struct TorrentRow {
     pub name: Option<Arc<str>>,
     /// Its size in bytes, if its .torrent is known.
     pub size: Option<u64>,
-    /// Its peers and completed downloads.
+    /// Its peers and completed downloads. Seeders that may have a magnet link only count as leechers, as of the last look at them;
+    /// a scrape has them as they announce.
     pub counts: SwarmCounts,
     /// The number of its peers whose announce is overdue.
     pub silent: u32,
@@ -296,8 +297,8 @@ impl Observer {
         Some(entry.row())
     }
 
-    /// A part of the list of a torrent's peers, those of both swarms if it is a hybrid; an empty one when it has no swarm. The search is for a part of the address or
-    /// of the client's name. It is as new as [`torrents`](Self::torrents): a list of 262,144 peers takes about a tenth of a
+    /// A part of the list of a torrent's peers, those of both swarms if it is a hybrid; an empty one when it has no swarm. The search is for a part of the address,
+    /// of the client's name or of the host name, as far as that is known. It is as new as [`torrents`](Self::torrents): a list of 262,144 peers takes about a tenth of a
     /// second.
     pub fn peers(&self, swarm_key: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
         let shared = &self.0.shared;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tracker_core::{InfoHash, Instant, Memory, Peer, PeerState, SwarmCounts};
 
-use super::expectation::{has_everything, is_overdue};
+use super::expectation::{has_everything, is_overdue, may_lack_metadata};
 use super::hybrid::SwarmKeys;
 use super::{Observer, peers};
 use crate::{PeerRow, TorrentRow};
@@ -17,7 +17,7 @@ pub enum StuckReason {
     /// No peer has the whole content, apart from those that have stopped announcing, that nobody can connect to, or that may
     /// have a magnet link only.
     NoSeeder {
-        /// The number of peers that want more.
+        /// The number of peers that want more and announce. Those that get something are not among them.
         waiting: u32,
     },
     /// Peers get nothing, although others have the whole content.
@@ -38,7 +38,7 @@ pub enum StuckReason {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum PeerStuckReason {
-    /// No other peer has the whole content, apart from those that have stopped announcing.
+    /// No other peer has the whole content, apart from those that have stopped announcing, and it gets nothing from others.
     NoSeeder,
     /// What it wants did not become less over two announces at least a minute apart, although others have the whole content.
     NoProgress,
@@ -58,18 +58,21 @@ pub(super) enum Progress {
     Stalled,
 }
 
-/// The state of a download.
+/// The state of a peer's download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Download {
+enum PeerDownload {
     Silent,
     Awake(Progress),
+    /// The peer says that it has everything, and may have a magnet link only. It may want nothing, or get nothing.
+    Unclear,
 }
 
-impl Download {
+impl PeerDownload {
     /// The download of a peer; `None` if the peer has all it wants, whether it is still there or not.
     fn of(peer: &Peer, progress: Progress, now: Instant) -> Option<Self> {
         let is_overdue = peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now));
         match peer.state {
+            PeerState::Seeder if !is_overdue && may_lack_metadata(peer) => Some(Self::Unclear),
             PeerState::Seeder | PeerState::PartialSeed => None,
             PeerState::Leecher if is_overdue => Some(Self::Silent),
             PeerState::Leecher => Some(Self::Awake(progress)),
@@ -81,11 +84,13 @@ impl PeerStuckReason {
     /// The reason for which a peer is stuck; `None` if it is not, or cannot be said to be. `has_seeder` says whether a peer
     /// that still announces has the whole content.
     pub(super) fn of(peer: &Peer, progress: Progress, has_seeder: bool, now: Instant) -> Option<Self> {
-        match Download::of(peer, progress, now)? {
-            Download::Silent => Some(Self::Silent),
-            Download::Awake(_) if !has_seeder => Some(Self::NoSeeder),
-            Download::Awake(Progress::Stalled) => Some(Self::NoProgress),
-            Download::Awake(Progress::Moving | Progress::Unknown) => None,
+        match PeerDownload::of(peer, progress, now)? {
+            PeerDownload::Silent => Some(Self::Silent),
+            // What it gets, it has from peers that have a part.
+            PeerDownload::Awake(Progress::Moving) | PeerDownload::Unclear => None,
+            PeerDownload::Awake(_) if !has_seeder => Some(Self::NoSeeder),
+            PeerDownload::Awake(Progress::Stalled) => Some(Self::NoProgress),
+            PeerDownload::Awake(Progress::Unknown) => None,
         }
     }
 }
@@ -122,21 +127,27 @@ pub(super) struct Downloads {
     silent: u32,
     silent_seeders: u32,
     doubtful_seeders: u32,
+    /// Those of the seeders that may have a magnet link only, the silent ones included.
+    without_metadata: u32,
+    /// Those of them that are awake.
+    unclear: u32,
 }
 
 impl Downloads {
     pub(super) fn add(&mut self, peer: &Peer, progress: Progress, now: Instant) {
-        match Download::of(peer, progress, now) {
-            Some(Download::Silent) => self.silent += 1,
-            Some(Download::Awake(Progress::Stalled)) => self.stalled += 1,
-            Some(Download::Awake(Progress::Moving)) => self.moving += 1,
-            Some(Download::Awake(Progress::Unknown)) => {}
-            None => match Seeding::of(peer, now) {
-                Some(Seeding::Silent) => self.silent_seeders += 1,
-                Some(Seeding::Doubtful) => self.doubtful_seeders += 1,
-                Some(Seeding::Certain) | None => {}
-            },
+        match PeerDownload::of(peer, progress, now) {
+            Some(PeerDownload::Silent) => self.silent += 1,
+            Some(PeerDownload::Awake(Progress::Stalled)) => self.stalled += 1,
+            Some(PeerDownload::Awake(Progress::Moving)) => self.moving += 1,
+            Some(PeerDownload::Unclear) => self.unclear += 1,
+            Some(PeerDownload::Awake(Progress::Unknown)) | None => {}
         }
+        match Seeding::of(peer, now) {
+            Some(Seeding::Silent) => self.silent_seeders += 1,
+            Some(Seeding::Doubtful) => self.doubtful_seeders += 1,
+            Some(Seeding::Certain) | None => {}
+        }
+        self.without_metadata += u32::from(peer.state == PeerState::Seeder && may_lack_metadata(peer));
     }
 
     pub(super) fn add_swarm(&mut self, other: Self) {
@@ -145,6 +156,15 @@ impl Downloads {
         self.silent += other.silent;
         self.silent_seeders += other.silent_seeders;
         self.doubtful_seeders += other.doubtful_seeders;
+        self.without_metadata += other.without_metadata;
+        self.unclear += other.unclear;
+    }
+
+    /// The counts of a torrent with these peers for people to read: seeders that may have a magnet link only are leechers.
+    pub(super) fn corrected(self, counts: SwarmCounts) -> SwarmCounts {
+        let without_metadata = self.without_metadata.min(counts.seeders);
+        let (seeders, leechers) = (counts.seeders - without_metadata, counts.leechers + without_metadata);
+        SwarmCounts { seeders, leechers, ..counts }
     }
 
     /// The numbers of stuck and undecided downloads of a torrent with these peers. What was not looked at, or not long
@@ -156,12 +176,13 @@ impl Downloads {
         // Where others get something, they may get it from a doubtful one.
         let doubtful = if self.moving == 0 { self.doubtful_seeders } else { 0 };
         let has_seeder = counts.seeders > self.silent_seeders + doubtful;
+        let unclear = self.unclear.min(counts.seeders);
         Verdict {
-            waiting,
-            no_seeder: if has_seeder { 0 } else { awake },
+            waiting: waiting + unclear,
+            no_seeder: if has_seeder { 0 } else { awake.saturating_sub(self.moving) },
             no_progress: if has_seeder { self.stalled.min(awake) } else { 0 },
             silent: self.silent,
-            undecided: if has_seeder { awake.saturating_sub(self.stalled + self.moving) } else { 0 },
+            undecided: unclear + if has_seeder { awake.saturating_sub(self.stalled + self.moving) } else { 0 },
         }
     }
 }
@@ -310,7 +331,7 @@ mod tests {
     #[test]
     fn a_torrent_has_the_gravest_reason_of_its_downloads() {
         let verdict = |seeders, leechers, partial_seeds, [moving, stalled, silent, silent_seeders]: [u32; 4]| {
-            Downloads { moving, stalled, silent, silent_seeders, doubtful_seeders: 0 }.verdict(SwarmCounts {
+            Downloads { moving, stalled, silent, silent_seeders, ..Downloads::default() }.verdict(SwarmCounts {
                 seeders,
                 leechers,
                 partial_seeds,
@@ -324,7 +345,9 @@ mod tests {
         assert_eq!(reason(0, 3, 2, [0; 4]), Some(StuckReason::NoSeeder { waiting: 1 }));
         assert_eq!(reason(0, 3, 0, [0, 2, 0, 0]), Some(StuckReason::NoSeeder { waiting: 3 }));
         assert_eq!(reason(1, 5, 0, [2, 2, 1, 0]), Some(StuckReason::NoProgress { peers: 2 }));
-        assert_eq!(reason(2, 5, 0, [2, 0, 0, 2]), Some(StuckReason::NoSeeder { waiting: 5 }), "the seeders are gone");
+        assert_eq!(reason(2, 5, 0, [0, 2, 0, 2]), Some(StuckReason::NoSeeder { waiting: 5 }), "the seeders are gone");
+        assert_eq!(reason(2, 5, 0, [2, 0, 0, 2]), Some(StuckReason::NoSeeder { waiting: 3 }), "two get on");
+        assert_eq!(reason(0, 2, 0, [2, 0, 0, 0]), None, "both get on");
         assert_eq!(reason(1, 5, 0, [3, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }));
         assert_eq!(reason(0, 2, 0, [0, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }), "nobody waits");
         let counts = SwarmCounts { seeders: 2, leechers: 3, ..SwarmCounts::default() };

@@ -921,3 +921,67 @@ fn a_seeder_that_nobody_can_be_given_does_not_count_unless_somebody_gets_somethi
         assert_eq!((network.torrent(&TORRENT).stuck, stuck_peers(&network)), (None, vec![]), "{name}");
     }
 }
+
+/// aria2 says so of both.
+#[test]
+fn clients_that_have_a_magnet_link_only_are_no_all_clear() {
+    let magnet = |ip| request(ip, 0, 0).with_peer_id(PeerId::new(*b"A2-1-36-0-magnet0000"));
+    let mut network = Network::listening();
+    let announced = |network: &Network| network.shared.status().totals.seeders;
+    let people_read = |network: &Network| {
+        let SwarmCounts { seeders, leechers, .. } = network.torrent(&TORRENT).counts;
+        (seeders, leechers)
+    };
+    for ip in [ONE, TWO] {
+        network.announce(&magnet(ip));
+    }
+    network.pass(1);
+    let downloads = network.shared.status().downloads;
+    assert_eq!(downloads, DownloadCounts { total: 2, undecided: 2, ..DownloadCounts::default() });
+    assert_eq!((people_read(&network), announced(&network)), ((0, 2), 2));
+
+    // With others, in their order among other torrents, too.
+    let three = [10, 0, 0, 3];
+    network.announce(&request(three, 0, 0));
+    network.announce(&request([10, 0, 0, 4], 0, 9000));
+    let other = InfoHash::new([1; 20]);
+    network.announce(&request(three, 0, 0).with_info_hash(other));
+    network.announce(&request(ONE, 0, 0).with_info_hash(other));
+    network.pass(1);
+    assert_eq!((people_read(&network), network.shared.status().downloads.total), ((1, 3), 3));
+    let query = PageQuery { sort: TorrentSort::Seeders, order: Order::Descending, ..PageQuery::default() };
+    let order: Vec<_> = network.torrents(&query).items.iter().map(|row| row.info_hash).collect();
+    assert_eq!(order, [other, TORRENT]);
+
+    // One has given something away: it has everything. The other wants something: it has the metadata.
+    network.announce(&magnet(ONE).with_uploaded(1));
+    network.announce(&magnet(TWO).with_left(9000));
+    network.pass(1);
+    assert_eq!((people_read(&network), network.shared.status().downloads.total), ((2, 2), 2));
+
+    // One that is silent wants nothing any more, and has nothing.
+    let mut network = Network::listening();
+    network.announce(&magnet(ONE));
+    network.pass(1000);
+    assert_eq!((people_read(&network), network.shared.status().downloads.total), ((0, 1), 0));
+}
+
+/// The first seeder has left after it gave everything out: each has a part of it.
+#[test]
+fn those_that_get_on_without_a_seeder_are_not_stuck() {
+    let mut network = Network::listening();
+    let announce = |network: &mut Network, left: [u64; 2]| {
+        network.announce(&request(ONE, 9000 - left[0], left[0]));
+        network.announce(&request(TWO, 9000 - left[1], left[1]));
+        network.pass(60);
+    };
+    announce(&mut network, [9000, 9000]);
+    assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoSeeder { waiting: 2 }));
+    announce(&mut network, [5000, 4000]);
+    assert_eq!((network.torrent(&TORRENT).stuck, stuck_peers(&network)), (None, vec![]));
+    assert_eq!(network.shared.status().downloads, DownloadCounts { total: 2, ..DownloadCounts::default() });
+    // One has all that the others have.
+    announce(&mut network, [3000, 4000]);
+    assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoSeeder { waiting: 1 }));
+    assert_eq!(stuck_peers(&network), [(at(TWO), PeerStuckReason::NoSeeder)]);
+}

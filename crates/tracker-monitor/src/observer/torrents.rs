@@ -18,6 +18,7 @@ use crate::{Page, PageQuery};
 pub(super) struct TorrentEntry {
     info_hash: InfoHash,
     known: Option<Arc<KnownTorrent>>,
+    /// As announced.
     counts: SwarmCounts,
     sums: Sums,
 }
@@ -41,13 +42,17 @@ impl TorrentEntry {
             info_hash: self.info_hash,
             name: self.known.as_ref().map(|known| Arc::clone(&known.name)),
             size: self.size(),
-            counts: self.counts,
+            counts: self.counts_to_read(),
             silent: self.sums.silent,
             completion: self.completion(),
             download_rate: self.sums.download_rate,
             last_seen: self.sums.last_seen,
             stuck: self.verdict().reason(),
         }
+    }
+
+    fn counts_to_read(&self) -> SwarmCounts {
+        self.sums.downloads.corrected(self.counts)
     }
 
     /// The state of its downloads.
@@ -121,8 +126,8 @@ fn compare(a: &TorrentEntry, b: &TorrentEntry, query: &PageQuery<TorrentSort>) -
     let ordering = match query.sort {
         TorrentSort::Name => by_name(),
         TorrentSort::Size => order.apply_to(a.size(), b.size(), Ord::cmp),
-        TorrentSort::Seeders => order.apply(a.counts.seeders.cmp(&b.counts.seeders)),
-        TorrentSort::Leechers => order.apply(a.counts.leechers.cmp(&b.counts.leechers)),
+        TorrentSort::Seeders => order.apply(a.counts_to_read().seeders.cmp(&b.counts_to_read().seeders)),
+        TorrentSort::Leechers => order.apply(a.counts_to_read().leechers.cmp(&b.counts_to_read().leechers)),
         TorrentSort::Completed => order.apply(a.counts.completed.cmp(&b.counts.completed)),
         TorrentSort::Completion => order.apply_to(a.completion(), b.completion(), f64::total_cmp),
         TorrentSort::DownloadRate => {

@@ -59,7 +59,7 @@ impl Rest {
             _ if knows_progress => Self::Undecided {
                 number: of(undecided),
                 why: "A computer has to report twice, at least a minute apart, and many programs report only every 5 to \
-                      10 minutes.",
+                      10 minutes; aria2 does not say whether it has everything or only a magnet link.",
             },
             _ => Self::Undecided {
                 number: of(undecided),
