@@ -105,7 +105,11 @@ impl Shards {
         for _ in 0..MOST_EVICTIONS {
             let place = answer.as_ref().err().and_then(|error| Place::wanted(request.info_hash, error));
             let Some(place) = place else { break };
-            let held = Held { swarms: self.swarms.load(Ordering::Relaxed), peers: self.peers.load(Ordering::Relaxed) };
+            let held = Held {
+                swarms: self.swarms.load(Ordering::Relaxed),
+                peers: self.peers.load(Ordering::Relaxed),
+                shards: self.shards.len(),
+            };
             let mut survey = Survey::new(place, lock(shard).newcomer(request), held);
             let (count, first) = (self.shards.len(), rng.random_range(0..self.shards.len()));
             for number in (first..count).chain(0..first) {
@@ -284,7 +288,7 @@ impl Shards {
     /// Lets `change` at one shard, and keeps the count of what all of them hold.
     fn change<T>(&self, shard: &Mutex<Tracker>, change: impl FnOnce(&mut Tracker, OtherShards) -> T) -> T {
         let tracker = lock(shard);
-        let Held { swarms, peers } = tracker.held();
+        let (swarms, peers) = tracker.size();
         let mut counted = Counted { shards: self, tracker, swarms, peers };
         let others = OtherShards {
             swarms: self.swarms.load(Ordering::Relaxed).saturating_sub(swarms),
@@ -306,7 +310,7 @@ struct Counted<'s> {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        let Held { swarms, peers } = self.tracker.held();
+        let (swarms, peers) = self.tracker.size();
         // Most announces change neither. Wrapping, so that less is added as well as more.
         if swarms != self.swarms {
             self.shards.swarms.fetch_add(swarms.wrapping_sub(self.swarms), Ordering::Relaxed);

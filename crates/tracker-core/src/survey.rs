@@ -2,11 +2,10 @@
 //!
 //! Room is made at the cost of the address that holds most, as [`AddressGroup`] counts addresses. Counting what each address
 //! holds would take memory for each, and a look for its peers another. So nothing is counted: when a place is wanted, a sample
-//! of swarms is drawn, and of each some peers. An address that holds much is in it often. In a tracker of up to [`SWARMS`]
-//! swarms and some hundred peers the sample is everything, and the choice exact.
-//!
-//! The shards are locked one after the other. An attacker may choose info-hashes that are all in one of them, so that each is
-//! looked at, and gives as much to the sample as it has of the places. A sample ends early when it is clear who holds most.
+//! of swarms is drawn, evenly from the places of all shards, and of each some peers. An address that holds much is in it often.
+//! In a tracker of up to [`SWARMS`] swarms and some hundred peers the sample is everything, and the choice exact. The shards are
+//! locked one after the other: an attacker may choose info-hashes that are all in one of them, so that each is looked at, but a
+//! sample ends early when it is clear who holds most.
 //!
 //! A swarm is given up as a whole, and must not be lost to others for the sake of one peer in it. So it counts for as much as
 //! the one of its addresses that holds least.
@@ -27,12 +26,14 @@ use crate::{AddressGroup, AnnounceError, InfoHash, Instant};
 /// The most swarms, in all shards together, that are all looked at.
 const SWARMS: usize = 256;
 
-/// The number of swarms that are drawn where there are more, of all shards together: an announce for which there is no place
-/// must not cost much.
+/// The number of swarms that are drawn where there are more: an announce for which there is no place must not cost much.
 const DRAWN: usize = 64;
 
 /// The most peers in a sample, about.
 const PEERS: usize = 1024;
+
+/// The fewest swarms that are drawn of each shard: two at least, so that one that holds all of it is found twice.
+const LEAST_OF_SHARD: usize = 3;
 
 /// The fewest peers that are drawn of each swarm.
 const LEAST_OF_SWARM: usize = 8;
@@ -94,12 +95,14 @@ pub(crate) struct Survey {
     weight: u64,
 }
 
-/// The places that are taken, in one shard or in all.
+/// The places that are taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
     /// The number of swarms that have peers.
     pub(crate) swarms: usize,
     pub(crate) peers: usize,
+    /// The number of shards that they are in.
+    pub(crate) shards: usize,
 }
 
 /// How often an address is in the sample.
@@ -128,12 +131,8 @@ impl Survey {
         Self { place, newcomer, held, holders: HashMap::default(), candidates: Vec::new(), weight: 0 }
     }
 
-    /// Draws from the swarms of the shard of this number, which holds `here`.
-    ///
-    /// The sample has about [`DRAWN`] swarms of all shards together. Of each shard it has as many as the shard's share of the
-    /// places is worth, rounded up or down by chance so that a small share counts, too. The places of a shard are passed in
-    /// equal steps from a random one on.
-    pub(crate) fn draw(&mut self, shard: usize, here: Held, rules: &Rules, swarms: &Swarms, rng: &mut impl Rng) {
+    /// Draws from the swarms of the shard of this number.
+    pub(crate) fn draw(&mut self, shard: usize, rules: &Rules, swarms: &Swarms, rng: &mut impl Rng) {
         if let Place::InSwarm(info_hash) = self.place {
             if let Some(id) = swarms.find(rules, &info_hash) {
                 self.draw_peers(shard, rules, &swarms[id], PEERS, ONE, rng);
@@ -141,34 +140,26 @@ impl Survey {
             return;
         }
         let places = swarms.places();
-        let is_all = self.held.swarms <= SWARMS && places <= 4 * SWARMS;
-        let (share, of) = match self.place {
-            Place::OfSwarm => (here.swarms, self.held.swarms.max(1)),
-            _ => (here.peers, self.held.peers.max(1)),
-        };
-        let by_share = (DRAWN * share + rng.random_range(0..of)) / of;
-        let draws = if is_all { places } else { by_share.min(places) };
-        if draws == 0 {
-            return;
-        }
-        // What is drawn stands for what is passed.
-        let passed = here.swarms as u128 * of as u128 * u128::from(ONE) / (DRAWN * share.max(1)) as u128;
-        let one = if is_all { ONE } else { (passed as u64).max(ONE) };
+        let are_few = self.held.swarms <= SWARMS && places <= 4 * SWARMS;
+        let of_shard = if are_few { places } else { (DRAWN / self.held.shards).max(LEAST_OF_SHARD) };
+        let step = places.div_ceil(of_shard.max(1)).max(1);
         let of_swarm = (PEERS / self.held.swarms.clamp(1, SWARMS)).max(LEAST_OF_SWARM);
-        let (offset, look_ahead) = (rng.random_range(0..places), FREE_PLACES.max(places / draws));
-        let mut next = 0;
-        for number in 0..draws {
-            let start = next.max((number * places + offset) / draws);
-            let found = (start..places).take(look_ahead).find_map(|place| {
+        // What is drawn stands for what is passed.
+        let one = ONE * step as u64;
+        let mut next = rng.random_range(0..step);
+        while next < places {
+            let found = (next..places).take(FREE_PLACES.max(step)).find_map(|place| {
                 let swarm = swarms.at(place).flatten().filter(|swarm| !swarm.is_empty())?;
                 Some((place, swarm))
             });
-            let Some((place, swarm)) = found else { continue };
-            match self.place {
-                Place::OfSwarm => self.draw_swarm(shard, rules, swarm, one),
-                _ => self.draw_peers(shard, rules, swarm, of_swarm, one, rng),
+            if let Some((place, swarm)) = found {
+                match self.place {
+                    Place::OfSwarm => self.draw_swarm(shard, rules, swarm, one),
+                    _ => self.draw_peers(shard, rules, swarm, of_swarm, one, rng),
+                }
+                next = next.max(place);
             }
-            next = place + 1;
+            next += step;
         }
     }
 

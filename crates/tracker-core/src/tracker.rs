@@ -139,7 +139,8 @@ impl Tracker {
         for _ in 0..MOST_EVICTIONS {
             let place = answer.as_ref().err().and_then(|error| Place::wanted(request.info_hash, error));
             let Some(place) = place else { break };
-            let mut survey = Survey::new(place, self.newcomer(request), self.held());
+            let (swarms, held) = self.size();
+            let mut survey = Survey::new(place, self.newcomer(request), Held { swarms, peers: held, shards: 1 });
             self.survey(now, &mut survey, 0, rng);
             let Some(victim) = survey.victim(self.config.max_peers_per_address_overall) else { break };
             self.evict(now, &victim);
@@ -170,7 +171,7 @@ impl Tracker {
     /// Draws a sample of who holds the places here, in the shard of this number.
     pub(crate) fn survey(&mut self, now: Instant, survey: &mut Survey, shard: usize, rng: &mut impl Rng) {
         self.advance(now);
-        survey.draw(shard, self.held(), &self.rules, &self.swarms, rng);
+        survey.draw(shard, &self.rules, &self.swarms, rng);
     }
 
     /// Drops a peer or a swarm to make room, if it is still there.
@@ -391,9 +392,9 @@ impl Tracker {
         self.swarms.find(&self.rules, info_hash).map(|id| self.swarms[id].counts()).unwrap_or_default()
     }
 
-    /// The number of swarms that have peers, and of peers in them.
-    pub(crate) fn held(&self) -> Held {
-        Held { swarms: self.deadlines.len(), peers: self.peers() }
+    /// Number of swarms that have peers, and of peers in them.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.deadlines.len(), self.peers())
     }
 
     fn peers(&self) -> usize {

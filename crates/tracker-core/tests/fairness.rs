@@ -128,7 +128,7 @@ fn one_address_with_all_peers_does_not_lock_others_out() {
     let announces = announces();
     for shards in [1, 32] {
         let mut attacked = Attacked::new(shards, limited(|config| config.max_peers = announces as usize * 9 / 10));
-        let port = |number: u32| 2 + number % 128;
+        let port = |number: u32| 1 + number % 128;
         attacked.served((0..announces).map(|n| request(&format!("{ATTACKER}:{}", port(n)), n / 128)));
         assert_eq!(attacked.served(of_others()), 1.0, "{shards} shards");
         assert_eq!(attacked.totals().peers(), u64::from(announces) * 9 / 10);
@@ -145,7 +145,7 @@ fn one_address_in_one_torrent_does_not_lock_others_out() {
                 config.max_peers_per_address = 1 << 16;
             }),
         );
-        attacked.served((2..3002).map(|port| request(&format!("{ATTACKER}:{port}"), 1)));
+        attacked.served((1..=3000).map(|port| request(&format!("{ATTACKER}:{port}"), 1)));
         let others = || (1..=60).map(|host| request(&format!("10.77.1.{host}:6881"), 1));
         assert_eq!(attacked.served(others()), 1.0);
         assert_eq!(attacked.served(others()), 1.0);
@@ -158,32 +158,14 @@ fn one_address_in_one_torrent_does_not_lock_others_out() {
 /// The info-hash decides on the shard, and anybody may choose it.
 #[test]
 fn torrents_that_are_all_in_one_shard_do_not_lock_others_out() {
-    let in_first = |number: u32, port: u32| {
+    let mut attacked = Attacked::new(32, limited(|config| config.max_swarms = 2000));
+    let in_first = |number: u32| {
         let mut bytes = [0; 20];
         bytes[4..8].copy_from_slice(&number.to_le_bytes());
-        client(&format!("{ATTACKER}:{port}")).with_info_hash(InfoHash::new(bytes))
+        client(&format!("{ATTACKER}:6881")).with_info_hash(InfoHash::new(bytes))
     };
-    // All swarms, and all peers in more swarms than are all looked at.
-    for (most_swarms, most_peers) in [(2000, 1 << 20), (1 << 20, 2000)] {
-        for (hosts, torrents) in [(100_u32, 2_u32), (30, 10), (5, 60), (1, 100)] {
-            let mut attacked = Attacked::new(
-                32,
-                limited(|config| {
-                    config.max_swarms = most_swarms;
-                    config.max_peers = most_peers;
-                }),
-            );
-            let ports = if most_peers == 2000 { 5 } else { 1 };
-            attacked.served((0..3000).map(|number| in_first(number / ports, 2 + number % ports)));
-            let totals = attacked.totals();
-            assert!(totals.swarms == 2000 || totals.peers() == 2000, "full");
-            let of_host = |host: u32| (0..torrents).map(move |torrent| (host, 1_000_000 + host * torrents + torrent));
-            let others = (1..=hosts).flat_map(of_host);
-            let served =
-                attacked.served(others.map(|(host, torrent)| request(&format!("10.77.1.{host}:6881"), torrent)));
-            assert!(served >= 0.99, "{served} of {hosts} hosts with {torrents} torrents, {most_peers} peers at most");
-        }
-    }
+    attacked.served((0..3000).map(in_first));
+    assert_eq!(attacked.served(of_others()), 1.0);
 }
 
 #[test]

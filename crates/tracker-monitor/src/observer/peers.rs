@@ -1,7 +1,8 @@
 //! The list of a torrent's peers.
 
 use std::cmp::Ordering;
-use std::sync::Mutex;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
 use tracker_core::{Instant, Peer, ShardsView};
 use tracker_host::host_name;
@@ -45,8 +46,8 @@ pub(super) fn page(
     let search = query.search.trim().to_lowercase();
     let has_seeder = has_seeder(entries, now);
     let needs_client = query.sort == PeerSort::Client || !search.is_empty();
-    let found = entries.iter().map(|entry| Found { entry, client: needs_client.then(|| entry.client()).flatten() });
-    let found = found.filter(|found| search.is_empty() || found.contains(&search)).collect();
+    let found = entries.iter().map(|entry| Candidate::new(entry, needs_client));
+    let found = found.filter(|found| search.is_empty() || found.contains(&search, host_name)).collect();
     query.cut(found, |a, b| compare(a, b, query, now, size)).map(|found| found.entry.row(now, size, has_seeder))
 }
 
@@ -65,20 +66,36 @@ fn has_seeder(entries: &[PeerEntry], now: Instant) -> bool {
     is_any(Seeding::Certain) || (is_any(Seeding::Doubtful) && is_any_moving())
 }
 
-struct Found<'e> {
+/// A peer that may be in the part that is asked for.
+#[derive(Debug)]
+pub(super) struct Candidate<'e> {
     entry: &'e PeerEntry,
     /// Only where it matters.
     client: Option<String>,
 }
 
-impl Found<'_> {
-    fn contains(&self, search: &str) -> bool {
-        self.entry.peer.address.to_string().contains(search)
-            || self.client.as_ref().is_some_and(|client| client.to_lowercase().contains(search))
+impl<'e> Candidate<'e> {
+    pub(super) fn new(entry: &'e PeerEntry, needs_client: bool) -> Self {
+        Self { entry, client: needs_client.then(|| entry.client()).flatten() }
+    }
+
+    /// Returns `true` if its row shows this text, which is in lower case, in its address, client or host name.
+    pub(super) fn contains(&self, search: &str, host_name: impl Fn(IpAddr) -> Option<Arc<str>>) -> bool {
+        let contains = |text: &str| text.to_lowercase().contains(search);
+        let address = self.entry.peer.address;
+        contains(&address.to_string())
+            || self.client.as_deref().is_some_and(contains)
+            || host_name(address.ip()).is_some_and(|host| contains(&host))
     }
 }
 
-fn compare(a: &Found<'_>, b: &Found<'_>, query: &PageQuery<PeerSort>, now: Instant, size: Option<u64>) -> Ordering {
+fn compare(
+    a: &Candidate<'_>,
+    b: &Candidate<'_>,
+    query: &PageQuery<PeerSort>,
+    now: Instant,
+    size: Option<u64>,
+) -> Ordering {
     let order = query.order;
     let (client_a, client_b) = (a.client.as_deref(), b.client.as_deref());
     let (a, b) = (a.entry, b.entry);

@@ -985,3 +985,19 @@ fn those_that_get_on_without_a_seeder_are_not_stuck() {
     assert_eq!(network.torrent(&TORRENT).stuck, Some(StuckReason::NoSeeder { waiting: 1 }));
     assert_eq!(stuck_peers(&network), [(at(TWO), PeerStuckReason::NoSeeder)]);
 }
+
+#[test]
+fn peers_are_found_by_what_their_rows_show() {
+    let mut network = Network::listening();
+    network.announce(&request(ONE, 0, 9000));
+    network.pass(1);
+    let Shared { shards, records, .. } = &*network.shared;
+    let entries = peers::all(shards, SwarmKeys::new(TORRENT, None), records);
+    let candidate = peers::Candidate::new(&entries[0], true);
+    let host_name = |ip: IpAddr| (ip == IpAddr::from(ONE)).then(|| Arc::from("Lab-07.fritz.box"));
+    for search in ["lab-07", "fritz.box", "10.0.0.1:6881", "transmission"] {
+        assert!(candidate.contains(search, host_name), "{search}");
+    }
+    assert!(!candidate.contains("lab-08", host_name));
+    assert!(!candidate.contains("lab-07", |_| None));
+}
