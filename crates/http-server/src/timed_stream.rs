@@ -74,7 +74,7 @@ impl<S> TimedStream<S> {
         };
         match phase {
             Phase::Reading => {}
-            Phase::Idle => self.waiting.begin(true),
+            Phase::Idle => self.waiting.begin_again(),
             Phase::Writing => self.waiting.end(),
         }
         self.phase = phase;
