@@ -23,7 +23,7 @@ use crate::{HttpConfig, HttpConfigError};
 /// At most one warning of an unknown proxy is logged per period.
 const UNKNOWN_PROXIES: Duration = Duration::from_secs(60);
 
-/// At most one warning of a trusted proxy that names no client is logged per period, which is long: where a client runs on the
+/// At most one warning of a trusted proxy that names no client but proxies is logged per period, which is long: where a client runs on the
 /// proxy's machine, there is nothing to be done about it.
 const SILENT_PROXIES: Duration = Duration::from_secs(3600);
 
@@ -218,14 +218,16 @@ impl Adapter {
         }
     }
 
-    /// Logs that a trusted proxy does not name the client of a request, so that it counts as the proxy's own.
-    pub(crate) fn warn_of_silent_proxy(&self, proxy: IpAddr) {
+    /// Logs that a trusted proxy does not name the client of a request, or names a trusted proxy as the client, so that the
+    /// request counts as that of `client`: the proxy itself, or the other one.
+    pub(crate) fn warn_of_silent_proxy(&self, proxy: IpAddr, client: IpAddr) {
         if let Some(suppressed) = self.0.silent_proxies.allows() {
             tracing::warn!(
                 %proxy,
+                %client,
                 suppressed,
-                "a trusted proxy sends requests without the client's address, which count as its own: let it set X-Forwarded-For, \
-                 unless a client runs on its machine"
+                "a trusted proxy sends requests without the client's address, or with that of a trusted proxy, which count as the \
+                 proxy's own: let each proxy append to X-Forwarded-For, unless a client runs on a proxy's machine"
             );
         }
     }

@@ -39,14 +39,18 @@ pub(crate) enum CountedBy {
 
 /// An announce or a scrape came to a path that is neither that of announces nor that of scrapes.
 #[derive(Debug, thiserror::Error)]
-#[error("no tracker answers at {path}: this tracker's {what} URL ends in /{what}, as in {url}")]
+#[error("no tracker answers at {path}: this tracker's {what} URL ends in /{what}{}", as_in(url.as_deref()))]
 pub(crate) struct WrongPath {
     /// `announce` or `scrape`.
     pub(crate) what: &'static str,
     /// The path, shortened.
     pub(crate) path: String,
-    /// The URL that would have been answered.
-    pub(crate) url: String,
+    /// The URL that would have been answered, if it is known.
+    pub(crate) url: Option<String>,
+}
+
+fn as_in(url: Option<&str>) -> String {
+    url.map(|url| format!(", as in {url}")).unwrap_or_default()
 }
 
 /// A browser sent an announce or a scrape.

@@ -27,8 +27,8 @@ const MAX_PATH_CHARS: usize = 64;
 /// | `/` | a line for people who open it in a browser |
 ///
 /// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. At `/` and all other paths, a query with
-/// `info_hash=` is answered with a failure that names the right URL. Otherwise other paths are 404, and methods other than GET and
-/// HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
+/// `info_hash=` is answered with a failure that names the right URL, or behind a proxy the right path. Otherwise other paths are
+/// 404, and methods other than GET and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
 ///
 /// ```
 /// # use std::{num::NonZeroUsize, sync::Arc};
@@ -88,14 +88,22 @@ fn refuse_path(adapter: &Adapter, request: &Request) -> Result<Answer, Refused> 
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let what = if last.starts_with("scrape") { "scrape" } else { "announce" };
     let connection = admit(what, adapter, request)?;
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.filter(|host| Host::parse(host.as_bytes()).is_ok());
-    let url = match host {
-        Some(host) => format!("http://{host}/{what}"),
-        None => format!("http://{}/{what}", connection.local()),
-    };
+    let url = (!is_proxied(adapter, request)).then(|| {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        match host.filter(|host| Host::parse(host.as_bytes()).is_ok()) {
+            Some(host) => format!("http://{host}/{what}"),
+            None => format!("http://{}/{what}", connection.local()),
+        }
+    });
     let failure = WrongPath { what, path: path.chars().take(MAX_PATH_CHARS).collect(), url }.into();
     Ok(Answer(adapter.refuse(what, connection.remote().ip(), &failure).into()))
+}
+
+/// Returns `true` if a request came through a proxy, or may have. Only the proxy knows by which URL its clients reach it: one for
+/// TLS has another scheme, and many put another host into the header.
+fn is_proxied(adapter: &Adapter, request: &Request) -> bool {
+    let peer = request.extensions().get::<Connection>().map(|connection| connection.remote().ip());
+    speaks_for_others(request.headers()) || peer.is_some_and(|peer| is_trusted(peer, &adapter.config().trusted_proxies))
 }
 
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
@@ -166,12 +174,16 @@ fn admit(what: &'static str, adapter: &Adapter, request: &Request) -> Result<Con
         return Err(Refused::Browser(format!("{}\n", failure.reason())));
     }
     let trusted_proxies = &adapter.config().trusted_proxies;
-    match (speaks_for_others(request.headers()), is_trusted(peer, trusted_proxies)) {
-        (true, false) => adapter.warn_of_unknown_proxy(peer),
-        (false, true) => adapter.warn_of_silent_proxy(peer),
-        _ => {}
+    let client = client_address(peer, request.headers(), trusted_proxies);
+    if !is_trusted(peer, trusted_proxies) {
+        if speaks_for_others(request.headers()) {
+            adapter.warn_of_unknown_proxy(peer);
+        }
+    } else if let Some(client) = client.as_ref().ok().filter(|client| is_trusted(**client, trusted_proxies)) {
+        // It names none, or another one that named none to it.
+        adapter.warn_of_silent_proxy(peer, *client);
     }
-    let client = client_address(peer, request.headers(), trusted_proxies).map_err(Failure::from);
+    let client = client.map_err(Failure::from);
     let client = client.and_then(|client| check_host(adapter, request).map(|()| client));
     let client = client.map_err(|failure| Refused::Failure(adapter.refuse(what, peer, &failure)))?;
     remote.set_ip(client);

@@ -89,7 +89,7 @@ impl Handler for Adapter {
         let (remote, local) = (connection.remote().ip(), connection.local().ip());
         if is_trusted(remote, &self.config().trusted_proxies) {
             // Requests with a header that names their client do not come here.
-            self.warn_of_silent_proxy(remote);
+            self.warn_of_silent_proxy(remote, remote);
         }
         match kind {
             RequestKind::Announce => self.announce_into(remote, local, request.query, body),

@@ -521,6 +521,31 @@ async fn a_wrong_path_of_an_announce_or_a_scrape_gets_the_right_url() {
     assert_eq!(send(&adapter, "192.168.1.9", "192.168.1.1", post).await.status, StatusCode::NOT_FOUND);
 }
 
+/// A proxy for TLS has `https` URLs, and nginx puts the inner host into the header.
+#[tokio::test]
+async fn a_wrong_path_behind_a_proxy_gets_the_right_path_but_no_inner_url() {
+    let proxied = HttpConfig::default().with(|config| config.trusted_proxies = vec!["192.168.1.2/32".parse().unwrap()]);
+    let adapter = adapter(Config::default(), proxied);
+    let query = announce('s', 6881, "&left=0");
+    for (peer, header) in [
+        ("192.168.1.2", ("X-Forwarded-For", "192.168.1.9")),
+        ("192.168.1.2", ("X-Real-IP", "192.168.1.9")),
+        ("192.168.1.2", ("Forwarded", "for=192.168.1.9;proto=https")),
+        // It names no client.
+        ("192.168.1.2", ("Content-Length", "0")),
+        // It is not trusted, and there nevertheless.
+        ("192.168.1.3", ("X-Forwarded-For", "192.168.1.9")),
+    ] {
+        for (path, what) in [("/announce.php", "announce"), ("/KEY/scrape", "scrape")] {
+            let request = Request::get(format!("{path}?{query}")).header("Host", "127.0.0.1:6969");
+            let request = request.header(header.0, header.1).body(Body::empty()).unwrap();
+            let reason = send(&adapter, peer, "192.168.1.1", request).await.failure_reason();
+            let expected = format!("no tracker answers at {path}: this tracker's {what} URL ends in /{what}");
+            assert_eq!(reason, Some(expected), "{peer} {header:?}");
+        }
+    }
+}
+
 /// Transmission takes any other 200 for an answer without peers, and shows the user nothing.
 #[tokio::test]
 async fn an_announce_to_the_root_gets_the_path_in_the_error() {

@@ -139,6 +139,30 @@ fn a_named_proxy_that_names_no_client_is_warned_of() {
     assert!(next.contains("peer joined"), "{next}");
 }
 
+/// As where one nginx is behind another, and each sets the header to its own peer.
+#[test]
+fn proxies_that_name_only_each_other_are_warned_of() {
+    let target = announce_target(INFO_HASH, 7001, 10, "started");
+    let trusted = ["--trusted-proxy", "127.0.0.1", "--trusted-proxy", "192.168.7.2"];
+    for (header, client) in [
+        ("X-Real-IP: 192.168.7.2", "192.168.7.2"),
+        ("X-Real-IP: 127.0.0.1", "127.0.0.1"),
+        ("X-Forwarded-For: 192.168.7.2", "192.168.7.2"),
+        ("X-Forwarded-For: 127.0.0.1, 192.168.7.2", "192.168.7.2"),
+        ("Forwarded: for=192.168.7.2", "192.168.7.2"),
+    ] {
+        let tracker = Tracker::start_json(&trusted);
+        request(tracker.address, &target, "X-Forwarded-For: 192.168.7.9, 192.168.7.2\r\n");
+        let joined = tracker.log.wait_for(|line| line.contains("peer joined") || line.contains("trusted proxy"));
+        assert!(joined.contains("192.168.7.9:7001"), "{joined}");
+        request(tracker.address, &target, &format!("{header}\r\n"));
+        let warning = tracker.log.wait_for(|line| line.contains("trusted proxy"));
+        for part in ["\"WARN\"", "\"proxy\":\"127.0.0.1\"", &format!("\"client\":\"{client}\"")] {
+            assert!(warning.contains(part), "{header}: {warning}");
+        }
+    }
+}
+
 #[test]
 fn a_wrong_announce_path_is_logged_with_the_right_one() {
     let tracker = Tracker::start_json(&[]);
