@@ -42,7 +42,8 @@ pub enum EventKind {
     /// A peer was silent for too long.
     PeerExpired(Peer),
     /// A peer joined under the address of a [gateway](crate::Config::gateways) under which there are others, or one that had the
-    /// same port and gave way, so that nobody can connect to them. Comes after its joining; the clients are [warned](crate::Warning::SharedAddress) as well.
+    /// same port and gave way, so that nobody can connect to them. Comes after its joining; the clients are
+    /// [warned](crate::Warning::SharedAddress) as well.
     AddressShared {
         /// The address.
         address: IpAddr,

@@ -83,8 +83,9 @@
 //! Leechers get leechers and seeders, seeders get leechers only, and when there are more than an asker wants, each is as likely
 //! as any other. An answer holds no more than three peers of one address while there are others, so that one machine with many
 //! ports does not crowd out the rest, and no more than half of IPv6 addresses in one network of this machine. What counts as
-//! one address says [`AddressGroup`]. A client that says that nothing is left, but was never seen to download anything, may have a magnet link only:
-//! aria2 says `left=0` until it has the metadata. It gets leechers first, and seeders for the places that are left.
+//! one address says [`AddressGroup`]. A client that says that nothing is left, but was never seen to download anything, may have
+//! a magnet link only: aria2 says `left=0` until it has the metadata. It gets leechers first, and seeders for the places that are
+//! left.
 //!
 //! # When it is full
 //!

@@ -13,7 +13,7 @@
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rand::{Rng, RngExt};
 use smallvec::SmallVec;
 
@@ -91,6 +91,8 @@ pub(crate) struct Survey {
     held: Held,
     holders: HashMap<AddressGroup, Holder, FixedState>,
     candidates: Vec<Candidate>,
+    /// The groups of the swarm that is looked at.
+    groups: HashSet<AddressGroup, FixedState>,
     /// The weight of everything in the sample.
     weight: u64,
 }
@@ -128,7 +130,8 @@ struct Candidate {
 impl Survey {
     /// A sample in which nothing is yet, for a newcomer that wants a place.
     pub(crate) fn new(place: Place, newcomer: AddressGroup, held: Held) -> Self {
-        Self { place, newcomer, held, holders: HashMap::default(), candidates: Vec::new(), weight: 0 }
+        let (holders, groups) = (HashMap::default(), HashSet::default());
+        Self { place, newcomer, held, holders, candidates: Vec::new(), groups, weight: 0 }
     }
 
     /// Draws from the swarms of the shard of this number.
@@ -242,10 +245,11 @@ impl Survey {
         if swarm.len() > MOST_OF_SWARM {
             return;
         }
+        self.groups.clear();
         let (mut groups, mut heard) = (SmallVec::<[AddressGroup; 2]>::new(), Instant::ZERO);
         for member in (0..swarm.len()).map(|position| swarm.member_at(position)) {
             let group = rules.own.group(member.ip);
-            if !groups.contains(&group) {
+            if self.groups.insert(group) {
                 groups.push(group);
             }
             heard = heard.max(member.order_of_silence(rules));

@@ -273,7 +273,7 @@ impl Swarm {
         .is_some()
     }
 
-    /// Takes in that other IPv6 addresses than before count by themselves.
+    /// Rebuilds the indexes after the own networks changed.
     pub(crate) fn regroup(&mut self, rules: &Rules) {
         self.v6.iter_mut().for_each(|v6| v6.rebuild_index(rules));
     }
