@@ -98,12 +98,64 @@ impl<'c> Place<'c> {
     }
 }
 
+/// The addresses of this machine and its containers in two sets of bits, which tell at once of most other addresses that they are
+/// none of these. Made when the settings change, since each peer of an answer is asked about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AddressBits {
+    /// The bit [`last_bit`] of each of this machine's addresses.
+    own: u64,
+    /// The bit [`first_bit`] of each network of containers; all bits, if one is so large that it has several.
+    containers: u64,
+    /// `true` if this machine has an address in 169.254/16.
+    pub(crate) has_v4_link_local: bool,
+}
+
+impl AddressBits {
+    pub(crate) fn of(config: &Config) -> Self {
+        let bits_of_network = |network: &IpNet| {
+            let is_small = network.prefix_len() >= if network.addr().is_ipv4() { 8 } else { 16 };
+            if is_small { first_bit(network.addr()) } else { u64::MAX }
+        };
+        Self {
+            own: config.own_ips().fold(0, |bits, ip| bits | last_bit(ip)),
+            containers: config.container_networks.iter().fold(0, |bits, network| bits | bits_of_network(network)),
+            has_v4_link_local: config.own_addresses.iter().any(|&ip| is_v4_link_local(ip)),
+        }
+    }
+
+    /// Returns `false` if an address is certainly neither this machine's nor that of a container on it.
+    #[inline]
+    pub(crate) fn may_have(self, ip: IpAddr) -> bool {
+        self.own & last_bit(ip) != 0 || self.containers & first_bit(ip) != 0
+    }
+}
+
+/// A bit for the end of an address, in which those of one network differ.
+fn last_bit(ip: IpAddr) -> u64 {
+    let last = match ip {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
+    1 << (last % 64)
+}
+
+/// A bit for the beginning of an address, in which those of different networks differ: of the first byte of IPv4, and of the
+/// second of IPv6, since most private networks have the same first.
+fn first_bit(ip: IpAddr) -> u64 {
+    let first = match ip {
+        IpAddr::V4(ip) => ip.octets()[0],
+        IpAddr::V6(ip) => ip.octets()[1],
+    };
+    1 << (first % 64)
+}
+
 /// Returns `true` if anybody at all can dial the peer. The others are counted, and never handed out.
 pub(crate) fn is_dialable(ip: IpAddr, port: u16) -> bool {
     is_listening(port) && is_reachable(ip)
 }
 
-/// Returns `true` if a client that announces this port listens on it. libtorrent says 1 when it listens nowhere, as behind a proxy.
+/// Returns `true` if a client that announces this port listens on it. libtorrent says 1 when it listens nowhere, as behind a
+/// proxy.
 pub(crate) const fn is_listening(port: u16) -> bool {
     port > 1
 }

@@ -39,7 +39,7 @@ pub struct Peers {
     by_group: HashMap<AddressGroup, usize, FixedState>,
     /// The number of peers in each of this machine's own networks.
     by_network: Vec<usize>,
-    /// The number of peers in `crowd` of whose network there were enough.
+    /// The number of peers in `crowd` of whose network there were enough, of those that are drawn now.
     crowded_networks: usize,
     /// The addresses under which peers on the tracker's machine were handed out.
     here: HashSet<SocketAddr, FixedState>,
@@ -129,6 +129,7 @@ impl Peers {
     pub(crate) fn start(&mut self, candidates: usize, draws: usize, wanted: usize, others: usize) {
         self.sample.start(candidates, draws);
         self.others.clear();
+        self.crowded_networks = 0;
         self.v4.reserve(wanted.min(candidates));
         self.v6.reserve(wanted.min(candidates));
         self.others.reserve(others);
@@ -193,7 +194,12 @@ impl Peers {
         is_allowed
     }
 
-    /// The number of peers that were put back since there were enough of their network.
+    /// The number of peers that were counted in the own network of this number.
+    pub(crate) fn of_network(&self, network: usize) -> usize {
+        self.by_network.get(network).copied().unwrap_or(0)
+    }
+
+    /// The number of peers that were put back since the start, because there were enough of their network.
     pub(crate) fn crowded_networks(&self) -> usize {
         self.crowded_networks
     }

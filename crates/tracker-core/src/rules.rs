@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::FixedState;
 use rand::{Rng, RngExt};
 
+use crate::address::AddressBits;
 use crate::address_group::OwnNetworks;
 use crate::interval::Lifetimes;
 use crate::{Config, Instant, Memory};
@@ -19,6 +20,8 @@ pub(crate) struct Rules {
     pub(crate) max_peers_per_address: usize,
     /// The networks in which each IPv6 address counts by itself.
     pub(crate) own: OwnNetworks,
+    /// Of the addresses that this machine has now.
+    pub(crate) address_bits: AddressBits,
     /// The latest time that was seen.
     pub(crate) now: Instant,
     pub(crate) lifetimes: Lifetimes,
@@ -29,6 +32,7 @@ impl Rules {
     pub(crate) fn new(config: &Config, rng: &mut impl Rng) -> Self {
         Self {
             own: OwnNetworks::new(config),
+            address_bits: AddressBits::of(config),
             memory: config.memory,
             max_peers_per_swarm: config.max_peers_per_swarm,
             max_peers_per_address: config.max_peers_per_address,

@@ -3,24 +3,25 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
-use ipnet::IpNet;
-use rand::Rng;
+use rand::{Rng, RngExt};
 
-use crate::address::{self, Asker, Place};
+use crate::address::{self, AddressBits, Asker, Place};
 use crate::address_group::OwnNetworks;
-use crate::entry::{DigestOrExpiry, Download, Entry, EntryV4};
+use crate::entry::{DigestOrExpiry, Download, Entry, EntryV4, EntryV6};
 use crate::peer::digest;
 use crate::pool::{Class, MOST_OF_ONE_ADDRESS, Pool};
+use crate::rules::Rules;
 use crate::swarm::Swarm;
-use crate::{
-    AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference,
-};
+use crate::{AnnounceRequest, Config, Families, Memory, PeerEntry, PeerId, PeerState, Peers, SubnetPreference};
 
 /// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
 
-/// The number of peers of crowded networks, or as many as are wanted, after which the rest is drawn from IPv4 only.
+/// The number of peers of crowded networks, or as many as are wanted, after which the rest is drawn from others only.
 const ENOUGH_OF_NETWORK: usize = 64;
+
+/// The most IPv6 peers that are passed in search of those outside of crowded networks: about ten microseconds.
+const MOST_PASSED: usize = 4096;
 
 /// The number of peers considered at least where one address has many: more than it may have in one swarm by default.
 const LEAST_DRAWS_IN_CROWD: usize = 512;
@@ -85,7 +86,7 @@ impl<'c> Selection<'c> {
     /// its download.
     pub(crate) fn new(
         config: &'c Config,
-        own: &'c OwnNetworks,
+        rules: &'c Rules,
         asker: Asker,
         ip: IpAddr,
         request: &AnnounceRequest,
@@ -94,7 +95,7 @@ impl<'c> Selection<'c> {
         let own_ip = asker.sees(ip, config).unwrap_or(ip);
         Self {
             config,
-            own,
+            own: &rules.own,
             asker,
             address: SocketAddr::new(own_ip, request.port),
             peer_id: request.peer_id,
@@ -103,7 +104,7 @@ impl<'c> Selection<'c> {
             families: request.families,
             peer_ids: request.peer_ids,
             wanted: config.wanted(request) as usize,
-            verbatim: Verbatim::new(asker, config),
+            verbatim: Verbatim { asker, config, bits: rules.address_bits },
         }
     }
 
@@ -123,8 +124,8 @@ impl<'c> Selection<'c> {
     ///
     /// The candidates of both families are numbered in one row: for each family those of its first range, then those of its
     /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred. Peers for whose address or
-    /// network there are enough are kept for the end. When many of these were kept because of their network, the rest is drawn from
-    /// IPv4 only, so that few peers there are found among any number of IPv6 addresses.
+    /// network there are enough are kept for the end. When many of these were kept because of their network, the rest is drawn
+    /// from IPv4, and then from IPv6 outside of that network, so that few such peers are found among thousands of addresses.
     fn draw(&self, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
         let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4, useful);
         let v6 = swarm.v6();
@@ -138,13 +139,14 @@ impl<'c> Selection<'c> {
         let least_draws = if is_crowded { LEAST_DRAWS_IN_CROWD } else { 0 };
         let draws = candidates.min((self.wanted * DRAWS_PER_WANTED).max(least_draws));
         let enough = self.wanted.max(ENOUGH_OF_NETWORK);
-        let most_of_network = if useful_v4 > 0 { self.wanted.div_ceil(2) } else { usize::MAX };
+        // Nobody is crowded out where there is a place for everybody.
+        let most_of_network = if candidates > missing { self.wanted.div_ceil(2) } else { usize::MAX };
         let is_plain = preference.is_none() && !self.peer_ids;
         let [plain_v4, plain_v6] =
             [(Families::V4, swarm.v4().is_crowded()), (Families::V6, v6.is_some_and(Pool::is_crowded))].map(
                 |(family, is_crowded)| is_plain && !is_crowded && [Families::Both, family].contains(&self.families),
             );
-        let take = Take { useful, preference, most_of_network, is_plain: plain_v4, is_second_time: false };
+        let criteria = Criteria { useful, preference, most_of_network, is_plain: plain_v4, is_second_time: false };
         let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
             if number < first.len() { first.start + number } else { more.start + number - first.len() }
         };
@@ -157,22 +159,28 @@ impl<'c> Selection<'c> {
             && let Some(number) = peers.draw(rng)
         {
             if number < useful_v4 {
-                self.take(take, swarm.v4(), position(number, &first_v4, &more_v4), peers);
+                self.take(criteria, swarm.v4(), position(number, &first_v4, &more_v4), peers);
             } else if let Some(v6) = v6 {
                 // Fewer than that of all networks cannot be too many of one network, so that nothing is counted before.
-                let take = Take { is_plain: plain_v6 && peers.v6().len() < most_of_network, ..take };
-                self.take(take, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
+                let criteria = Criteria { is_plain: plain_v6 && peers.v6().len() < most_of_network, ..criteria };
+                self.take(criteria, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
             }
         }
-        if peers.len() < self.wanted && peers.crowded_networks() >= enough {
+        let are_others_left = peers.crowded_networks() >= enough || draws < candidates;
+        if peers.len() < self.wanted && peers.crowded_networks() > 0 && are_others_left {
             peers.start_again(useful_v4, draws);
-            self.draw_again(take, rng, swarm.v4(), |number| position(number, &first_v4, &more_v4), peers);
+            self.draw_again(criteria, rng, swarm.v4(), |number| position(number, &first_v4, &more_v4), peers);
+            if let Some(v6) = v6 {
+                let candidates = first_v6.len() + more_v6.len();
+                let position = |number| position(number, &first_v6, &more_v6);
+                self.draw_outside(criteria, rng, v6, (candidates, draws), position, peers);
+            }
         }
         // Those that were put back for others in the own subnet.
         while peers.len() < self.wanted
             && let Some(peer) = peers.next_other()
         {
-            if self.is_within_share(take, is_crowded, peer.address.ip(), peers) {
+            if self.is_within_share(criteria, is_crowded, peer.address.ip(), peers) {
                 peers.push(peer);
             } else {
                 peers.put_back_crowd(peer);
@@ -184,7 +192,7 @@ impl<'c> Selection<'c> {
     #[cold]
     fn draw_again(
         &self,
-        take: Take,
+        criteria: Criteria,
         rng: &mut impl Rng,
         v4: &Pool<EntryV4>,
         position: impl Fn(usize) -> usize,
@@ -193,7 +201,32 @@ impl<'c> Selection<'c> {
         while peers.len() < self.wanted
             && let Some(number) = peers.draw(rng)
         {
-            self.take_with_care(Take { is_second_time: true, ..take }, v4, position(number), peers);
+            self.take_with_care(Criteria { is_second_time: true, ..criteria }, v4, position(number), peers);
+        }
+    }
+
+    /// Adds peers of IPv6 outside of the networks of which there are enough, from a random one on. `candidates` are as many as
+    /// there are in all, and as may be outside; some may have been drawn before.
+    #[cold]
+    fn draw_outside(
+        &self,
+        criteria: Criteria,
+        rng: &mut impl Rng,
+        v6: &Pool<EntryV6>,
+        (candidates, mut draws): (usize, usize),
+        position: impl Fn(usize) -> usize,
+        peers: &mut Peers,
+    ) {
+        let first = if candidates > 0 { rng.random_range(0..candidates) } else { 0 };
+        for number in (first..candidates).chain(0..first).take(MOST_PASSED) {
+            if draws == 0 || peers.len() >= self.wanted {
+                break;
+            }
+            let network = self.own.number_of(v6.entry(position(number)).ip());
+            if network.is_none_or(|network| peers.of_network(network) < criteria.most_of_network) {
+                draws -= 1;
+                self.take_with_care(Criteria { is_second_time: true, ..criteria }, v6, position(number), peers);
+            }
         }
     }
 
@@ -214,38 +247,38 @@ impl<'c> Selection<'c> {
             Useful::Leechers => 0..leeching_end,
             Useful::Holders => leeching_end..holding_here.end,
         };
-        let mut nearby = self.config.own_addresses.iter().chain([&self.asker.remote]);
-        (everywhere, if nearby.any(|&ip| address::is_v4_link_local(ip)) { pool.range(Class::Nearby) } else { 0..0 })
+        let is_nearby = self.verbatim.bits.has_v4_link_local || address::is_v4_link_local(self.asker.remote);
+        (everywhere, if is_nearby { pool.range(Class::Nearby) } else { 0..0 })
     }
 
     /// Hands out the peer at this position, if it is of use and its address has not enough in the answer; else keeps it.
     #[inline]
-    fn take<E: Entry>(&self, take: Take, pool: &Pool<E>, position: usize, peers: &mut Peers) {
+    fn take<E: Entry>(&self, criteria: Criteria, pool: &Pool<E>, position: usize, peers: &mut Peers) {
         let entry = pool.entry(position);
         let ip = entry.ip().into();
-        if take.is_plain && self.verbatim.has(ip) {
+        if criteria.is_plain && self.verbatim.has(ip) {
             // Nearly all peers, and what the packed arrays are for: it goes into the answer as it stands.
             if !self.is_asker(pool, position, SocketAddr::new(ip, entry.port())) {
                 entry.copy_to(peers);
             }
         } else {
-            self.take_with_care(take, pool, position, peers);
+            self.take_with_care(criteria, pool, position, peers);
         }
     }
 
     #[inline(never)]
-    fn take_with_care<E: Entry>(&self, take: Take, pool: &Pool<E>, position: usize, peers: &mut Peers) {
-        let Some(peer) = self.offer(take.useful, pool, position) else { return };
-        if take.is_second_time && peers.contains(peer.address) {
+    fn take_with_care<E: Entry>(&self, criteria: Criteria, pool: &Pool<E>, position: usize, peers: &mut Peers) {
+        let Some(peer) = self.offer(criteria.useful, pool, position) else { return };
+        if criteria.is_second_time && peers.contains(peer.address) {
             return;
         }
         // A client on this machine that announced over 127.0.0.1, ::1 and the LAN is one peer to the network.
         if self.asker.is_here(peer.address.ip(), self.config) && !peers.is_first_here(peer.address) {
             return;
         }
-        match take.preference {
+        match criteria.preference {
             Some(preference) if !preference.same_subnet(self.address.ip(), peer.address.ip()) => peers.put_back(peer),
-            _ if self.is_within_share(take, pool.is_crowded(), pool.entry(position).ip().into(), peers) => {
+            _ if self.is_within_share(criteria, pool.is_crowded(), pool.entry(position).ip().into(), peers) => {
                 peers.push(peer)
             }
             _ => peers.put_back_crowd(peer),
@@ -253,15 +286,15 @@ impl<'c> Selection<'c> {
     }
 
     /// Counts one more peer at this address, unless there are as many of its group or its network as there may be.
-    fn is_within_share(&self, take: Take, is_crowded: bool, ip: IpAddr, peers: &mut Peers) -> bool {
+    fn is_within_share(&self, criteria: Criteria, is_crowded: bool, ip: IpAddr, peers: &mut Peers) -> bool {
         if is_crowded && !peers.count_of_group(self.own.group(ip), MOST_OF_ONE_ADDRESS) {
             return false;
         }
         let network = match ip {
-            IpAddr::V6(v6) if take.most_of_network != usize::MAX => self.own.number_of(v6),
+            IpAddr::V6(v6) if criteria.most_of_network != usize::MAX => self.own.number_of(v6),
             _ => None,
         };
-        network.is_none_or(|network| peers.count_of_network(network, take.most_of_network, self.own))
+        network.is_none_or(|network| peers.count_of_network(network, criteria.most_of_network, self.own))
     }
 
     /// The peer as the asker can use it, if at all.
@@ -288,9 +321,9 @@ impl<'c> Selection<'c> {
     }
 }
 
-/// What is taken into an answer.
+/// Which peers are drawn into an answer.
 #[derive(Debug, Clone, Copy)]
-struct Take {
+struct Criteria {
     useful: Useful,
     preference: Option<SubnetPreference>,
     /// The most peers of one IPv6 network of this machine.
@@ -303,31 +336,16 @@ struct Take {
 
 /// The addresses that an asker gets as they stand: those of neither this machine nor only some networks.
 ///
-/// Nearly all are, and each peer of an answer is asked about. So two sets of bits, made once for an answer, tell at once of most
-/// addresses that they are neither this machine's nor those of its containers.
+/// Nearly all are, and each peer of an answer is asked about. So [`AddressBits`] tell at once of most addresses that they are
+/// neither this machine's nor those of its containers.
 #[derive(Debug)]
 struct Verbatim<'c> {
     asker: Asker,
     config: &'c Config,
-    /// The bit [`last_bit`] of each of this machine's addresses.
-    own: u64,
-    /// The bit [`first_bit`] of each network of containers; all bits, if one is so large that it has several.
-    containers: u64,
+    bits: AddressBits,
 }
 
-impl<'c> Verbatim<'c> {
-    fn new(asker: Asker, config: &'c Config) -> Self {
-        let HostAddresses { v4, v6 } = config.host_addresses;
-        let hosts = v4.map(IpAddr::V4).into_iter().chain(v6.map(IpAddr::V6));
-        let own = hosts.chain(config.own_addresses.iter().copied()).fold(0, |bits, ip| bits | last_bit(ip));
-        let bits_of_network = |network: &IpNet| {
-            let is_small = network.prefix_len() >= if network.addr().is_ipv4() { 8 } else { 16 };
-            if is_small { first_bit(network.addr()) } else { u64::MAX }
-        };
-        let containers = config.container_networks.iter().fold(0, |bits, network| bits | bits_of_network(network));
-        Self { asker, config, own, containers }
-    }
-
+impl Verbatim<'_> {
     /// Returns `true` if this is certainly such an address. All others need a closer check.
     #[inline]
     fn has(&self, ip: IpAddr) -> bool {
@@ -335,27 +353,8 @@ impl<'c> Verbatim<'c> {
             // Loopback addresses other than 127.0.0.1 and ::1 stand as they are for askers on loopback.
             IpAddr::V4(ip) if ip.is_loopback() => self.asker.remote.is_loopback() && ip != Ipv4Addr::LOCALHOST,
             _ if ip == Ipv6Addr::LOCALHOST || address::is_v4_link_local(ip) || ip == self.asker.local => false,
-            _ if self.own & last_bit(ip) == 0 && self.containers & first_bit(ip) == 0 => true,
+            _ if !self.bits.may_have(ip) => true,
             _ => matches!(Place::of(ip, self.config), Place::Elsewhere),
         }
     }
-}
-
-/// A bit for the end of an address, in which those of one network differ.
-fn last_bit(ip: IpAddr) -> u64 {
-    let last = match ip {
-        IpAddr::V4(ip) => ip.octets()[3],
-        IpAddr::V6(ip) => ip.octets()[15],
-    };
-    1 << (last % 64)
-}
-
-/// A bit for the beginning of an address, in which those of different networks differ: of the first byte of IPv4, and of the second
-/// of IPv6, since most private networks have the same first.
-fn first_bit(ip: IpAddr) -> u64 {
-    let first = match ip {
-        IpAddr::V4(ip) => ip.octets()[0],
-        IpAddr::V6(ip) => ip.octets()[1],
-    };
-    1 << (first % 64)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use crate::address::Asker;
+use crate::address::{AddressBits, Asker};
 use crate::event::EventQueue;
 use crate::peer::Identity;
 use crate::rules::Rules;
@@ -27,7 +27,8 @@ use crate::{
 /// the generator, and carries requests and answers. There are four kinds of method:
 ///
 /// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time,
-///   [`set_torrents`](Self::set_torrents) and [`set_network`](Self::set_network). An announce *returns* its answer; nothing is sent later.
+///   [`set_torrents`](Self::set_torrents) and [`set_network`](Self::set_network). An announce *returns* its answer; nothing is
+///   sent later.
 /// - **Questions** change no swarm: [`scrape`](Self::scrape), [`with_swarm`](Self::with_swarm),
 ///   [`for_each_swarm`](Self::for_each_swarm),
 ///   [`totals`](Self::totals), [`config`](Self::config).
@@ -310,6 +311,7 @@ impl Tracker {
     pub fn set_network(&mut self, network: NetworkConfig) -> Result<(), ConfigError> {
         network.validate()?;
         network.apply_to(&mut self.config);
+        self.rules.address_bits = AddressBits::of(&self.config);
         let own_ips: Vec<_> = self.config.own_ips().collect();
         own_ips.into_iter().for_each(|address| _ = self.learn_network(self.rules.now, address));
         Ok(())

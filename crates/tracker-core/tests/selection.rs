@@ -399,15 +399,54 @@ fn share_without_honest(honest: &[String], fakes: impl Iterator<Item = String>, 
 fn fakes_of_one_address_do_not_crowd_out_honest_seeders() {
     let over_v4: Vec<_> = (2..7).map(|host| format!("10.77.0.{host}:6881")).collect();
     let over_v6: Vec<_> = (2..7).map(|host| format!("[fd77::{host}]:6881")).collect();
-    let ports = || (1..=128).map(|port| format!("10.77.0.99:{port}"));
+    let ports = || (2..130).map(|port| format!("10.77.0.99:{port}"));
+    let over_other_v6: Vec<_> = (2..7).map(|host| format!("[fd99:{host}::1]:6881")).collect();
     let foreign = || (1..=2000).map(|host| format!("[2001:db8::{host:x}]:6881"));
     let own = || (0x100..=0x8cf).map(|host| format!("[fd77::{host:x}]:6881"));
-    for numwant in [10, 50, 200] {
-        for honest in [&over_v4, &over_v6] {
+    for numwant in [5, 10, 50, 200] {
+        for honest in [&over_v4, &over_v6, &over_other_v6] {
             assert_eq!(share_without_honest(honest, ports(), numwant), 0.0, "128 ports, {numwant} wanted");
             assert_eq!(share_without_honest(honest, foreign(), numwant), 0.0, "a foreign /64, {numwant} wanted");
         }
-        assert_eq!(share_without_honest(&over_v4, own(), numwant), 0.0, "the own /64, {numwant} wanted");
+        for honest in [&over_v4, &over_other_v6] {
+            assert_eq!(share_without_honest(honest, own(), numwant), 0.0, "the own /64, {numwant} wanted");
+        }
+        let both = over_other_v6[..1].iter().chain(&over_v4[..1]).cloned().collect::<Vec<_>>();
+        assert_eq!(share_without_honest(&both, own(), numwant), 0.0, "the own /64, {numwant} wanted");
+    }
+}
+
+#[test]
+fn an_answer_from_one_own_network_is_full_and_each_peer_is_as_likely() {
+    let mut embedder = Embedder::new(Config::default());
+    (0x100..0x1c8).for_each(|host| _ = embedder.announce(&client(&format!("[fd77::{host:x}]:6881"))));
+    let asker = client(ASKERS[0]).with_numwant(50);
+    for position in [0, 49] {
+        let tally = tally(&mut embedder, &asker, 5000, |peers| {
+            assert_eq!(peers.iter().collect::<BTreeSet<_>>().len(), 50);
+            peers[position]
+        });
+        assert_uniform(&tally, 200);
+    }
+}
+
+#[test]
+fn leechers_of_the_own_network_do_not_crowd_out_the_seeders_of_a_magnet_link() {
+    for seeders in [1, 5, 100] {
+        let mut embedder = Embedder::new(Config::default());
+        for host in 0x100..0x8d0 {
+            embedder.announce(&client(&format!("[fd77::{host:x}]:6881")));
+        }
+        for number in 1..=seeders {
+            embedder.announce(&in_state(PeerState::Seeder, client(&format!("[fd99:{number:x}::1]:6881"))));
+        }
+        let asker = without_metadata(client(ASKERS[0]).with_numwant(50));
+        for _ in 0..100 {
+            embedder.announce(&asker);
+            let of_seeders =
+                embedder.peers.iter().filter(|peer| peer.address.to_string().starts_with("[fd99:")).count();
+            assert_eq!((embedder.peers.len(), of_seeders), (50, seeders.min(25)));
+        }
     }
 }
 
@@ -436,7 +475,7 @@ fn an_answer_holds_three_peers_of_one_address_while_there_are_others() {
 #[test]
 fn leechers_of_one_address_do_not_crowd_out_the_seeders_of_a_magnet_link() {
     let mut embedder = Embedder::new(Config::default());
-    for port in 1..=100 {
+    for port in 2..=101 {
         embedder.announce(&client(&format!("10.77.0.9:{port}")));
     }
     embedder.announce(&in_state(PeerState::Seeder, client("10.77.0.2:6881")));

@@ -41,8 +41,7 @@ impl Tracker {
             let Taken { id, download, took_place } =
                 self.upsert(known, others, &sender, intervals.interval, request)?;
             let swarm = &self.swarms[id];
-            Selection::new(&self.config, &self.rules.own, asker, sender.ip, request, download)
-                .select(rng, swarm, peers);
+            Selection::new(&self.config, &self.rules, asker, sender.ip, request, download).select(rng, swarm, peers);
             (swarm.counts(), self.warning(sender.ip, Some(id), took_place))
         };
         Ok(AnnounceResponse {
