@@ -73,7 +73,7 @@ impl Default for NetworkChanges {
     }
 }
 
-/// A netlink socket that is told of each change of the network. It is a door bell only: what has changed is found by a look at
+/// A netlink socket that gets a message at each change of the network. It is a door bell only: what has changed is found by a look at
 /// everything, so that a message that was lost does no harm.
 #[cfg(target_os = "linux")]
 mod netlink {

@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(log[0]["leechers"], 0);
     }
 
-    /// One client that changes its peer id and port for ever.
+    /// One client that changes its peer id and port again and again.
     #[test]
     fn a_flood_of_peers_does_not_flood_the_log() {
         let shards = shards(100_000);
