@@ -90,7 +90,7 @@ impl ConnectionState {
         let held = match self.permit.take() {
             Some(held) => held,
             None => {
-                let group = self.connection.group();
+                let group = shared.handler.group(&self.connection);
                 let is_exempt = shared.handler.is_exempt(self.connection.remote().ip());
                 shared.open_connections.enter(shared.limit.acquire(group, is_exempt)?, group.network())
             }
@@ -110,7 +110,7 @@ impl ConnectionState {
             let is_evicted = match error {
                 ConnectionLimitError::Total { .. } => shared.open_connections.evict(None),
                 ConnectionLimitError::Network { .. } => {
-                    shared.open_connections.evict(self.connection.group().network())
+                    shared.open_connections.evict(shared.handler.group(&self.connection).network())
                 }
                 ConnectionLimitError::Address { .. } => false,
             };

@@ -27,7 +27,8 @@ impl Connection {
         self.remote
     }
 
-    /// What the client's address counts as where there are limits per address.
+    /// What the client's address counts as where there are limits per address, when of the machine's own addresses only the
+    /// [local](Self::local) one is known. A server asks [`Handler::group`].
     pub fn group(&self) -> AddressGroup {
         AddressGroup::of(self.remote.ip(), self.local.ip())
     }
@@ -53,6 +54,12 @@ pub trait Handler: Debug + Send + Sync + 'static {
 
     /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy.
     fn is_exempt(&self, address: IpAddr) -> bool;
+
+    /// What the client's address counts as in the limits on connections. By default [`Connection::group`]: a handler that knows all
+    /// networks of the machine knows better. Called on the threads that accept connections: it must not block.
+    fn group(&self, connection: &Connection) -> AddressGroup {
+        connection.group()
+    }
 
     /// Called when a client sent what is not HTTP.
     fn on_malformed_request(&self);

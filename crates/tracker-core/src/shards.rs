@@ -8,11 +8,13 @@ use std::thread;
 
 use rand::{Rng, RngExt};
 
+use crate::address_group::OwnNetworks;
 use crate::survey::{Held, Place, Survey};
 use crate::tracker::{MOST_EVICTIONS, OtherShards};
 use crate::{
-    Access, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash, Instant,
-    NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
+    Access, AddressGroup, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash,
+    Instant, NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker,
+    Walk,
 };
 
 /// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -40,6 +42,8 @@ pub struct Shards {
     config: Config,
     /// [`Config::access`] as it is now.
     access: RwLock<Access>,
+    /// Those of [`Config::own_addresses`] and [`Config::host_addresses`] as they are now.
+    own_networks: RwLock<OwnNetworks>,
     /// The latest time that was seen, in seconds.
     now: AtomicU32,
     swarms: AtomicUsize,
@@ -63,7 +67,16 @@ impl Shards {
         let shards =
             (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
         let access = RwLock::new(config.access.clone());
-        Ok(Self { shards, config, access, now: 0.into(), swarms: 0.into(), peers: 0.into(), scrapes: 0.into() })
+        Ok(Self {
+            shards,
+            own_networks: RwLock::new(OwnNetworks::new(&config)),
+            config,
+            access,
+            now: 0.into(),
+            swarms: 0.into(),
+            peers: 0.into(),
+            scrapes: 0.into(),
+        })
     }
 
     /// See [`Tracker::announce`].
@@ -201,12 +214,25 @@ impl Shards {
             lock(shard).set_network(network.clone())?;
         }
         self.access.write().unwrap_or_else(PoisonError::into_inner).clone_from(&network.access);
+        let mut config = Config::default();
+        network.clone().apply_to(&mut config);
+        *self.own_networks.write().unwrap_or_else(PoisonError::into_inner) = OwnNetworks::new(&config);
         Ok(())
     }
 
     /// Returns `true` if requests from this address are taken, by [`Config::access`] as it is now.
     pub fn admits(&self, address: IpAddr) -> bool {
         self.access().admits(address)
+    }
+
+    /// The group of the address that a request came from, to our address `local`. As [`AddressGroup::of`] says, but each address
+    /// counts by itself in any /64 of [`Config::own_addresses`] as they are now, by whichever of them the request came.
+    pub fn address_group(&self, remote: IpAddr, local: IpAddr) -> AddressGroup {
+        let group = AddressGroup::of(remote, local);
+        if remote.to_canonical().is_ipv4() || group.network().is_some() {
+            return group;
+        }
+        self.own_networks.read().unwrap_or_else(PoisonError::into_inner).group(remote)
     }
 
     fn access(&self) -> RwLockReadGuard<'_, Access> {

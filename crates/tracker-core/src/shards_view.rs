@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{Config, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
+use crate::{AddressGroup, Config, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
 
 /// A handle to [`Shards`] that only reads, for a page or a log: it cannot change a swarm. Cheap to clone.
 ///
@@ -36,6 +36,11 @@ impl ShardsView {
     /// See [`Shards::admits`].
     pub fn admits(&self, address: IpAddr) -> bool {
         self.0.admits(address)
+    }
+
+    /// See [`Shards::address_group`].
+    pub fn address_group(&self, remote: IpAddr, local: IpAddr) -> AddressGroup {
+        self.0.address_group(remote, local)
     }
 
     /// See [`Shards::totals`].

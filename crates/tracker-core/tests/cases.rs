@@ -587,6 +587,33 @@ fn a_client_in_a_container_is_handed_out_under_the_address_of_the_machine() {
 }
 
 #[test]
+fn each_address_counts_by_itself_in_any_64_that_the_machine_is_in_now() {
+    let own = |addresses: &[&str]| addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let config = Config::default().with(|config| config.own_addresses = own(&["fd77::1", "2001:db8:77::1"]));
+    let shards = Shards::new(config.clone(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+    let network = |remote: &str, local: &str| {
+        shards
+            .address_group(remote.parse().unwrap(), local.parse().unwrap())
+            .network()
+            .map(|network| network.to_string())
+    };
+    for local in ["fd77::1", "2001:db8:77::1", "10.77.0.1", "127.0.0.1", "::ffff:10.77.0.1"] {
+        assert_eq!(network("2001:db8:77::9", local).as_deref(), Some("2001:db8:77::"), "{local}");
+        assert_eq!(network("fd77::9", local).as_deref(), Some("fd77::"), "{local}");
+        assert_eq!(network("fe80::9", local).as_deref(), Some("fe80::"), "{local}");
+        assert_eq!(network("2001:db8:78::9", local), None, "{local}");
+        assert_eq!(network("::ffff:10.77.0.9", local), None, "{local}");
+    }
+    // As the request shows, where it is not configured.
+    assert_eq!(network("fd78::9", "fd78::1").as_deref(), Some("fd78::"));
+
+    let moved = NetworkConfig::from(&config).with(|network| network.own_addresses = own(&["2001:db8:78::1"]));
+    shards.set_network(&moved).unwrap();
+    assert_eq!(network("2001:db8:77::9", "10.77.0.1"), None);
+    assert_eq!(network("2001:db8:78::9", "10.77.0.1").as_deref(), Some("2001:db8:78::"));
+}
+
+#[test]
 fn the_addresses_of_the_machine_change_while_the_tracker_runs() {
     let before = Config::default().with(|config| config.own_addresses = vec!["10.77.0.1".parse().unwrap()]);
     let shards = Shards::new(before.clone(), NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap();

@@ -11,7 +11,7 @@ use bencode::Encoder;
 use rand::rngs::SmallRng;
 use tokio::task::{JoinError, spawn_blocking};
 use tracker_core::{Peers, Shards};
-use tracker_host::{ClaimedAddresses, Clock, LogThrottle, Refusals};
+use tracker_host::{AddressGroup, ClaimedAddresses, Clock, LogThrottle, Refusals};
 
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::client_host::{self, ClientHostError};
@@ -118,6 +118,11 @@ impl Adapter {
     /// Connections so far that were refused, or closed for a new one, because too many were open.
     pub fn closed_connections(&self) -> u64 {
         self.0.closed_connections.load(Ordering::Relaxed)
+    }
+
+    /// What the address of a client that came to our address `local` counts as.
+    pub(crate) fn address_group(&self, remote: IpAddr, local: IpAddr) -> AddressGroup {
+        self.0.shards.address_group(remote, local)
     }
 
     /// Counts a connection that was closed because too many were open.

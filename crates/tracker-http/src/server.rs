@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http_server::{Connection, Handler, RequestHead, ServerConfig};
-use tracker_host::BindError;
+use tracker_host::{AddressGroup, BindError};
 
 use crate::forwarded::is_trusted;
 use crate::{Adapter, HttpConfig, router};
@@ -101,6 +101,10 @@ impl Handler for Adapter {
 
     fn is_exempt(&self, address: IpAddr) -> bool {
         is_trusted(address, &self.config().trusted_proxies)
+    }
+
+    fn group(&self, connection: &Connection) -> AddressGroup {
+        self.address_group(connection.remote().ip(), connection.local().ip())
     }
 
     fn on_malformed_request(&self) {

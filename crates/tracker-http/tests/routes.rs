@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
+use http_server::Handler;
 use tower::ServiceExt;
 use tracker_core::{Access, Config, Instant, Memory, Shards, TorrentPolicy};
 use tracker_host::Clock;
@@ -519,6 +520,18 @@ async fn a_wrong_path_of_an_announce_or_a_scrape_gets_the_right_url() {
     assert!(asked(&format!("/ann?{query}"), Some("evil.example")).await.contains("--host-name"));
     let post = Request::post(format!("/ann?{query}")).body(Body::empty()).unwrap();
     assert_eq!(send(&adapter, "192.168.1.9", "192.168.1.1", post).await.status, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn connections_from_any_own_64_of_the_machine_count_by_address() {
+    let own = ["fd77::1".parse().unwrap(), "2001:db8:77::1".parse().unwrap()];
+    let adapter = adapter(Config::default().with(|config| config.own_addresses = own.into()), HttpConfig::default());
+    for local in ["[fd77::1]:6969", "10.77.0.1:6969"] {
+        let group = |remote: &str| adapter.group(&Connection::new(remote.parse().unwrap(), local.parse().unwrap()));
+        assert_ne!(group("[2001:db8:77::2]:4000"), group("[2001:db8:77::3]:4000"), "{local}");
+        assert_eq!(group("[2001:db8:77::2]:4000").network(), Some("2001:db8:77::".parse().unwrap()), "{local}");
+        assert_eq!(group("[2001:db8:78::2]:4000"), group("[2001:db8:78::3]:4000"), "{local}");
+    }
 }
 
 /// A proxy for TLS has `https` URLs, and nginx puts the inner host into the header.

@@ -5,8 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::rejection::ExtensionRejection;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
+use tracker_core::ShardsView;
 use tracker_host::AddressGroup;
 
+use super::Dashboard;
 use super::server::is_this_machine;
 
 /// The sender of a request, as limits per address count it.
@@ -24,17 +26,18 @@ pub(crate) struct LocalAddress(pub(crate) IpAddr);
 impl Client {
     /// The client at `remote`, which must be canonical. Without `local`, the address of this machine that its request came to,
     /// an IPv6 address counts by itself.
-    pub(crate) fn new(remote: IpAddr, local: Option<IpAddr>) -> Self {
-        Self { group: AddressGroup::of(remote, local.unwrap_or(remote)), is_this_machine: is_this_machine(remote) }
+    pub(crate) fn new(shards: &ShardsView, remote: IpAddr, local: Option<IpAddr>) -> Self {
+        let group = shards.address_group(remote, local.unwrap_or(remote));
+        Self { group, is_this_machine: is_this_machine(remote) }
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Client {
+impl FromRequestParts<Dashboard> for Client {
     type Rejection = ExtensionRejection;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtensionRejection> {
-        let ConnectInfo(remote) = ConnectInfo::<SocketAddr>::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, ExtensionRejection> {
+        let ConnectInfo(remote) = ConnectInfo::<SocketAddr>::from_request_parts(parts, dashboard).await?;
         let local = parts.extensions.get().map(|&LocalAddress(local)| local);
-        Ok(Self::new(remote.ip(), local))
+        Ok(Self::new(&dashboard.0.config.shards, remote.ip(), local))
     }
 }

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::Service;
+use tracker_core::ShardsView;
 use tracker_host::{BindError, Transport, bind};
 
 use super::Dashboard;
@@ -58,6 +59,8 @@ pub struct Server {
     listeners: Vec<StdTcpListener>,
     local_addrs: Vec<SocketAddr>,
     router: Router,
+    /// Knows what counts as one address.
+    shards: ShardsView,
     limits: Limits,
 }
 
@@ -104,10 +107,15 @@ impl Server {
     ///
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr], dashboard: Dashboard) -> Result<Self, BindError> {
-        Self::bind_router(addresses, dashboard.router(), Limits::default())
+        Self::bind_router(addresses, dashboard.router(), dashboard.0.config.shards.clone(), Limits::default())
     }
 
-    fn bind_router(addresses: &[SocketAddr], router: Router, limits: Limits) -> Result<Self, BindError> {
+    fn bind_router(
+        addresses: &[SocketAddr],
+        router: Router,
+        shards: ShardsView,
+        limits: Limits,
+    ) -> Result<Self, BindError> {
         let transport = Transport::Tcp { backlog: BACKLOG };
         let sockets = bind(addresses, transport, NonZeroUsize::MIN, |socket, _| {
             // Connections inherit the first from their listener.
@@ -116,7 +124,7 @@ impl Server {
         })?;
         let listeners: Vec<_> = sockets.into_iter().flatten().map(StdTcpListener::from).collect();
         let local_addrs = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        Ok(Self { listeners, local_addrs, router, limits })
+        Ok(Self { listeners, local_addrs, router, shards, limits })
     }
 
     /// The addresses it listens on, with their ports, in the order in which they were asked for.
@@ -131,9 +139,9 @@ impl Server {
     ///
     /// Returns an error if the listeners cannot be registered with the runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { listeners, router, limits, .. } = self;
+        let Self { listeners, router, shards, limits, .. } = self;
         let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
-        let shared = Arc::new(Shared::new(router, limits));
+        let shared = Arc::new(Shared::new(router, shards, limits));
         let (stop, stopped) = watch::channel(());
         let mut listening = JoinSet::new();
         for listener in listeners {
@@ -149,6 +157,7 @@ impl Server {
 /// State that all connections share.
 struct Shared {
     router: Router,
+    shards: ShardsView,
     http: http1::Builder,
     connections: Arc<ConnectionLimit>,
     accept_errors: AcceptErrors,
@@ -157,7 +166,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(router: Router, limits: Limits) -> Self {
+    fn new(router: Router, shards: ShardsView, limits: Limits) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head)
@@ -168,6 +177,7 @@ impl Shared {
             ConnectionLimit::new(limits.connections, limits.connections_per_address, limits.connections_reserved);
         Self {
             router,
+            shards,
             http,
             connections: Arc::new(connections),
             accept_errors: AcceptErrors::new("dashboard"),
@@ -191,7 +201,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
             Ok((stream, mut remote)) => {
                 remote.set_ip(remote.ip().to_canonical());
                 let local = stream.local_addr().ok().map(|local| local.ip());
-                let client = Client::new(remote.ip(), local);
+                let client = Client::new(&shared.shards, remote.ip(), local);
                 let permit = match shared.connections.acquire(client.group, client.is_this_machine) {
                     Ok(permit) => permit,
                     Err(error) => {
@@ -277,9 +287,12 @@ mod tests {
     use axum::response::sse::Event;
     use axum::routing::{get, post};
     use futures_util::stream;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::{Notify, oneshot};
     use tokio::task::JoinHandle;
+    use tracker_core::{Config, Shards};
 
     use super::*;
 
@@ -289,6 +302,11 @@ mod tests {
     /// Fails what would hang.
     async fn in_time<T>(what: impl Future<Output = T>) -> T {
         timeout(Duration::from_secs(60), what).await.expect("it takes too long")
+    }
+
+    fn shards() -> ShardsView {
+        let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+        Arc::new(shards).into()
     }
 
     /// Limits that no test meets unless it changes them.
@@ -303,7 +321,7 @@ mod tests {
     }
 
     fn start(address: &str, router: Router, limits: Limits) -> Running {
-        let server = Server::bind_router(&[address.parse().unwrap()], router, limits).unwrap();
+        let server = Server::bind_router(&[address.parse().unwrap()], router, shards(), limits).unwrap();
         let address = server.local_addrs()[0];
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(server.run(async { _ = stopped.await }));
@@ -351,7 +369,7 @@ mod tests {
         let mut stream = server.ask("/").await;
         let own = stream.local_addr().unwrap().to_string();
         read_until(&mut stream, &own).await;
-        let taken = Server::bind_router(&[server.address], Router::new(), limits()).unwrap_err();
+        let taken = Server::bind_router(&[server.address], Router::new(), shards(), limits()).unwrap_err();
         assert_eq!((taken.address, taken.source.kind()), (server.address, ErrorKind::AddrInUse));
 
         let address = server.address;

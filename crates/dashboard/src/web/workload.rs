@@ -119,10 +119,14 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::mpsc;
 
     use http_body_util::BodyExt;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
     use tokio::task::yield_now;
+    use tracker_core::{Config, Shards};
 
     use super::*;
 
@@ -187,8 +191,26 @@ mod tests {
         assert!(workload.large(client("127.0.0.1")).is_ok(), "the operator's own machine has a reserve");
     }
 
+    #[test]
+    fn hosts_of_any_own_64_are_each_one_address() {
+        // By the other /64 of the machine, or through a proxy.
+        for local in ["fd77::1", "10.0.0.1", "127.0.0.1"] {
+            let group = |address: &str| client_by(address, local).group;
+            assert_ne!(group("2001:db8:77::2"), group("2001:db8:77::3"), "{local}");
+            assert_eq!(group("2001:db8:77::2").network(), Some("2001:db8:77::".parse().unwrap()), "{local}");
+            assert_eq!(group("2001:db8:78::2"), group("2001:db8:78::3"), "{local}");
+        }
+    }
+
     /// A client whose request came to fd77::1.
     fn client(address: &str) -> Client {
-        Client::new(address.parse().unwrap(), Some("fd77::1".parse().unwrap()))
+        client_by(address, "fd77::1")
+    }
+
+    /// A client whose request came to `local`, on a machine that is in 2001:db8:77::/64 too.
+    fn client_by(address: &str, local: &str) -> Client {
+        let config = Config::default().with(|config| config.own_addresses = vec!["2001:db8:77::1".parse().unwrap()]);
+        let shards = Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+        Client::new(&Arc::new(shards).into(), address.parse().unwrap(), Some(local.parse().unwrap()))
     }
 }
