@@ -19,6 +19,12 @@ const INDEX_ABOVE: usize = 2048;
 /// The most peers of one [group](crate::AddressGroup) that an answer holds while there are others.
 pub(crate) const MOST_OF_ONE_ADDRESS: usize = 3;
 
+/// Marks a pool in which one address has, or had, more peers than an answer holds of one.
+const CROWDED: u8 = 1;
+
+/// Marks a pool in which peers that can be dialled are, or were, in more than one IPv6 /64, or at more than one IPv4 address.
+const OF_SEVERAL_NETWORKS: u8 = 2;
+
 /// The peers of one family: an array of entries, sorted by what they are good for, and beside it one of what else is known.
 #[derive(Debug)]
 pub(crate) struct Pool<E> {
@@ -28,8 +34,8 @@ pub(crate) struct Pool<E> {
     details: ThinVec<Detail>,
     /// The position at which the entries of each [`Class`] but the last end, and those of the next begin.
     ends: Ends,
-    /// `true` if one address has, or had, more peers here than an answer holds of one.
-    is_crowded: bool,
+    /// [`CROWDED`] and [`OF_SEVERAL_NETWORKS`], in one byte: a second one would make each pool eight bytes larger.
+    marks: u8,
     extras: Option<Box<Extras>>,
 }
 
@@ -109,13 +115,7 @@ impl Sweep {
 
 impl<E> Default for Pool<E> {
     fn default() -> Self {
-        Self {
-            entries: SmallVec::new(),
-            details: ThinVec::new(),
-            ends: Ends::default(),
-            is_crowded: false,
-            extras: None,
-        }
+        Self { entries: SmallVec::new(), details: ThinVec::new(), ends: Ends::default(), marks: 0, extras: None }
     }
 }
 
@@ -183,12 +183,17 @@ impl<E: Entry> Pool<E> {
 
     /// Returns `true` if some address may have more peers here than an answer should hold of one.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.is_crowded
+        self.marks & CROWDED != 0
+    }
+
+    /// Returns `true` if peers here that can be dialled may be in more than one IPv6 /64.
+    pub(crate) fn is_of_several_networks(&self) -> bool {
+        self.marks & OF_SEVERAL_NETWORKS != 0
     }
 
     /// Notes that an address has more peers here than an answer should hold of one. Forgotten when few are left.
     pub(crate) fn crowd(&mut self) {
-        self.is_crowded = true;
+        self.marks |= CROWDED;
     }
 
     /// Makes the index anew, if there is one: other addresses than before count by themselves.
@@ -206,6 +211,12 @@ impl<E: Entry> Pool<E> {
     pub(crate) fn insert(&mut self, rules: &Rules, ip: E::Ip, member: &Member) -> usize {
         let entry = E::new(ip, member.port, member.tag);
         let class = Class::of(entry) as usize;
+        // Peers that nobody can dial stand behind all others.
+        let network = |ip| E::masked(ip, u128::MAX << 64);
+        let is_first_dialable = self.ends.get(Ends::COUNT - 1) == 0;
+        if class < Ends::COUNT && !is_first_dialable && network(self.entries[0].ip()) != network(ip) {
+            self.marks |= OF_SEVERAL_NETWORKS;
+        }
         if self.len() == self.entries.capacity() {
             self.entries.reserve_exact(step(self.len()));
         }
@@ -320,7 +331,12 @@ impl<E: Entry> Pool<E> {
             details.extend_from_slice(&self.details);
             self.details = details;
         }
-        self.is_crowded &= self.len() > MOST_OF_ONE_ADDRESS;
+        if self.len() <= MOST_OF_ONE_ADDRESS {
+            self.marks &= !CROWDED;
+        }
+        if self.len() <= 1 {
+            self.marks &= !OF_SEVERAL_NETWORKS;
+        }
         self.fit_index(rules);
         self.extras.take_if(|extras| extras.index.is_none() && extras.sweep.is_none());
     }
