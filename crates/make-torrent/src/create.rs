@@ -139,6 +139,13 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
             AnnouncePath::Unusual => Some("the usual path is /announce"),
         };
         warnings.extend(doubt.map(|doubt| format!("{} may not be an announce URL: {doubt}", url.as_str())));
+        if url.as_str().contains("?token=") {
+            warnings.push(
+                "that is the operator's URL of the tracker's dashboard, and its token is now in the torrent: make the torrent \
+                 again with an announce URL, which the tracker prints at its start"
+                    .to_owned(),
+            );
+        }
     }
     let web_seeds = args.web_seed.iter().flat_map(|seeds| &seeds.0);
     warnings.extend(web_seeds.flat_map(|url| host_warnings(url, "web server")));

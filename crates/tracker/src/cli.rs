@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -86,7 +87,13 @@ impl Cli {
     /// Takes the command line apart. The first argument is the program's name.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Error> {
         let generate = Generate::augment_args(Command::new("generate").hide(true));
-        let matches = Self::command().subcommand(generate).try_get_matches_from(arguments)?;
+        let matches = Self::command().subcommand(generate).try_get_matches_from(arguments).map_err(|error| {
+            let given = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
+            given.map_or(error, |given| {
+                let advice = format!("unexpected argument '{given}'; for a folder to share, write --share '{given}'");
+                Self::command().error(ErrorKind::UnknownArgument, advice)
+            })
+        })?;
         let generate = matches.subcommand().map(|(_, matches)| Generate::from_arg_matches(matches)).transpose()?;
         Ok(Self { generate, matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
     }

@@ -57,7 +57,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         for address in settings.ipv6_only() {
             tracing::info!(%address, "[::] stands for IPv6 only: to be reached over IPv4, listen on 0.0.0.0 too");
         }
-        welcome(&tracker, settings.log_format);
+        welcome(&tracker, &settings);
         tracker.run(stop(signals)).await.map_err(|error| Failure::Running(error.into()))
     });
     // Signals are not handled any more, so that the end must not wait for work that may never end, such as a disk.
@@ -93,14 +93,14 @@ async fn stop(mut signals: StopSignals) {
 }
 
 /// Shows the operator where browsers and clients find the tracker: as text, or as log lines where the log is JSON.
-fn welcome(tracker: &LanTracker, format: LogFormat) {
+fn welcome(tracker: &LanTracker, settings: &Settings) {
     let (dashboard, urls) = (tracker.dashboard_urls(), tracker.announce_urls());
-    match format {
+    match settings.log_format {
         LogFormat::Text => {
             let mut listening = tracker.listening().iter().flat_map(|(_, addresses)| addresses);
             let loopback_only = listening.all(|address| address.ip().is_loopback());
             let refused = refused_networks(tracker, &urls);
-            print(Welcome { dashboard, urls: &urls, loopback_only, refused }.to_string());
+            print(Welcome { dashboard, urls: &urls, loopback_only, refused, allow: &settings.allow }.to_string());
         }
         LogFormat::Json => {
             for url in dashboard.into_iter().flat_map(DashboardUrls::operator) {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use ipnet::IpNet;
-use tracker::{AnnounceUrls, DashboardUrls, Protocol};
+use tracker::{Allow, AnnounceUrls, DashboardUrls, Protocol};
 
 /// The start-up text.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) loopback_only: bool,
     /// Networks of the addresses in the URLs whose clients are refused.
     pub(crate) refused: Vec<IpNet>,
+    /// Whose clients are served.
+    pub(crate) allow: &'a [Allow],
 }
 
 impl Display for Welcome<'_> {
@@ -61,10 +63,9 @@ impl Display for Welcome<'_> {
             udp.try_for_each(|url| writeln!(f, "    {url}"))?;
         }
         for network in &self.refused {
-            writeln!(
-                f,
-                "Clients from {network} are refused, since it is not private. If it is yours: --allow lan --allow {network}"
-            )?;
+            write!(f, "Clients from {network} are refused. If that network is yours, start the tracker with")?;
+            self.allow.iter().try_for_each(|allow| write!(f, " --allow {allow}"))?;
+            writeln!(f, " --allow {network}")?;
         }
         if self.urls.lan_addresses() > 0 {
             writeln!(f, "If other machines cannot reach it, see `tracker --firewall`.")?;
@@ -88,7 +89,7 @@ mod tests {
         let udp = udp.then(|| (Protocol::Udp, listening.clone()));
         let listening: Vec<_> = [(Protocol::Http, listening)].into_iter().chain(udp).collect();
         let urls = AnnounceUrls::new(&listening, &lan);
-        Welcome { dashboard: None, urls: &urls, loopback_only, refused: Vec::new() }.to_string()
+        Welcome { dashboard: None, urls: &urls, loopback_only, refused: Vec::new(), allow: &[] }.to_string()
     }
 
     #[test]
@@ -112,10 +113,11 @@ mod tests {
         let machine = Addresses { limited, ..Addresses::default() };
         let urls = AnnounceUrls::of_machine(&[(Protocol::Http, vec![listening])], &machine);
         let refused = vec!["100.64.0.0/10".parse().unwrap()];
-        let text = Welcome { dashboard: None, urls: &urls, loopback_only: false, refused }.to_string();
+        let allow = &[Allow::Lan, "10.1.0.0/16".parse().unwrap()];
+        let text = Welcome { dashboard: None, urls: &urls, loopback_only: false, refused, allow }.to_string();
         assert!(text.contains("no address on a LAN") && text.contains("VPN"), "{text}");
         assert!(text.contains("http://100.101.102.103:6969/announce") && !text.contains("127.0.0.1"), "{text}");
-        assert!(text.contains("--allow lan --allow 100.64.0.0/10"), "{text}");
+        assert!(text.contains("--allow lan --allow 10.1.0.0/16 --allow 100.64.0.0/10"), "{text}");
     }
 
     #[test]
@@ -133,7 +135,8 @@ mod tests {
         let dashboard = DashboardUrls::new(&people, &lan, |address| format!("http://{address}/?token=secret"));
         let urls = AnnounceUrls::new(&[(Protocol::Http, clients)], &lan);
         let text =
-            Welcome { dashboard: Some(&dashboard), urls: &urls, loopback_only: false, refused: Vec::new() }.to_string();
+            Welcome { dashboard: Some(&dashboard), urls: &urls, loopback_only: false, refused: Vec::new(), allow: &[] }
+                .to_string();
         let (first, rest) = text.split_once("\n\n").unwrap();
         assert_eq!((first.matches("?token=secret").count(), first.matches("6969").count()), (2, 0), "{text}");
         assert_eq!((rest.matches("token").count(), rest.matches("6969/announce").count()), (0, 1), "{text}");

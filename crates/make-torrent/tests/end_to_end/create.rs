@@ -294,6 +294,13 @@ fn reports_skipped_files() {
 }
 
 #[test]
+fn warns_of_the_operators_url_in_a_torrent() {
+    let sandbox = Sandbox::new(&[("f", b"x")]);
+    let outcome = sandbox.run(&["f", "-a", "http://10.0.0.1:6970/?token=0123"]).expect(0);
+    assert!(outcome.stderr().contains("its token is now in the torrent"), "{}", outcome.stderr());
+}
+
+#[test]
 fn warns_of_announce_urls_that_nobody_else_can_use() {
     let sandbox = Sandbox::new(&[("a", b"hello")]);
     for (args, warning) in [

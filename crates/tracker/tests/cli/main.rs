@@ -466,6 +466,7 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
         (&["--dashboard", "--share", &path("missing")], "cannot open the folder to share"),
         (&["--only-known"], "--torrents"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),
+        (&["/home/me/Lessons"], "for a folder to share, write --share '/home/me/Lessons'"),
     ] {
         let error = error_of(flags);
         assert!(error.starts_with("error: ") && error.contains(advice), "{flags:?}: {error}");
