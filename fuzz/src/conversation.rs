@@ -40,8 +40,9 @@ pub(crate) fn http_conversation(input: &[u8]) {
 /// The answers before the one that refuses what is not HTTP: hyper gives that when it has looked at the bytes, which it does when it
 /// first gets some, and then at the end of the head.
 fn without_refusal(answers: &[u8]) -> &[u8] {
-    const REFUSAL: &[u8] = b"HTTP/1.1 4";
-    let at = answers.windows(REFUSAL.len()).rposition(|window| window == REFUSAL);
+    // In the version of the request before.
+    let is_refusal = |window: &[u8]| matches!(window, b"HTTP/1.0 4" | b"HTTP/1.1 4");
+    let at = answers.windows(b"HTTP/1.1 4".len()).rposition(is_refusal);
     &answers[..at.unwrap_or(answers.len())]
 }
 
