@@ -129,13 +129,13 @@ fn a_claimed_address_counts_from_trusted_networks_only() {
     let trusted = Config::default().with(|config| config.trusted_networks = vec!["10.0.0.8/32".parse().unwrap()]);
     let (_, adapter) = adapter(trusted, 1);
     let claiming = |peer, port| Announce { ip: [10, 0, 0, 77].into(), ..announce(peer, port) };
-    Client::new(&adapter, "10.0.0.8:4000").announce(claiming(1, 1));
-    Client::new(&adapter, "10.0.0.9:4000").announce(claiming(2, 2));
-    let answer = Client::new(&adapter, "10.0.0.10:4000").announce(announce(3, 3));
+    Client::new(&adapter, "10.0.0.8:4000").announce(claiming(1, 11));
+    Client::new(&adapter, "10.0.0.9:4000").announce(claiming(2, 12));
+    let answer = Client::new(&adapter, "10.0.0.10:4000").announce(announce(3, 13));
     let (peers, _) = answer[12..].as_chunks::<6>();
     let mut peers = peers.to_vec();
     peers.sort();
-    assert_eq!(peers, [[10, 0, 0, 9, 0, 2], [10, 0, 0, 77, 0, 1]]);
+    assert_eq!(peers, [[10, 0, 0, 9, 0, 12], [10, 0, 0, 77, 0, 11]]);
 }
 
 #[test]
