@@ -219,6 +219,11 @@ impl Peers {
         self.others.pop()
     }
 
+    /// The number of peers that were kept for the end.
+    pub(crate) fn in_crowd(&self) -> usize {
+        self.crowd.len()
+    }
+
     /// Adds those of crowded addresses, until there are as many as wanted.
     pub(crate) fn fill_up_with_crowd(&mut self, wanted: usize) {
         let missing = wanted.saturating_sub(self.len()).min(self.crowd.len());

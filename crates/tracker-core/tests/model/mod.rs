@@ -604,15 +604,16 @@ impl Model {
             peers.iter().filter(|peer| groups[&peer.address].iter().any(holds)).count()
         };
         let is_of_crowd = |address: &SocketAddr| {
-            groups[address].iter().any(|group| {
-                // A peer on the tracker's machine may go out under an address in a network that it is not kept in.
+            // A peer on the tracker's machine may go out under an address in a network that it is not kept in.
+            let seen = [self.networks.group(address.ip())];
+            let is_of_crowded_network = groups[address].iter().chain(&seen).any(|group| {
                 let is_in_network = |peer: &&PeerEntry| {
                     let seen = [self.networks.group(peer.address.ip())];
                     groups[&peer.address].iter().chain(&seen).any(|other| other.1 == group.1)
                 };
-                let network = group.1.is_some() && peers.iter().filter(is_in_network).count() >= wanted.div_ceil(2);
-                handed_out(&|other| other == group) >= 3 || network
-            })
+                group.1.is_some() && peers.iter().filter(is_in_network).count() >= wanted.div_ceil(2)
+            });
+            is_of_crowded_network || groups[address].iter().any(|group| handed_out(&|other| other == group) >= 3)
         };
         let left_out: Vec<_> =
             candidates.keys().filter(|address| !peers.iter().any(|peer| peer.address == **address)).collect();
