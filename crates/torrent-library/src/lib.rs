@@ -3,15 +3,20 @@
 //! - [`Library`] holds the .torrent files that are known, and follows a folder of them.
 //! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
 //!   files.
+//! - [`Content`] is what is shared: a file or folder of the share folder, as it was when it was listed, to be opened and sent;
+//!   [`Contents`] finds it by its id or the key of a swarm.
 //! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in a
 //!   deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
 
+mod content;
+mod contents;
 mod digest;
 mod folder;
 mod known;
 mod library;
 mod list_file;
 mod lists;
+mod open_beneath;
 mod share;
 mod stamp;
 mod torrent_job;
@@ -20,6 +25,8 @@ mod worker;
 /// The target of log lines about what the operator does in the share folder. The log that viewers see leaves them out.
 pub const OPERATOR_LOG: &str = "operator";
 
+pub use content::{Content, ContentError, ContentFile, ContentId, OpenError, ParseContentIdError, SharedFile};
+pub use contents::{ContentKey, Contents, ParseContentKeyError};
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, KnownTorrents, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};

@@ -13,7 +13,7 @@ const RESOLUTION: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) len: u64,
-    modified: SystemTime,
+    pub(super) modified: SystemTime,
     /// Device and inode, which change when another file takes the name.
     #[cfg(unix)]
     identity: (u64, u64),
@@ -39,6 +39,20 @@ impl Stamp {
             #[cfg(unix)]
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// The stamp as an entity tag of HTTP, with its quotes. The device is not part of it: its number may change with a restart.
+    pub(super) fn etag(&self) -> String {
+        // One before 1970 counts from there, too.
+        let since = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => (after, ""),
+            Err(before) => (before.duration(), "-"),
+        };
+        let (modified, sign) = since(self.modified);
+        let tag = format!("\"{:x}-{sign}{:x}", self.len, modified.as_nanos());
+        #[cfg(unix)]
+        let tag = format!("{tag}-{:x}-{:x}.{:x}", self.identity.1, self.changed.0, self.changed.1);
+        tag + "\""
     }
 
     /// Returns `true` if the file may change again and keep its stamp, since it was written a moment ago.

@@ -340,7 +340,7 @@ impl Shared {
 }
 
 /// The text of an error, with paths relative to the share folder.
-fn explain(mut error: CreateError, share: &Share) -> String {
+pub(crate) fn explain(mut error: CreateError, share: &Share) -> String {
     use CreateError as E;
 
     let advice = match &error {
