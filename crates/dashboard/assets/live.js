@@ -81,7 +81,7 @@ function connect() {
   on("making", () => document.querySelector("[data-region='making']") && soon(300));
   on("log", () => {
     logged();
-    if (location.pathname === "/log" && !held.has("log")) soon(700);
+    if (location.pathname === "/manage/log" && !held.has("log")) soon(700);
   });
 }
 

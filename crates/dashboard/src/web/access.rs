@@ -41,6 +41,12 @@ use super::problem::Problem;
 use super::refusal::{self, accepts_html};
 use super::role::Role;
 
+/// The first of the operator's pages.
+const OPERATOR_HOME: &str = "/manage";
+
+/// The id of the note about a wrong token, which every page has: the style sheet shows it where a URL's fragment names it.
+const WRONG_TOKEN_NOTE: &str = "wrong-token";
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -131,9 +137,10 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
     if let Some((given, uri)) = token_in_uri(request) {
         if !token.is(given) {
             let problem = wrong_token(remote);
-            // Who has kept an old address may look, and perhaps needs no token.
+            // Who has kept an old address sees the page all the same, with a note on it.
             let is_browser = accepts_html(request.headers());
-            return if is_browser { Ok(Admitted::After(refusal::page(&problem, Some(uri)))) } else { Err(problem) };
+            let page = || Redirect::to(&format!("{uri}#{WRONG_TOKEN_NOTE}")).into_response();
+            return if is_browser { Ok(Admitted::After(page())) } else { Err(problem) };
         }
         let cookie =
             Cookie::build((cookie_name(host), token.as_str())).http_only(true).same_site(SameSite::Strict).path("/");
@@ -167,7 +174,8 @@ fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<Host
         && host.is_some_and(|host| host.is_loopback())
 }
 
-/// The token in the query of a request for something to look at, and the URI without it.
+/// The token in the query of a request for something to look at, and the URI without it: from the page for everybody it leads to
+/// the operator's.
 fn token_in_uri(request: &Request) -> Option<(&str, String)> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
@@ -175,7 +183,10 @@ fn token_in_uri(request: &Request) -> Option<(&str, String)> {
     let token = request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
     let others = request.uri().query()?.split('&').filter(|pair| !pair.starts_with("token=") && !pair.is_empty());
     // Two slashes would begin the name of another host.
-    let mut uri = format!("/{}", request.uri().path().trim_start_matches(['/', '\\']));
+    let mut uri = match request.uri().path().trim_start_matches(['/', '\\']) {
+        "" => OPERATOR_HOME.to_owned(),
+        path => format!("/{path}"),
+    };
     for (index, pair) in others.enumerate() {
         uri.push(if index == 0 { '?' } else { '&' });
         uri.push_str(pair);
@@ -388,10 +399,11 @@ mod tests {
     #[tokio::test]
     async fn an_old_address_leads_to_the_page() {
         let dashboard = dashboard(Access::default());
-        let request = Request::get("/torrents?token=old&search=%22").header(HOST, "localhost:6970");
-        let refused = answer(&dashboard, LOOPBACK, request.header(ACCEPT, "text/html")).await;
-        assert_refused(&refused, "this token is not");
-        assert!(refused.text.contains("href=\"/torrents?search=%22\""), "{}", refused.text);
+        let request = Request::get("/manage/log?token=old&search=%22").header(HOST, "localhost:6970");
+        let answered = answer(&dashboard, LOOPBACK, request.header(ACCEPT, "text/html")).await;
+        assert_eq!(answered.status, StatusCode::SEE_OTHER);
+        assert_eq!(answered.headers[LOCATION], "/manage/log?search=%22#wrong-token");
+        assert!(!answered.headers.contains_key(SET_COOKIE));
     }
 
     #[tokio::test]
@@ -416,9 +428,9 @@ mod tests {
         let dashboard = dashboard(Access::default());
         let token = dashboard.token();
         for (uri, location) in [
-            (format!("/?token={token}"), "/"),
-            (format!("/?search=a&token={token}&page=2"), "/?search=a&page=2"),
-            (format!("/torrents?token={token}&token={token}"), "/torrents"),
+            (format!("/?token={token}"), "/manage"),
+            (format!("/?search=a&token={token}&page=2"), "/manage?search=a&page=2"),
+            (format!("/manage/log?token={token}&token={token}"), "/manage/log"),
             (format!("//evil.example/?token={token}"), "/evil.example/"),
             (format!("/\\evil.example/?token={token}"), "/evil.example/"),
         ] {

@@ -1,12 +1,13 @@
-//! The pages: HTML that shows everything without scripts, and that the scripts in `assets/` fetch again to stay current.
+//! The operator's pages, under `/manage`: HTML that shows everything without scripts, and that the scripts in `assets/` fetch again to stay current.
 
 mod attention;
+mod file;
+mod files;
 mod log;
-mod make;
-mod overview;
+mod moved;
 mod qr;
-mod torrent;
-mod torrents;
+mod share;
+mod tracker;
 
 use std::mem;
 
@@ -27,12 +28,13 @@ use super::{Dashboard, assets};
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
-        .route("/", get(overview::page))
-        .route("/torrents", get(torrents::page))
-        .route("/torrents/{info_hash}", get(torrent::page))
-        .route("/make", get(make::page))
-        .route("/log", get(log::page))
-        .route("/plots/{name}", get(overview::plot))
+        .route("/manage", get(files::page))
+        .route("/manage/files/{info_hash}", get(file::page))
+        .route("/manage/share", get(share::page))
+        .route("/manage/tracker", get(tracker::page))
+        .route("/manage/log", get(log::page))
+        .merge(moved::router())
+        .route("/plots/{name}", get(tracker::plot))
         .route("/qr.svg", get(qr::svg))
         .route("/assets/{name}", get(assets::plain))
         .route("/assets/{version}/{name}", get(assets::versioned))

@@ -11,14 +11,13 @@ use super::shell::render;
 
 /// The answer to a request that is refused: a page in a browser, JSON for all others.
 pub(super) fn answer(problem: Problem, headers: &HeaderMap) -> Response {
-    if accepts_html(headers) { page(&problem, None) } else { problem.into_response() }
+    if accepts_html(headers) { page(&problem) } else { problem.into_response() }
 }
 
-/// A page that stands alone, with a link to what the reader may open, if there is such.
-pub(super) fn page(problem: &Problem, link: Option<String>) -> Response {
+/// A page that stands alone.
+fn page(problem: &Problem) -> Response {
     let reason = problem.status.canonical_reason().unwrap_or("Error");
-    (problem.status, render(&RefusedPage { reason, error: &problem.error, link, assets: assets::folder() }))
-        .into_response()
+    (problem.status, render(&RefusedPage { reason, error: &problem.error, assets: assets::folder() })).into_response()
 }
 
 /// Returns `true` if the sender is a browser that wants a page.
@@ -32,6 +31,5 @@ pub(super) fn accepts_html(headers: &HeaderMap) -> bool {
 struct RefusedPage<'a> {
     reason: &'static str,
     error: &'a str,
-    link: Option<String>,
     assets: String,
 }

@@ -31,9 +31,9 @@ pub(super) struct Shell {
 /// The part of the site that a page is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
-    Overview,
-    Torrents,
-    Make,
+    Files,
+    Share,
+    Tracker,
     Log,
     None,
 }
@@ -57,9 +57,9 @@ impl Shell {
 
     pub(super) fn is(&self, section: &str) -> bool {
         match self.section {
-            Section::Overview => section == "overview",
-            Section::Torrents => section == "torrents",
-            Section::Make => section == "make",
+            Section::Files => section == "files",
+            Section::Share => section == "share",
+            Section::Tracker => section == "tracker",
             Section::Log => section == "log",
             Section::None => false,
         }
@@ -117,7 +117,7 @@ impl Label {
         Self {
             text: name.map_or_else(|| info_hash.to_string(), str::to_owned),
             is_hash: name.is_none(),
-            href: format!("/torrents/{info_hash}"),
+            href: format!("/manage/files/{info_hash}"),
         }
     }
 }
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn links_are_encoded_and_leave_out_what_is_empty() {
-        assert_eq!(link("/torrents", &[("search", ""), ("sort", "")]), "/torrents");
-        assert_eq!(link("/torrents", &[("search", "a&b <c>"), ("page", "2")]), "/torrents?search=a%26b+%3Cc%3E&page=2");
+        assert_eq!(link("/manage", &[("search", ""), ("sort", "")]), "/manage");
+        assert_eq!(link("/manage", &[("search", "a&b <c>"), ("page", "2")]), "/manage?search=a%26b+%3Cc%3E&page=2");
     }
 
     #[test]

@@ -97,7 +97,7 @@ async fn a_stuck_torrent_is_reported_by_page_api_and_metrics() {
     assert_eq!(torrent["stuck"], json!({ "reason": "no_seeder", "waiting": 1 }));
     let film = fixture.get(&format!("/api/v1/torrents/{}", fixture.film)).await.json();
     assert_eq!(film["stuck"], Value::Null);
-    let page = fixture.get("/").await;
+    let page = fixture.get("/manage").await;
     assert!(page.text().contains("1 computer waits, and nobody has the whole content"), "{}", page.text());
 }
 
@@ -108,7 +108,7 @@ async fn nobody_is_stuck_only_if_all_were_looked_at() {
     let is_counted = |answer: &Answer| answer.json()["downloads"]["undecided"] == 2;
     let status = fixture.get_until("/api/v1/status", is_counted).await.json();
     assert_eq!((&status["downloads"]["total"], &status["stuck_torrents"]["no_progress"]), (&2.into(), &0.into()));
-    let page = fixture.get("/").await;
+    let page = fixture.get("/manage").await;
     assert!(page.text().contains("Nobody so far. For 2 of 2 downloads it cannot be said yet."), "{}", page.text());
     assert!(!page.text().contains("class=\"good\">Nobody"));
     let peers = fixture.get(&format!("/api/v1/torrents/{}/peers", fixture.film)).await.json();

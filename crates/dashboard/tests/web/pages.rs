@@ -23,8 +23,18 @@ use crate::support::{Answer, FakePorts, Fixture, HOSTILE_NAME, OPERATOR, VIEWER,
 
 /// All pages; those of torrents are of the fixture's.
 fn paths(fixture: &Fixture) -> Vec<String> {
-    let torrents = [fixture.film, fixture.hostile, fixture.unknown].map(|info_hash| format!("/torrents/{info_hash}"));
-    let others = ["/", "/?span=2h", "/?span=2d", "/torrents", "/make", "/make?path=course", "/log", "/log?level=warn"];
+    let torrents =
+        [fixture.film, fixture.hostile, fixture.unknown].map(|info_hash| format!("/manage/files/{info_hash}"));
+    let others = [
+        "/manage",
+        "/manage/share",
+        "/manage/share?path=course",
+        "/manage/tracker",
+        "/manage/tracker?span=2h",
+        "/manage/tracker?span=2d",
+        "/manage/log",
+        "/manage/log?level=warn",
+    ];
     others.into_iter().map(str::to_owned).chain(torrents).collect()
 }
 
@@ -39,8 +49,8 @@ async fn page(fixture: &Fixture, from: &str, path: &str) -> String {
 /// Waits until the observer has seen what the fixture has announced.
 async fn observed() -> Fixture {
     let fixture = Fixture::new();
-    fixture.get_until("/torrents", |answer| answer.text().matches("<tr role=\"row\" id=").count() == 3).await;
-    fixture.get_until(&format!("/torrents/{}", fixture.film), |answer| answer.text().contains("4 peers")).await;
+    fixture.get_until("/manage", |answer| answer.text().matches("<tr role=\"row\" id=").count() == 3).await;
+    fixture.get_until(&format!("/manage/files/{}", fixture.film), |answer| answer.text().contains("4 peers")).await;
     fixture
 }
 
@@ -77,31 +87,36 @@ async fn names_and_log_texts_are_only_text() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!(info_hash = %fixture.hostile, address = "<img src=x>", field = "<b>", "<script>alert(2)</script>");
     });
-    let hostile = format!("/torrents/{}", fixture.hostile);
-    for path in
-        ["/", "/torrents", "/log", &hostile, "/torrents?search=%22%3E%3Cscript%3E", "/log?address=%22%3E%3Cscript%3E"]
-    {
+    let hostile = format!("/manage/files/{}", fixture.hostile);
+    for path in [
+        "/manage/tracker",
+        "/manage",
+        "/manage/log",
+        &hostile,
+        "/manage?search=%22%3E%3Cscript%3E",
+        "/manage/log?address=%22%3E%3Cscript%3E",
+    ] {
         let html = page(&fixture, OPERATOR, path).await;
         for tag in ["<script>", "<img src=x", "<b>", "\"><script"] {
             assert!(!html.contains(tag), "{path} has {tag}");
         }
     }
     let escaped = HOSTILE_NAME.replace('<', "&#60;").replace('>', "&#62;").replace('\'', "&#39;");
-    assert!(page(&fixture, VIEWER, "/torrents").await.contains(&escaped));
+    assert!(page(&fixture, VIEWER, "/manage").await.contains(&escaped));
     assert!(page(&fixture, VIEWER, &hostile).await.contains(&format!("<title>{escaped} ·")));
-    assert!(page(&fixture, VIEWER, "/log").await.contains("&#60;script&#62;alert(2)"));
+    assert!(page(&fixture, VIEWER, "/manage/log").await.contains("&#60;script&#62;alert(2)"));
 }
 
 #[tokio::test]
 async fn who_only_looks_is_offered_nothing_to_change() {
     let fixture = observed().await;
     fixture.service.start().await.unwrap();
-    let film = format!("/torrents/{}", fixture.film);
+    let film = format!("/manage/files/{}", fixture.film);
     for (path, offer) in [
-        ("/", "data-post=\"/api/v1/tracker/stop\""),
-        ("/torrents", "id=\"torrent-file\""),
+        ("/manage/tracker", "data-post=\"/api/v1/tracker/stop\""),
+        ("/manage/share", "id=\"torrent-file\""),
         (&*film, "data-delete=\"/api/v1/torrents/"),
-        ("/make", "data-make=\"film.mkv\""),
+        ("/manage/share", "data-make=\"film.mkv\""),
     ] {
         assert!(page(&fixture, OPERATOR, path).await.contains(offer), "{path}");
         let html = page(&fixture, VIEWER, path).await;
@@ -110,8 +125,8 @@ async fn who_only_looks_is_offered_nothing_to_change() {
         }
     }
     fixture.post("/api/v1/makings", r#"{"path":"film.mkv"}"#).await;
-    assert!(page(&fixture, OPERATOR, "/make").await.contains("id=\"making-1\""));
-    let html = page(&fixture, VIEWER, "/make").await;
+    assert!(page(&fixture, OPERATOR, "/manage/share").await.contains("id=\"making-1\""));
+    let html = page(&fixture, VIEWER, "/manage/share").await;
     assert!(
         !html.contains("film.mkv") && !html.contains("id=\"making"),
         "nor told what is in the share folder: {html}"
@@ -119,15 +134,15 @@ async fn who_only_looks_is_offered_nothing_to_change() {
 }
 
 #[tokio::test]
-async fn the_overview_tells_what_the_door_is_at() {
+async fn the_tracker_page_has_the_state_of_the_service() {
     let fixture = Fixture::new();
-    let html = page(&fixture, OPERATOR, "/").await;
+    let html = page(&fixture, OPERATOR, "/manage/tracker").await;
     assert!(html.contains("The tracker is stopped"));
     assert!(html.contains("The ports are free"));
     assert!(html.contains("data-post=\"/api/v1/tracker/start\""));
 
     fixture.service.start().await.unwrap();
-    let html = page(&fixture, OPERATOR, "/").await;
+    let html = page(&fixture, OPERATOR, "/manage/tracker").await;
     assert!(html.contains("The tracker is running"));
     assert!(html.contains("6969, TCP and UDP"), "{html}");
     assert!(html.contains("data-copy=\"http://192.168.1.1:6969/announce\""));
@@ -135,40 +150,39 @@ async fn the_overview_tells_what_the_door_is_at() {
 }
 
 #[tokio::test]
-async fn the_overview_tells_who_is_stuck() {
+async fn the_files_page_has_who_is_stuck() {
     let fixture = Fixture::new();
     let alone = InfoHash::new([0xcd; 20]);
     announce(&fixture.shards, &fixture.clock, alone, "192.168.1.30", "-TR4060-", 5, AnnounceEvent::Started);
-    let overview = fixture.get_until("/", |answer| answer.text().contains("nobody has the whole content")).await;
-    assert!(overview.text().contains(&format!("href=\"/torrents/{alone}\"")));
-    assert!(overview.text().contains("1 computer waits"));
-    let torrents = fixture.get("/torrents").await;
-    assert_eq!(torrents.text().matches("no seeder").count(), 1);
+    let files = fixture.get_until("/manage", |answer| answer.text().contains("nobody has the whole content")).await;
+    assert!(files.text().contains(&format!("href=\"/manage/files/{alone}\"")));
+    assert!(files.text().contains("1 computer waits"));
+    assert_eq!(files.text().matches("no seeder").count(), 1);
 }
 
 #[tokio::test]
 async fn torrents_are_searched_and_sorted() {
     let fixture = observed().await;
-    let html = page(&fixture, VIEWER, "/torrents?search=FILM").await;
+    let html = page(&fixture, VIEWER, "/manage?search=FILM").await;
     assert!(html.contains("film.mkv") && html.contains("1 torrent found"));
     assert!(!html.contains(&fixture.unknown.to_string()));
-    let html = page(&fixture, VIEWER, "/torrents?sort=leechers").await;
+    let html = page(&fixture, VIEWER, "/manage?sort=leechers").await;
     assert!(html.contains("aria-sort=\"descending\""), "the most first");
     let place = |info_hash: InfoHash| html.find(&format!("id=\"torrent-{info_hash}\"")).unwrap();
     assert!(place(fixture.film) < place(fixture.unknown));
     // What makes no sense is passed over.
     for query in ["sort=nonsense", "order=up", "page=0", "page=99", "page=18446744073709551615", "page=-1"] {
-        let html = page(&fixture, VIEWER, &format!("/torrents?{query}")).await;
+        let html = page(&fixture, VIEWER, &format!("/manage?{query}")).await;
         assert!(html.contains("film.mkv"), "{query}");
     }
-    assert!(page(&fixture, VIEWER, "/torrents?search=none").await.contains("Nothing found"));
+    assert!(page(&fixture, VIEWER, "/manage?search=none").await.contains("Nothing found"));
 }
 
 #[tokio::test]
 async fn a_torrent_has_its_peers_files_and_links() {
     let fixture = observed().await;
     fixture.service.start().await.unwrap();
-    let path = format!("/torrents/{}", fixture.film);
+    let path = format!("/manage/files/{}", fixture.film);
     let html = page(&fixture, VIEWER, &path).await;
     for text in [
         "<title>film.mkv",
@@ -193,7 +207,7 @@ async fn a_torrent_has_its_peers_files_and_links() {
     let sha256 = "data-label=\"SHA-256\"><code class=\"hash\">";
     assert_eq!(answer.text().split(sha256).nth(1).unwrap().find('<'), Some(64));
 
-    let html = page(&fixture, VIEWER, &format!("/torrents/{}", fixture.unknown)).await;
+    let html = page(&fixture, VIEWER, &format!("/manage/files/{}", fixture.unknown)).await;
     assert!(html.contains("the tracker does not have the .torrent file") && html.contains("1 peer<"));
 }
 
@@ -205,42 +219,48 @@ async fn the_log_is_filtered() {
         tracing::info!(info_hash = %fixture.film, address = "192.168.1.10:6881", "somebody came");
         tracing::warn!(address = "192.168.1.11:6881", "somebody was refused");
     });
-    let html = page(&fixture, VIEWER, "/log").await;
+    let html = page(&fixture, VIEWER, "/manage/log").await;
     assert!(html.find("was refused").unwrap() < html.find("somebody came").unwrap(), "the newest first");
     assert!(html.contains("href=\"/api/v1/log.ndjson?level=info\""));
-    let html = page(&fixture, VIEWER, "/log?level=warn").await;
+    let html = page(&fixture, VIEWER, "/manage/log?level=warn").await;
     assert!(html.contains("was refused") && !html.contains("somebody came"));
-    let html = page(&fixture, VIEWER, &format!("/log?info_hash={}", fixture.film)).await;
+    let html = page(&fixture, VIEWER, &format!("/manage/log?info_hash={}", fixture.film)).await;
     assert!(!html.contains("was refused") && html.contains("somebody came"));
     assert!(html.contains(">film.mkv</a>"));
-    let html = page(&fixture, VIEWER, "/log?address=1.11").await;
+    let html = page(&fixture, VIEWER, "/manage/log?address=1.11").await;
     assert!(html.contains("was refused") && !html.contains("somebody came"));
-    let html = page(&fixture, VIEWER, "/log?info_hash=zz").await;
+    let html = page(&fixture, VIEWER, "/manage/log?info_hash=zz").await;
     assert!(html.contains("40 hexadecimal digits") && !html.contains("somebody came"));
 }
 
 #[tokio::test]
 async fn the_share_folder_is_looked_into() {
     let fixture = Fixture::new();
-    let html = page(&fixture, OPERATOR, "/make").await;
-    assert!(html.contains("href=\"/make?path=course\"") && html.contains("40 kB"));
+    let html = page(&fixture, OPERATOR, "/manage/share").await;
+    assert!(html.contains("href=\"/manage/share?path=course\"") && html.contains("40 kB"));
     assert!(html.contains("The tracker is stopped, so there are no announce URLs"));
-    let html = page(&fixture, OPERATOR, "/make?path=course").await;
+    let html = page(&fixture, OPERATOR, "/manage/share?path=course").await;
     assert!(html.contains("data-make=\"course/notes.txt\""));
-    let html = page(&fixture, OPERATOR, "/make?path=..%2F..").await;
+    let html = page(&fixture, OPERATOR, "/manage/share?path=..%2F..").await;
     assert!(html.contains("not in the share folder"));
 }
 
 #[tokio::test]
 async fn errors_are_pages_for_browsers_and_json_for_all_others() {
     let fixture = Fixture::new();
-    let zeros = format!("/torrents/{}", "0".repeat(40));
-    for path in
-        ["/nonsense", "/torrents/zz", &zeros, "/plots/all.svg", "/assets/nothing.js", "/qr.svg", "/qr.svg?announce=0"]
-    {
+    let zeros = format!("/manage/files/{}", "0".repeat(40));
+    for path in [
+        "/nonsense",
+        "/manage/files/zz",
+        &zeros,
+        "/plots/all.svg",
+        "/assets/nothing.js",
+        "/qr.svg",
+        "/qr.svg?announce=0",
+    ] {
         let html = page(&fixture, VIEWER, path).await;
         assert!(html.matches(">Not Found<").count() == 1, "said once: {html}");
-        assert!(html.contains("<h1>Not Found</h1>") && html.contains("Back to the overview"), "{path}: {html}");
+        assert!(html.contains("<h1>Not Found</h1>") && html.contains("Back to the files"), "{path}: {html}");
         fixture.get(path).await.problem(StatusCode::NOT_FOUND);
     }
     let mut request = request(VIEWER, Method::GET, "/api/v1/tracker/stop", Body::empty());
@@ -248,14 +268,30 @@ async fn errors_are_pages_for_browsers_and_json_for_all_others() {
     let answer = Answer::read(fixture.respond(request).await).await;
     assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    let html = page(&fixture, VIEWER, "/torrents?search=%ff&search=").await;
+    let html = page(&fixture, VIEWER, "/manage?search=%ff&search=").await;
     assert!(html.contains("<h1>Bad Request</h1>"), "{html}");
+}
+
+#[tokio::test]
+async fn old_paths_lead_to_the_pages() {
+    let fixture = Fixture::new();
+    let film = fixture.film;
+    for (old, new) in [
+        ("/torrents?search=a&page=2", "/manage?search=a&page=2".to_owned()),
+        (&format!("/torrents/{film}"), format!("/manage/files/{film}")),
+        ("/torrents/..%2Flog", "/manage".to_owned()),
+        ("/make?path=course", "/manage/share?path=course".to_owned()),
+        ("/log", "/manage/log".to_owned()),
+    ] {
+        let answer = fixture.get(old).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, &*new), "{old}");
+    }
 }
 
 #[tokio::test]
 async fn assets_are_kept_for_as_long_as_they_are_the_same() {
     let fixture = Fixture::new();
-    let html = page(&fixture, VIEWER, "/").await;
+    let html = page(&fixture, VIEWER, "/manage").await;
     let assets: Vec<_> = html.split('"').filter(|text| text.starts_with("/assets/")).collect();
     assert!(assets.len() > 10, "{assets:?}");
     for asset in &assets {
@@ -298,7 +334,7 @@ async fn plots_and_codes_are_images() {
 
 /// 100,000 peers in 1,000 torrents. How long it takes, a bench tells.
 #[tokio::test]
-async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
+async fn pages_of_many_peers_are_no_larger_than_those_of_few() {
     let config = Config::default().with(|config| config.interval_jitter_percent = 0);
     let shards = Arc::new(Shards::new(config, NonZeroUsize::new(16).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap());
     let clock = Clock::start();
@@ -321,18 +357,20 @@ async fn the_overview_of_many_peers_is_no_larger_than_that_of_few() {
         Service::new(FakePorts::default()),
         library,
     ));
-    let render = async || {
-        let response = dashboard.router().oneshot(request(VIEWER, Method::GET, "/", Body::empty())).await.unwrap();
+    let render = async |path: &str| {
+        let response = dashboard.router().oneshot(request(VIEWER, Method::GET, path, Body::empty())).await.unwrap();
         let answer = Answer::read(response).await;
         assert_eq!(answer.status, StatusCode::OK);
         answer
     };
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !render().await.text().contains("<dt>Torrents</dt><dd>1,000</dd>") {
+    while !render("/manage/tracker").await.text().contains("<dt>Torrents</dt><dd>1,000</dd>") {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let bytes = render().await.text().len();
-    assert!(bytes < 50_000, "{bytes}");
+    for path in ["/manage/tracker", "/manage"] {
+        let bytes = render(path).await.text().len();
+        assert!(bytes < 100_000, "{path}: {bytes}");
+    }
     observer.finish();
 }

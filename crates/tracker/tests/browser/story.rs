@@ -30,7 +30,7 @@ fn a_lesson() {
     let content = Content::write(tracker.share(), 50 * MB);
     let teacher = Browser::start(&lan.host("teacher"));
     let pupil = Browser::start(&lan.host("pupil"));
-    pupil.open(&tracker.page("/"));
+    pupil.open(&tracker.page("/manage/tracker"));
 
     log_in(&teacher, &tracker);
     stop(&teacher, &tracker);
@@ -42,7 +42,7 @@ fn a_lesson() {
     let torrent = download_the_torrent(&teacher, &tracker, &content);
     assert!(page.ends_with(torrent.info_hash()), "{page} is not the page of {}", torrent.info_hash());
 
-    // One looks at the torrent, the other at the overview.
+    // One looks at the torrent, the other at the tracker.
     let before = Plot::of(&pupil).expect("there is a plot");
     let seeder_host = lan.host("seeder");
     let mut seeder = QBittorrent::start(&seeder_host);
@@ -81,24 +81,24 @@ fn a_lesson() {
     }
 
     read_the_log(&teacher, &tracker, &leecher_host.address.to_string());
-    pupil.wait_for_text("#lines", "peer completed");
 
-    teacher.open(&tracker.page("/"));
+    teacher.open(&tracker.page("/manage/tracker"));
     stop(&teacher, &tracker);
     pupil.wait_for_text("#urls", "None while the tracker is stopped");
 }
 
 fn log_in(teacher: &Browser, tracker: &Tracker) {
-    teacher.open(&tracker.page("/"));
+    teacher.open(&tracker.page("/manage/tracker"));
     assert_eq!(teacher.seen("#stop").unwrap(), 0, "a viewer without the token may not stop the tracker");
     teacher.open(tracker.operator_url());
-    assert_eq!(teacher.url(), tracker.page("/"), "the token does not stay in the URL");
+    assert_eq!(teacher.url(), tracker.page("/manage"), "the token does not stay in the URL");
+    teacher.click("nav.tabs a[href='/manage/tracker']");
     teacher.wait_for_text("#service-title", "The tracker is running");
     assert!(teacher.text("#urls").unwrap().contains(&tracker.announce_url()));
     assert_eq!(teacher.seen("#stop").unwrap(), 1);
 }
 
-/// Stops the tracker from the overview.
+/// Stops the tracker from the page of the tracker.
 fn stop(teacher: &Browser, tracker: &Tracker) {
     tracker.take_port().expect_err("the port is taken while the tracker runs");
     teacher.click("#stop");
@@ -110,7 +110,7 @@ fn stop(teacher: &Browser, tracker: &Tracker) {
     tracker.take_port().expect("the port is free over TCP and UDP");
 }
 
-/// Starts the tracker from the overview, at first in vain since another program has its port: this test.
+/// Starts the tracker from the page of the tracker, at first in vain since another program has its port: this test.
 fn start_beside_another_program(teacher: &Browser, tracker: &Tracker) {
     let holder = tracker.take_port().expect("the port is free");
     teacher.click("#start");
@@ -131,8 +131,8 @@ fn make_a_torrent(teacher: &Browser, tracker: &Tracker) -> String {
     // Nobody waits for so much to be read, and it takes no room on the disk.
     let image = File::create(tracker.share().join("image.iso")).expect("a file can be made");
     image.set_len(1 << 36).expect("a file can have a hole");
-    teacher.open(&tracker.page("/"));
-    teacher.click("nav.tabs a[href='/make']");
+    teacher.open(&tracker.page("/manage"));
+    teacher.click("nav.tabs a[href='/manage/share']");
     teacher.click("#entries [data-make='image.iso']");
     let hashed = teacher.wait_until("the page to show how much was read", || {
         let text = teacher.text("#makings .making-progress")?;
@@ -188,7 +188,7 @@ fn wait_for_peer(page: &Browser, address: &str, state: &str) -> String {
     })
 }
 
-/// The plot of peers as the overview shows it.
+/// The plot of peers as the page of the tracker shows it.
 #[derive(Debug, PartialEq)]
 struct Plot {
     drawing: String,
@@ -225,7 +225,7 @@ fn wait_for_plot(page: &Browser, before: &Plot, line: &str, most: f64) -> Plot {
 
 /// Looks at the lines of one address, and holds them.
 fn read_the_log(page: &Browser, tracker: &Tracker, address: &str) {
-    page.open(&tracker.page("/log"));
+    page.open(&tracker.page("/manage/log"));
     page.wait_for_text("#lines", "content.bin");
     page.type_into("#address", address);
     let lines = page.wait_until("only the lines of one address to be shown", || {

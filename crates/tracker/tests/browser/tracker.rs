@@ -71,12 +71,12 @@ impl Tracker {
     /// All kinds of page, by name and path: the torrent's is of this one.
     pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 6] {
         [
-            ("overview", "/".to_owned()),
-            ("torrents", "/torrents".to_owned()),
-            ("torrent", format!("/torrents/{info_hash}")),
-            ("make", "/make".to_owned()),
-            ("log", "/log".to_owned()),
-            ("not found", format!("/torrents/{}", "0".repeat(40))),
+            ("files", "/manage".to_owned()),
+            ("file", format!("/manage/files/{info_hash}")),
+            ("share", "/manage/share".to_owned()),
+            ("tracker", "/manage/tracker".to_owned()),
+            ("log", "/manage/log".to_owned()),
+            ("not found", format!("/manage/files/{}", "0".repeat(40))),
         ]
     }
 

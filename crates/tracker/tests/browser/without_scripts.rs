@@ -20,16 +20,14 @@ fn pages_show_the_state_without_scripts() {
     page.open(tracker.operator_url());
 
     let expected = [
-        ("overview", "#service", "The tracker is running"),
-        ("overview", "#urls", &tracker.announce_url()),
-        ("overview", "#attention", "Chemistry films.mkv"),
-        ("overview", "#active", "lab-image-2026-11.img"),
-        ("overview", "#lines", "qBittorrent"),
-        ("torrents", "#torrents", "Field recordings.flac"),
-        ("torrent", "h1", "lab-image-2026-11.img"),
-        ("torrent", "#peers", "10.77.0.101:40000"),
-        ("torrent", "#files", "1.4 GB"),
-        ("make", "#entries", "lab-image-2026-11.img"),
+        ("tracker", "#service", "The tracker is running"),
+        ("tracker", "#urls", &tracker.announce_url()),
+        ("files", "#attention", "Chemistry films.mkv"),
+        ("files", "#list", "Field recordings.flac"),
+        ("file", "h1", "lab-image-2026-11.img"),
+        ("file", "#peers", "10.77.0.101:40000"),
+        ("file", "#files", "1.4 GB"),
+        ("share", "#entries", "lab-image-2026-11.img"),
         ("log", "#lines", "peer joined"),
         ("not found", "main", "torrent"),
     ];
@@ -46,7 +44,7 @@ fn pages_show_the_state_without_scripts() {
     }
 
     // The numbers are in the page, and the plot is drawn.
-    page.open(&tracker.page("/"));
+    page.open(&tracker.page("/manage/tracker"));
     let numbers = page.text("#numbers").unwrap();
     let counts = tracker.api("/api/v1/status");
     for (name, value) in [("Seeders", &counts["seeders"]), ("Leechers", &counts["leechers"])] {
@@ -55,10 +53,10 @@ fn pages_show_the_state_without_scripts() {
     assert!(page.seen("#plot-peers svg").unwrap() > 0);
 
     // Forms and links work as they are.
-    page.open(&tracker.page("/torrents"));
+    page.open(&tracker.page("/manage"));
     page.type_into("#search", "blender");
     page.click("form.filters button[type=submit]");
     page.wait_for_text("#found", "1");
-    page.wait_for_text("#torrents", "Blender course, lesson 3.zip");
-    assert!(!page.text("#torrents").unwrap().contains("Field recordings"));
+    page.wait_for_text("#list", "Blender course, lesson 3.zip");
+    assert!(!page.text("#list").unwrap().contains("Field recordings"));
 }

@@ -64,9 +64,10 @@ fn its_url_is_printed_first_and_gives_the_token_to_a_browser() {
     let answer = get(address, &format!("/?token={token}"));
     assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
     assert!(answer.contains(&format!("tracker-{}={token}; HttpOnly; SameSite=Strict", address.port())), "{answer}");
-    assert!(get(address, "/").starts_with("HTTP/1.1 200 "));
+    assert!(answer.contains("location: /manage\r\n"), "{answer}");
+    assert!(get(address, "/manage").starts_with("HTTP/1.1 200 "));
     assert!(get(address, "/?token=wrong").starts_with("HTTP/1.1 403 "));
-    assert!(request(address, "/", "X-Forwarded-Host: x\r\n").starts_with("HTTP/1.1 200 "));
+    assert!(request(address, "/manage", "X-Forwarded-Host: x\r\n").starts_with("HTTP/1.1 200 "));
 }
 
 /// Sends all of the body before it reads the answer, as browsers do.
@@ -123,7 +124,7 @@ fn tls_and_the_proxy_protocol_are_named_in_the_log_of_both_ports() {
 fn json_has_its_url_at_every_level() {
     for level in ["error", "info"] {
         let Observed { mut tracker, dashboard, .. } = observed(&["--log-level", level]);
-        assert!(get(dashboard, "/").starts_with("HTTP/1.1 200 "));
+        assert!(get(dashboard, "/manage").starts_with("HTTP/1.1 200 "));
         assert!(tracker.stop("TERM").success());
         let dashboard_urls = tracker.log.rest().iter().filter(|line| line.contains("token")).count();
         assert_eq!(dashboard_urls, 0, "there is one, on loopback");
@@ -186,7 +187,7 @@ fn a_port_of_the_dashboard_in_use_is_named_with_its_holder() {
 fn signals_stop_it_while_pages_are_open() {
     let Observed { mut tracker, dashboard, token } = observed_at("127.0.6.5:0", &[]);
     let head = format!("Host: {dashboard}\r\nAuthorization: Bearer {token}\r\n\r\n");
-    let mut viewers: Vec<_> = ["/api/v1/events", "/"]
+    let mut viewers: Vec<_> = ["/api/v1/events", "/manage"]
         .iter()
         .map(|target| {
             let mut stream = TcpStream::connect(dashboard).unwrap();

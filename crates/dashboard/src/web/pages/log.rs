@@ -97,7 +97,7 @@ const LEVELS: &[(&str, &str, Level)] = &[
     ("info", "Everything", Level::INFO),
 ];
 
-/// The query of `GET /log`.
+/// The query of `GET /manage/log`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct LogParams {
     level: Option<String>,
@@ -105,7 +105,7 @@ pub(super) struct LogParams {
     address: Option<String>,
 }
 
-/// `GET /log`.
+/// `GET /manage/log`.
 pub(super) async fn page(State(dashboard): State<Dashboard>, role: Role, Query(params): Query<LogParams>) -> Response {
     render_blocking(dashboard, move |dashboard| log(dashboard, role, params)).await
 }

@@ -1,4 +1,4 @@
-//! The table of torrents.
+//! The list of files: each with who has it.
 
 use askama::Template;
 use axum::extract::State;
@@ -9,18 +9,20 @@ use crate::web::api::extract::Query;
 use crate::web::role::Role;
 use tracker_monitor::{Order, StuckReason, TorrentRow, TorrentSort};
 
+use super::attention::{Attention, Rest, attention};
 use crate::web::format::{Bar, bytes, count, counted, rate};
 use crate::web::shell::{Label, Section, Shell, render, render_blocking};
 use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 
 /// The path of this page.
-const PATH: &str = "/torrents";
+const PATH: &str = "/manage";
 
 #[derive(Template)]
-#[template(path = "torrents.html")]
-struct TorrentsPage {
+#[template(path = "files.html")]
+struct FilesPage {
     shell: Shell,
     only_known: bool,
+    attention: Attention,
     search: String,
     sort: String,
     order: String,
@@ -99,23 +101,24 @@ const COLUMNS: [SortColumn<TorrentSort>; 7] = [
     SortColumn { sort: TorrentSort::DownloadRate, label: "Rate", title: "", first: Order::Descending, class: "number" },
 ];
 
-/// `GET /torrents`. Invalid values in the query are ignored.
+/// `GET /manage`. Invalid values in the query are ignored.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
     Query(params): Query<TableParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| torrents(dashboard, role, params)).await
+    render_blocking(dashboard, move |dashboard| files(dashboard, role, params)).await
 }
 
-fn torrents(dashboard: &Dashboard, role: Role, params: TableParams) -> Response {
-    let shell = Shell::new(dashboard, role, Section::Torrents);
+fn files(dashboard: &Dashboard, role: Role, params: TableParams) -> Response {
+    let shell = Shell::new(dashboard, role, Section::Files);
     let config = &dashboard.0.config;
     let table = Table::new(&COLUMNS, params);
     let page = table.page(|query| config.observer.torrents(query));
     let found = counted(page.total as u64, "torrent");
-    render(&TorrentsPage {
+    render(&FilesPage {
         only_known: config.only_known,
+        attention: attention(&config.observer),
         search: table.search().to_owned(),
         sort: table.sort(),
         order: table.order(),

@@ -18,8 +18,8 @@ use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 const MAKINGS: usize = 20;
 
 #[derive(Template)]
-#[template(path = "make.html")]
-struct MakePage {
+#[template(path = "share.html")]
+struct SharePage {
     shell: Shell,
     /// `true` if there is a share folder.
     shares: bool,
@@ -60,18 +60,24 @@ struct MakingView {
     class: &'static str,
     progress: Option<Bar>,
     hashed: Option<String>,
-    torrent: Option<Label>,
+    torrent: Option<MadeView>,
     error: Option<String>,
     cancellable: bool,
 }
 
-/// The query of `GET /make`.
+/// The torrent that a job has made.
+struct MadeView {
+    info_hash: String,
+    label: Label,
+}
+
+/// The query of `GET /manage/share`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct FolderParams {
     path: Option<String>,
 }
 
-/// `GET /make`. Only operators see what is in the share folder, and what is made of it: nobody else can do anything with it.
+/// `GET /manage/share`. Only operators see what is in the share folder, and what is made of it: nobody else can do anything with it.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
@@ -81,7 +87,7 @@ pub(super) async fn page(
 }
 
 fn share(dashboard: &Dashboard, role: Role, params: FolderParams) -> Response {
-    let shell = Shell::new(dashboard, role, Section::Make);
+    let shell = Shell::new(dashboard, role, Section::Share);
     let torrent_jobs = dashboard.0.config.torrent_jobs.as_ref();
     let path = params.path.unwrap_or_default();
     let (shares, torrent_jobs) = (torrent_jobs.is_some(), torrent_jobs.filter(|_| shell.operator()));
@@ -90,7 +96,7 @@ fn share(dashboard: &Dashboard, role: Role, params: FolderParams) -> Response {
         None => Err(String::new()),
     };
     let makings = torrent_jobs.map(|torrent_jobs| torrent_jobs.all()).unwrap_or_default();
-    render(&MakePage {
+    render(&SharePage {
         shares,
         running: !dashboard.announce_urls().is_empty(),
         folder,
@@ -100,7 +106,7 @@ fn share(dashboard: &Dashboard, role: Role, params: FolderParams) -> Response {
 }
 
 fn folder(listing: Listing) -> FolderView {
-    let href = |path: &str| link("/make", &[("path", path)]);
+    let href = |path: &str| link("/manage/share", &[("path", path)]);
     let mut above = Vec::new();
     let mut name = "Share folder".to_owned();
     let mut so_far = String::new();
@@ -154,7 +160,10 @@ impl MakingView {
                 view.state = "Done";
                 view.class = "seeding";
                 let known = dashboard.0.config.library.get(&info_hash);
-                view.torrent = Some(Label::new(&info_hash, known.as_ref().map(|known| &*known.name)));
+                view.torrent = Some(MadeView {
+                    info_hash: info_hash.to_string(),
+                    label: Label::new(&info_hash, known.as_ref().map(|known| &*known.name)),
+                });
             }
             JobState::Failed { error } => {
                 view.state = "Failed";
@@ -182,9 +191,9 @@ mod tests {
         let entries = vec![entry("c d", None), entry("e", Some(50_000_000))];
         let view = folder(Listing { path: "a/b".to_owned(), entries, truncated: false });
         let above: Vec<_> = view.above.iter().map(|crumb| (&*crumb.name, &*crumb.href)).collect();
-        assert_eq!(above, [("Share folder", "/make"), ("a", "/make?path=a")]);
+        assert_eq!(above, [("Share folder", "/manage/share"), ("a", "/manage/share?path=a")]);
         assert_eq!(view.name, "b");
-        assert_eq!(view.entries[0].href.as_deref(), Some("/make?path=a%2Fb%2Fc+d"));
+        assert_eq!(view.entries[0].href.as_deref(), Some("/manage/share?path=a%2Fb%2Fc+d"));
         assert_eq!(view.entries[1].path, "a/b/e");
         assert_eq!(view.entries[1].size.as_deref(), Some("50 MB"));
 

@@ -27,8 +27,8 @@ use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 const STALE_AFTER: u64 = 90;
 
 #[derive(Template)]
-#[template(path = "torrent.html")]
-struct TorrentPage {
+#[template(path = "file.html")]
+struct FilePage {
     shell: Shell,
     info_hash: String,
     /// Of a hybrid.
@@ -106,7 +106,7 @@ const COLUMNS: [SortColumn<PeerSort>; 7] = [
     SortColumn { sort: PeerSort::LastSeen, label: "Last seen", title: "", first: Order::Descending, class: "number" },
 ];
 
-/// `GET /torrents/{info_hash}`.
+/// `GET /manage/files/{info_hash}`.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
@@ -114,10 +114,10 @@ pub(super) async fn page(
     Path(text): Path<String>,
     Query(params): Query<TableParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| torrent(dashboard, role, viewer, &text, params)).await
+    render_blocking(dashboard, move |dashboard| file(dashboard, role, viewer, &text, params)).await
 }
 
-fn torrent(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params: TableParams) -> Response {
+fn file(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params: TableParams) -> Response {
     let Ok(info_hash) = text.parse::<InfoHash>() else {
         return Problem::new(StatusCode::NOT_FOUND, "an info-hash has 40 hexadecimal digits").into_response();
     };
@@ -129,14 +129,14 @@ fn torrent(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, par
     };
     // It may have been asked for by the key of a hybrid's second swarm.
     let info_hash = row.info_hash;
-    let shell = Shell::new(dashboard, role, Section::Torrents);
+    let shell = Shell::new(dashboard, role, Section::Files);
     let name = known.as_ref().map(|known| &known.name).or(row.name.as_ref());
     let label = Label::new(&info_hash, name.map(|name| &**name));
 
     // Peers are not searched.
     let table = Table::new(&COLUMNS, TableParams { search: None, ..params });
     let peers = table.page(|query| config.observer.peers(&info_hash, query));
-    render(&TorrentPage {
+    render(&FilePage {
         info_hash: info_hash.to_string(),
         info_hash_v2: known.as_ref().and_then(|known| known.metainfo.info_hashes().v2).map(|hash| hash.to_string()),
         seeders: count(row.counts.seeders.into()),

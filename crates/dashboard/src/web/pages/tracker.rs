@@ -1,4 +1,4 @@
-//! The overview, and its plots as images.
+//! The tracker itself: running or stopped, its ports and its announce URLs; and its plots as images.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tracing::Level;
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
@@ -17,23 +16,14 @@ use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
 use crate::web::role::Role;
 use tracker_host::ServiceState;
-use tracker_monitor::{LogFilter, Order, PageQuery, Sample, Span, TorrentSort};
+use tracker_monitor::{PageQuery, Sample, Span};
 
-use super::attention::{Attention, Rest, attention};
-use super::log::Lines;
-use super::torrents::Row;
 use crate::web::format::{Moment, MomentStyle, count, decimal, rate};
 use crate::web::shell::{Section, Shell, link, render, render_blocking};
 
-/// Torrents that are shown.
-const TORRENTS: usize = 6;
-
-/// Log lines that are shown.
-const LINES: usize = 8;
-
 #[derive(Template)]
-#[template(path = "overview.html")]
-struct OverviewPage {
+#[template(path = "tracker.html")]
+struct TrackerPage {
     shell: Shell,
     service: ServiceView,
     only_known: bool,
@@ -45,9 +35,6 @@ struct OverviewPage {
     rate: String,
     spans: Vec<SpanLink>,
     plots: Vec<Figure>,
-    attention: Attention,
-    active: Vec<Row>,
-    lines: Lines,
 }
 
 /// The state of the service for clients.
@@ -80,40 +67,32 @@ struct Figure {
     legend: &'static [(&'static str, &'static str)],
 }
 
-/// The query of `GET /`.
+/// The query of `GET /manage/tracker`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct OverviewParams {
+pub(super) struct TrackerParams {
     span: Option<String>,
 }
 
-/// `GET /`.
+/// `GET /manage/tracker`.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
-    Query(params): Query<OverviewParams>,
+    Query(params): Query<TrackerParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| overview(dashboard, role, params)).await
+    render_blocking(dashboard, move |dashboard| tracker(dashboard, role, params)).await
 }
 
-fn overview(dashboard: &Dashboard, role: Role, params: OverviewParams) -> Response {
-    let shell = Shell::new(dashboard, role, Section::Overview);
+fn tracker(dashboard: &Dashboard, role: Role, params: TrackerParams) -> Response {
+    let shell = Shell::new(dashboard, role, Section::Tracker);
     let config = &dashboard.0.config;
     let status = config.observer.status();
     let span = params.span.as_deref().and_then(span).unwrap_or(Span::TenMinutes);
-    let active = config.observer.torrents(&PageQuery {
-        search: String::new(),
-        sort: TorrentSort::DownloadRate,
-        order: Order::Descending,
-        page: 1,
-        page_size: TORRENTS,
-    });
-    let filter = LogFilter { level: Level::INFO, info_hash: None, address: None };
-    let lines = Lines::new(dashboard, &shell, &config.log_buffer.entries(&filter, 0, LINES));
+    let torrents = config.observer.torrents(&PageQuery { page_size: 1, ..PageQuery::default() });
     let Sample { announces, download_rate, .. } = status.last;
-    let page = OverviewPage {
+    let page = TrackerPage {
         service: service(&shell, config.service.state()),
         only_known: config.only_known,
-        torrents: count(active.total as u64),
+        torrents: count(torrents.total as u64),
         seeders: count(status.totals.seeders),
         leechers: count(status.totals.leechers),
         completed: count(status.totals.completed),
@@ -121,12 +100,13 @@ fn overview(dashboard: &Dashboard, role: Role, params: OverviewParams) -> Respon
         rate: rate(download_rate),
         spans: SPANS
             .iter()
-            .map(|&(name, label, of)| SpanLink { label, href: link("/", &[("span", name)]), chosen: of == span })
+            .map(|&(name, label, of)| SpanLink {
+                label,
+                href: link("/manage/tracker", &[("span", name)]),
+                chosen: of == span,
+            })
             .collect(),
         plots: figures(dashboard, &shell, span),
-        attention: attention(&config.observer),
-        active: active.items.iter().filter(|row| row.counts.seeders + row.counts.leechers > 0).map(Row::new).collect(),
-        lines,
         shell,
     };
     render(&page)
