@@ -77,7 +77,7 @@ fn a_lesson() {
         Ok(hash)
     });
     for folder in [seeder.folder(), leecher.folder()] {
-        assert_eq!(sha256(&folder.join(torrent.name())), shown, "the copy in {} differs", folder.display());
+        assert_eq!(sha256(&folder.join(torrent.content().name())), shown, "the copy in {} differs", folder.display());
     }
 
     read_the_log(&teacher, &tracker, &leecher_host.address.to_string());

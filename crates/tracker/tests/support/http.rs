@@ -32,10 +32,14 @@ impl Response {
     }
 }
 
-/// Sends one request over a fresh connection and reads the whole answer.
+/// Sends one request over a fresh connection and reads the whole answer. It is for `localhost`, unless a header names another
+/// host.
 pub(crate) fn exchange(stream: impl Read + Write, request: &Request<'_>) -> anyhow::Result<Response> {
     let Request { method, target, headers, body } = request;
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str("Host: localhost\r\n");
+    }
     if !body.is_empty() {
         write!(head, "Content-Length: {}\r\n", body.len())?;
     }

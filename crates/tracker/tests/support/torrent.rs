@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,35 +8,72 @@ use anyhow::Context;
 use metainfo::Metainfo;
 use serde_json::Value;
 
-/// A file of pseudo-random bytes, the same in every run.
+/// A file of pseudo-random bytes, the same in every run, or a folder of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     path: PathBuf,
     length: u64,
-    sha256: String,
+    /// The SHA-256 of each file, by its path below the folder, which is empty for a single file.
+    sha256: Vec<(PathBuf, String)>,
 }
 
 impl Content {
-    const NAME: &str = "content.bin";
-
+    /// Makes a file of this many bytes, rounded down to a multiple of eight.
     pub(crate) fn write(folder: &Path, length: u64) -> Self {
-        let path = folder.join(Self::NAME);
-        let mut file = BufWriter::new(File::create_new(&path).expect("a file can be made"));
-        // SplitMix64.
-        let mut state = 0x7261_636b_6572_u64;
-        for _ in 0..length / 8 {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut word = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            file.write_all(&(word ^ word >> 31).to_le_bytes()).expect("there is room for the content");
-        }
-        file.flush().expect("there is room for the content");
-        Self { sha256: sha256(&path), length: length / 8 * 8, path }
+        Self::write_files(&folder.join("content.bin"), &[("", length)])
     }
 
-    /// Puts a copy where a client will look for it.
+    /// Makes a folder with files of these names and lengths, or a file if the only name is empty.
+    pub(crate) fn write_files(path: &Path, files: &[(&str, u64)]) -> Self {
+        // SplitMix64.
+        let mut state = 0x7261_636b_6572_u64;
+        let mut content = Self { path: path.to_owned(), length: 0, sha256: Vec::new() };
+        for &(name, length) in files {
+            let path = content.path_of(Path::new(name));
+            fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
+            let mut file = BufWriter::new(File::create_new(&path).expect("a file can be made"));
+            for _ in 0..length / 8 {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut word = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+                file.write_all(&(word ^ word >> 31).to_le_bytes()).expect("there is room for the content");
+            }
+            file.flush().expect("there is room for the content");
+            content.length += length / 8 * 8;
+            content.sha256.push((name.into(), sha256(&path)));
+        }
+        content
+    }
+
+    /// Puts a copy of a single file where a client will look for it.
     pub(crate) fn copy_to(&self, folder: &Path) {
-        fs::copy(&self.path, folder.join(Self::NAME)).expect("there is room for a copy");
+        fs::copy(&self.path, folder.join(self.name())).expect("there is room for a copy");
+    }
+
+    /// Compares a copy in this folder.
+    ///
+    /// # Panics
+    ///
+    /// If it differs. An empty file may be missing.
+    #[track_caller]
+    pub(crate) fn assert_is_copied_to(&self, folder: &Path) {
+        let copy = Self { path: folder.join(self.name()), ..self.clone() };
+        for (name, expected) in &self.sha256 {
+            let (original, copy) = (self.path_of(name), copy.path_of(name));
+            let is_empty = fs::metadata(original).expect("the content is there").len() == 0;
+            // Transmission does not make empty files.
+            assert!(is_empty && !copy.exists() || sha256(&copy) == *expected, "the copy {} differs", copy.display());
+        }
+    }
+
+    /// The name of the file or folder.
+    pub(crate) fn name(&self) -> &str {
+        self.path.file_name().and_then(OsStr::to_str).expect("a name in UTF-8")
+    }
+
+    fn path_of(&self, file: &Path) -> PathBuf {
+        // Not `join` with an empty path, which adds a slash.
+        if file.as_os_str().is_empty() { self.path.clone() } else { self.path.join(file) }
     }
 }
 
@@ -71,19 +109,14 @@ impl Torrent {
         &self.info_hash
     }
 
-    /// The name of the file that it describes.
-    pub(crate) fn name(&self) -> &str {
-        Content::NAME
+    /// What it describes.
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Bytes of content.
     pub(crate) fn length(&self) -> u64 {
         self.content.length
-    }
-
-    /// The SHA-256 of the content.
-    pub(crate) fn sha256(&self) -> &str {
-        &self.content.sha256
     }
 }
 

@@ -1,0 +1,76 @@
+"""The picture: how many machines have the file, over time."""
+
+from __future__ import annotations
+
+from html import escape
+
+from .measure import Cell, Sample, Settings
+
+_COLOURS = {
+    "nginx": "#b9bdc4",
+    "page": "#8fbce6",
+    "nginx-web-seed": "#6d737c",
+    "web-seed": "#2a6fb0",
+    "seed": "#d08a2e",
+}
+_WIDTH = 860
+_PANEL = 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 300, 40, 46
+
+
+def svg(cells: list[Cell], settings: Settings) -> str:
+    """A panel for each size: a step for each machine, and the multiples of one copy's link time below."""
+    sizes = sorted({cell.size for cell in cells})
+    panels = [
+        _panel(size, [cell for cell in cells if cell.size == size and cell.samples], settings, _PANEL * number)
+        for number, size in enumerate(sizes)
+    ]
+    height = _PANEL * len(sizes)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
+            'font-family="system-ui, sans-serif" font-size="13" fill="#1f2328">',
+            f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
+            *panels,
+            "</svg>\n",
+        ]
+    )
+
+
+def _panel(size: int, cells: list[Cell], settings: Settings, top: int) -> str:
+    link_time = size * 8 / (settings.mbit * 1e6)
+    shown = [(cell, [second / link_time for second in _middle(cell).seconds]) for cell in cells]
+    most = 1.05 * max((times[-1] for _, times in shown), default=1.0)
+    across = (_WIDTH - _LEFT - _RIGHT) / most
+    down = (_PANEL - _TOP - _BOTTOM) / settings.leechers
+    bottom = top + _PANEL - _BOTTOM
+    lines = [
+        _text(_LEFT, top + 22, f"{size / 1e6:g} MB to {settings.leechers} machines, {settings.mbit:g} Mbit/s each", "font-weight='600'"),
+        _text(_LEFT - 8, top + _TOP + 8, str(settings.leechers), "text-anchor='end' fill='#59636e'"),
+        _text(_LEFT - 8, bottom, "0", "text-anchor='end' fill='#59636e'"),
+        _text(_LEFT, bottom + 36, "time, as a multiple of the link time of one copy", "fill='#59636e'"),
+    ]
+    for multiple in range(int(most) + 1):
+        x = _LEFT + multiple * across
+        lines.append(f"<line x1='{x:.1f}' y1='{top + _TOP}' x2='{x:.1f}' y2='{bottom}' stroke='#e4e6ea'/>")
+        lines.append(_text(x, bottom + 18, str(multiple), "text-anchor='middle' fill='#59636e'"))
+    for number, (cell, times) in enumerate(shown):
+        colour = _COLOURS[cell.source.key]
+        path = f"M{_LEFT:.1f} {bottom:.1f}"
+        for complete, time in enumerate(times, start=1):
+            path += f"H{_LEFT + time * across:.1f}V{bottom - complete * down:.1f}"
+        lines.append(f"<path d='{path}' fill='none' stroke='{colour}' stroke-width='2'/>")
+        y = top + _TOP + 14 + 22 * number
+        x = _WIDTH - _RIGHT + 16
+        lines.append(f"<rect x='{x}' y='{y - 10}' width='12' height='12' fill='{colour}'/>")
+        lines.append(_text(x + 20, y, f"{cell.source.name}", ""))
+    return "\n".join(lines)
+
+
+def _middle(cell: Cell) -> Sample:
+    """The run whose last machine came in the middle."""
+    return sorted(cell.samples, key=lambda sample: sample.seconds[-1])[len(cell.samples) // 2]
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f"<text x='{x:.1f}' y='{y:.1f}' {style}>{escape(text)}</text>"
