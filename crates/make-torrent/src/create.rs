@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow, bail};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use metainfo::{Create, CreateError, CreateWarning, Metainfo, Plan, SkipReason, SkippedFile, is_invisible};
+use metainfo::{
+    Create, CreateError, CreateWarning, Metainfo, Plan, PlannedFile, SkipReason, SkippedFile, is_invisible,
+};
 use serde::Serialize;
 
 use crate::cli::{Cli, CreateArgs};
@@ -41,11 +43,15 @@ pub(crate) fn run(args: CreateArgs) -> Result<ExitCode> {
     }
     let (json, verbose) = (args.json, args.verbose);
     let mut warnings = announce_warnings(&args);
+    let has_web_seeds = !args.web_seed.is_empty();
     let (wanted, force, include_hidden) = (args.output.clone(), args.force, args.include_hidden);
 
     let plan = wishes(&path, args).plan().map_err(|error| advise(error, &path, include_hidden))?;
     let output = Output::new(wanted, &path, force)?;
     output.check(&path, &plan)?;
+    if has_web_seeds && path.is_dir() {
+        warnings.extend(unfetchable(&plan));
+    }
     warnings.extend(plan.warnings().iter().map(|warning| in_words(warning, include_hidden)));
 
     let interrupt = Interrupt::listen()?;
@@ -150,6 +156,20 @@ fn announce_warnings(args: &CreateArgs) -> Vec<String> {
     let web_seeds = args.web_seed.iter().flat_map(|seeds| &seeds.0);
     warnings.extend(web_seeds.flat_map(|url| host_warnings(url, "web server")));
     warnings
+}
+
+/// A warning of names in a folder that WebTorrent appends to the URL of a web seed as they are, so that the path ends there.
+fn unfetchable(plan: &Plan) -> Option<String> {
+    let ends_a_path = |file: &PlannedFile| file.path.iter().any(|name| name.contains(['#', '?']));
+    let mut files = plan.files().iter().filter(|file| ends_a_path(file));
+    let first = files.next()?.path.join("/");
+    Some(match files.count() {
+        0 => format!("WebTorrent cannot download {first:?} from a web server, since there is a # or ? in its name"),
+        more => format!(
+            "WebTorrent cannot download {first:?} and {} from a web server, since there is a # or ? in their names",
+            text::count(more, "other file", "other files")
+        ),
+    })
 }
 
 /// Warnings of a host that others cannot use; `server` is what it is.

@@ -301,6 +301,24 @@ fn warns_of_the_operators_url_in_a_torrent() {
 }
 
 #[test]
+fn warns_of_names_that_webtorrent_cannot_fetch() {
+    let sandbox = Sandbox::new(&[("s/c#", b"x"), ("s/plain", b"x"), ("t/#1/a", b"x"), ("t/#2", b"x"), ("f#", b"x")]);
+    let warnings = |args: &[&str]| {
+        let json = sandbox.run(&[args, &["-a", TRACKER, "--json", "-f"]].concat()).expect(0).json();
+        json["warnings"].clone()
+    };
+    let web_seed = "http://10.0.0.1/";
+    let one = "WebTorrent cannot download \"c#\" from a web server, since there is a # or ? in its name";
+    assert_eq!(warnings(&["s", "-w", web_seed]), json!([one]));
+    let two = "WebTorrent cannot download \"#1/a\" and 1 other file from a web server, since there is a # or ? in their names";
+    assert_eq!(warnings(&["t", "-w", web_seed]), json!([two]));
+    // A single file has its own URL, which the user writes.
+    for args in [&["s"][..], &["f#", "-w", web_seed]] {
+        assert_eq!(warnings(args), json!([]), "{args:?}");
+    }
+}
+
+#[test]
 fn warns_of_announce_urls_that_nobody_else_can_use() {
     let sandbox = Sandbox::new(&[("a", b"hello")]);
     for (args, warning) in [
