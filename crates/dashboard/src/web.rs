@@ -5,6 +5,8 @@ mod api;
 mod assets;
 mod client;
 mod format;
+mod handed_out;
+mod page_addresses;
 mod pages;
 mod plot;
 mod problem;
@@ -29,13 +31,14 @@ use tokio::time::timeout;
 use tracker_core::ShardsView;
 use tracker_host::{Clock, unix_seconds};
 
-use torrent_library::{Digests, Library, TorrentJobs};
+use torrent_library::{Contents, Digests, Library, TorrentJobs};
 use tracker_host::WallClock;
-use tracker_host::{Service, ServiceState, StartTime};
+use tracker_host::{Addresses, Service, ServiceState, StartTime};
 use tracker_monitor::{LogBuffer, Observer};
 
 use access::Token;
 use api::stream::Streams;
+use page_addresses::PageAddresses;
 use problem::Problem;
 use reached_at::ReachedAt;
 pub use server::Server;
@@ -63,6 +66,8 @@ pub struct DashboardConfig {
     pub service: Service,
     /// The .torrent files that are known.
     pub library: Library,
+    /// What this machine has of the torrents. Default: nothing.
+    pub contents: Contents,
     /// The jobs that make torrents, if there is a share folder. Default: none.
     pub torrent_jobs: Option<TorrentJobs>,
     /// The digests of the files in the share folder, if there is one. Default: none.
@@ -94,6 +99,7 @@ impl DashboardConfig {
             log_buffer,
             service,
             library,
+            contents: Contents::new(),
             torrent_jobs: None,
             digests: None,
             host_names: Vec::new(),
@@ -134,6 +140,7 @@ pub(crate) struct Inner {
     wall: Mutex<WallClock>,
     /// [`DashboardConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
+    pub(crate) page_addresses: PageAddresses,
     workload: Workload,
     streams: Streams,
 }
@@ -145,6 +152,7 @@ impl Dashboard {
         config.observer.follow_service(config.service.changes());
         Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
+            page_addresses: PageAddresses::default(),
             config,
             token: Token::draw(),
             started: Mutex::new(StartTime::now()),
@@ -167,6 +175,12 @@ impl Dashboard {
     /// Goes on with other names of the machine, in place of [`DashboardConfig::host_names`]: they may change with its network.
     pub fn set_host_names(&self, names: Vec<String>) {
         *self.0.host_names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// Goes on with these addresses of the machine, which may change with its network. Torrents that viewers get have web seeds
+    /// at some of them. At the start there are none.
+    pub fn set_addresses(&self, addresses: Addresses) {
+        self.0.page_addresses.set_machine(addresses);
     }
 
     fn host_names(&self) -> RwLockReadGuard<'_, Vec<String>> {

@@ -34,6 +34,16 @@ pub struct KnownTorrent {
     pub metainfo: Metainfo,
 }
 
+/// The URLs with which a torrent is handed out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TorrentUrls {
+    /// Announce URLs, the best first.
+    pub announce: Vec<String>,
+    /// URLs of web seeds that have the content, the best first ([BEP 19](https://www.bittorrent.org/beps/bep_0019.html)). That of a
+    /// folder ends with a slash.
+    pub web_seeds: Vec<String>,
+}
+
 /// A file of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -150,19 +160,24 @@ impl KnownTorrent {
         self.metainfo.info().content_files().count()
     }
 
-    /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier.
+    /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier, and with these web
+    /// seeds before its own.
     ///
-    /// Each has a tier of its own, since clients shuffle the URLs of one: so they try them in this order.
-    pub fn with_announce_urls(&self, urls: &[String]) -> Vec<u8> {
-        self.metainfo.edit().trackers(&tiers(urls)).finish()
+    /// Each announce URL has a tier of its own, since clients shuffle the URLs of one: so they try them in this order.
+    pub fn with_urls(&self, urls: &TorrentUrls) -> Vec<u8> {
+        let edit = self.metainfo.edit().trackers(&tiers(&urls.announce));
+        if urls.web_seeds.is_empty() {
+            return edit.finish();
+        }
+        edit.web_seeds(&[&urls.web_seeds, self.metainfo.web_seeds()].concat()).finish()
     }
 
-    /// The magnet link with these announce URLs, and with nothing else of the torrent but its name and length.
-    pub fn magnet(&self, urls: &[String]) -> String {
+    /// The magnet link with these URLs, and with nothing else of the torrent but its name and length.
+    pub fn magnet(&self, urls: &TorrentUrls) -> String {
         Magnet {
             name: Some(self.name.as_ref().to_owned()),
-            trackers: urls.to_vec(),
-            web_seeds: Vec::new(),
+            trackers: urls.announce.clone(),
+            web_seeds: urls.web_seeds.clone(),
             ..Magnet::from(&self.metainfo)
         }
         .to_string()
@@ -323,20 +338,44 @@ mod tests {
     }
 
     #[test]
-    fn announce_urls_are_put_in() {
+    fn urls_are_put_in() {
         let known = KnownTorrent::parse(&torrent("course notes", 5)).unwrap();
-        let urls = ["http://192.168.1.10:6969/announce".to_owned(), "udp://192.168.1.10:6969".to_owned()];
-        let changed = KnownTorrent::parse(&known.with_announce_urls(&urls)).unwrap();
+        let urls = TorrentUrls {
+            announce: vec!["http://192.168.1.10:6969/announce".to_owned(), "udp://192.168.1.10:6969".to_owned()],
+            web_seeds: vec![
+                "http://192.168.1.10:6970/seed/notes".to_owned(),
+                "http://10.0.0.1:6970/seed/notes".to_owned(),
+            ],
+        };
+        let changed = KnownTorrent::parse(&known.with_urls(&urls)).unwrap();
         assert_eq!(changed.info_hash, known.info_hash);
-        assert_eq!(changed.metainfo.trackers(), tiers(&urls));
+        assert_eq!(changed.metainfo.trackers(), tiers(&urls.announce));
+        assert_eq!(changed.metainfo.web_seeds(), urls.web_seeds);
 
         let link = known.magnet(&urls);
         let magnet: Magnet = link.parse().unwrap();
         assert_eq!(magnet.info_hashes, known.metainfo.info_hashes());
         assert_eq!(magnet.name.as_deref(), Some("course notes"));
         assert_eq!(magnet.length, Some(5));
-        assert_eq!(magnet.trackers, urls);
-        assert!(!known.magnet(&[]).contains("tr="));
+        assert_eq!(magnet.trackers, urls.announce);
+        assert_eq!(magnet.web_seeds, urls.web_seeds);
+        let bare = known.magnet(&TorrentUrls::default());
+        assert!(!bare.contains("tr=") && !bare.contains("ws="), "{bare}");
+    }
+
+    #[test]
+    fn web_seeds_of_others_come_last() {
+        let parse = |torrent: Vec<u8>| KnownTorrent::parse(&torrent).unwrap();
+        let urls = |web_seeds: &[&str]| TorrentUrls {
+            web_seeds: web_seeds.iter().map(|url| (*url).to_owned()).collect(),
+            ..TorrentUrls::default()
+        };
+        let foreign = parse(parse(torrent("a", 5)).with_urls(&urls(&["http://elsewhere/a", "http://10.0.0.1/a"])));
+        let without = parse(foreign.with_urls(&urls(&[])));
+        assert_eq!(without.metainfo.web_seeds(), ["http://elsewhere/a", "http://10.0.0.1/a"]);
+        let with = parse(foreign.with_urls(&urls(&["http://10.0.0.1/a"])));
+        assert_eq!(with.metainfo.web_seeds(), ["http://10.0.0.1/a", "http://elsewhere/a"]);
+        assert!(!foreign.magnet(&urls(&[])).contains("ws="), "a link names only what this tracker knows");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub const OPERATOR_LOG: &str = "operator";
 pub use content::{Content, ContentError, ContentFile, ContentId, OpenError, ParseContentIdError, SharedFile};
 pub use contents::{ContentKey, Contents, ParseContentKeyError};
 pub use digest::{Digest, Digests};
-pub use known::{KnownFile, KnownTorrent, KnownTorrents, displayable};
+pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use share::{Listing, ListingEntry, Share, ShareError};

@@ -63,6 +63,12 @@ impl Addresses {
         if self.lan.is_empty() { &self.limited } else { &self.lan }
     }
 
+    /// The network that one of the machine's [LAN addresses](Self::lan) is in, if it is known: the smallest of
+    /// [`networks`](Self::networks) that has the address.
+    pub fn network_of(&self, address: IpAddr) -> Option<&IpNet> {
+        self.networks.iter().filter(|network| network.contains(&address)).max_by_key(|network| network.prefix_len())
+    }
+
     /// The best address of each family, for [`Config::host_addresses`](tracker_core::Config::host_addresses).
     pub fn host(&self) -> HostAddresses {
         HostAddresses {
@@ -295,6 +301,9 @@ mod tests {
         );
         let networks: Vec<_> = addresses.networks.iter().map(ToString::to_string).collect();
         assert_eq!(networks, ["203.0.113.0/24", "2001:db8::/64"]);
+        let network_of = |address: &str| addresses.network_of(address.parse().unwrap()).map(ToString::to_string);
+        assert_eq!(network_of("203.0.113.10").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!((network_of("198.51.100.7"), network_of("172.17.0.1")), (None, None));
     }
 
     #[test]

@@ -303,6 +303,7 @@ impl Builder {
     }
 
     fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {
+        page.set_addresses(addresses.clone());
         let server = dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::dashboard)?;
         for address in server.local_addrs() {
             tracing::info!(%address, "serving the dashboard");

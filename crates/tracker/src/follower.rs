@@ -63,6 +63,9 @@ impl Follower {
             return;
         }
         self.ports.set_addresses(addresses.clone());
+        if let Some(page) = &self.page {
+            page.set_addresses(addresses.clone());
+        }
         let (before, now) = (list(self.addresses.for_urls()), list(addresses.for_urls()));
         if before == now {
             tracing::debug!(?addresses, "networks of this machine changed");

@@ -19,9 +19,9 @@ pub(crate) struct Client {
     pub(crate) is_this_machine: bool,
 }
 
-/// The address of this machine that a request came to: an extension of the requests of the dashboard's own server.
+/// The address of this machine that a request came to, with the port of the listener: an extension of the requests of the dashboard's own server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalAddress(pub(crate) IpAddr);
+pub(crate) struct LocalAddress(pub(crate) SocketAddr);
 
 impl Client {
     /// The client at `remote`, which must be canonical. Without `local`, the address of this machine that its request came to,
@@ -37,7 +37,7 @@ impl FromRequestParts<Dashboard> for Client {
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, ExtensionRejection> {
         let ConnectInfo(remote) = ConnectInfo::<SocketAddr>::from_request_parts(parts, dashboard).await?;
-        let local = parts.extensions.get().map(|&LocalAddress(local)| local);
+        let local = parts.extensions.get().map(|&LocalAddress(local)| local.ip());
         Ok(Self::new(&dashboard.0.config.shards, remote.ip(), local))
     }
 }

@@ -7,11 +7,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::client::LocalAddress;
+use super::page_addresses::is_for_others;
 
 /// The address of this machine by which a viewer reached the dashboard, where it is known. It is one that works in the viewer's
 /// network.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ReachedAt(Option<IpAddr>);
+pub(crate) struct ReachedAt(Option<SocketAddr>);
 
 impl<S: Send + Sync> FromRequestParts<S> for ReachedAt {
     type Rejection = Infallible;
@@ -22,6 +23,21 @@ impl<S: Send + Sync> FromRequestParts<S> for ReachedAt {
 }
 
 impl ReachedAt {
+    #[cfg(test)]
+    pub(crate) fn new(address: Option<SocketAddr>) -> Self {
+        Self(address)
+    }
+
+    /// The address, if it means the same on other machines.
+    pub(crate) fn for_others(self) -> Option<SocketAddr> {
+        self.0.filter(|address| is_for_others(address.ip()))
+    }
+
+    /// The address, if it is one of loopback.
+    pub(crate) fn by_loopback(self) -> Option<SocketAddr> {
+        self.0.filter(|address| address.ip().is_loopback())
+    }
+
     /// These announce URLs, those with this address first. They are added if they are missing: the address of a VPN is none for
     /// everybody, but right for this viewer. `listening` are the addresses on which clients are served.
     pub(crate) fn first(self, listening: &[SocketAddr], urls: Vec<String>) -> Vec<String> {
@@ -31,7 +47,7 @@ impl ReachedAt {
                 is_any || listening.ip() == address
             }
         };
-        let address = self.0.filter(|&address| is_for_others(address));
+        let address = self.for_others().map(|address| address.ip());
         let Some((address, listening)) = address.and_then(|ip| Some((ip, listening.iter().find(serves(ip))?))) else {
             return urls;
         };
@@ -48,12 +64,6 @@ impl ReachedAt {
         ordered.extend(others);
         ordered
     }
-}
-
-/// Returns `true` for an address that means the same on other machines.
-fn is_for_others(address: IpAddr) -> bool {
-    let is_link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    !(address.is_loopback() || address.is_unspecified() || is_link_local)
 }
 
 #[cfg(test)]
@@ -115,9 +125,9 @@ mod tests {
         ] {
             let announce = |urls: &[&str]| urls.iter().map(|url| format!("{url}/announce")).collect::<Vec<_>>();
             let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
-            let reached = ReachedAt(reached_at.map(|address| address.parse().unwrap()));
+            let reached = ReachedAt(reached_at.map(|address| SocketAddr::new(address.parse().unwrap(), 6970)));
             assert_eq!(reached.first(&listening, announce(&urls)), announce(expected), "{reached_at:?} {listening:?}");
         }
-        assert_eq!(ReachedAt(Some([10, 77, 0, 1].into())).first(&[], Vec::new()), [""; 0]);
+        assert_eq!(ReachedAt(Some(([10, 77, 0, 1], 6970).into())).first(&[], Vec::new()), [""; 0]);
     }
 }

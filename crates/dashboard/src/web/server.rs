@@ -107,7 +107,10 @@ impl Server {
     ///
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr], dashboard: Dashboard) -> Result<Self, BindError> {
-        Self::bind_router(addresses, dashboard.router(), dashboard.0.config.shards.clone(), Limits::default())
+        let shards = dashboard.0.config.shards.clone();
+        let server = Self::bind_router(addresses, dashboard.router(), shards, Limits::default())?;
+        dashboard.0.page_addresses.add_listening(&server.local_addrs);
+        Ok(server)
     }
 
     fn bind_router(
@@ -200,8 +203,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         match accepted {
             Ok((stream, mut remote)) => {
                 remote.set_ip(remote.ip().to_canonical());
-                let local = stream.local_addr().ok().map(|local| local.ip());
-                let client = Client::new(&shared.shards, remote.ip(), local);
+                let local = stream.local_addr().ok();
+                let client = Client::new(&shared.shards, remote.ip(), local.map(|local| local.ip()));
                 let permit = match shared.connections.acquire(client.group, client.is_this_machine) {
                     Ok(permit) => permit,
                     Err(error) => {
@@ -240,7 +243,7 @@ pub(super) fn is_this_machine(address: IpAddr) -> bool {
 async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
-    local: Option<IpAddr>,
+    local: Option<SocketAddr>,
     shared: &Shared,
     stopped: watch::Receiver<()>,
 ) {

@@ -1,4 +1,4 @@
-//! Tests of the dashboard's pages and API, without a socket.
+//! Tests of the dashboard's pages and API, without a socket where none is needed.
 
 mod bad_requests;
 mod description;
@@ -7,3 +7,4 @@ mod metrics;
 mod pages;
 mod support;
 mod torrents;
+mod web_seeds;

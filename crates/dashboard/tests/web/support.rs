@@ -20,7 +20,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tempfile::TempDir;
-use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs};
+use torrent_library::{Contents, Digests, Library, LibraryConfig, Share, TorrentJobs};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
@@ -59,6 +59,8 @@ pub(crate) struct Fixture {
     pub(crate) service: Service,
     pub(crate) opener: FakePorts,
     pub(crate) library: Library,
+    /// Empty.
+    pub(crate) contents: Contents,
     pub(crate) film: InfoHash,
     pub(crate) hostile: InfoHash,
     pub(crate) unknown: InfoHash,
@@ -103,7 +105,7 @@ impl Fixture {
             Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
-        let share = Share::open(share).unwrap();
+        let (share, contents) = (Share::open(share).unwrap(), Contents::new());
         let config = DashboardConfig::new(
             Arc::clone(&shards).into(),
             clock,
@@ -113,6 +115,7 @@ impl Fixture {
             library.clone(),
         )
         .with(|config| {
+            config.contents = contents.clone();
             config.torrent_jobs = Some(TorrentJobs::new(share.clone(), library.clone()));
             config.digests = Some(Digests::new(share, library.clone()));
         });
@@ -126,6 +129,7 @@ impl Fixture {
             service,
             opener,
             library,
+            contents,
             film,
             hostile,
             unknown,

@@ -59,7 +59,7 @@ pub(super) struct Torrent {
 pub(super) struct TorrentDetails {
     #[serde(flatten)]
     torrent: Torrent,
-    /// A link to it, with the tracker's announce URLs while it runs.
+    /// A link to it, with the tracker's announce URLs while it runs, and with web seeds if the tracker's machine has the content.
     magnet: String,
     /// The contents of its .torrent file, if that is known.
     metainfo: Option<Metainfo>,
@@ -115,10 +115,10 @@ impl TorrentDetails {
     fn of(info_hash: &InfoHash, dashboard: &Dashboard, viewer: ReachedAt) -> Option<Self> {
         let known = dashboard.config().library.get(info_hash);
         let row = dashboard.config().observer.torrent(info_hash)?;
-        let announce_urls = dashboard.announce_urls_for(viewer);
         let magnet = match &known {
-            Some(known) => known.magnet(&announce_urls),
+            Some(known) => known.magnet(&dashboard.urls_for(viewer, known)),
             None => {
+                let announce_urls = dashboard.announce_urls_for(viewer);
                 let v1 = Some((*info_hash.as_bytes()).into());
                 let info_hashes = InfoHashes { v1, ..InfoHashes::default() };
                 Magnet { info_hashes, trackers: announce_urls, ..Magnet::default() }.to_string()
@@ -299,7 +299,8 @@ pub(super) async fn remove(
     }
 }
 
-/// The .torrent file, with the announce URLs of this tracker in place of its own.
+/// The .torrent file, with the announce URLs of this tracker in place of its own. If the tracker's machine has the content, its
+/// web seeds are before those of the file: URLs from which clients download what no other client has.
 #[utoipa::path(
     get,
     path = "/torrents/{info_hash}/torrent",
@@ -320,13 +321,13 @@ pub(super) async fn torrent_file(
     InfoHashPath(info_hash): InfoHashPath,
 ) -> Result<Response, Problem> {
     let known = known(&dashboard, &info_hash)?;
-    let announce_urls = dashboard.announce_urls_for(viewer);
-    if announce_urls.is_empty() {
+    let urls = dashboard.urls_for(viewer, &known);
+    if urls.announce.is_empty() {
         let why = "the tracker is stopped: start it, so that the .torrent file can say where it is";
         return Err(Problem::new(StatusCode::CONFLICT, why));
     }
     let permit = dashboard.0.workload.permit_for(known.metainfo.as_bytes().len(), client)?;
-    let file = move |_: &Dashboard| (known.file_name(), known.with_announce_urls(&announce_urls));
+    let file = move |_: &Dashboard| (known.file_name(), known.with_urls(&urls));
     let (name, bytes) = dashboard.run(file).await?;
     Ok(download("application/x-bittorrent", &name, body(permit, bytes)))
 }

@@ -160,7 +160,7 @@ fn file(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params
 }
 
 fn known_view(dashboard: &Dashboard, viewer: ReachedAt, known: &KnownTorrent) -> KnownView {
-    let urls = dashboard.announce_urls_for(viewer);
+    let urls = dashboard.urls_for(viewer, known);
     let info = known.metainfo.info();
     let digests = dashboard.0.config.digests.as_ref().and_then(|digests| digests.of(&known.info_hash));
     let available = digests.is_some();
@@ -181,7 +181,7 @@ fn known_view(dashboard: &Dashboard, viewer: ReachedAt, known: &KnownTorrent) ->
         size: bytes(known.size as f64),
         magnet: known.magnet(&urls),
         qr: link("/qr.svg", &[("magnet", &known.info_hash.to_string())]),
-        has_urls: !urls.is_empty(),
+        has_urls: !urls.announce.is_empty(),
         private: info.private(),
         piece_length: pieces(info.piece_length(), info.total_length()),
         files,

@@ -41,7 +41,7 @@ fn code(dashboard: &Dashboard, viewer: ReachedAt, params: QrParams) -> Response 
             .parse::<InfoHash>()
             .ok()
             .and_then(|info_hash| dashboard.0.config.library.get(&info_hash))
-            .map(|torrent| torrent.magnet(&dashboard.announce_urls_for(viewer))),
+            .map(|torrent| torrent.magnet(&dashboard.urls_for(viewer, &torrent))),
         (None, None) => None,
     };
     let Some(text) = text else {
