@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use tracker_core::ShardsView;
 use tracker_host::{Clock, unix_seconds};
 
-use torrent_library::{Contents, Digests, Library, TorrentJobs};
+use torrent_library::{Contents, Digests, Library, SharedFolder, TorrentJobs};
 use tracker_host::WallClock;
 use tracker_host::{Addresses, Service, ServiceState, StartTime};
 use tracker_monitor::{LogBuffer, Observer};
@@ -68,6 +68,8 @@ pub struct DashboardConfig {
     pub library: Library,
     /// What this machine has of the torrents. Default: nothing.
     pub contents: Contents,
+    /// The share folder, if there is one that is followed: what it shares is in [`contents`](Self::contents). Default: none.
+    pub shared_folder: Option<SharedFolder>,
     /// The jobs that make torrents, if there is a share folder. Default: none.
     pub torrent_jobs: Option<TorrentJobs>,
     /// The digests of the files in the share folder, if there is one. Default: none.
@@ -100,6 +102,7 @@ impl DashboardConfig {
             service,
             library,
             contents: Contents::new(),
+            shared_folder: None,
             torrent_jobs: None,
             digests: None,
             host_names: Vec::new(),

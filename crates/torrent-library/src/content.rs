@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use metainfo::{Create, Plan};
+use metainfo::Plan;
 
+use crate::creation::create;
 use crate::open_beneath::open_beneath;
 use crate::stamp::Stamp;
 use crate::torrent_job::explain;
@@ -126,13 +127,8 @@ impl Content {
     ///
     /// Returns [`ContentError`] if there is nothing there that can be shared, or if it cannot be read.
     pub fn list(share: &Share, path: &str) -> Result<Self, ContentError> {
-        let mut create = Create::new(share.resolve(path)?);
-        // As it was named, should it be a link to something of another name.
-        if let Some(name) = path.rsplit('/').next().filter(|name| !name.is_empty()) {
-            create = create.name(name);
-        }
         let unsuitable = |error| ContentError::Unsuitable { reason: explain(error, share) };
-        Self::of_plan(share, path, &create.plan().map_err(unsuitable)?)
+        Self::of_plan(share, path, &create(share, path)?.plan().map_err(unsuitable)?)
     }
 
     /// The content of a torrent that is planned of a file or folder of the share folder: when the [plan](Plan) is hashed then, and

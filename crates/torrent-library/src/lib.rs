@@ -5,19 +5,23 @@
 //!   files.
 //! - [`Content`] is what is shared: a file or folder of the share folder, as it was when it was listed, to be opened and sent;
 //!   [`Contents`] finds it by its id or the key of a swarm.
+//! - [`SharedFolder`] follows the share folder, so that all that is put into it is listed, hashed and registered by itself.
 //! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in a
 //!   deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
 
 mod content;
 mod contents;
+mod creation;
 mod digest;
 mod folder;
 mod known;
 mod library;
 mod list_file;
 mod lists;
+mod natural;
 mod open_beneath;
 mod share;
+mod shared_folder;
 mod stamp;
 mod torrent_job;
 mod worker;
@@ -31,5 +35,9 @@ pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
+pub use natural::natural_key;
 pub use share::{Listing, ListingEntry, Share, ShareError};
+pub use shared_folder::{
+    ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,
+};
 pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};

@@ -3,27 +3,24 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use metainfo::{Create, CreateError};
+use metainfo::CreateError;
 use tokio::sync::watch;
 use tracker_core::InfoHash;
 
+use crate::creation::create;
 use crate::known::tiers;
+use crate::shared_folder::Fingerprint;
 use crate::worker::Worker;
-use crate::{Library, OPERATOR_LOG, Share, ShareError};
+use crate::{Content, Library, OPERATOR_LOG, Share, ShareError, SharedFolder};
 
 /// The minimum interval between two reports of progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
-
-/// The value of `created by` in the torrents.
-const PROGRAM: &str = concat!("tracker/", env!("CARGO_PKG_VERSION"));
 
 /// Makes torrents of what is in the share folder, one after the other. Cheap to clone; all clones are one.
 ///
@@ -42,6 +39,8 @@ struct Inner {
 struct Shared {
     share: Share,
     library: Library,
+    /// Where the content is registered of which torrents are made.
+    folder: Option<SharedFolder>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
 }
@@ -68,6 +67,13 @@ struct Order {
     private: bool,
     announce_urls: Vec<String>,
     cancel: AtomicBool,
+}
+
+/// What was hashed.
+struct Hashed {
+    torrent: Vec<u8>,
+    /// The content, with its state, if that is as it was before.
+    content: Option<(Fingerprint, Content)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +149,17 @@ impl TorrentJobs {
 
     /// Makes torrents of what is in `share`, and registers them in `library`.
     pub fn new(share: Share, library: Library) -> Self {
-        let shared = Arc::new(Shared { share, library, state: Mutex::default(), changed: watch::Sender::new(0) });
+        Self::with(share, library, None)
+    }
+
+    /// Makes torrents of what is in a share folder that is followed, so that their content is shared as well.
+    pub fn of(folder: SharedFolder) -> Self {
+        Self::with(folder.share().clone(), folder.library().clone(), Some(folder))
+    }
+
+    fn with(share: Share, library: Library, folder: Option<SharedFolder>) -> Self {
+        let (state, changed) = (Mutex::default(), watch::Sender::new(0));
+        let shared = Arc::new(Shared { share, library, folder, state, changed });
         let of_worker = Arc::clone(&shared);
         let worker = Worker::new("torrent jobs", move |order: Arc<Order>, _: &AtomicBool| of_worker.work(&order));
         Self(Arc::new(Inner { shared, worker }))
@@ -292,34 +308,28 @@ impl Shared {
 
     /// `None` when it was cancelled.
     fn make(&self, order: &Order) -> Option<Result<InfoHash, String>> {
-        let torrent = match self.hash(order) {
-            Ok(torrent) => torrent,
+        let Hashed { torrent, content } = match self.hash(order) {
+            Ok(made) => made,
             Err(_) if order.cancel.load(Ordering::Relaxed) => return None,
             Err(error) => return Some(Err(error)),
         };
         if !self.advance(order, Stage::Registering, None) {
             return None;
         }
-        let registered = self.library.register(&torrent);
-        Some(registered.map(|known| known.info_hash).map_err(|error| error.to_string()))
+        let registered = self.library.register(&torrent).map(|known| known.info_hash);
+        if let (Some(folder), Some((fingerprint, content)), Ok(info_hash)) = (&self.folder, content, &registered) {
+            folder.made_by_hand(&order.path, fingerprint, *info_hash, content);
+        }
+        Some(registered.map_err(|error| error.to_string()))
     }
 
-    fn hash(&self, order: &Order) -> Result<Vec<u8>, String> {
-        let path = self.share.resolve(&order.path).map_err(|error| error.to_string())?;
+    fn hash(&self, order: &Order) -> Result<Hashed, String> {
         let explain = |error| explain(error, &self.share);
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
-        let mut create = Create::new(path)
-            .trackers(&tiers(&order.announce_urls))
-            .private(order.private)
-            .created_by(PROGRAM)
-            .creation_date(now.map(|since| since.as_secs()))
-            .threads(NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN));
-        // As it was named, should it be a link to something of another name.
-        if let Some(name) = order.path.rsplit('/').next().filter(|name| !name.is_empty()) {
-            create = create.name(name);
-        }
+        let create = create(&self.share, &order.path).map_err(|error| error.to_string())?;
+        let create = create.trackers(&tiers(&order.announce_urls)).private(order.private);
+        let before = Fingerprint::of_path(&self.share, &order.path, &order.cancel).ok();
         let plan = create.plan().map_err(explain)?;
+        let content = Content::of_plan(&self.share, &order.path, &plan).ok();
 
         let report = |hashed| {
             let state = JobState::Hashing { hashed, total: plan.total_length() };
@@ -335,7 +345,10 @@ impl Shared {
                 report(progress.hashed);
             }
         });
-        Ok(created.map_err(explain)?.as_bytes().to_vec())
+        let torrent = created.map_err(explain)?.as_bytes().to_vec();
+        let after = Fingerprint::of_path(&self.share, &order.path, &order.cancel).ok();
+        let content = before.filter(|_| before == after).zip(content);
+        Ok(Hashed { torrent, content })
     }
 }
 
@@ -380,6 +393,7 @@ fn from_share(path: &Path, share: &Path) -> PathBuf {
 mod tests {
     use std::fs::{self, File};
     use std::sync::Weak;
+    use std::thread;
 
     use super::*;
     use crate::LibraryConfig;

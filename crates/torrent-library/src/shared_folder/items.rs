@@ -1,0 +1,547 @@
+//! What becomes of each file and folder in the share folder: the decisions, without I/O.
+
+use std::collections::{HashMap, HashSet};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tracker_core::InfoHash;
+
+use super::names::{PassedOver, PassedOverReason};
+use super::scan::{Fingerprint, Found, Scan};
+use super::{ItemState, SharedItem, SharedItems};
+use crate::{Content, ContentId, KnownTorrents, OPERATOR_LOG, natural_key};
+
+/// How long names, sizes and times must stand until something is shared that came, or changed, while the program ran: a copy in
+/// progress stops for seconds at times.
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
+
+/// What could not be read, or made a torrent of, is tried again after this time, since its reason may not show in its state.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// Hashing that failed is tried again after so many times the time that it took.
+const RETRY_FACTOR: u32 = 10;
+
+/// What an item is known by: its path, and for one that was made by hand also its torrent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// Relative to the share folder, with `/` between names; a name alone if it was not made by hand.
+    pub(super) path: Arc<str>,
+    pub(super) by_hand: Option<InfoHash>,
+}
+
+/// The files and folders that are followed. Time is an argument, and files are looked at by the caller.
+///
+/// A look at the folder finds each item's fingerprint. One that stays the same for [`SETTLE`] is to be listed; its content is
+/// registered then, and waits to be hashed, the smallest first. Whenever the fingerprint changes, the content is withdrawn and it all
+/// begins again; the torrent stays until another takes its place, so that those who download it from each other find each other.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    items: HashMap<Key, Item>,
+    /// The keys in natural order; `None` when they have changed.
+    order: Option<Vec<Key>>,
+    /// By name, what the last look passed over.
+    passed_over: HashMap<Arc<str>, PassedOverReason>,
+    /// All that is passed over, in natural order; `None` when it has changed.
+    passed_over_list: Option<Arc<[PassedOver]>>,
+    truncated: bool,
+    /// The torrents that were made here by themselves, which are removed from the library when their content is gone.
+    ours: HashSet<InfoHash>,
+    /// What was saved by the last run of the program, until the first look.
+    saved: HashMap<Key, Made>,
+    looked: bool,
+    /// The items as others see them; `None` when they have changed.
+    snapshot: Option<Arc<SharedItems>>,
+    /// `true` if something has changed that is saved.
+    pub(super) unsaved: bool,
+}
+
+#[derive(Debug)]
+struct Item {
+    /// The fingerprint at the last look; `None` if it counts as changed in any case.
+    seen: Option<Fingerprint>,
+    /// When it was first seen.
+    since: Instant,
+    /// Registered since it was listed.
+    content: Option<Arc<Content>>,
+    stage: Stage,
+    /// The torrent that was made last: of the present state in [`Stage::Made`], else of an earlier one.
+    made: Option<Made>,
+    /// The torrent that it was before.
+    replaced: Option<InfoHash>,
+}
+
+/// A torrent, and the state of which it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) info_hash: InfoHash,
+    /// `true` if the operator has removed it from the library.
+    pub(super) removed: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Settling,
+    PassedOver { reason: PassedOverReason, retry: Instant },
+    Waiting,
+    Hashing { hashed: u64, total: u64, cancel: Arc<AtomicBool> },
+    Made,
+    Failed { error: Arc<str>, retry: Option<Instant> },
+    Removed,
+}
+
+/// What follows from a change, for the caller to do.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// To be listed, if the state is still the same.
+    pub(super) list: Vec<(Key, Fingerprint)>,
+    /// To be put into the contents while the items are still locked, with the info-hash of its torrent if it has one already.
+    pub(super) insert: Option<(Arc<Content>, Option<InfoHash>)>,
+    /// To be taken out of the contents.
+    pub(super) withdraw: Vec<ContentId>,
+    /// To be removed from the library.
+    pub(super) forget: Vec<InfoHash>,
+    /// `true` if something is different for those who look at the items.
+    pub(super) changed: bool,
+    /// Torrents that an item does without now; some other may have the same.
+    released: Vec<InfoHash>,
+}
+
+/// The order to hash an item.
+#[derive(Debug, Clone)]
+pub(super) struct HashJob {
+    pub(super) key: Key,
+    pub(super) content: Arc<Content>,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) cancel: Arc<AtomicBool>,
+}
+
+impl Key {
+    pub(super) fn of_name(name: &str) -> Self {
+        Self { path: name.into(), by_hand: None }
+    }
+}
+
+impl Items {
+    /// Goes on from what was saved.
+    pub(super) fn restore(saved: HashMap<Key, Made>, ours: HashSet<InfoHash>) -> Self {
+        Self { saved, ours, ..Self::default() }
+    }
+
+    /// What is to be saved: of each item its torrent and the state of which it was made, and whether the torrent is removed with it.
+    pub(super) fn to_save(&self) -> impl Iterator<Item = (&Key, &Made, bool)> {
+        let items = self.items.iter().filter_map(|(key, item)| Some((key, item.made.as_ref()?)));
+        items.chain(&self.saved).map(|(key, made)| (key, made, self.ours.contains(&made.info_hash)))
+    }
+
+    /// Returns `true` once the folder was looked at.
+    #[cfg(test)]
+    pub(super) fn has_looked(&self) -> bool {
+        self.looked
+    }
+
+    /// Returns `true` if an entry of this name was there at the last look.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        let key = Key::of_name(name);
+        self.items.contains_key(&key) || self.passed_over.contains_key(name) || self.saved.contains_key(&key)
+    }
+
+    /// The number of entries for which [`is_known`](Self::is_known) is `true`.
+    pub(super) fn known(&self) -> usize {
+        let by_itself = |key: &&Key| key.by_hand.is_none();
+        let saved = self.saved.keys().filter(by_itself).count();
+        self.items.keys().filter(by_itself).count() + self.passed_over.len() + saved
+    }
+
+    /// The paths of which torrents were made by hand.
+    pub(super) fn by_hand(&self) -> Vec<Key> {
+        self.items.keys().chain(self.saved.keys()).filter(|key| key.by_hand.is_some()).cloned().collect()
+    }
+
+    /// Takes in a look at the folder, and at what was made by hand: `None` for what is not there any more.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        scan: Scan,
+        by_hand: HashMap<Key, Option<Fingerprint>>,
+        library: &KnownTorrents,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        let is_first = !mem::replace(&mut self.looked, true);
+        let mut passed_over = HashMap::new();
+        let mut found = HashMap::new();
+        for (path, entry) in scan.found {
+            let key = Key { path, by_hand: None };
+            match entry {
+                Found::Content(fingerprint) => drop(found.insert(key, fingerprint)),
+                // Nobody knows that it has changed.
+                Found::PassedOver(PassedOverReason::Unusable(_)) if self.items.contains_key(&key) => {
+                    let seen = self.items[&key].seen;
+                    found.extend(seen.map(|seen| (key, seen)));
+                }
+                Found::PassedOver(reason) => drop(passed_over.insert(key.path, reason)),
+            }
+        }
+        found.extend(by_hand.into_iter().filter_map(|(key, fingerprint)| Some((key, fingerprint?))));
+        if passed_over != self.passed_over || scan.truncated != self.truncated {
+            effects.changed = true;
+            self.passed_over_list = None;
+        }
+        (self.passed_over, self.truncated) = (passed_over, scan.truncated);
+
+        let gone: Vec<_> = self.items.keys().filter(|key| !found.contains_key(key)).cloned().collect();
+        for key in gone {
+            tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} is gone, and is no longer shared", key.path);
+            self.drop_item(&key, &mut effects);
+        }
+        let saved = mem::take(&mut self.saved);
+        for (key, made) in &saved {
+            if !found.contains_key(key) {
+                effects.released.push(made.info_hash);
+                self.unsaved = true;
+            }
+        }
+        for (key, fingerprint) in found {
+            let Some(item) = self.items.get_mut(&key) else {
+                // What is there at the start has no past in which it may have changed.
+                let since = if is_first { now.checked_sub(SETTLE).unwrap_or(now) } else { now };
+                let mut item = Item::new(fingerprint, since);
+                item.made = saved.get(&key).copied();
+                item.look(now, &key, fingerprint, is_first, library, &mut effects);
+                self.items.insert(key, item);
+                (self.order, effects.changed) = (None, true);
+                continue;
+            };
+            let was_passed_over = matches!(item.stage, Stage::PassedOver { .. });
+            item.look(now, &key, fingerprint, is_first, library, &mut effects);
+            if was_passed_over != matches!(item.stage, Stage::PassedOver { .. }) {
+                self.passed_over_list = None;
+            }
+        }
+        // One by hand goes with its torrent.
+        let removed = self.items.iter().filter(|(key, item)| {
+            key.by_hand.is_some()
+                && matches!(item.stage, Stage::Removed | Stage::Failed { .. })
+                && key.by_hand.is_some_and(|info_hash| library.get(&info_hash).is_none())
+        });
+        let removed: Vec<_> = removed.map(|(key, _)| key.clone()).collect();
+        for key in removed {
+            self.drop_item(&key, &mut effects);
+        }
+        self.finish(effects)
+    }
+
+    /// Takes in a listed content.
+    pub(super) fn listed(
+        &mut self,
+        now: Instant,
+        key: &Key,
+        fingerprint: Fingerprint,
+        listed: Result<Content, PassedOverReason>,
+        library: &KnownTorrents,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        let is_due = |item: &&mut Item| {
+            item.seen == Some(fingerprint) && matches!(item.stage, Stage::Settling | Stage::PassedOver { .. })
+        };
+        let Some(item) = self.items.get_mut(key).filter(is_due) else { return effects };
+        let was_passed_over = matches!(item.stage, Stage::PassedOver { .. });
+        let content = match listed {
+            Ok(content) => Arc::new(content),
+            Err(reason) => {
+                let stage = Stage::PassedOver { reason: reason.clone(), retry: now + RETRY };
+                let before = mem::replace(&mut item.stage, stage);
+                let is_new = !matches!(before, Stage::PassedOver { reason: before, .. } if before == reason);
+                if is_new {
+                    if matches!(reason, PassedOverReason::Unusable(_)) {
+                        tracing::warn!(target: OPERATOR_LOG, path = &*key.path, "{} is not shared: {reason}", key.path);
+                    }
+                    if let Some(made) = item.made.take() {
+                        effects.released.push(made.info_hash);
+                        self.unsaved = true;
+                    }
+                    (self.passed_over_list, effects.changed) = (None, true);
+                }
+                return self.finish(effects);
+            }
+        };
+        if was_passed_over {
+            self.passed_over_list = None;
+        }
+        effects.changed = true;
+        let made = item.made.filter(|made| made.fingerprint == fingerprint);
+        let known = made.filter(|made| library.get(&made.info_hash).is_some_and(|known| is_of(&content, known)));
+        let (registered, stage) = match (made, known) {
+            (_, Some(made)) => (Some((Arc::clone(&content), Some(made.info_hash))), Stage::Made),
+            (Some(made), None) if made.removed => (None, Stage::Removed),
+            _ if key.by_hand.is_some() => (None, Stage::changed_by_hand()),
+            _ => (Some((Arc::clone(&content), None)), Stage::Waiting),
+        };
+        item.stage = stage;
+        if let (Some(_), Stage::Made) = (&mut item.made, &item.stage) {
+            item.made.iter_mut().for_each(|made| made.removed = false);
+        }
+        item.content = registered.is_some().then_some(content);
+        effects.insert = registered;
+        self.finish(effects)
+    }
+
+    /// The smallest item that waits and has at most `limit` bytes, which counts as being hashed from now on.
+    pub(super) fn next(&mut self, limit: u64) -> Option<HashJob> {
+        let waiting = self.items.iter_mut().filter_map(|(key, item)| {
+            let content = item.content.as_ref().filter(|_| matches!(item.stage, Stage::Waiting))?;
+            Some((content.size(), key, item))
+        });
+        let smallest = waiting.min_by(|(size, key, _), (other, other_key, _)| {
+            size.cmp(other).then_with(|| key.path.cmp(&other_key.path))
+        });
+        let (total, key, item) = smallest.filter(|(size, ..)| *size <= limit)?;
+        let cancel = Arc::new(AtomicBool::new(false));
+        item.stage = Stage::Hashing { hashed: 0, total, cancel: Arc::clone(&cancel) };
+        self.snapshot = None;
+        let (content, fingerprint) = (Arc::clone(item.content.as_ref()?), item.seen?);
+        Some(HashJob { key: key.clone(), content, fingerprint, cancel })
+    }
+
+    /// Takes in the progress of hashing. Returns `false` if it is not wanted any more.
+    pub(super) fn progress(&mut self, job: &HashJob, so_far: u64) -> bool {
+        let Some(item) = self.hashing(job) else { return false };
+        if let Stage::Hashing { hashed, .. } = &mut item.stage {
+            *hashed = so_far;
+        }
+        self.snapshot = None;
+        true
+    }
+
+    /// Takes in the torrent of a content, which is in the library now; `was_there` if it was before. Returns `false` if it is not
+    /// wanted any more.
+    pub(super) fn made(&mut self, job: &HashJob, info_hash: InfoHash, was_there: bool) -> (bool, Effects) {
+        let mut effects = Effects { changed: true, ..Effects::default() };
+        if !was_there {
+            self.ours.insert(info_hash);
+        }
+        self.unsaved = true;
+        let Some(item) = self.hashing(job) else {
+            effects.released.push(info_hash);
+            return (false, self.finish(effects));
+        };
+        let made = Made { fingerprint: job.fingerprint, info_hash, removed: false };
+        item.stage = Stage::Made;
+        let before = item.made.replace(made).filter(|before| before.info_hash != info_hash);
+        item.replaced = before.map(|before| before.info_hash).or(item.replaced).filter(|before| *before != info_hash);
+        effects.released.extend(before.map(|before| before.info_hash));
+        (true, self.finish(effects))
+    }
+
+    /// Takes in that hashing has failed, after this time.
+    pub(super) fn failed(&mut self, job: &HashJob, error: &str, now: Instant, took: Duration) -> Effects {
+        let Some(item) = self.hashing(job) else { return Effects::default() };
+        let retry = now.checked_add(RETRY.max(took.saturating_mul(RETRY_FACTOR)));
+        item.stage = Stage::Failed { error: error.into(), retry };
+        self.snapshot = None;
+        tracing::warn!(target: OPERATOR_LOG, path = &*job.key.path, "cannot prepare {}: {error}", job.key.path);
+        Effects { changed: true, ..Effects::default() }
+    }
+
+    /// Takes in that a content is not what it was, whatever its fingerprint says: it is withdrawn, and looked at anew.
+    pub(super) fn changed(&mut self, id: ContentId, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        let has_it = |item: &Item| item.content.as_ref().is_some_and(|content| content.id() == id);
+        if let Some((key, item)) = self.items.iter_mut().find(|(_, item)| has_it(item)) {
+            item.change(now, key, None, &mut effects);
+        }
+        self.finish(effects)
+    }
+
+    /// Gives up all hashing, since everything ends.
+    pub(super) fn cancel(&self) {
+        self.items.values().for_each(Item::stop);
+    }
+
+    /// Takes in a torrent that was made by hand.
+    pub(super) fn made_by_hand(
+        &mut self,
+        now: Instant,
+        path: &str,
+        fingerprint: Fingerprint,
+        info_hash: InfoHash,
+        content: Arc<Content>,
+    ) -> Effects {
+        let mut effects = Effects { changed: true, ..Effects::default() };
+        let key = Key { path: path.into(), by_hand: Some(info_hash) };
+        // From now on it stays until it is removed by hand.
+        self.ours.remove(&info_hash);
+        self.drop_item(&key, &mut effects);
+        let mut item = Item::new(fingerprint, now);
+        item.stage = Stage::Made;
+        item.made = Some(Made { fingerprint, info_hash, removed: false });
+        item.content = Some(content);
+        self.items.insert(key, item);
+        (self.order, self.unsaved) = (None, true);
+        self.finish(effects)
+    }
+
+    /// The items as others see them.
+    pub(super) fn snapshot(&mut self) -> Arc<SharedItems> {
+        if let Some(snapshot) = &self.snapshot {
+            return Arc::clone(snapshot);
+        }
+        let snapshot = Arc::new(self.make_snapshot());
+        self.snapshot = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    fn make_snapshot(&mut self) -> SharedItems {
+        let order = self.order.get_or_insert_with(|| {
+            let mut keys: Vec<_> = self.items.keys().cloned().collect();
+            keys.sort_by_cached_key(|key| (natural_key(&key.path), Arc::clone(&key.path), key.by_hand));
+            keys
+        });
+        let passed_over = self.passed_over_list.get_or_insert_with(|| {
+            let unusable = self.items.iter().filter_map(|(key, item)| match &item.stage {
+                Stage::PassedOver { reason, .. } => Some((&key.path, reason)),
+                _ => None,
+            });
+            let all = self.passed_over.iter().chain(unusable);
+            let mut list: Vec<_> =
+                all.map(|(name, reason)| PassedOver { name: Arc::clone(name), reason: reason.clone() }).collect();
+            list.sort_by_cached_key(|passed_over| (natural_key(&passed_over.name), Arc::clone(&passed_over.name)));
+            list.into()
+        });
+        let mut owners: HashMap<InfoHash, &Arc<str>> = HashMap::new();
+        let mut items = Vec::with_capacity(order.len());
+        for key in order.iter() {
+            let item = &self.items[key];
+            let made = item.made.map(|made| made.info_hash);
+            let state = match (&item.stage, made) {
+                (Stage::PassedOver { .. }, _) => continue,
+                (Stage::Settling, _) | (Stage::Made, None) => ItemState::Settling,
+                (Stage::Waiting, _) => ItemState::Waiting,
+                (Stage::Hashing { hashed, total, .. }, _) => ItemState::Hashing { hashed: *hashed, total: *total },
+                (Stage::Made, Some(info_hash)) => match owners.get(&info_hash) {
+                    Some(&name) => ItemState::SameAs { name: Arc::clone(name) },
+                    None => {
+                        owners.insert(info_hash, &key.path);
+                        ItemState::Shared { info_hash }
+                    }
+                },
+                (Stage::Failed { error, .. }, _) => ItemState::Failed { error: Arc::clone(error) },
+                (Stage::Removed, _) => ItemState::Removed,
+            };
+            let replaces = if matches!(item.stage, Stage::Made) { item.replaced } else { made };
+            let content = item.content.clone();
+            items.push(SharedItem { name: Arc::clone(&key.path), content, state, replaces });
+        }
+        SharedItems { items, passed_over: Arc::clone(passed_over), truncated: self.truncated }
+    }
+
+    /// The item of a job that is still wanted.
+    fn hashing(&mut self, job: &HashJob) -> Option<&mut Item> {
+        let item = self.items.get_mut(&job.key)?;
+        let is_it = item.content.as_ref().is_some_and(|content| content.id() == job.content.id());
+        Some(item).filter(|item| is_it && matches!(item.stage, Stage::Hashing { .. }))
+    }
+
+    fn drop_item(&mut self, key: &Key, effects: &mut Effects) {
+        let Some(item) = self.items.remove(key) else { return };
+        item.stop();
+        effects.withdraw.extend(item.content.map(|content| content.id()));
+        effects.released.extend(item.made.map(|made| made.info_hash));
+        effects.changed = true;
+        (self.order, self.passed_over_list, self.unsaved) = (None, None, true);
+    }
+
+    /// Decides which of the released torrents are removed: those that were made here and that nothing else is.
+    fn finish(&mut self, mut effects: Effects) -> Effects {
+        if effects.changed {
+            self.snapshot = None;
+        }
+        let released = mem::take(&mut effects.released);
+        if !released.is_empty() {
+            let used: HashSet<_> = self.items.values().filter_map(|item| Some(item.made?.info_hash)).collect();
+            let unused = released.into_iter().filter(|info_hash| !used.contains(info_hash));
+            effects.forget = unused.filter(|info_hash| self.ours.remove(info_hash)).collect();
+        }
+        effects
+    }
+}
+
+impl Item {
+    fn new(fingerprint: Fingerprint, since: Instant) -> Self {
+        Self { seen: Some(fingerprint), since, content: None, stage: Stage::Settling, made: None, replaced: None }
+    }
+
+    /// Takes in a look at it.
+    fn look(
+        &mut self,
+        now: Instant,
+        key: &Key,
+        fingerprint: Fingerprint,
+        is_first: bool,
+        library: &KnownTorrents,
+        effects: &mut Effects,
+    ) {
+        if self.seen != Some(fingerprint) {
+            self.change(now, key, Some(fingerprint), effects);
+            return;
+        }
+        let has_torrent = || self.made.is_some_and(|made| library.get(&made.info_hash).is_some());
+        match &self.stage {
+            Stage::Settling if is_first || now.saturating_duration_since(self.since) >= SETTLE => {
+                effects.list.push((key.clone(), fingerprint));
+            }
+            Stage::PassedOver { retry, .. } if now >= *retry => effects.list.push((key.clone(), fingerprint)),
+            Stage::Made if !has_torrent() => {
+                self.made.iter_mut().for_each(|made| made.removed = true);
+                effects.withdraw.extend(self.content.take().map(|content| content.id()));
+                (self.stage, effects.changed) = (Stage::Removed, true);
+            }
+            // It was registered again.
+            Stage::Removed if has_torrent() => {
+                (self.stage, effects.changed) = (Stage::Settling, true);
+                effects.list.push((key.clone(), fingerprint));
+            }
+            Stage::Failed { retry: Some(retry), .. } if now >= *retry => {
+                (self.stage, effects.changed) = (Stage::Waiting, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// What there was is not there any more, and something else is, or will be.
+    fn change(&mut self, now: Instant, key: &Key, fingerprint: Option<Fingerprint>, effects: &mut Effects) {
+        self.stop();
+        (self.seen, self.since) = (fingerprint, now);
+        if let Some(content) = self.content.take() {
+            tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} has changed since it was shared", key.path);
+            effects.withdraw.push(content.id());
+        }
+        let is_settling = matches!(self.stage, Stage::Settling);
+        self.stage = if key.by_hand.is_some() { Stage::changed_by_hand() } else { Stage::Settling };
+        effects.changed |= !is_settling;
+    }
+
+    fn stop(&self) {
+        if let Stage::Hashing { cancel, .. } = &self.stage {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Stage {
+    fn changed_by_hand() -> Self {
+        let error = "it has changed since its torrent was made; make a torrent of it again";
+        Self::Failed { error: error.into(), retry: None }
+    }
+}
+
+/// Returns `true` if a torrent has the files of a content, by their names and sizes.
+fn is_of(content: &Content, torrent: &crate::KnownTorrent) -> bool {
+    let info = torrent.metainfo.info();
+    let is_folder = !info.is_single_file();
+    let files = content.files().iter();
+    let sizes_fit = || info.content_files().map(|file| file.length).eq(files.map(crate::ContentFile::size));
+    is_folder == content.is_folder() && torrent.size == content.size() && sizes_fit()
+}

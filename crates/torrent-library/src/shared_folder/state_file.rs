@@ -1,0 +1,167 @@
+//! The file that remembers which torrents were made of what, so that a restart does not read everything again.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use metainfo::{Existing, write_file};
+use serde::{Deserialize, Serialize};
+use tracker_core::InfoHash;
+
+use super::items::{Items, Key, Made};
+use crate::library::LOOKING_PART;
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// Bytes of the file that are read, at most: 20,000 items with paths of 3 KiB.
+const MAX_LEN: u64 = 64 << 20;
+
+/// The beginning of the name of the temporary file that takes its place.
+const TEMPORARY: &str = ".tracker-";
+
+/// The state file. Without a path nothing is saved.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    path: Option<PathBuf>,
+    /// The share folder, to which the paths are relative.
+    share: String,
+    /// When it may be written again.
+    due: Instant,
+    /// `true` if it was logged that it cannot be written.
+    failed: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    share: String,
+    items: Vec<SavedItem>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedItem {
+    path: String,
+    /// The fingerprint of the content of which the torrent was made.
+    state: String,
+    info_hash: String,
+    /// `true` if the operator had it made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_hand: bool,
+    /// `true` if the torrent goes with its content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ours: bool,
+    /// `true` if the operator removed the torrent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+}
+
+/// Why the state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error("it has more than {MAX_LEN} bytes")]
+    TooLarge,
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("its version is {0}, and this program knows {VERSION}")]
+    Version(u32),
+    #[error("{0:?} is neither a fingerprint nor an info-hash")]
+    Value(String),
+}
+
+impl StateFile {
+    pub(super) fn new(path: Option<PathBuf>, share: &Path) -> Self {
+        Self { path, share: share.to_string_lossy().into_owned(), due: Instant::now(), failed: false }
+    }
+
+    /// The items as they were saved. A file that cannot be used is ignored with a warning: everything is hashed again.
+    pub(super) fn load(&self) -> Items {
+        let Some(path) = &self.path else { return Items::default() };
+        match self.read(path) {
+            Ok(items) => items,
+            Err(LoadError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Items::default(),
+            Err(error) => {
+                tracing::warn!(
+                    "cannot use {:?}, which remembers the torrents of the share folder: {error}; they are made again",
+                    path.file_name().unwrap_or_default()
+                );
+                Items::default()
+            }
+        }
+    }
+
+    fn read(&self, path: &Path) -> Result<Items, LoadError> {
+        if fs::metadata(path)?.len() > MAX_LEN {
+            return Err(LoadError::TooLarge);
+        }
+        let saved: Saved = serde_json::from_slice(&fs::read(path)?)?;
+        if saved.version != VERSION {
+            return Err(LoadError::Version(saved.version));
+        }
+        let (mut items, mut ours) = (HashMap::new(), HashSet::new());
+        // What was made of another folder is not there. Its torrents go like those of what is gone.
+        let is_here = saved.share == self.share;
+        for item in saved.items {
+            let info_hash: InfoHash = item.info_hash.parse().map_err(|_| LoadError::Value(item.info_hash.clone()))?;
+            let fingerprint = item.state.parse().map_err(|_| LoadError::Value(item.state.clone()))?;
+            if item.ours {
+                ours.insert(info_hash);
+            } else if !is_here {
+                continue;
+            }
+            let path = if is_here { item.path.into() } else { format!("/{}", item.path).into() };
+            let key = Key { path, by_hand: item.by_hand.then_some(info_hash) };
+            items.insert(key, Made { fingerprint, info_hash, removed: item.removed });
+        }
+        Ok(Items::restore(items, ours))
+    }
+
+    /// Returns `true` if it may be written now: a part of the time that writing takes, so that many changes do not keep the disk
+    /// busy.
+    pub(super) fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// The bytes to [`write`](Self::write).
+    pub(super) fn encode(&self, items: &Items) -> Vec<u8> {
+        let mut saved: Vec<_> = items
+            .to_save()
+            .map(|(key, made, ours)| SavedItem {
+                path: key.path.as_ref().to_owned(),
+                state: made.fingerprint.to_string(),
+                info_hash: made.info_hash.to_string(),
+                by_hand: key.by_hand.is_some(),
+                ours,
+                removed: made.removed,
+            })
+            .collect();
+        saved.sort_by(|one, other| (&one.path, one.by_hand).cmp(&(&other.path, other.by_hand)));
+        let saved = Saved { version: VERSION, share: self.share.clone(), items: saved };
+        serde_json::to_vec(&saved).expect("texts, numbers and lists are JSON")
+    }
+
+    /// Writes it, atomically.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        let Some(path) = &self.path else { return };
+        let start = Instant::now();
+        let written = write_file(path, bytes, Existing::Replace, TEMPORARY);
+        self.due = Instant::now() + start.elapsed().max(Duration::from_millis(10)) * LOOKING_PART;
+        match written {
+            Ok(()) => self.failed = false,
+            Err(error) => {
+                if !self.failed {
+                    tracing::warn!(
+                        "cannot write {:?}, which remembers the torrents of the share folder: {error}; after a restart they are \
+                         made again",
+                        path.file_name().unwrap_or_default()
+                    );
+                }
+                self.failed = true;
+            }
+        }
+    }
+}
