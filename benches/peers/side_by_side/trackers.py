@@ -76,7 +76,7 @@ def _ours(*flags: str) -> Callable[[Place], Start]:
         listen = f"0.0.0.0:{place.port},[::]:{place.port}"
         dashboard = "127.0.0.1:0"
         program = str(place.installed.release / "tracker")
-        return Start([program, "--listen", listen, "--dashboard-listen", dashboard, *flags])
+        return Start([program, "--listen", listen, "--dashboard-listen", dashboard, "--data", "none", *flags])
 
     return start
 

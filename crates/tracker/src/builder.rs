@@ -17,9 +17,11 @@ use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
 use crate::client_service::ClientPorts;
+use crate::data_folder::DataFolder;
 use crate::error::StartError;
 use crate::follower::{Follower, machine_names, network_config};
 use crate::lan_tracker::{EventSinks, LanTracker};
+use crate::share_folder;
 use crate::urls::DashboardUrls;
 
 /// The default port for clients: the usual one of BitTorrent trackers.
@@ -32,9 +34,13 @@ pub const DASHBOARD_PORT: u16 = 6970;
 /// shard stays small.
 const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
+/// The folder of .torrent files in the data folder.
+const TORRENTS: &str = "torrents";
+
 /// A tracker that is being put together. Made by [`LanTracker::builder`].
 ///
-/// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970.
+/// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970. It
+/// keeps all in memory unless it has a [data folder](Self::data).
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
     listen: Vec<SocketAddr>,
@@ -44,6 +50,7 @@ pub struct Builder {
     udp: Option<UdpConfig>,
     allow_list: Option<PathBuf>,
     deny_list: Option<PathBuf>,
+    data: Option<DataFolder>,
     torrents: Option<PathBuf>,
     share: Option<PathBuf>,
     only_known: bool,
@@ -72,6 +79,7 @@ impl Builder {
             udp: Some(UdpConfig::default()),
             allow_list: None,
             deny_list: None,
+            data: None,
             torrents: None,
             share: None,
             only_known: false,
@@ -128,14 +136,21 @@ impl Builder {
         self
     }
 
-    /// Reads the .torrent files in this folder. Torrents that are registered on the dashboard are saved there; without a folder
-    /// they are lost when the program ends.
+    /// Keeps in this folder what outlives the program. Default: none, which keeps all in memory.
+    pub fn data(mut self, folder: impl Into<Option<DataFolder>>) -> Self {
+        self.data = folder.into();
+        self
+    }
+
+    /// Reads the .torrent files in this folder. Torrents that are registered on the dashboard are saved there. Default: `torrents`
+    /// in the [data folder](Self::data); without that, they are lost when the program ends.
     pub fn torrents(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.torrents = folder.into();
         self
     }
 
-    /// Lets the operator make torrents of the files and folders in this folder.
+    /// Lets the operator make torrents of the files and folders in this folder. The home folder, what has it in it, and what has a
+    /// folder in it that the tracker writes into, are refused.
     pub fn share(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.share = folder.into();
         self
@@ -201,8 +216,10 @@ impl Builder {
             tracing::warn!(%error, "cannot list the addresses of this machine");
             Addresses::default()
         });
-        let library =
-            Library::open(LibraryConfig::default().with(|config| config.torrents.clone_from(&self.torrents)))?;
+        let torrents = self.torrents.clone().or_else(|| Some(self.data.as_ref()?.path().join(TORRENTS)));
+        let written: Vec<_> = torrents.as_deref().into_iter().chain(self.data.as_ref().map(DataFolder::path)).collect();
+        let share = self.share.as_deref().map(|folder| share_folder::open(folder, &written)).transpose()?;
+        let library = Library::open(LibraryConfig::default().with(|config| config.torrents = torrents))?;
         let known = self.only_known.then(|| library.clone());
         let lists = TorrentLists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
         let config = self.config(&addresses, &lists);
@@ -227,8 +244,11 @@ impl Builder {
         let observer = events.as_ref().filter(|_| self.dashboard);
         let observer = observer.map(|events| Observer::start(events, clock, library.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
-        let page = observer.as_ref().map(|observer| self.page(&shards, clock, observer, &clients, library, &names));
-        let page = page.transpose()?;
+        let page = observer.as_ref().map(|observer| {
+            let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
+            let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
+            self.page(config, share, &names)
+        });
         let dashboard = page.as_ref().map(|page| self.serve(page, &addresses)).transpose()?;
         let (dashboard, dashboard_urls) = dashboard.unzip();
         let sinks = EventSinks { events, log, observer };
@@ -262,6 +282,7 @@ impl Builder {
             listening,
             ports,
             dashboard_urls,
+            data: self.data,
         })
     }
 
@@ -274,32 +295,15 @@ impl Builder {
         })
     }
 
-    fn page(
-        &self,
-        shards: &Arc<Shards>,
-        clock: Clock,
-        observer: &Observer,
-        clients: &Service,
-        library: Library,
-        names: &[String],
-    ) -> Result<Dashboard, StartError> {
-        let open = |folder: PathBuf| Share::open(folder.clone()).map_err(|source| StartError::Share { folder, source });
-        let share = self.share.clone().map(open).transpose()?;
-        let config = DashboardConfig::new(
-            Arc::clone(shards).into(),
-            clock,
-            observer.clone(),
-            self.log.clone(),
-            clients.clone(),
-            library.clone(),
-        );
-        Ok(Dashboard::new(config.with(|config| {
+    fn page(&self, config: DashboardConfig, share: Option<Share>, names: &[String]) -> Dashboard {
+        let library = config.library.clone();
+        Dashboard::new(config.with(|config| {
             config.torrent_jobs = share.clone().map(|share| TorrentJobs::new(share, library.clone()));
             config.digests = share.map(|share| Digests::new(share, library));
             config.host_names = names.to_vec();
             config.token_always = self.token_always;
             config.only_known = self.only_known;
-        })))
+        }))
     }
 
     fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {

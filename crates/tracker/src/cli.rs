@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::error::{ContextKind, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -13,8 +15,8 @@ use crate::settings::Settings;
 
 /// A BitTorrent tracker for networks somebody is responsible for.
 ///
-/// Without any flag it serves the LAN on port 6969, over HTTP and UDP, IPv4 and IPv6, and a dashboard for browsers on port 6970.
-/// It prints the URL of the dashboard, and the announce URLs to put into torrents.
+/// `tracker FOLDER` shares a folder. Without any argument the tracker serves the LAN on port 6969, over HTTP and UDP, IPv4 and IPv6,
+/// and a dashboard for browsers on port 6970. It prints the URL of the dashboard, and the announce URLs to put into torrents.
 ///
 /// Everybody who may use the tracker may view the dashboard. To stop and start the tracker there, to make torrents, and to
 /// register and remove them, open it on this machine, or by the URL with the token that is printed at the start. Programs send
@@ -34,6 +36,11 @@ use crate::settings::Settings;
 #[derive(Debug, Args)]
 #[command(version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    /// Share this folder, as --share does
+    ///
+    /// For a folder that is called as a command is, write ./generate.
+    pub(crate) folder: Option<PathBuf>,
+
     /// Read settings from this TOML file; --print-config prints an example
     #[arg(long, value_name = "FILE", env = "TRACKER_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
@@ -87,12 +94,19 @@ impl Cli {
     /// Takes the command line apart. The first argument is the program's name.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Error> {
         let generate = Generate::augment_args(Command::new("generate").hide(true));
-        let matches = Self::command().subcommand(generate).try_get_matches_from(arguments).map_err(|error| {
+        let command = Self::command().subcommand(generate);
+        let matches = command.clone().try_get_matches_from(arguments).map_err(|error| {
+            // After a folder, clap takes another argument for a command.
             let given = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
-            given.map_or(error, |given| {
-                let advice = format!("unexpected argument '{given}'; for a folder to share, write --share '{given}'");
-                Self::command().error(ErrorKind::UnknownArgument, advice)
-            })
+            match given.filter(|given| command.find_subcommand(given).is_none()) {
+                Some(given) => {
+                    let advice = format!(
+                        "unexpected argument '{given}'; the tracker shares one folder: put all that you want to share into it"
+                    );
+                    Self::command().error(ErrorKind::UnknownArgument, advice)
+                }
+                None => error,
+            }
         })?;
         let generate = matches.subcommand().map(|(_, matches)| Generate::from_arg_matches(matches)).transpose()?;
         Ok(Self { generate, matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
@@ -102,6 +116,11 @@ impl Cli {
     pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
         settings.update_from_arg_matches(&self.matches)?;
+        if let Some(folder) = &self.folder {
+            let has_flag = self.matches.value_source("share") == Some(ValueSource::CommandLine);
+            ensure!(!has_flag, "two folders to share: write {} or --share, not both", folder.display());
+            settings.share = Some(folder.clone());
+        }
         settings.checked()
     }
 

@@ -1,7 +1,6 @@
 //! Errors of starting and running a tracker.
 
 use std::io;
-use std::path::PathBuf;
 
 use tokio::task::JoinError;
 use torrent_library::{LibraryError, ListError};
@@ -9,6 +8,8 @@ use tracker_core::ConfigError;
 use tracker_host::BindError;
 use tracker_http::HttpConfigError;
 use tracker_udp::UdpConfigError;
+
+use crate::share_folder::ShareFolderError;
 
 /// A tracker that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -30,13 +31,8 @@ pub enum StartError {
     #[error(transparent)]
     List(#[from] ListError),
     /// The share folder cannot be used.
-    #[error("cannot open the folder to share {}", folder.display())]
-    Share {
-        /// The folder.
-        folder: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Share(#[from] ShareFolderError),
     /// An address for clients cannot be listened on.
     #[error("{error}: {advice}")]
     Clients {

@@ -15,6 +15,7 @@ use tracker_monitor::{EventLog, Observer};
 
 use crate::builder::Builder;
 use crate::client_service::ClientPorts;
+use crate::data_folder::DataFolder;
 use crate::error::RunError;
 use crate::protocol::Listening;
 use crate::urls::{AnnounceUrls, DashboardUrls};
@@ -37,6 +38,8 @@ pub struct LanTracker {
     pub(crate) listening: Listening,
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) dashboard_urls: Option<DashboardUrls>,
+    /// Locked until this is dropped.
+    pub(crate) data: Option<DataFolder>,
 }
 
 /// The threads that take in the events of the swarms.
@@ -107,7 +110,9 @@ impl LanTracker {
     ///
     /// The part that failed first.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-        let Self { clients, dashboard, sinks, mut expiry, watching: _watching, following: _following, .. } = self;
+        let Self {
+            clients, dashboard, sinks, mut expiry, watching: _watching, following: _following, data: _data, ..
+        } = self;
         let (stop_dashboard, stopped) = oneshot::channel::<Infallible>();
         let mut people = JoinSet::new();
         if let Some(server) = dashboard {

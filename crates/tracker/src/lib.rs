@@ -25,20 +25,24 @@
 mod allow;
 mod builder;
 mod client_service;
+mod data_folder;
 mod error;
 mod follower;
 mod lan_tracker;
 mod network;
 mod protocol;
 mod servers;
+mod share_folder;
 mod urls;
 
 pub use allow::{Allow, ParseAllowError};
 pub use builder::{Builder, DASHBOARD_PORT, TRACKER_PORT};
+pub use data_folder::{DataFolder, DataFolderError};
 pub use error::{RunError, StartError};
 pub use lan_tracker::LanTracker;
 pub use network::{Network, ParseNetworkError};
 pub use protocol::{Listening, Protocol};
+pub use share_folder::{ShareFolderError, check_share_folder};
 pub use tracker_core::Config;
 pub use tracker_http::HttpConfig;
 pub use tracker_monitor::LogBuffer;

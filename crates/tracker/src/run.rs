@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ipnet::IpNet;
 use tokio::runtime;
-use tracker::{AnnounceUrls, DashboardUrls, LanTracker, StartError};
+use tracker::{AnnounceUrls, DashboardUrls, DataFolder, DataFolderError, LanTracker, StartError, check_share_folder};
 use tracker_core::usual_network;
 use tracker_host::Addresses;
 use tracker_monitor::LogBuffer;
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::log::{self, Log};
 use crate::open_files;
-use crate::settings::{LogFormat, Settings};
+use crate::settings::{Data, LogFormat, Settings};
 use crate::signals::StopSignals;
 use crate::welcome::Welcome;
 
@@ -67,7 +67,13 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
 
 async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) -> anyhow::Result<LanTracker> {
     let dropped = log.dropped();
-    let tracker = settings.builder().dropped_lines(move || dropped.count() as u64);
+    let data = settings.data();
+    if let Some(share) = &settings.share {
+        // Before the data folder is made, which must not be in it.
+        let written = settings.torrents.as_deref().into_iter().chain(data.path());
+        check_share_folder(share, &written.collect::<Vec<_>>())?;
+    }
+    let tracker = settings.builder().data(open_data(data)?).dropped_lines(move || dropped.count() as u64);
     let tracker = match log_buffer {
         Some(log_buffer) => tracker.log(log_buffer),
         None => tracker,
@@ -80,6 +86,31 @@ async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) ->
             _ => error.into(),
         }
     })
+}
+
+/// Opens the data folder. A default one that cannot be used, as in a container whose file system is read-only, is done without.
+fn open_data(data: Data) -> anyhow::Result<Option<DataFolder>> {
+    let (folder, is_default) = match data {
+        Data::None => return Ok(None),
+        Data::Folder(folder) => (folder, false),
+        Data::Default(folder) => (folder, true),
+    };
+    match DataFolder::open(folder) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error @ DataFolderError::InUse { .. }) => Err(anyhow!(
+            "{error}: stop it, or choose another folder with --data DIR, or keep all in memory with --data none"
+        )),
+        Err(DataFolderError::Open { path, source }) if is_default => {
+            tracing::warn!(
+                folder = %path.display(),
+                error = %source,
+                "the data folder cannot be used, so that torrents are lost at the end: choose another one with --data DIR, or \
+                 none with --data none"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits for a signal that stops the tracker. After that, another one ends the program at once.

@@ -8,20 +8,23 @@ mod texts;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{PathBuf, absolute};
+use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 use tracing::level_filters::LevelFilter;
-use tracker::{Allow, Builder, DASHBOARD_PORT, LanTracker, Network};
+use tracker::{Allow, Builder, DASHBOARD_PORT, DataFolder, LanTracker, Network};
 use tracker_core::{Config, Memory, SubnetPreference};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
 use crate::host_name::HostName;
 use crate::listen_address::ListenAddress;
+
+/// The value of `data` that keeps all in memory.
+const NO_DATA: &str = "none";
 
 /// The settings. Each field is a flag, an environment variable (`TRACKER_` and the name) and a key of the settings file; its
 /// doc comment is the help text, to which the default is added.
@@ -79,16 +82,26 @@ pub(crate) struct Settings {
     #[serde(with = "texts")]
     pub(crate) trusted_network: Vec<Network>,
 
-    /// Read the .torrent files in this folder, and keep registered torrents there
+    /// Share this folder; a folder as the argument of the program is the same
+    ///
+    /// The operator makes torrents of what is in it, on the dashboard. Nothing is written into it. The home folder is refused, and so is
+    /// what has it in it.
+    #[arg(long, help_heading = "Files", value_name = "DIR")]
+    pub(crate) share: Option<PathBuf>,
+
+    /// Keep what outlives the program in this folder, or, with `none`, in memory [default: the platform's folder for local data]
+    ///
+    /// It is `lan-tracker` in the platform's folder for local data, such as ~/.local/share; or the first of $STATE_DIRECTORY, which
+    /// systemd sets. It is made if it does not exist. One tracker uses it at a time.
+    #[arg(long, help_heading = "Files", value_name = "DIR|none")]
+    data: Option<PathBuf>,
+
+    /// Read the .torrent files in this folder, and keep registered torrents there [default: torrents in the data folder]
     ///
     /// They give the names, sizes and files of their torrents. The folder is re-read on change, and made if it does not exist. Torrents
     /// that are registered on the dashboard are saved there; without this folder they are lost when the program ends.
     #[arg(long, help_heading = "Torrents", value_name = "DIR")]
     pub(crate) torrents: Option<PathBuf>,
-
-    /// Let the operator make torrents of what is in this folder, on the dashboard
-    #[arg(long, help_heading = "Torrents", value_name = "DIR")]
-    pub(crate) share: Option<PathBuf>,
 
     /// Serve only torrents that are known, by --torrents, the dashboard or the allow list
     #[arg(long, help_heading = "Torrents")]
@@ -160,6 +173,27 @@ pub(crate) struct Settings {
     pub(crate) log_level: LogLevel,
 }
 
+/// Where what outlives the program is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// In the folder that was asked for.
+    Folder(PathBuf),
+    /// In the default folder.
+    Default(PathBuf),
+    /// In memory.
+    None,
+}
+
+impl Data {
+    /// The folder, if there is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) | Self::Default(folder) => Some(folder),
+            Self::None => None,
+        }
+    }
+}
+
 /// The format of log lines.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -198,6 +232,10 @@ impl Settings {
             !self.only_known || self.dashboard || self.torrents.is_some() || self.allow_list.is_some(),
             "`only-known` without `torrents` and without the dashboard would serve nothing; name the folder with --torrents"
         );
+        ensure!(
+            self.share.is_none() || self.dashboard,
+            "`share` without the dashboard would give the files to nobody; leave out --dashboard=false"
+        );
         ensure!(!self.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
         // The fields are called as the settings are, but for the hyphens.
         let as_written = |error: &dyn Display| anyhow!(error.to_string().replace('_', "-"));
@@ -208,8 +246,20 @@ impl Settings {
     }
 
     /// All settings that are paths.
-    fn paths(&mut self) -> [Option<&mut PathBuf>; 4] {
-        [&mut self.torrents, &mut self.share, &mut self.allow_list, &mut self.deny_list].map(Option::as_mut)
+    fn paths(&mut self) -> [Option<&mut PathBuf>; 5] {
+        let data = self.data.as_mut().filter(|data| **data != Path::new(NO_DATA));
+        let [share, torrents, allow_list, deny_list] =
+            [&mut self.share, &mut self.torrents, &mut self.allow_list, &mut self.deny_list].map(Option::as_mut);
+        [share, data, torrents, allow_list, deny_list]
+    }
+
+    /// The folder for what outlives the program.
+    pub(crate) fn data(&self) -> Data {
+        match &self.data {
+            Some(none) if none == Path::new(NO_DATA) => Data::None,
+            Some(folder) => Data::Folder(folder.clone()),
+            None => DataFolder::default_path().map_or(Data::None, Data::Default),
+        }
     }
 
     /// The addresses for all IPv6 addresses of the machine that leave out IPv4.

@@ -40,7 +40,8 @@ impl Settings {
     /// was not set is a comment, so that it is computed anew wherever the file is used.
     pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
         let set = Table::try_from(self).context("the settings cannot be written as TOML")?;
-        let computed = Table::try_from(Self { threads: Some(self.threads()), ..self.clone() })?;
+        let data = self.data().path().map(Path::to_owned).or_else(|| self.data.clone());
+        let computed = Table::try_from(Self { threads: Some(self.threads()), data, ..self.clone() })?;
         let mut text = String::from("# Settings of tracker. Each is also a flag, and an environment variable.\n");
         for arg in Self::arguments(Command::new("tracker")).get_arguments() {
             let key = arg.get_long().expect("every setting has a long flag");

@@ -64,7 +64,8 @@ fn a_switch_takes_a_value_or_none() {
     ] {
         assert_eq!(flags(&[flag]).full_scrape, value, "{flag}");
     }
-    assert!(Cli::parse(["tracker", "--full-scrape", "no"]).is_err(), "a value follows an equals sign");
+    let cli = Cli::parse(["tracker", "--full-scrape", "no"]).unwrap();
+    assert_eq!(cli.folder.as_deref(), Some(Path::new("no")), "a value follows an equals sign");
 }
 
 #[test]
@@ -128,6 +129,8 @@ fn printed_settings_can_be_fed_back() {
             "--share",
             folder.to_str().unwrap(),
         ]),
+        flags(&["--data", "none"]),
+        flags(&["--data", folder.to_str().unwrap()]),
         flags(&["--allow-list", lists[0].to_str().unwrap(), "--deny-list", lists[1].to_str().unwrap()]),
         flags(&["--trusted-proxy", "10.0.0.1", "--announce-budget", "9", "--full-scrape", "--log-level", "warn"]),
     ] {
@@ -186,9 +189,11 @@ fn a_wrong_file_is_an_error_with_the_line() {
 
 #[test]
 fn paths_in_a_file_start_from_its_folder() {
-    let (folder, path) =
-        file("allow-list = 'allowed.txt'\ndeny-list = '/etc/denied.txt'\ntorrents = 'torrents'\nshare = '..'\n");
+    let (folder, path) = file(
+        "allow-list = 'allowed.txt'\ndeny-list = '/etc/denied.txt'\ntorrents = 'torrents'\nshare = '..'\ndata = 'data'\n",
+    );
     let settings = Settings::read(&path).unwrap();
+    assert_eq!(settings.data(), Data::Folder(folder.path().join("data")));
     assert_eq!(settings.torrents.unwrap(), folder.path().join("torrents"));
     assert_eq!(settings.share.unwrap(), folder.path().join(".."));
     assert_eq!(settings.allow_list.unwrap(), folder.path().join("allowed.txt"));
@@ -240,7 +245,13 @@ fn events_are_logged_from_level_info_on() {
 
 #[test]
 fn settings_that_would_serve_nothing_are_errors() {
-    for text in ["listen = []", "allow = []", "dashboard-listen = []", "only-known = true\ndashboard = false"] {
+    for text in [
+        "listen = []",
+        "allow = []",
+        "dashboard-listen = []",
+        "only-known = true\ndashboard = false",
+        "share = '.'\ndashboard = false",
+    ] {
         let (_folder, path) = file(text);
         assert!(Settings::read(&path).unwrap().checked().is_err(), "{text}");
     }

@@ -51,6 +51,19 @@ pub(crate) fn send(method: &str, address: SocketAddr, target: &str, headers: &st
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// Sends a body over loopback.
+pub(crate) fn post(address: SocketAddr, target: &str, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    let head =
+        format!("POST {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 fn exchange(from: Ipv4Addr, tracker: SocketAddr, target: &str, headers: &str) -> Vec<u8> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();

@@ -14,13 +14,13 @@ use crate::{INFO_HASH, OTHER, error_of};
 const HERE: &str = "127.0.0.1:0";
 
 /// A tracker with a dashboard, both on free loopback ports, with JSON lines.
-struct Observed {
-    tracker: Tracker,
-    dashboard: SocketAddr,
-    token: String,
+pub(crate) struct Observed {
+    pub(crate) tracker: Tracker,
+    pub(crate) dashboard: SocketAddr,
+    pub(crate) token: String,
 }
 
-fn observed(flags: &[&str]) -> Observed {
+pub(crate) fn observed(flags: &[&str]) -> Observed {
     observed_at(HERE, flags)
 }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod dashboard;
+mod folders;
 mod running;
 
 use std::fs;
@@ -198,8 +199,15 @@ fn a_low_limit_on_open_files_is_a_warning() {
         // Clients are served all the same.
         announce(address, INFO_HASH, 6881, 10, "started");
         announce(address, INFO_HASH, 6882, 10, "started");
+        // From here on it handles signals.
+        let mut lines = Vec::new();
+        tracker.log.wait_for(|line| {
+            lines.push(line.to_owned());
+            line.contains("announce URL")
+        });
         assert!(tracker.stop("TERM").success());
-        let warning = tracker.log.rest().into_iter().find(|line| line.contains("the limit on open files"));
+        lines.extend(tracker.log.rest());
+        let warning = lines.into_iter().find(|line| line.contains("the limit on open files"));
         let level = warning.as_deref().map(|line| serde_json::from_str::<Value>(line).unwrap()["level"].clone());
         assert_eq!(level == Some("WARN".into()), is_warned, "{limit}: {warning:?}");
     }
@@ -463,10 +471,10 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
         (&["--dashboard", "--listen", "0.0.0.0:6970"], "--dashboard=false"),
         (&["--host-name", "http://lab-pc"], "write a name such as"),
         (&["--torrents", &path("unknown.toml")], "cannot read the folder of torrents"),
-        (&["--dashboard", "--share", &path("missing")], "cannot open the folder to share"),
+        (&["--data", &path("unknown.toml")], "cannot use the data folder"),
         (&["--only-known"], "--torrents"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),
-        (&["/home/me/Lessons"], "for a folder to share, write --share '/home/me/Lessons'"),
+        (&["Lessons", "More"], "unexpected argument 'More'; the tracker shares one folder"),
     ] {
         let error = error_of(flags);
         assert!(error.starts_with("error: ") && error.contains(advice), "{flags:?}: {error}");
@@ -520,7 +528,7 @@ fn help_is_grouped_and_there_are_completions_and_a_man_page() {
     let long = text(&["--help"]);
     let short = text(&["-h"]);
     assert!(short.lines().count() < 70 && long.lines().count() > 2 * short.lines().count(), "{short}");
-    for heading in ["Clients:", "Torrents:", "Dashboard:", "Peers:", "Log:"] {
+    for heading in ["Files:", "Clients:", "Torrents:", "Dashboard:", "Peers:", "Log:"] {
         assert!(short.contains(heading) && long.contains(heading), "{heading}");
     }
     for arguments in ["bash", "elvish", "fish", "powershell", "zsh"].map(|shell| ["generate", "completions", shell]) {

@@ -16,8 +16,8 @@ pub(crate) fn tracker() -> Command {
     without_settings(env!("CARGO_BIN_EXE_tracker"))
 }
 
-/// A program without the settings of this environment. There is no dashboard unless a flag asks for it, since many trackers run
-/// at the same time.
+/// A program without the settings of this environment. There is neither a dashboard nor a data folder unless a flag asks for
+/// it, since many trackers run at the same time, and none may write into the home folder.
 pub(crate) fn without_settings(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -25,7 +25,7 @@ pub(crate) fn without_settings(program: &str) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("TRACKER_DASHBOARD", "false");
+    command.env("TRACKER_DASHBOARD", "false").env("TRACKER_DATA", "none").env_remove("STATE_DIRECTORY");
     command
 }
 

@@ -93,7 +93,7 @@ fn a_machine_without_an_address_gets_one() {
 
 fn start(machine: &Host, torrents: &Path) -> Program {
     let folder = torrents.to_str().expect("a path of text");
-    machine.run(env!("CARGO_BIN_EXE_tracker"), &["--log-format", "json", "--torrents", folder])
+    machine.run(env!("CARGO_BIN_EXE_tracker"), &["--log-format", "json", "--data", "none", "--torrents", folder])
 }
 
 fn url(scheme: &str, address: &str) -> String {

@@ -53,8 +53,9 @@ pub(crate) struct Latency {
 
 impl Tracker {
     pub(crate) fn start(host: &Host) -> Self {
-        let program =
-            host.run(env!("CARGO_BIN_EXE_tracker"), &["--listen", &format!("0.0.0.0:{PORT}"), "--log-format", "json"]);
+        let listen = format!("0.0.0.0:{PORT}");
+        let flags = ["--listen", &listen, "--data", "none", "--log-format", "json"];
+        let program = host.run(env!("CARGO_BIN_EXE_tracker"), &flags);
         let mut tracker = Self { host: host.clone(), program };
         wait_for("the tracker to start", START, || {
             tracker.program.check_alive()?;

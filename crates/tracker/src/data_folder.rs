@@ -1,0 +1,171 @@
+//! The folder that keeps what outlives the program.
+
+use std::env;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use directories::ProjectDirs;
+
+/// The name of the default folder. Not `tracker`, which is the name of GNOME's index of files.
+const NAME: &str = "lan-tracker";
+
+/// The file that is locked while a tracker uses the folder.
+const LOCK: &str = "lock";
+
+/// The maximum length of a process id in the lock file, in bytes.
+const MAX_PROCESS_LEN: u64 = 20;
+
+/// The folder in which a tracker keeps what outlives it: .torrent files, what it knows about the share folder, and names of
+/// computers. One tracker uses it at a time: it is locked until this is dropped, or the process ends.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    /// Holds the lock. `None` where the file system has no locks.
+    _lock: Option<File>,
+}
+
+/// A data folder that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataFolderError {
+    /// It can neither be used nor made.
+    #[error("cannot use the data folder {}", path.display())]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// Another tracker uses it.
+    #[error("another tracker{} uses the data folder {}", of_process(process.as_deref()), path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The id of the other tracker's process, where it is known.
+        process: Option<String>,
+    },
+}
+
+impl DataFolder {
+    /// The default folder: the first of `$STATE_DIRECTORY`, which systemd sets, or else `lan-tracker` in the platform's folder
+    /// for local data, such as `~/.local/share`. `None` if there is no home folder either.
+    pub fn default_path() -> Option<PathBuf> {
+        let of_service = env::var_os("STATE_DIRECTORY").and_then(|folders| env::split_paths(&folders).next());
+        let of_user = || Some(ProjectDirs::from("", "", NAME)?.data_local_dir().to_owned());
+        of_service.filter(|folder| folder.is_absolute()).or_else(of_user)
+    }
+
+    /// Takes the folder for this tracker. It is made if it does not exist; on Unix only its owner has access then.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DataFolderError`] if it cannot be made or written into, or if another tracker uses it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, DataFolderError> {
+        let path = path.into();
+        match lock(&path) {
+            Ok(Lock::Held(file)) => Ok(Self { path, _lock: Some(file) }),
+            Ok(Lock::OfAnother) => Err(DataFolderError::InUse { process: holder(&path), path }),
+            Ok(Lock::Unsupported) => {
+                tracing::warn!(?path, "the file system of the data folder has no locks: let only one tracker use it");
+                Ok(Self { path, _lock: None })
+            }
+            Err(source) => Err(DataFolderError::Open { path, source }),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The lock of a folder.
+enum Lock {
+    Held(File),
+    OfAnother,
+    Unsupported,
+}
+
+fn lock(path: &Path) -> io::Result<Lock> {
+    make(path)?;
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Lock::OfAnother),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(Lock::Unsupported),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // For the other tracker's error message.
+    file.set_len(0)?;
+    write!(file, "{}", process::id())?;
+    Ok(Lock::Held(file))
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// The id of the process that has the folder. Where a lock keeps others from reading the file, it is not known.
+fn holder(path: &Path) -> Option<String> {
+    let mut process = String::new();
+    File::open(path.join(LOCK)).ok()?.take(MAX_PROCESS_LEN).read_to_string(&mut process).ok()?;
+    let is_id = !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit());
+    is_id.then_some(process)
+}
+
+fn of_process(process: Option<&str>) -> String {
+    process.map(|process| format!(" (process {process})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_for_its_owner_and_one_tracker_uses_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let data = DataFolder::open(&path).unwrap();
+        assert_eq!(data.path(), path);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        let error = DataFolder::open(&path).unwrap_err().to_string();
+        assert!(error.contains("another tracker") && error.contains(path.to_str().unwrap()), "{error}");
+        if cfg!(unix) {
+            assert!(error.contains(&format!("(process {})", process::id())), "{error}");
+        }
+        drop(data);
+        DataFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_folder_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let error = DataFolder::open(&path).unwrap_err();
+            assert!(matches!(error, DataFolderError::Open { .. }), "{error}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_lock_file_of_another_program_names_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(holder(folder.path()), None);
+        for (text, expected) in [("", None), ("4711", Some("4711")), ("\x1b[1m", None), ("47\n", None)] {
+            std::fs::write(folder.path().join(LOCK), text).unwrap();
+            assert_eq!(holder(folder.path()).as_deref(), expected, "{text:?}");
+        }
+    }
+}
