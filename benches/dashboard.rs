@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, Peers, Shards};
 use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_host::{Clock, Events};
-use tracker_monitor::{Failures, LogBuffer, MAX_PENDING_EVENTS, Observer, PageQuery};
+use tracker_monitor::{Computers, Failures, LogBuffer, MAX_PENDING_EVENTS, Observer, PageQuery};
 
 /// Announces on one thread and on two, without and with an observer, which fetches the events, visits all peers repeatedly,
 /// and takes a sample every second. Once for peers that stay, and once with some that leave and come back, for which the
@@ -146,8 +146,8 @@ fn overview(c: &mut Criterion) {
         }
     }
     let events = Events::start(Arc::clone(&shards)).expect("a thread");
-    let observer =
-        Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread can be started");
+    let observer = Observer::start(&events, Computers::new(clock, library.clone()), Failures::default)
+        .expect("a thread can be started");
     let dashboard = Dashboard::new(DashboardConfig::new(
         shards.into(),
         clock,
@@ -197,8 +197,8 @@ fn config(is_observed: bool) -> Config {
 
 fn observer(shards: &Arc<Shards>, clock: Clock) -> Observer {
     let library = Library::open(LibraryConfig::default()).expect("there is no folder to be read");
-    Observer::start(&Events::start(Arc::clone(shards)).expect("a thread"), clock, library, Failures::default)
-        .expect("a thread can be started")
+    let events = Events::start(Arc::clone(shards)).expect("a thread");
+    Observer::start(&events, Computers::new(clock, library), Failures::default).expect("a thread can be started")
 }
 
 /// The time that the slowest thread takes for its announces.

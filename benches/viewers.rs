@@ -23,7 +23,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_host::{Clock, Events};
-use tracker_monitor::{Failures, LogBuffer, Observer};
+use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
 
 const TORRENTS: u32 = 1000;
 const PEERS: u32 = 100;
@@ -95,7 +95,8 @@ fn dashboard(log_buffer: &LogBuffer) -> Dashboard {
     let (shards, clock) = (shards(TORRENTS, PEERS), Clock::start());
     let library = Library::open(LibraryConfig::default()).expect("there is no folder");
     let events = Events::start(Arc::clone(&shards)).expect("a thread");
-    let observer = Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread");
+    let observer =
+        Observer::start(&events, Computers::new(clock, library.clone()), Failures::default).expect("a thread");
     Dashboard::new(DashboardConfig::new(
         shards.into(),
         clock,
@@ -132,7 +133,8 @@ async fn write_log(log_buffer: LogBuffer, per_second: u32) {
                     info_hash,
                     address = "192.168.1.20:6881",
                     client = "qBittorrent 5.1.0",
-                    "peer joined"
+                    event = "peer_joined",
+                    "192.168.1.20 began lecture.mp4 with qBittorrent 5.1.0"
                 );
             }
         });

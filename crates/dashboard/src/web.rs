@@ -66,7 +66,7 @@ pub struct DashboardConfig {
     pub service: Service,
     /// The .torrent files that are known.
     pub library: Library,
-    /// What this machine has of the torrents. Default: nothing.
+    /// What this machine shares. Default: what the observer takes for that.
     pub contents: Contents,
     /// The share folder, if there is one that is followed: what it shares is in [`contents`](Self::contents). Default: none.
     pub shared_folder: Option<SharedFolder>,
@@ -94,6 +94,7 @@ impl DashboardConfig {
         service: Service,
         library: Library,
     ) -> Self {
+        let contents = observer.computers().contents().clone();
         Self {
             shards,
             clock,
@@ -101,7 +102,7 @@ impl DashboardConfig {
             log_buffer,
             service,
             library,
-            contents: Contents::new(),
+            contents,
             shared_folder: None,
             torrent_jobs: None,
             digests: None,

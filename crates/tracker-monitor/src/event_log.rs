@@ -1,10 +1,16 @@
-//! The event log: a log line for each peer that joins, completes or leaves.
+//! The event log: a log line for each computer that begins, finishes or leaves a file.
+//!
+//! The message is a sentence for people. The field `event` has the same name for all events of a kind, for programs.
+
+pub(crate) mod browser;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use torrent_library::ContentKey;
 use tracing::field::{Value, display};
 use tracing::info;
 use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, ShardsView, SwarmCounts};
@@ -13,6 +19,7 @@ use tracker_host::{EventListener, Events, host_name};
 use crate::client_name::client;
 use crate::event_thread::EventThread;
 use crate::observer::may_lack_metadata;
+use crate::{Computers, FileProgress};
 
 /// Events that should be able to wait to be logged or observed, for
 /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events).
@@ -47,13 +54,17 @@ pub(crate) const USUAL_EVENTS: usize = 1000;
 pub struct EventLog(EventThread);
 
 impl EventLog {
-    /// Starts to log these events. `dropped_lines` counts the lines of the log that were dropped so far.
+    /// Starts to log these events, with the names that `computers` has. `dropped_lines` counts the lines of the log that were dropped so far.
     ///
     /// # Errors
     ///
     /// Returns an error if the thread cannot be started.
-    pub fn start(events: &Events, dropped_lines: impl Fn() -> u64 + Send + 'static) -> io::Result<Self> {
-        let mut log = Log::new(events.shards());
+    pub fn start(
+        events: &Events,
+        computers: Computers,
+        dropped_lines: impl Fn() -> u64 + Send + 'static,
+    ) -> io::Result<Self> {
+        let mut log = Log::new(events.shards(), computers);
         let work = move |listener: &EventListener| {
             log.take_events(listener, dropped_lines());
             PERIOD
@@ -71,6 +82,7 @@ impl EventLog {
 #[derive(Debug)]
 struct Log {
     shards: ShardsView,
+    computers: Computers,
     logger: EventLogger,
     events: Vec<Event>,
     /// Events that came too fast for this listener.
@@ -78,15 +90,17 @@ struct Log {
 }
 
 impl Log {
-    fn new(shards: ShardsView) -> Self {
-        Self { shards, logger: EventLogger::default(), events: Vec::new(), lost: 0 }
+    fn new(shards: ShardsView, computers: Computers) -> Self {
+        Self { shards, computers, logger: EventLogger::default(), events: Vec::new(), lost: 0 }
     }
 
     fn take_events(&mut self, listener: &EventListener, dropped_lines: u64) {
         self.lost += listener.take(&mut self.events);
         let now = Instant::now();
         for event in self.events.drain(..) {
-            self.logger.log(&event, &self.shards, now);
+            // First, so that "5 of 30" has this one.
+            self.computers.happened(&event);
+            self.logger.log(&event, &self.shards, &self.computers, now);
         }
         self.logger.budget.report(now);
         self.events.shrink_to(USUAL_EVENTS);
@@ -168,8 +182,8 @@ impl Drop for LineBudget {
 
 impl EventLogger {
     /// Logs an event, if it is one for the log.
-    fn log(&mut self, event: &Event, shards: &ShardsView, now: Instant) {
-        log_event(event, shards, |address| self.budget.allows(address, now));
+    fn log(&mut self, event: &Event, shards: &ShardsView, computers: &Computers, now: Instant) {
+        log_event(event, shards, computers, |address| self.budget.allows(address, now));
         warn_of_shared_address(event, &mut self.shared);
         warn_of_container(event, &mut self.containers);
         warn_of_unreachable(event, &mut self.unreachable);
@@ -197,12 +211,12 @@ impl EventLogger {
 }
 
 /// Logs an event of a peer, if its address still may have a line.
-fn log_event(event: &Event, shards: &ShardsView, has_line: impl FnOnce(IpAddr) -> bool) {
-    let (peer, happened) = match &event.kind {
-        EventKind::PeerJoined(peer) => (peer, "peer joined"),
-        EventKind::PeerCompleted(peer) => (peer, "peer completed"),
-        EventKind::PeerLeft(peer) => (peer, "peer left"),
-        EventKind::PeerExpired(peer) => (peer, "peer expired"),
+fn log_event(event: &Event, shards: &ShardsView, computers: &Computers, has_line: impl FnOnce(IpAddr) -> bool) {
+    let (peer, name) = match &event.kind {
+        EventKind::PeerJoined(peer) => (peer, "peer_joined"),
+        EventKind::PeerCompleted(peer) => (peer, "peer_completed"),
+        EventKind::PeerLeft(peer) => (peer, "peer_left"),
+        EventKind::PeerExpired(peer) => (peer, "peer_expired"),
         _ => return,
     };
     let Peer { address, state, detail, .. } = peer;
@@ -210,10 +224,25 @@ fn log_event(event: &Event, shards: &ShardsView, has_line: impl FnOnce(IpAddr) -
         return;
     }
     let client = detail.as_ref().map(|detail| client(&detail.peer_id));
+    let has_everything = *state == PeerState::Seeder && !may_lack_metadata(peer);
+    let (who, file) = (who(computers, address.ip()), file(computers, &event.info_hash));
+    let with = client.as_deref().map(|client| format!(" with {client}")).unwrap_or_default();
+    let sentence = match &event.kind {
+        EventKind::PeerJoined(_) if has_everything => format!("{who} has {file} and shares it{with}"),
+        EventKind::PeerJoined(_) => format!("{who} began {file}{with}"),
+        EventKind::PeerCompleted(_) => {
+            format!("{who} has finished {file}{}", of_all(computers, ContentKey::Swarm(event.info_hash)))
+        }
+        EventKind::PeerLeft(_) if has_everything => format!("{who} no longer shares {file}"),
+        EventKind::PeerLeft(_) => format!("{who} stopped {file} before it had all of it"),
+        _ if has_everything => format!("{who} disappeared while it shared {file}"),
+        _ => format!("{who} disappeared while it was downloading {file}"),
+    };
     // As they are now: other peers may have come and gone since.
     let counts = shards.with_swarm(&event.info_hash, |swarm| swarm.counts()).unwrap_or_default();
     info!(
         target: TARGET,
+        event = name,
         info_hash = %event.info_hash,
         %address,
         host = host_name(address.ip()).as_deref(),
@@ -226,8 +255,25 @@ fn log_event(event: &Event, shards: &ShardsView, has_line: impl FnOnce(IpAddr) -
         },
         seeders = counts.seeders,
         leechers = counts.leechers,
-        "{happened}"
+        "{sentence}"
     );
+}
+
+/// A computer in a sentence: its name, or else its address.
+fn who(computers: &Computers, address: IpAddr) -> Arc<str> {
+    if computers.is_this_machine(address) { "this machine".into() } else { computers.name_or_address(address) }
+}
+
+/// A file in a sentence: its name, or else the beginning of its info-hash.
+fn file(computers: &Computers, info_hash: &InfoHash) -> Arc<str> {
+    let known = computers.library().get(info_hash);
+    known.map_or_else(|| format!("torrent {:.8}…", info_hash.to_string()).into(), |known| Arc::clone(&known.name))
+}
+
+/// How many computers have a file, in a sentence.
+fn of_all(computers: &Computers, key: ContentKey) -> String {
+    let FileProgress { has, of, .. } = computers.progress(key);
+    if of > 0 { format!(" ({has} of {of})") } else { String::new() }
 }
 
 /// The name of a client as a field. The text log quotes and escapes texts: one that is escaped already is left as it is.
@@ -247,11 +293,14 @@ pub(crate) struct StuckPeer {
 }
 
 /// Logs peers that are stuck, and how many more there are.
-pub(crate) fn log_stuck(peers: impl IntoIterator<Item = StuckPeer>, more: u64) {
+pub(crate) fn log_stuck(peers: impl IntoIterator<Item = StuckPeer>, more: u64, computers: &Computers) {
     for StuckPeer { info_hash, peer: Peer { address, detail, .. }, counts, lacks_seeder } in peers {
         let client = detail.as_ref().map(|detail| client(&detail.peer_id));
+        let (who, file) = (who(computers, address.ip()), file(computers, &info_hash));
+        let why = if lacks_seeder { ": nobody who is there has all of it" } else { ", although others have all of it" };
         info!(
             target: TARGET,
+            event = "peer_stuck",
             %info_hash,
             %address,
             host = host_name(address.ip()).as_deref(),
@@ -259,11 +308,11 @@ pub(crate) fn log_stuck(peers: impl IntoIterator<Item = StuckPeer>, more: u64) {
             reason = if lacks_seeder { "no_seeder" } else { "no_progress" },
             seeders = counts.seeders,
             leechers = counts.leechers,
-            "peer stuck"
+            "{who} gets nothing of {file}{why}"
         );
     }
     if more > 0 {
-        info!(peers = more, "more peers are stuck");
+        info!(event = "more_peers_stuck", peers = more, "{more} more computers get nothing of what they download");
     }
 }
 
@@ -327,8 +376,10 @@ mod tests {
 
     use rand::{SeedableRng, rngs::StdRng};
     use serde_json::Value;
+    use torrent_library::{Library, LibraryConfig};
     use tracing_subscriber::layer::SubscriberExt;
     use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, PeerKey, Peers, Shards};
+    use tracker_host::Clock;
 
     use super::*;
     use crate::{LogBuffer, LogFilter};
@@ -355,9 +406,16 @@ mod tests {
         let writer = buffer.clone();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || Log::new(Arc::clone(shards).into()).take_events(&listener, 0));
+        tracing::subscriber::with_default(subscriber, || {
+            Log::new(Arc::clone(shards).into(), computers()).take_events(&listener, 0)
+        });
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn computers() -> Computers {
+        let library = Library::open(LibraryConfig::default()).unwrap();
+        Computers::new(Clock::fixed(tracker_core::Instant::ZERO), library)
     }
 
     fn shards(max_pending_events: usize) -> Arc<Shards> {
@@ -394,15 +452,15 @@ mod tests {
         let log = log_of(&shards);
         let lines: Vec<_> = log
             .iter()
-            .map(|line| [&line["message"], &line["address"], &line["state"]].map(|value| value.as_str().unwrap()))
+            .map(|line| [&line["event"], &line["address"], &line["state"]].map(|value| value.as_str().unwrap()))
             .collect();
         assert_eq!(
             lines,
             [
-                ["peer joined", "10.0.0.7:6881", "leecher"],
-                ["peer completed", "10.0.0.7:6881", "seeder"],
-                ["peer left", "10.0.0.7:6881", "seeder"],
-                ["peer joined", "10.0.0.7:6882", "leecher"],
+                ["peer_joined", "10.0.0.7:6881", "leecher"],
+                ["peer_completed", "10.0.0.7:6881", "seeder"],
+                ["peer_left", "10.0.0.7:6881", "seeder"],
+                ["peer_joined", "10.0.0.7:6882", "leecher"],
             ]
         );
         for line in log {
@@ -414,7 +472,7 @@ mod tests {
         shards.expire(tracker_core::Instant::ZERO + Duration::from_secs(24 * 60 * 60));
         let log = log_of(&shards);
         assert_eq!(log.len(), 1, "{log:?}");
-        assert_eq!(log[0]["message"], "peer expired");
+        assert_eq!(log[0]["event"], "peer_expired");
         assert_eq!(log[0]["leechers"], 0);
     }
 
@@ -426,7 +484,7 @@ mod tests {
         (1..=flood).for_each(|port| announce(&shards, port, 10, None));
         let peers = shards.with_swarm(&InfoHash::new([0xab; 20]), |swarm| swarm.len() as u64).unwrap();
         let log = log_of(&shards);
-        let is_of_peer = |line: &&Value| line["message"].as_str().unwrap().starts_with("peer ");
+        let is_of_peer = |line: &&Value| line["event"].as_str().is_some_and(|event| event.starts_with("peer_"));
         let lines = log.iter().filter(is_of_peer).count();
         assert!((1..=2 * LineBudget::MAX_PER_ADDRESS as usize).contains(&lines), "{lines}");
         let left_out: u64 = log.iter().filter_map(|line| line["events"].as_u64()).sum();
@@ -469,7 +527,7 @@ mod tests {
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
-            Log::new(Arc::clone(&shards).into()).take_events(&listener, 0)
+            Log::new(Arc::clone(&shards).into(), computers()).take_events(&listener, 0)
         });
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains(r#"client=-\\\"\x1b\x00[2J "#), "{text}");
@@ -562,14 +620,20 @@ mod tests {
         events.pump();
         let buffer = LogBuffer::new();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
-            let mut log = Log::new(Arc::clone(&shards).into());
+            let mut log = Log::new(Arc::clone(&shards).into(), computers());
             log.take_events(&listener, 0);
             log.take_events(&listener, 3);
             log.take_events(&listener, 3);
         });
         let lines = buffer.entries(&LogFilter::default(), 0, 10);
         let messages: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
-        assert_eq!(messages[..2], ["peer joined", "peer left"]);
+        assert_eq!(
+            messages[..2],
+            [
+                "10.0.0.7 began torrent abababab… with qBittorrent 4.5.2",
+                "10.0.0.7 stopped torrent abababab… before it had all of it"
+            ]
+        );
         assert!(messages[2].starts_with("lines of this log were dropped") && messages.len() == 3, "{messages:?}");
         let info_hash = InfoHash::new([0xab; 20]);
         assert_eq!((lines[0].info_hash, lines[0].address.as_deref()), (Some(info_hash), Some("10.0.0.7:6881")));
@@ -580,7 +644,7 @@ mod tests {
         let shards = shards(2);
         (1..=5).for_each(|port| announce(&shards, port, 10, None));
         let log = log_of(&shards);
-        assert_eq!(log.iter().filter(|line| line["message"] == "peer joined").count(), 2);
+        assert_eq!(log.iter().filter(|line| line["event"] == "peer_joined").count(), 2);
         let warning = log.last().unwrap();
         assert_eq!((&warning["level"], &warning["events"]), (&"WARN".into(), &4.into()), "{warning}");
     }

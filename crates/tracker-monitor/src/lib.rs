@@ -4,23 +4,36 @@
 //! looks, slowly or not at all, holds up an announce. It knows no web page: `dashboard` shows what is here.
 
 mod client_name;
+mod computers;
+mod downloads;
 mod event_log;
 mod event_thread;
 mod history;
+mod lesson;
+mod lessons;
 mod list;
 mod log_buffer;
 mod metrics;
+mod names;
 mod observer;
+mod progress;
+mod ranges;
 
+pub use computers::{ComputerRow, Computers, ComputersConfig, CopyRow, OwnCopy, Reachability};
+pub use downloads::{BytesSent, Downloads, Transfer, TransferHandle, TransferPart, Way};
 pub use event_log::{EventLog, MAX_PENDING_EVENTS};
 pub use history::{Sample, Series, Span};
+pub use lesson::{CompletionPoint, CopyStatus};
+pub use lessons::Lessons;
 pub use list::{Order, Page, PageQuery};
 pub use log_buffer::{LogBuffer, LogEntry, LogFilter};
 pub use metrics::{MetricsFormat, ProcessMetrics};
+pub use names::{ComputerName, NameSource, NamesFileError, SetNameError};
 pub use observer::{
     DownloadCounts, Failures, Observer, PeerRow, PeerSort, PeerStatus, PeerStuckReason, Status, StuckCounts,
     StuckReason, StuckTorrents, TorrentRow, TorrentSort,
 };
+pub use progress::FileProgress;
 
 /// A figure to three digits after the point, more than which none here is true to.
 pub fn rounded(figure: f64) -> f64 {

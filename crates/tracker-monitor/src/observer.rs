@@ -5,6 +5,7 @@ mod hybrid;
 mod meter;
 mod peers;
 mod records;
+mod sighting;
 mod snapshot;
 mod stuck;
 mod sweep;
@@ -22,14 +23,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use torrent_library::Library;
 use tracker_core::{InfoHash, Instant, ShardsView, SwarmCounts, Totals};
 use tracker_host::{Clock, EventListener, Events, ServiceState};
 
 use crate::event_log::MAX_PENDING_EVENTS;
 use crate::event_thread::EventThread;
 use crate::history::History;
-use crate::{Page, PageQuery, Sample, Series, Span};
+use crate::{Computers, Downloads, Lessons, Page, PageQuery, Sample, Series, Span};
 
 use hybrid::SwarmKeys;
 use peers::PeerEntry;
@@ -40,7 +40,11 @@ use torrents::TorrentEntry;
 use watcher::Watcher;
 
 pub(crate) use expectation::may_lack_metadata;
+pub(crate) use sighting::Sighting;
+pub(crate) use stuck::PeerDownload;
 pub use stuck::{DownloadCounts, PeerStuckReason, StuckCounts, StuckReason, StuckTorrents};
+#[cfg(test)]
+pub(crate) use tests::Watching;
 
 /// Watches a tracker on a thread of its own. Cheap to clone; all clones are one. The thread ends when the last one is dropped.
 ///
@@ -226,8 +230,8 @@ impl Observer {
     /// beyond are shown without.
     pub const MAX_RECORDED_PEERS: usize = 1 << 18;
 
-    /// Starts to watch. `failures` counts the requests so far that [`Totals::refused_announces`] does not count. The clock
-    /// is that of the tracker's adapters.
+    /// Starts to watch, and to tell `computers` what it sees. `failures` counts the requests so far that
+    /// [`Totals::refused_announces`] does not count.
     ///
     /// Of the events it needs no [updates](tracker_core::Config::update_events).
     ///
@@ -236,11 +240,10 @@ impl Observer {
     /// Returns an error if the thread cannot be started.
     pub fn start(
         events: &Events,
-        clock: Clock,
-        library: Library,
+        computers: Computers,
         failures: impl Fn() -> Failures + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(events.shards(), clock, library));
+        let shared = Arc::new(Shared::new(events.shards(), computers));
         let mut watcher = Watcher::new(Arc::clone(&shared), Box::new(failures));
         let work = move |listener: &EventListener| watcher.work(listener);
         let thread = EventThread::start("observer", events.listen(MAX_PENDING_EVENTS), work)?;
@@ -260,6 +263,21 @@ impl Observer {
         *lock(&self.0.shared.service) = Some(service);
     }
 
+    /// The computers, and which files each of them has.
+    pub fn computers(&self) -> &Computers {
+        &self.0.shared.computers
+    }
+
+    /// What this machine sends over HTTP.
+    pub fn downloads(&self) -> Downloads {
+        self.computers().downloads()
+    }
+
+    /// The lessons.
+    pub fn lessons(&self) -> Lessons {
+        self.computers().lessons()
+    }
+
     /// The tracker now.
     pub fn status(&self) -> Status {
         self.0.shared.status()
@@ -267,7 +285,7 @@ impl Observer {
 
     /// The number of torrents whose .torrent file is known.
     pub fn known_torrents(&self) -> usize {
-        self.0.shared.library.all().len()
+        self.0.shared.computers.library().all().len()
     }
 
     /// The history of this span.
@@ -287,13 +305,14 @@ impl Observer {
     /// One torrent, by the key of any of its swarms; `None` when it is not known and has no swarm.
     pub fn torrent(&self, swarm_key: &InfoHash) -> Option<TorrentRow> {
         let shared = &self.0.shared;
-        let known = shared.library.get(swarm_key);
+        let known = shared.computers.library().get(swarm_key);
         let keys = SwarmKeys::new(*swarm_key, known.as_deref());
         let counts = keys.counts(&shared.shards);
         if known.is_none() && counts.is_none() {
             return None;
         }
-        let entry = TorrentEntry::new(keys, known, counts.unwrap_or_default(), &lock(&shared.records));
+        let is_shared = shared.computers.is_shared(&keys.first);
+        let entry = TorrentEntry::new(keys, known, counts.unwrap_or_default(), &lock(&shared.records), is_shared);
         Some(entry.row())
     }
 
@@ -302,9 +321,10 @@ impl Observer {
     /// second.
     pub fn peers(&self, swarm_key: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
         let shared = &self.0.shared;
-        let known = shared.library.get(swarm_key);
+        let known = shared.computers.library().get(swarm_key);
         let keys = SwarmKeys::new(*swarm_key, known.as_deref());
-        peers::page(&shared.peers(keys), query, shared.clock.now(), known.map(|known| known.size))
+        let is_shared = shared.computers.is_shared(&keys.first);
+        peers::page(&shared.peers(keys), query, shared.clock.now(), known.map(|known| known.size), is_shared)
     }
 
     /// The time of the last look at the tracker, as it changes: once a second.
@@ -317,7 +337,7 @@ impl Observer {
 struct Shared {
     shards: ShardsView,
     clock: Clock,
-    library: Library,
+    computers: Computers,
     ticks: watch::Sender<Instant>,
     history: Mutex<History>,
     failures: Mutex<Failures>,
@@ -342,11 +362,11 @@ const MAX_KEPT_LISTS: usize = 4;
 const KEPT_ABOVE: Duration = Duration::from_millis(1);
 
 impl Shared {
-    fn new(shards: ShardsView, clock: Clock, library: Library) -> Self {
+    fn new(shards: ShardsView, computers: Computers) -> Self {
         Self {
             shards,
-            clock,
-            library,
+            clock: computers.clock(),
+            computers,
             ticks: watch::Sender::new(Instant::ZERO),
             history: Mutex::new(History::new()),
             failures: Mutex::default(),
@@ -388,7 +408,10 @@ impl Shared {
         }
         // The old list is dropped first, so that there are never two.
         *kept = None;
-        let snapshot = Snapshot::make(|| torrents::all(&self.shards, &self.library.all(), &self.records));
+        let snapshot = Snapshot::make(|| {
+            let is_shared = |info_hash: &InfoHash| self.computers.is_shared(info_hash);
+            torrents::all(&self.shards, &self.computers.library().all(), &self.records, is_shared)
+        });
         kept.insert(snapshot).value()
     }
 

@@ -12,7 +12,7 @@ use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs, Torre
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms};
 use tracker_http::HttpConfig;
-use tracker_monitor::{EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
+use tracker_monitor::{Computers, ComputersConfig, EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
@@ -236,13 +236,15 @@ impl Builder {
 
         let has_events = self.dashboard || self.log_events;
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
+        let computers = Computers::start(ComputersConfig::new(clock, library.clone()))?;
+        computers.set_own_addresses(&addresses.all);
         let log = events.as_ref().map(|events| {
             let dropped_lines = Arc::clone(&self.dropped_lines);
-            EventLog::start(events, move || dropped_lines())
+            EventLog::start(events, computers.clone(), move || dropped_lines())
         });
         let log = log.transpose().map_err(StartError::Thread)?;
         let observer = events.as_ref().filter(|_| self.dashboard);
-        let observer = observer.map(|events| Observer::start(events, clock, library.clone(), ports.failures()));
+        let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
@@ -267,6 +269,7 @@ impl Builder {
             clients: clients.clone(),
             ports: Arc::clone(&ports),
             http,
+            computers,
             page,
         };
         let mut following = JoinSet::new();

@@ -7,6 +7,7 @@ use torrent_library::{LibraryError, ListError};
 use tracker_core::ConfigError;
 use tracker_host::BindError;
 use tracker_http::HttpConfigError;
+use tracker_monitor::NamesFileError;
 use tracker_udp::UdpConfigError;
 
 use crate::share_folder::ShareFolderError;
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The allow list or the deny list cannot be used.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The file with the names of computers cannot be used.
+    #[error(transparent)]
+    Names(#[from] NamesFileError),
     /// The share folder cannot be used.
     #[error(transparent)]
     Share(#[from] ShareFolderError),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dashboard::Dashboard;
 use tracker_core::{Config, NetworkConfig, Shards};
 use tracker_host::{Addresses, NetworkChanges, Service, host_names};
+use tracker_monitor::Computers;
 
 use crate::allow::Allow;
 use crate::client_service::ClientPorts;
@@ -26,6 +27,7 @@ pub(crate) struct Follower {
     pub(crate) clients: Service,
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) http: tracker_http::Adapter,
+    pub(crate) computers: Computers,
     pub(crate) page: Option<Dashboard>,
 }
 
@@ -63,6 +65,7 @@ impl Follower {
             return;
         }
         self.ports.set_addresses(addresses.clone());
+        self.computers.set_own_addresses(&addresses.all);
         if let Some(page) = &self.page {
             page.set_addresses(addresses.clone());
         }

@@ -8,11 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Zoned;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -125,6 +128,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
             let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
             let colors = stderr().is_terminal() && !no_color && !is_dumb;
             let lines = lines.with_ansi(colors).with_target(false).with_timer(local_time as fn(&mut Writer<'_>) -> _);
+            let lines = lines.fmt_fields(Sentences::default());
             registry.with(lines.with_filter(levels)).init();
         }
         LogFormat::Json => {
@@ -137,6 +141,39 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
 
 fn local_time(writer: &mut Writer<'_>) -> std::fmt::Result {
     write!(writer, "{}", Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
+}
+
+/// Writes the fields of a line of text. Of an event of computers and files, which has a name in the field `event` for programs, it
+/// writes the sentence alone.
+#[derive(Debug, Default)]
+struct Sentences(DefaultFields);
+
+impl<'w> FormatFields<'w> for Sentences {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> std::fmt::Result {
+        let mut event = EventFields::default();
+        fields.record(&mut event);
+        match event {
+            EventFields { has_name: true, sentence: Some(sentence) } => writer.write_str(&sentence),
+            _ => self.0.format_fields(writer, fields),
+        }
+    }
+}
+
+/// The fields that make a line one of an event.
+#[derive(Debug, Default)]
+struct EventFields {
+    has_name: bool,
+    sentence: Option<String>,
+}
+
+impl Visit for EventFields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "event" => self.has_name = true,
+            "message" => self.sentence = Some(format!("{value:?}")),
+            _ => {}
+        }
+    }
 }
 
 fn of_log_buffer() -> Targets {
@@ -157,6 +194,8 @@ impl From<LogLevel> for LevelFilter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use tracing::Level;
     use tracker_monitor::LogFilter;
 
@@ -171,6 +210,35 @@ mod tests {
             writer.write_all(line.as_bytes()).unwrap();
         }
         assert_eq!(unwritten.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn events_are_sentences_and_other_lines_have_their_fields() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let lines = written.clone();
+        let writer = move || Written(Arc::clone(&lines));
+        let layer = fmt::layer().with_writer(writer).with_ansi(false).without_time().with_target(false);
+        let subscriber = tracing_subscriber::registry().with(layer.fmt_fields(Sentences::default()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(event = "peer_joined", address = "10.0.0.7:6881", "lab-07 began lecture.mp4");
+            tracing::info!(address = "10.0.0.7:6881", "serving the dashboard");
+        });
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        assert_eq!(lines, ["INFO lab-07 began lecture.mp4", "INFO serving the dashboard address=\"10.0.0.7:6881\""]);
+    }
+
+    /// What was written to it.
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

@@ -233,7 +233,7 @@ mod tests {
     use crate::web::role::Operator;
     use torrent_library::{Library, LibraryConfig};
     use tracker_host::{Bind, Bound, Service, ServiceError};
-    use tracker_monitor::{Failures, LogBuffer, Observer};
+    use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
 
     const LAN: &str = "192.168.1.9";
     const LOOPBACK: &str = "127.0.0.1";
@@ -256,7 +256,7 @@ mod tests {
         let clock = Clock::fixed(Instant::ZERO);
         let library = Library::open(LibraryConfig::default()).unwrap();
         let events = Events::start(Arc::clone(&shards)).unwrap();
-        let observer = Observer::start(&events, clock, library.clone(), Failures::default).unwrap();
+        let observer = Observer::start(&events, Computers::new(clock, library.clone()), Failures::default).unwrap();
         let service = Service::new(NoPorts);
         let config = DashboardConfig::new(shards.into(), clock, observer, LogBuffer::new(), service, library);
         Dashboard::new(config.with(|config| {

@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, Config, InfoHash, Shards};
 use tracker_host::Service;
 use tracker_host::{Clock, Events};
-use tracker_monitor::{Failures, LogBuffer, Observer};
+use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
 
 use crate::support::{Answer, FakePorts, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, announce, request};
 
@@ -346,9 +346,8 @@ async fn pages_of_many_peers_are_no_larger_than_those_of_few() {
         announce(&shards, &clock, InfoHash::new(info_hash), &ip, "-qB5010-", left, AnnounceEvent::Started);
     }
     let library = Library::open(LibraryConfig::default()).unwrap();
-    let observer =
-        Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), Failures::default)
-            .unwrap();
+    let events = Events::start(Arc::clone(&shards)).unwrap();
+    let observer = Observer::start(&events, Computers::new(clock, library.clone()), Failures::default).unwrap();
     let dashboard = Dashboard::new(DashboardConfig::new(
         shards.into(),
         clock,

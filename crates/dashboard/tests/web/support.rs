@@ -26,7 +26,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
 use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_host::{Clock, Events};
-use tracker_monitor::{Failures, LogBuffer, Observer};
+use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
 
 /// A torrent name with a script that no page may run.
 pub(crate) const HOSTILE_NAME: &str = "<script>alert('1')<script>.bin";
@@ -101,8 +101,8 @@ impl Fixture {
 
         let library = Library::open(LibraryConfig::default().with(|config| config.torrents = Some(torrents))).unwrap();
         let failures = || Failures { http: 3, udp: 4, closed_connections: 5 };
-        let observer =
-            Observer::start(&Events::start(Arc::clone(&shards)).unwrap(), clock, library.clone(), failures).unwrap();
+        let events = Events::start(Arc::clone(&shards)).unwrap();
+        let observer = Observer::start(&events, Computers::new(clock, library.clone()), failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
         let (share, contents) = (Share::open(share).unwrap(), Contents::new());

@@ -36,15 +36,17 @@ pub(super) fn all(shards: &ShardsView, keys: SwarmKeys, records: &Mutex<Records>
     entries
 }
 
-/// The part of the list that is asked for, of a torrent of this size.
+/// The part of the list that is asked for, of a torrent of this size. `is_shared` says whether this machine gives the whole content to
+/// others.
 pub(super) fn page(
     entries: &[PeerEntry],
     query: &PageQuery<PeerSort>,
     now: Instant,
     size: Option<u64>,
+    is_shared: bool,
 ) -> Page<PeerRow> {
     let search = query.search.trim().to_lowercase();
-    let has_seeder = has_seeder(entries, now);
+    let has_seeder = is_shared || has_seeder(entries, now);
     let needs_client = query.sort == PeerSort::Client || !search.is_empty();
     let found = entries.iter().map(|entry| Candidate::new(entry, needs_client));
     let found = found.filter(|found| search.is_empty() || found.contains(&search, host_name)).collect();
@@ -52,8 +54,14 @@ pub(super) fn page(
 }
 
 /// The first `limit` peers that are stuck, and the number of all that are.
-pub(super) fn stuck(entries: &[PeerEntry], limit: usize, now: Instant, size: Option<u64>) -> (Vec<PeerRow>, usize) {
-    let has_seeder = has_seeder(entries, now);
+pub(super) fn stuck(
+    entries: &[PeerEntry],
+    limit: usize,
+    now: Instant,
+    size: Option<u64>,
+    is_shared: bool,
+) -> (Vec<PeerRow>, usize) {
+    let has_seeder = is_shared || has_seeder(entries, now);
     let stuck = entries.iter().filter(|entry| entry.stuck(has_seeder, now).is_some());
     let rows = stuck.clone().take(limit).map(|entry| entry.row(now, size, has_seeder)).collect();
     (rows, stuck.count())

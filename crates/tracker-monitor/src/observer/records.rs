@@ -10,7 +10,8 @@ use foldhash::fast::RandomState;
 use tracker_core::{Event, EventKind, InfoHash, Instant, Peer, PeerDetail, PeerId, PeerState};
 
 use super::expectation::{completion, is_overdue};
-use super::stuck::{Downloads, Progress};
+use super::sighting::Sighting;
+use super::stuck::{DownloadTally, Progress};
 
 /// The minimum time in seconds for which the download rate of a finished peer counts, so that viewers see it.
 const FINISHED: u32 = 5;
@@ -31,13 +32,15 @@ pub(super) struct Records {
     /// Rates count of peers that announced at this time or later.
     rates_from: Instant,
     newly_stalled: NewlyStalled,
+    /// What was seen of peers since it was taken last, each with the key of its swarm.
+    sightings: Vec<(InfoHash, Sighting)>,
 }
 
 /// The peers that were found stalled since the last report.
 #[derive(Debug, Default)]
 pub(super) struct NewlyStalled {
     /// The first of them, each with the downloads of its torrent.
-    pub(super) peers: Vec<(InfoHash, Peer, Downloads)>,
+    pub(super) peers: Vec<(InfoHash, Peer, DownloadTally)>,
     /// The number of the others.
     pub(super) more: u64,
 }
@@ -47,7 +50,7 @@ impl NewlyStalled {
 
     fn add(&mut self, info_hash: &InfoHash, peer: &Peer) {
         if self.peers.len() < Self::MAX_PEERS {
-            self.peers.push((*info_hash, peer.clone(), Downloads::default()));
+            self.peers.push((*info_hash, peer.clone(), DownloadTally::default()));
         } else {
             self.more += 1;
         }
@@ -116,6 +119,14 @@ pub(super) struct Figures {
     pub(super) progress: Progress,
 }
 
+impl Figures {
+    /// Without rates that were announced before this time.
+    fn current(self, peer: &Peer, rates_from: Instant) -> Self {
+        let is_current = peer.detail.as_ref().is_some_and(|detail| detail.last_seen >= rates_from);
+        Self { rates: self.rates.filter(|_| is_current), ..self }
+    }
+}
+
 /// The sums over all peers of a torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Sums {
@@ -127,7 +138,7 @@ pub(super) struct Sums {
     pub(super) telling: u32,
     /// The number of peers whose announce is overdue.
     pub(super) silent: u32,
-    pub(super) downloads: Downloads,
+    pub(super) downloads: DownloadTally,
     pub(super) last_seen: Option<Instant>,
 }
 
@@ -154,6 +165,7 @@ impl Records {
             round: 0,
             rates_from: Instant::ZERO,
             newly_stalled: NewlyStalled::default(),
+            sightings: Vec::new(),
         }
     }
 
@@ -165,6 +177,7 @@ impl Records {
         let rates_from = self.rates_from;
         // Taken out while a torrent is borrowed.
         let mut newly_stalled = mem::take(&mut self.newly_stalled);
+        let mut sightings = mem::take(&mut self.sightings);
         if part.peers.iter().all(|peer| peer.detail.is_none()) {
             // Nothing that could be remembered.
         } else if let Some((torrent, mut room)) = self.torrent(&part.info_hash) {
@@ -172,6 +185,8 @@ impl Records {
                 let record = torrent.take(peer, &mut room);
                 let figures = record.as_deref().map(PeerRecord::figures).unwrap_or_default();
                 sums.add(now, peer, part.size, figures, rates_from);
+                sightings
+                    .push((part.info_hash, Sighting::new(peer, figures.current(peer, rates_from), part.size, now)));
                 let is_stalled = peer.state == PeerState::Leecher && figures.progress == Progress::Stalled;
                 if let Some(record) = record
                     && mem::replace(&mut record.is_reported, is_stalled) != is_stalled
@@ -182,6 +197,7 @@ impl Records {
             }
         }
         self.newly_stalled = newly_stalled;
+        self.sightings = sightings;
         if part.is_last {
             self.end_swarm(&part.info_hash, *sums);
         }
@@ -229,8 +245,7 @@ impl Records {
         if detail.first_seen != record.first_seen {
             return Figures::default();
         }
-        let Figures { rates, progress } = record.figures();
-        Figures { rates: rates.filter(|_| detail.last_seen >= self.rates_from), progress }
+        record.figures().current(peer, self.rates_from)
     }
 
     /// Lets only the rates of peers count that announce at this time or later.
@@ -245,6 +260,17 @@ impl Records {
             *downloads = self.torrents.get(info_hash).map(|torrent| torrent.sums.downloads).unwrap_or_default();
         }
         stalled
+    }
+
+    /// Moves what was seen of peers since the last call to `sightings`, each with the key of its swarm. Of peers beyond the limits
+    /// of torrents nothing was seen.
+    pub(super) fn take_sightings(&mut self, sightings: &mut Vec<(InfoHash, Sighting)>) {
+        sightings.append(&mut self.sightings);
+    }
+
+    /// The number of the current sweep.
+    pub(super) fn round(&self) -> u32 {
+        self.round
     }
 
     /// Bytes per second that all peers download.

@@ -48,7 +48,7 @@ pub enum PeerStuckReason {
 
 /// The progress of a peer's download between its announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// It cannot be told: it announced once, or twice within a minute, or does not say what it wants.
     #[default]
     Unknown,
@@ -60,7 +60,7 @@ pub(super) enum Progress {
 
 /// The state of a peer's download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PeerDownload {
+pub(crate) enum PeerDownload {
     Silent,
     Awake(Progress),
     /// The peer says that it has everything, and may have a magnet link only. It may want nothing, or get nothing.
@@ -69,7 +69,7 @@ enum PeerDownload {
 
 impl PeerDownload {
     /// The download of a peer; `None` if the peer has all it wants, whether it is still there or not.
-    fn of(peer: &Peer, progress: Progress, now: Instant) -> Option<Self> {
+    pub(super) fn of(peer: &Peer, progress: Progress, now: Instant) -> Option<Self> {
         let is_overdue = peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now));
         match peer.state {
             PeerState::Seeder if !is_overdue && may_lack_metadata(peer) => Some(Self::Unclear),
@@ -80,18 +80,25 @@ impl PeerDownload {
     }
 }
 
-impl PeerStuckReason {
-    /// The reason for which a peer is stuck; `None` if it is not, or cannot be said to be. `has_seeder` says whether a peer
-    /// that still announces has the whole content.
-    pub(super) fn of(peer: &Peer, progress: Progress, has_seeder: bool, now: Instant) -> Option<Self> {
-        match PeerDownload::of(peer, progress, now)? {
-            PeerDownload::Silent => Some(Self::Silent),
+impl PeerDownload {
+    /// The reason for which it is stuck; `None` if it is not, or cannot be said to be. `has_seeder` says whether somebody who is
+    /// there has the whole content: a peer that still announces, or this machine as a web seed.
+    pub(crate) fn stuck(self, has_seeder: bool) -> Option<PeerStuckReason> {
+        match self {
+            Self::Silent => Some(PeerStuckReason::Silent),
             // What it gets, it has from peers that have a part.
-            PeerDownload::Awake(Progress::Moving) | PeerDownload::Unclear => None,
-            PeerDownload::Awake(_) if !has_seeder => Some(Self::NoSeeder),
-            PeerDownload::Awake(Progress::Stalled) => Some(Self::NoProgress),
-            PeerDownload::Awake(Progress::Unknown) => None,
+            Self::Awake(Progress::Moving) | Self::Unclear => None,
+            Self::Awake(_) if !has_seeder => Some(PeerStuckReason::NoSeeder),
+            Self::Awake(Progress::Stalled) => Some(PeerStuckReason::NoProgress),
+            Self::Awake(Progress::Unknown) => None,
         }
+    }
+}
+
+impl PeerStuckReason {
+    /// The reason for which a peer is stuck, if it is: see [`PeerDownload::stuck`].
+    pub(super) fn of(peer: &Peer, progress: Progress, has_seeder: bool, now: Instant) -> Option<Self> {
+        PeerDownload::of(peer, progress, now)?.stuck(has_seeder)
     }
 }
 
@@ -120,7 +127,7 @@ impl Seeding {
 
 /// The peers of a torrent by the state of their downloads, as far as they were looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Downloads {
+pub(super) struct DownloadTally {
     moving: u32,
     stalled: u32,
     /// Of those that want more.
@@ -133,7 +140,7 @@ pub(super) struct Downloads {
     unclear: u32,
 }
 
-impl Downloads {
+impl DownloadTally {
     pub(super) fn add(&mut self, peer: &Peer, progress: Progress, now: Instant) {
         match PeerDownload::of(peer, progress, now) {
             Some(PeerDownload::Silent) => self.silent += 1,
@@ -168,16 +175,17 @@ impl Downloads {
     }
 
     /// The numbers of stuck and undecided downloads of a torrent with these peers. What was not looked at, or not long
-    /// enough, is undecided.
-    pub(super) fn verdict(self, counts: SwarmCounts) -> Verdict {
+    /// enough, is undecided. `is_shared` says whether this machine gives the whole content to others, too.
+    pub(super) fn verdict(self, counts: SwarmCounts, is_shared: bool) -> Verdict {
         // Partial seeds have all they want: they wait for nobody.
         let waiting = counts.leechers.saturating_sub(counts.partial_seeds);
         let awake = waiting.saturating_sub(self.silent);
         // Where others get something, they may get it from a doubtful one.
         let doubtful = if self.moving == 0 { self.doubtful_seeders } else { 0 };
-        let has_seeder = counts.seeders > self.silent_seeders + doubtful;
+        let has_seeder = is_shared || counts.seeders > self.silent_seeders + doubtful;
         let unclear = self.unclear.min(counts.seeders);
         Verdict {
+            has_seeder,
             waiting: waiting + unclear,
             no_seeder: if has_seeder { 0 } else { awake.saturating_sub(self.moving) },
             no_progress: if has_seeder { self.stalled.min(awake) } else { 0 },
@@ -190,6 +198,8 @@ impl Downloads {
 /// The downloads of a torrent, by what is known of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Verdict {
+    /// `true` if somebody who is there has the whole content, as far as can be told.
+    pub(super) has_seeder: bool,
     /// All of them.
     pub(super) waiting: u32,
     no_seeder: u32,
@@ -265,7 +275,7 @@ impl StuckCounts {
 
 impl DownloadCounts {
     pub(super) fn add(&mut self, verdict: Verdict) {
-        let Verdict { waiting, no_seeder, no_progress, silent, undecided } = verdict;
+        let Verdict { waiting, no_seeder, no_progress, silent, undecided, .. } = verdict;
         self.total += u64::from(waiting);
         self.no_seeder += u64::from(no_seeder);
         self.no_progress += u64::from(no_progress);
@@ -313,9 +323,10 @@ impl Observer {
     /// The peers of a torrent whose downloads are stuck: the first `limit` by address, and how many there are.
     pub fn stuck_peers(&self, swarm_key: &InfoHash, limit: usize) -> (Vec<PeerRow>, usize) {
         let shared = &self.0.shared;
-        let known = shared.library.get(swarm_key);
+        let known = shared.computers.library().get(swarm_key);
         let keys = SwarmKeys::new(*swarm_key, known.as_deref());
-        peers::stuck(&shared.peers(keys), limit, shared.clock.now(), known.map(|known| known.size))
+        let is_shared = shared.computers.is_shared(&keys.first);
+        peers::stuck(&shared.peers(keys), limit, shared.clock.now(), known.map(|known| known.size), is_shared)
     }
 
     /// Returns `true` if the tracker keeps what peers say of their progress, so that it can tell who gets nothing.
@@ -331,12 +342,8 @@ mod tests {
     #[test]
     fn a_torrent_has_the_gravest_reason_of_its_downloads() {
         let verdict = |seeders, leechers, partial_seeds, [moving, stalled, silent, silent_seeders]: [u32; 4]| {
-            Downloads { moving, stalled, silent, silent_seeders, ..Downloads::default() }.verdict(SwarmCounts {
-                seeders,
-                leechers,
-                partial_seeds,
-                completed: 0,
-            })
+            let counts = SwarmCounts { seeders, leechers, partial_seeds, completed: 0 };
+            DownloadTally { moving, stalled, silent, silent_seeders, ..DownloadTally::default() }.verdict(counts, false)
         };
         let reason = |seeders, leechers, partial, downloads| verdict(seeders, leechers, partial, downloads).reason();
         assert_eq!(reason(0, 0, 0, [0; 4]), None);
@@ -351,10 +358,12 @@ mod tests {
         assert_eq!(reason(1, 5, 0, [3, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }));
         assert_eq!(reason(0, 2, 0, [0, 0, 2, 0]), Some(StuckReason::Silent { peers: 2 }), "nobody waits");
         let counts = SwarmCounts { seeders: 2, leechers: 3, ..SwarmCounts::default() };
-        let doubtful = Downloads { doubtful_seeders: 1, silent_seeders: 1, stalled: 1, ..Downloads::default() };
-        assert_eq!(doubtful.verdict(counts).reason(), Some(StuckReason::NoSeeder { waiting: 3 }));
-        let moving = Downloads { moving: 1, ..doubtful }.verdict(counts).reason();
+        let doubtful = DownloadTally { doubtful_seeders: 1, silent_seeders: 1, stalled: 1, ..DownloadTally::default() };
+        assert_eq!(doubtful.verdict(counts, false).reason(), Some(StuckReason::NoSeeder { waiting: 3 }));
+        let moving = DownloadTally { moving: 1, ..doubtful }.verdict(counts, false).reason();
         assert_eq!(moving, Some(StuckReason::NoProgress { peers: 1 }), "somebody gets something");
+        let shared = doubtful.verdict(counts, true);
+        assert_eq!(shared.reason(), Some(StuckReason::NoProgress { peers: 1 }), "this machine has it");
         // What nobody looked at is undecided, and so is what came since.
         assert_eq!(verdict(1, 5, 1, [0; 4]).undecided, 4);
         assert_eq!(verdict(1, 5, 0, [1, 1, 1, 0]).undecided, 2);

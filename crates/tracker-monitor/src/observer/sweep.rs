@@ -10,8 +10,10 @@ use tracker_core::{InfoHash, Instant, Memory, Peer, ShardsView, SwarmCounts, Wal
 
 use super::hybrid::{self, Doubles};
 use super::records::{Part, Records, Sums};
-use super::stuck::Downloads;
+use super::sighting::Sighting;
+use super::stuck::{DownloadTally, Verdict};
 use super::{DownloadCounts, StuckCounts};
+use crate::Computers;
 
 /// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
 pub(super) const STRIDE: usize = 1000;
@@ -25,10 +27,12 @@ pub(super) struct Sweep {
     /// What was found so far.
     found: Found,
     /// The peers of the hybrids so far, in both swarms, and the state of their downloads.
-    hybrids: HashMap<InfoHash, (SwarmCounts, Downloads)>,
+    hybrids: HashMap<InfoHash, (SwarmCounts, DownloadTally)>,
     /// Reused buffers.
     peers: Vec<Peer>,
     parts: Vec<Stretch>,
+    sightings: Vec<(InfoHash, Sighting)>,
+    verdicts: Vec<(InfoHash, bool)>,
 }
 
 /// The result of a sweep.
@@ -43,8 +47,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Adds a torrent.
-    fn add(&mut self, counts: SwarmCounts, downloads: Downloads) {
-        let verdict = downloads.verdict(counts);
+    fn add(&mut self, verdict: Verdict) {
         self.stuck.add(verdict);
         self.downloads.add(verdict);
     }
@@ -63,7 +66,16 @@ struct Stretch {
 impl Sweep {
     pub(super) fn new() -> Self {
         let (sums, found, hybrids) = (Sums::default(), Found::default(), HashMap::new());
-        Self { walk: Walk::by_peer(), sums, found, hybrids, peers: Vec::new(), parts: Vec::new() }
+        Self {
+            walk: Walk::by_peer(),
+            sums,
+            found,
+            hybrids,
+            peers: Vec::new(),
+            parts: Vec::new(),
+            sightings: Vec::new(),
+            verdicts: Vec::new(),
+        }
     }
 
     /// Continues by so many steps. At the end of a sweep it returns what was found, and the next call starts a new one.
@@ -76,10 +88,11 @@ impl Sweep {
         shards: &ShardsView,
         known: &KnownTorrents,
         records: &Mutex<Records>,
+        computers: &Computers,
         now: Instant,
         steps: usize,
     ) -> Option<Found> {
-        let Self { walk, sums, found, hybrids, peers, parts } = self;
+        let Self { walk, sums, found, hybrids, peers, parts, sightings, verdicts } = self;
         // A lean tracker has nothing to remember of peers.
         let has_details = shards.config().memory == Memory::Full;
         for _ in 0..steps.div_ceil(STRIDE) {
@@ -118,12 +131,31 @@ impl Sweep {
                 match torrent.and_then(|torrent| hybrids.get_mut(&torrent.info_hash)) {
                     _ if !is_last => {}
                     Some((_, downloads)) => downloads.add_swarm(sums.downloads),
-                    None => found.add(counts, sums.downloads),
+                    None => {
+                        let is_shared = torrent.is_some() && computers.is_shared(&info_hash);
+                        let verdict = sums.downloads.verdict(counts, is_shared);
+                        found.add(verdict);
+                        verdicts.push((info_hash, verdict.has_seeder));
+                    }
                 }
             }
+            let round = records.round();
+            records.take_sightings(sightings);
             if !is_more {
                 records.end_round();
-                hybrids.drain().for_each(|(_, (counts, downloads))| found.add(counts, downloads));
+                hybrids.drain().for_each(|(info_hash, (counts, downloads))| {
+                    let verdict = downloads.verdict(counts, computers.is_shared(&info_hash));
+                    found.add(verdict);
+                    verdicts.push((info_hash, verdict.has_seeder));
+                });
+            }
+            drop(records);
+            if has_details {
+                computers.see(round, known, sightings, verdicts);
+            }
+            sightings.clear();
+            verdicts.clear();
+            if !is_more {
                 return Some(mem::take(found));
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use torrent_library::LibraryConfig;
+use torrent_library::{Library, LibraryConfig};
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{
     AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, Peer, PeerId, PeerState, Peers, Shards,
@@ -20,6 +20,20 @@ use tracker_host::{Clock, EventListener, Events};
 use super::watcher::Watcher;
 use super::*;
 use crate::{LogBuffer, LogFilter, MetricsFormat, Order, ProcessMetrics};
+
+/// What watches a tracker, for tests of what it tells others.
+pub(crate) struct Watching(Watcher);
+
+impl Watching {
+    pub(crate) fn new(shards: ShardsView, computers: Computers) -> Self {
+        Self(Watcher::new(Arc::new(Shared::new(shards, computers)), Box::new(Failures::default)))
+    }
+
+    pub(crate) fn look(&mut self, listener: &EventListener, now: Instant) {
+        self.0.take_events(listener);
+        self.0.look(now);
+    }
+}
 
 /// A tracker and its watcher, with a clock that is set by hand.
 struct Network {
@@ -41,9 +55,10 @@ impl Network {
         });
         let shards = Arc::new(Shards::new(config, NonZeroUsize::new(3).unwrap(), &mut rng).unwrap());
         let library = Library::open(LibraryConfig::default()).unwrap();
+        let computers = Computers::new(Clock::fixed(Instant::ZERO), library);
         let events = Events::without_thread(Arc::clone(&shards));
         let listener = events.listen(10_000);
-        let shared = Arc::new(Shared::new(Arc::clone(&shards).into(), Clock::fixed(Instant::ZERO), library));
+        let shared = Arc::new(Shared::new(Arc::clone(&shards).into(), computers));
         let watcher = Watcher::new(Arc::clone(&shared), Box::new(Failures::default));
         Self { shards, shared, events, listener, watcher, rng, now: Instant::ZERO }
     }
@@ -69,10 +84,10 @@ impl Network {
     }
 
     fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
-        let Shared { shards, records, library, .. } = &*self.shared;
-        let known = library.get(info_hash);
+        let Shared { shards, records, computers, .. } = &*self.shared;
+        let known = computers.library().get(info_hash);
         let keys = SwarmKeys::new(*info_hash, known.as_deref());
-        peers::page(&peers::all(shards, keys, records), query, self.now, known.map(|known| known.size))
+        peers::page(&peers::all(shards, keys, records), query, self.now, known.map(|known| known.size), false)
     }
 
     fn peer(&self, request: &AnnounceRequest) -> PeerRow {
@@ -83,7 +98,8 @@ impl Network {
     }
 
     fn torrents(&self, query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
-        torrents::page(&torrents::all(&self.shared.shards, &self.shared.library.all(), &self.shared.records), query)
+        let Shared { shards, records, computers, .. } = &*self.shared;
+        torrents::page(&torrents::all(shards, &computers.library().all(), records, |_| false), query)
     }
 
     fn torrent(&self, info_hash: &InfoHash) -> TorrentRow {
@@ -107,7 +123,7 @@ impl Network {
         let name = format!("{}:{name}", name.len());
         let pieces = "aaaaaaaaaaaaaaaaaaaa";
         let torrent = format!("d4:infod6:lengthi{size}e4:name{name}12:piece lengthi16384e6:pieces20:{pieces}ee");
-        self.shared.library.register(torrent.as_bytes()).unwrap().info_hash
+        self.shared.computers.library().register(torrent.as_bytes()).unwrap().info_hash
     }
 }
 
@@ -424,11 +440,14 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
 #[test]
 fn the_thread_looks_and_ends() {
     let network = Network::listening();
-    let (shards, library) = (&network.shards, &network.shared.library);
+    let (shards, library) = (&network.shards, network.shared.computers.library());
     let failures = || Failures { http: 1, udp: 2, closed_connections: 4 };
-    let observer =
-        Observer::start(&Events::start(Arc::clone(shards)).unwrap(), Clock::start(), library.clone(), failures)
-            .unwrap();
+    let observer = Observer::start(
+        &Events::start(Arc::clone(shards)).unwrap(),
+        Computers::new(Clock::start(), library.clone()),
+        failures,
+    )
+    .unwrap();
     shards.announce(Instant::ZERO, &mut StdRng::seed_from_u64(1), &request(ONE, 0, 10), &mut Peers::default()).unwrap();
     let (mut ticks, deadline) = (observer.ticks(), StdInstant::now() + Duration::from_secs(30));
     while observer.torrent(&TORRENT).is_none_or(|row| row.last_seen.is_none()) || observer.status().last.leechers < 1.0
@@ -612,7 +631,7 @@ fn stuck_torrents_are_counted_at_each_look_at_all_of_them() {
 fn the_two_swarms_of_a_hybrid_are_one_torrent() {
     for memory in [Memory::Full, Memory::Lean] {
         let mut network = Network::new(Config::default().with(|config| config.memory = memory));
-        let known = network.shared.library.register(HYBRID.as_bytes()).unwrap();
+        let known = network.shared.computers.library().register(HYBRID.as_bytes()).unwrap();
         let keys: Vec<_> = known.swarm_keys().collect();
         let [v1, v2] = keys[..] else { panic!("{keys:?}") };
         let both = keys.as_slice();
@@ -670,7 +689,7 @@ fn the_two_swarms_of_a_hybrid_are_one_torrent() {
 #[test]
 fn a_hybrid_is_stuck_once_or_not_at_all() {
     let mut network = Network::listening();
-    let known = network.shared.library.register(HYBRID.as_bytes()).unwrap();
+    let known = network.shared.computers.library().register(HYBRID.as_bytes()).unwrap();
     let keys: Vec<_> = known.swarm_keys().collect();
     keys.iter().for_each(|key| network.announce(&request(ONE, 0, 1000).with_info_hash(*key)));
     network.pass(1);
@@ -686,7 +705,7 @@ fn a_hybrid_is_stuck_once_or_not_at_all() {
 #[test]
 fn a_hybrid_may_have_its_second_swarm_only() {
     let mut network = Network::listening();
-    let known = network.shared.library.register(HYBRID.as_bytes()).unwrap();
+    let known = network.shared.computers.library().register(HYBRID.as_bytes()).unwrap();
     let second = known.second_swarm().unwrap();
     network.announce(&request(ONE, 0, 0).with_info_hash(second));
     network.pass(1);
@@ -695,7 +714,7 @@ fn a_hybrid_may_have_its_second_swarm_only() {
     assert_eq!(network.shared.status().totals.swarms, 1);
 
     // Without its .torrent it is a torrent like any other.
-    network.shared.library.remove(&second).unwrap();
+    network.shared.computers.library().remove(&second).unwrap();
     assert_eq!(network.torrent(&second).name, None);
 }
 
@@ -737,6 +756,7 @@ fn a_download_that_gets_nothing_is_stuck_by_its_second_announce() {
         10,
         network.now,
         None,
+        false,
     );
     assert_eq!((rows.len(), total, rows[0].address), (1, 1, at(ONE)));
 
@@ -773,7 +793,7 @@ fn the_log_has_the_reason_that_the_page_has() {
     });
     assert_eq!(stuck_peers(&network), [(at(ONE), PeerStuckReason::NoSeeder)]);
     let lines = buffer.entries(&LogFilter::default(), 0, 10);
-    let stuck: Vec<_> = lines.iter().filter(|line| line.message == "peer stuck").collect();
+    let stuck: Vec<_> = lines.iter().filter(|line| line.fields.contains(&("event", "peer_stuck".to_owned()))).collect();
     assert_eq!(stuck.len(), 1, "{lines:?}");
     assert!(stuck[0].fields.iter().any(|(name, value)| *name == "reason" && value == "no_seeder"), "{:?}", stuck[0]);
 }

@@ -21,6 +21,8 @@ pub(super) struct TorrentEntry {
     /// As announced.
     counts: SwarmCounts,
     sums: Sums,
+    /// `true` if this machine gives the whole content to others.
+    is_shared: bool,
 }
 
 impl TorrentEntry {
@@ -29,12 +31,13 @@ impl TorrentEntry {
         known: Option<Arc<KnownTorrent>>,
         counts: SwarmCounts,
         records: &Records,
+        is_shared: bool,
     ) -> Self {
         let mut sums = records.sums(&keys.first);
         if let Some(second) = &keys.second {
             sums.add_swarm(records.sums(second));
         }
-        Self { info_hash: keys.first, known, counts, sums }
+        Self { info_hash: keys.first, known, counts, sums, is_shared }
     }
 
     pub(super) fn row(&self) -> TorrentRow {
@@ -57,7 +60,7 @@ impl TorrentEntry {
 
     /// The state of its downloads.
     pub(super) fn verdict(&self) -> Verdict {
-        self.sums.downloads.verdict(self.counts)
+        self.sums.downloads.verdict(self.counts, self.is_shared)
     }
 
     /// Returns `true` if one of its info-hashes, that of v2 included, begins with these digits.
@@ -81,17 +84,22 @@ impl TorrentEntry {
 }
 
 /// Those that are known, and those that have a swarm.
-pub(super) fn all(shards: &ShardsView, known: &KnownTorrents, records: &Mutex<Records>) -> Vec<TorrentEntry> {
+pub(super) fn all(
+    shards: &ShardsView,
+    known: &KnownTorrents,
+    records: &Mutex<Records>,
+    is_shared: impl Fn(&InfoHash) -> bool,
+) -> Vec<TorrentEntry> {
     let mut entries = Vec::with_capacity(known.len());
     let mut walk = Walk::by_swarm();
     let mut stretch: Vec<(SwarmKeys, SwarmCounts)> = Vec::new();
     let mut add = |stretch: &mut Vec<(SwarmKeys, SwarmCounts)>| {
         let records = super::lock(records);
-        entries.extend(
-            stretch
-                .drain(..)
-                .map(|(keys, counts)| TorrentEntry::new(keys, known.get(&keys.first).cloned(), counts, &records)),
-        );
+        entries.extend(stretch.drain(..).map(|(keys, counts)| {
+            let known = known.get(&keys.first).cloned();
+            let is_shared = known.is_some() && is_shared(&keys.first);
+            TorrentEntry::new(keys, known, counts, &records, is_shared)
+        }));
     };
     for torrent in known.values() {
         let keys = SwarmKeys::new(torrent.info_hash, Some(torrent));

@@ -75,17 +75,20 @@ impl Watcher {
             self.is_sweeping = true;
         }
         if self.is_sweeping {
-            let Shared { shards, records, library, found, .. } = &*self.shared;
-            if let Some(found_now) = self.sweep.go_on(shards, &library.all(), records, now, STEPS) {
+            let Shared { shards, records, computers, found, .. } = &*self.shared;
+            let known = computers.library().all();
+            if let Some(found_now) = self.sweep.go_on(shards, &known, records, computers, now, STEPS) {
                 *lock(found) = found_now;
                 self.is_sweeping = false;
             }
             let stalled = lock(records).take_newly_stalled();
             let peers = stalled.peers.into_iter().map(|(info_hash, peer, downloads)| {
                 let counts = shards.with_swarm(&info_hash, |swarm| swarm.counts()).unwrap_or_default();
-                StuckPeer { info_hash, peer, counts, lacks_seeder: downloads.verdict(counts).lacks_seeder() }
+                let is_shared = computers.is_shared(&info_hash);
+                let lacks_seeder = downloads.verdict(counts, is_shared).lacks_seeder();
+                StuckPeer { info_hash, peer, counts, lacks_seeder }
             });
-            event_log::log_stuck(peers, stalled.more);
+            event_log::log_stuck(peers, stalled.more, computers);
         }
         if self.read.is_none_or(|(read, _)| now > read) {
             self.tick(now);
@@ -113,7 +116,10 @@ impl Watcher {
         shared.lost_events.fetch_add(lost, Ordering::Relaxed);
         if !events.is_empty() {
             let mut records = lock(&shared.records);
-            events.drain(..).for_each(|event| records.happened(&event));
+            for event in events.drain(..) {
+                records.happened(&event);
+                shared.computers.happened(&event);
+            }
         }
         events.shrink_to(USUAL_EVENTS);
     }
@@ -127,6 +133,7 @@ impl Watcher {
         *read = Some((now, at));
         *lock(&shared.failures) = failures;
         lock(&shared.history).push(now, SystemTime::now(), sample);
+        shared.computers.tick(now, &sample);
         shared.tidy();
         shared.ticks.send_replace(now);
     }

@@ -235,7 +235,7 @@ fn read_the_log(page: &Browser, tracker: &Tracker, address: &str) {
         ensure!(!lines.is_empty() && lines.iter().all(|line| line.contains(address)), "{lines:#?}");
         Ok(lines)
     });
-    assert!(lines.iter().any(|line| line.contains("completed")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("has finished")), "{lines:#?}");
     page.click("#pause");
     page.wait_for_text("#pause", "Resume");
     page.click("#pause");

@@ -28,7 +28,7 @@ fn pages_show_the_state_without_scripts() {
         ("file", "#peers", "10.77.0.101:40000"),
         ("file", "#files", "1.4 GB"),
         ("share", "#entries", "lab-image-2026-11.img"),
-        ("log", "#lines", "peer joined"),
+        ("log", "#lines", " began "),
         ("not found", "main", "torrent"),
     ];
     for (name, path) in tracker.pages(classroom.main_torrent()) {

@@ -166,7 +166,7 @@ fn its_log_does_not_have_the_token() {
     let Observed { tracker, dashboard, token } = observed(&["--log-level", "error"]);
     announce(tracker.address, INFO_HASH, 6881, 10, "started");
     let log = || get(dashboard, "/api/v1/log.ndjson");
-    wait_until("the peer is in the log", || log().contains("peer joined"));
+    wait_until("the peer is in the log", || log().contains("peer_joined"));
     let log = log();
     assert!(log.contains("announce URL") && !log.contains(&token), "{log}");
 }

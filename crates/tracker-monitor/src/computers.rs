@@ -1,0 +1,372 @@
+//! The computers of a lesson, and which files each of them has.
+
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use torrent_library::{ContentKey, Contents, KnownTorrents, Library};
+use tracker_core::{Event, EventKind, InfoHash, Instant};
+use tracker_host::Clock;
+
+use crate::downloads::{Running, Transfers};
+use crate::event_log::browser;
+use crate::lesson::{FileNumber, FileRecord, Lesson, PlotPoint, Roster};
+use crate::names::Names;
+use crate::observer::Sighting;
+use crate::{CompletionPoint, ComputerName, Downloads, FileProgress, Lessons, NamesFileError, Sample, SetNameError};
+
+pub use rows::{ComputerRow, CopyRow, OwnCopy, Reachability};
+
+/// The computers of the current lesson: every machine that has asked for something, by BitTorrent or in a browser, since the
+/// lesson began. Cheap to clone; all clones are one.
+///
+/// A computer is an address: one with two addresses is two, and those behind network address translation are one. This machine is
+/// none. Somebody who only looks at the page is none either: a computer comes when it announces a torrent, or begins a download.
+///
+/// A browser has a file when the last byte was sent to it, and a BitTorrent client when it says so. Both still have it after they
+/// have left, unless they come back without.
+///
+/// A lesson has at most 10,000 computers, half of them with IPv6 addresses, 10,000 files, and a million copies of files on
+/// computers. What is beyond is not recorded.
+#[derive(Debug, Clone)]
+pub struct Computers(Arc<Inner>);
+
+/// The parts that [`Computers`] need, which the embedder provides, and their settings.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ComputersConfig {
+    /// The clock of the tracker's adapters.
+    pub clock: Clock,
+    /// The .torrent files that are known.
+    pub library: Library,
+    /// What this machine shares. Default: nothing.
+    pub contents: Contents,
+    /// A file with the names of computers: lines of an address, a comma and a name. It is read again when it changes. If it has
+    /// names, its computers are those that are counted. Default: none.
+    pub names_file: Option<PathBuf>,
+    /// The file in which names that are given on the page are kept. Default: none; they are lost when the program ends.
+    pub given_names: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    library: Library,
+    contents: Contents,
+    names: Names,
+    transfers: Transfers,
+    /// Locked for a moment only; no other lock is taken meanwhile, but that of the names.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    lesson: Lesson,
+    /// The oldest first.
+    past: VecDeque<Arc<Lesson>>,
+    /// The number of the current sweep over all peers, if there are sweeps that see them.
+    round: Option<u32>,
+    own: Vec<IpAddr>,
+    /// The time of the last tick.
+    ticked: Instant,
+}
+
+impl ComputersConfig {
+    /// A configuration with these parts, and the default settings.
+    pub fn new(clock: Clock, library: Library) -> Self {
+        Self { clock, library, contents: Contents::new(), names_file: None, given_names: None }
+    }
+
+    /// This configuration with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+impl Computers {
+    /// Begins the first lesson, without a names file. What the operator calls computers is lost when the program ends.
+    pub fn new(clock: Clock, library: Library) -> Self {
+        Self::start(ComputersConfig::new(clock, library)).expect("there is no names file to be read")
+    }
+
+    /// Begins the first lesson.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the names file cannot be read.
+    pub fn start(config: ComputersConfig) -> Result<Self, NamesFileError> {
+        let ComputersConfig { clock, library, contents, names_file, given_names } = config;
+        let names = Names::start(names_file, given_names)?;
+        let lesson = Lesson::new(1, clock.now());
+        let state = State { lesson, past: VecDeque::new(), round: None, own: Vec::new(), ticked: clock.now() };
+        let (transfers, state) = (Transfers::default(), Mutex::new(state));
+        Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, state })))
+    }
+
+    /// What this machine sends over HTTP.
+    pub fn downloads(&self) -> Downloads {
+        Downloads::new(self.clone())
+    }
+
+    /// The lessons.
+    pub fn lessons(&self) -> Lessons {
+        Lessons::new(self.clone())
+    }
+
+    /// Takes these for the addresses of this machine, from now on. Loopback addresses are its own in any case.
+    pub fn set_own_addresses(&self, addresses: &[IpAddr]) {
+        self.state().own = addresses.iter().map(IpAddr::to_canonical).collect();
+    }
+
+    /// Who has the file or folder with this key, and how far the others are.
+    pub fn progress(&self, key: ContentKey) -> FileProgress {
+        self.look(|look| look.file(key).map_or_else(|| look.no_progress(), |file| look.progress(file)))
+    }
+
+    /// How far the file or folder with this key had come, from the time when somebody first asked for it in this lesson, oldest
+    /// first: at most 120 points.
+    pub fn plot(&self, key: ContentKey) -> Vec<CompletionPoint> {
+        self.look(|look| look.file(key).map(|file| file.plot.points().collect()).unwrap_or_default())
+    }
+
+    /// The name of the computer at an address, if it has one.
+    pub fn name(&self, address: IpAddr) -> Option<ComputerName> {
+        self.0.names.of(address.to_canonical())
+    }
+
+    /// The name of the computer at an address, or else the address.
+    pub fn name_or_address(&self, address: IpAddr) -> Arc<str> {
+        self.name(address).map_or_else(|| address.to_canonical().to_string().into(), |name| name.name)
+    }
+
+    /// Gives a computer a name, which goes before all others that it has; an empty one takes it back. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// The name is too long, or there are too many. If it cannot be saved, it still holds until the program ends.
+    pub fn set_name(&self, address: IpAddr, name: &str) -> Result<(), SetNameError> {
+        self.0.names.set(address.to_canonical(), name)
+    }
+
+    /// Returns `true` for an address of this machine.
+    pub fn is_this_machine(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_loopback() || self.state().own.contains(&address)
+    }
+
+    /// What this machine shares.
+    pub fn contents(&self) -> &Contents {
+        &self.0.contents
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    pub(crate) fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.0.transfers
+    }
+
+    /// Returns `true` if this machine has the content of a torrent and gives it to others.
+    pub(crate) fn is_shared(&self, info_hash: &InfoHash) -> bool {
+        self.0.contents.get(ContentKey::Swarm(*info_hash)).is_some()
+    }
+
+    /// Takes in peers that a sweep has seen, each with the info-hash of its torrent, and the torrents of which it has seen all
+    /// peers: `true` if somebody who is there has all of it.
+    pub(crate) fn see(
+        &self,
+        round: u32,
+        known: &KnownTorrents,
+        sightings: &mut Vec<(InfoHash, Sighting)>,
+        verdicts: &mut Vec<(InfoHash, bool)>,
+    ) {
+        let state = &mut *self.state();
+        let now = self.now(state);
+        let State { lesson, round: current, .. } = state;
+        *current = Some(round);
+        for (info_hash, sighting) in sightings.drain(..) {
+            let known = known.get(&info_hash);
+            let info_hash = known.map_or(info_hash, |known| known.info_hash);
+            lesson.see(&info_hash, known.map(|known| &**known), &sighting, round, now);
+        }
+        for (info_hash, has_seeder) in verdicts.drain(..) {
+            lesson.set_has_seeder(&info_hash, has_seeder);
+        }
+    }
+
+    /// Takes in an event, again if need be: events come from several listeners.
+    pub(crate) fn happened(&self, event: &Event) {
+        let known = self.0.library.get(&event.info_hash);
+        let info_hash = known.as_ref().map_or(event.info_hash, |known| known.info_hash);
+        match &event.kind {
+            EventKind::PeerJoined(peer) | EventKind::PeerCompleted(peer) => {
+                let size = known.as_ref().map(|known| known.size);
+                let sighting = Sighting::of_event(peer, size, event.at);
+                let State { lesson, round, .. } = &mut *self.state();
+                lesson.see(&info_hash, known.as_deref(), &sighting, round.unwrap_or(0), event.at);
+            }
+            EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => {
+                self.state().lesson.leave(&info_hash, peer.address.ip().to_canonical());
+            }
+            _ => {}
+        }
+    }
+
+    /// A second has passed: takes in what was sent over HTTP since, and takes samples for plots.
+    pub(crate) fn tick(&self, now: Instant, sample: &Sample) {
+        let mut by_copy: HashMap<_, (f64, u64), RandomState> = HashMap::default();
+        for running in self.0.transfers.all() {
+            let rate = self.take_sent(&running);
+            let of_copy = by_copy.entry((running.content, running.address)).or_default();
+            of_copy.0 += rate as f64;
+            of_copy.1 += running.in_flight();
+        }
+        let listed = self.0.names.listed();
+        let State { lesson, round, own, ticked, .. } = &mut *self.state();
+        *ticked = now;
+        let unjoined: Vec<_> = lesson.contents_without_torrent().collect();
+        for id in unjoined {
+            if let Some(info_hash) = self.0.contents.info_hash_of(id) {
+                lesson.join(id, info_hash);
+            }
+        }
+        let sent_rate = by_copy.values().map(|(rate, _)| rate).sum();
+        lesson.tick(|id, address| by_copy.remove(&(id, address)));
+        lesson.plot.push(
+            now,
+            PlotPoint {
+                secs: now.since(lesson.started).as_secs(),
+                seeders: sample.seeders,
+                leechers: sample.leechers,
+                download_rate: sample.download_rate,
+                sent_rate,
+            },
+        );
+        lesson.sample(listed.as_deref(), own, *round, now);
+    }
+
+    pub(crate) fn transfer_begins(&self, running: &Running) {
+        let is_first = self.with_copy_of(running, |lesson, number, now| {
+            let Some(copy) = lesson.copy(number, running.address, now) else { return false };
+            let is_first = copy.http.is_none();
+            copy.begin(running.way, now);
+            is_first
+        });
+        if is_first == Some(true) {
+            browser::log_beginning(self, running);
+        }
+    }
+
+    pub(crate) fn transfer_ends(&self, running: &Running) {
+        self.take_sent(running);
+        self.with_copy_of(running, |lesson, number, _| {
+            if let Some(copy) = lesson.copy_mut(number, running.address) {
+                copy.end(running.way);
+            }
+        });
+    }
+
+    /// Takes in what a transfer has sent since the last time. Returns the number of bytes.
+    fn take_sent(&self, running: &Running) -> u64 {
+        let sent = running.take();
+        let bytes = sent.bytes;
+        let has_finished =
+            self.with_copy_of(running, |lesson, number, now| lesson.sent(number, running.address, sent, now));
+        if has_finished == Some(true) {
+            browser::log_end(self, running);
+        }
+        bytes
+    }
+
+    /// Calls `act` with the number of the file that a transfer is of, if there is room for it.
+    fn with_copy_of<T>(&self, running: &Running, act: impl FnOnce(&mut Lesson, FileNumber, Instant) -> T) -> Option<T> {
+        let info_hash = self.0.contents.info_hash_of(running.content);
+        let known = info_hash.and_then(|info_hash| self.0.library.get(&info_hash));
+        let mut state = self.state();
+        let now = self.now(&state);
+        let lesson = &mut state.lesson;
+        if let (Some(info_hash), None) = (info_hash, lesson.find(ContentKey::Id(running.content))) {
+            lesson.file_of_swarm(&info_hash, known.as_deref(), now)?;
+            lesson.join(running.content, info_hash);
+        }
+        let number = lesson.file_of_content(running.content, &running.name, running.size, now)?;
+        Some(act(lesson, number, now))
+    }
+
+    /// Begins a new lesson. Returns its number.
+    pub(crate) fn next_lesson(&self) -> u32 {
+        let state = &mut *self.state();
+        let now = self.now(state);
+        let next = state.lesson.next(state.round, now);
+        let number = next.number;
+        state.past.push_back(Arc::new(std::mem::replace(&mut state.lesson, next)));
+        let copies = |past: &VecDeque<Arc<Lesson>>| past.iter().map(|lesson| lesson.copies()).sum::<usize>();
+        while state.past.len() > Lessons::MAX_PAST || copies(&state.past) > Lesson::MAX_COPIES {
+            state.past.pop_front();
+        }
+        number
+    }
+
+    /// Looks at the current lesson.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Look<'_>) -> T) -> T {
+        let listed = self.0.names.listed();
+        let state = &*self.state();
+        let now = self.now(state);
+        let State { lesson, round, own, .. } = state;
+        let roster = Roster::new(listed.as_deref(), lesson.computers(), own);
+        look(&Look { lesson, roster, round: *round, now, contents: &self.0.contents })
+    }
+
+    /// The time, which is never before the last tick.
+    fn now(&self, state: &State) -> Instant {
+        self.0.clock.now().max(state.ticked)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lesson as it is looked at.
+#[derive(Debug)]
+pub(crate) struct Look<'l> {
+    pub(crate) lesson: &'l Lesson,
+    pub(crate) roster: Roster<'l>,
+    pub(crate) round: Option<u32>,
+    pub(crate) now: Instant,
+    contents: &'l Contents,
+}
+
+impl<'l> Look<'l> {
+    /// The file with this key: that of its torrent or of its content, whichever is recorded.
+    pub(crate) fn file(&self, key: ContentKey) -> Option<&'l FileRecord> {
+        let of_key = self.lesson.find(key);
+        let number = of_key.or_else(|| match key {
+            ContentKey::Id(id) => self.lesson.find(ContentKey::Swarm(self.contents.info_hash_of(id)?)),
+            ContentKey::Swarm(_) => self.lesson.find(ContentKey::Id(self.contents.get(key)?.id())),
+        });
+        number.map(|number| self.lesson.file(number))
+    }
+
+    pub(crate) fn progress(&self, file: &FileRecord) -> FileProgress {
+        file.progress(self.roster, self.round, self.now)
+    }
+
+    /// The progress of a file that nobody has asked for.
+    fn no_progress(&self) -> FileProgress {
+        FileProgress::of_nobody(self.roster.len())
+    }
+}

@@ -1,0 +1,315 @@
+//! Computers, downloads and lessons against a tracker and a share folder.
+
+use std::fs;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use torrent_library::{Content, ContentKey, Contents, Library, LibraryConfig, Share};
+use tracing_subscriber::layer::SubscriberExt;
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, Peers, Shards};
+use tracker_host::{Clock, EventListener, Events};
+
+use crate::observer::Watching;
+use crate::*;
+
+const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+const THREE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 3));
+
+/// A tracker with a share folder.
+struct Classroom {
+    shards: Arc<Shards>,
+    events: Events,
+    listener: EventListener,
+    watching: Watching,
+    contents: Contents,
+    computers: Computers,
+    share: Share,
+    folder: tempfile::TempDir,
+    rng: StdRng,
+    now: Instant,
+}
+
+impl Classroom {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut ComputersConfig)) -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let config = Config::default().with(|config| config.max_pending_events = 10_000);
+        let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut rng).unwrap());
+        let library = Library::open(LibraryConfig::default()).unwrap();
+        let contents = Contents::new();
+        let config = ComputersConfig::new(Clock::fixed(Instant::ZERO), library).with(|config| {
+            config.contents = contents.clone();
+            change(config);
+        });
+        let computers = Computers::start(config).unwrap();
+        let events = Events::without_thread(Arc::clone(&shards));
+        let listener = events.listen(10_000);
+        let watching = Watching::new(Arc::clone(&shards).into(), computers.clone());
+        let folder = tempfile::tempdir().unwrap();
+        let share = Share::open(folder.path().to_owned()).unwrap();
+        Self { shards, events, listener, watching, contents, computers, share, folder, rng, now: Instant::ZERO }
+    }
+
+    /// Time passes, and the tracker is looked at.
+    fn pass(&mut self, secs: u32) {
+        self.now = Instant::from_secs(self.now.as_secs() + secs);
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.events.pump();
+        self.watching.look(&self.listener, self.now);
+    }
+
+    fn announce(&mut self, ip: IpAddr, info_hash: InfoHash, left: u64, event: Option<AnnounceEvent>) {
+        let peer_id = PeerId::new(*b"-qB4520-123456789012");
+        let request = AnnounceRequest::new(info_hash, peer_id, ip, [10, 255, 0, 1].into(), 6881)
+            .with_left(left)
+            .with_event(event);
+        self.shards.announce(self.now, &mut self.rng, &request, &mut Peers::default()).unwrap();
+    }
+
+    /// A file of this size in the share folder, which has no torrent yet.
+    fn content(&self, name: &str, size: usize) -> Arc<Content> {
+        fs::write(self.folder.path().join(name), vec![b'x'; size]).unwrap();
+        let content = Arc::new(Content::list(&self.share, name).unwrap());
+        self.contents.insert(Arc::clone(&content), &[]);
+        content
+    }
+
+    /// A torrent of a file of this size, at most a piece, which is known.
+    fn torrent(&self, name: &str, size: usize) -> InfoHash {
+        let name = format!("{}:{name}", name.len());
+        let torrent =
+            format!("d4:infod6:lengthi{size}e4:name{name}12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee");
+        self.computers.library().register(torrent.as_bytes()).unwrap().info_hash
+    }
+
+    fn begin(&self, remote: IpAddr, content: &Arc<Content>, part: TransferPart, len: u64) -> TransferHandle {
+        let content = Arc::clone(content);
+        self.computers.downloads().begin(Transfer { remote, content, part, len, way: Way::Browser })
+    }
+
+    /// Sends this part of a file in a browser.
+    fn send(&self, remote: IpAddr, content: &Arc<Content>, start: u64, end: u64) {
+        let part = TransferPart::File { index: 0, range: start..content.size() };
+        self.begin(remote, content, part, content.size() - start).sent(end - start);
+    }
+
+    /// "2 of 3".
+    fn has(&self, key: ContentKey) -> (u32, u32) {
+        let FileProgress { has, of, .. } = self.computers.progress(key);
+        (has, of)
+    }
+}
+
+#[test]
+fn a_client_has_it_when_it_says_so_also_after_it_has_left() {
+    let mut room = Classroom::new();
+    let film = room.torrent("film.mp4", 1000);
+    let key = ContentKey::Swarm(film);
+    room.pass(1);
+    room.announce(ONE, film, 1000, Some(AnnounceEvent::Started));
+    room.announce(TWO, film, 1000, Some(AnnounceEvent::Started));
+    room.pass(1);
+    assert_eq!(room.has(key), (0, 2));
+    assert_eq!(room.computers.progress(key).average_of_others, Some(0.0));
+    room.announce(ONE, film, 0, Some(AnnounceEvent::Completed));
+    room.announce(TWO, film, 400, None);
+    room.pass(1);
+    assert_eq!(room.has(key), (1, 2));
+    let FileProgress { average_of_others, missing, sources, downloading, stuck, .. } = room.computers.progress(key);
+    assert_eq!((average_of_others, missing, sources, downloading, stuck), (Some(0.6), 1, 1, 1, 0));
+    assert_eq!(room.computers.missing(key, 10), (vec!["10.0.0.2".into()], 1));
+    room.announce(ONE, film, 0, Some(AnnounceEvent::Stopped));
+    room.announce(TWO, film, 400, Some(AnnounceEvent::Stopped));
+    room.pass(1);
+    assert_eq!(room.has(key), (1, 2));
+    let rows = room.computers.of_file(key);
+    let status = |row: &CopyRow| (row.address, row.status, row.completion);
+    assert_eq!(status(&rows[0]), (TWO, CopyStatus::Stopped, Some(0.6)));
+    assert_eq!(status(&rows[1]), (ONE, CopyStatus::HasIt, Some(1.0)));
+    assert_eq!(rows[1].finished, Some(Instant::from_secs(2)));
+    // It comes back without.
+    room.announce(ONE, film, 1000, Some(AnnounceEvent::Started));
+    room.pass(1);
+    assert_eq!(room.has(key), (0, 2));
+}
+
+#[test]
+fn a_browser_has_it_when_the_last_missing_byte_was_sent() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 1000);
+    let key = ContentKey::Id(film.id());
+    assert_eq!(room.has(key), (0, 0));
+    room.send(ONE, &film, 0, 600);
+    assert_eq!(room.has(key), (0, 1));
+    assert_eq!(room.computers.of_file(key)[0].status, CopyStatus::Stopped);
+    assert_eq!(room.computers.of_file(key)[0].completion, Some(0.6));
+    // A video player looks at the end.
+    room.send(ONE, &film, 990, 1000);
+    assert_eq!(room.has(key), (0, 1));
+    room.pass(1);
+    let resumed = room.begin(ONE, &film, TransferPart::File { index: 0, range: 600..1000 }, 400);
+    assert_eq!(room.computers.of_file(key)[0].status, CopyStatus::Downloading);
+    assert_eq!(room.computers.downloads().running(), 1);
+    resumed.sent(389);
+    room.pass(1);
+    assert_eq!(room.has(key), (0, 1));
+    let row = &room.computers.of_file(key)[0];
+    assert!(row.rate.unwrap() > 0.0 && row.time_left.is_some(), "{row:?}");
+    resumed.sent(1);
+    room.pass(1);
+    assert_eq!(room.has(key), (1, 1), "before it ends");
+    drop(resumed);
+    assert_eq!(room.computers.downloads().running(), 0);
+    assert_eq!(room.computers.downloads().sent(key).browser, 600 + 10 + 390);
+    assert_eq!(room.computers.of_file(key)[0].way, Some(Way::Browser));
+}
+
+#[test]
+fn a_folder_comes_as_an_archive_or_file_by_file() {
+    let room = Classroom::new();
+    fs::create_dir(room.folder.path().join("course")).unwrap();
+    for (name, len) in [("a", 10), ("b", 20), ("c", 30)] {
+        fs::write(room.folder.path().join("course").join(name), vec![b'x'; len]).unwrap();
+    }
+    let course = Arc::new(Content::list(&room.share, "course").unwrap());
+    room.contents.insert(Arc::clone(&course), &[]);
+    let key = ContentKey::Id(course.id());
+    room.begin(ONE, &course, TransferPart::Archive, 500).sent(499);
+    assert_eq!(room.has(key), (0, 1), "an archive without its end is none");
+    room.begin(ONE, &course, TransferPart::Archive, 500).sent(500);
+    assert_eq!(room.has(key), (1, 1));
+
+    room.begin(TWO, &course, TransferPart::ArchiveOf(vec![2, 0, 0]), 100).sent(100);
+    assert_eq!(room.has(key), (1, 2));
+    let of_two = |room: &Classroom| room.computers.own_copies(TWO).remove(0);
+    assert_eq!(of_two(&room).completion, Some(40.0 / 60.0));
+    room.begin(TWO, &course, TransferPart::File { index: 1, range: 0..20 }, 20).sent(20);
+    assert_eq!((room.has(key), of_two(&room).status), ((2, 2), CopyStatus::HasIt));
+}
+
+#[test]
+fn a_file_is_one_before_and_after_it_is_hashed() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 1000);
+    room.send(ONE, &film, 0, 1000);
+    let running = room.begin(TWO, &film, TransferPart::File { index: 0, range: 0..1000 }, 1000);
+    let info_hash = room.torrent("film.mp4", 1000);
+    room.contents.hashed(film.id(), &[info_hash]);
+    room.announce(THREE, info_hash, 1000, Some(AnnounceEvent::Started));
+    room.announce(ONE, info_hash, 1000, Some(AnnounceEvent::Started));
+    room.pass(1);
+    let (by_id, by_swarm) = (ContentKey::Id(film.id()), ContentKey::Swarm(info_hash));
+    assert_eq!((room.has(by_id), room.has(by_swarm)), ((1, 3), (1, 3)), "a browser has it, whatever the client says");
+    running.sent(1000);
+    drop(running);
+    assert_eq!((room.has(by_id), room.has(by_swarm)), ((2, 3), (2, 3)));
+    assert_eq!(room.computers.own_copies(TWO)[0].key, by_swarm);
+    // With a web seed nobody waits for a seeder.
+    assert_eq!(room.computers.of_file(by_swarm)[0].status, CopyStatus::Downloading);
+    room.contents.remove(film.id());
+    room.pass(1);
+    assert_eq!(
+        room.computers.of_file(by_swarm)[0].status,
+        CopyStatus::Stuck(PeerStuckReason::NoSeeder),
+        "it is gone, and nobody else has it"
+    );
+}
+
+#[test]
+fn the_computers_of_the_names_file_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = folder.path().join("names.csv");
+    fs::write(&names, "10.0.0.1,lab-01\n10.0.0.2,lab-02\n10.0.0.7,lab-07\n").unwrap();
+    let mut room = Classroom::with(|config| config.names_file = Some(names));
+    let film = room.torrent("film.mp4", 1000);
+    let key = ContentKey::Swarm(film);
+    for ip in [ONE, THREE] {
+        room.announce(ip, film, 1000, Some(AnnounceEvent::Started));
+        room.announce(ip, film, 0, Some(AnnounceEvent::Completed));
+    }
+    room.pass(1);
+    assert_eq!(room.has(key), (1, 3));
+    assert_eq!(room.computers.missing(key, 1), (vec!["lab-02".into()], 2));
+    let rows = room.computers.of_file(key);
+    let counts: Vec<_> = rows.iter().map(|row| (row.address.to_string(), row.counts)).collect();
+    assert_eq!(
+        counts,
+        [("10.0.0.2", true), ("10.0.0.7", true), ("10.0.0.1", true), ("10.0.0.3", false)]
+            .map(|(address, counts)| (address.to_owned(), counts))
+    );
+    let all = room.computers.all();
+    assert_eq!(all.len(), 4);
+    assert_eq!(
+        (all[0].has, &*all[0].has_names[0], all[0].client.as_deref()),
+        (1, "film.mp4", Some("qBittorrent 4.5.2"))
+    );
+    assert_eq!((all[1].first_seen, all[1].name.as_ref().unwrap().source), (None, NameSource::File));
+}
+
+#[test]
+fn this_machine_does_not_count() {
+    let mut room = Classroom::new();
+    room.computers.set_own_addresses(&[TWO]);
+    let film = room.content("film.mp4", 1000);
+    let key = ContentKey::Id(film.id());
+    for ip in [ONE, TWO, [127, 0, 0, 1].into(), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)] {
+        room.send(ip, &film, 0, 1000);
+    }
+    assert_eq!(room.has(key), (1, 1));
+    assert_eq!(room.computers.downloads().sent(key).browser, 1000);
+    assert_eq!((room.computers.all().len(), room.computers.of_file(key).len()), (1, 1));
+    assert_eq!(room.computers.own_copies(TWO)[0].status, CopyStatus::HasIt, "but it may look at itself");
+    room.pass(1);
+}
+
+#[test]
+fn a_lesson_begins_with_those_who_are_there() {
+    let mut room = Classroom::new();
+    let film = room.torrent("film.mp4", 1000);
+    let key = ContentKey::Swarm(film);
+    let notes = room.content("notes.pdf", 100);
+    room.send(THREE, &notes, 0, 100);
+    room.announce(ONE, film, 0, Some(AnnounceEvent::Started));
+    room.announce(TWO, film, 500, Some(AnnounceEvent::Started));
+    room.pass(1);
+    let running = room.begin(TWO, &notes, TransferPart::File { index: 0, range: 0..100 }, 100);
+    assert_eq!((room.has(key), room.has(ContentKey::Id(notes.id()))), ((1, 3), (1, 3)));
+    assert_eq!(room.computers.lessons().begin(), 2);
+    assert_eq!((room.has(key), room.has(ContentKey::Id(notes.id()))), ((1, 2), (0, 2)));
+    running.sent(100);
+    drop(running);
+    room.announce(TWO, film, 0, Some(AnnounceEvent::Completed));
+    room.pass(1);
+    assert_eq!((room.has(key), room.has(ContentKey::Id(notes.id()))), ((2, 2), (1, 2)));
+    assert_eq!(room.computers.downloads().sent(ContentKey::Id(notes.id())).browser, 100);
+}
+
+#[test]
+fn people_read_sentences() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = folder.path().join("names.csv");
+    fs::write(&names, "10.0.0.1,lab-01\n10.0.0.2,lab-02\n10.0.0.3,lab-03\n").unwrap();
+    let room = Classroom::with(|config| config.names_file = Some(names));
+    let film = room.content("film.mp4", 1000);
+    let buffer = LogBuffer::new();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+        room.send(ONE, &film, 0, 400);
+        room.send(ONE, &film, 400, 1000);
+        room.send(ONE, &film, 0, 1000);
+    });
+    let lines = buffer.entries(&LogFilter::default(), 0, 10);
+    let messages: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages, ["lab-01 began film.mp4 in a browser", "lab-01 has finished film.mp4 in a browser (1 of 3)"]);
+    assert_eq!(lines[1].fields[0], ("event", "browser_completed".to_owned()));
+    assert_eq!(lines[1].address.as_deref(), Some("10.0.0.1"));
+}

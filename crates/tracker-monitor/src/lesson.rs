@@ -1,0 +1,375 @@
+//! A lesson: which computers there are, and which files each of them has.
+//!
+//! Time and everything else come in as arguments. [`Computers`](crate::Computers) keeps the current lesson and the last ones.
+
+mod copy;
+mod file;
+mod series;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use torrent_library::{ContentId, ContentKey, KnownTorrent, displayable};
+use tracker_core::{InfoHash, Instant};
+
+pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy};
+pub(crate) use file::{FileRecord, Roster};
+pub use series::CompletionPoint;
+pub(crate) use series::{Plot, PlotPoint};
+
+use crate::PeerStuckReason;
+use crate::observer::Sighting;
+
+/// What a computer does with a file.
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq)]
+pub enum CopyStatus {
+    /// It has all of it.
+    HasIt,
+    /// It is downloading it.
+    Downloading,
+    /// It has the files of a folder that it wants, but not all.
+    HasSelection,
+    /// It is downloading it, and gets nothing.
+    Stuck(PeerStuckReason),
+    /// It has begun, and neither its client nor its browser goes on.
+    Stopped,
+    /// It has not begun.
+    NotBegun,
+}
+
+/// The computers and files of a lesson.
+#[derive(Debug)]
+pub(crate) struct Lesson {
+    /// From 1.
+    pub(crate) number: u32,
+    pub(crate) started: Instant,
+    pub(crate) ended: Option<Instant>,
+    computers: BTreeMap<IpAddr, ComputerRecord>,
+    /// In the order in which they came.
+    files: BTreeMap<FileNumber, FileRecord>,
+    next_file: u32,
+    by_swarm: HashMap<InfoHash, FileNumber, RandomState>,
+    by_content: HashMap<ContentId, FileNumber, RandomState>,
+    /// Files whose .torrent is not known.
+    unknown_files: usize,
+    /// Copies of all files.
+    copies: usize,
+    /// Ranges of all copies beyond the first of each.
+    fragments: usize,
+    /// `true` if something could not be recorded.
+    is_full: bool,
+    /// When the last samples of files were taken.
+    sampled: Option<Instant>,
+    pub(crate) plot: Plot<PlotPoint>,
+}
+
+/// The number of a file in its lesson.
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FileNumber(u32);
+
+/// What is known of a computer beside its copies.
+#[derive(Debug, Clone, std::marker::Copy)]
+pub(crate) struct ComputerRecord {
+    pub(crate) first_seen: Instant,
+}
+
+impl Lesson {
+    /// Computers of a lesson, at most: as many as a names file can have. At most half of them are IPv6 addresses, of which one
+    /// machine can have as many as it likes.
+    pub(crate) const MAX_COMPUTERS: usize = 10_000;
+
+    /// Files and folders of a lesson that somebody has asked for, at most.
+    pub(crate) const MAX_FILES: usize = 10_000;
+
+    /// Those of them whose .torrent file is not known, at most: anybody can announce any info-hash.
+    const MAX_UNKNOWN_FILES: usize = 1000;
+
+    /// Copies of all files on all computers, at most: a thousand files on each of a thousand computers. Each takes about 300
+    /// bytes.
+    pub(crate) const MAX_COPIES: usize = 1_000_000;
+
+    /// Ranges that are remembered of what a browser was sent of a file, at most.
+    const MAX_RANGES: usize = 256;
+
+    /// The same, when there are many of them in all copies together.
+    const FEW_RANGES: usize = 4;
+
+    /// Copies that are looked at in a second for the plots of files: they take about a millisecond.
+    const COPIES_PER_SECOND: usize = 20_000;
+
+    /// The number of ranges in all copies from which on it is many: they take 16 MB.
+    const MANY_FRAGMENTS: usize = 1_000_000;
+
+    pub(crate) fn new(number: u32, started: Instant) -> Self {
+        Self {
+            number,
+            started,
+            ended: None,
+            computers: BTreeMap::new(),
+            files: BTreeMap::new(),
+            next_file: 0,
+            by_swarm: HashMap::default(),
+            by_content: HashMap::default(),
+            unknown_files: 0,
+            copies: 0,
+            fragments: 0,
+            is_full: false,
+            sampled: None,
+            plot: Plot::new(Plot::<PlotPoint>::MAX_OF_LESSON, started),
+        }
+    }
+
+    /// The lesson after this one, which begins now with what computers have that are there, and with what is in progress.
+    pub(crate) fn next(&mut self, round: Option<u32>, now: Instant) -> Self {
+        let mut next = Self::new(self.number + 1, now);
+        self.ended = Some(now);
+        for file in self.files.values() {
+            let copies: Vec<_> = file
+                .copies
+                .iter()
+                .filter_map(|(address, copy)| Some((*address, copy.carried_over(round, now)?)))
+                .collect();
+            if copies.is_empty() {
+                continue;
+            }
+            let number = next.add_file(file.fresh(now));
+            for (address, copy) in copies {
+                next.add_computer(address, now);
+                next.copies += 1;
+                next.file_mut(number).copies.insert(address, copy);
+            }
+        }
+        // Of contents that had been joined with a torrent there are several ids.
+        let ids = self.by_content.iter().filter_map(|(id, number)| {
+            let file = &self.files[number];
+            Some((*id, next.find(file.key())?))
+        });
+        let ids: Vec<_> = ids.collect();
+        next.by_content.extend(ids);
+        next
+    }
+
+    /// Takes in a peer of a torrent, which is known or not.
+    pub(crate) fn see(
+        &mut self,
+        info_hash: &InfoHash,
+        known: Option<&KnownTorrent>,
+        sighting: &Sighting,
+        round: u32,
+        now: Instant,
+    ) -> Option<&Copy> {
+        let number = self.file_of_swarm(info_hash, known, now)?;
+        let copy = self.copy(number, sighting.address, sighting.first_seen.max(self.started))?;
+        copy.see(sighting, round);
+        Some(copy)
+    }
+
+    /// A peer has left a torrent.
+    pub(crate) fn leave(&mut self, info_hash: &InfoHash, address: IpAddr) {
+        let file = self.by_swarm.get(info_hash).and_then(|number| self.files.get_mut(number));
+        if let Some(copy) = file.and_then(|file| file.copies.get_mut(&address)) {
+            copy.leave();
+        }
+    }
+
+    /// Remembers whether somebody who is there has all of a torrent.
+    pub(crate) fn set_has_seeder(&mut self, info_hash: &InfoHash, has_seeder: bool) {
+        if let Some(file) = self.by_swarm.get(info_hash).and_then(|number| self.files.get_mut(number)) {
+            file.has_seeder = has_seeder;
+        }
+    }
+
+    /// Takes in what was sent over HTTP. Returns `true` if with it a browser was sent the last byte that the computer had missed.
+    pub(crate) fn sent(&mut self, number: FileNumber, address: IpAddr, sent: Sent, now: Instant) -> bool {
+        let max_ranges = self.max_ranges();
+        let Self { files, fragments, .. } = self;
+        let Some(file) = files.get_mut(&number) else { return false };
+        let Some(copy) = file.copies.get_mut(&address) else { return false };
+        let count = |copy: &Copy| copy.http.as_ref().map_or(0, |http| http.ranges.len().saturating_sub(1));
+        let before = count(copy);
+        let has_finished = copy.sent(sent, file.size.unwrap_or(u64::MAX), max_ranges, now);
+        *fragments = (*fragments + count(copy)).saturating_sub(before);
+        has_finished
+    }
+
+    /// Ranges that a copy may have.
+    fn max_ranges(&self) -> usize {
+        if self.fragments < Self::MANY_FRAGMENTS { Self::MAX_RANGES } else { Self::FEW_RANGES }
+    }
+
+    /// The copy of a file on a computer, if it is recorded.
+    pub(crate) fn copy_mut(&mut self, number: FileNumber, address: IpAddr) -> Option<&mut Copy> {
+        self.files.get_mut(&number)?.copies.get_mut(&address)
+    }
+
+    /// A second has passed. `sent` takes what was sent of a content to a computer since: bytes per second, and bytes of archives
+    /// that are not whole yet.
+    pub(crate) fn tick(&mut self, mut sent: impl FnMut(ContentId, IpAddr) -> Option<(f64, u64)>) {
+        let mut contents: HashMap<FileNumber, Vec<ContentId>, RandomState> = HashMap::default();
+        self.by_content.iter().for_each(|(id, number)| contents.entry(*number).or_default().push(*id));
+        for (number, ids) in contents {
+            let Some(file) = self.files.get_mut(&number) else { continue };
+            for (address, copy) in file.copies.iter_mut().filter(|(_, copy)| copy.http.is_some()) {
+                let all = ids.iter().filter_map(|id| sent(*id, *address));
+                let (rate, in_flight) = all.fold((0.0, 0), |sum, (rate, in_flight)| (sum.0 + rate, sum.1 + in_flight));
+                copy.tick(rate, in_flight);
+            }
+        }
+    }
+
+    /// Takes samples for the plots of files. With more than some ten thousand copies it takes fewer.
+    pub(crate) fn sample(
+        &mut self,
+        listed: Option<&BTreeMap<IpAddr, Arc<str>>>,
+        own: &[IpAddr],
+        round: Option<u32>,
+        now: Instant,
+    ) {
+        let pause = Duration::from_secs(1 + (self.copies / Self::COPIES_PER_SECOND) as u64);
+        if self.sampled.is_some_and(|sampled| now.since(sampled) < pause) {
+            return;
+        }
+        self.sampled = Some(now);
+        let roster = Roster::new(listed, &self.computers, own);
+        self.files.values_mut().for_each(|file| file.sample(roster, round, now));
+    }
+
+    /// The copy of a file on a computer that came now, unless there are too many already.
+    pub(crate) fn copy(&mut self, number: FileNumber, address: IpAddr, came: Instant) -> Option<&mut Copy> {
+        if !self.files.get(&number)?.copies.contains_key(&address) {
+            if self.copies >= Self::MAX_COPIES || !self.add_computer(address, came) {
+                self.is_full = true;
+                return None;
+            }
+            self.copies += 1;
+            self.file_mut(number).copies.insert(address, Copy::new(came));
+        }
+        self.file_mut(number).copies.get_mut(&address)
+    }
+
+    /// The record of the file with this key, if somebody has asked for it.
+    pub(crate) fn find(&self, key: ContentKey) -> Option<FileNumber> {
+        match key {
+            ContentKey::Id(id) => self.by_content.get(&id).copied(),
+            ContentKey::Swarm(info_hash) => self.by_swarm.get(&info_hash).copied(),
+        }
+    }
+
+    pub(crate) fn file(&self, number: FileNumber) -> &FileRecord {
+        &self.files[&number]
+    }
+
+    pub(crate) fn file_mut(&mut self, number: FileNumber) -> &mut FileRecord {
+        self.files.get_mut(&number).expect("numbers are those of files that are there")
+    }
+
+    pub(crate) fn files(&self) -> impl ExactSizeIterator<Item = &FileRecord> {
+        self.files.values()
+    }
+
+    /// Those that have asked for a file, by address; this machine may be among them.
+    pub(crate) fn computers(&self) -> &BTreeMap<IpAddr, ComputerRecord> {
+        &self.computers
+    }
+
+    /// The number of copies of all files.
+    pub(crate) fn copies(&self) -> usize {
+        self.copies
+    }
+
+    /// The record of a torrent, made if need be.
+    pub(crate) fn file_of_swarm(
+        &mut self,
+        info_hash: &InfoHash,
+        known: Option<&KnownTorrent>,
+        now: Instant,
+    ) -> Option<FileNumber> {
+        if let Some(&number) = self.by_swarm.get(info_hash) {
+            let file = self.files.get_mut(&number).expect("numbers are those of files that are there");
+            if let Some(known) = known.filter(|_| !file.is_known()) {
+                self.unknown_files = self.unknown_files.saturating_sub(1);
+                file.know(Arc::clone(&known.name), known.size);
+            }
+            return Some(number);
+        }
+        if self.files.len() >= Self::MAX_FILES || known.is_none() && self.unknown_files >= Self::MAX_UNKNOWN_FILES {
+            self.is_full = true;
+            return None;
+        }
+        let file = match known {
+            Some(known) => FileRecord::new(Arc::clone(&known.name), Some(known.size), now),
+            None => {
+                self.unknown_files += 1;
+                FileRecord::new(info_hash.to_string().into(), None, now)
+            }
+        };
+        Some(self.add_file(FileRecord { info_hash: Some(*info_hash), ..file }))
+    }
+
+    /// The record of a content, made if need be.
+    pub(crate) fn file_of_content(&mut self, id: ContentId, name: &str, size: u64, now: Instant) -> Option<FileNumber> {
+        if let Some(&number) = self.by_content.get(&id) {
+            return Some(number);
+        }
+        if self.files.len() >= Self::MAX_FILES {
+            self.is_full = true;
+            return None;
+        }
+        let file = FileRecord::new(displayable(name).into(), Some(size), now);
+        Some(self.add_file(FileRecord { content: Some(id), ..file }))
+    }
+
+    /// The contents whose torrent is not known.
+    pub(crate) fn contents_without_torrent(&self) -> impl Iterator<Item = ContentId> {
+        self.files.values().filter(|file| file.info_hash.is_none()).filter_map(|file| file.content)
+    }
+
+    /// A content has this torrent, as is known now: what is recorded of one counts for the other.
+    pub(crate) fn join(&mut self, id: ContentId, info_hash: InfoHash) {
+        match (self.by_content.get(&id).copied(), self.by_swarm.get(&info_hash).copied()) {
+            (None, None) => {}
+            (None, Some(of_swarm)) => _ = self.by_content.insert(id, of_swarm),
+            (Some(of_content), None) => {
+                self.file_mut(of_content).info_hash = Some(info_hash);
+                self.by_swarm.insert(info_hash, of_content);
+            }
+            (Some(of_content), Some(of_swarm)) if of_content != of_swarm => {
+                let max_ranges = self.max_ranges();
+                let Some(other) = self.files.remove(&of_content) else { return };
+                self.copies -= self.file_mut(of_swarm).merge(other, max_ranges);
+                let of_both = self.by_content.values_mut().filter(|number| **number == of_content);
+                of_both.for_each(|number| *number = of_swarm);
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+
+    fn add_file(&mut self, file: FileRecord) -> FileNumber {
+        let number = FileNumber(self.next_file);
+        self.next_file = self.next_file.saturating_add(1);
+        self.by_swarm.extend(file.info_hash.map(|info_hash| (info_hash, number)));
+        self.by_content.extend(file.content.map(|id| (id, number)));
+        self.files.insert(number, file);
+        number
+    }
+
+    /// Returns `false` if there are too many computers.
+    fn add_computer(&mut self, address: IpAddr, now: Instant) -> bool {
+        if let Some(record) = self.computers.get_mut(&address) {
+            record.first_seen = record.first_seen.min(now);
+            return true;
+        }
+        let is_v6 = address.is_ipv6();
+        let most_v6 = Self::MAX_COMPUTERS / 2;
+        // Addresses are in order: those of IPv4 come first.
+        let v6 = || self.computers.keys().rev().take_while(|address| address.is_ipv6()).take(most_v6).count();
+        let has_room = self.computers.len() < Self::MAX_COMPUTERS && (!is_v6 || v6() < most_v6);
+        if has_room {
+            self.computers.insert(address, ComputerRecord { first_seen: now });
+        }
+        has_room
+    }
+}

@@ -1,0 +1,365 @@
+//! A computer's copy of a file or folder.
+
+use std::time::Duration;
+
+use tracker_core::{Instant, PeerId};
+
+use super::CopyStatus;
+use crate::observer::{PeerDownload, Sighting};
+use crate::ranges::RangeSet;
+use crate::{PeerStuckReason, Way};
+
+/// The time without a byte after which a transfer over HTTP is no progress any more.
+const HTTP_STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// The part of the new value in a smoothed rate, each second: an average of about the last five seconds.
+const SMOOTHING: f64 = 0.2;
+
+/// What is known of one computer's copy in a lesson: about 200 bytes, and what a browser has got of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Copy {
+    /// When the computer first asked for it.
+    pub(crate) came: Instant,
+    /// When it was first seen to have got something.
+    pub(crate) first_progress: Option<Instant>,
+    /// When it was first seen to have all of it.
+    pub(crate) finished: Option<Instant>,
+    /// `true` if it had all of it when it came.
+    pub(crate) came_complete: bool,
+    /// The highest rate that was seen, in bytes per second.
+    pub(crate) peak_rate: f64,
+    pub(crate) torrent: Option<TorrentCopy>,
+    pub(crate) http: Option<Box<HttpCopy>>,
+}
+
+/// A copy as a BitTorrent client announces it.
+#[derive(Debug, Clone)]
+pub(crate) struct TorrentCopy {
+    pub(crate) peer_id: PeerId,
+    pub(crate) last_seen: Instant,
+    pub(crate) has_everything: bool,
+    /// From 0 to 1, if the client says it.
+    pub(crate) completion: Option<f64>,
+    /// That of its first announce.
+    first_completion: Option<f64>,
+    /// Bytes per second between its last two announces, while they hold.
+    pub(crate) rate: Option<f64>,
+    pub(crate) is_dialable: bool,
+    is_partial: bool,
+    download: Option<PeerDownload>,
+    /// The sweep that saw it last.
+    round: u32,
+    /// `true` if the client said since that it leaves, or was silent for too long.
+    has_left: bool,
+}
+
+/// What this machine sent of it over HTTP.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HttpCopy {
+    /// The bytes that browsers were sent, of the files one behind the other.
+    pub(crate) ranges: RangeSet,
+    /// Bytes of archives that are being sent: they count in `ranges` once the archive is whole.
+    in_flight: u64,
+    /// Bytes that browsers were sent, and BitTorrent clients that use this machine as a web seed.
+    pub(crate) sent: BySentWay,
+    /// Transfers in progress.
+    pub(crate) running: BySentWay,
+    /// The current rates, in bytes per second.
+    rate: f64,
+    /// When the last byte was sent.
+    pub(crate) last_byte: Instant,
+    /// `true` if a browser was sent all of it.
+    pub(crate) is_complete: bool,
+}
+
+/// A number for each [`Way`].
+#[derive(Debug, Clone, std::marker::Copy, Default, PartialEq, Eq)]
+pub(crate) struct BySentWay {
+    pub(crate) browser: u64,
+    pub(crate) web_seed: u64,
+}
+
+impl BySentWay {
+    pub(crate) fn of(&mut self, way: Way) -> &mut u64 {
+        match way {
+            Way::Browser => &mut self.browser,
+            Way::WebSeed => &mut self.web_seed,
+        }
+    }
+
+    pub(crate) fn total(self) -> u64 {
+        self.browser + self.web_seed
+    }
+}
+
+/// What a transfer over HTTP has sent since the last look.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) way: Way,
+    /// Bytes since the last look.
+    pub(crate) bytes: u64,
+    /// The bytes of the content that are certain to be sent now.
+    pub(crate) ranges: RangeSet,
+}
+
+impl Copy {
+    pub(crate) fn new(came: Instant) -> Self {
+        Self {
+            came,
+            first_progress: None,
+            finished: None,
+            came_complete: false,
+            peak_rate: 0.0,
+            torrent: None,
+            http: None,
+        }
+    }
+
+    /// Returns `true` if the computer has all of it, or had when it was last seen.
+    pub(crate) fn has_it(&self) -> bool {
+        self.http.as_ref().is_some_and(|http| http.is_complete)
+            || self.torrent.as_ref().is_some_and(|torrent| torrent.has_everything)
+    }
+
+    /// Takes in what a client announced. Of several clients at the address in one sweep, the one that has most counts.
+    pub(crate) fn see(&mut self, sighting: &Sighting, round: u32) {
+        let Sighting { has_everything, completion, first_seen, last_seen, .. } = *sighting;
+        // Seen for the first time, unless it has a part from a browser.
+        let is_new = self.torrent.is_none() && self.http.is_none();
+        self.came = if self.torrent.is_none() { self.came.min(first_seen) } else { self.came };
+        self.came_complete |= is_new && has_everything && sighting.is_first;
+        self.peak_rate = self.peak_rate.max(sighting.measured_rate.unwrap_or(0.0));
+        let has_it = self.has_it();
+        let torrent = self.torrent.get_or_insert_with(|| TorrentCopy::new(sighting));
+        let is_same = torrent.peer_id == sighting.peer_id;
+        // What is known already, by another listener of events.
+        let is_old = last_seen < torrent.last_seen
+            || last_seen == torrent.last_seen && torrent.has_everything && !has_everything;
+        let is_better = completion.is_some_and(|now| torrent.completion.is_none_or(|before| now >= before));
+        let is_other = torrent.round == round && !torrent.has_left && !is_same && !is_better;
+        if is_other || is_same && is_old {
+            return;
+        }
+        torrent.take(sighting, round);
+        let has_progress = has_everything && !self.came_complete
+            || completion.zip(torrent.first_completion).is_some_and(|(now, first)| now > first);
+        if has_progress {
+            self.first_progress.get_or_insert(last_seen);
+        }
+        if !has_it && self.has_it() {
+            self.finished = Some(if self.came_complete { self.came } else { last_seen });
+        } else if !self.has_it() {
+            // It was removed, or found damaged.
+            self.finished = None;
+            self.came_complete = false;
+        }
+    }
+
+    /// The client has said that it leaves, or was silent for too long.
+    pub(crate) fn leave(&mut self) {
+        if let Some(torrent) = &mut self.torrent {
+            torrent.has_left = true;
+            torrent.rate = None;
+        }
+    }
+
+    /// A transfer over HTTP begins.
+    pub(crate) fn begin(&mut self, way: Way, now: Instant) {
+        let http = self.http.get_or_insert_default();
+        *http.running.of(way) += 1;
+        http.last_byte = http.last_byte.max(now);
+    }
+
+    /// Takes in what was sent over HTTP. Returns `true` if with it the last missing byte was sent to a browser.
+    pub(crate) fn sent(&mut self, sent: Sent, size: u64, max_ranges: usize, now: Instant) -> bool {
+        let http = self.http.get_or_insert_default();
+        let Sent { way, bytes, ranges } = sent;
+        if bytes > 0 {
+            *http.sent.of(way) += bytes;
+            http.last_byte = now;
+            self.first_progress.get_or_insert(now);
+        }
+        if way == Way::WebSeed {
+            return false;
+        }
+        http.ranges.merge(&ranges, max_ranges);
+        if http.is_complete || !http.ranges.covers(&(0..size)) {
+            return false;
+        }
+        http.is_complete = true;
+        let is_first = self.finished.is_none();
+        self.finished.get_or_insert(now);
+        is_first
+    }
+
+    /// A transfer over HTTP has ended.
+    pub(crate) fn end(&mut self, way: Way) {
+        if let Some(http) = &mut self.http {
+            let running = http.running.of(way);
+            *running = running.saturating_sub(1);
+        }
+    }
+
+    /// A second has passed in which this machine sent so many bytes, and has so many bytes of unfinished archives under way.
+    pub(crate) fn tick(&mut self, rate: f64, in_flight: u64) {
+        let Some(http) = &mut self.http else { return };
+        http.rate += SMOOTHING * (rate - http.rate);
+        if http.running.total() == 0 && http.rate < 1.0 {
+            http.rate = 0.0;
+        }
+        http.in_flight = in_flight;
+        self.peak_rate = self.peak_rate.max(http.rate);
+    }
+
+    /// The completion, from 0 to 1; `None` if the client does not say it. What this machine has sent is there in any case.
+    pub(crate) fn completion(&self, size: Option<u64>) -> Option<f64> {
+        if self.has_it() {
+            return Some(1.0);
+        }
+        let part = |bytes: u64| match size {
+            // All but the last bit: only the client knows that it has everything.
+            Some(size @ 1..) => (bytes as f64 / size as f64).min(0.999),
+            Some(0) | None => 0.0,
+        };
+        let http = self.http.as_ref();
+        let by_browser = http.map(|http| part(http.ranges.bytes() + http.in_flight));
+        let torrent = self.torrent.as_ref();
+        let by_web_seed = http.filter(|_| torrent.is_some()).map(|http| part(http.sent.web_seed));
+        let announced = torrent.and_then(|torrent| torrent.completion);
+        let known =
+            [by_browser.filter(|&part| part > 0.0 || torrent.is_none()), by_web_seed.filter(|&part| part > 0.0)];
+        known.into_iter().flatten().chain(announced).reduce(f64::max)
+    }
+
+    /// The current download rate in bytes per second; `None` if it is not known.
+    pub(crate) fn rate(&self, round: Option<u32>) -> Option<f64> {
+        let http = self.http.as_ref().map(|http| http.rate).filter(|&rate| rate > 0.0);
+        let torrent = self.torrent.as_ref().filter(|torrent| torrent.is_here(round)).and_then(|torrent| torrent.rate);
+        // A client that uses the web seed has that in what it announces, too.
+        [http, torrent].into_iter().flatten().reduce(f64::max).filter(|_| !self.has_it())
+    }
+
+    /// The time until it is complete at its current rate; `None` if it does not move.
+    pub(crate) fn time_left(&self, size: Option<u64>, round: Option<u32>) -> Option<Duration> {
+        let missing = (1.0 - self.completion(size)?) * size? as f64;
+        let rate = self.rate(round).filter(|&rate| rate >= 1.0)?;
+        Duration::try_from_secs_f64(missing / rate).ok().filter(|_| !self.has_it())
+    }
+
+    /// What the computer does with it now. `round` is the current sweep, `None` where there are none; `has_seeder` says whether
+    /// somebody who is there has all of it.
+    pub(crate) fn status(&self, has_seeder: bool, round: Option<u32>, now: Instant) -> CopyStatus {
+        if self.has_it() {
+            return CopyStatus::HasIt;
+        }
+        let http = self.http.as_ref().filter(|http| http.running.total() > 0);
+        let is_fed = http.is_some_and(|http| now.since(http.last_byte) < HTTP_STALLED_AFTER);
+        let torrent = self.torrent.as_ref().filter(|torrent| torrent.is_here(round));
+        match torrent {
+            _ if is_fed => CopyStatus::Downloading,
+            Some(torrent) if torrent.is_partial => CopyStatus::HasSelection,
+            Some(torrent) => match torrent.download.and_then(|download| download.stuck(has_seeder)) {
+                Some(reason) => CopyStatus::Stuck(reason),
+                None => CopyStatus::Downloading,
+            },
+            None if http.is_some() => CopyStatus::Stuck(PeerStuckReason::NoProgress),
+            None => CopyStatus::Stopped,
+        }
+    }
+
+    /// When it was last heard of.
+    pub(crate) fn last_seen(&self) -> Instant {
+        let torrent = self.torrent.as_ref().map(|torrent| torrent.last_seen);
+        let http = self.http.as_ref().map(|http| http.last_byte);
+        torrent.max(http).unwrap_or(self.came).max(self.came)
+    }
+
+    /// Takes in another record of the same copy.
+    pub(crate) fn merge(&mut self, other: Self, max_ranges: usize) {
+        self.came = self.came.min(other.came);
+        self.first_progress = earlier(self.first_progress, other.first_progress);
+        self.finished = earlier(self.finished, other.finished);
+        self.came_complete &= other.came_complete;
+        self.peak_rate = self.peak_rate.max(other.peak_rate);
+        self.torrent = self.torrent.take().or(other.torrent);
+        match (&mut self.http, other.http) {
+            (Some(own), Some(other)) => {
+                own.ranges.merge(&other.ranges, max_ranges);
+                own.sent.browser += other.sent.browser;
+                own.sent.web_seed += other.sent.web_seed;
+                own.running.browser += other.running.browser;
+                own.running.web_seed += other.running.web_seed;
+                own.is_complete |= other.is_complete;
+                own.last_byte = own.last_byte.max(other.last_byte);
+            }
+            (own @ None, other) => *own = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// The same copy at the start of a new lesson: what the computer has, and what is in progress.
+    pub(crate) fn carried_over(&self, round: Option<u32>, now: Instant) -> Option<Self> {
+        let torrent = self.torrent.clone().filter(|torrent| torrent.is_here(round));
+        let is_running = self.http.as_ref().is_some_and(|http| http.running.total() > 0);
+        if torrent.is_none() && !is_running {
+            return None;
+        }
+        let mut http = self.http.clone();
+        if let Some(http) = &mut http {
+            http.sent = BySentWay::default();
+        }
+        let mut copy = Self { torrent, http, ..Self::new(now) };
+        if let Some(torrent) = &mut copy.torrent {
+            torrent.first_completion = torrent.completion;
+        }
+        if copy.has_it() {
+            (copy.finished, copy.came_complete) = (Some(now), true);
+        }
+        Some(copy)
+    }
+}
+
+impl TorrentCopy {
+    fn new(sighting: &Sighting) -> Self {
+        Self {
+            peer_id: sighting.peer_id,
+            last_seen: sighting.last_seen,
+            has_everything: false,
+            completion: None,
+            first_completion: None,
+            rate: None,
+            is_dialable: sighting.is_dialable,
+            is_partial: false,
+            download: None,
+            round: 0,
+            has_left: false,
+        }
+    }
+
+    fn take(&mut self, sighting: &Sighting, round: u32) {
+        self.peer_id = sighting.peer_id;
+        self.last_seen = self.last_seen.max(sighting.last_seen);
+        // A client that does not say what it has is believed what was known before.
+        if sighting.has_everything || sighting.completion.is_some() {
+            self.has_everything = sighting.has_everything;
+            self.completion = sighting.completion;
+            if self.first_completion.is_none() {
+                self.first_completion = sighting.completion;
+            }
+        }
+        self.rate = sighting.rate;
+        self.is_dialable = sighting.is_dialable;
+        self.is_partial = sighting.is_partial;
+        self.download = sighting.download;
+        (self.round, self.has_left) = (round, false);
+    }
+
+    /// Returns `true` if the client is there: the current sweep saw it, or the last one.
+    pub(crate) fn is_here(&self, round: Option<u32>) -> bool {
+        !self.has_left && round.is_none_or(|round| round.saturating_sub(self.round) <= 1)
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    [a, b].into_iter().flatten().min()
+}

@@ -1,0 +1,197 @@
+//! A file or folder of a lesson, and its copies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use torrent_library::{ContentId, ContentKey};
+use tracker_core::{InfoHash, Instant};
+
+use super::copy::{BySentWay, Copy};
+use super::series::{CompletionPoint, Plot};
+use super::{ComputerRecord, CopyStatus};
+use crate::FileProgress;
+
+/// A file or folder that somebody has asked for.
+#[derive(Debug)]
+pub(crate) struct FileRecord {
+    /// Its displayable name.
+    pub(crate) name: Arc<str>,
+    /// In bytes, if it is known.
+    pub(crate) size: Option<u64>,
+    pub(crate) info_hash: Option<InfoHash>,
+    pub(crate) content: Option<ContentId>,
+    /// By the address of the computer.
+    pub(crate) copies: HashMap<IpAddr, Copy, RandomState>,
+    /// `true` if somebody who is there has all of it and can give it to others, as far as can be told.
+    pub(crate) has_seeder: bool,
+    pub(crate) plot: Plot<CompletionPoint>,
+}
+
+/// The computers that are counted: "27 of 30".
+#[derive(Debug, Clone, std::marker::Copy)]
+pub(crate) struct Roster<'r> {
+    /// Those of the names file, if there is one.
+    listed: Option<&'r BTreeMap<IpAddr, Arc<str>>>,
+    /// Those that were seen.
+    seen: &'r BTreeMap<IpAddr, ComputerRecord>,
+    /// The addresses of this machine, which does not count.
+    own: &'r [IpAddr],
+    len: u32,
+}
+
+impl<'r> Roster<'r> {
+    /// Those in the names file, or else those that were seen, without this machine.
+    pub(crate) fn new(
+        listed: Option<&'r BTreeMap<IpAddr, Arc<str>>>,
+        seen: &'r BTreeMap<IpAddr, ComputerRecord>,
+        own: &'r [IpAddr],
+    ) -> Self {
+        let mut roster = Self { listed, seen, own, len: 0 };
+        roster.len = u32::try_from(roster.addresses().count()).unwrap_or(u32::MAX);
+        roster
+    }
+
+    /// Returns `true` for an address of this machine.
+    pub(crate) fn is_own(self, address: IpAddr) -> bool {
+        address.is_loopback() || self.own.contains(&address)
+    }
+
+    /// Returns `true` if the computer at this address counts.
+    pub(crate) fn counts(self, address: IpAddr) -> bool {
+        !self.is_own(address) && self.listed.is_none_or(|listed| listed.contains_key(&address))
+    }
+
+    /// The computers that count, by address.
+    pub(crate) fn addresses(self) -> impl Iterator<Item = IpAddr> + use<'r> {
+        let seen = self.seen.keys().filter(move |_| self.listed.is_none());
+        let listed = self.listed.into_iter().flat_map(BTreeMap::keys);
+        listed.chain(seen).copied().filter(move |address| !self.is_own(*address))
+    }
+
+    /// The number of computers that count.
+    pub(crate) fn len(self) -> u32 {
+        self.len
+    }
+}
+
+impl FileRecord {
+    pub(crate) fn new(name: Arc<str>, size: Option<u64>, now: Instant) -> Self {
+        Self {
+            name,
+            size,
+            info_hash: None,
+            content: None,
+            copies: HashMap::default(),
+            has_seeder: false,
+            plot: Plot::new(Plot::<CompletionPoint>::MAX_OF_FILE, now),
+        }
+    }
+
+    /// The same file without copies.
+    pub(crate) fn fresh(&self, now: Instant) -> Self {
+        Self {
+            info_hash: self.info_hash,
+            content: self.content,
+            has_seeder: self.has_seeder,
+            ..Self::new(Arc::clone(&self.name), self.size, now)
+        }
+    }
+
+    /// The key under which it is found: its torrent's, if it has one.
+    pub(crate) fn key(&self) -> ContentKey {
+        match (self.info_hash, self.content) {
+            (Some(info_hash), _) => ContentKey::Swarm(info_hash),
+            (None, Some(id)) => ContentKey::Id(id),
+            (None, None) => unreachable!("a record is made for one or the other"),
+        }
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.size.is_some()
+    }
+
+    pub(crate) fn know(&mut self, name: Arc<str>, size: u64) {
+        (self.name, self.size) = (name, Some(size));
+    }
+
+    /// Takes in another record of the same file. Returns the number of copies that were in both.
+    pub(super) fn merge(&mut self, other: Self, max_ranges: usize) -> usize {
+        self.content = self.content.or(other.content);
+        let mut double = 0;
+        for (address, copy) in other.copies {
+            match self.copies.get_mut(&address) {
+                Some(own) => {
+                    own.merge(copy, max_ranges);
+                    double += 1;
+                }
+                None => _ = self.copies.insert(address, copy),
+            }
+        }
+        double
+    }
+
+    /// What a computer does with it.
+    pub(crate) fn status(&self, address: IpAddr, round: Option<u32>, now: Instant) -> CopyStatus {
+        self.copies.get(&address).map_or(CopyStatus::NotBegun, |copy| copy.status(self.has_seeder, round, now))
+    }
+
+    /// Who has it, of the computers that count.
+    pub(crate) fn progress(&self, roster: Roster<'_>, round: Option<u32>, now: Instant) -> FileProgress {
+        let mut progress = FileProgress { of: roster.len(), ..FileProgress::default() };
+        let (mut sum, mut unknown) = (0.0, 0);
+        for (address, copy) in &self.copies {
+            let is_here = copy.torrent.as_ref().is_some_and(|torrent| torrent.is_here(round));
+            if !roster.is_own(*address) && is_here && copy.has_it() {
+                progress.sources += 1;
+            }
+            if !roster.is_own(*address) {
+                progress.rate += copy.rate(round).unwrap_or(0.0);
+            }
+            if !roster.counts(*address) {
+                continue;
+            }
+            match copy.status(self.has_seeder, round, now) {
+                CopyStatus::HasIt => {
+                    progress.has += 1;
+                    continue;
+                }
+                CopyStatus::Downloading => progress.downloading += 1,
+                CopyStatus::Stuck(_) => progress.stuck += 1,
+                CopyStatus::HasSelection | CopyStatus::Stopped | CopyStatus::NotBegun => {}
+            }
+            match copy.completion(self.size) {
+                Some(completion) => sum += completion,
+                None => unknown += 1,
+            }
+            progress.time_left = progress.time_left.max(copy.time_left(self.size, round));
+        }
+        progress.missing = progress.of.saturating_sub(progress.has);
+        let others = progress.missing.saturating_sub(unknown);
+        progress.average_of_others = (others > 0).then(|| sum / f64::from(others));
+        progress
+    }
+
+    /// Bytes that this machine has sent over HTTP to others.
+    pub(crate) fn sent(&self, roster: Roster<'_>) -> BySentWay {
+        let others = self.copies.iter().filter(|(address, _)| !roster.is_own(**address));
+        let sent = others.filter_map(|(_, copy)| Some(copy.http.as_ref()?.sent));
+        sent.fold(BySentWay::default(), |sum, sent| BySentWay {
+            browser: sum.browser + sent.browser,
+            web_seed: sum.web_seed + sent.web_seed,
+        })
+    }
+
+    /// Takes a sample for the plot, if it is time.
+    pub(crate) fn sample(&mut self, roster: Roster<'_>, round: Option<u32>, now: Instant) {
+        if !self.plot.is_due(now) {
+            return;
+        }
+        let FileProgress { has, of, average_of_others, .. } = self.progress(roster, round, now);
+        let others = f64::from(of.saturating_sub(has)) * average_of_others.unwrap_or(0.0);
+        let completion = if of == 0 { 0.0 } else { (f64::from(has) + others) / f64::from(of) };
+        let secs = self.plot.secs(now);
+        self.plot.push(now, CompletionPoint { secs, has, of, completion });
+    }
+}

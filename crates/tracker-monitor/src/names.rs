@@ -1,0 +1,247 @@
+//! The names of computers: given on the page, in a file, or by the network.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fs, thread};
+
+use serde::Serialize;
+use torrent_library::displayable;
+use tracker_host::host_name;
+
+use file::NamesFile;
+pub use file::NamesFileError;
+
+/// The interval at which the names file is checked for changes.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The name of a computer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ComputerName {
+    /// The name, at most 64 characters, without control characters and the like. It must be escaped.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub name: Arc<str>,
+    /// Where it comes from.
+    pub source: NameSource,
+}
+
+/// Where the name of a computer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum NameSource {
+    /// The operator has given it on the page. It goes before all others.
+    Given,
+    /// The names file has it.
+    File,
+    /// The network has it, as [`tracker_host::host_name`] finds it.
+    Network,
+}
+
+/// A computer cannot be given this name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetNameError {
+    /// Many computers have names already.
+    #[error("at most {limit} computers can be given names; take one back first")]
+    TooMany {
+        /// The maximum number.
+        limit: usize,
+    },
+    /// The name is too long.
+    #[error("the name is longer than {limit} characters")]
+    TooLong {
+        /// The maximum number of characters.
+        limit: usize,
+    },
+    /// The names cannot be saved. Until the program ends it has the name.
+    #[error("the name cannot be saved: {source}")]
+    Save {
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// The names of computers.
+#[derive(Debug)]
+pub(crate) struct Names {
+    given: Mutex<Given>,
+    listed: Arc<Mutex<Option<Arc<Listed>>>>,
+    /// The thread that follows the file ends when this is dropped.
+    _following: Option<Sender<Infallible>>,
+}
+
+/// The names in the names file.
+pub(crate) type Listed = BTreeMap<IpAddr, Arc<str>>;
+
+#[derive(Debug, Default)]
+struct Given {
+    names: BTreeMap<IpAddr, Arc<str>>,
+    /// Where they are saved.
+    file: Option<PathBuf>,
+}
+
+impl Names {
+    /// Computers that can have names of one source, at most.
+    pub(crate) const MAX_NAMES: usize = 10_000;
+
+    /// Characters of a name, at most.
+    pub(crate) const MAX_LEN: usize = 64;
+
+    /// Reads the names that were given earlier, and those in the file, which it follows from now on.
+    pub(crate) fn start(file: Option<PathBuf>, given: Option<PathBuf>) -> Result<Self, NamesFileError> {
+        let given = Mutex::new(Given::read(given));
+        let Some(path) = file else { return Ok(Self { given, listed: Arc::default(), _following: None }) };
+        let (mut file, names) = NamesFile::read(path)?;
+        let listed = Arc::new(Mutex::new(Some(Arc::new(names))));
+        let (stop, stopped) = mpsc::channel();
+        let of_thread = Arc::clone(&listed);
+        let follow = move || {
+            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                if let Some(names) = file.changed() {
+                    tracing::info!(computers = names.len(), "names of computers read again");
+                    *lock(&of_thread) = Some(Arc::new(names));
+                }
+            }
+        };
+        thread::Builder::new().name("names".into()).spawn(follow).map_err(NamesFileError::Thread)?;
+        Ok(Self { given, listed, _following: Some(stop) })
+    }
+
+    /// The names in the names file, if there is one with names.
+    pub(crate) fn listed(&self) -> Option<Arc<Listed>> {
+        lock(&self.listed).clone().filter(|names| !names.is_empty())
+    }
+
+    /// The name of the computer at a canonical address, if it has one. Returns at once: the network is asked in the background.
+    pub(crate) fn of(&self, address: IpAddr) -> Option<ComputerName> {
+        let given = lock(&self.given).names.get(&address).map(|name| (Arc::clone(name), NameSource::Given));
+        let listed = || lock(&self.listed).as_ref()?.get(&address).map(|name| (Arc::clone(name), NameSource::File));
+        let found = given.or_else(listed).or_else(|| Some((host_name(address)?, NameSource::Network)));
+        found.map(|(name, source)| ComputerName { name, source })
+    }
+
+    /// Gives the computer a name, or takes it back if it is empty.
+    pub(crate) fn set(&self, address: IpAddr, name: &str) -> Result<(), SetNameError> {
+        let name = displayable(name);
+        if name.chars().count() > Self::MAX_LEN {
+            return Err(SetNameError::TooLong { limit: Self::MAX_LEN });
+        }
+        let mut given = lock(&self.given);
+        if name.is_empty() {
+            given.names.remove(&address);
+        } else if given.names.len() >= Self::MAX_NAMES && !given.names.contains_key(&address) {
+            return Err(SetNameError::TooMany { limit: Self::MAX_NAMES });
+        } else {
+            given.names.insert(address, name.into());
+        }
+        given.save().map_err(|source| SetNameError::Save { source })
+    }
+}
+
+impl Given {
+    /// Reads the file, if there is one. What cannot be read is lost with the next name that is given.
+    fn read(file: Option<PathBuf>) -> Self {
+        let names = file.as_deref().map(read_given).unwrap_or_default();
+        Self { names, file }
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer_pretty(&mut file, &self.names)?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+fn read_given(path: &Path) -> BTreeMap<IpAddr, Arc<str>> {
+    let read = || -> io::Result<BTreeMap<IpAddr, String>> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let names = read().unwrap_or_else(|error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            tracing::warn!(%file, %error, "the names that computers were given cannot be read");
+        }
+        BTreeMap::new()
+    });
+    let clean = |(address, name): (IpAddr, String)| (address.to_canonical(), displayable(&name).into());
+    names.into_iter().map(clean).take(Names::MAX_NAMES).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn name(names: &Names, address: IpAddr) -> Option<(String, NameSource)> {
+        names.of(address).map(|name| (name.name.to_string(), name.source))
+    }
+
+    #[test]
+    fn given_names_go_before_those_of_the_file_and_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, given) = (folder.path().join("names.csv"), folder.path().join("names.json"));
+        fs::write(&file, "192.0.2.1,lab-01\n192.0.2.2,lab-02\n").unwrap();
+        let start = || Names::start(Some(file.clone()), Some(given.clone())).unwrap();
+        let names = start();
+        assert_eq!(name(&names, ONE), Some(("lab-01".to_owned(), NameSource::File)));
+        names.set(ONE, " desk\u{202e} by the window\n").unwrap();
+        let by_the_window = Some(("desk\u{fffd} by the window".to_owned(), NameSource::Given));
+        assert_eq!(name(&names, ONE), by_the_window);
+        assert_eq!(name(&names, TWO), Some(("lab-02".to_owned(), NameSource::File)));
+        drop(names);
+        let names = start();
+        assert_eq!(name(&names, ONE), by_the_window);
+        names.set(ONE, "").unwrap();
+        assert_eq!(name(&names, ONE), Some(("lab-01".to_owned(), NameSource::File)));
+        assert_eq!(names.listed().map(|listed| listed.len()), Some(2));
+    }
+
+    #[test]
+    fn names_have_a_limit() {
+        let names = Names::start(None, None).unwrap();
+        assert!(matches!(names.set(ONE, &"ä".repeat(65)), Err(SetNameError::TooLong { limit: 64 })));
+        names.set(ONE, &"ä".repeat(64)).unwrap();
+        for number in 1..Names::MAX_NAMES as u32 {
+            lock(&names.given).names.insert(IpAddr::V4(number.into()), "x".into());
+        }
+        assert!(matches!(names.set(TWO, "x"), Err(SetNameError::TooMany { .. })));
+        names.set(ONE, "another").unwrap();
+    }
+
+    #[test]
+    fn a_broken_file_of_given_names_is_no_reason_not_to_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = folder.path().join("names.json");
+        fs::write(&given, "{").unwrap();
+        let names = Names::start(None, Some(given.clone())).unwrap();
+        names.set(ONE, "lab-01").unwrap();
+        assert_eq!(read_given(&given).len(), 1);
+        assert!(names.listed().is_none());
+    }
+
+    #[test]
+    fn names_that_cannot_be_saved_are_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = Names::start(None, Some(folder.path().join("missing/names.json"))).unwrap();
+        assert!(matches!(names.set(ONE, "lab-01"), Err(SetNameError::Save { .. })));
+        assert!(name(&names, ONE).is_some());
+    }
+}
