@@ -1,6 +1,7 @@
 //! The share folder, followed: what is put into it is shared.
 
 mod hasher;
+mod item;
 mod items;
 mod names;
 mod scan;
@@ -18,8 +19,9 @@ use tokio::sync::watch;
 use tracker_core::InfoHash;
 
 use crate::library::LOOKING_PART;
-use crate::{Content, ContentError, Contents, Library, OPERATOR_LOG, Share};
-use items::{Effects, Items, Key};
+use crate::{Content, ContentError, Contents, Library, OPERATOR_LOG, RemoveError, Share};
+use item::Key;
+use items::{Effects, Items};
 pub(crate) use names::left_out;
 pub use names::{PassedOver, PassedOverReason};
 pub(crate) use scan::Fingerprint;
@@ -385,7 +387,7 @@ impl Shared {
             self.contents.remove(id);
         }
         for info_hash in effects.forget.drain(..) {
-            if let Err(error) = self.library.remove(&info_hash) {
+            if let Err(error @ RemoveError::File { .. }) = self.library.remove(&info_hash) {
                 tracing::warn!(target: OPERATOR_LOG, %info_hash, "cannot withdraw a torrent: {error}");
             }
         }

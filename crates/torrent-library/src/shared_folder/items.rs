@@ -3,33 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tracker_core::InfoHash;
 
+use super::item::{Item, Key, Made, RETRY, SETTLE, Stage, is_of};
 use super::names::{PassedOver, PassedOverReason};
 use super::scan::{Fingerprint, Found, Scan};
-use super::{ItemState, SharedItem, SharedItems};
+use super::{SharedItem, SharedItems};
 use crate::{Content, ContentId, KnownTorrents, OPERATOR_LOG, natural_key};
-
-/// How long names, sizes and times must stand until something is shared that came, or changed, while the program ran: a copy in
-/// progress stops for seconds at times.
-pub(super) const SETTLE: Duration = Duration::from_secs(5);
-
-/// What could not be read, or made a torrent of, is tried again after this time, since its reason may not show in its state.
-const RETRY: Duration = Duration::from_secs(60);
-
-/// Hashing that failed is tried again after so many times the time that it took.
-const RETRY_FACTOR: u32 = 10;
-
-/// What an item is known by: its path, and for one that was made by hand also its torrent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// Relative to the share folder, with `/` between names; a name alone if it was not made by hand.
-    pub(super) path: Arc<str>,
-    pub(super) by_hand: Option<InfoHash>,
-}
 
 /// The files and folders that are followed. Time is an argument, and files are looked at by the caller.
 ///
@@ -53,43 +36,8 @@ pub(super) struct Items {
     looked: bool,
     /// The items as others see them; `None` when they have changed.
     snapshot: Option<Arc<SharedItems>>,
-    /// `true` if something has changed that is saved.
+    /// `true` if something has changed since they were saved.
     pub(super) unsaved: bool,
-}
-
-#[derive(Debug)]
-struct Item {
-    /// The fingerprint at the last look; `None` if it counts as changed in any case.
-    seen: Option<Fingerprint>,
-    /// When it was first seen.
-    since: Instant,
-    /// Registered since it was listed.
-    content: Option<Arc<Content>>,
-    stage: Stage,
-    /// The torrent that was made last: of the present state in [`Stage::Made`], else of an earlier one.
-    made: Option<Made>,
-    /// The torrent that it was before.
-    replaced: Option<InfoHash>,
-}
-
-/// A torrent, and the state of which it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Made {
-    pub(super) fingerprint: Fingerprint,
-    pub(super) info_hash: InfoHash,
-    /// `true` if the operator has removed it from the library.
-    pub(super) removed: bool,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Settling,
-    PassedOver { reason: PassedOverReason, retry: Instant },
-    Waiting,
-    Hashing { hashed: u64, total: u64, cancel: Arc<AtomicBool> },
-    Made,
-    Failed { error: Arc<str>, retry: Option<Instant> },
-    Removed,
 }
 
 /// What follows from a change, for the caller to do.
@@ -116,12 +64,6 @@ pub(super) struct HashJob {
     pub(super) content: Arc<Content>,
     pub(super) fingerprint: Fingerprint,
     pub(super) cancel: Arc<AtomicBool>,
-}
-
-impl Key {
-    pub(super) fn of_name(name: &str) -> Self {
-        Self { path: name.into(), by_hand: None }
-    }
 }
 
 impl Items {
@@ -184,14 +126,19 @@ impl Items {
                 Found::PassedOver(reason) => drop(passed_over.insert(key.path, reason)),
             }
         }
-        found.extend(by_hand.into_iter().filter_map(|(key, fingerprint)| Some((key, fingerprint?))));
+        // One that was made by hand since they were listed is not looked at.
+        let is_gone = |key: &Key, found: &HashMap<Key, Fingerprint>| match key.by_hand {
+            None => !found.contains_key(key),
+            Some(_) => by_hand.get(key).is_some_and(Option::is_none),
+        };
+        found.extend(by_hand.iter().filter_map(|(key, fingerprint)| Some((key.clone(), (*fingerprint)?))));
         if passed_over != self.passed_over || scan.truncated != self.truncated {
             effects.changed = true;
             self.passed_over_list = None;
         }
         (self.passed_over, self.truncated) = (passed_over, scan.truncated);
 
-        let gone: Vec<_> = self.items.keys().filter(|key| !found.contains_key(key)).cloned().collect();
+        let gone: Vec<_> = self.items.keys().filter(|key| is_gone(key, &found)).cloned().collect();
         for key in gone {
             tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} is gone, and is no longer shared", key.path);
             self.drop_item(&key, &mut effects);
@@ -200,7 +147,7 @@ impl Items {
         for (key, made) in &saved {
             if !found.contains_key(key) {
                 effects.released.push(made.info_hash);
-                self.unsaved = true;
+                effects.changed = true;
             }
         }
         for (key, fingerprint) in found {
@@ -214,9 +161,9 @@ impl Items {
                 (self.order, effects.changed) = (None, true);
                 continue;
             };
-            let was_passed_over = matches!(item.stage, Stage::PassedOver { .. });
+            let was_passed_over = item.is_passed_over();
             item.look(now, &key, fingerprint, is_first, library, &mut effects);
-            if was_passed_over != matches!(item.stage, Stage::PassedOver { .. }) {
+            if was_passed_over != item.is_passed_over() {
                 self.passed_over_list = None;
             }
         }
@@ -247,7 +194,7 @@ impl Items {
             item.seen == Some(fingerprint) && matches!(item.stage, Stage::Settling | Stage::PassedOver { .. })
         };
         let Some(item) = self.items.get_mut(key).filter(is_due) else { return effects };
-        let was_passed_over = matches!(item.stage, Stage::PassedOver { .. });
+        let was_passed_over = item.is_passed_over();
         let content = match listed {
             Ok(content) => Arc::new(content),
             Err(reason) => {
@@ -258,10 +205,7 @@ impl Items {
                     if matches!(reason, PassedOverReason::Unusable(_)) {
                         tracing::warn!(target: OPERATOR_LOG, path = &*key.path, "{} is not shared: {reason}", key.path);
                     }
-                    if let Some(made) = item.made.take() {
-                        effects.released.push(made.info_hash);
-                        self.unsaved = true;
-                    }
+                    effects.released.extend(item.made.take().map(|made| made.info_hash));
                     (self.passed_over_list, effects.changed) = (None, true);
                 }
                 return self.finish(effects);
@@ -280,7 +224,7 @@ impl Items {
             _ => (Some((Arc::clone(&content), None)), Stage::Waiting),
         };
         item.stage = stage;
-        if let (Some(_), Stage::Made) = (&mut item.made, &item.stage) {
+        if known.is_some() {
             item.made.iter_mut().for_each(|made| made.removed = false);
         }
         item.content = registered.is_some().then_some(content);
@@ -322,7 +266,6 @@ impl Items {
         if !was_there {
             self.ours.insert(info_hash);
         }
-        self.unsaved = true;
         let Some(item) = self.hashing(job) else {
             effects.released.push(info_hash);
             return (false, self.finish(effects));
@@ -338,18 +281,15 @@ impl Items {
     /// Takes in that hashing has failed, after this time.
     pub(super) fn failed(&mut self, job: &HashJob, error: &str, now: Instant, took: Duration) -> Effects {
         let Some(item) = self.hashing(job) else { return Effects::default() };
-        let retry = now.checked_add(RETRY.max(took.saturating_mul(RETRY_FACTOR)));
-        item.stage = Stage::Failed { error: error.into(), retry };
-        self.snapshot = None;
+        item.stage = Stage::Failed { error: error.into(), retry: Item::retry_after(now, took) };
         tracing::warn!(target: OPERATOR_LOG, path = &*job.key.path, "cannot prepare {}: {error}", job.key.path);
-        Effects { changed: true, ..Effects::default() }
+        self.finish(Effects { changed: true, ..Effects::default() })
     }
 
     /// Takes in that a content is not what it was, whatever its fingerprint says: it is withdrawn, and looked at anew.
     pub(super) fn changed(&mut self, id: ContentId, now: Instant) -> Effects {
         let mut effects = Effects::default();
-        let has_it = |item: &Item| item.content.as_ref().is_some_and(|content| content.id() == id);
-        if let Some((key, item)) = self.items.iter_mut().find(|(_, item)| has_it(item)) {
+        if let Some((key, item)) = self.items.iter_mut().find(|(_, item)| item.has(id)) {
             item.change(now, key, None, &mut effects);
         }
         self.finish(effects)
@@ -379,7 +319,7 @@ impl Items {
         item.made = Some(Made { fingerprint, info_hash, removed: false });
         item.content = Some(content);
         self.items.insert(key, item);
-        (self.order, self.unsaved) = (None, true);
+        self.order = None;
         self.finish(effects)
     }
 
@@ -414,24 +354,12 @@ impl Items {
         let mut items = Vec::with_capacity(order.len());
         for key in order.iter() {
             let item = &self.items[key];
-            let made = item.made.map(|made| made.info_hash);
-            let state = match (&item.stage, made) {
-                (Stage::PassedOver { .. }, _) => continue,
-                (Stage::Settling, _) | (Stage::Made, None) => ItemState::Settling,
-                (Stage::Waiting, _) => ItemState::Waiting,
-                (Stage::Hashing { hashed, total, .. }, _) => ItemState::Hashing { hashed: *hashed, total: *total },
-                (Stage::Made, Some(info_hash)) => match owners.get(&info_hash) {
-                    Some(&name) => ItemState::SameAs { name: Arc::clone(name) },
-                    None => {
-                        owners.insert(info_hash, &key.path);
-                        ItemState::Shared { info_hash }
-                    }
-                },
-                (Stage::Failed { error, .. }, _) => ItemState::Failed { error: Arc::clone(error) },
-                (Stage::Removed, _) => ItemState::Removed,
+            let same_as = |info_hash| {
+                let owner = *owners.entry(info_hash).or_insert(&key.path);
+                (!Arc::ptr_eq(owner, &key.path)).then(|| Arc::clone(owner))
             };
-            let replaces = if matches!(item.stage, Stage::Made) { item.replaced } else { made };
-            let content = item.content.clone();
+            let Some(state) = item.state(same_as) else { continue };
+            let (content, replaces) = (item.content.clone(), item.replaces());
             items.push(SharedItem { name: Arc::clone(&key.path), content, state, replaces });
         }
         SharedItems { items, passed_over: Arc::clone(passed_over), truncated: self.truncated }
@@ -440,8 +368,7 @@ impl Items {
     /// The item of a job that is still wanted.
     fn hashing(&mut self, job: &HashJob) -> Option<&mut Item> {
         let item = self.items.get_mut(&job.key)?;
-        let is_it = item.content.as_ref().is_some_and(|content| content.id() == job.content.id());
-        Some(item).filter(|item| is_it && matches!(item.stage, Stage::Hashing { .. }))
+        Some(item).filter(|item| item.has(job.content.id()) && matches!(item.stage, Stage::Hashing { .. }))
     }
 
     fn drop_item(&mut self, key: &Key, effects: &mut Effects) {
@@ -450,13 +377,13 @@ impl Items {
         effects.withdraw.extend(item.content.map(|content| content.id()));
         effects.released.extend(item.made.map(|made| made.info_hash));
         effects.changed = true;
-        (self.order, self.passed_over_list, self.unsaved) = (None, None, true);
+        (self.order, self.passed_over_list) = (None, None);
     }
 
     /// Decides which of the released torrents are removed: those that were made here and that nothing else is.
     fn finish(&mut self, mut effects: Effects) -> Effects {
         if effects.changed {
-            self.snapshot = None;
+            (self.snapshot, self.unsaved) = (None, true);
         }
         let released = mem::take(&mut effects.released);
         if !released.is_empty() {
@@ -466,82 +393,4 @@ impl Items {
         }
         effects
     }
-}
-
-impl Item {
-    fn new(fingerprint: Fingerprint, since: Instant) -> Self {
-        Self { seen: Some(fingerprint), since, content: None, stage: Stage::Settling, made: None, replaced: None }
-    }
-
-    /// Takes in a look at it.
-    fn look(
-        &mut self,
-        now: Instant,
-        key: &Key,
-        fingerprint: Fingerprint,
-        is_first: bool,
-        library: &KnownTorrents,
-        effects: &mut Effects,
-    ) {
-        if self.seen != Some(fingerprint) {
-            self.change(now, key, Some(fingerprint), effects);
-            return;
-        }
-        let has_torrent = || self.made.is_some_and(|made| library.get(&made.info_hash).is_some());
-        match &self.stage {
-            Stage::Settling if is_first || now.saturating_duration_since(self.since) >= SETTLE => {
-                effects.list.push((key.clone(), fingerprint));
-            }
-            Stage::PassedOver { retry, .. } if now >= *retry => effects.list.push((key.clone(), fingerprint)),
-            Stage::Made if !has_torrent() => {
-                self.made.iter_mut().for_each(|made| made.removed = true);
-                effects.withdraw.extend(self.content.take().map(|content| content.id()));
-                (self.stage, effects.changed) = (Stage::Removed, true);
-            }
-            // It was registered again.
-            Stage::Removed if has_torrent() => {
-                (self.stage, effects.changed) = (Stage::Settling, true);
-                effects.list.push((key.clone(), fingerprint));
-            }
-            Stage::Failed { retry: Some(retry), .. } if now >= *retry => {
-                (self.stage, effects.changed) = (Stage::Waiting, true);
-            }
-            _ => {}
-        }
-    }
-
-    /// What there was is not there any more, and something else is, or will be.
-    fn change(&mut self, now: Instant, key: &Key, fingerprint: Option<Fingerprint>, effects: &mut Effects) {
-        self.stop();
-        (self.seen, self.since) = (fingerprint, now);
-        if let Some(content) = self.content.take() {
-            tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} has changed since it was shared", key.path);
-            effects.withdraw.push(content.id());
-        }
-        let is_settling = matches!(self.stage, Stage::Settling);
-        self.stage = if key.by_hand.is_some() { Stage::changed_by_hand() } else { Stage::Settling };
-        effects.changed |= !is_settling;
-    }
-
-    fn stop(&self) {
-        if let Stage::Hashing { cancel, .. } = &self.stage {
-            cancel.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Stage {
-    fn changed_by_hand() -> Self {
-        let error = "it has changed since its torrent was made; make a torrent of it again";
-        Self::Failed { error: error.into(), retry: None }
-    }
-}
-
-/// Returns `true` if a torrent has the files of a content, by their names and sizes.
-fn is_of(content: &Content, torrent: &crate::KnownTorrent) -> bool {
-    let info = torrent.metainfo.info();
-    let is_folder = !info.is_single_file();
-    let files = content.files().iter();
-    let sizes_fit = || info.content_files().map(|file| file.length).eq(files.map(crate::ContentFile::size));
-    is_folder == content.is_folder() && torrent.size == content.size() && sizes_fit()
 }

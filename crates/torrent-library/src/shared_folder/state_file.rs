@@ -10,7 +10,8 @@ use metainfo::{Existing, write_file};
 use serde::{Deserialize, Serialize};
 use tracker_core::InfoHash;
 
-use super::items::{Items, Key, Made};
+use super::item::{Key, Made};
+use super::items::Items;
 use crate::library::LOOKING_PART;
 
 /// The version of the format.

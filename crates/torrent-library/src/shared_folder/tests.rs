@@ -154,7 +154,7 @@ fn what_comes_later_is_shared_once_it_stands_still() {
     let mut file = File::options().append(true).open(place.path("film.mkv")).unwrap();
     io::Write::write_all(&mut file, b" and more").unwrap();
     let info_hash = until_shared(&folder, "film.mkv");
-    assert!(start.elapsed() >= items::SETTLE);
+    assert!(start.elapsed() >= item::SETTLE);
     assert_eq!(place.library.get(&info_hash).unwrap().size, 13);
     assert_eq!(read(&place.contents, ContentKey::Swarm(info_hash)).unwrap().unwrap(), b"film and more");
 }
