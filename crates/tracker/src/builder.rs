@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use dashboard::{Dashboard, DashboardConfig};
 use tokio::task::JoinSet;
-use torrent_library::{Digests, Library, LibraryConfig, Share, TorrentJobs, TorrentLists};
+use torrent_library::{
+    Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
+};
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms};
 use tracker_http::HttpConfig;
@@ -37,6 +39,9 @@ const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 /// The folder of .torrent files in the data folder.
 const TORRENTS: &str = "torrents";
 
+/// The file in the data folder that remembers what is known of the share folder.
+const SHARE: &str = "share.json";
+
 /// A tracker that is being put together. Made by [`LanTracker::builder`].
 ///
 /// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970. It
@@ -53,6 +58,7 @@ pub struct Builder {
     data: Option<DataFolder>,
     torrents: Option<PathBuf>,
     share: Option<PathBuf>,
+    share_by_hand: bool,
     only_known: bool,
     log_events: bool,
     dropped_lines: Arc<dyn Fn() -> u64 + Send + Sync>,
@@ -82,6 +88,7 @@ impl Builder {
             data: None,
             torrents: None,
             share: None,
+            share_by_hand: false,
             only_known: false,
             log_events: true,
             dropped_lines: Arc::new(|| 0),
@@ -149,10 +156,16 @@ impl Builder {
         self
     }
 
-    /// Lets the operator make torrents of the files and folders in this folder. The home folder, what has it in it, and what has a
-    /// folder in it that the tracker writes into, are refused.
+    /// Shares each file and folder in this folder, as [`SharedFolder`] says. Lets the operator make torrents of others in it. The home
+    /// folder, what has it in it, and what has a folder in it that the tracker writes into, are refused.
     pub fn share(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.share = folder.into();
+        self
+    }
+
+    /// Shares only that of which the operator makes torrents. Default: `false`.
+    pub fn share_by_hand(mut self, by_hand: bool) -> Self {
+        self.share_by_hand = by_hand;
         self
     }
 
@@ -251,6 +264,7 @@ impl Builder {
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
             self.page(config, share, &names)
         });
+        let page = page.transpose()?;
         let dashboard = page.as_ref().map(|page| self.serve(page, &addresses)).transpose()?;
         let (dashboard, dashboard_urls) = dashboard.unzip();
         let sinks = EventSinks { events, log, observer };
@@ -298,15 +312,28 @@ impl Builder {
         })
     }
 
-    fn page(&self, config: DashboardConfig, share: Option<Share>, names: &[String]) -> Dashboard {
+    fn page(&self, config: DashboardConfig, share: Option<Share>, names: &[String]) -> Result<Dashboard, StartError> {
         let library = config.library.clone();
-        Dashboard::new(config.with(|config| {
-            config.torrent_jobs = share.clone().map(|share| TorrentJobs::new(share, library.clone()));
+        let shared_folder = share.clone().map(|share| self.follow(share, &config)).transpose()?;
+        Ok(Dashboard::new(config.with(|config| {
+            config.torrent_jobs = shared_folder.clone().map(TorrentJobs::of);
+            config.shared_folder = shared_folder;
             config.digests = share.map(|share| Digests::new(share, library));
             config.host_names = names.to_vec();
             config.token_always = self.token_always;
             config.only_known = self.only_known;
-        }))
+        })))
+    }
+
+    /// Follows the share folder.
+    fn follow(&self, share: Share, config: &DashboardConfig) -> Result<SharedFolder, StartError> {
+        let (library, contents) = (config.library.clone(), config.contents.clone());
+        let state_file = self.data.as_ref().map(|data| data.path().join(SHARE));
+        let config = SharedFolderConfig::default().with(|config| {
+            config.by_hand = self.share_by_hand;
+            config.state_file = state_file;
+        });
+        SharedFolder::start(share, library, contents, config).map_err(StartError::Thread)
     }
 
     fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {

@@ -82,12 +82,17 @@ pub(crate) struct Settings {
     #[serde(with = "texts")]
     pub(crate) trusted_network: Vec<Network>,
 
-    /// Share this folder; a folder as the argument of the program is the same
+    /// Share each file and folder in this folder; a folder as the argument of the program is the same
     ///
-    /// The operator makes torrents of what is in it, on the dashboard. Nothing is written into it. The home folder is refused, and so is
-    /// what has it in it.
+    /// They can be downloaded on the dashboard, and by BitTorrent. What is put into the folder later is shared once it stands still, what
+    /// changes is shared anew, and what is removed is withdrawn. Hidden files, links, .torrent files and downloads that are not finished
+    /// are passed over. Nothing is written into the folder. The home folder is refused, and so is what has it in it.
     #[arg(long, help_heading = "Files", value_name = "DIR")]
     pub(crate) share: Option<PathBuf>,
+
+    /// Share nothing by itself: only that of which the operator makes torrents on the dashboard
+    #[arg(long, help_heading = "Files")]
+    pub(crate) share_by_hand: bool,
 
     /// Keep what outlives the program in this folder, or, with `none`, in memory [default: the platform's folder for local data]
     ///
@@ -285,6 +290,7 @@ impl Settings {
             .deny_list(self.deny_list.clone())
             .torrents(self.torrents.clone())
             .share(self.share.clone())
+            .share_by_hand(self.share_by_hand)
             .only_known(self.only_known)
             .log_events(self.logs_events())
             .dashboard(self.dashboard)

@@ -128,6 +128,7 @@ fn printed_settings_can_be_fed_back() {
             "lab-pc,lab",
             "--share",
             folder.to_str().unwrap(),
+            "--share-by-hand",
         ]),
         flags(&["--data", "none"]),
         flags(&["--data", folder.to_str().unwrap()]),

@@ -268,3 +268,26 @@ fn both_swarms_of_a_known_hybrid_are_served_and_go_together() {
     wait_until("both swarms are gone", || list()["total"] == 0);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn what_is_in_the_share_folder_is_served_by_itself_or_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("Handouts")).unwrap();
+    for file in ["lecture.mp4", "Handouts/week 1.pdf", ".hidden"] {
+        fs::write(folder.path().join(file), file).unwrap();
+    }
+    let share = ["--share", folder.path().to_str().unwrap()];
+    let names = |observed: &Observed| {
+        let answer = get(observed.dashboard, "/api/v1/torrents");
+        let torrents: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let names = torrents["items"].as_array().unwrap().iter().map(|torrent| torrent["name"].to_string());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    let by_itself = observed(&share);
+    let by_hand = observed(&[share.as_slice(), &["--share-by-hand"]].concat());
+    wait_until("both are registered", || names(&by_itself) == ["\"Handouts\"", "\"lecture.mp4\""]);
+    assert!(names(&by_hand).is_empty());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is written there");
+}
