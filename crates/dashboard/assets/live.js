@@ -53,7 +53,7 @@ export function watchEvents() {
 function connect() {
   disconnect();
   lastEvent = Date.now();
-  source = new EventSource("/api/v1/events");
+  source = new EventSource(document.documentElement.dataset.events ?? "/api/v1/events");
   source.addEventListener("open", found);
   const tried = source;
   source.addEventListener("error", async () => {
@@ -115,9 +115,10 @@ function lose() {
   document.getElementById("connection").hidden = false;
 }
 
-/** The pill says what is known: without a connection, nothing. */
+/** The pill, where there is one, says what is known: without a connection, nothing. */
 function showPill() {
   const pill = document.getElementById("pill");
+  if (!pill) return;
   const text = pill.lastChild;
   if (lost) {
     pill.dataset.known = text.data;

@@ -58,6 +58,11 @@ async function round() {
     tell(error?.textContent ?? `The tracker answers: ${response.status}`);
     return true;
   }
+  if (page.documentElement.dataset.page !== document.documentElement.dataset.page) {
+    // Another file is there now, or several in place of the only one.
+    location.reload();
+    return true;
+  }
   setClock(page);
   localize(page);
   for (const region of document.querySelectorAll("[data-region]")) {

@@ -10,6 +10,7 @@ mod page_addresses;
 mod pages;
 mod plot;
 mod problem;
+mod public;
 mod reached_at;
 mod refusal;
 mod role;
@@ -40,6 +41,7 @@ use access::Token;
 use api::stream::Streams;
 use page_addresses::PageAddresses;
 use problem::Problem;
+use public::OffersCache;
 use reached_at::ReachedAt;
 pub use server::Server;
 use workload::Workload;
@@ -74,6 +76,8 @@ pub struct DashboardConfig {
     pub torrent_jobs: Option<TorrentJobs>,
     /// The digests of the files in the share folder, if there is one. Default: none.
     pub digests: Option<Digests>,
+    /// `true` to give folders, and selected files of them, as a .zip file. Default: `true`.
+    pub zip: bool,
     /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are
     /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right. Default: none.
     pub host_names: Vec<String>,
@@ -106,6 +110,7 @@ impl DashboardConfig {
             shared_folder: None,
             torrent_jobs: None,
             digests: None,
+            zip: true,
             host_names: Vec::new(),
             token_always: false,
             only_known: false,
@@ -147,6 +152,8 @@ pub(crate) struct Inner {
     pub(crate) page_addresses: PageAddresses,
     workload: Workload,
     streams: Streams,
+    /// What viewers are offered.
+    offers: OffersCache,
 }
 
 impl Dashboard {
@@ -163,6 +170,7 @@ impl Dashboard {
             wall: Mutex::new(wall),
             workload: Workload::new(),
             streams: Streams::default(),
+            offers: OffersCache::default(),
         }))
     }
 

@@ -37,7 +37,7 @@ pub(super) const COLORS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"),
 /// this order, since later rules win.
 const STYLE: &str = styles!(
     "colors", "ground", "frame", "cards", "urls", "numbers", "plots", "lists", "log", "forms", "tables", "notes",
-    "narrow"
+    "viewers", "beamer", "narrow"
 );
 
 assets! {
@@ -50,7 +50,9 @@ assets! {
     "morph.js" JAVASCRIPT,
     "plots.js" JAVASCRIPT,
     "refresh.js" JAVASCRIPT,
+    "selection.js" JAVASCRIPT,
     "times.js" JAVASCRIPT,
+    "viewer.js" JAVASCRIPT,
     "icon.svg" SVG,
 }
 

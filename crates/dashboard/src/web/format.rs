@@ -64,6 +64,19 @@ pub(crate) fn rate(bytes_per_second: f64) -> String {
     format!("{}/s", bytes(bytes_per_second))
 }
 
+/// `191 pieces of 256 KiB`, as every client tells it.
+pub(crate) fn pieces(piece_length: u32, total: u64) -> String {
+    let number = total.div_ceil(u64::from(piece_length.max(1)));
+    let size = if piece_length >= 1 << 20 && piece_length.is_multiple_of(1 << 20) {
+        format!("{} MiB", piece_length >> 20)
+    } else if piece_length.is_multiple_of(1 << 10) {
+        format!("{} KiB", piece_length >> 10)
+    } else {
+        format!("{} B", count(piece_length.into()))
+    };
+    format!("{} of {size}", counted(number, "piece"))
+}
+
 /// A part of a whole as percents, rounded down, so that only what is complete says so: `99.9%`.
 pub(crate) fn percent(part: f64) -> String {
     let tenths = (part.clamp(0.0, 1.0) * 1000.0).floor() as u32;
@@ -161,21 +174,38 @@ impl Display for Bar {
         let Some(part) = self.0 else {
             return f.write_str("<span class=\"unknown\">unknown</span>");
         };
-        let part = if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) };
-        let class = if part >= 1.0 { "bar is-full" } else { "bar" };
-        // Its width is an attribute, since the Content-Security-Policy forbids styles in the page.
-        write!(
-            f,
-            "<span class=\"bar-cell\"><svg class=\"{class}\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" \
-             aria-hidden=\"true\"><rect width=\"{:.0}\" height=\"10\"/></svg>\
-             <span class=\"bar-text\">{}</span></span>",
-            part * 1000.0,
-            percent(part)
-        )
+        let meter = Meter(part);
+        write!(f, "<span class=\"bar-cell\">{meter}<span class=\"bar-text\">{}</span></span>", percent(meter.part()))
     }
 }
 
 impl HtmlSafe for Bar {}
+
+/// A bar of how much is there, from 0 to 1, beside a text that says it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Meter(pub(crate) f64);
+
+impl Meter {
+    fn part(self) -> f64 {
+        if self.0.is_nan() { 0.0 } else { self.0.clamp(0.0, 1.0) }
+    }
+}
+
+impl Display for Meter {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let part = self.part();
+        let class = if part >= 1.0 { "bar is-full" } else { "bar" };
+        // Its width is an attribute, since the Content-Security-Policy forbids styles in the page.
+        write!(
+            f,
+            "<svg class=\"{class}\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+             <rect width=\"{:.0}\" height=\"10\"/></svg>",
+            part * 1000.0
+        )
+    }
+}
+
+impl HtmlSafe for Meter {}
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +257,13 @@ mod tests {
             assert_eq!(bytes(number), text, "{number}");
         }
         assert_eq!(rate(1.5e6), "1.5 MB/s");
+    }
+
+    #[test]
+    fn pieces_are_shown_in_binary_units() {
+        assert_eq!(pieces(262_144, 50_000_000), "191 pieces of 256 KiB");
+        assert_eq!(pieces(1 << 20, 1), "1 piece of 1 MiB");
+        assert_eq!(pieces(1000, 0), "0 pieces of 1,000 B");
     }
 
     #[test]

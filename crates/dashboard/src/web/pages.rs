@@ -14,13 +14,14 @@ use std::mem;
 use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::problem::Problem;
+use super::public;
 use super::refusal::accepts_html;
 use super::role::Role;
 use super::shell::{Section, Shell, render};
@@ -33,6 +34,7 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/manage/share", get(share::page))
         .route("/manage/tracker", get(tracker::page))
         .route("/manage/log", get(log::page))
+        .merge(public::router())
         .merge(moved::router())
         .route("/plots/{name}", get(tracker::plot))
         .route("/qr.svg", get(qr::svg))
@@ -44,6 +46,8 @@ pub(super) fn router() -> Router<Dashboard> {
 /// Gives errors to people as pages: where a browser asks for HTML, a [`Problem`] or a bare status becomes some.
 pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request: Request, next: Next) -> Response {
     let wants_html = request.method() == Method::GET && accepts_html(request.headers());
+    let is_of_operator =
+        request.uri().path().strip_prefix("/manage").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let (mut parts, body) = request.into_parts();
     let role = if wants_html {
         Role::from_request_parts(&mut parts, &dashboard).await.unwrap_or(Role::Viewer)
@@ -52,13 +56,18 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
     };
     let response = next.run(Request::from_parts(parts, body)).await;
     let status = response.status();
-    if !wants_html || !(status.is_client_error() || status.is_server_error()) {
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !wants_html || is_page || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let reason = status.canonical_reason().unwrap_or("Error");
     let error = response.extensions().get::<Problem>().map(|problem| &*problem.error);
-    let page = ErrorPage { shell: Shell::new(&dashboard, role, Section::None), status: status.as_u16(), reason, error };
-    let mut page = (status, render(&page)).into_response();
+    let mut page = if is_of_operator {
+        let reason = status.canonical_reason().unwrap_or("Error");
+        let shell = Shell::new(&dashboard, role, Section::None);
+        (status, render(&ErrorPage { shell, status: status.as_u16(), reason, error })).into_response()
+    } else {
+        public::error_page(&dashboard, status, error)
+    };
     // All that it said otherwise stays, such as which methods there are.
     let mut headers = response.into_parts().0.headers;
     headers.remove(CONTENT_LENGTH);

@@ -121,7 +121,7 @@ pub(super) struct Pages {
 
 impl Pages {
     /// The links of a list of `total` items; `link` makes the link to a page.
-    fn new(page: usize, page_size: usize, total: usize, link: impl Fn(usize) -> String) -> Self {
+    pub(super) fn new(page: usize, page_size: usize, total: usize, link: impl Fn(usize) -> String) -> Self {
         let pages = total.div_ceil(page_size.max(1)).max(1);
         let page = page.clamp(1, pages);
         Self {

@@ -5,6 +5,7 @@ mod description;
 mod events;
 mod metrics;
 mod pages;
+mod public;
 mod support;
 mod torrents;
 mod web_seeds;

@@ -25,7 +25,11 @@ use crate::support::{Answer, FakePorts, Fixture, HOSTILE_NAME, OPERATOR, VIEWER,
 fn paths(fixture: &Fixture) -> Vec<String> {
     let torrents =
         [fixture.film, fixture.hostile, fixture.unknown].map(|info_hash| format!("/manage/files/{info_hash}"));
+    let files = [fixture.film, fixture.hostile]
+        .map(|info_hash| [format!("/files/{info_hash}"), format!("/beamer/{info_hash}")]);
     let others = [
+        "/",
+        "/beamer",
         "/manage",
         "/manage/share",
         "/manage/share?path=course",
@@ -35,7 +39,7 @@ fn paths(fixture: &Fixture) -> Vec<String> {
         "/manage/log",
         "/manage/log?level=warn",
     ];
-    others.into_iter().map(str::to_owned).chain(torrents).collect()
+    others.into_iter().map(str::to_owned).chain(torrents).chain(files.into_iter().flatten()).collect()
 }
 
 async fn page(fixture: &Fixture, from: &str, path: &str) -> String {
@@ -249,18 +253,19 @@ async fn the_share_folder_is_looked_into() {
 async fn errors_are_pages_for_browsers_and_json_for_all_others() {
     let fixture = Fixture::new();
     let zeros = format!("/manage/files/{}", "0".repeat(40));
-    for path in [
-        "/nonsense",
-        "/manage/files/zz",
-        &zeros,
-        "/plots/all.svg",
-        "/assets/nothing.js",
-        "/qr.svg",
-        "/qr.svg?announce=0",
+    for (path, link) in [
+        ("/nonsense", "Show the files"),
+        ("/manage/nonsense", "Back to the files"),
+        ("/manage/files/zz", "Back to the files"),
+        (&zeros, "Back to the files"),
+        ("/plots/all.svg", "Show the files"),
+        ("/assets/nothing.js", "Show the files"),
+        ("/qr.svg", "Show the files"),
+        ("/qr.svg?announce=0", "Show the files"),
     ] {
         let html = page(&fixture, VIEWER, path).await;
         assert!(html.matches(">Not Found<").count() == 1, "said once: {html}");
-        assert!(html.contains("<h1>Not Found</h1>") && html.contains("Back to the files"), "{path}: {html}");
+        assert!(html.contains("<h1>Not Found</h1>") && html.contains(link), "{path}: {html}");
         fixture.get(path).await.problem(StatusCode::NOT_FOUND);
     }
     let mut request = request(VIEWER, Method::GET, "/api/v1/tracker/stop", Body::empty());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +20,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tempfile::TempDir;
-use torrent_library::{Contents, Digests, Library, LibraryConfig, Share, TorrentJobs};
+use torrent_library::{
+    Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs,
+};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
@@ -70,6 +72,15 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::build(|_| {}, false)
+    }
+
+    /// Follows the share folder, in which `prepare` puts what it likes before.
+    pub(crate) fn following(prepare: impl FnOnce(&Path)) -> Self {
+        Self::build(prepare, true)
+    }
+
+    fn build(prepare: impl FnOnce(&Path), follows: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (torrents, share) = (folder.path().join("torrents"), folder.path().join("share"));
         fs::create_dir_all(&torrents).unwrap();
@@ -81,6 +92,7 @@ impl Fixture {
         let (hostile, bytes) = torrent(Create::new(share.join("course/notes.txt")).name(HOSTILE_NAME));
         fs::write(torrents.join("hostile.torrent"), bytes).unwrap();
         let unknown = InfoHash::new([0xab; 20]);
+        prepare(&share);
 
         let config = Config::default().with(|config| {
             config.interval_jitter_percent = 0;
@@ -106,6 +118,11 @@ impl Fixture {
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
         let (share, contents) = (Share::open(share).unwrap(), Contents::new());
+        let shared_folder = || {
+            SharedFolder::start(share.clone(), library.clone(), contents.clone(), SharedFolderConfig::default())
+                .unwrap()
+        };
+        let shared_folder = follows.then(shared_folder);
         let config = DashboardConfig::new(
             Arc::clone(&shards).into(),
             clock,
@@ -116,6 +133,7 @@ impl Fixture {
         )
         .with(|config| {
             config.contents = contents.clone();
+            config.shared_folder = shared_folder;
             config.torrent_jobs = Some(TorrentJobs::new(share.clone(), library.clone()));
             config.digests = Some(Digests::new(share, library.clone()));
         });

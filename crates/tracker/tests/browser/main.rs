@@ -12,6 +12,7 @@
 #![cfg(target_os = "linux")]
 
 mod accessibility;
+mod arrival;
 mod axe;
 mod browser;
 mod classroom;

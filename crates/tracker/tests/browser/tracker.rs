@@ -70,8 +70,12 @@ impl Tracker {
     }
 
     /// All kinds of page, by name and path: the torrent's is of this one.
-    pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 6] {
+    pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 10] {
         [
+            ("home", "/".to_owned()),
+            ("get", format!("/files/{info_hash}")),
+            ("beamer", "/beamer".to_owned()),
+            ("beamer of a file", format!("/beamer/{info_hash}")),
             ("files", "/manage".to_owned()),
             ("file", format!("/manage/files/{info_hash}")),
             ("share", "/manage/share".to_owned()),

@@ -20,6 +20,12 @@ fn pages_show_the_state_without_scripts() {
     page.open(tracker.operator_url());
 
     let expected = [
+        ("home", "#offers", "Chemistry films.mkv"),
+        ("home", "#offers", "1.4 GB"),
+        ("get", "h1", "lab-image-2026-11.img"),
+        ("get", "#by-bittorrent", "Get it with BitTorrent"),
+        ("beamer", "#beamer", "Blender course"),
+        ("beamer of a file", "h1", "lab-image-2026-11.img"),
         ("tracker", "#service", "The tracker is running"),
         ("tracker", "#urls", &tracker.announce_url()),
         ("files", "#attention", "Chemistry films.mkv"),

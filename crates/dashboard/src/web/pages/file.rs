@@ -19,7 +19,7 @@ use torrent_library::KnownTorrent;
 use tracker_monitor::{Order, PeerRow, PeerSort, PeerStatus};
 
 use super::attention::{Hint, hint, peer_hint};
-use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, rate};
+use crate::web::format::{Bar, Moment, MomentStyle, bytes, count, counted, pieces, rate};
 use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
 use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 
@@ -194,19 +194,6 @@ fn known_view(dashboard: &Dashboard, viewer: ReachedAt, known: &KnownTorrent) ->
     }
 }
 
-/// `191 pieces of 256 KiB`, as every client tells it.
-fn pieces(piece_length: u32, total: u64) -> String {
-    let number = total.div_ceil(u64::from(piece_length.max(1)));
-    let size = if piece_length >= 1 << 20 && piece_length.is_multiple_of(1 << 20) {
-        format!("{} MiB", piece_length >> 20)
-    } else if piece_length.is_multiple_of(1 << 10) {
-        format!("{} KiB", piece_length >> 10)
-    } else {
-        format!("{} B", count(piece_length.into()))
-    };
-    format!("{} of {size}", counted(number, "piece"))
-}
-
 /// The ids of the rows of peers: their addresses, and a number where others have the same, who say no port.
 fn ids(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
     let mut seen = HashMap::new();
@@ -262,12 +249,5 @@ mod tests {
         let addresses = ["10.0.0.1:0", "10.0.0.1:5", "10.0.0.1:0", "10.0.0.1:0"].map(|text| text.parse().unwrap());
         let expected = ["10.0.0.1:0", "10.0.0.1:5", "10.0.0.1:0-2", "10.0.0.1:0-3"];
         assert_eq!(ids(addresses.into_iter()), expected);
-    }
-
-    #[test]
-    fn pieces_are_shown_in_binary_units() {
-        assert_eq!(pieces(262_144, 50_000_000), "191 pieces of 256 KiB");
-        assert_eq!(pieces(1 << 20, 1), "1 piece of 1 MiB");
-        assert_eq!(pieces(1000, 0), "0 pieces of 1,000 B");
     }
 }

@@ -10,7 +10,6 @@ use crate::web::Dashboard;
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
-        .route("/", get(async |uri: Uri| to("/manage", &uri)))
         .route("/torrents", get(async |uri: Uri| to("/manage", &uri)))
         .route("/torrents/{info_hash}", get(file))
         .route("/make", get(async |uri: Uri| to("/manage/share", &uri)))

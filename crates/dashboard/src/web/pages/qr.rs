@@ -1,4 +1,4 @@
-//! QR codes of announce URLs and magnet links.
+//! QR codes of pages, announce URLs and magnet links.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +12,7 @@ use tracker_core::InfoHash;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
+use crate::web::public::page_url;
 use crate::web::reached_at::ReachedAt;
 
 use crate::web::shell::render_blocking;
@@ -23,9 +24,11 @@ pub(super) struct QrParams {
     announce: Option<usize>,
     /// The magnet link of this torrent.
     magnet: Option<String>,
+    /// The page of the file with this key; `/` for that of all files.
+    page: Option<String>,
 }
 
-/// `GET /qr.svg?announce=0` or `?magnet={info_hash}`.
+/// `GET /qr.svg?announce=0`, `?magnet={info_hash}` or `?page={key}`.
 pub(super) async fn svg(
     State(dashboard): State<Dashboard>,
     viewer: ReachedAt,
@@ -35,14 +38,16 @@ pub(super) async fn svg(
 }
 
 fn code(dashboard: &Dashboard, viewer: ReachedAt, params: QrParams) -> Response {
-    let text = match (params.announce, params.magnet) {
-        (Some(index), _) => dashboard.announce_urls().get(index).cloned(),
-        (None, Some(info_hash)) => info_hash
+    let text = match (params.announce, params.magnet, params.page) {
+        (Some(index), ..) => dashboard.announce_urls().get(index).cloned(),
+        (None, Some(info_hash), _) => info_hash
             .parse::<InfoHash>()
             .ok()
             .and_then(|info_hash| dashboard.0.config.library.get(&info_hash))
             .map(|torrent| torrent.magnet(&dashboard.urls_for(viewer, &torrent))),
-        (None, None) => None,
+        (None, None, Some(page)) if page == "/" => page_url(dashboard, viewer, None),
+        (None, None, Some(key)) => key.parse().ok().and_then(|key| page_url(dashboard, viewer, Some(key))),
+        (None, None, None) => None,
     };
     let Some(text) = text else {
         return Problem::new(StatusCode::NOT_FOUND, "there is nothing to make a QR code of").into_response();

@@ -1,0 +1,19 @@
+//! The URL under which others open a page.
+
+use torrent_library::ContentKey;
+
+use crate::web::Dashboard;
+use crate::web::page_addresses::is_for_others;
+use crate::web::reached_at::ReachedAt;
+
+/// The URL under which others open the page of a file, or without a key that of all files: by the address by which this viewer
+/// came, if it means the same to them, or else by the best one of this machine. `None` if only this machine reaches the page.
+pub(in crate::web) fn page_url(dashboard: &Dashboard, viewer: ReachedAt, key: Option<ContentKey>) -> Option<String> {
+    let addresses = dashboard.0.page_addresses.for_viewer(viewer);
+    let address = addresses.into_iter().find(|address| is_for_others(address.ip()))?;
+    let path = key.map(|key| format!("/files/{key}")).unwrap_or_default();
+    Some(match address.port() {
+        80 if address.is_ipv4() => format!("http://{}{path}", address.ip()),
+        _ => format!("http://{address}{path}"),
+    })
+}
