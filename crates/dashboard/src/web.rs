@@ -17,9 +17,11 @@ mod role;
 mod server;
 mod shell;
 mod table;
+mod transfer;
 mod workload;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
@@ -44,6 +46,7 @@ use problem::Problem;
 use public::OffersCache;
 use reached_at::ReachedAt;
 pub use server::Server;
+use transfer::Transfers;
 use workload::Workload;
 
 /// The maximum size of a request's body in bytes, on routes that set no other: pages send a few fields.
@@ -86,6 +89,9 @@ pub struct DashboardConfig {
     pub token_always: bool,
     /// `true` if only torrents of the library are served. Default: `false`.
     pub only_known: bool,
+    /// The maximum number of bytes per second that are sent of shared files, to all together. It is shared fairly by addresses,
+    /// however many connections each of them has. Default: no limit.
+    pub upload_limit: Option<NonZeroU64>,
 }
 
 impl DashboardConfig {
@@ -114,6 +120,7 @@ impl DashboardConfig {
             host_names: Vec::new(),
             token_always: false,
             only_known: false,
+            upload_limit: None,
         }
     }
 
@@ -151,6 +158,7 @@ pub(crate) struct Inner {
     host_names: RwLock<Vec<String>>,
     pub(crate) page_addresses: PageAddresses,
     workload: Workload,
+    transfers: Transfers,
     streams: Streams,
     /// What viewers are offered.
     offers: OffersCache,
@@ -164,6 +172,7 @@ impl Dashboard {
         Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
             page_addresses: PageAddresses::default(),
+            transfers: Transfers::new(config.upload_limit),
             config,
             token: Token::draw(),
             started: Mutex::new(StartTime::now()),
@@ -244,7 +253,7 @@ impl Dashboard {
     /// All routes: pages, API, metrics. Every request must carry the address it came from, as
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
-        let routes = Router::new().merge(pages::router()).merge(api::router());
+        let routes = Router::new().merge(pages::router()).merge(api::router()).merge(transfer::router());
         let routes = routes.layer(middleware::from_fn(in_time));
         let routes = routes.layer(middleware::from_fn_with_state(self.clone(), pages::readable_errors));
         access::guarded(routes, self).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone())

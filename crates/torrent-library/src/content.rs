@@ -249,6 +249,16 @@ impl ContentFile {
 }
 
 impl SharedFile {
+    /// Returns `true` if the file has not been written to since it was opened. It may have been moved or removed. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system cannot tell.
+    pub fn is_unchanged(&self) -> io::Result<bool> {
+        let now = Stamp::new(&self.file.metadata()?);
+        Ok((now.len, now.modified) == (self.len, self.modified))
+    }
+
     /// The strong entity tag of its bytes, with quotes: two files of this machine, or two states of one, that may differ have
     /// different tags. It survives a restart ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)).
     pub fn etag(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,6 +66,7 @@ pub struct Builder {
     dashboard_listen: Vec<SocketAddr>,
     host_names: Vec<String>,
     token_always: bool,
+    upload_limit: Option<NonZeroU64>,
     log: LogBuffer,
 }
 
@@ -96,6 +97,7 @@ impl Builder {
             dashboard_listen: all_addresses(DASHBOARD_PORT).to_vec(),
             host_names: Vec::new(),
             token_always: false,
+            upload_limit: None,
             log: LogBuffer::new(),
         }
     }
@@ -212,6 +214,12 @@ impl Builder {
         self
     }
 
+    /// Sends at most so many bytes of shared files per second, to all together. Default: no limit.
+    pub fn upload_limit(mut self, limit: impl Into<Option<NonZeroU64>>) -> Self {
+        self.upload_limit = limit.into();
+        self
+    }
+
     /// Shows the log lines in this buffer on the dashboard. Its [layer](LogBuffer::layer) collects them.
     pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
@@ -322,6 +330,7 @@ impl Builder {
             config.host_names = names.to_vec();
             config.token_always = self.token_always;
             config.only_known = self.only_known;
+            config.upload_limit = self.upload_limit;
         })))
     }
 

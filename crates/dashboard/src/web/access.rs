@@ -93,14 +93,17 @@ async fn guard(
                     next.run(request).await
                 }
                 Ok(Admitted::After(answer)) => answer,
-                Err(problem) => refusal::answer(problem, request.headers()),
+                Err(problem) => refusal::answer(problem, &request),
             }
         }
         // Without the address of the sender nothing can be checked.
         Err(missing) => missing.into_response(),
     };
     let headers = response.headers_mut();
-    headers.extend(PROTECTION);
+    for (name, value) in PROTECTION {
+        // What is shared has a stricter policy of its own.
+        headers.entry(name).or_insert(value);
+    }
     // Responses that may be cached set the header themselves.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -4,7 +4,7 @@
 //! `openapi.json` says cannot part.
 #![expect(unused_qualifications, reason = "utoipa's macro qualifies the names of queries")]
 
-mod download;
+pub(super) mod download;
 pub(super) mod extract;
 mod history;
 mod log;

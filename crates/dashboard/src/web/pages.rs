@@ -25,7 +25,7 @@ use super::public;
 use super::refusal::accepts_html;
 use super::role::Role;
 use super::shell::{Section, Shell, render};
-use super::{Dashboard, assets};
+use super::{Dashboard, assets, transfer};
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
@@ -43,8 +43,13 @@ pub(super) fn router() -> Router<Dashboard> {
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is no such page"))
 }
 
-/// Gives errors to people as pages: where a browser asks for HTML, a [`Problem`] or a bare status becomes some.
+/// Gives errors to people as pages: where a browser asks for HTML, a [`Problem`] or a bare status becomes some. BitTorrent clients
+/// get a short text.
 pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request: Request, next: Next) -> Response {
+    if transfer::is_for_clients(request.uri()) {
+        let response = next.run(request).await;
+        return response.extensions().get().map(transfer::plain_error).unwrap_or(response);
+    }
     let wants_html = request.method() == Method::GET && accepts_html(request.headers());
     let is_of_operator =
         request.uri().path().strip_prefix("/manage").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -1,6 +1,7 @@
 //! The answer to those who may not have any page.
 
 use askama::Template;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
@@ -8,10 +9,17 @@ use axum::response::{IntoResponse, Response};
 use super::assets;
 use super::problem::Problem;
 use super::shell::render;
+use super::transfer;
 
-/// The answer to a request that is refused: a page in a browser, JSON for all others.
-pub(super) fn answer(problem: Problem, headers: &HeaderMap) -> Response {
-    if accepts_html(headers) { page(&problem) } else { problem.into_response() }
+/// The answer to a request that is refused: a page in a browser, a short text for a BitTorrent client, JSON for all others.
+pub(super) fn answer(problem: Problem, request: &Request) -> Response {
+    if transfer::is_for_clients(request.uri()) {
+        transfer::plain_error(&problem)
+    } else if accepts_html(request.headers()) {
+        page(&problem)
+    } else {
+        problem.into_response()
+    }
 }
 
 /// A page that stands alone.

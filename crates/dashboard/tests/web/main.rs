@@ -8,4 +8,5 @@ mod pages;
 mod public;
 mod support;
 mod torrents;
+mod transfer;
 mod web_seeds;
