@@ -59,7 +59,8 @@ impl SharedFolderConfig {
 
 /// The share folder, followed: each file and folder directly in it is shared by itself. Cheap to clone; all clones are one.
 ///
-/// It is polled about once a second, and takes at most a twentieth of one core for it. What is there at the start is listed at once;
+/// It is polled about once a second, and takes at most a twentieth of one core for it: where a look takes long, as at folders of
+/// hundreds of thousands of files, the next one is the later. What is there at the start is listed at once;
 /// what comes later, or changes, when all its names, sizes and times have stood for five seconds. What is listed is in [`Contents`],
 /// so that it can be downloaded. Then it is hashed, one item after the other, the smallest first, on half of the cores; a large one
 /// that is in progress pauses for smaller ones that come. Its torrent is registered in the [`Library`], and found in [`Contents`] by
@@ -398,7 +399,7 @@ impl Shared {
     fn save(&self, is_end: bool) {
         let mut state_file = self.state_file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut items = self.items();
-        if !items.unsaved || !(is_end || state_file.is_due()) {
+        if !items.unsaved || !state_file.is_due(is_end) {
             return;
         }
         items.unsaved = false;

@@ -49,6 +49,7 @@ impl Shared {
         let bug = |_| Err(Failure::Other("there is a bug in the tracker: its standard error says more".to_owned()));
         let effects = match made.unwrap_or_else(bug) {
             Ok(()) => return,
+            Err(_) if self.is_closed() => return,
             Err(Failure::Changed) => self.items().changed(job.content.id(), Instant::now()),
             Err(Failure::Other(error)) => self.items().failed(job, &error, Instant::now(), start.elapsed()),
         };

@@ -11,8 +11,11 @@ use tracker_core::InfoHash;
 use super::item::{Item, Key, Made, RETRY, SETTLE, Stage, is_of};
 use super::names::{PassedOver, PassedOverReason};
 use super::scan::{Fingerprint, Found, Scan};
-use super::{SharedItem, SharedItems};
+use super::{ItemState, SharedItem, SharedItems};
 use crate::{Content, ContentId, KnownTorrents, OPERATOR_LOG, natural_key};
+
+#[cfg(test)]
+mod tests;
 
 /// The files and folders that are followed. Time is an argument, and files are looked at by the caller.
 ///
@@ -359,6 +362,10 @@ impl Items {
                 (!Arc::ptr_eq(owner, &key.path)).then(|| Arc::clone(owner))
             };
             let Some(state) = item.state(same_as) else { continue };
+            // Made by hand of what is shared by itself.
+            if matches!(&state, ItemState::SameAs { name } if *name == key.path) {
+                continue;
+            }
             let (content, replaces) = (item.content.clone(), item.replaces());
             items.push(SharedItem { name: Arc::clone(&key.path), content, state, replaces });
         }

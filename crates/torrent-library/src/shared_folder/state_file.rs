@@ -121,10 +121,9 @@ impl StateFile {
         Ok(Items::restore(items, ours))
     }
 
-    /// Returns `true` if it may be written now: a part of the time that writing takes, so that many changes do not keep the disk
-    /// busy.
-    pub(super) fn is_due(&self) -> bool {
-        Instant::now() >= self.due
+    /// Returns `true` if it is to be written now. Not too often, so that many changes do not keep the disk busy; at the end always.
+    pub(super) fn is_due(&self, is_end: bool) -> bool {
+        self.path.is_some() && (is_end || Instant::now() >= self.due)
     }
 
     /// The bytes to [`write`](Self::write).

@@ -291,3 +291,31 @@ fn what_is_in_the_share_folder_is_served_by_itself_or_by_hand() {
     assert!(names(&by_hand).is_empty());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is written there");
 }
+
+#[test]
+fn what_went_from_the_share_folder_between_two_runs_is_withdrawn_and_the_rest_is_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (share, data) = (folder.path().join("share"), folder.path().join("data"));
+    fs::create_dir(&share).unwrap();
+    for name in ["kept", "gone"] {
+        fs::write(share.join(name), name).unwrap();
+    }
+    let flags = ["--share", share.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let torrents = || {
+        let files = fs::read_dir(data.join("torrents")).into_iter().flatten().map(|file| file.unwrap());
+        let mut files: Vec<_> = files
+            .map(|file| (file.file_name().into_string().unwrap(), file.metadata().unwrap().modified().unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let mut first = observed(&flags);
+    wait_until("both are made", || torrents().len() == 2);
+    let made = torrents();
+    assert!(first.tracker.stop("TERM").success());
+    fs::remove_file(share.join("gone")).unwrap();
+
+    let _second = observed(&flags);
+    wait_until("one is withdrawn", || torrents().len() == 1);
+    assert_eq!(torrents(), made[1..]);
+}
