@@ -62,6 +62,7 @@ pub use path::{Hazard, UnsafePath, is_invisible};
 pub use pattern::{ParsePatternError, Pattern};
 pub use piece_length::{PieceLength, PieceLengthError};
 pub use pieces::Pieces;
+pub use sanitize::portable_name;
 pub use verify::{FileReport, FileStatus, Report, Verify, VerifyError};
 pub use walk::{PlannedFile, SkipReason, SkippedFile};
 pub use write::{Existing, folder_of, write_file};

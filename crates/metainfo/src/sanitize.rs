@@ -23,6 +23,19 @@ pub(crate) fn paths(files: &[File]) -> Vec<PathBuf> {
     files.iter().zip(kept).map(|(file, kept)| kept.unwrap_or_else(|| tree.place(&file.path))).collect()
 }
 
+/// A name that every system can have for a file or folder: what Windows, macOS or Linux cannot have, or could take for something
+/// else, is replaced by `_`, and a name of more than 240 bytes is cut before its extension.
+///
+/// It is never empty. Names that differ may become the same.
+///
+/// ```
+/// assert_eq!(metainfo::portable_name("What is DNS?.mp4"), "What is DNS_.mp4");
+/// assert_eq!(metainfo::portable_name("aux.txt"), "_aux.txt");
+/// ```
+pub fn portable_name(name: &str) -> String {
+    component(name.as_bytes())
+}
+
 /// Replaces everything in a component that could do harm; the outcome is never empty.
 pub(crate) fn component(component: &[u8]) -> String {
     let replaced: String = String::from_utf8_lossy(component)

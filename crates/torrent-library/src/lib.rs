@@ -4,7 +4,7 @@
 //! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
 //!   files.
 //! - [`Content`] is what is shared: a file or folder of the share folder, as it was when it was listed, to be opened and sent;
-//!   [`Contents`] finds it by its id or the key of a swarm.
+//!   [`Contents`] finds it by its id or the key of a swarm, and a [`Zip`] is a folder of it in one file.
 //! - [`SharedFolder`] follows the share folder, so that all that is put into it is listed, hashed and registered by itself.
 //! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in a
 //!   deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
@@ -25,6 +25,7 @@ mod shared_folder;
 mod stamp;
 mod torrent_job;
 mod worker;
+mod zip;
 
 /// The target of log lines about what the operator does in the share folder. The log that viewers see leaves them out.
 pub const OPERATOR_LOG: &str = "operator";
@@ -41,3 +42,4 @@ pub use shared_folder::{
     ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,
 };
 pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};
+pub use zip::{Zip, ZipError, ZipReader};
