@@ -468,7 +468,8 @@ mod tests {
         let folder = share.folder().join("Übung 1");
         fs::write(folder.join("large"), vec![7; 100_000]).unwrap();
         type Change = fn(&Path);
-        let changes: [(Change, fn(&OpenError) -> bool); 4] = [
+        type Expected = fn(&OpenError) -> bool;
+        let changes: [(Change, Expected); 4] = [
             (|path| fs::remove_file(path).unwrap(), |error| matches!(error, OpenError::Gone)),
             (|path| fs::write(path, "another").unwrap(), |error| matches!(error, OpenError::Changed)),
             (

@@ -67,6 +67,7 @@ pub struct Builder {
     host_names: Vec<String>,
     token_always: bool,
     upload_limit: Option<NonZeroU64>,
+    zip: bool,
     log: LogBuffer,
 }
 
@@ -98,6 +99,7 @@ impl Builder {
             host_names: Vec::new(),
             token_always: false,
             upload_limit: None,
+            zip: true,
             log: LogBuffer::new(),
         }
     }
@@ -220,6 +222,12 @@ impl Builder {
         self
     }
 
+    /// Sends folders as zip archives to those who download them with a browser. Default: `true`.
+    pub fn zip(mut self, zip: bool) -> Self {
+        self.zip = zip;
+        self
+    }
+
     /// Shows the log lines in this buffer on the dashboard. Its [layer](LogBuffer::layer) collects them.
     pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
@@ -331,6 +339,7 @@ impl Builder {
             config.token_always = self.token_always;
             config.only_known = self.only_known;
             config.upload_limit = self.upload_limit;
+            config.zip = self.zip;
         })))
     }
 

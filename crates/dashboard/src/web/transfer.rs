@@ -12,16 +12,18 @@ mod pacer;
 mod path;
 mod range;
 mod seed;
+mod zip;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http_server::ConnectionLimit;
+use http_server::{ConnectionLimit, ConnectionPermit};
 
 pub(crate) use outgoing::Outgoing;
 
@@ -37,6 +39,9 @@ const MAX_TRANSFERS: usize = 256;
 /// clients from there.
 const MAX_TRANSFERS_PER_ADDRESS: usize = 8;
 
+/// The maximum number of zip archives to one address at the same time: each reads a whole folder.
+const MAX_ZIPS_PER_ADDRESS: usize = 1;
+
 /// Seconds after which those who get no transfer now may ask again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
@@ -45,9 +50,10 @@ const SANDBOX: (HeaderName, HeaderValue) =
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
 
 pub(super) fn router() -> Router<Dashboard> {
+    let form_limit = DefaultBodyLimit::max(zip::MAX_FORM_BYTES);
     Router::new()
         .route("/seed/{*path}", get(seed::file))
-        .route("/download/{hash}", get(download::whole))
+        .route("/download/{hash}", get(download::whole).post(download::chosen).layer(form_limit))
         .route("/download/{hash}/", get(download::whole))
         .route("/download/{hash}/{*path}", get(download::part))
 }
@@ -70,6 +76,7 @@ pub(super) fn plain_error(problem: &Problem) -> Response {
 #[derive(Debug)]
 pub(super) struct Transfers {
     limit: Arc<ConnectionLimit>,
+    zips: Arc<ConnectionLimit>,
     pacer: Option<Pacer>,
 }
 
@@ -77,7 +84,17 @@ impl Transfers {
     /// With at most so many bytes per second, if that is limited.
     pub(super) fn new(upload_limit: Option<NonZeroU64>) -> Self {
         let limit = ConnectionLimit::new(MAX_TRANSFERS, MAX_TRANSFERS_PER_ADDRESS, 0);
-        Self { limit: Arc::new(limit), pacer: upload_limit.map(Pacer::new) }
+        let zips = ConnectionLimit::new(MAX_TRANSFERS, MAX_ZIPS_PER_ADDRESS, 0);
+        Self { limit: Arc::new(limit), zips: Arc::new(zips), pacer: upload_limit.map(Pacer::new) }
+    }
+
+    /// A transfer of a zip archive to this client, if the limits allow one more, and the client's turn to have one.
+    pub(super) fn begin_zip(&self, client: Client) -> Result<(Outgoing, ConnectionPermit), Problem> {
+        let turn = self.zips.acquire(client.group, client.is_this_machine).map_err(|_| {
+            let why = "this computer is already downloading a folder. Wait until that is done, then try again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        })?;
+        Ok((self.begin(client)?, turn))
     }
 
     /// A transfer to this client, if the limits allow one more.

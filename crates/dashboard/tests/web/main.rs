@@ -10,3 +10,4 @@ mod support;
 mod torrents;
 mod transfer;
 mod web_seeds;
+mod zips;

@@ -31,15 +31,15 @@ const HARD_NAME_ENCODED: &str =
 const HARD_NAME_RAW: &str = "%c3%9cbung%201%20%e2%80%93%20a+b%20&%20c%23d%20%2541%20(x)%20[y],'!;=@.bin";
 
 /// A dashboard on a port of its own, of the fixture's tracker and its share folder.
-struct Site {
-    fixture: Fixture,
+pub(crate) struct Site {
+    pub(crate) fixture: Fixture,
     address: SocketAddr,
     share: Share,
     _server: JoinSet<()>,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let fixture = fixture();
         let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], fixture.dashboard.clone()).unwrap();
         let (address, share) = (server.local_addrs()[0], Share::open(fixture.share()).unwrap());
@@ -48,19 +48,19 @@ impl Site {
         Self { fixture, address, share, _server: running }
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.fixture.share().join(path)
     }
 
     /// Writes a file into the share folder.
-    fn write(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
     /// Shares a file or folder, and registers its torrent.
-    fn share(&self, path: &str) -> InfoHash {
+    pub(crate) fn share(&self, path: &str) -> InfoHash {
         let content = self.list(path);
         let (info_hash, bytes) = torrent(Create::new(self.path(path)));
         self.fixture.library.register(&bytes).unwrap();
@@ -69,17 +69,17 @@ impl Site {
     }
 
     /// Shares a file or folder that is not hashed yet.
-    fn list(&self, path: &str) -> Arc<Content> {
+    pub(crate) fn list(&self, path: &str) -> Arc<Content> {
         let content = Arc::new(Content::list(&self.share, path).unwrap());
         self.fixture.contents.insert(Arc::clone(&content), &[]);
         content
     }
 
-    async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
     }
 
-    async fn get(&self, target: &str, headers: &[&str]) -> Reply {
+    pub(crate) async fn get(&self, target: &str, headers: &[&str]) -> Reply {
         self.connect().await.ask("GET", target, headers).await.unwrap()
     }
 }
@@ -92,16 +92,16 @@ fn fixture() -> Fixture {
     fixture
 }
 
-struct Connection(BufReader<TcpStream>);
+pub(crate) struct Connection(pub(crate) BufReader<TcpStream>);
 
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
-    async fn send(&mut self, method: &str, target: &[u8], headers: &[&str]) {
+    pub(crate) async fn send(&mut self, method: &str, target: &[u8], headers: &[&str]) {
         let host = self.0.get_ref().peer_addr().unwrap();
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let mut bytes = format!("{method} ").into_bytes();
@@ -110,7 +110,7 @@ impl Connection {
         self.0.write_all(&bytes).await.unwrap();
     }
 
-    async fn head(&mut self) -> io::Result<(u16, String)> {
+    pub(crate) async fn head(&mut self) -> io::Result<(u16, String)> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.0.read_line(&mut head).await? == 0 {
@@ -130,14 +130,14 @@ impl Connection {
         Ok(reply)
     }
 
-    async fn ask(&mut self, method: &str, target: &str, headers: &[&str]) -> io::Result<Reply> {
+    pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &[&str]) -> io::Result<Reply> {
         self.send(method, target.as_bytes(), headers).await;
         self.reply(method != "HEAD").await
     }
 }
 
 impl Reply {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let values: Vec<_> = self.head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
         assert!(values.len() < 2, "{}", self.head);
         values.first().copied().unwrap_or_default()

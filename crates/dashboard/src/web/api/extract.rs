@@ -33,7 +33,7 @@ pub(super) struct Json<T>(pub(super) T);
 
 /// A body as it stands.
 #[derive(Debug)]
-pub(super) struct Bytes(pub(super) axum::body::Bytes);
+pub(in crate::web) struct Bytes(pub(in crate::web) axum::body::Bytes);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;

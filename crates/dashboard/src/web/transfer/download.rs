@@ -1,25 +1,51 @@
 //! Downloads in a browser.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use torrent_library::{Content, ContentKey, OpenError};
 use tracker_core::InfoHash;
 
 use super::answer::{FileError, FileRequest};
-use super::path;
+use super::zip::Wanted;
+use super::{path, zip};
 use crate::web::Dashboard;
+use crate::web::api::extract::Bytes;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 
-/// `/download/HASH`: a file. HASH is the key of any of its swarms, or the id of its content while it is not hashed.
+/// `/download/HASH`: a file, or a folder as a zip archive, of which a query can [choose files](Wanted::Chosen). HASH is the key of
+/// any of its swarms, or the id of its content while it is not hashed.
 pub(super) async fn whole(
     State(dashboard): State<Dashboard>,
     client: Client,
     request: Parts,
 ) -> Result<Response, Problem> {
-    answer(&dashboard, client, &request, |content, _| content.find(b"")).await
+    let (content, _) = match find(&dashboard, &request.uri)? {
+        Found::Here(content, names) => (content, names),
+        Found::Moved(response) => return Ok(response),
+    };
+    if content.is_folder() {
+        let wanted = request.uri.query().map_or(Wanted::All, |query| Wanted::Chosen(query.as_bytes()));
+        return zip::answer(&dashboard, client, &request.method, content, wanted).await;
+    }
+    send(&dashboard, client, &request, content, 0).await
+}
+
+/// `/download/HASH` with a form that [chooses files](Wanted::Chosen) of a folder: more than there is room for in a query.
+pub(super) async fn chosen(
+    State(dashboard): State<Dashboard>,
+    client: Client,
+    uri: Uri,
+    Bytes(form): Bytes,
+) -> Result<Response, Problem> {
+    match find(&dashboard, &uri)? {
+        Found::Here(content, _) => zip::answer(&dashboard, client, &Method::POST, content, Wanted::Chosen(&form)).await,
+        Found::Moved(response) => Ok(response),
+    }
 }
 
 /// `/download/HASH/PATH`: a file of a folder.
@@ -28,43 +54,64 @@ pub(super) async fn part(
     client: Client,
     request: Parts,
 ) -> Result<Response, Problem> {
-    answer(&dashboard, client, &request, |content, names| {
-        if content.is_folder() { path::find(content, names) } else { path::find_by_name(content, names) }
-    })
-    .await
+    let (content, names) = match find(&dashboard, &request.uri)? {
+        Found::Here(content, names) => (content, names),
+        Found::Moved(response) => return Ok(response),
+    };
+    let index = if content.is_folder() { path::find(&content, names) } else { path::find_by_name(&content, names) };
+    let index = index.ok_or_else(|| {
+        let why = if content.is_folder() { "there is no such file in this folder" } else { "there is no such file" };
+        Problem::new(StatusCode::NOT_FOUND, why)
+    })?;
+    send(&dashboard, client, &request, content, index).await
 }
 
-async fn answer(
-    dashboard: &Dashboard,
-    client: Client,
-    request: &Parts,
-    find: impl Fn(&Content, &str) -> Option<usize>,
-) -> Result<Response, Problem> {
+/// What the path of a URL leads to.
+enum Found<'u> {
+    /// A content, and what is named below it.
+    Here(Arc<Content>, &'u str),
+    /// Another URL.
+    Moved(Response),
+}
+
+fn find<'u>(dashboard: &Dashboard, uri: &'u Uri) -> Result<Found<'u>, Problem> {
     let contents = &dashboard.config().contents;
-    let uri = &request.uri;
     let (key, names) = uri.path().strip_prefix("/download/").and_then(path::split).ok_or_else(not_shared)?;
     let content = contents.get(key).ok_or_else(not_shared)?;
     if let ContentKey::Id(id) = key
         && let Some(info_hash) = contents.info_hash_of(id)
     {
-        return Ok(hashed_meanwhile(&info_hash, uri));
+        return Ok(Found::Moved(hashed_meanwhile(&info_hash, uri)));
     }
-    let index = find(&content, names).ok_or_else(|| {
-        let why = if content.is_folder() { "there is no such file in this folder" } else { "there is no such file" };
-        Problem::new(StatusCode::NOT_FOUND, why)
-    })?;
+    Ok(Found::Here(content, names))
+}
+
+async fn send(
+    dashboard: &Dashboard,
+    client: Client,
+    request: &Parts,
+    content: Arc<Content>,
+    index: usize,
+) -> Result<Response, Problem> {
     let name = content.file_name(index).to_owned();
     FileRequest { client, content, index }.answer(dashboard, request).await.map_err(|error| match error {
         FileError::Problem(problem) => problem,
-        FileError::Open(OpenError::Changed) => {
+        FileError::Open(error) => unopened(&name, &error),
+    })
+}
+
+/// Why a file of this name is not sent.
+pub(super) fn unopened(name: &str, error: &OpenError) -> Problem {
+    match error {
+        OpenError::Changed => {
             let why = "has changed since it was shared. Go back to the files, and get it as it is now";
             Problem::new(StatusCode::CONFLICT, format!("{name} {why}"))
         }
-        FileError::Open(OpenError::Gone) => {
+        OpenError::Gone => {
             Problem::new(StatusCode::CONFLICT, format!("{name} has been moved or removed since it was shared"))
         }
-        FileError::Open(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} cannot be read")),
-    })
+        _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} cannot be read")),
+    }
 }
 
 fn not_shared() -> Problem {
