@@ -19,6 +19,7 @@ mod shell;
 mod table;
 mod transfer;
 mod workload;
+mod wrong_port;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -254,6 +255,7 @@ impl Dashboard {
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
         let routes = Router::new().merge(pages::router()).merge(api::router()).merge(transfer::router());
+        let routes = routes.merge(wrong_port::router());
         let routes = routes.layer(middleware::from_fn(in_time));
         let routes = routes.layer(middleware::from_fn_with_state(self.clone(), pages::readable_errors));
         access::guarded(routes, self).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone())

@@ -4,7 +4,7 @@
 //! as this machine's own pages, and may do here what they may. The browser sends that name as the host, so a server that
 //! answers only to names that are its own is safe from it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::Request;
 use hyper::header::HOST;
@@ -151,6 +151,14 @@ impl<'a> Host<'a> {
         })
     }
 
+    /// The same host with another port, as it is written in a URL.
+    pub fn with_port(&self, port: u16) -> String {
+        match self.name {
+            Name::Address(address) => SocketAddr::new(address, port).to_string(),
+            Name::Dns(name) => format!("{name}:{port}"),
+        }
+    }
+
     /// The port, or that of HTTP.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(80)
@@ -241,6 +249,17 @@ mod tests {
             ("192.168.1.5", false),
         ] {
             assert_eq!(host(text).is_of_local_network(), is_local, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_other_ports() {
+        for (text, with_port) in [
+            ("192.168.1.5:6969", "192.168.1.5:6970"),
+            ("[fd77::1]", "[fd77::1]:6970"),
+            ("lab-pc.local.:6969", "lab-pc.local:6970"),
+        ] {
+            assert_eq!(host(text).with_port(6970), with_port);
         }
     }
 

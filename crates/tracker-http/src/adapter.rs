@@ -1,7 +1,7 @@
 //! From the query of a request to the bytes of its answer.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -57,6 +57,8 @@ struct Inner {
     full_scrape: FullScrape,
     /// [`HttpConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
+    /// The addresses at which there is a page for people.
+    pages: RwLock<Vec<SocketAddr>>,
     refusals: Refusals,
     closed_connections: AtomicU64,
     unknown_proxies: LogThrottle,
@@ -91,6 +93,7 @@ impl Adapter {
         config.validate()?;
         Ok(Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
+            pages: RwLock::default(),
             shards,
             clock,
             config,
@@ -205,6 +208,21 @@ impl Adapter {
     /// Goes on with other names of the machine, in place of [`HttpConfig::host_names`]: they may change with its network.
     pub fn set_host_names(&self, names: Vec<String>) {
         *self.0.host_names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// Tells that there is a page for people at these addresses of the machine, to which browsers get a link that come to a
+    /// port for clients.
+    pub fn set_pages(&self, addresses: Vec<SocketAddr>) {
+        *self.0.pages.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// The port of the page for those who reach this address of the machine, if there is one.
+    pub(crate) fn page_port(&self, local: IpAddr) -> Option<u16> {
+        let serves = |page: &&SocketAddr| {
+            page.ip() == local || (page.ip().is_unspecified() && page.is_ipv4() == local.is_ipv4())
+        };
+        let pages = self.0.pages.read().unwrap_or_else(PoisonError::into_inner);
+        pages.iter().find(serves).map(SocketAddr::port)
     }
 
     /// The answer that refuses a request. The refusal is logged, since users who cannot use the tracker ask its operator why.

@@ -66,6 +66,7 @@ mod config;
 mod failure;
 mod forwarded;
 mod full_scrape;
+mod page_link;
 mod query;
 mod router;
 mod scrape;

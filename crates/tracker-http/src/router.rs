@@ -13,6 +13,7 @@ use tokio::task::JoinError;
 use crate::Adapter;
 use crate::failure::{Failure, SentByBrowser, WrongPath};
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
+use crate::page_link::{link_page, page_url};
 
 /// Characters of a wrong path that the failure repeats.
 const MAX_PATH_CHARS: usize = 64;
@@ -24,7 +25,7 @@ const MAX_PATH_CHARS: usize = 64;
 /// | `/announce`, `/announce/…` | 200 and a bencoded dictionary, whatever is asked ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)); 403 for a browser |
 /// | `/scrape`, `/scrape/…` | the same ([BEP 48](https://www.bittorrent.org/beps/bep_0048.html)) |
 /// | `/health` | 200 and `ok` while the server runs |
-/// | `/` | a line for people who open it in a browser |
+/// | `/` | a line for people who open it in a browser, or a link to the [page](Adapter::set_pages) for them |
 ///
 /// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. At `/` and all other paths, a query with
 /// `info_hash=` is answered with a failure that names the right URL, or behind a proxy the right path. Otherwise other paths are
@@ -66,13 +67,25 @@ pub fn router(adapter: Adapter) -> Router {
 
 /// A line for people who open it in a browser.
 async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
+    if is_of_client(&request) {
+        return refuse_path(&adapter, &request).into_response();
+    }
     let line = || "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
-    if is_of_client(&request) { refuse_path(&adapter, &request).into_response() } else { line() }
+    page_for_people(&adapter, &request, StatusCode::OK).unwrap_or_else(line)
 }
 
 async fn elsewhere(State(adapter): State<Adapter>, request: Request) -> Response {
+    if is_of_client(&request) {
+        return refuse_path(&adapter, &request).into_response();
+    }
     let not_found = || (StatusCode::NOT_FOUND, "not found\n").into_response();
-    if is_of_client(&request) { refuse_path(&adapter, &request).into_response() } else { not_found() }
+    page_for_people(&adapter, &request, StatusCode::NOT_FOUND).unwrap_or_else(not_found)
+}
+
+/// The link to the page for people, where there is one. Behind a proxy its URL is not known.
+fn page_for_people(adapter: &Adapter, request: &Request, status: StatusCode) -> Option<Response> {
+    let url = page_url(adapter, request).filter(|_| !is_proxied(adapter, request))?;
+    Some(link_page(status, &url))
 }
 
 /// Returns `true` if the query is one of an announce or a scrape.
@@ -171,7 +184,9 @@ fn admit(what: &'static str, adapter: &Adapter, request: &Request) -> Result<Con
     if request.headers().iter().any(|(name, value)| is_of_browser(name.as_str(), value.as_bytes())) {
         let failure = Failure::from(SentByBrowser);
         adapter.refuse(what, peer, &failure);
-        return Err(Refused::Browser(format!("{}\n", failure.reason())));
+        let page = page_url(adapter, request).filter(|_| !is_proxied(adapter, request));
+        let page = page.map(|url| format!("; the page for people is {url}")).unwrap_or_default();
+        return Err(Refused::Browser(format!("{}{page}\n", failure.reason())));
     }
     let trusted_proxies = &adapter.config().trusted_proxies;
     let client = client_address(peer, request.headers(), trusted_proxies);

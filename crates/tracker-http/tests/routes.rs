@@ -17,6 +17,7 @@ use tracker_http::{Adapter, Connection, HttpConfig, router};
 
 use crate::support::{adapter, announce};
 
+#[derive(Debug)]
 struct Answer {
     status: StatusCode,
     content_type: String,
@@ -201,6 +202,36 @@ async fn a_browser_is_refused() {
         let answer = send(&adapter, "127.0.0.1", "127.0.0.1", request.body(Body::empty()).unwrap()).await;
         assert_eq!((answer.status, answer.failure_reason()), (StatusCode::OK, None), "{header}");
     }
+}
+
+#[tokio::test]
+async fn browsers_get_a_link_to_the_page() {
+    let adapter = adapter(Config::default(), HttpConfig::default());
+    let ask = async |target: &str, local: &str, headers: &[(&str, &str)]| {
+        let request = headers.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
+        send(&adapter, "192.168.1.9", local, request.body(Body::empty()).unwrap()).await
+    };
+    let browser = [("Host", "lab-pc:6969"), ("User-Agent", "Mozilla/5.0")];
+    let answer = ask("/", "192.168.1.1", &browser).await;
+    assert!(answer.body.starts_with(b"This is a BitTorrent tracker."), "there is no page");
+
+    adapter.set_pages(vec!["127.0.0.1:1".parse().unwrap(), "0.0.0.0:6970".parse().unwrap()]);
+    let link = "<a href=\"http://lab-pc:6970/\">";
+    for (target, status) in [("/", StatusCode::OK), ("/manage", StatusCode::NOT_FOUND)] {
+        let answer = ask(target, "192.168.1.1", &browser).await;
+        assert_eq!((answer.status, &*answer.content_type), (status, "text/html; charset=utf-8"));
+        assert!(String::from_utf8_lossy(&answer.body).contains(link), "{answer:?}");
+        let answer = ask(target, "fd00::1", &browser).await;
+        assert_eq!((answer.status, &*answer.content_type), (status, "text/plain; charset=utf-8"), "no page there");
+        let answer = ask(target, "192.168.1.1", &[browser[0]]).await;
+        assert_eq!(&*answer.content_type, "text/plain; charset=utf-8", "no browser");
+        let answer = ask(target, "192.168.1.1", &[browser[0], browser[1], ("X-Forwarded-For", "192.168.1.7")]).await;
+        assert_eq!(&*answer.content_type, "text/plain; charset=utf-8", "behind a proxy");
+    }
+    let target = format!("/announce?{}", announce('p', 1, "&left=0"));
+    let answer = ask(&target, "127.0.0.1", &[("Host", "[::1]:6969"), browser[1]]).await;
+    assert_eq!((answer.status, &*answer.content_type), (StatusCode::FORBIDDEN, "text/plain; charset=utf-8"));
+    assert!(answer.body.ends_with(b"; the page for people is http://[::1]:1/\n"), "{answer:?}");
 }
 
 #[tokio::test]

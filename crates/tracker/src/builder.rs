@@ -283,6 +283,9 @@ impl Builder {
         let page = page.transpose()?;
         let dashboard = page.as_ref().map(|page| self.serve(page, &addresses)).transpose()?;
         let (dashboard, dashboard_urls) = dashboard.unzip();
+        if let Some(dashboard) = &dashboard {
+            http.set_pages(dashboard.local_addrs().to_vec());
+        }
         let sinks = EventSinks { events, log, observer };
 
         let watching = lists.watch(&shards).map_err(StartError::Thread)?;

@@ -294,6 +294,21 @@ async fn old_paths_lead_to_the_pages() {
 }
 
 #[tokio::test]
+async fn announces_are_told_the_right_port() {
+    let fixture = Fixture::new();
+    for path in ["/announce?info_hash=x", "/announce/key?info_hash=x", "/scrape"] {
+        let answer = fixture.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "text/plain"));
+        assert!(answer.text().starts_with("d14:failure reason66:this is the port of the tracker's page"), "{answer:?}");
+    }
+    fixture.service.start().await.unwrap();
+    let answer = fixture.get("/announce?info_hash=x").await;
+    assert!(answer.text().contains("announce URL is http://192.168.1.1:6969/announce8:intervali1800e"), "{answer:?}");
+    let html = page(&fixture, VIEWER, "/announce").await;
+    assert!(html.contains("announce URL is http://192.168.1.1:6969/announce"), "{html}");
+}
+
+#[tokio::test]
 async fn assets_are_kept_for_as_long_as_they_are_the_same() {
     let fixture = Fixture::new();
     let html = page(&fixture, VIEWER, "/manage").await;
