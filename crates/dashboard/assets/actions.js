@@ -21,9 +21,9 @@ async function act(button) {
   if (make !== undefined) {
     const isPrivate = document.getElementById("private").checked;
     const body = JSON.stringify({ path: make, private: isPrivate });
-    error = await ask("POST", "/api/v1/makings", body, "application/json");
+    ({ error } = await ask("POST", "/api/v1/makings", body, "application/json"));
   } else {
-    error = await ask(post ? "POST" : "DELETE", post ?? remove);
+    ({ error } = await ask(post ? "POST" : "DELETE", post ?? remove));
   }
   button.removeAttribute("aria-disabled");
   if (then && !error) {
@@ -47,17 +47,17 @@ function isTold(error) {
   return [...document.querySelectorAll(".problem")].some((problem) => problem.textContent.toLowerCase() === error.toLowerCase());
 }
 
-/** Sends a request, and returns what is the matter with it, if anything. */
-async function ask(method, url, body, type) {
+/** Sends a request. Returns the JSON of the answer, if there is any, or what is the matter. */
+async function ask(method, url, content, type) {
   try {
     const headers = type ? { "content-type": type } : {};
-    const response = await fetch(url, { method, body, headers });
-    if (response.ok) return "";
-    const problem = await response.json().catch(() => null);
-    const text = problem?.error ?? `the tracker answered ${response.status} ${response.statusText}`;
-    return text.charAt(0).toUpperCase() + text.slice(1);
+    const response = await fetch(url, { method, body: content, headers });
+    const body = await response.json().catch(() => null);
+    if (response.ok) return { error: "", body };
+    const text = body?.error ?? `the tracker answered ${response.status} ${response.statusText}`;
+    return { error: text.charAt(0).toUpperCase() + text.slice(1) };
   } catch {
-    return "The tracker cannot be reached. Is its program still running?";
+    return { error: "The tracker cannot be reached. Is its program still running?" };
   }
 }
 
@@ -110,13 +110,30 @@ async function register(files) {
     item.textContent = `${file.name}: being registered …`;
     list.append(item);
     if (!file.name.toLowerCase().endsWith(".torrent")) {
-      item.textContent = `${file.name} is not a .torrent file. To share the file itself, make a torrent of it first.`;
+      item.textContent = `${file.name} is not a .torrent file. ${document.getElementById("drop").dataset.hint}`;
       item.className = "is-error";
       continue;
     }
-    const error = await ask("POST", "/api/v1/torrents", file, "application/x-bittorrent");
-    item.textContent = error ? `${file.name}: ${error}` : `${file.name} is registered`;
-    item.className = error ? "is-error" : "is-done";
+    const { error, body } = await ask("POST", "/api/v1/torrents", file, "application/x-bittorrent");
+    if (error) {
+      item.textContent = `${file.name}: ${error}`;
+      item.className = "is-error";
+    } else {
+      item.className = "is-done";
+      await tellOfRegistered(item, file.name, body.info_hash);
+    }
   }
   await refresh();
+}
+
+/** Says that a torrent is registered, with a link to its page, and what it still needs. */
+async function tellOfRegistered(item, name, infoHash) {
+  const link = document.createElement("a");
+  link.href = `/manage/files/${infoHash}`;
+  link.textContent = name;
+  item.replaceChildren(link, " is registered.");
+  const { body } = await ask("GET", `/api/v1/files?search=${infoHash}&page_size=1`);
+  if (body?.items?.[0]?.source === "nobody") {
+    item.append(" Nobody has it yet: start a client that has it, and let it seed.");
+  }
 }

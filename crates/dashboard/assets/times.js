@@ -63,8 +63,6 @@ function passing(style, secs) {
   switch (style) {
     case "ago":
       return secs < 3 ? "just now" : `${duration(secs)} ago`;
-    case "due":
-      return secs > 0 ? `${duration(secs)} late` : `in ${duration(-secs)}`;
     case "elapsed":
       return duration(Math.max(secs, 0));
     default:

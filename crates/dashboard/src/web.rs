@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod assets;
 mod client;
+mod files;
 mod format;
 mod handed_out;
 mod page_addresses;

@@ -113,8 +113,8 @@ impl Share {
         self.inside(&self.join(path)?).map(|(path, _)| path)
     }
 
-    /// Its path on disk, with symbolic links resolved.
-    pub(super) fn folder(&self) -> &Path {
+    /// Its path on disk, with symbolic links resolved. It is for the operator only.
+    pub fn folder(&self) -> &Path {
         &self.0
     }
 

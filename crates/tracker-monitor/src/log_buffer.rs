@@ -67,13 +67,18 @@ pub struct LogEntry {
 
 /// A choice of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogFilter {
     /// Lines of this level and of more severe ones.
     pub level: Level,
-    /// Lines about this torrent.
+    /// Lines about this torrent, or about the content below.
     pub info_hash: Option<InfoHash>,
+    /// Lines with this value in the field `content`: about a file of the share folder, which may have no torrent yet.
+    pub content: Option<String>,
     /// Lines whose address contains this.
     pub address: Option<String>,
+    /// Lines whose message or address contains this, in either case.
+    pub text: Option<String>,
 }
 
 /// Fills a [`LogBuffer`] from `tracing`.
@@ -132,9 +137,14 @@ impl LogBuffer {
     pub fn entries(&self, filter: &LogFilter, after: u64, limit: usize) -> Vec<Arc<LogEntry>> {
         // Copied first, so that writers do not wait while lines are filtered.
         let later = self.lines().after(after);
-        let mut entries: Vec<_> = later.into_iter().rev().filter(|entry| filter.passes(entry)).take(limit).collect();
-        entries.reverse();
-        entries
+        last(later.into_iter().rev().filter(|entry| filter.passes(entry)), limit)
+    }
+
+    /// The last `limit` lines that pass the filter and have a smaller id than `before`, if it is given, oldest first.
+    pub fn entries_before(&self, filter: &LogFilter, before: Option<u64>, limit: usize) -> Vec<Arc<LogEntry>> {
+        let all = self.lines().after(0);
+        let is_before = |entry: &Arc<LogEntry>| before.is_none_or(|before| entry.id < before);
+        last(all.into_iter().rev().filter(|entry| is_before(entry) && filter.passes(entry)), limit)
     }
 
     /// The id of the last line, as it changes.
@@ -207,17 +217,34 @@ impl Lines {
 /// All lines but those for developers.
 impl Default for LogFilter {
     fn default() -> Self {
-        Self { level: Level::INFO, info_hash: None, address: None }
+        Self { level: Level::INFO, info_hash: None, content: None, address: None, text: None }
     }
 }
 
 impl LogFilter {
+    /// This filter with some of its fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Returns `true` if the line is one of those that the filter asks for.
     pub fn passes(&self, entry: &LogEntry) -> bool {
         let is_at = |part: &String| entry.address.as_ref().is_some_and(|address| address.contains(part));
         entry.level <= self.level
-            && (self.info_hash.is_none() || self.info_hash == entry.info_hash)
+            && self.is_about_file(entry)
             && self.address.as_ref().is_none_or(is_at)
+            && self.text.as_ref().is_none_or(|text| entry.contains(text))
+    }
+
+    fn is_about_file(&self, entry: &LogEntry) -> bool {
+        let is_of_torrent = self.info_hash.is_some() && self.info_hash == entry.info_hash;
+        let is_of_content =
+            |content: &String| entry.fields.iter().any(|(name, value)| *name == "content" && value == content);
+        (self.info_hash.is_none() && self.content.is_none())
+            || is_of_torrent
+            || self.content.as_ref().is_some_and(is_of_content)
     }
 }
 
@@ -232,6 +259,13 @@ impl<S: Subscriber> Filter<S> for Budget {
 }
 
 impl LogEntry {
+    /// Returns `true` if its message or its address has this text in it, in either case.
+    fn contains(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let address = self.address.as_deref().unwrap_or_default();
+        [&*self.message, address].iter().any(|part| part.to_lowercase().contains(&text))
+    }
+
     fn new(level: Level) -> Self {
         Self {
             id: 0,
@@ -293,6 +327,13 @@ impl Visit for Recorder<'_> {
     }
 }
 
+/// The first so many of these entries, in the opposite order.
+fn last(entries: impl Iterator<Item = Arc<LogEntry>>, limit: usize) -> Vec<Arc<LogEntry>> {
+    let mut entries: Vec<_> = entries.take(limit).collect();
+    entries.reverse();
+    entries
+}
+
 /// The beginning of a text, so many bytes at most.
 fn text(value: fmt::Arguments<'_>, limit: usize) -> String {
     let mut beginning = Beginning { text: String::new(), limit };
@@ -333,7 +374,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: LogFilter = LogFilter { level: Level::TRACE, info_hash: None, address: None };
+    const ALL: LogFilter = LogFilter { level: Level::TRACE, info_hash: None, content: None, address: None, text: None };
 
     fn journal(write: impl FnOnce()) -> LogBuffer {
         let journal = LogBuffer::new();
@@ -403,7 +444,11 @@ mod tests {
         assert_eq!(found(LogFilter { address: Some("0.0.8".to_owned()), ..ALL }), ["three"]);
         assert_eq!(messages(&journal.entries(&ALL, 0, 2)), ["four", "five"]);
         assert_eq!(messages(&journal.entries(&ALL, 3, 10)), ["four", "five"]);
+        assert_eq!(found(LogFilter { text: Some("THRE".to_owned()), ..ALL }), ["three"]);
+        assert_eq!(found(LogFilter { text: Some("10.0.0.7".to_owned()), ..ALL }), ["one"]);
         assert_eq!(messages(&journal.entries(&LogFilter::default(), 1, 1)), ["five"]);
+        assert_eq!(messages(&journal.entries_before(&LogFilter::default(), None, 2)), ["three", "five"]);
+        assert_eq!(messages(&journal.entries_before(&LogFilter::default(), Some(5), 1)), ["three"]);
         for after in [5, 6, u64::MAX] {
             assert_eq!(journal.entries(&ALL, after, 10), []);
         }

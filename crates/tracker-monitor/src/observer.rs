@@ -302,6 +302,11 @@ impl Observer {
         torrents::page(&self.0.shared.torrents(), query)
     }
 
+    /// A part of the list of torrents whose .torrent files are not known, as in [`torrents`](Self::torrents).
+    pub fn unnamed_torrents(&self, query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
+        torrents::page_of_unnamed(&self.0.shared.torrents(), query)
+    }
+
     /// One torrent, by the key of any of its swarms; `None` when it is not known and has no swarm.
     pub fn torrent(&self, swarm_key: &InfoHash) -> Option<TorrentRow> {
         let shared = &self.0.shared;

@@ -250,7 +250,7 @@ mod tests {
             tracing::info!(target: ANNOUNCE_URL, url = "http://lab-pc:6969/announce", "announce URL");
             tracing::debug!("a detail");
         });
-        let all = LogFilter { level: Level::TRACE, info_hash: None, address: None };
+        let all = LogFilter::default().with(|filter| filter.level = Level::TRACE);
         let messages: Vec<_> = log_buffer.entries(&all, 0, 10).iter().map(|entry| entry.message.clone()).collect();
         assert_eq!(messages, ["announce URL"]);
     }

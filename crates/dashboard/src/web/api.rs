@@ -4,8 +4,10 @@
 //! `openapi.json` says cannot part.
 #![expect(unused_qualifications, reason = "utoipa's macro qualifies the names of queries")]
 
+mod computers;
 pub(super) mod download;
 pub(super) mod extract;
+mod files;
 mod history;
 mod log;
 mod makings;
@@ -52,6 +54,7 @@ const ROOT: &str = "/api/v1";
     modifiers(&Token),
     tags(
         (name = "tracker", description = "The tracker as a whole"),
+        (name = "files", description = "Files, folders, and the computers that get them"),
         (name = "torrents", description = "Torrents and their peers"),
         (name = "making", description = "Making torrents of what is in the share folder"),
         (name = "log", description = "What happens"),
@@ -90,6 +93,10 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(torrents::digests))
         .routes(routes!(peers::peers))
         .routes(routes!(peers::peers_csv))
+        .routes(routes!(files::files))
+        .routes(routes!(files::copies))
+        .routes(routes!(computers::computers))
+        .routes(routes!(computers::set_name))
         .routes(routes!(share::share))
         .routes(routes!(makings::makings, makings::make))
         .routes(routes!(makings::making, makings::cancel))

@@ -119,8 +119,6 @@ pub(crate) struct Moment {
 pub(crate) enum MomentStyle {
     /// `3 min ago`.
     Ago,
-    /// `in 4 min`, or `2 min late`.
-    Due,
     /// `14:03:22 UTC`, with the day if it is another.
     Clock,
     /// `2 h 5 min`: how long it is ago.
@@ -130,12 +128,9 @@ pub(crate) enum MomentStyle {
 impl Moment {
     pub(crate) fn text(self) -> String {
         let past = u64::try_from(self.now.saturating_sub(self.at)).unwrap_or(0);
-        let future = u64::try_from(self.at.saturating_sub(self.now)).unwrap_or(0);
         match self.style {
             MomentStyle::Ago if past < 3 => "just now".to_owned(),
             MomentStyle::Ago => format!("{} ago", duration(past)),
-            MomentStyle::Due if past > 0 => format!("{} late", duration(past)),
-            MomentStyle::Due => format!("in {}", duration(future)),
             MomentStyle::Elapsed => duration(past),
             MomentStyle::Clock if self.at.div_euclid(86_400) == self.now.div_euclid(86_400) => {
                 strftime(self.at, "%H:%M:%S UTC")
@@ -154,7 +149,6 @@ impl Display for Moment {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let style = match self.style {
             MomentStyle::Ago => "ago",
-            MomentStyle::Due => "due",
             MomentStyle::Clock => "clock",
             MomentStyle::Elapsed => "elapsed",
         };
@@ -306,8 +300,6 @@ mod tests {
         assert_eq!(text(now - 1, MomentStyle::Ago), "just now");
         assert_eq!(text(now + 100, MomentStyle::Ago), "just now");
         assert_eq!(text(now - 200, MomentStyle::Ago), "3 min ago");
-        assert_eq!(text(now + 240, MomentStyle::Due), "in 4 min");
-        assert_eq!(text(now - 120, MomentStyle::Due), "2 min late");
         assert_eq!(text(now, MomentStyle::Clock), "14:00:00 UTC");
         assert_eq!(text(now - 86_400, MomentStyle::Clock), "23 Nov 2025, 14:00:00 UTC");
         assert_eq!(text(i64::MIN, MomentStyle::Clock), "");

@@ -1,11 +1,16 @@
 //! The operator's pages, under `/manage`: HTML that shows everything without scripts, and that the scripts in `assets/` fetch again to stay current.
 
 mod attention;
+mod by_hand;
+mod completion;
+mod computers;
 mod file;
 mod files;
 mod log;
+mod missing;
 mod moved;
 mod qr;
+mod search;
 mod share;
 mod tracker;
 
@@ -30,8 +35,10 @@ use super::{Dashboard, assets, transfer};
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/manage", get(files::page))
-        .route("/manage/files/{info_hash}", get(file::page))
+        .route("/manage/files/{key}", get(file::page))
+        .route("/manage/computers", get(computers::page).post(computers::name))
         .route("/manage/share", get(share::page))
+        .route("/manage/share/by-hand", get(by_hand::page))
         .route("/manage/tracker", get(tracker::page))
         .route("/manage/log", get(log::page))
         .merge(public::router())

@@ -23,8 +23,7 @@ use torrent_library::ContentKey;
 use super::Dashboard;
 use super::problem::Problem;
 
-use offers::Offers;
-pub(super) use offers::OffersCache;
+pub(super) use offers::{Offer, Offers, OffersCache, TorrentOf};
 pub(super) use page_url::page_url;
 pub(super) use shell::error_page;
 

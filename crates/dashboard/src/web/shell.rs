@@ -6,6 +6,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{Html, IntoResponse, Response};
+use torrent_library::ContentKey;
 use tracker_core::{InfoHash, Instant};
 use tracker_host::ServiceState;
 use url::form_urlencoded;
@@ -32,6 +33,7 @@ pub(super) struct Shell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Files,
+    Computers,
     Share,
     Tracker,
     Log,
@@ -58,6 +60,7 @@ impl Shell {
     pub(super) fn is(&self, section: &str) -> bool {
         match self.section {
             Section::Files => section == "files",
+            Section::Computers => section == "computers",
             Section::Share => section == "share",
             Section::Tracker => section == "tracker",
             Section::Log => section == "log",
@@ -103,6 +106,11 @@ pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
     }
 }
 
+/// The URL of the operator's page of a file.
+pub(super) fn file_href(key: ContentKey) -> String {
+    format!("/manage/files/{key}")
+}
+
 /// The name of a torrent, or its info-hash if the name is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
@@ -117,7 +125,7 @@ impl Label {
         Self {
             text: name.map_or_else(|| info_hash.to_string(), str::to_owned),
             is_hash: name.is_none(),
-            href: format!("/manage/files/{info_hash}"),
+            href: file_href(ContentKey::Swarm(*info_hash)),
         }
     }
 }

@@ -133,6 +133,48 @@ impl Pages {
     }
 }
 
+/// The part of a long list that is asked for. Invalid values are ignored.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct PartParams {
+    page: Option<String>,
+}
+
+impl PartParams {
+    /// The number of the page, from 1.
+    pub(super) fn page(&self) -> usize {
+        page_number(self.page.as_deref())
+    }
+}
+
+/// The number of a page in a query; the first one if there is none.
+pub(super) fn page_number(page: Option<&str>) -> usize {
+    page.and_then(|page| page.parse().ok()).unwrap_or(1)
+}
+
+/// A part of a long list.
+pub(super) struct Part<'a, T> {
+    pub(super) items: &'a [T],
+    page: usize,
+    page_size: usize,
+    total: usize,
+}
+
+impl<'a, T> Part<'a, T> {
+    /// The page with this number, from 1; the last one if it is beyond the end.
+    pub(super) fn new(all: &'a [T], page_size: usize, page: usize) -> Self {
+        let page = page.clamp(1, all.len().div_ceil(page_size).max(1));
+        let begin = (page - 1) * page_size;
+        let items = &all[begin..all.len().min(begin + page_size)];
+        Self { items, page, page_size, total: all.len() }
+    }
+
+    /// The links to its neighbours, with this query.
+    pub(super) fn pages(&self, path: &str, query: &[(&str, &str)]) -> Pages {
+        let link = |page: usize| link(path, &[query, &[("page", &page.to_string())]].concat());
+        Pages::new(self.page, self.page_size, self.total, link)
+    }
+}
+
 /// Parses a word of the API; `None` if there is no such word.
 fn parse_name<T: DeserializeOwned>(name: Option<&str>) -> Option<T> {
     T::deserialize(StrDeserializer::<value::Error>::new(name?)).ok()
@@ -179,5 +221,16 @@ mod tests {
         assert_eq!(parse_name::<PeerSort>(Some("standing")), None);
         assert_eq!(parse_name(Some("descending")), Some(Order::Descending));
         assert_eq!(parse_name::<Order>(None), None);
+    }
+
+    #[test]
+    fn parts_of_a_list() {
+        let all = [1, 2, 3, 4, 5];
+        let part = |page| Part::new(&all, 2, page).items;
+        assert_eq!([part(0), part(1), part(2)], [&[1, 2][..], &[1, 2], &[3, 4]]);
+        assert_eq!([part(3), part(4), part(usize::MAX)], [[5], [5], [5]]);
+        assert!(Part::<u8>::new(&[], 2, 1).items.is_empty());
+        assert!(Part::new(&all, 5, 1).pages("/", &[]).next.is_none());
+        assert_eq!(Part::new(&all, 2, 2).pages("/", &[]).next.as_deref(), Some("/?page=3"));
     }
 }

@@ -10,8 +10,12 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 19] = [
+const ROUTES: [(&str, &[Method]); 23] = [
+    ("/api/v1/computers", &[Method::GET]),
+    ("/api/v1/computers/{address}/name", &[Method::POST]),
     ("/api/v1/events", &[Method::GET]),
+    ("/api/v1/files", &[Method::GET]),
+    ("/api/v1/files/{key}/computers", &[Method::GET]),
     ("/api/v1/history", &[Method::GET]),
     ("/api/v1/log", &[Method::GET]),
     ("/api/v1/log.ndjson", &[Method::GET]),
@@ -31,6 +35,13 @@ const ROUTES: [(&str, &[Method]); 19] = [
     ("/metrics", &[Method::GET]),
     ("/", &[]),
 ];
+
+/// A target of a route.
+fn target(route: &str, fixture: &Fixture) -> String {
+    let film = fixture.film.to_string();
+    let target = route.replace("{info_hash}", &film).replace("{key}", &film);
+    target.replace("{id}", "1").replace("{address}", "192.168.1.10")
+}
 
 /// The description, as it is served.
 struct Description(Value);
@@ -109,7 +120,7 @@ async fn the_description_is_the_one_that_was_agreed_on() {
 async fn methods_are_those_that_are_described() {
     let fixture = Fixture::new();
     for (route, methods) in ROUTES.iter().filter(|(route, _)| *route != "/") {
-        let target = route.replace("{info_hash}", &fixture.film.to_string()).replace("{id}", "1");
+        let target = target(route, &fixture);
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             // An endless answer.
             if *route == "/api/v1/events" && method == Method::GET {
@@ -133,7 +144,7 @@ async fn what_is_for_operators_takes_the_token() {
     let Description(description) = Description::of(&fixture).await;
     assert_eq!(description["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     for (route, methods) in ROUTES {
-        let target = route.replace("{info_hash}", &fixture.film.to_string()).replace("{id}", "1");
+        let target = target(route, &fixture);
         // Which has no end.
         for method in methods.iter().filter(|_| route != "/api/v1/events") {
             let answer = fixture.send(VIEWER, method.clone(), &target, Body::empty()).await;
@@ -203,6 +214,21 @@ async fn answers_are_what_is_described() {
         for sort in ["address", "client", "state", "completion", "download_rate", "upload_rate", "last_seen"] {
             let answer = get(&format!("{torrent}/peers"), &format!("{peers}?sort={sort}&order=ascending")).await;
             assert_eq!(answer.json()["items"].as_array().unwrap().len(), 4);
+        }
+        for sort in ["name", "size", "has", "average_of_others", "time_left", "rate"] {
+            let answer = get("/api/v1/files", &format!("/api/v1/files?sort={sort}&order=descending")).await;
+            assert!(answer.json()["items"].as_array().unwrap().len() >= 2);
+        }
+        for key in [film.to_string(), "0123456789abcdef".to_owned(), "x".to_owned()] {
+            get("/api/v1/files/{key}/computers", &format!("/api/v1/files/{key}/computers")).await;
+        }
+        assert_eq!(get("/api/v1/computers", "/api/v1/computers").await.status, StatusCode::OK);
+        for (address, name) in
+            [("192.168.1.10", "desk"), ("x", "desk"), ("192.168.1.10", "a name that is too long".repeat(9).as_str())]
+        {
+            let body = json!({ "name": name }).to_string();
+            let answer = fixture.post(&format!("/api/v1/computers/{address}/name"), body).await;
+            description.check("/api/v1/computers/{address}/name", &Method::POST, &answer);
         }
         for info_hash in [film, unknown] {
             for what in ["", "/peers", "/peers.csv", "/torrent", "/digests"] {

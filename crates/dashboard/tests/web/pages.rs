@@ -32,7 +32,10 @@ fn paths(fixture: &Fixture) -> Vec<String> {
         "/beamer",
         "/manage",
         "/manage/share",
-        "/manage/share?path=course",
+        "/manage/share/by-hand",
+        "/manage/share/by-hand?path=course",
+        "/manage/computers",
+        "/manage/computers?name=192.168.1.10",
         "/manage/tracker",
         "/manage/tracker?span=2h",
         "/manage/tracker?span=2d",
@@ -54,7 +57,7 @@ async fn page(fixture: &Fixture, from: &str, path: &str) -> String {
 async fn observed() -> Fixture {
     let fixture = Fixture::new();
     fixture.get_until("/manage", |answer| answer.text().matches("<tr role=\"row\" id=").count() == 3).await;
-    fixture.get_until(&format!("/manage/files/{}", fixture.film), |answer| answer.text().contains("4 peers")).await;
+    fixture.get_until(&format!("/manage/files/{}", fixture.film), |answer| answer.text().contains("4 computers")).await;
     fixture
 }
 
@@ -98,7 +101,8 @@ async fn names_and_log_texts_are_only_text() {
         "/manage/log",
         &hostile,
         "/manage?search=%22%3E%3Cscript%3E",
-        "/manage/log?address=%22%3E%3Cscript%3E",
+        "/manage/log?computer=%22%3E%3Cscript%3E",
+        "/manage/computers?search=%22%3E%3Cscript%3E",
     ] {
         let html = page(&fixture, OPERATOR, path).await;
         for tag in ["<script>", "<img src=x", "<b>", "\"><script"] {
@@ -120,17 +124,19 @@ async fn who_only_looks_is_offered_nothing_to_change() {
         ("/manage/tracker", "data-post=\"/api/v1/tracker/stop\""),
         ("/manage/share", "id=\"torrent-file\""),
         (&*film, "data-delete=\"/api/v1/torrents/"),
-        ("/manage/share", "data-make=\"film.mkv\""),
+        ("/manage/share/by-hand", "data-make=\"film.mkv\""),
+        ("/manage/computers", "?name=192.168.1.10\""),
+        ("/manage/computers?name=192.168.1.10", "method=\"post\""),
     ] {
         assert!(page(&fixture, OPERATOR, path).await.contains(offer), "{path}");
         let html = page(&fixture, VIEWER, path).await;
-        for change in ["data-post", "data-delete", "data-make", "type=\"file\""] {
+        for change in ["data-post", "data-delete", "data-make", "type=\"file\"", "method=\"post\"", "?name="] {
             assert!(!html.contains(change), "{path} offers {change}");
         }
     }
     fixture.post("/api/v1/makings", r#"{"path":"film.mkv"}"#).await;
-    assert!(page(&fixture, OPERATOR, "/manage/share").await.contains("id=\"making-1\""));
-    let html = page(&fixture, VIEWER, "/manage/share").await;
+    assert!(page(&fixture, OPERATOR, "/manage/share/by-hand").await.contains("id=\"making-1\""));
+    let html = page(&fixture, VIEWER, "/manage/share/by-hand").await;
     assert!(
         !html.contains("film.mkv") && !html.contains("id=\"making"),
         "nor told what is in the share folder: {html}"
@@ -161,92 +167,7 @@ async fn the_files_page_has_who_is_stuck() {
     let files = fixture.get_until("/manage", |answer| answer.text().contains("nobody has the whole content")).await;
     assert!(files.text().contains(&format!("href=\"/manage/files/{alone}\"")));
     assert!(files.text().contains("1 computer waits"));
-    assert_eq!(files.text().matches("no seeder").count(), 1);
-}
-
-#[tokio::test]
-async fn torrents_are_searched_and_sorted() {
-    let fixture = observed().await;
-    let html = page(&fixture, VIEWER, "/manage?search=FILM").await;
-    assert!(html.contains("film.mkv") && html.contains("1 torrent found"));
-    assert!(!html.contains(&fixture.unknown.to_string()));
-    let html = page(&fixture, VIEWER, "/manage?sort=leechers").await;
-    assert!(html.contains("aria-sort=\"descending\""), "the most first");
-    let place = |info_hash: InfoHash| html.find(&format!("id=\"torrent-{info_hash}\"")).unwrap();
-    assert!(place(fixture.film) < place(fixture.unknown));
-    // What makes no sense is passed over.
-    for query in ["sort=nonsense", "order=up", "page=0", "page=99", "page=18446744073709551615", "page=-1"] {
-        let html = page(&fixture, VIEWER, &format!("/manage?{query}")).await;
-        assert!(html.contains("film.mkv"), "{query}");
-    }
-    assert!(page(&fixture, VIEWER, "/manage?search=none").await.contains("Nothing found"));
-}
-
-#[tokio::test]
-async fn a_torrent_has_its_peers_files_and_links() {
-    let fixture = observed().await;
-    fixture.service.start().await.unwrap();
-    let path = format!("/manage/files/{}", fixture.film);
-    let html = page(&fixture, VIEWER, &path).await;
-    for text in [
-        "<title>film.mkv",
-        "192.168.1.11:6881",
-        "[fd00::13]:6881",
-        "qBittorrent 5.0.1",
-        "75%",
-        "10 kB left",
-        "Downloading",
-        "Has its part",
-        "Seeding",
-        "40 kB in 1 file",
-        "href=\"magnet:?xt=urn:btih:",
-        "tr=http%3A%2F%2F192.168.1.1%3A6969%2Fannounce",
-        "/torrent\" download",
-        "/peers.csv\" download",
-        "/qr.svg?magnet=",
-    ] {
-        assert!(html.contains(text), "{text} is missing in {html}");
-    }
-    let answer = fixture.get_until(&path, |answer| answer.text().contains("Copy the SHA-256 of film.mkv")).await;
-    let sha256 = "data-label=\"SHA-256\"><code class=\"hash\">";
-    assert_eq!(answer.text().split(sha256).nth(1).unwrap().find('<'), Some(64));
-
-    let html = page(&fixture, VIEWER, &format!("/manage/files/{}", fixture.unknown)).await;
-    assert!(html.contains("the tracker does not have the .torrent file") && html.contains("1 peer<"));
-}
-
-#[tokio::test]
-async fn the_log_is_filtered() {
-    let fixture = Fixture::new();
-    let subscriber = tracing_subscriber::registry().with(fixture.log_buffer.layer());
-    tracing::subscriber::with_default(subscriber, || {
-        tracing::info!(info_hash = %fixture.film, address = "192.168.1.10:6881", "somebody came");
-        tracing::warn!(address = "192.168.1.11:6881", "somebody was refused");
-    });
-    let html = page(&fixture, VIEWER, "/manage/log").await;
-    assert!(html.find("was refused").unwrap() < html.find("somebody came").unwrap(), "the newest first");
-    assert!(html.contains("href=\"/api/v1/log.ndjson?level=info\""));
-    let html = page(&fixture, VIEWER, "/manage/log?level=warn").await;
-    assert!(html.contains("was refused") && !html.contains("somebody came"));
-    let html = page(&fixture, VIEWER, &format!("/manage/log?info_hash={}", fixture.film)).await;
-    assert!(!html.contains("was refused") && html.contains("somebody came"));
-    assert!(html.contains(">film.mkv</a>"));
-    let html = page(&fixture, VIEWER, "/manage/log?address=1.11").await;
-    assert!(html.contains("was refused") && !html.contains("somebody came"));
-    let html = page(&fixture, VIEWER, "/manage/log?info_hash=zz").await;
-    assert!(html.contains("40 hexadecimal digits") && !html.contains("somebody came"));
-}
-
-#[tokio::test]
-async fn the_share_folder_is_looked_into() {
-    let fixture = Fixture::new();
-    let html = page(&fixture, OPERATOR, "/manage/share").await;
-    assert!(html.contains("href=\"/manage/share?path=course\"") && html.contains("40 kB"));
-    assert!(html.contains("The tracker is stopped, so there are no announce URLs"));
-    let html = page(&fixture, OPERATOR, "/manage/share?path=course").await;
-    assert!(html.contains("data-make=\"course/notes.txt\""));
-    let html = page(&fixture, OPERATOR, "/manage/share?path=..%2F..").await;
-    assert!(html.contains("not in the share folder"));
+    assert!(files.text().contains("is-stuck\">stuck<"));
 }
 
 #[tokio::test]
@@ -285,7 +206,7 @@ async fn old_paths_lead_to_the_pages() {
         ("/torrents?search=a&page=2", "/manage?search=a&page=2".to_owned()),
         (&format!("/torrents/{film}"), format!("/manage/files/{film}")),
         ("/torrents/..%2Flog", "/manage".to_owned()),
-        ("/make?path=course", "/manage/share?path=course".to_owned()),
+        ("/make?path=course", "/manage/share/by-hand?path=course".to_owned()),
         ("/log", "/manage/log".to_owned()),
     ] {
         let answer = fixture.get(old).await;

@@ -61,7 +61,7 @@ pub(crate) struct Fixture {
     pub(crate) service: Service,
     pub(crate) opener: FakePorts,
     pub(crate) library: Library,
-    /// Empty.
+    /// Empty, unless the share folder is followed.
     pub(crate) contents: Contents,
     pub(crate) film: InfoHash,
     pub(crate) hostile: InfoHash,
@@ -117,7 +117,7 @@ impl Fixture {
         let observer = Observer::start(&events, Computers::new(clock, library.clone()), failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
-        let (share, contents) = (Share::open(share).unwrap(), Contents::new());
+        let (share, contents) = (Share::open(share).unwrap(), observer.computers().contents().clone());
         let shared_folder = || {
             SharedFolder::start(share.clone(), library.clone(), contents.clone(), SharedFolderConfig::default())
                 .unwrap()
@@ -132,9 +132,11 @@ impl Fixture {
             library.clone(),
         )
         .with(|config| {
-            config.contents = contents.clone();
+            config.torrent_jobs = Some(match &shared_folder {
+                Some(folder) => TorrentJobs::of(folder.clone()),
+                None => TorrentJobs::new(share.clone(), library.clone()),
+            });
             config.shared_folder = shared_folder;
-            config.torrent_jobs = Some(TorrentJobs::new(share.clone(), library.clone()));
             config.digests = Some(Digests::new(share, library.clone()));
         });
         let dashboard = Dashboard::new(config);
@@ -161,8 +163,7 @@ impl Fixture {
 
     /// Asks as somebody who may.
     pub(crate) async fn get(&self, target: &str) -> Answer {
-        let is_of_share = ["/api/v1/share", "/api/v1/makings"].iter().any(|path| target.starts_with(path));
-        self.send(if is_of_share { OPERATOR } else { VIEWER }, Method::GET, target, Body::empty()).await
+        self.send(sender_for(target), Method::GET, target, Body::empty()).await
     }
 
     pub(crate) async fn post(&self, target: &str, body: impl Into<Body>) -> Answer {
@@ -196,9 +197,14 @@ impl Fixture {
 
     /// Asks again until the answer is as wanted: what is shown of the tracker is up to two seconds old.
     pub(crate) async fn get_until(&self, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        self.get_until_as(sender_for(target), target, wanted).await
+    }
+
+    /// The same as somebody on the machine `from`.
+    pub(crate) async fn get_until_as(&self, from: &str, target: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
         let started = std::time::Instant::now();
         loop {
-            let answer = self.get(target).await;
+            let answer = self.send(from, Method::GET, target, Body::empty()).await;
             if wanted(&answer) {
                 return answer;
             }
@@ -212,6 +218,12 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         self.observer.finish();
     }
+}
+
+/// Whence somebody asks for this who may.
+fn sender_for(target: &str) -> &'static str {
+    let is_of_share = ["/api/v1/share", "/api/v1/makings"].iter().any(|path| target.starts_with(path));
+    if is_of_share { OPERATOR } else { VIEWER }
 }
 
 /// A request for [`HOST_NAME`] from there; one that changes something comes from a page of that host.

@@ -123,8 +123,17 @@ pub(super) fn all(
 
 /// The part of the list that is asked for.
 pub(super) fn page(entries: &[TorrentEntry], query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
+    page_of(entries.iter(), query)
+}
+
+/// The part of the list of torrents without a name that is asked for.
+pub(super) fn page_of_unnamed(entries: &[TorrentEntry], query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
+    page_of(entries.iter().filter(|entry| entry.known.is_none()), query)
+}
+
+fn page_of<'e>(entries: impl Iterator<Item = &'e TorrentEntry>, query: &PageQuery<TorrentSort>) -> Page<TorrentRow> {
     let mut search = Search::new(&query.search);
-    let found = entries.iter().filter(|entry| search.finds(entry)).collect();
+    let found = entries.filter(|entry| search.finds(entry)).collect();
     query.cut(found, |a, b| compare(a, b, query)).map(TorrentEntry::row)
 }
 

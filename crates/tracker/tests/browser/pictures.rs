@@ -77,7 +77,7 @@ fn make_something(page: &Browser, tracker: &Tracker) {
         let file = File::create(folder.join(name)).expect("a file can be made");
         file.set_len(megabytes * 1_000_000).expect("a file can have a hole");
     }
-    page.open(&tracker.page("/manage/share"));
+    page.open(&tracker.page("/manage/share/by-hand"));
     page.click("#entries [data-make='Handouts']");
     page.wait_for_text("#makings", "Done");
     page.click("#entries [data-make='backup.tar']");

@@ -48,9 +48,9 @@ fn a_lesson() {
     let mut seeder = QBittorrent::start(&seeder_host);
     content.copy_to(seeder.folder());
     seed(&mut seeder, &torrent);
-    wait_for_counts(&teacher, "1", "0");
-    let row = wait_for_peer(&teacher, &seeder_host.address.to_string(), "Seeding");
-    assert!(row.contains("qBittorrent") && row.contains(&QBittorrent::PORT.to_string()), "{row}");
+    teacher.wait_for_text("#numbers", "1 of 1 have it");
+    let row = wait_for_computer(&teacher, &seeder_host.address.to_string(), "Has it");
+    assert!(row.contains("qBittorrent"), "{row}");
     let with_seeder = wait_for_plot(&pupil, &before, "Seeders", 1.0);
 
     let leecher_host = lan.host("leecher");
@@ -58,21 +58,21 @@ fn a_lesson() {
     leecher.limit_download(Some(SLOW)).expect("a client takes a limit");
     let added = Instant::now();
     leecher.add(&torrent).expect("a client takes our torrent");
-    wait_for_counts(&teacher, "1", "1");
-    let row = wait_for_peer(&teacher, &leecher_host.address.to_string(), "Downloading");
+    teacher.wait_for_text("#numbers", "1 of 2 have it");
+    let row = wait_for_computer(&teacher, &leecher_host.address.to_string(), "Is downloading");
     assert!(row.contains("Transmission"), "{row}");
     wait_for_plot(&pupil, &with_seeder, "Leechers", 1.0);
 
     leecher.limit_download(None).expect("a client takes a limit");
     finish_download(&mut leecher, &torrent, added);
-    wait_for_counts(&teacher, "2", "0");
-    wait_for_peer(&teacher, &leecher_host.address.to_string(), "Seeding");
-    let numbers = teacher.text("#numbers").expect("there are numbers");
-    assert!(numbers.contains("Completed downloads\n1"), "{numbers}");
+    teacher.wait_for_text("#numbers", "2 of 2 have it");
+    wait_for_computer(&teacher, &leecher_host.address.to_string(), "Has it");
+    assert_eq!(teacher.count("#progress svg").unwrap(), 1, "there is a plot of how it went");
 
     // Both copies are what the page says they are.
+    teacher.open(&tracker.page(&format!("/files/{}", torrent.info_hash())));
     let shown = teacher.wait_until("the page to show the SHA-256 of the content", || {
-        let hash = teacher.text("#files code.hash")?;
+        let hash = teacher.attribute("#digests [data-copy]", "data-copy")?;
         ensure!(hash.len() == 64, "{hash}");
         Ok(hash)
     });
@@ -133,6 +133,7 @@ fn make_a_torrent(teacher: &Browser, tracker: &Tracker) -> String {
     image.set_len(1 << 36).expect("a file can have a hole");
     teacher.open(&tracker.page("/manage"));
     teacher.click("nav.tabs a[href='/manage/share']");
+    teacher.click("a[href='/manage/share/by-hand']");
     teacher.click("#entries [data-make='image.iso']");
     let hashed = teacher.wait_until("the page to show how much was read", || {
         let text = teacher.text("#makings .making-progress")?;
@@ -151,13 +152,14 @@ fn make_a_torrent(teacher: &Browser, tracker: &Tracker) -> String {
     teacher.click("#entries [data-make='content.bin']");
     teacher.click("#makings [aria-label='Open content.bin']");
     teacher.wait_for_text("h1", "content.bin");
-    assert!(teacher.text("#about").unwrap().contains("50 MB in 1 file"), "{}", teacher.text("#about").unwrap());
+    teacher.wait_for_text("#source", "50 MB, shared by this machine");
     teacher.url()
 }
 
 /// Downloads the .torrent from its page.
 fn download_the_torrent(teacher: &Browser, tracker: &Tracker, content: &Content) -> Torrent {
-    teacher.click("#about a[download]");
+    teacher.click("#offers .more summary");
+    teacher.click("#offers a[href$='/torrent']");
     let path = teacher.wait_until("the .torrent to be downloaded", || {
         let files: Vec<_> = fs::read_dir(teacher.downloads())?.flatten().map(|entry| entry.path()).collect();
         let torrent = files.iter().find(|path| path.extension().is_some_and(|extension| extension == "torrent"));
@@ -166,23 +168,14 @@ fn download_the_torrent(teacher: &Browser, tracker: &Tracker, content: &Content)
     let metainfo = Metainfo::parse(&fs::read(&path).expect("a download can be read")).expect("it is a .torrent");
     assert!(metainfo.trackers().concat().contains(&tracker.announce_url()), "{:?}", metainfo.trackers());
     let torrent = Torrent::read(content, path).expect("it is a .torrent");
-    assert_eq!(teacher.text("#about code.hash").unwrap(), torrent.info_hash());
+    assert_eq!(teacher.attribute("#technical [data-copy]", "data-copy").unwrap(), torrent.info_hash());
     torrent
 }
 
-/// Waits until the torrent's page shows as many seeders and leechers.
-fn wait_for_counts(page: &Browser, seeders: &str, leechers: &str) {
-    page.wait_until(&format!("{seeders} seeders and {leechers} leechers to be shown"), || {
-        let shown = [page.text("#numbers .is-seeders dd")?, page.text("#numbers .is-leechers dd")?];
-        ensure!(shown == [seeders, leechers], "{shown:?}");
-        Ok(())
-    });
-}
-
-/// Waits until the torrent's page shows a peer of this address in this state, and returns the text of its row.
-fn wait_for_peer(page: &Browser, address: &str, state: &str) -> String {
+/// Waits until the page of the file shows the computer of this address in this state, and returns the text of its row.
+fn wait_for_computer(page: &Browser, address: &str, state: &str) -> String {
     page.wait_until(&format!("{address} to be shown as {state}"), || {
-        let row = page.text(&format!("#peers tr[id^='peer-{address}:']"))?;
+        let row = page.text(&format!("#computers tr[id='computer-{address}']"))?;
         ensure!(row.to_lowercase().contains(&state.to_lowercase()), "{row}");
         Ok(row)
     })
@@ -227,7 +220,7 @@ fn wait_for_plot(page: &Browser, before: &Plot, line: &str, most: f64) -> Plot {
 fn read_the_log(page: &Browser, tracker: &Tracker, address: &str) {
     page.open(&tracker.page("/manage/log"));
     page.wait_for_text("#lines", "content.bin");
-    page.type_into("#address", address);
+    page.type_into("#computer", address);
     let lines = page.wait_until("only the lines of one address to be shown", || {
         let lines =
             page.execute("return [...document.querySelectorAll('#lines li')].map((line) => line.textContent)", &[])?;

@@ -70,7 +70,7 @@ impl Tracker {
     }
 
     /// All kinds of page, by name and path: the torrent's is of this one.
-    pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 10] {
+    pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 12] {
         [
             ("home", "/".to_owned()),
             ("get", format!("/files/{info_hash}")),
@@ -78,7 +78,9 @@ impl Tracker {
             ("beamer of a file", format!("/beamer/{info_hash}")),
             ("files", "/manage".to_owned()),
             ("file", format!("/manage/files/{info_hash}")),
+            ("computers", "/manage/computers".to_owned()),
             ("share", "/manage/share".to_owned()),
+            ("by hand", "/manage/share/by-hand".to_owned()),
             ("tracker", "/manage/tracker".to_owned()),
             ("log", "/manage/log".to_owned()),
             ("not found", format!("/manage/files/{}", "0".repeat(40))),

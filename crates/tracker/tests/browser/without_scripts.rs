@@ -31,11 +31,13 @@ fn pages_show_the_state_without_scripts() {
         ("files", "#attention", "Chemistry films.mkv"),
         ("files", "#list", "Field recordings.flac"),
         ("file", "h1", "lab-image-2026-11.img"),
-        ("file", "#peers", "10.77.0.101:40000"),
-        ("file", "#files", "1.4 GB"),
-        ("share", "#entries", "lab-image-2026-11.img"),
+        ("file", "#source", "1.4 GB"),
+        ("file", "#computers", "10.77.0.101"),
+        ("computers", "#list", "10.77.0.101"),
+        ("share", "main", "The share folder is"),
+        ("by hand", "#entries", "lab-image-2026-11.img"),
         ("log", "#lines", " began "),
-        ("not found", "main", "torrent"),
+        ("not found", "main", "does not know this file"),
     ];
     for (name, path) in tracker.pages(classroom.main_torrent()) {
         page.open(&tracker.page(&path));

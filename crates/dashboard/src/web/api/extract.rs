@@ -1,6 +1,7 @@
 //! Extractors for requests. A request that cannot be read is answered with a [`Problem`].
 
 use std::error::Error;
+use std::net::IpAddr;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -8,7 +9,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use torrent_library::KnownTorrent;
+use torrent_library::{ContentKey, KnownTorrent};
 use tracker_core::InfoHash;
 use utoipa::{IntoParams, PartialSchema};
 
@@ -22,6 +23,14 @@ pub(in crate::web) struct Query<T>(pub(in crate::web) T);
 /// `{info_hash}` in the path.
 #[derive(Debug)]
 pub(super) struct InfoHashPath(pub(super) InfoHash);
+
+/// `{key}` of a file in the path.
+#[derive(Debug)]
+pub(super) struct KeyPath(pub(super) ContentKey);
+
+/// `{address}` in the path.
+#[derive(Debug)]
+pub(super) struct AddressPath(pub(super) IpAddr);
 
 /// `{id}` in the path.
 #[derive(Debug)]
@@ -53,6 +62,24 @@ impl<S: Send + Sync> FromRequestParts<S> for InfoHashPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = path_segment(parts, state).await?;
         text.parse().map(Self).map_err(|error| bad_request(format!("{error}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_segment(parts, state).await?;
+        text.parse().map(Self).map_err(|error| bad_request(format!("{error}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AddressPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_segment(parts, state).await?;
+        text.parse().map(Self).map_err(|_| bad_request(format!("{text:?} is no IP address, such as 192.168.1.20")))
     }
 }
 

@@ -35,6 +35,8 @@ pub(in crate::web) struct LogFilter {
     info_hash: Option<String>,
     /// Lines whose address contains this.
     address: Option<String>,
+    /// Lines whose message or address contains this, in either case.
+    search: Option<String>,
     /// Lines with a larger id.
     #[serde(default)]
     #[param(default = 0)]
@@ -97,15 +99,17 @@ impl LogFilter {
         // A form sends what is left empty.
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let info_hash = given(&self.info_hash).map(|text| text.parse()).transpose();
-        Ok(BufferFilter {
-            level: match self.level {
+        let info_hash = info_hash.map_err(|error: tracker_core::ParseInfoHashError| bad_request(error.to_string()))?;
+        Ok(BufferFilter::default().with(|filter| {
+            filter.level = match self.level {
                 LogLevel::Error => Level::ERROR,
                 LogLevel::Warn => Level::WARN,
                 LogLevel::Info => Level::INFO,
-            },
-            info_hash: info_hash.map_err(|error: tracker_core::ParseInfoHashError| bad_request(error.to_string()))?,
-            address: given(&self.address),
-        })
+            };
+            filter.info_hash = info_hash;
+            filter.address = given(&self.address);
+            filter.text = given(&self.search);
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of stuck torrents and peers, and the reasons.
 
-use tracker_monitor::{DownloadCounts, Observer, PeerRow, PeerStuckReason, StuckReason, TorrentRow};
+use tracker_monitor::{DownloadCounts, Observer, PeerRow, StuckReason, TorrentRow};
 
 use crate::web::format::{count, counted, percent};
 use crate::web::shell::Label;
@@ -77,22 +77,6 @@ pub(super) fn attention(observer: &Observer) -> Attention {
         hint: Hint::new(*reason, row, observer),
     });
     Attention { stuck: hints.collect(), total: stuck.total, rest }
-}
-
-/// The hint for a torrent that is stuck.
-pub(super) fn hint(row: &TorrentRow, observer: &Observer) -> Option<Hint> {
-    row.stuck.map(|reason| Hint::new(reason, row, observer))
-}
-
-/// The state of a peer that is stuck, in short, and what to do about it.
-pub(super) fn peer_hint(reason: PeerStuckReason) -> (&'static str, &'static str) {
-    match reason {
-        PeerStuckReason::NoSeeder => ("Waiting", "nobody has the whole content"),
-        PeerStuckReason::NoProgress => ("Stuck", "gets nothing: check its firewall, and that its client is not paused"),
-        PeerStuckReason::Silent => ("Silent", "has stopped reporting before it had everything"),
-        // The monitor may know more reasons than this page.
-        _ => ("Stuck", "makes no progress"),
-    }
 }
 
 impl Hint {

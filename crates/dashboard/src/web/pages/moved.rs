@@ -12,7 +12,7 @@ pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/torrents", get(async |uri: Uri| to("/manage", &uri)))
         .route("/torrents/{info_hash}", get(file))
-        .route("/make", get(async |uri: Uri| to("/manage/share", &uri)))
+        .route("/make", get(async |uri: Uri| to("/manage/share/by-hand", &uri)))
         .route("/log", get(async |uri: Uri| to("/manage/log", &uri)))
 }
 

@@ -1,21 +1,28 @@
-//! Making torrents of what is in the share folder.
+//! What is shared: the share folder, what is being prepared and what is passed over; and the place to register .torrent files.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
+use torrent_library::{ContentKey, ItemState, PassedOver, SharedFolder, SharedItem, displayable};
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
+use crate::web::format::{Bar, bytes, count, counted};
 use crate::web::role::Role;
-use torrent_library::displayable;
-use torrent_library::{JobState, Listing, TorrentJob};
+use crate::web::shell::{Section, Shell, file_href, render, render_blocking};
+use crate::web::table::{Pages, Part, page_number};
 
-use crate::web::format::{Bar, bytes};
-use crate::web::shell::{Label, Section, Shell, link, render, render_blocking};
+use super::search::Search;
 
-/// Torrents in the making, or made, that are shown.
-const MAKINGS: usize = 20;
+/// The path of this page.
+const PATH: &str = "/manage/share";
+
+/// Entries on a page.
+const PAGE: usize = 50;
+
+/// Entries that are passed over and shown, at most.
+const PASSED_OVER: usize = 200;
 
 #[derive(Template)]
 #[template(path = "share.html")]
@@ -23,182 +30,171 @@ struct SharePage {
     shell: Shell,
     /// `true` if there is a share folder.
     shares: bool,
-    /// `true` if a torrent would have announce URLs.
-    running: bool,
-    folder: Result<FolderView, String>,
-    makings: Vec<MakingView>,
+    /// What is in it, for the operator.
+    folder: Option<FolderView>,
 }
 
-/// A folder of the share.
+/// The share folder.
 struct FolderView {
-    /// From the share on; empty for the share itself.
     path: String,
-    name: String,
-    /// The folders above it, the share first.
-    above: Vec<Crumb>,
-    entries: Vec<EntryView>,
+    /// `true` if only that is shared of which torrents are made by hand.
+    by_hand: bool,
+    /// `48 files and folders`.
+    total: String,
+    /// How many are not ready yet, if any.
+    preparing: Option<String>,
+    search: String,
+    items: Vec<ItemView>,
+    is_empty: bool,
+    pages: Pages,
+    passed_over: Vec<PassedOver>,
+    /// The number of entries that are passed over: `3 entries`.
+    passed_over_total: String,
+    more_passed_over: Option<String>,
     truncated: bool,
 }
 
-struct Crumb {
+/// A file or folder in it.
+struct ItemView {
     name: String,
-    href: String,
-}
-
-struct EntryView {
-    name: String,
-    path: String,
-    /// The URL of the folder's own listing; `None` for a file.
+    /// The URL of its page; `None` if it cannot be downloaded yet.
     href: Option<String>,
+    is_folder: bool,
     size: Option<String>,
-}
-
-struct MakingView {
-    id: u64,
-    path: String,
     state: &'static str,
     class: &'static str,
     progress: Option<Bar>,
-    hashed: Option<String>,
-    torrent: Option<MadeView>,
-    error: Option<String>,
-    cancellable: bool,
-}
-
-/// The torrent that a job has made.
-struct MadeView {
-    info_hash: String,
-    label: Label,
+    note: Option<String>,
 }
 
 /// The query of `GET /manage/share`.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct FolderParams {
-    path: Option<String>,
+pub(super) struct ShareParams {
+    search: Option<String>,
+    page: Option<String>,
 }
 
-/// `GET /manage/share`. Only operators see what is in the share folder, and what is made of it: nobody else can do anything with it.
+/// `GET /manage/share`. Only operators see what is in the share folder: nobody else can do anything with it.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
-    Query(params): Query<FolderParams>,
+    Query(params): Query<ShareParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| share(dashboard, role, params)).await
+    render_blocking(dashboard, move |dashboard| share(dashboard, role, &params)).await
 }
 
-fn share(dashboard: &Dashboard, role: Role, params: FolderParams) -> Response {
+fn share(dashboard: &Dashboard, role: Role, params: &ShareParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Share);
-    let torrent_jobs = dashboard.0.config.torrent_jobs.as_ref();
-    let path = params.path.unwrap_or_default();
-    let (shares, torrent_jobs) = (torrent_jobs.is_some(), torrent_jobs.filter(|_| shell.operator()));
-    let folder = match torrent_jobs {
-        Some(torrent_jobs) => torrent_jobs.share().list(&path).map(folder).map_err(|error| error.to_string()),
-        None => Err(String::new()),
-    };
-    let makings = torrent_jobs.map(|torrent_jobs| torrent_jobs.all()).unwrap_or_default();
+    let folder = dashboard.config().shared_folder.as_ref();
     render(&SharePage {
-        shares,
-        running: !dashboard.announce_urls().is_empty(),
-        folder,
-        makings: makings.into_iter().take(MAKINGS).map(|making| MakingView::new(dashboard, making)).collect(),
+        shares: folder.is_some(),
+        folder: folder.filter(|_| shell.operator()).map(|folder| FolderView::new(folder, params)),
         shell,
     })
 }
 
-fn folder(listing: Listing) -> FolderView {
-    let href = |path: &str| link("/manage/share", &[("path", path)]);
-    let mut above = Vec::new();
-    let mut name = "Share folder".to_owned();
-    let mut so_far = String::new();
-    for next in listing.path.split('/').filter(|name| !name.is_empty()) {
-        above.push(Crumb { name: std::mem::replace(&mut name, displayable(next)), href: href(&so_far) });
-        so_far = joined(&so_far, next);
-    }
-    let entries = listing
-        .entries
-        .into_iter()
-        .map(|entry| {
-            let path = joined(&listing.path, &entry.name);
-            EntryView {
-                href: entry.size.is_none().then(|| href(&path)),
-                size: entry.size.map(|size| bytes(size as f64)),
-                name: displayable(&entry.name),
-                path,
-            }
-        })
-        .collect();
-    FolderView { path: listing.path, name, above, entries, truncated: listing.truncated }
-}
-
-fn joined(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-impl MakingView {
-    fn new(dashboard: &Dashboard, making: TorrentJob) -> Self {
-        let mut view = Self {
-            id: making.id,
-            path: if making.path.is_empty() { "Share folder".to_owned() } else { displayable(&making.path) },
-            state: "Waiting",
-            class: "partial",
-            progress: None,
-            hashed: None,
-            torrent: None,
-            error: None,
-            cancellable: false,
+impl FolderView {
+    fn new(folder: &SharedFolder, params: &ShareParams) -> Self {
+        let items = folder.items();
+        let is_preparing = |item: &&SharedItem| {
+            matches!(item.state, ItemState::Settling | ItemState::Waiting | ItemState::Hashing { .. })
         };
-        match making.state {
-            JobState::Waiting => view.cancellable = true,
-            JobState::Hashing { hashed, total } => {
-                view.state = "Reading";
-                view.class = "downloading";
-                view.progress = Some(Bar(Some(hashed as f64 / total.max(1) as f64)));
-                view.hashed = Some(format!("{} of {}", bytes(hashed as f64), bytes(total as f64)));
-                view.cancellable = true;
-            }
-            JobState::Done { info_hash } => {
-                view.state = "Done";
-                view.class = "seeding";
-                let known = dashboard.0.config.library.get(&info_hash);
-                view.torrent = Some(MadeView {
-                    info_hash: info_hash.to_string(),
-                    label: Label::new(&info_hash, known.as_ref().map(|known| &*known.name)),
-                });
-            }
-            JobState::Failed { error } => {
-                view.state = "Failed";
-                view.class = "failed";
-                view.error = Some(error);
-            }
-            JobState::Cancelled => {
-                view.state = "Cancelled";
-                view.class = "silent";
-            }
+        let preparing = items.items.iter().filter(is_preparing).count();
+        let search = Search::new(params.search.as_deref());
+        let found = search.find(&items.items, |item| &item.name);
+        let part = Part::new(&found, PAGE, page_number(params.page.as_deref()));
+        let passed_over: Vec<_> = items.passed_over.iter().take(PASSED_OVER).cloned().collect();
+        let more = items.passed_over.len() - passed_over.len();
+        let total = items.items.len() as u64;
+        Self {
+            path: displayable(&folder.share().folder().display().to_string()),
+            by_hand: folder.is_by_hand(),
+            total: if total == 1 {
+                "1 file or folder".to_owned()
+            } else {
+                format!("{} files and folders", count(total))
+            },
+            preparing: (preparing > 0).then(|| count(preparing as u64)),
+            is_empty: items.items.is_empty(),
+            items: part.items.iter().map(|item| ItemView::new(item)).collect(),
+            pages: part.pages(PATH, &[("search", search.text())]),
+            search: search.into_text(),
+            passed_over,
+            passed_over_total: if items.passed_over.len() == 1 {
+                "1 entry".to_owned()
+            } else {
+                format!("{} entries", count(items.passed_over.len() as u64))
+            },
+            more_passed_over: (more > 0).then(|| count(more as u64)),
+            truncated: items.truncated,
         }
-        view
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use torrent_library::ListingEntry;
+impl ItemView {
+    fn new(item: &SharedItem) -> Self {
+        let content = item.content.as_ref();
+        let key = match item.state {
+            ItemState::Shared { info_hash } => Some(ContentKey::Swarm(info_hash)),
+            _ => content.map(|content| ContentKey::Id(content.id())),
+        };
+        let (state, class, progress, note) = describe(&item.state);
+        let replaces = item.replaces.map(|_| "It takes the place of an earlier version.".to_owned());
+        Self {
+            name: displayable(&item.name),
+            href: key.map(file_href),
+            is_folder: content.is_some_and(|content| content.is_folder()),
+            size: content.map(|content| {
+                let size = bytes(content.size() as f64);
+                match content.is_folder() {
+                    true => format!("{size}, {}", counted(content.files().len() as u64, "file")),
+                    false => size,
+                }
+            }),
+            state,
+            class,
+            progress,
+            note: note.or(replaces),
+        }
+    }
+}
 
-    use super::*;
-
-    #[test]
-    fn a_folder_knows_those_above_it() {
-        let entry = |name: &str, size| ListingEntry { name: name.to_owned(), size };
-        let entries = vec![entry("c d", None), entry("e", Some(50_000_000))];
-        let view = folder(Listing { path: "a/b".to_owned(), entries, truncated: false });
-        let above: Vec<_> = view.above.iter().map(|crumb| (&*crumb.name, &*crumb.href)).collect();
-        assert_eq!(above, [("Share folder", "/manage/share"), ("a", "/manage/share?path=a")]);
-        assert_eq!(view.name, "b");
-        assert_eq!(view.entries[0].href.as_deref(), Some("/manage/share?path=a%2Fb%2Fc+d"));
-        assert_eq!(view.entries[1].path, "a/b/e");
-        assert_eq!(view.entries[1].size.as_deref(), Some("50 MB"));
-
-        let view = folder(Listing { path: String::new(), entries: Vec::new(), truncated: false });
-        assert!(view.above.is_empty());
-        assert_eq!(view.name, "Share folder");
+/// A state as a badge with its class, its progress, and what there is to say about it.
+fn describe(state: &ItemState) -> (&'static str, &'static str, Option<Bar>, Option<String>) {
+    let note = |text: &str| Some(text.to_owned());
+    match state {
+        ItemState::Settling => {
+            ("Changing", "partial", None, note("It is shared when it has not changed for five seconds."))
+        }
+        ItemState::Waiting => (
+            "Waiting",
+            "partial",
+            None,
+            note("It can be downloaded in a browser. Its torrent is made after those of smaller files."),
+        ),
+        ItemState::Hashing { hashed, total } => {
+            let (hashed, total) = (*hashed as f64, *total as f64);
+            let read =
+                format!("{} of {} read. It can be downloaded in a browser already.", bytes(hashed), bytes(total));
+            ("Being prepared", "downloading", Some(Bar(Some(hashed / total.max(1.0)))), Some(read))
+        }
+        ItemState::Shared { .. } => ("Shared", "seeding", None, None),
+        ItemState::SameAs { name } => (
+            "Shared",
+            "seeding",
+            None,
+            Some(format!("Its content is that of “{}”, and so is its torrent.", displayable(name))),
+        ),
+        ItemState::Failed { error } => ("No torrent", "failed", None, Some(error.to_string())),
+        ItemState::Removed => (
+            "Removed",
+            "silent",
+            None,
+            note(
+                "You have removed its torrent. It is shared again when it changes, or when you register the torrent again.",
+            ),
+        ),
+        // The library may know more states than this page.
+        _ => ("Unknown", "partial", None, None),
     }
 }

@@ -9,7 +9,7 @@ use torrent_library::{Content, ContentKey, KnownTorrent};
 use super::check::Check;
 use super::device::{DEVICE_HEADERS, Way};
 use super::folder::Folder;
-use super::list::{PartParams, Row};
+use super::list::Row;
 use super::not_shared;
 use super::offers::{Offer, TorrentOf};
 use super::progress::{self, Mine};
@@ -20,6 +20,7 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::format::percent;
 use crate::web::shell::{render, render_blocking};
+use crate::web::table::PartParams;
 
 #[derive(Template)]
 #[template(path = "public/file.html")]

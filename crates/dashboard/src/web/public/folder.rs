@@ -3,11 +3,10 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use torrent_library::{Content, ContentFile, ContentKey, KnownTorrent, displayable, natural_key};
 
-use super::list::Part;
 use super::offers::{Offer, TorrentOf};
 use crate::web::Dashboard;
 use crate::web::format::{bytes, counted};
-use crate::web::table::Pages;
+use crate::web::table::{Pages, Part};
 
 /// The maximum number of files on a page, and so of a selection. Its query stays well below what a request's head may have.
 const PAGE: usize = 200;
@@ -66,7 +65,7 @@ fn files_of(content: &Content, key: ContentKey, path: &str, page: usize) -> (Vec
         size: bytes(file.size() as f64),
         href: Some(format!("/download/{key}/{}", utf8_percent_encode(file.path(), PATH))),
     };
-    (part.items.iter().map(view).collect(), part.pages(path))
+    (part.items.iter().map(view).collect(), part.pages(path, &[]))
 }
 
 fn files_of_torrent(torrent: &KnownTorrent, path: &str, page: usize) -> (Vec<FileView>, Pages) {
@@ -81,5 +80,5 @@ fn files_of_torrent(torrent: &KnownTorrent, path: &str, page: usize) -> (Vec<Fil
         size: bytes(*size as f64),
         href: None,
     };
-    (part.items.iter().map(view).collect(), part.pages(path))
+    (part.items.iter().map(view).collect(), part.pages(path, &[]))
 }

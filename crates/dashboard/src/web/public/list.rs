@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
 
 use super::file;
 use super::offers::{Offer, Offers};
@@ -12,8 +11,8 @@ use super::shell::PublicShell;
 use super::viewer::Viewer;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::shell::{link, render, render_blocking};
-use crate::web::table::Pages;
+use crate::web::shell::{render, render_blocking};
+use crate::web::table::{Pages, Part, PartParams};
 
 /// The maximum number of files on a page.
 const PAGE: usize = 200;
@@ -37,19 +36,6 @@ pub(super) struct Row {
     pub(super) is_folder: bool,
     pub(super) have: Option<Have>,
     pub(super) note: Option<String>,
-}
-
-/// The part of a long list that is asked for. Invalid values are ignored.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct PartParams {
-    page: Option<String>,
-}
-
-impl PartParams {
-    /// The number of the page, from 1.
-    pub(super) fn page(&self) -> usize {
-        self.page.as_ref().and_then(|page| page.parse().ok()).unwrap_or(1)
-    }
 }
 
 impl Row {
@@ -84,46 +70,7 @@ fn home(dashboard: &Dashboard, viewer: Viewer, params: &PartParams) -> Response 
         shell: PublicShell::new(dashboard, viewer.role, "/", "list"),
         mine: Mine::unfinished(dashboard, viewer.address, offers.all()),
         rows: part.items.iter().map(|offer| Row::new(dashboard, offer)).collect(),
-        pages: part.pages("/"),
+        pages: part.pages("/", &[]),
         shares: dashboard.config().shared_folder.is_some(),
     })
-}
-
-/// A part of a long list.
-pub(super) struct Part<'a, T> {
-    pub(super) items: &'a [T],
-    page: usize,
-    page_size: usize,
-    total: usize,
-}
-
-impl<'a, T> Part<'a, T> {
-    /// The page with this number, from 1; the last one if it is beyond the end.
-    pub(super) fn new(all: &'a [T], page_size: usize, page: usize) -> Self {
-        let page = page.clamp(1, all.len().div_ceil(page_size).max(1));
-        let begin = (page - 1) * page_size;
-        let items = &all[begin..all.len().min(begin + page_size)];
-        Self { items, page, page_size, total: all.len() }
-    }
-
-    /// The links to its neighbours.
-    pub(super) fn pages(&self, path: &str) -> Pages {
-        Pages::new(self.page, self.page_size, self.total, |page| link(path, &[("page", &page.to_string())]))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_a_list() {
-        let all = [1, 2, 3, 4, 5];
-        let part = |page| Part::new(&all, 2, page).items;
-        assert_eq!([part(0), part(1), part(2)], [&[1, 2][..], &[1, 2], &[3, 4]]);
-        assert_eq!([part(3), part(4), part(usize::MAX)], [[5], [5], [5]]);
-        assert!(Part::<u8>::new(&[], 2, 1).items.is_empty());
-        assert!(Part::new(&all, 5, 1).pages("/").next.is_none());
-        assert_eq!(Part::new(&all, 2, 2).pages("/").next.as_deref(), Some("/?page=3"));
-    }
 }

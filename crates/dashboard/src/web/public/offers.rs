@@ -11,20 +11,20 @@ use crate::web::format::{bytes, counted};
 
 /// Something that viewers can get: what is in the share folder, or has a .torrent file that is known.
 #[derive(Debug, Clone)]
-pub(super) struct Offer {
+pub(in crate::web) struct Offer {
     /// What its pages have in their URLs.
-    pub(super) key: ContentKey,
-    pub(super) name: Arc<str>,
+    pub(in crate::web) key: ContentKey,
+    pub(in crate::web) name: Arc<str>,
     /// Its size in bytes.
-    pub(super) size: u64,
+    pub(in crate::web) size: u64,
     /// The number of its files, if it is a folder.
-    pub(super) files: Option<usize>,
-    pub(super) torrent: TorrentOf,
+    pub(in crate::web) files: Option<usize>,
+    pub(in crate::web) torrent: TorrentOf,
 }
 
 /// The torrent of an [`Offer`].
 #[derive(Debug, Clone)]
-pub(super) enum TorrentOf {
+pub(in crate::web) enum TorrentOf {
     /// It is known.
     Known(Arc<KnownTorrent>),
     /// It waits for others to be hashed first.
@@ -39,7 +39,7 @@ pub(super) enum TorrentOf {
 
 /// All that is offered.
 #[derive(Debug, Default)]
-pub(super) struct Offers {
+pub(in crate::web) struct Offers {
     /// In natural order of names.
     all: Vec<Offer>,
     /// What takes the place of torrents that were made of earlier states of it.
@@ -55,7 +55,7 @@ type Version = (u64, u64);
 
 impl Offers {
     /// The current ones.
-    pub(super) fn of(dashboard: &Dashboard) -> Arc<Self> {
+    pub(in crate::web) fn of(dashboard: &Dashboard) -> Arc<Self> {
         let config = dashboard.config();
         let folder = config.shared_folder.as_ref().map_or(0, |folder| *folder.changes().borrow());
         let version = (*config.library.changes().borrow(), folder);
@@ -80,7 +80,7 @@ impl Offers {
         Self { all, replaced }
     }
 
-    pub(super) fn all(&self) -> &[Offer] {
+    pub(in crate::web) fn all(&self) -> &[Offer] {
         &self.all
     }
 
@@ -114,7 +114,7 @@ impl TorrentOf {
 
 impl Offer {
     /// The offer with this key: one of the [`Offers`], or a torrent by the key of its second swarm.
-    pub(super) fn find(dashboard: &Dashboard, key: ContentKey) -> Option<Self> {
+    pub(in crate::web) fn find(dashboard: &Dashboard, key: ContentKey) -> Option<Self> {
         let key = match key {
             ContentKey::Swarm(swarm) => {
                 let of_first = dashboard.config().library.get(&swarm).map(|torrent| torrent.info_hash);
@@ -152,11 +152,11 @@ impl Offer {
     }
 
     /// Its files on this machine, if it has them.
-    pub(super) fn content(&self, dashboard: &Dashboard) -> Option<Arc<Content>> {
+    pub(in crate::web) fn content(&self, dashboard: &Dashboard) -> Option<Arc<Content>> {
         dashboard.config().contents.get(self.key)
     }
 
-    pub(super) fn info_hash(&self) -> Option<InfoHash> {
+    pub(in crate::web) fn info_hash(&self) -> Option<InfoHash> {
         match &self.torrent {
             TorrentOf::Known(torrent) => Some(torrent.info_hash),
             _ => None,
@@ -164,7 +164,7 @@ impl Offer {
     }
 
     /// Its size as people read it: `212 MB, 48 files`.
-    pub(super) fn size_text(&self) -> String {
+    pub(in crate::web) fn size_text(&self) -> String {
         let size = bytes(self.size as f64);
         self.files.map_or_else(|| size.clone(), |files| format!("{size}, {}", counted(files as u64, "file")))
     }

@@ -1,0 +1,236 @@
+//! Files and folders that are shared or known, and the copies of them on computers.
+
+use std::net::IpAddr;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use torrent_library::ContentKey;
+use tracker_monitor::{ComputerName, CopyRow, CopyStatus, FileProgress, Page, PeerStuckReason, Way, rounded};
+use utoipa::ToSchema;
+
+use super::extract::{Json, KeyPath, ListQuery, Query};
+use crate::web::Dashboard;
+use crate::web::files::{self, FileEntry, FileSort, Source};
+use crate::web::problem::Problem;
+use crate::web::public::{Offer, TorrentOf};
+
+/// A page of the list of files and folders.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FilePage {
+    #[serde(flatten)]
+    page: Page<File>,
+}
+
+/// A file or folder that this machine shares, or whose .torrent file is known.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct File {
+    /// Its key in URLs: the info-hash, or 16 hexadecimal digits while it has no torrent.
+    key: String,
+    /// The info-hash of its torrent.
+    info_hash: Option<String>,
+    name: String,
+    /// Its size in bytes.
+    size: u64,
+    /// The number of files in it; `null` if it is a single file.
+    files: Option<u64>,
+    torrent: TorrentState,
+    source: FileSource,
+    /// The number of computers whose BitTorrent clients have all of it, where this machine does not share it.
+    sources: u32,
+    progress: FileProgress,
+}
+
+/// Whether a file has a torrent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum TorrentState {
+    Ready,
+    /// It waits until other files are hashed.
+    Waiting,
+    Hashing {
+        /// The part that is hashed, from 0 to 1.
+        completion: f64,
+    },
+    /// It has the content of another file, and so its torrent.
+    SameAs {
+        /// The name of the other file.
+        name: String,
+    },
+    /// It could not be made, or was removed.
+    None,
+}
+
+/// Where a file comes from.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum FileSource {
+    /// This machine shares it.
+    ThisMachine,
+    /// The BitTorrent clients of other computers have it.
+    Computers,
+    /// Nobody who is there has all of it.
+    Nobody,
+}
+
+/// The copies of a file on all computers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Copies {
+    /// The current time.
+    now: u64,
+    progress: FileProgress,
+    /// Those that are stuck first, then the least complete.
+    computers: Vec<Copy>,
+}
+
+/// A computer and its copy of a file.
+#[derive(Debug, Serialize, ToSchema)]
+struct Copy {
+    #[schema(value_type = String)]
+    address: IpAddr,
+    name: Option<ComputerName>,
+    /// `false` if there is a names file and the computer is not in it, so that it does not count.
+    counts: bool,
+    state: CopyState,
+    /// Why it is stuck.
+    stuck: Option<PeerStuckReason>,
+    completion: Option<f64>,
+    rate: Option<f64>,
+    /// Seconds until it has the file, if it gets on.
+    time_left: Option<u64>,
+    /// Its BitTorrent client.
+    client: Option<String>,
+    /// By which way it gets the file over HTTP, if it does.
+    way: Option<Way>,
+    came: Option<u64>,
+    last_seen: Option<u64>,
+    finished: Option<u64>,
+}
+
+/// What a computer does with a file.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CopyState {
+    HasIt,
+    Downloading,
+    /// It has those files of a folder that it wants.
+    HasSelection,
+    Stuck,
+    /// It has begun, and does not go on.
+    Stopped,
+    NotBegun,
+}
+
+impl File {
+    fn new(FileEntry { offer, progress, source }: FileEntry) -> Self {
+        let (of, sources) = match source {
+            Source::ThisMachine => (FileSource::ThisMachine, 0),
+            Source::Computers(number) => (FileSource::Computers, number),
+            Source::Nobody => (FileSource::Nobody, 0),
+        };
+        Self {
+            key: offer.key.to_string(),
+            info_hash: offer.info_hash().map(|info_hash| info_hash.to_string()),
+            torrent: TorrentState::new(&offer.torrent),
+            size: offer.size,
+            files: offer.files.map(|files| files as u64),
+            name: offer.name.to_string(),
+            source: of,
+            sources,
+            progress,
+        }
+    }
+}
+
+impl TorrentState {
+    fn new(torrent: &TorrentOf) -> Self {
+        match torrent {
+            TorrentOf::Known(_) => Self::Ready,
+            TorrentOf::Waiting => Self::Waiting,
+            TorrentOf::Hashing(part) => Self::Hashing { completion: rounded(*part) },
+            TorrentOf::Other(name) => Self::SameAs { name: name.to_string() },
+            TorrentOf::Failed => Self::None,
+        }
+    }
+}
+
+impl Copy {
+    fn new(row: CopyRow, dashboard: &Dashboard) -> Self {
+        let (state, stuck) = match row.status {
+            CopyStatus::HasIt => (CopyState::HasIt, None),
+            CopyStatus::Downloading => (CopyState::Downloading, None),
+            CopyStatus::HasSelection => (CopyState::HasSelection, None),
+            CopyStatus::Stuck(reason) => (CopyState::Stuck, Some(reason)),
+            CopyStatus::Stopped => (CopyState::Stopped, None),
+            CopyStatus::NotBegun => (CopyState::NotBegun, None),
+        };
+        let unix = |at: Option<tracker_core::Instant>| at.map(|at| dashboard.unix(at));
+        Self {
+            address: row.address,
+            name: row.name,
+            counts: row.counts,
+            state,
+            stuck,
+            completion: row.completion.map(rounded),
+            rate: row.rate.map(rounded),
+            time_left: row.time_left.map(|left| left.as_secs_f64().ceil() as u64),
+            client: row.client,
+            way: row.way,
+            came: unix(row.came),
+            last_seen: unix(row.last_seen),
+            finished: unix(row.finished),
+        }
+    }
+}
+
+/// A page of the list of files and folders that this machine shares, or whose .torrent files are known.
+#[utoipa::path(
+    get,
+    path = "/files",
+    tag = "files",
+    params(ListQuery<FileSort>),
+    responses(
+        (status = 200, body = FilePage),
+        (status = 400, description = "No such page", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
+    )
+)]
+pub(super) async fn files(
+    State(dashboard): State<Dashboard>,
+    Query(query): Query<ListQuery<FileSort>>,
+) -> Result<Json<FilePage>, Problem> {
+    let query = query.into_page_query()?;
+    let files = move |dashboard: &Dashboard| FilePage { page: files::list(dashboard, &query).map(File::new) };
+    Ok(Json(dashboard.run(files).await?))
+}
+
+/// Who has a file, and how far the others are.
+#[utoipa::path(
+    get,
+    path = "/files/{key}/computers",
+    tag = "files",
+    params(("key" = String, Path, description = "The key of the file: 40 hexadecimal digits, or 16 while it has no torrent")),
+    responses(
+        (status = 200, body = Copies),
+        (status = 400, description = "Invalid key", body = Problem),
+        (status = 404, description = "No such file", body = Problem),
+        (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
+    )
+)]
+pub(super) async fn copies(State(dashboard): State<Dashboard>, KeyPath(key): KeyPath) -> Result<Json<Copies>, Problem> {
+    let copies = move |dashboard: &Dashboard| {
+        let config = dashboard.config();
+        let is_torrent =
+            |key| matches!(key, ContentKey::Swarm(info_hash) if config.observer.torrent(&info_hash).is_some());
+        if Offer::find(dashboard, key).is_none() && !is_torrent(key) {
+            return Err(Problem::new(StatusCode::NOT_FOUND, "the tracker does not know this file"));
+        }
+        let rows = config.observer.computers().of_file(key);
+        Ok(Copies {
+            now: dashboard.unix(config.clock.now()),
+            progress: config.observer.computers().progress(key),
+            computers: rows.into_iter().map(|row| Copy::new(row, dashboard)).collect(),
+        })
+    };
+    dashboard.run(copies).await?.map(Json)
+}
