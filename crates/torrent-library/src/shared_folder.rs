@@ -293,7 +293,8 @@ impl Shared {
                 if self.is_closed() || left.is_zero() {
                     break;
                 }
-                for content in self.contents.changed(left) {
+                // The end may have come a moment ago.
+                for content in self.contents.changed(left.min(PERIOD)) {
                     let effects = self.items().changed(content.id(), Instant::now());
                     self.apply(effects);
                 }

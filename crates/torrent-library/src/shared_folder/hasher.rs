@@ -16,6 +16,9 @@ use crate::torrent_job::explain;
 /// An item goes before one in progress if it has at most one part in so many of what is left of that.
 const SMALLER: u64 = 8;
 
+/// Items in progress that pause for a smaller one, at most.
+const MAX_PAUSED: usize = 3;
+
 /// Why no torrent was made.
 enum Failure {
     /// It has changed, or is gone.
@@ -32,7 +35,7 @@ impl Shared {
             match items.next(u64::MAX) {
                 Some(job) => {
                     drop(items);
-                    self.hash(&job, true);
+                    self.hash(&job, 0);
                     items = self.items();
                 }
                 None => items = self.waiting.wait(items).unwrap_or_else(PoisonError::into_inner),
@@ -40,12 +43,11 @@ impl Shared {
         }
     }
 
-    /// Hashes an item and registers its torrent. While it does, smaller ones that come go before if `pauses` is `true`.
-    fn hash(&self, job: &HashJob, pauses: bool) {
+    /// Hashes an item and registers its torrent. While it does, smaller ones that come go before. So many others pause for this one.
+    fn hash(&self, job: &HashJob, paused: usize) {
         let start = Instant::now();
-        self.notify();
         // After a bug the item does not stay in progress.
-        let made = catch_unwind(AssertUnwindSafe(|| self.make(job, pauses)));
+        let made = catch_unwind(AssertUnwindSafe(|| self.make(job, paused)));
         let bug = |_| Err(Failure::Other("there is a bug in the tracker: its standard error says more".to_owned()));
         let effects = match made.unwrap_or_else(bug) {
             Ok(()) => return,
@@ -56,7 +58,7 @@ impl Shared {
         self.apply(effects);
     }
 
-    fn make(&self, job: &HashJob, pauses: bool) -> Result<(), Failure> {
+    fn make(&self, job: &HashJob, paused: usize) -> Result<(), Failure> {
         let explain = |error| match error {
             CreateError::Cancelled
             | CreateError::Vanished { .. }
@@ -75,9 +77,9 @@ impl Shared {
                 return;
             }
             // The threads that hash wait meanwhile, since nobody takes what they have done.
-            while pauses && !self.is_closed() {
+            while paused < MAX_PAUSED && !self.is_closed() {
                 let Some(smaller) = self.items().next((progress.total - progress.hashed) / SMALLER) else { break };
-                self.hash(&smaller, false);
+                self.hash(&smaller, paused + 1);
             }
             reported = Instant::now();
             if self.items().progress(job, progress.hashed) {

@@ -202,8 +202,14 @@ fn a_huge_file_blocks_nothing() {
     };
     let before = until(&folder, "progress is told", hashed);
     assert!(folder.items().items[0].content.is_some(), "it can be downloaded");
+    // Smaller by far, and huge all the same.
+    place.sparse("large", ENDLESS >> 4);
+    until(&folder, "it goes before", |items| {
+        matches!(state(items, "large")?, ItemState::Hashing { hashed: 1.., .. }).then_some(())
+    });
     place.write("later", b"later");
     until_shared(&folder, "later");
+    fs::remove_file(place.path("large")).unwrap();
     assert!(until(&folder, "it goes on", hashed) > before);
 
     // Under its new name it begins anew, and the old one is never shared.
