@@ -22,8 +22,9 @@ mod transfer;
 mod workload;
 mod wrong_port;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
@@ -159,6 +160,8 @@ pub(crate) struct Inner {
     /// [`DashboardConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
     pub(crate) page_addresses: PageAddresses,
+    /// `true` once a request came from another machine.
+    reached_from_outside: AtomicBool,
     workload: Workload,
     transfers: Transfers,
     streams: Streams,
@@ -175,6 +178,7 @@ impl Dashboard {
             host_names: RwLock::new(config.host_names.clone()),
             page_addresses: PageAddresses::default(),
             transfers: Transfers::new(config.upload_limit),
+            reached_from_outside: AtomicBool::new(false),
             config,
             token: Token::draw(),
             started: Mutex::new(StartTime::now()),
@@ -204,6 +208,21 @@ impl Dashboard {
     /// at some of them. At the start there are none.
     pub fn set_addresses(&self, addresses: Addresses) {
         self.0.page_addresses.set_machine(addresses);
+    }
+
+    /// Returns `true` if another machine has reached the dashboard, so that no firewall keeps all of them out. Link-local IPv6
+    /// addresses do not count, nor does what comes through a proxy on this machine.
+    pub fn is_reached_from_outside(&self) -> bool {
+        self.0.reached_from_outside.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a request from this address, which must be canonical.
+    fn reached_from(&self, remote: IpAddr) {
+        // This machine's own link-local addresses are not known.
+        let is_link_local = matches!(remote, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        if !self.is_reached_from_outside() && !is_link_local && !self.0.page_addresses.is_inside(remote) {
+            self.0.reached_from_outside.store(true, Ordering::Relaxed);
+        }
     }
 
     fn host_names(&self) -> RwLockReadGuard<'_, Vec<String>> {

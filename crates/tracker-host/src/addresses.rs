@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use ipnet::IpNet;
 use tracker_core::HostAddresses;
 
-use crate::gateways::default_gateways;
+use crate::gateways::{default_gateways, default_interfaces};
 use crate::interface::{Interface, InterfaceKind, interfaces};
 
 /// The machine's addresses, and what they mean to others: those on the LAN, and those that lead to containers, virtual machines or
@@ -55,7 +55,10 @@ impl Addresses {
     ///
     /// The system does not list its interfaces. What else cannot be found out is left out.
     pub fn find() -> io::Result<Self> {
-        Ok(Self { gateways: default_gateways(), ..Self::choose(&interfaces()?, &route_sources()) })
+        Ok(Self {
+            gateways: default_gateways(),
+            ..Self::choose(&interfaces()?, &route_sources(), &default_interfaces())
+        })
     }
 
     /// The addresses to put into URLs, the best first: those on the LAN, or else the [limited](Self::limited) ones.
@@ -77,8 +80,9 @@ impl Addresses {
         }
     }
 
-    /// Chooses from all addresses. `route_sources` are those that the machine uses towards the rest of the world.
-    fn choose(interfaces: &[Interface], route_sources: &[IpAddr]) -> Self {
+    /// Chooses from all addresses. `route_sources` are those that the machine uses towards the rest of the world, which may be a
+    /// VPN's; the interfaces of the default routes, the preferred first, say what it would use without that.
+    fn choose(interfaces: &[Interface], route_sources: &[IpAddr], default_interfaces: &[String]) -> Self {
         let mut found: Vec<&Interface> = interfaces
             .iter()
             .filter(|interface| interface.kind == InterfaceKind::Lan && !interface.is_temporary)
@@ -88,12 +92,16 @@ impl Addresses {
             let same = |other: &&Interface| other.name == interface.name;
             interfaces.iter().filter(same).any(|other| route_sources.contains(&other.network.addr()))
         };
+        let rank = |interface: &Interface| {
+            default_interfaces.iter().position(|name| *name == interface.name).unwrap_or(default_interfaces.len())
+        };
         let is_global_v6 = |address| matches!(address, IpAddr::V6(v6) if !v6.is_unique_local());
         found.sort_by_cached_key(|interface| {
             let address = interface.network.addr();
             (
                 address.is_ipv6(),
                 !has_default_route(interface),
+                rank(interface),
                 !route_sources.contains(&address),
                 // A provider may change the others, and a torrent lives long.
                 is_global_v6(address),
@@ -205,7 +213,7 @@ mod tests {
     fn choose(interfaces: &[(&str, &str)], route_sources: &[&str]) -> Addresses {
         let interfaces: Vec<_> = interfaces.iter().map(|(name, network)| interface(name, network)).collect();
         let route_sources: Vec<_> = route_sources.iter().map(|address| address.parse().unwrap()).collect();
-        Addresses::choose(&interfaces, &route_sources)
+        Addresses::choose(&interfaces, &route_sources, &[])
     }
 
     fn lan(interfaces: &[(&str, &str)], route_sources: &[&str]) -> Vec<String> {
@@ -236,6 +244,22 @@ mod tests {
         let host = choose(&interfaces, &["192.168.1.5"]).host();
         assert_eq!(host.v4, Some([192, 168, 1, 5].into()));
         assert_eq!(host.v6, Some("fd00::5".parse().unwrap()));
+    }
+
+    #[test]
+    fn beside_a_vpn_that_takes_all_traffic_the_gateway_of_the_lan_counts() {
+        let interfaces = [("eth0", "10.77.0.1/24"), ("tun0", "10.8.0.1/24"), ("wlan0", "192.168.1.5/24")]
+            .map(|(name, network)| interface(name, network));
+        for (source, defaults, expected) in [
+            ("10.8.0.1", &["wlan0"][..], ["192.168.1.5", "10.77.0.1"]),
+            ("10.8.0.1", &["tun0", "wlan0", "eth0"], ["192.168.1.5", "10.77.0.1"]),
+            ("10.8.0.1", &[], ["10.77.0.1", "192.168.1.5"]),
+            ("10.77.0.1", &["wlan0"], ["10.77.0.1", "192.168.1.5"]),
+        ] {
+            let defaults: Vec<_> = defaults.iter().map(ToString::to_string).collect();
+            let lan = Addresses::choose(&interfaces, &[source.parse().unwrap()], &defaults).lan;
+            assert_eq!(lan.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{source} {defaults:?}");
+        }
     }
 
     #[test]

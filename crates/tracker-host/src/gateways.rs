@@ -15,18 +15,43 @@ pub(crate) fn default_gateways() -> Vec<IpAddr> {
     v4.chain(v6).collect()
 }
 
-/// Those in the text of /proc/net/route: interface, destination, gateway, flags, three counters, mask and more. Addresses
+/// The interfaces of the default routes of IPv4, the preferred first. None where the system is not Linux, or does not tell.
+///
+/// Unlike a look-up of a route, it finds the interface that leads to the LAN's gateway also beside a VPN that takes all traffic.
+pub(crate) fn default_interfaces() -> Vec<String> {
+    v4_interfaces(&fs::read_to_string("/proc/net/route").unwrap_or_default())
+}
+
+/// A default route through a gateway.
+#[derive(Debug)]
+struct DefaultRoute<'t> {
+    interface: &'t str,
+    gateway: Ipv4Addr,
+    metric: u32,
+}
+
+/// Those in the text of /proc/net/route: interface, destination, gateway, flags, two counters, metric, mask and more. Addresses
 /// are hexadecimal numbers whose bytes in memory are those of the address.
-fn v4_gateways(route: &str) -> BTreeSet<Ipv4Addr> {
-    let gateway = |line: &str| {
+fn v4_routes(route: &str) -> impl Iterator<Item = DefaultRoute<'_>> {
+    route.lines().filter_map(|line| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let &[_, destination, gateway, flags, _, _, _, mask, ..] = &*fields else { return None };
+        let &[interface, destination, gateway, flags, _, _, metric, mask, ..] = &*fields else { return None };
         let [destination, gateway, flags, mask] =
             [destination, gateway, flags, mask].map(|field| u32::from_str_radix(field, 16).ok());
-        let is_default = (destination?, mask?) == (0, 0);
-        (is_default && flags? & UP_THROUGH_GATEWAY == UP_THROUGH_GATEWAY).then_some(gateway?.to_ne_bytes().into())
-    };
-    route.lines().filter_map(gateway).collect()
+        let is_default = (destination?, mask?) == (0, 0) && flags? & UP_THROUGH_GATEWAY == UP_THROUGH_GATEWAY;
+        let route = DefaultRoute { interface, gateway: gateway?.to_ne_bytes().into(), metric: metric.parse().ok()? };
+        is_default.then_some(route)
+    })
+}
+
+fn v4_gateways(route: &str) -> BTreeSet<Ipv4Addr> {
+    v4_routes(route).map(|route| route.gateway).collect()
+}
+
+fn v4_interfaces(route: &str) -> Vec<String> {
+    let mut routes: Vec<_> = v4_routes(route).collect();
+    routes.sort_by_key(|route| route.metric);
+    routes.iter().map(|route| route.interface.to_owned()).collect()
 }
 
 /// Those in the text of /proc/net/ipv6_route: destination, its prefix, source, its prefix, gateway, metric, two counters,
@@ -54,6 +79,7 @@ mod tests {
     fn the_gateways_of_default_routes_are_found() {
         let route = "\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+wlan2\t00000000\t0101A8C0\t0003\t0\t0\t20600\t00000000\t0\t0\t0
 eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
 wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0
 wlan1\t00000000\t0101A8C0\t0003\t0\t0\t700\t00000000\t0\t0\t0
@@ -66,6 +92,7 @@ eth0\t00000000\tgateway\t0003\t0\t0\t0\t00000000
 eth0\t00000000
 ";
         assert_eq!(v4_gateways(route), BTreeSet::from([[172, 17, 0, 1].into(), [192, 168, 1, 1].into()]));
+        assert_eq!(v4_interfaces(route), ["eth0", "wlan0", "wlan1", "wlan2"]);
     }
 
     #[test]

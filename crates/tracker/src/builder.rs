@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dashboard::{Dashboard, DashboardConfig};
 use tokio::task::JoinSet;
 use torrent_library::{
-    Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
+    Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
 };
 use tracker_core::{Config, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms};
@@ -23,6 +23,7 @@ use crate::data_folder::DataFolder;
 use crate::error::StartError;
 use crate::follower::{Follower, machine_names, network_config};
 use crate::lan_tracker::{EventSinks, LanTracker};
+use crate::reach;
 use crate::share_folder;
 use crate::urls::DashboardUrls;
 
@@ -42,6 +43,9 @@ const TORRENTS: &str = "torrents";
 /// The file in the data folder that remembers what is known of the share folder.
 const SHARE: &str = "share.json";
 
+/// The file in the data folder with the names that computers were given on the page.
+const GIVEN_NAMES: &str = "names.json";
+
 /// A tracker that is being put together. Made by [`LanTracker::builder`].
 ///
 /// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970. It
@@ -59,6 +63,7 @@ pub struct Builder {
     torrents: Option<PathBuf>,
     share: Option<PathBuf>,
     share_by_hand: bool,
+    names: Option<PathBuf>,
     only_known: bool,
     log_events: bool,
     dropped_lines: Arc<dyn Fn() -> u64 + Send + Sync>,
@@ -91,6 +96,7 @@ impl Builder {
             torrents: None,
             share: None,
             share_by_hand: false,
+            names: None,
             only_known: false,
             log_events: true,
             dropped_lines: Arc::new(|| 0),
@@ -170,6 +176,12 @@ impl Builder {
     /// Shares only that of which the operator makes torrents. Default: `false`.
     pub fn share_by_hand(mut self, by_hand: bool) -> Self {
         self.share_by_hand = by_hand;
+        self
+    }
+
+    /// Names the computers by this file, as [`ComputersConfig::names_file`] says. Default: none.
+    pub fn names(mut self, file: impl Into<Option<PathBuf>>) -> Self {
+        self.names = file.into();
         self
     }
 
@@ -265,7 +277,11 @@ impl Builder {
 
         let has_events = self.dashboard || self.log_events;
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
-        let computers = Computers::start(ComputersConfig::new(clock, library.clone()))?;
+        let computers = ComputersConfig::new(clock, library.clone()).with(|config| {
+            config.names_file.clone_from(&self.names);
+            config.given_names = self.data.as_ref().map(|data| data.path().join(GIVEN_NAMES));
+        });
+        let computers = Computers::start(computers)?;
         computers.set_own_addresses(&addresses.all);
         let log = events.as_ref().map(|events| {
             let dropped_lines = Arc::clone(&self.dropped_lines);
@@ -275,12 +291,12 @@ impl Builder {
         let observer = events.as_ref().filter(|_| self.dashboard);
         let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
+        let shared_folder = share.map(|share| self.follow(share, &library, computers.contents())).transpose()?;
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
-            self.page(config, share, &names)
+            self.page(config, shared_folder.clone(), &names)
         });
-        let page = page.transpose()?;
         let dashboard = page.as_ref().map(|page| self.serve(page, &addresses)).transpose()?;
         let (dashboard, dashboard_urls) = dashboard.unzip();
         if let Some(dashboard) = &dashboard {
@@ -305,6 +321,11 @@ impl Builder {
             computers,
             page,
         };
+        let mut reach = JoinSet::new();
+        let url = dashboard_urls.as_ref().and_then(|urls| urls.viewers().first());
+        if let (Some(folder), Some(page), Some(url)) = (&shared_folder, &follower.page, url) {
+            reach.spawn(reach::watch(folder.clone(), page.clone(), url.clone()));
+        }
         let mut following = JoinSet::new();
         following.spawn(follower.run());
         Ok(LanTracker {
@@ -318,6 +339,8 @@ impl Builder {
             listening,
             ports,
             dashboard_urls,
+            shared_folder,
+            reach,
             data: self.data,
         })
     }
@@ -331,30 +354,28 @@ impl Builder {
         })
     }
 
-    fn page(&self, config: DashboardConfig, share: Option<Share>, names: &[String]) -> Result<Dashboard, StartError> {
-        let library = config.library.clone();
-        let shared_folder = share.clone().map(|share| self.follow(share, &config)).transpose()?;
-        Ok(Dashboard::new(config.with(|config| {
+    fn page(&self, config: DashboardConfig, shared_folder: Option<SharedFolder>, names: &[String]) -> Dashboard {
+        Dashboard::new(config.with(|config| {
             config.torrent_jobs = shared_folder.clone().map(TorrentJobs::of);
+            let digests = |folder: &SharedFolder| Digests::new(folder.share().clone(), folder.library().clone());
+            config.digests = shared_folder.as_ref().map(digests);
             config.shared_folder = shared_folder;
-            config.digests = share.map(|share| Digests::new(share, library));
             config.host_names = names.to_vec();
             config.token_always = self.token_always;
             config.only_known = self.only_known;
             config.upload_limit = self.upload_limit;
             config.zip = self.zip;
-        })))
+        }))
     }
 
     /// Follows the share folder.
-    fn follow(&self, share: Share, config: &DashboardConfig) -> Result<SharedFolder, StartError> {
-        let (library, contents) = (config.library.clone(), config.contents.clone());
+    fn follow(&self, share: Share, library: &Library, contents: &Contents) -> Result<SharedFolder, StartError> {
         let state_file = self.data.as_ref().map(|data| data.path().join(SHARE));
         let config = SharedFolderConfig::default().with(|config| {
             config.by_hand = self.share_by_hand;
             config.state_file = state_file;
         });
-        SharedFolder::start(share, library, contents, config).map_err(StartError::Thread)
+        SharedFolder::start(share, library.clone(), contents.clone(), config).map_err(StartError::Thread)
     }
 
     fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {
@@ -363,7 +384,7 @@ impl Builder {
         for address in server.local_addrs() {
             tracing::info!(%address, "serving the dashboard");
         }
-        let urls = DashboardUrls::new(server.local_addrs(), addresses.for_urls(), |address| page.url(address));
+        let urls = DashboardUrls::of_machine(server.local_addrs(), addresses, |address| page.url(address));
         Ok((server, urls))
     }
 }

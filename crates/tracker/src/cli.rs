@@ -45,6 +45,12 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE", env = "TRACKER_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
 
+    /// Open the dashboard in a browser on this machine
+    ///
+    /// With --dashboard-token-always, other users of this machine may see the token while the browser starts.
+    #[arg(long)]
+    pub(crate) open: bool,
+
     /// Print the settings in effect as a file for --config, and exit
     #[arg(long)]
     pub(crate) print_config: bool,

@@ -8,7 +8,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
-use torrent_library::PolicyUpdates;
+use torrent_library::{PolicyUpdates, SharedFolder};
 use tracker_core::Shards;
 use tracker_host::{Events, Service, ServiceState};
 use tracker_monitor::{EventLog, Observer};
@@ -38,6 +38,9 @@ pub struct LanTracker {
     pub(crate) listening: Listening,
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) dashboard_urls: Option<DashboardUrls>,
+    pub(crate) shared_folder: Option<SharedFolder>,
+    /// The task that says when nobody reaches what is shared. It is aborted when this is dropped.
+    pub(crate) reach: JoinSet<()>,
     /// Locked until this is dropped.
     pub(crate) data: Option<DataFolder>,
 }
@@ -92,6 +95,11 @@ impl LanTracker {
         self.dashboard_urls.as_ref()
     }
 
+    /// The folder that is shared, if there is one.
+    pub fn shared_folder(&self) -> Option<&SharedFolder> {
+        self.shared_folder.as_ref()
+    }
+
     /// The addresses that are listened on for clients.
     pub fn listening(&self) -> &Listening {
         &self.listening
@@ -111,7 +119,15 @@ impl LanTracker {
     /// The part that failed first.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let Self {
-            clients, dashboard, sinks, mut expiry, watching: _watching, following: _following, data: _data, ..
+            clients,
+            dashboard,
+            sinks,
+            mut expiry,
+            watching: _watching,
+            following: _following,
+            reach: _reach,
+            data: _data,
+            ..
         } = self;
         let (stop_dashboard, stopped) = oneshot::channel::<Infallible>();
         let mut people = JoinSet::new();

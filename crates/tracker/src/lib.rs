@@ -31,6 +31,7 @@ mod follower;
 mod lan_tracker;
 mod network;
 mod protocol;
+mod reach;
 mod servers;
 mod share_folder;
 mod urls;

@@ -1,12 +1,12 @@
 //! The log: where it goes, and its format.
 
-use std::env;
-use std::io::{self, IsTerminal, Write, stderr};
+use std::io::{self, Write, stderr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use indicatif::MultiProgress;
 use jiff::Zoned;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -22,10 +22,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracker_monitor::LogBuffer;
 
 use crate::settings::{LogFormat, LogLevel};
+use crate::terminal::Terminal;
 
 /// The target of the lines with the announce URLs. They are written at every level: with `--log-format json` the log is the
 /// only place where the operator sees them.
 pub(crate) const ANNOUNCE_URL: &str = "tracker::announce_url";
+
+/// The target of the line with the URL of the shared files, likewise.
+pub(crate) const PAGE_URL: &str = "tracker::page_url";
 
 /// The target of the lines with the dashboard's URLs, likewise. They are left out of the log on the dashboard, since viewers
 /// must not see the token.
@@ -65,17 +69,18 @@ impl DroppedLines {
     }
 }
 
-/// A writer that counts the lines that it cannot write, as on a full disk, and goes on.
+/// A writer that counts the lines that it cannot write, as on a full disk, and goes on. Lines that change in place stay below.
 #[derive(Debug)]
 struct CountingWriter<W> {
     writer: W,
     unwritten: Arc<AtomicUsize>,
+    progress: MultiProgress,
 }
 
 impl<W: Write> Write for CountingWriter<W> {
     /// Takes a whole line, written or not.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.writer.write_all(line).is_err() {
+        if self.progress.suspend(|| self.writer.write_all(line)).is_err() {
             self.unwritten.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -103,14 +108,20 @@ impl Drop for Log {
 }
 
 /// Starts the log: lines are written to standard error, by a thread of its own. Lines at level info and above also go to the
-/// buffer of the dashboard, if there is one.
+/// buffer of the dashboard, if there is one. They are written above the lines of `progress`.
 ///
 /// Text has local times, as the dashboard has, and colours on terminals only, unless [`NO_COLOR`](https://no-color.org) is set
 /// or the terminal is a dumb one. JSON has UTC.
-pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogBuffer>) -> Log {
+pub(crate) fn start(
+    format: LogFormat,
+    level: LogLevel,
+    log_buffer: Option<&LogBuffer>,
+    progress: MultiProgress,
+) -> Log {
     let levels = Targets::new()
         .with_default(level)
         .with_target(ANNOUNCE_URL, LevelFilter::INFO)
+        .with_target(PAGE_URL, LevelFilter::INFO)
         .with_target(DASHBOARD_URL, LevelFilter::INFO);
     let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_log_buffer()));
     let unwritten = Arc::default();
@@ -118,15 +129,13 @@ pub(crate) fn start(format: LogFormat, level: LogLevel, log_buffer: Option<&LogB
         .buffered_lines_limit(MAX_WAITING_LINES)
         .lossy(true)
         .thread_name("log")
-        .finish(CountingWriter { writer: stderr(), unwritten: Arc::clone(&unwritten) });
+        .finish(CountingWriter { writer: stderr(), unwritten: Arc::clone(&unwritten), progress });
     let log = Log { writer: Some(writer), dropped: DroppedLines { waiting: lines.error_counter(), unwritten } };
     let registry = tracing_subscriber::registry().with(log_buffer);
     let lines = fmt::layer().with_writer(lines);
     match format {
         LogFormat::Text => {
-            let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-            let colors = stderr().is_terminal() && !no_color && !is_dumb;
+            let colors = Terminal::of(&stderr()) == Terminal::Colors;
             let lines = lines.with_ansi(colors).with_target(false).with_timer(local_time as fn(&mut Writer<'_>) -> _);
             let lines = lines.fmt_fields(Sentences::default());
             registry.with(lines.with_filter(levels)).init();
@@ -196,6 +205,7 @@ impl From<LogLevel> for LevelFilter {
 mod tests {
     use std::sync::Mutex;
 
+    use indicatif::ProgressDrawTarget;
     use tracing::Level;
     use tracker_monitor::LogFilter;
 
@@ -205,7 +215,8 @@ mod tests {
     fn lines_that_cannot_be_written_are_counted() {
         let unwritten = Arc::default();
         // As on a full disk.
-        let mut writer = CountingWriter { writer: &mut [0; 8][..], unwritten: Arc::clone(&unwritten) };
+        let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let mut writer = CountingWriter { writer: &mut [0; 8][..], unwritten: Arc::clone(&unwritten), progress };
         for line in ["line 1\n", "line 2\n", "line 3\n"] {
             writer.write_all(line.as_bytes()).unwrap();
         }

@@ -4,6 +4,8 @@
 //! operator sees on the terminal.
 
 mod bind_advice;
+mod browser;
+mod byte_rate;
 mod cli;
 mod failure;
 mod firewall;
@@ -11,9 +13,11 @@ mod host_name;
 mod listen_address;
 mod log;
 mod open_files;
+mod preparing;
 mod run;
 mod settings;
 mod signals;
+mod terminal;
 mod welcome;
 
 use std::env;

@@ -1,7 +1,7 @@
 //! Running the program.
 
 use std::collections::BTreeSet;
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::process;
 use std::time::Duration;
 
@@ -14,13 +14,16 @@ use tracker_host::Addresses;
 use tracker_monitor::LogBuffer;
 
 use crate::bind_advice::{bind_advice, dashboard_advice};
+use crate::browser;
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::log::{self, Log};
 use crate::open_files;
+use crate::preparing::{self, progress_lines};
 use crate::settings::{Data, LogFormat, Settings};
 use crate::signals::StopSignals;
+use crate::terminal::Terminal;
 use crate::welcome::Welcome;
 
 /// The maximum number of threads for work that may block or take long: requests on the dashboard, and taking ports. Further
@@ -46,7 +49,12 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         return Ok(());
     }
     let log_buffer = settings.dashboard.then(LogBuffer::new);
-    let log = log::start(settings.log_format, settings.log_level, log_buffer.as_ref());
+    let progress = match settings.log_format {
+        LogFormat::Text => Terminal::of(&stderr()),
+        LogFormat::Json => Terminal::None,
+    };
+    let progress = progress_lines(progress);
+    let log = log::start(settings.log_format, settings.log_level, log_buffer.as_ref(), progress.clone());
     open_files::raise_limit();
     let mut runtime = runtime::Builder::new_current_thread();
     let runtime =
@@ -58,6 +66,13 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             tracing::info!(%address, "[::] stands for IPv6 only: to be reached over IPv4, listen on 0.0.0.0 too");
         }
         welcome(&tracker, &settings);
+        if let Some(urls) = tracker.dashboard_urls().filter(|_| cli.open) {
+            browser::open(urls, settings.dashboard_token_always);
+        }
+        // Ends with the runtime.
+        if let Some(folder) = tracker.shared_folder().cloned() {
+            tokio::spawn(preparing::report(folder, progress));
+        }
         tracker.run(stop(signals)).await.map_err(|error| Failure::Running(error.into()))
     });
     // Signals are not handled any more, so that the end must not wait for work that may never end, such as a disk.
@@ -131,9 +146,14 @@ fn welcome(tracker: &LanTracker, settings: &Settings) {
             let mut listening = tracker.listening().iter().flat_map(|(_, addresses)| addresses);
             let loopback_only = listening.all(|address| address.ip().is_loopback());
             let refused = refused_networks(tracker, &urls);
-            print(Welcome { dashboard, urls: &urls, loopback_only, refused, allow: &settings.allow }.to_string());
+            let (share, allow, terminal) = (settings.share.as_deref(), &*settings.allow, Terminal::of(&stdout()));
+            let welcome = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, terminal };
+            print(welcome.to_string());
         }
         LogFormat::Json => {
+            if let Some([url, ..]) = dashboard.map(DashboardUrls::viewers).filter(|_| settings.share.is_some()) {
+                tracing::info!(target: log::PAGE_URL, url, "URL of the shared files");
+            }
             for url in dashboard.into_iter().flat_map(DashboardUrls::operator) {
                 tracing::info!(target: log::DASHBOARD_URL, url, "dashboard URL");
             }

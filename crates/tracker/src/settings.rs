@@ -20,6 +20,7 @@ use tracker_core::{Config, Memory, SubnetPreference};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
+use crate::byte_rate::ByteRate;
 use crate::host_name::HostName;
 use crate::listen_address::ListenAddress;
 
@@ -132,11 +133,30 @@ pub(crate) struct Settings {
     #[default = true]
     pub(crate) dashboard: bool,
 
+    /// Name the computers by this file, and count only them: each line has an address, a comma and a name
+    ///
+    /// `3 of 30 have it` then counts the computers in the file. Without it, it counts those that have come in this lesson, which have the
+    /// names that the network gives them. Names that are given on the dashboard win. Re-read on change.
+    #[arg(long, help_heading = "Dashboard", value_name = "FILE")]
+    pub(crate) names: Option<PathBuf>,
+
     /// Serve the dashboard on this address and port; repeatable
     #[arg(long, help_heading = "Dashboard", value_name = "ADDR:PORT")]
     #[serde(with = "texts")]
     #[default(listen::all())]
     pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
+
+    /// Send at most this many bytes per second to all who download: a number, with K, M or G for powers of 1024 [default: no limit]
+    ///
+    /// It holds for downloads in browsers and for BitTorrent clients that use this machine as a web seed, all together. Those who
+    /// download at the same time have equal parts of it.
+    #[arg(long, help_heading = "Dashboard", value_name = "BYTES[K|M|G]")]
+    pub(crate) upload_limit: Option<ByteRate>,
+
+    /// Offer folders as zip archives to browsers, whole or some of their files
+    #[arg(long, help_heading = "Dashboard")]
+    #[default = true]
+    pub(crate) zip: bool,
 
     /// Require the token even for requests from this machine
     ///
@@ -251,11 +271,12 @@ impl Settings {
     }
 
     /// All settings that are paths.
-    fn paths(&mut self) -> [Option<&mut PathBuf>; 5] {
+    fn paths(&mut self) -> [Option<&mut PathBuf>; 6] {
         let data = self.data.as_mut().filter(|data| **data != Path::new(NO_DATA));
-        let [share, torrents, allow_list, deny_list] =
-            [&mut self.share, &mut self.torrents, &mut self.allow_list, &mut self.deny_list].map(Option::as_mut);
-        [share, data, torrents, allow_list, deny_list]
+        let Self { share, torrents, names, allow_list, deny_list, .. } = self;
+        let [share, torrents, names, allow_list, deny_list] =
+            [share, torrents, names, allow_list, deny_list].map(Option::as_mut);
+        [share, data, torrents, names, allow_list, deny_list]
     }
 
     /// The folder for what outlives the program.
@@ -291,6 +312,9 @@ impl Settings {
             .torrents(self.torrents.clone())
             .share(self.share.clone())
             .share_by_hand(self.share_by_hand)
+            .names(self.names.clone())
+            .zip(self.zip)
+            .upload_limit(self.upload_limit.map(|limit| limit.0))
             .only_known(self.only_known)
             .log_events(self.logs_events())
             .dashboard(self.dashboard)

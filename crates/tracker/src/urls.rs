@@ -80,16 +80,23 @@ impl ProtocolUrls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DashboardUrls {
     operator: Vec<String>,
-    viewers: Option<String>,
+    viewers: Vec<String>,
+    local: Option<String>,
+    is_limited: bool,
 }
 
 impl DashboardUrls {
-    /// The URLs of a dashboard at all of `listening`, on a machine with these LAN addresses. `url` makes one with the token.
-    pub fn new(listening: &[SocketAddr], lan: &[IpAddr], url: impl Fn(SocketAddr) -> String) -> Self {
-        let on_lan = on_lan(listening, lan).first().copied();
+    /// The URLs of a dashboard at all of `listening`, on this machine. `url` makes one with the token.
+    pub fn of_machine(listening: &[SocketAddr], machine: &Addresses, url: impl Fn(SocketAddr) -> String) -> Self {
+        let addresses = one_of_each_network(on_lan(listening, machine.for_urls()), machine);
+        let loopback = on_loopback(listening);
+        let page = |address: &SocketAddr| format!("http://{address}/");
+        let is_limited_one = |address: &SocketAddr| machine.limited.contains(&address.ip());
         Self {
-            operator: on_lan.into_iter().chain(on_loopback(listening)).map(url).collect(),
-            viewers: on_lan.map(|address| format!("http://{address}/")),
+            operator: addresses.first().copied().into_iter().chain(loopback).map(url).collect(),
+            viewers: addresses.iter().map(page).collect(),
+            local: loopback.as_ref().map(page),
+            is_limited: machine.lan.is_empty() && addresses.iter().any(is_limited_one),
         }
     }
 
@@ -98,10 +105,34 @@ impl DashboardUrls {
         &self.operator
     }
 
-    /// The URL without the token, for everybody else on the LAN.
-    pub fn viewers(&self) -> Option<&str> {
-        self.viewers.as_deref()
+    /// The URLs without the token, for everybody else: one for each network that the machine is in, that of the default route first.
+    pub fn viewers(&self) -> &[String] {
+        &self.viewers
     }
+
+    /// The URL without the token, for browsers on this machine, if the dashboard listens on loopback.
+    pub fn local(&self) -> Option<&str> {
+        self.local.as_deref()
+    }
+
+    /// Returns `true` if the machine has no address on a LAN, and the URLs have its [limited](Addresses::limited) ones.
+    pub fn are_limited(&self) -> bool {
+        self.is_limited
+    }
+}
+
+/// The first of these addresses in each network, without IPv6 addresses if there are others: every device has IPv4 on a LAN.
+fn one_of_each_network(addresses: Vec<SocketAddr>, machine: &Addresses) -> Vec<SocketAddr> {
+    let has_v4 = addresses.iter().any(SocketAddr::is_ipv4);
+    let mut chosen: Vec<SocketAddr> = Vec::new();
+    for address in addresses.into_iter().filter(|address| address.is_ipv4() == has_v4) {
+        let network = machine.network_of(address.ip());
+        let is_same = |other: &SocketAddr| network.is_some() && machine.network_of(other.ip()) == network;
+        if !chosen.iter().any(is_same) {
+            chosen.push(address);
+        }
+    }
+    chosen
 }
 
 /// The addresses by which other machines reach a server that listens on these, the best first.
@@ -242,28 +273,50 @@ mod tests {
     }
 
     #[test]
-    fn the_dashboard_has_a_url_for_viewers_and_two_for_the_operator() {
-        let dashboard = |listening: &[&str], lan: &[&str]| {
-            let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
-            let lan: Vec<_> = lan.iter().map(|address| address.parse().unwrap()).collect();
-            DashboardUrls::new(&listening, &lan, |address| format!("http://{address}/?token=secret"))
-        };
-        for (listening, lan, operator, viewers) in [
+    fn the_dashboard_has_a_url_for_each_network_and_two_for_the_operator() {
+        for (listening, lan, limited, operator, viewers) in [
             (
                 &["0.0.0.0:6970", "[::]:6970"][..],
-                &["192.168.1.5", "10.77.0.1", "fd77::1"][..],
+                &["192.168.1.5", "192.168.1.6", "10.77.0.1", "fd77::1"][..],
+                &["100.101.102.103"][..],
                 &["http://192.168.1.5:6970/?token=secret", "http://127.0.0.1:6970/?token=secret"][..],
-                Some("http://192.168.1.5:6970/"),
+                &["http://192.168.1.5:6970/", "http://10.77.0.1:6970/"][..],
             ),
-            (&["0.0.0.0:6970"], &[], &["http://127.0.0.1:6970/?token=secret"], None),
-            (&["127.0.0.1:80"], &["192.168.1.5"], &["http://127.0.0.1:80/?token=secret"], None),
-            (&["[fd77::1]:80"], &["fd77::1"], &["http://[fd77::1]:80/?token=secret"], Some("http://[fd77::1]:80/")),
+            (&["0.0.0.0:6970"], &[], &[], &["http://127.0.0.1:6970/?token=secret"], &[]),
+            (&["127.0.0.1:80"], &["192.168.1.5"], &[], &["http://127.0.0.1:80/?token=secret"], &[]),
+            (
+                &["[::]:80"],
+                &["192.168.1.5", "fd77::1"],
+                &[],
+                &["http://[fd77::1]:80/?token=secret", "http://[::1]:80/?token=secret"],
+                &["http://[fd77::1]:80/"],
+            ),
+            (
+                &["0.0.0.0:80"],
+                &[],
+                &["100.101.102.103"],
+                &["http://100.101.102.103:80/?token=secret", "http://127.0.0.1:80/?token=secret"],
+                &["http://100.101.102.103:80/"],
+            ),
         ] {
-            let urls = dashboard(listening, lan);
-            assert_eq!(
-                (urls.operator(), urls.viewers()),
-                (&*operator.iter().map(ToString::to_string).collect::<Vec<_>>(), viewers)
-            );
+            let machine = Addresses {
+                lan: parse(lan),
+                networks: parse(&["192.168.1.0/24", "10.77.0.0/24", "fd77::/64"]),
+                limited: parse(limited),
+                ..Addresses::default()
+            };
+            let token = |address| format!("http://{address}/?token=secret");
+            let urls = DashboardUrls::of_machine(&parse(listening), &machine, token);
+            assert_eq!((urls.operator(), urls.viewers()), (&*texts(operator), &*texts(viewers)));
+            assert_eq!(urls.are_limited(), lan.is_empty() && !limited.is_empty());
+            let local = operator.last().unwrap().strip_suffix("?token=secret");
+            assert_eq!(urls.local(), local, "{listening:?}");
         }
+        let only_lan = DashboardUrls::of_machine(&parse(&["192.168.1.5:80"]), &Addresses::default(), |_| String::new());
+        assert_eq!((only_lan.viewers(), only_lan.local()), (&*texts(&["http://192.168.1.5:80/"]), None));
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(ToString::to_string).collect()
     }
 }

@@ -86,6 +86,7 @@ async fn guard(
         Ok(ConnectInfo(mut remote)) => {
             // Routes find the address canonical, whichever server the router runs on.
             remote.set_ip(remote.ip().to_canonical());
+            dashboard.reached_from(remote.ip());
             request.extensions_mut().insert(ConnectInfo(remote));
             match admit(&dashboard, remote, &request) {
                 Ok(Admitted::As(role)) => {

@@ -28,6 +28,14 @@ impl PageAddresses {
         self.0.write().unwrap_or_else(PoisonError::into_inner).listening.extend(addresses);
     }
 
+    /// Returns `true` for an address of this machine, also one that it has only towards containers or through a tunnel, and for
+    /// those of the containers.
+    pub(crate) fn is_inside(&self, address: IpAddr) -> bool {
+        let machine = &self.0.read().unwrap_or_else(PoisonError::into_inner).machine;
+        let is_in_container = || machine.containers.iter().any(|network| network.contains(&address));
+        address.is_loopback() || machine.all.contains(&address) || is_in_container()
+    }
+
     /// The addresses to put into URLs that this viewer may pass on: the one by which the viewer came, then one in each other
     /// network of the machine. None of them is link-local.
     ///

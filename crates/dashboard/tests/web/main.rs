@@ -7,6 +7,7 @@ mod manage;
 mod metrics;
 mod pages;
 mod public;
+mod reach;
 mod support;
 mod torrents;
 mod transfer;
