@@ -72,15 +72,20 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self::build(|_| {}, false)
+        Self::build(|_| {}, false, |_| {})
+    }
+
+    /// With another configuration of the dashboard.
+    pub(crate) fn with(change: impl FnOnce(&mut DashboardConfig)) -> Self {
+        Self::build(|_| {}, false, change)
     }
 
     /// Follows the share folder, in which `prepare` puts what it likes before.
     pub(crate) fn following(prepare: impl FnOnce(&Path)) -> Self {
-        Self::build(prepare, true)
+        Self::build(prepare, true, |_| {})
     }
 
-    fn build(prepare: impl FnOnce(&Path), follows: bool) -> Self {
+    fn build(prepare: impl FnOnce(&Path), follows: bool, change: impl FnOnce(&mut DashboardConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (torrents, share) = (folder.path().join("torrents"), folder.path().join("share"));
         fs::create_dir_all(&torrents).unwrap();
@@ -138,6 +143,7 @@ impl Fixture {
             });
             config.shared_folder = shared_folder;
             config.digests = Some(Digests::new(share, library.clone()));
+            change(config);
         });
         let dashboard = Dashboard::new(config);
         Self {

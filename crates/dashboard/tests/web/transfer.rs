@@ -40,7 +40,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        let fixture = fixture();
+        Self::of(fixture()).await
+    }
+
+    pub(crate) async fn of(fixture: Fixture) -> Self {
         let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], fixture.dashboard.clone()).unwrap();
         let (address, share) = (server.local_addrs()[0], Share::open(fixture.share()).unwrap());
         let mut running = JoinSet::new();
@@ -144,7 +147,7 @@ impl Reply {
     }
 
     #[track_caller]
-    fn is(&self, status: u16, body: &[u8]) -> &Self {
+    pub(crate) fn is(&self, status: u16, body: &[u8]) -> &Self {
         assert!(self.status == status && self.body == body, "{}{:?}", self.head, String::from_utf8_lossy(&self.body));
         self
     }

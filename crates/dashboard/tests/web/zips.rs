@@ -10,9 +10,10 @@ use axum::http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use rawzip::ZipArchive;
 use tokio::io::AsyncReadExt;
+use torrent_library::ContentKey;
 use tracker_core::InfoHash;
 
-use crate::support::{OPERATOR, VIEWER, request};
+use crate::support::{Fixture, OPERATOR, VIEWER, request};
 use crate::transfer::{Reply, Site};
 
 /// A site that shares a folder of four files.
@@ -179,4 +180,45 @@ async fn one_address_gets_one_archive_at_a_time() {
     let head = site.fixture.respond(request(VIEWER, Method::HEAD, &folder, Body::empty())).await;
     assert_eq!(head.status(), 200);
     assert_eq!(ask(VIEWER, &folder).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_sent_is_counted() {
+    let (site, hash) = course().await;
+    let downloads = site.fixture.observer.downloads();
+    let (folder, key) = (format!("/download/{hash}"), ContentKey::Swarm(hash));
+    let ask = async |method: Method, target: &str| {
+        let response = site.fixture.respond(request(VIEWER, method, target, Body::empty())).await;
+        assert_eq!(response.status(), 200);
+        response
+    };
+    ask(Method::HEAD, &folder).await;
+    assert_eq!((downloads.running(), downloads.sent(key).browser), (0, 0));
+    let whole = 3 + 3 + "<script>alert(1)</script>".len() as u64;
+    for (target, size, has) in [(format!("{folder}?file=0"), 3, 0), (folder, whole, 1)] {
+        let response = ask(Method::GET, &target).await;
+        assert_eq!(downloads.running(), 1);
+        let before = downloads.sent(key).browser;
+        response.into_body().collect().await.unwrap();
+        assert_eq!(downloads.running(), 0);
+        let sent = downloads.sent(key).browser - before;
+        assert!(sent >= size, "{target}: {sent}");
+        // A computer has a folder when it was sent all of its files.
+        assert_eq!(site.fixture.observer.computers().progress(key).has, has, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn where_there_are_no_archives_a_page_leads_to_the_files() {
+    let site = Site::of(Fixture::with(|config| config.zip = false)).await;
+    site.write("course/b.txt", b"b");
+    let hash = site.share("course");
+    for target in [format!("/download/{hash}"), format!("/download/{hash}?file=0")] {
+        let page = site.get(&target, &["Accept: text/html"]).await;
+        let text = String::from_utf8(page.body).unwrap();
+        assert!(page.status == 404 && text.contains(&format!("href=\"/files/{hash}\"")), "{text}");
+        let plain = site.get(&target, &[]).await;
+        assert_eq!((plain.status, plain.header("content-type")), (404, "application/json"));
+    }
+    site.get(&format!("/download/{hash}/b.txt"), &[]).await.is(200, b"b");
 }

@@ -74,6 +74,12 @@ pub(super) fn replaced_page(dashboard: &Dashboard, newer: &str) -> Response {
     error_page_with(dashboard, StatusCode::NOT_FOUND, Some(error), link)
 }
 
+/// The page in place of an archive of a folder, where there are none. `key` is that of the folder's page.
+pub(in crate::web) fn no_zip_page(dashboard: &Dashboard, error: &str, key: &str) -> Response {
+    let link = Link { href: format!("/files/{key}"), text: "Show the files of the folder" };
+    error_page_with(dashboard, StatusCode::NOT_FOUND, Some(error), link)
+}
+
 fn error_page_with(dashboard: &Dashboard, status: StatusCode, error: Option<&str>, link: Link<'_>) -> Response {
     let reason = status.canonical_reason().unwrap_or("Error");
     let shell = PublicShell::new(dashboard, Role::Viewer, "/", "error");

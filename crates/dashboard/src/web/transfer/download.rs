@@ -1,17 +1,18 @@
 //! Downloads in a browser.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use torrent_library::{Content, ContentKey, OpenError};
 use tracker_core::InfoHash;
 
 use super::answer::{FileError, FileRequest};
-use super::zip::Wanted;
-use super::{path, zip};
+use super::path;
+use super::zip::{Wanted, ZipRequest};
 use crate::web::Dashboard;
 use crate::web::api::extract::Bytes;
 use crate::web::client::Client;
@@ -22,15 +23,18 @@ use crate::web::problem::Problem;
 pub(super) async fn whole(
     State(dashboard): State<Dashboard>,
     client: Client,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    let (content, _) = match find(&dashboard, &request.uri)? {
-        Found::Here(content, names) => (content, names),
+    let content = match find(&dashboard, &request.uri)? {
+        Found::Here(content, _) => content,
         Found::Moved(response) => return Ok(response),
     };
     if content.is_folder() {
         let wanted = request.uri.query().map_or(Wanted::All, |query| Wanted::Chosen(query.as_bytes()));
-        return zip::answer(&dashboard, client, &request.method, content, wanted).await;
+        let (method, headers) = (&request.method, &request.headers);
+        let zip = ZipRequest { client, remote: remote.ip(), method, headers, content, wanted };
+        return zip.answer(&dashboard).await;
     }
     send(&dashboard, client, &request, content, 0).await
 }
@@ -39,13 +43,18 @@ pub(super) async fn whole(
 pub(super) async fn chosen(
     State(dashboard): State<Dashboard>,
     client: Client,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     uri: Uri,
+    headers: HeaderMap,
     Bytes(form): Bytes,
 ) -> Result<Response, Problem> {
-    match find(&dashboard, &uri)? {
-        Found::Here(content, _) => zip::answer(&dashboard, client, &Method::POST, content, Wanted::Chosen(&form)).await,
-        Found::Moved(response) => Ok(response),
-    }
+    let content = match find(&dashboard, &uri)? {
+        Found::Here(content, _) => content,
+        Found::Moved(response) => return Ok(response),
+    };
+    let wanted = Wanted::Chosen(&form);
+    let zip = ZipRequest { client, remote: remote.ip(), method: &Method::POST, headers: &headers, content, wanted };
+    zip.answer(&dashboard).await
 }
 
 /// `/download/HASH/PATH`: a file of a folder.

@@ -1,6 +1,7 @@
 //! Folders, or some of their files, as zip archives.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -12,6 +13,7 @@ use futures_util::{Stream, stream};
 use http_server::ConnectionPermit;
 use tokio::task::spawn_blocking;
 use torrent_library::{Content, Contents, OpenError, Zip, ZipError, ZipReader};
+use tracker_monitor::{Transfer, TransferHandle, TransferPart, Way};
 use url::form_urlencoded;
 
 use super::{Outgoing, SANDBOX, download};
@@ -19,6 +21,8 @@ use crate::web::Dashboard;
 use crate::web::api::download::attachment;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
+use crate::web::public;
+use crate::web::refusal::accepts_html;
 use crate::web::workload::blocking;
 
 /// The maximum size of a form that chooses files: room for more than 20,000 of them. A query has room for about 1,000.
@@ -27,6 +31,17 @@ pub(super) const MAX_FORM_BYTES: usize = 256 << 10;
 /// Bytes of one read. A connection holds two chunks at most: one that is being sent, and the next.
 const CHUNK: usize = 256 << 10;
 
+/// A request for a folder.
+pub(super) struct ZipRequest<'r> {
+    pub(super) client: Client,
+    /// Its address.
+    pub(super) remote: IpAddr,
+    pub(super) method: &'r Method,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) content: Arc<Content>,
+    pub(super) wanted: Wanted<'r>,
+}
+
 /// What is wanted of a folder.
 pub(super) enum Wanted<'f> {
     All,
@@ -34,49 +49,60 @@ pub(super) enum Wanted<'f> {
     Chosen(&'f [u8]),
 }
 
-/// Answers with an archive of a folder. It has no ranges, since the checksum of a file is known only when all of it was read.
-pub(super) async fn answer(
-    dashboard: &Dashboard,
-    client: Client,
-    method: &Method,
-    content: Arc<Content>,
-    wanted: Wanted<'_>,
-) -> Result<Response, Problem> {
-    if !dashboard.config().zip {
-        let why = "this tracker does not send folders as one file. Get the files of the folder one by one";
+impl ZipRequest<'_> {
+    /// Answers with an archive. It has no ranges, since the checksum of a file is known only when all of it was read.
+    pub(super) async fn answer(self, dashboard: &Dashboard) -> Result<Response, Problem> {
+        let Self { client, remote, method, headers, content, wanted } = self;
+        if !dashboard.config().zip {
+            return unavailable(dashboard, headers, &content);
+        }
+        let chosen = wanted.files(&content)?;
+        let part = chosen.clone().map_or(TransferPart::Archive, TransferPart::ArchiveOf);
+        let (outgoing, turn) = dashboard.0.transfers.begin_zip(client)?;
+        let of_worker = Arc::clone(&content);
+        let make = move || {
+            let zip = match chosen {
+                None => Zip::whole(of_worker),
+                Some(files) => Zip::of(of_worker, files),
+            }?;
+            // A broken archive helps nobody: what has changed already is told at once.
+            zip.check()?;
+            Ok(zip)
+        };
+        let contents = &dashboard.config().contents;
+        let made = blocking(make).await?.inspect_err(|error| report(contents, &content, error));
+        let zip = made.map_err(|ZipError { path, source }| download::unopened(&path, &source))?;
+
+        let len = zip.len();
+        let name = HeaderValue::try_from(attachment(zip.file_name())).expect("it is of visible ASCII");
+        let headers = HeaderMap::from_iter([
+            SANDBOX,
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (ACCEPT_RANGES, HeaderValue::from_static("none")),
+            (CONTENT_TYPE, HeaderValue::from_static("application/zip")),
+            (CONTENT_DISPOSITION, name),
+            (CONTENT_LENGTH, HeaderValue::from(len)),
+        ]);
+        if method == Method::HEAD {
+            return Ok(headers.into_response());
+        }
+        let downloads = dashboard.config().observer.downloads();
+        let handle = downloads.begin(Transfer { remote, content, part, len, way: Way::Browser });
+        let (reader, contents) = (zip.reader(), contents.clone());
+        let transfer = ZipTransfer { reader, left: len, contents, outgoing, handle, _turn: turn };
+        Ok((headers, Body::from_stream(transfer.chunks())).into_response())
+    }
+}
+
+/// The answer where folders are not sent as archives: a page that leads to their files.
+fn unavailable(dashboard: &Dashboard, headers: &HeaderMap, content: &Content) -> Result<Response, Problem> {
+    let why = "folders are not given as one file here. Download the files of the folder one by one";
+    if !accepts_html(headers) {
         return Err(Problem::new(StatusCode::NOT_FOUND, why));
     }
-    let chosen = wanted.files(&content)?;
-    let (outgoing, turn) = dashboard.0.transfers.begin_zip(client)?;
-    let of_worker = Arc::clone(&content);
-    let make = move || {
-        let zip = match chosen {
-            None => Zip::whole(of_worker),
-            Some(files) => Zip::of(of_worker, files),
-        }?;
-        // A broken archive helps nobody: what has changed already is told at once.
-        zip.check()?;
-        Ok(zip)
-    };
-    let contents = &dashboard.config().contents;
-    let made = blocking(make).await?.inspect_err(|error| report(contents, &content, error));
-    let zip = made.map_err(|ZipError { path, source }| download::unopened(&path, &source))?;
-
-    let name = HeaderValue::try_from(attachment(zip.file_name())).expect("it is of visible ASCII");
-    let headers = HeaderMap::from_iter([
-        SANDBOX,
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (ACCEPT_RANGES, HeaderValue::from_static("none")),
-        (CONTENT_TYPE, HeaderValue::from_static("application/zip")),
-        (CONTENT_DISPOSITION, name),
-        (CONTENT_LENGTH, HeaderValue::from(zip.len())),
-    ]);
-    if method == Method::HEAD {
-        return Ok(headers.into_response());
-    }
-    let transfer =
-        ZipTransfer { left: zip.len(), reader: zip.reader(), contents: contents.clone(), outgoing, _turn: turn };
-    Ok((headers, Body::from_stream(transfer.chunks())).into_response())
+    let id = content.id();
+    let key = dashboard.config().contents.info_hash_of(id).map_or_else(|| id.to_string(), |hash| hash.to_string());
+    Ok(public::no_zip_page(dashboard, why, &key))
 }
 
 impl Wanted<'_> {
@@ -102,6 +128,8 @@ struct ZipTransfer {
     left: u64,
     contents: Contents,
     outgoing: Outgoing,
+    /// Counts what is sent.
+    handle: TransferHandle,
     /// The client's only one, held until it is sent.
     _turn: ConnectionPermit,
 }
@@ -135,6 +163,7 @@ impl ZipTransfer {
         })?;
         assert_eq!(read, len, "an archive is as long as it was said to be");
         self.left -= len as u64;
+        self.handle.sent(len as u64);
         Ok(())
     }
 }
