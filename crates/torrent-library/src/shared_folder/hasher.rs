@@ -105,6 +105,8 @@ impl Shared {
         }
         drop(items);
         self.apply(effects);
+        // If the program is killed, the torrent is not to stay when its content is gone.
+        self.save(false);
         Ok(())
     }
 }
