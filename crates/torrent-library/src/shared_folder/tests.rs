@@ -177,7 +177,8 @@ fn what_changes_is_made_anew_and_what_is_gone_is_withdrawn() {
     assert!(place.library.get(&old).is_some(), "others may have it");
     let new = until(&folder, "it is made anew", |items| shared(items, "film.mkv").filter(|new| *new != old));
     assert_eq!(folder.items().items[0].replaces, Some(old));
-    assert!(place.library.get(&old).is_none() && place.library.get(&new).is_some());
+    until(&folder, "the old one goes", |_| place.library.get(&old).is_none().then_some(()));
+    assert!(place.library.get(&new).is_some());
     assert!(place.contents.get(ContentKey::Id(old_id)).is_none(), "the old link leads nowhere");
     assert_eq!(read(&place.contents, ContentKey::Swarm(new)).unwrap().unwrap(), b"film, the director's cut");
 
