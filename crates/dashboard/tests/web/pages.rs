@@ -156,7 +156,13 @@ async fn the_tracker_page_has_the_state_of_the_service() {
     assert!(html.contains("The tracker is running"));
     assert!(html.contains("6969, TCP and UDP"), "{html}");
     assert!(html.contains("data-copy=\"http://192.168.1.1:6969/announce\""));
-    assert!(html.contains("/qr.svg?announce=1"));
+    assert!(
+        !html.contains("qr.svg"),
+        "an announce URL leads a phone nowhere, and the page has no address here: {html}"
+    );
+    assert!(html.contains("Only this machine reaches the page"));
+    let reached = "The BitTorrent clients of 4 other computers have reached the tracker.";
+    fixture.get_until("/manage/tracker", |answer| answer.text().contains(reached)).await;
 }
 
 #[tokio::test]
@@ -181,8 +187,7 @@ async fn errors_are_pages_for_browsers_and_json_for_all_others() {
         (&zeros, "Back to the files"),
         ("/plots/all.svg", "Show the files"),
         ("/assets/nothing.js", "Show the files"),
-        ("/qr.svg", "Show the files"),
-        ("/qr.svg?announce=0", "Show the files"),
+        ("/qr.svg?page=/", "Show the files"),
     ] {
         let html = page(&fixture, VIEWER, path).await;
         assert!(html.matches(">Not Found<").count() == 1, "said once: {html}");
@@ -254,17 +259,10 @@ async fn assets_are_kept_for_as_long_as_they_are_the_same() {
 }
 
 #[tokio::test]
-async fn plots_and_codes_are_images() {
+async fn plots_are_images() {
     let fixture = Fixture::new();
     fixture.service.start().await.unwrap();
-    let magnet = format!("/qr.svg?magnet={}", fixture.film);
-    for path in [
-        "/plots/peers.svg",
-        "/plots/announces.svg?span=2h&theme=dark",
-        "/plots/rate.svg?span=2d",
-        "/qr.svg?announce=0",
-        &magnet,
-    ] {
+    for path in ["/plots/peers.svg", "/plots/announces.svg?span=2h&theme=dark", "/plots/rate.svg?span=2d"] {
         let answer = fixture.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.header("content-type"), "image/svg+xml", "{path}");

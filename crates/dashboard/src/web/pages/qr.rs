@@ -1,4 +1,4 @@
-//! QR codes of pages, announce URLs and magnet links.
+//! QR codes of the pages for those who come to get a file.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,47 +7,34 @@ use axum::response::{IntoResponse, Response};
 use qrcode::render::svg::Color;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
-use tracker_core::InfoHash;
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::problem::Problem;
 use crate::web::public::page_url;
 use crate::web::reached_at::ReachedAt;
-
 use crate::web::shell::render_blocking;
 
-/// The text to encode, chosen from the tracker's own texts only, so that nobody can plant a misleading code on this page.
+/// The page whose URL is encoded: one of the tracker's own only, so that nobody can plant a misleading code here.
 #[derive(Debug, Deserialize)]
 pub(super) struct QrParams {
-    /// The announce URL with this number, from 0.
-    announce: Option<usize>,
-    /// The magnet link of this torrent.
-    magnet: Option<String>,
-    /// The page of the file with this key; `/` for that of all files.
-    page: Option<String>,
+    /// The key of a file; `/` for the page of all files.
+    page: String,
 }
 
-/// `GET /qr.svg?announce=0`, `?magnet={info_hash}` or `?page={key}`.
+/// `GET /qr.svg?page={key}`.
 pub(super) async fn svg(
     State(dashboard): State<Dashboard>,
     viewer: ReachedAt,
     Query(params): Query<QrParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| code(dashboard, viewer, params)).await
+    render_blocking(dashboard, move |dashboard| code(dashboard, viewer, &params.page)).await
 }
 
-fn code(dashboard: &Dashboard, viewer: ReachedAt, params: QrParams) -> Response {
-    let text = match (params.announce, params.magnet, params.page) {
-        (Some(index), ..) => dashboard.announce_urls().get(index).cloned(),
-        (None, Some(info_hash), _) => info_hash
-            .parse::<InfoHash>()
-            .ok()
-            .and_then(|info_hash| dashboard.0.config.library.get(&info_hash))
-            .map(|torrent| torrent.magnet(&dashboard.urls_for(viewer, &torrent))),
-        (None, None, Some(page)) if page == "/" => page_url(dashboard, viewer, None),
-        (None, None, Some(key)) => key.parse().ok().and_then(|key| page_url(dashboard, viewer, Some(key))),
-        (None, None, None) => None,
+fn code(dashboard: &Dashboard, viewer: ReachedAt, page: &str) -> Response {
+    let text = match page {
+        "/" => page_url(dashboard, viewer, None),
+        key => key.parse().ok().and_then(|key| page_url(dashboard, viewer, Some(key))),
     };
     let Some(text) = text else {
         return Problem::new(StatusCode::NOT_FOUND, "there is nothing to make a QR code of").into_response();

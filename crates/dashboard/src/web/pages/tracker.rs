@@ -14,11 +14,13 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
+use crate::web::public::page_url;
+use crate::web::reached_at::ReachedAt;
 use crate::web::role::Role;
 use tracker_host::ServiceState;
-use tracker_monitor::{PageQuery, Sample, Span};
+use tracker_monitor::{PageQuery, Reachability, Sample, Span};
 
-use crate::web::format::{Moment, MomentStyle, count, decimal, rate};
+use crate::web::format::{Moment, MomentStyle, count, counted, decimal, rate};
 use crate::web::shell::{Section, Shell, link, render, render_blocking};
 
 #[derive(Template)]
@@ -26,6 +28,9 @@ use crate::web::shell::{Section, Shell, link, render, render_blocking};
 struct TrackerPage {
     shell: Shell,
     service: ServiceView,
+    health: Vec<HealthLine>,
+    /// The URL of the page for everybody, as others reach it.
+    page_url: Option<String>,
     only_known: bool,
     torrents: String,
     seeders: String,
@@ -39,14 +44,14 @@ struct TrackerPage {
 
 /// The state of the service for clients.
 enum ServiceView {
-    Running { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<Url> },
+    Running { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<String> },
     Stopped { since: Moment, error: Option<String> },
 }
 
-/// An announce URL.
-struct Url {
-    url: String,
-    qr: String,
+/// What is known of who reaches the tracker.
+struct HealthLine {
+    class: &'static str,
+    text: String,
 }
 
 /// A span that can be chosen.
@@ -77,12 +82,13 @@ pub(super) struct TrackerParams {
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,
+    viewer: ReachedAt,
     Query(params): Query<TrackerParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| tracker(dashboard, role, params)).await
+    render_blocking(dashboard, move |dashboard| tracker(dashboard, role, viewer, params)).await
 }
 
-fn tracker(dashboard: &Dashboard, role: Role, params: TrackerParams) -> Response {
+fn tracker(dashboard: &Dashboard, role: Role, viewer: ReachedAt, params: TrackerParams) -> Response {
     let shell = Shell::new(dashboard, role, Section::Tracker);
     let config = &dashboard.0.config;
     let status = config.observer.status();
@@ -91,6 +97,8 @@ fn tracker(dashboard: &Dashboard, role: Role, params: TrackerParams) -> Response
     let Sample { announces, download_rate, .. } = status.last;
     let page = TrackerPage {
         service: service(&shell, config.service.state()),
+        health: health(dashboard),
+        page_url: page_url(dashboard, viewer, None),
         only_known: config.only_known,
         torrents: count(torrents.total as u64),
         seeders: count(status.totals.seeders),
@@ -144,16 +152,34 @@ fn service(shell: &Shell, state: ServiceState) -> ServiceView {
             since: shell.wall(since, MomentStyle::Clock),
             elapsed: shell.wall(since, MomentStyle::Elapsed),
             ports: ports(&addresses, &announce_urls),
-            announce_urls: announce_urls
-                .into_iter()
-                .enumerate()
-                .map(|(index, url)| Url { url, qr: link("/qr.svg", &[("announce", &index.to_string())]) })
-                .collect(),
+            announce_urls,
         },
         ServiceState::Stopped { since, error } => {
             ServiceView::Stopped { since: shell.wall(since, MomentStyle::Clock), error }
         }
     }
+}
+
+/// Good news only of what was seen; what was not seen yet may be on its way.
+fn health(dashboard: &Dashboard) -> Vec<HealthLine> {
+    let computers = dashboard.config().observer.computers().all();
+    let clients = computers.iter().filter(|row| row.client.is_some()).count() as u64;
+    let unreachable = computers.iter().filter(|row| row.reachability == Reachability::Unreachable).count() as u64;
+    let good = |text: String| HealthLine { class: "is-good", text };
+    let open = |text: &str| HealthLine { class: "is-open", text: text.to_owned() };
+    let mut lines = vec![match clients {
+        0 => open("No BitTorrent client of another computer has reached the tracker yet."),
+        1 => good("The BitTorrent client of 1 other computer has reached the tracker.".to_owned()),
+        _ => good(format!("The BitTorrent clients of {} other computers have reached the tracker.", count(clients))),
+    }];
+    if unreachable > 0 {
+        let text = format!(
+            "The BitTorrent clients of {} cannot be reached by others: see the page Computers.",
+            counted(unreachable, "computer")
+        );
+        lines.push(HealthLine { class: "is-bad", text });
+    }
+    lines
 }
 
 /// The ports and their protocols: `6969, TCP and UDP`.
