@@ -131,16 +131,20 @@ fn lists(c: &mut Criterion) {
     group.bench_function("200,000 peers", |b| b.iter(|| observer.peers(&info_hash, &PageQuery::default())));
 }
 
-/// The overview of 100,000 peers in 1,000 torrents with names.
-fn overview(c: &mut Criterion) {
+/// The operator's pages of 1,000 files on 300 computers, each of which has asked for all of them.
+fn pages(c: &mut Criterion) {
     let (shards, clock) = (shards_of(config(true), 0, 0), Clock::start());
     let library = Library::open(LibraryConfig::default()).expect("there is no folder to be read");
     let (mut rng, mut peers) = (SmallRng::seed_from_u64(1), Peers::default());
+    let mut first = String::new();
     for number in 0..1000 {
         let torrent =
             format!("d4:infod6:lengthi5e4:name12:torrent {number:04}12:piece lengthi16384e6:pieces20:{:20}ee", "");
         let info_hash = library.register(torrent.as_bytes()).expect("a torrent").info_hash;
-        for peer in 0..100 {
+        if number == 0 {
+            first = info_hash.to_string();
+        }
+        for peer in 0..300 {
             let request = request(0, peer).with_info_hash(info_hash);
             shards.announce(clock.now(), &mut rng, &request, &mut peers).expect("within the limits");
         }
@@ -163,18 +167,23 @@ fn overview(c: &mut Criterion) {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(server.run(pending())).expect("it serves");
     });
-    let get = || {
+    let get = |path: &str| {
         let mut stream = TcpStream::connect(address).expect("it listens");
-        write!(stream, "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         answer
     };
-    while !get().contains("<dt>Torrents</dt><dd>1,000</dd>") {
+    while !get("/manage?sort=has&order=descending").contains(" of 300 have it") {
         thread::sleep(Duration::from_millis(20));
     }
-    c.bench_function("dashboard/overview of 100,000 peers", |b| b.iter(get));
+    let file = format!("/manage/files/{first}");
+    let mut group = c.benchmark_group("dashboard/page");
+    for path in ["/manage", "/manage?sort=has", &file, "/manage/computers", "/manage/tracker"] {
+        let name = path.replace(&first, "KEY");
+        group.bench_function(name, |b| b.iter(|| get(path)));
+    }
 }
 
 /// A service that stays stopped.
@@ -221,7 +230,7 @@ fn on_threads(threads: usize, shards: &Shards, clock: Clock, requests: &[Announc
     })
 }
 
-criterion_group!(benches, lists, overview);
+criterion_group!(benches, lists, pages);
 
 fn main() {
     // cargo passes --bench to benches, but not when it tests them. With --test they run only to see that they work.
