@@ -116,6 +116,6 @@ fn operator_url(log: &Path, address: Ipv4Addr) -> anyhow::Result<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let urls: Vec<_> = lines.filter_map(|line| Some(line["url"].as_str()?.to_owned())).collect();
     ensure!(urls.iter().any(|url| url.contains("/announce")), "no announce URL yet");
-    let url = urls.into_iter().find(|url| url.starts_with(&format!("http://{address}:{DASHBOARD_PORT}/")));
+    let url = urls.into_iter().find(|url| url.starts_with(&format!("http://{address}:{DASHBOARD_PORT}/?token=")));
     url.context("no URL of the dashboard")
 }

@@ -8,8 +8,8 @@ use tracker_monitor::CompletionPoint;
 use crate::web::format::{count, duration, percent};
 
 /// The size of the drawing, which the browser scales to the column that it is in, and the room around the plot for its labels.
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 190.0;
+const WIDTH: f64 = 600.0;
+const HEIGHT: f64 = 180.0;
 const LEFT: f64 = 48.0;
 const RIGHT: f64 = 28.0;
 const ABOVE: f64 = 12.0;

@@ -210,6 +210,6 @@ fn reach_text(row: &ComputerRow) -> &'static str {
             "cannot be reached: its client listens on no port, or announces from an address to which nobody can connect"
         }
         _ if row.client.is_none() => "–",
-        _ => "not known to be unreachable",
+        _ => "not checked",
     }
 }

@@ -167,11 +167,20 @@ fn health(dashboard: &Dashboard) -> Vec<HealthLine> {
     let unreachable = computers.iter().filter(|row| row.reachability == Reachability::Unreachable).count() as u64;
     let good = |text: String| HealthLine { class: "is-good", text };
     let open = |text: &str| HealthLine { class: "is-open", text: text.to_owned() };
-    let mut lines = vec![match clients {
+    let of_clients = match clients {
         0 => open("No BitTorrent client of another computer has reached the tracker yet."),
         1 => good("The BitTorrent client of 1 other computer has reached the tracker.".to_owned()),
         _ => good(format!("The BitTorrent clients of {} other computers have reached the tracker.", count(clients))),
-    }];
+    };
+    let of_page = if dashboard.is_reached_from_outside() {
+        good("Other computers have opened the page.".to_owned())
+    } else {
+        open(
+            "No other computer has opened the page yet. If they cannot, most often a firewall on this machine keeps them \
+             out: “tracker --firewall” says how to open the ports.",
+        )
+    };
+    let mut lines = vec![of_clients, of_page];
     if unreachable > 0 {
         let text = format!(
             "The BitTorrent clients of {} cannot be reached by others: see the page Computers.",
