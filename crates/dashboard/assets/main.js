@@ -9,6 +9,7 @@ import { watchTimes } from "./times.js";
 
 watchTheme();
 watchCodes();
+watchPrinting();
 watchTimes();
 watchLinks();
 watchCopying();
@@ -25,6 +26,10 @@ function watchCodes() {
   };
   document.addEventListener("click", (event) => close(event.target.closest("details.qr")));
   document.addEventListener("keydown", (event) => event.key === "Escape" && close(null));
+}
+
+function watchPrinting() {
+  document.addEventListener("click", (event) => event.target.closest("[data-print]") && print());
 }
 
 function watchTheme() {

@@ -14,6 +14,7 @@ mod problem;
 mod public;
 mod reached_at;
 mod refusal;
+mod report;
 mod role;
 mod server;
 mod shell;

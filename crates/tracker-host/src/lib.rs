@@ -5,7 +5,7 @@
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
 //! - [`Addresses`] are those by which other machines reach this one, [`host_names`] are what they may call it, and
-//!   [`NetworkChanges`] says when to look again;
+//!   [`NetworkChanges`] says when to look again, and [`link_speed`] is that of a link;
 //! - [`bind`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
@@ -49,6 +49,7 @@ mod expiry;
 mod gateways;
 mod host_names;
 mod interface;
+mod link_speed;
 mod log_throttle;
 mod network_changes;
 mod refusals;
@@ -66,6 +67,7 @@ pub use clock::Clock;
 pub use events::{EventListener, Events};
 pub use expiry::expire_swarms;
 pub use host_names::host_names;
+pub use link_speed::link_speed;
 pub use log_throttle::LogThrottle;
 pub use network_changes::NetworkChanges;
 pub use refusals::Refusals;

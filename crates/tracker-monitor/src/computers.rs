@@ -16,18 +16,20 @@ use tracker_host::Clock;
 
 use crate::downloads::{Running, Transfers};
 use crate::event_log::browser;
-use crate::lesson::{FileNumber, FileRecord, Lesson, PlotPoint, Roster};
+use crate::lesson::{FileNumber, FileRecord, Lesson, Roster};
 use crate::names::Names;
 use crate::observer::Sighting;
-use crate::{CompletionPoint, ComputerName, Downloads, FileProgress, Lessons, NamesFileError, Sample, SetNameError};
+use crate::{
+    CompletionPoint, ComputerName, Downloads, FileProgress, Lessons, NamesFileError, NetworkPoint, Sample, SetNameError,
+};
 
 pub use rows::{ComputerRow, CopyRow, OwnCopy, Reachability};
 
 /// The computers of the current lesson: every machine that has asked for something, by BitTorrent or in a browser, since the
 /// lesson began. Cheap to clone; all clones are one.
 ///
-/// A computer is an address: one with two addresses is two, and those behind network address translation are one. This machine is
-/// none. Somebody who only looks at the page is none either: a computer comes when it announces a torrent, or begins a download.
+/// A computer is an address: those behind network address translation are one. One with addresses of both families is known by that of
+/// IPv4 as soon as its BitTorrent client announces a torrent over both; otherwise it is two. This machine is none. Somebody who only looks at the page is none either: a computer comes when it announces a torrent, or begins a download.
 ///
 /// A browser has a file when the last byte was sent to it, and a BitTorrent client when it says so. Both still have it after they
 /// have left, unless they come back without.
@@ -73,6 +75,8 @@ struct State {
     /// The number of the current sweep over all peers, if there are sweeps that see them.
     round: Option<u32>,
     own: Vec<IpAddr>,
+    /// In bits per second, if it is known.
+    link_speed: Option<u64>,
     /// The time of the last tick.
     ticked: Instant,
 }
@@ -106,7 +110,14 @@ impl Computers {
         let ComputersConfig { clock, library, contents, names_file, given_names } = config;
         let names = Names::start(names_file, given_names)?;
         let lesson = Lesson::new(1, clock.now());
-        let state = State { lesson, past: VecDeque::new(), round: None, own: Vec::new(), ticked: clock.now() };
+        let state = State {
+            lesson,
+            past: VecDeque::new(),
+            round: None,
+            own: Vec::new(),
+            link_speed: None,
+            ticked: clock.now(),
+        };
         let (transfers, state) = (Transfers::default(), Mutex::new(state));
         Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, state })))
     }
@@ -121,14 +132,23 @@ impl Computers {
         Lessons::new(self.clone())
     }
 
-    /// Takes these for the addresses of this machine, from now on. Loopback addresses are its own in any case.
-    pub fn set_own_addresses(&self, addresses: &[IpAddr]) {
-        self.state().own = addresses.iter().map(IpAddr::to_canonical).collect();
+    /// Takes these for the addresses of this machine, from now on, and this for the speed of its link in bits per second, if it is
+    /// known. Loopback addresses are its own in any case.
+    pub fn set_network(&self, addresses: &[IpAddr], link_speed: Option<u64>) {
+        let mut state = self.state();
+        state.own = addresses.iter().map(IpAddr::to_canonical).collect();
+        state.link_speed = link_speed;
     }
 
     /// Who has the file or folder with this key, and how far the others are.
     pub fn progress(&self, key: ContentKey) -> FileProgress {
         self.look(|look| look.file(key).map_or_else(|| look.no_progress(), |file| look.progress(file)))
+    }
+
+    /// The number of computers that are counted: those in the names file, if there is one, or else all that were seen in this
+    /// lesson.
+    pub fn count(&self) -> u32 {
+        self.look(|look| look.roster.len())
     }
 
     /// How far the file or folder with this key had come, from the time when somebody first asked for it in this lesson, oldest
@@ -227,16 +247,17 @@ impl Computers {
 
     /// A second has passed: takes in what was sent over HTTP since, and takes samples for plots.
     pub(crate) fn tick(&self, now: Instant, sample: &Sample) {
+        self.state().ticked = now;
         let mut by_copy: HashMap<_, (f64, u64), RandomState> = HashMap::default();
         for running in self.0.transfers.all() {
             let rate = self.take_sent(&running);
-            let of_copy = by_copy.entry((running.content, running.address)).or_default();
+            let address = self.state().lesson.known_address(running.address);
+            let of_copy = by_copy.entry((running.content, address)).or_default();
             of_copy.0 += rate as f64;
             of_copy.1 += running.in_flight();
         }
         let listed = self.0.names.listed();
-        let State { lesson, round, own, ticked, .. } = &mut *self.state();
-        *ticked = now;
+        let State { lesson, round, own, .. } = &mut *self.state();
         let unjoined: Vec<_> = lesson.contents_without_torrent().collect();
         for id in unjoined {
             if let Some(info_hash) = self.0.contents.info_hash_of(id) {
@@ -247,7 +268,7 @@ impl Computers {
         lesson.tick(|id, address| by_copy.remove(&(id, address)));
         lesson.plot.push(
             now,
-            PlotPoint {
+            NetworkPoint {
                 secs: now.since(lesson.started).as_secs(),
                 seeders: sample.seeders,
                 leechers: sample.leechers,
@@ -328,6 +349,25 @@ impl Computers {
         let State { lesson, round, own, .. } = state;
         let roster = Roster::new(listed.as_deref(), lesson.computers(), own);
         look(&Look { lesson, roster, round: *round, now, contents: &self.0.contents })
+    }
+
+    /// Looks at a lesson that has ended, as it was then.
+    pub(crate) fn look_at<T>(&self, lesson: &Lesson, look: impl FnOnce(&Look<'_>) -> T) -> T {
+        let listed = self.0.names.listed();
+        let own = self.state().own.clone();
+        let roster = Roster::new(listed.as_deref(), lesson.computers(), &own);
+        let (round, now) = (lesson.last_round, lesson.ended.unwrap_or_default());
+        look(&Look { lesson, roster, round, now, contents: &self.0.contents })
+    }
+
+    /// The lessons before the current one, the oldest first.
+    pub(crate) fn past(&self) -> Vec<Arc<Lesson>> {
+        self.state().past.iter().cloned().collect()
+    }
+
+    /// The speed of this machine's link in bits per second, if it is known.
+    pub(crate) fn link_speed(&self) -> Option<u64> {
+        self.state().link_speed
     }
 
     /// The time, which is never before the last tick.

@@ -18,7 +18,7 @@ use crate::ranges::RangeSet;
 ///
 /// It remembers which bytes of a file or folder each computer was sent, so that a download in a browser that was interrupted and
 /// resumed counts when the last missing byte was sent, and a look of a video player at the end of a file does not. A byte counts as
-/// sent when the system has taken it to send it.
+/// sent when it was handed over to be sent: up to some megabytes of it may still be on their way.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -87,6 +87,18 @@ pub struct BytesSent {
     pub web_seed: u64,
 }
 
+/// The transfers over HTTP of all files together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TransferTotals {
+    /// Transfers to browsers in progress.
+    pub browser: u64,
+    /// Transfers to BitTorrent clients in progress.
+    pub web_seed: u64,
+    /// Bytes sent since the program began.
+    pub bytes: BytesSent,
+}
+
 /// A transfer in progress. It ends when this is dropped; it is complete if [all bytes](Transfer::len) were sent by then.
 #[derive(Debug)]
 #[must_use = "the transfer ends when this is dropped"]
@@ -100,6 +112,9 @@ pub struct TransferHandle {
 pub(crate) struct Transfers {
     running: Mutex<HashMap<u64, Arc<Running>>>,
     next: AtomicU64,
+    /// Bytes sent since the program began, to whomever.
+    browser_bytes: AtomicU64,
+    web_seed_bytes: AtomicU64,
 }
 
 /// The state of a transfer in progress.
@@ -165,6 +180,17 @@ impl Downloads {
         downloads.len()
     }
 
+    /// All transfers in progress, and the bytes that were sent since the program began, to this machine, too.
+    pub fn totals(&self) -> TransferTotals {
+        let transfers = self.transfers();
+        let of_way = |way| transfers.running().values().filter(|running| running.way == way).count() as u64;
+        let bytes = BytesSent {
+            browser: transfers.browser_bytes.load(Ordering::Relaxed),
+            web_seed: transfers.web_seed_bytes.load(Ordering::Relaxed),
+        };
+        TransferTotals { browser: of_way(Way::Browser), web_seed: of_way(Way::WebSeed), bytes }
+    }
+
     /// Bytes of the file or folder with this key that were sent in this lesson.
     pub fn sent(&self, key: ContentKey) -> BytesSent {
         let BySentWay { browser, web_seed } =
@@ -181,6 +207,12 @@ impl TransferHandle {
     /// So many more bytes were sent.
     pub fn sent(&self, bytes: u64) {
         self.running.sent.fetch_add(bytes, Ordering::Relaxed);
+        let Transfers { browser_bytes, web_seed_bytes, .. } = self.downloads.transfers();
+        let total = match self.running.way {
+            Way::Browser => browser_bytes,
+            Way::WebSeed => web_seed_bytes,
+        };
+        total.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

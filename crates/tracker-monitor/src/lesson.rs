@@ -2,6 +2,7 @@
 //!
 //! Time and everything else come in as arguments. [`Computers`](crate::Computers) keeps the current lesson and the last ones.
 
+mod aliases;
 mod copy;
 mod file;
 mod series;
@@ -13,15 +14,16 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use torrent_library::{ContentId, ContentKey, KnownTorrent, displayable};
-use tracker_core::{InfoHash, Instant};
+use tracker_core::{InfoHash, Instant, PeerId};
 
+use aliases::Aliases;
 pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy};
 pub(crate) use file::{FileRecord, Roster};
 pub use series::CompletionPoint;
-pub(crate) use series::{Plot, PlotPoint};
+pub(crate) use series::Plot;
 
-use crate::PeerStuckReason;
 use crate::observer::Sighting;
+use crate::{NetworkPoint, PeerStuckReason};
 
 /// What a computer does with a file.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq)]
@@ -47,7 +49,11 @@ pub(crate) struct Lesson {
     pub(crate) number: u32,
     pub(crate) started: Instant,
     pub(crate) ended: Option<Instant>,
+    /// The sweep in which it ended.
+    pub(crate) last_round: Option<u32>,
+    /// By the addresses by which they are known.
     computers: BTreeMap<IpAddr, ComputerRecord>,
+    aliases: Aliases,
     /// In the order in which they came.
     files: BTreeMap<FileNumber, FileRecord>,
     next_file: u32,
@@ -63,7 +69,7 @@ pub(crate) struct Lesson {
     is_full: bool,
     /// When the last samples of files were taken.
     sampled: Option<Instant>,
-    pub(crate) plot: Plot<PlotPoint>,
+    pub(crate) plot: Plot<NetworkPoint>,
 }
 
 /// The number of a file in its lesson.
@@ -108,7 +114,9 @@ impl Lesson {
             number,
             started,
             ended: None,
+            last_round: None,
             computers: BTreeMap::new(),
+            aliases: Aliases::default(),
             files: BTreeMap::new(),
             next_file: 0,
             by_swarm: HashMap::default(),
@@ -118,14 +126,15 @@ impl Lesson {
             fragments: 0,
             is_full: false,
             sampled: None,
-            plot: Plot::new(Plot::<PlotPoint>::MAX_OF_LESSON, started),
+            plot: Plot::new(Plot::<NetworkPoint>::MAX_OF_LESSON, started),
         }
     }
 
     /// The lesson after this one, which begins now with what computers have that are there, and with what is in progress.
     pub(crate) fn next(&mut self, round: Option<u32>, now: Instant) -> Self {
         let mut next = Self::new(self.number + 1, now);
-        self.ended = Some(now);
+        (self.ended, self.last_round) = (Some(now), round);
+        next.aliases = self.aliases.clone();
         for file in self.files.values() {
             let copies: Vec<_> = file
                 .copies
@@ -162,6 +171,12 @@ impl Lesson {
         now: Instant,
     ) -> Option<&Copy> {
         let number = self.file_of_swarm(info_hash, known, now)?;
+        // Those of which the tracker keeps no details have no peer id.
+        if sighting.peer_id != PeerId::new([0; 20])
+            && let Some((v6, v4)) = self.file_mut(number).clients.take(sighting.peer_id, sighting.address)
+        {
+            self.join_addresses(v6, v4);
+        }
         let copy = self.copy(number, sighting.address, sighting.first_seen.max(self.started))?;
         copy.see(sighting, round);
         Some(copy)
@@ -169,6 +184,7 @@ impl Lesson {
 
     /// A peer has left a torrent.
     pub(crate) fn leave(&mut self, info_hash: &InfoHash, address: IpAddr) {
+        let address = self.aliases.resolve(address);
         let file = self.by_swarm.get(info_hash).and_then(|number| self.files.get_mut(number));
         if let Some(copy) = file.and_then(|file| file.copies.get_mut(&address)) {
             copy.leave();
@@ -184,7 +200,7 @@ impl Lesson {
 
     /// Takes in what was sent over HTTP. Returns `true` if with it a browser was sent the last byte that the computer had missed.
     pub(crate) fn sent(&mut self, number: FileNumber, address: IpAddr, sent: Sent, now: Instant) -> bool {
-        let max_ranges = self.max_ranges();
+        let (max_ranges, address) = (self.max_ranges(), self.aliases.resolve(address));
         let Self { files, fragments, .. } = self;
         let Some(file) = files.get_mut(&number) else { return false };
         let Some(copy) = file.copies.get_mut(&address) else { return false };
@@ -202,7 +218,13 @@ impl Lesson {
 
     /// The copy of a file on a computer, if it is recorded.
     pub(crate) fn copy_mut(&mut self, number: FileNumber, address: IpAddr) -> Option<&mut Copy> {
+        let address = self.aliases.resolve(address);
         self.files.get_mut(&number)?.copies.get_mut(&address)
+    }
+
+    /// The address by which the computer at this address is known.
+    pub(crate) fn known_address(&self, address: IpAddr) -> IpAddr {
+        self.aliases.resolve(address)
     }
 
     /// A second has passed. `sent` takes what was sent of a content to a computer since: bytes per second, and bytes of archives
@@ -239,6 +261,7 @@ impl Lesson {
 
     /// The copy of a file on a computer that came now, unless there are too many already.
     pub(crate) fn copy(&mut self, number: FileNumber, address: IpAddr, came: Instant) -> Option<&mut Copy> {
+        let address = self.aliases.resolve(address);
         if !self.files.get(&number)?.copies.contains_key(&address) {
             if self.copies >= Self::MAX_COPIES || !self.add_computer(address, came) {
                 self.is_full = true;
@@ -273,6 +296,11 @@ impl Lesson {
     /// Those that have asked for a file, by address; this machine may be among them.
     pub(crate) fn computers(&self) -> &BTreeMap<IpAddr, ComputerRecord> {
         &self.computers
+    }
+
+    /// Returns `true` if there were more computers or files than are recorded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// The number of copies of all files.

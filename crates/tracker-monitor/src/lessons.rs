@@ -1,6 +1,8 @@
 //! The lessons.
 
-use crate::Computers;
+use std::time::SystemTime;
+
+use crate::{Computers, LessonReport, LessonSummary};
 
 /// The lessons: the current one, and those before it. Cheap to clone; all clones are one.
 ///
@@ -22,5 +24,34 @@ impl Lessons {
         let number = self.0.next_lesson();
         tracing::info!(event = "lesson_began", lesson = number, "lesson {number} has begun");
         number
+    }
+
+    /// The number of the current lesson.
+    pub fn current(&self) -> u32 {
+        self.0.look(|look| look.lesson.number)
+    }
+
+    /// All lessons, the current one first. `zero` is the time of day at the tracker's zero.
+    pub fn list(&self, zero: SystemTime) -> Vec<LessonSummary> {
+        let current = self.0.look(|look| LessonSummary::new(look, zero));
+        let past = self.0.past().into_iter().rev();
+        let past = past.map(|lesson| self.0.look_at(&lesson, |look| LessonSummary::new(look, zero)));
+        [current].into_iter().chain(past).collect()
+    }
+
+    /// The report of a lesson, without digests; `None` if there is no such lesson, or none any more. `zero` is the time of day at
+    /// the tracker's zero. May take a tenth of a second for a large lesson.
+    pub fn report(&self, number: u32, zero: SystemTime) -> Option<LessonReport> {
+        let link_speed = self.0.link_speed();
+        let report =
+            self.0.look(|look| (look.lesson.number == number).then(|| LessonReport::new(look, zero, link_speed)));
+        let mut report = report.or_else(|| {
+            let lesson = self.0.past().into_iter().find(|lesson| lesson.number == number)?;
+            Some(self.0.look_at(&lesson, |look| LessonReport::new(look, zero, link_speed)))
+        })?;
+        for copy in report.files.iter_mut().flat_map(|file| &mut file.copies) {
+            copy.name = self.0.name(copy.address).map(|name| name.name);
+        }
+        Some(report)
     }
 }

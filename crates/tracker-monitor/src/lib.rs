@@ -18,9 +18,10 @@ mod names;
 mod observer;
 mod progress;
 mod ranges;
+mod report;
 
 pub use computers::{ComputerRow, Computers, ComputersConfig, CopyRow, OwnCopy, Reachability};
-pub use downloads::{BytesSent, Downloads, Transfer, TransferHandle, TransferPart, Way};
+pub use downloads::{BytesSent, Downloads, Transfer, TransferHandle, TransferPart, TransferTotals, Way};
 pub use event_log::{EventLog, MAX_PENDING_EVENTS};
 pub use history::{Sample, Series, Span};
 pub use lesson::{CompletionPoint, CopyStatus};
@@ -34,6 +35,7 @@ pub use observer::{
     StuckReason, StuckTorrents, TorrentRow, TorrentSort,
 };
 pub use progress::FileProgress;
+pub use report::{CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};
 
 /// A figure to three digits after the point, more than which none here is true to.
 pub fn rounded(figure: f64) -> f64 {

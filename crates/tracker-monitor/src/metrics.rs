@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::{Observer, Status, rounded};
+use crate::{Observer, Status, TransferTotals, rounded};
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,24 @@ impl Collector for Metrics {
             "Bytes per second that the peers say they download",
             None,
             rate,
+        )?;
+
+        let computers = observer.computers();
+        let (counted, lesson) = (computers.count(), observer.lessons().current());
+        sheet.gauge("tracker_computers", "Computers that are counted in this lesson", None, counted.into())?;
+        sheet.gauge("tracker_lesson", "The number of the current lesson", None, lesson.into())?;
+        let TransferTotals { browser, web_seed, bytes } = observer.downloads().totals();
+        sheet.gauges(
+            "tracker_downloads_running",
+            "Transfers of shared files over HTTP in progress, by who gets them",
+            "way",
+            &[("browser", browser), ("web_seed", web_seed)],
+        )?;
+        sheet.counters(
+            "tracker_downloads_bytes",
+            "Bytes of shared files sent over HTTP, by who got them",
+            "way",
+            &[("browser", bytes.browser), ("web_seed", bytes.web_seed)],
         )?;
 
         sheet.counter("tracker_announces", "Announces, refused ones included", totals.announces)?;

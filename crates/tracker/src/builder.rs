@@ -21,7 +21,7 @@ use crate::allow::Allow;
 use crate::client_service::ClientPorts;
 use crate::data_folder::DataFolder;
 use crate::error::StartError;
-use crate::follower::{Follower, machine_names, network_config};
+use crate::follower::{Follower, machine_names, network_config, set_network};
 use crate::lan_tracker::{EventSinks, LanTracker};
 use crate::reach;
 use crate::share_folder;
@@ -282,7 +282,7 @@ impl Builder {
             config.given_names = self.data.as_ref().map(|data| data.path().join(GIVEN_NAMES));
         });
         let computers = Computers::start(computers)?;
-        computers.set_own_addresses(&addresses.all);
+        set_network(&computers, &addresses);
         let log = events.as_ref().map(|events| {
             let dropped_lines = Arc::clone(&self.dropped_lines);
             EventLog::start(events, computers.clone(), move || dropped_lines())

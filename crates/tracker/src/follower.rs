@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dashboard::Dashboard;
 use tracker_core::{Config, NetworkConfig, Shards};
-use tracker_host::{Addresses, NetworkChanges, Service, host_names};
+use tracker_host::{Addresses, NetworkChanges, Service, host_names, link_speed};
 use tracker_monitor::Computers;
 
 use crate::allow::Allow;
@@ -65,7 +65,7 @@ impl Follower {
             return;
         }
         self.ports.set_addresses(addresses.clone());
-        self.computers.set_own_addresses(&addresses.all);
+        set_network(&self.computers, &addresses);
         if let Some(page) = &self.page {
             page.set_addresses(addresses.clone());
         }
@@ -94,6 +94,11 @@ pub(crate) fn network_config(allow: &[Allow], addresses: &Addresses) -> NetworkC
         network.container_networks.clone_from(&addresses.containers);
         network.gateways.clone_from(&addresses.gateways);
     })
+}
+
+/// Tells which computer is this machine, and how fast its best link is.
+pub(crate) fn set_network(computers: &Computers, addresses: &Addresses) {
+    computers.set_network(&addresses.all, addresses.lan.first().and_then(|&address| link_speed(address)));
 }
 
 /// The names of the machine: those of the setting, and those that it knows itself.

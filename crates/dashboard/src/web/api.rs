@@ -9,6 +9,7 @@ pub(super) mod download;
 pub(super) mod extract;
 mod files;
 mod history;
+mod lessons;
 mod log;
 mod makings;
 mod metrics;
@@ -35,6 +36,8 @@ use utoipa_axum::routes;
 use super::Dashboard;
 use super::problem::Problem;
 
+pub(super) use peers::harmless;
+
 /// The path prefix of all routes.
 const ROOT: &str = "/api/v1";
 
@@ -57,6 +60,7 @@ const ROOT: &str = "/api/v1";
         (name = "files", description = "Files, folders, and the computers that get them"),
         (name = "torrents", description = "Torrents and their peers"),
         (name = "making", description = "Making torrents of what is in the share folder"),
+        (name = "lessons", description = "Lessons, and who got what in them"),
         (name = "log", description = "What happens"),
     )
 )]
@@ -87,6 +91,8 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(tracker::start))
         .routes(routes!(tracker::stop))
         .routes(routes!(history::history))
+        .routes(routes!(lessons::lessons, lessons::begin))
+        .routes(routes!(lessons::lesson))
         .routes(torrents::list_and_register())
         .routes(routes!(torrents::torrent, torrents::remove))
         .routes(routes!(torrents::torrent_file))

@@ -37,7 +37,7 @@ pub(super) const COLORS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"),
 /// this order, since later rules win.
 const STYLE: &str = styles!(
     "colors", "ground", "frame", "cards", "urls", "numbers", "plots", "lists", "log", "forms", "tables", "notes",
-    "viewers", "beamer", "manage", "narrow"
+    "viewers", "beamer", "manage", "report", "narrow"
 );
 
 assets! {

@@ -77,6 +77,14 @@ pub(crate) fn pieces(piece_length: u32, total: u64) -> String {
     format!("{} of {size}", counted(number, "piece"))
 }
 
+/// Bits per second in decimal units: `1 Gbit/s`.
+pub(crate) fn bits(bits_per_second: u64) -> String {
+    match bits_per_second {
+        1_000_000_000.. => format!("{} Gbit/s", decimal(bits_per_second as f64 / 1e9)),
+        _ => format!("{} Mbit/s", decimal(bits_per_second as f64 / 1e6)),
+    }
+}
+
 /// A part of a whole as percents, rounded down, so that only what is complete says so: `99.9%`.
 pub(crate) fn percent(part: f64) -> String {
     let tenths = (part.clamp(0.0, 1.0) * 1000.0).floor() as u32;
@@ -204,6 +212,18 @@ impl HtmlSafe for Meter {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_have_a_speed() {
+        for (speed, text) in [
+            (1_000_000_000, "1 Gbit/s"),
+            (2_500_000_000, "2.5 Gbit/s"),
+            (100_000_000, "100 Mbit/s"),
+            (8000, "0.01 Mbit/s"),
+        ] {
+            assert_eq!(bits(speed), text);
+        }
+    }
 
     #[test]
     fn counts() {

@@ -4,12 +4,14 @@ mod attention;
 mod by_hand;
 mod completion;
 mod computers;
+mod course;
 mod file;
 mod files;
 mod log;
 mod missing;
 mod moved;
 mod qr;
+mod report;
 mod search;
 mod share;
 mod tracker;
@@ -37,6 +39,7 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/manage", get(files::page))
         .route("/manage/files/{key}", get(file::page))
         .route("/manage/computers", get(computers::page).post(computers::name))
+        .route("/manage/report", get(report::page).post(report::begin))
         .route("/manage/share", get(share::page))
         .route("/manage/share/by-hand", get(by_hand::page))
         .route("/manage/tracker", get(tracker::page))

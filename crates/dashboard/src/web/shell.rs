@@ -34,6 +34,7 @@ pub(super) struct Shell {
 pub(super) enum Section {
     Files,
     Computers,
+    Report,
     Share,
     Tracker,
     Log,
@@ -61,6 +62,7 @@ impl Shell {
         match self.section {
             Section::Files => section == "files",
             Section::Computers => section == "computers",
+            Section::Report => section == "report",
             Section::Share => section == "share",
             Section::Tracker => section == "tracker",
             Section::Log => section == "log",

@@ -10,13 +10,15 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 23] = [
+const ROUTES: [(&str, &[Method]); 25] = [
     ("/api/v1/computers", &[Method::GET]),
     ("/api/v1/computers/{address}/name", &[Method::POST]),
     ("/api/v1/events", &[Method::GET]),
     ("/api/v1/files", &[Method::GET]),
     ("/api/v1/files/{key}/computers", &[Method::GET]),
     ("/api/v1/history", &[Method::GET]),
+    ("/api/v1/lessons", &[Method::GET, Method::POST]),
+    ("/api/v1/lessons/{id}", &[Method::GET]),
     ("/api/v1/log", &[Method::GET]),
     ("/api/v1/log.ndjson", &[Method::GET]),
     ("/api/v1/makings", &[Method::GET, Method::POST]),
@@ -203,6 +205,12 @@ async fn answers_are_what_is_described() {
         for target in ["/api/v1/status", "/api/v1/log", "/api/v1/log.ndjson", "/api/v1/makings", "/metrics"] {
             assert_eq!(get(target, target).await.status, StatusCode::OK);
         }
+        for format in ["", "?format=json", "?format=csv", "?format=text"] {
+            let target = format!("/api/v1/lessons/0{format}");
+            assert_eq!(get("/api/v1/lessons/{id}", &target).await.status, StatusCode::OK);
+        }
+        assert_eq!(get("/api/v1/lessons", "/api/v1/lessons").await.status, StatusCode::OK);
+        assert_eq!(post("/api/v1/lessons", Vec::new()).await.status, StatusCode::CREATED);
         for span in ["", "?span=10m", "?span=2h", "?span=2d"] {
             assert_eq!(get("/api/v1/history", &format!("/api/v1/history{span}")).await.status, StatusCode::OK);
         }

@@ -3,6 +3,7 @@
 mod bad_requests;
 mod description;
 mod events;
+mod lessons;
 mod manage;
 mod metrics;
 mod pages;

@@ -59,12 +59,18 @@ async fn metrics_are_those_of_the_tracker() {
         ("tracker_build_info{version=\"0.1.0\"}", 1.0),
         ("tracker_closed_connections_total", 5.0),
         ("tracker_completed_total", 0.0),
+        ("tracker_computers", 4.0),
         ("tracker_dashboard_viewers", 0.0),
         ("tracker_download_bytes_per_second", 0.0),
+        ("tracker_downloads_bytes_total{way=\"browser\"}", 0.0),
+        ("tracker_downloads_bytes_total{way=\"web_seed\"}", 0.0),
+        ("tracker_downloads_running{way=\"browser\"}", 0.0),
+        ("tracker_downloads_running{way=\"web_seed\"}", 0.0),
         ("tracker_dropped_events_total", 0.0),
         ("tracker_failures_total{protocol=\"http\"}", 3.0),
         ("tracker_failures_total{protocol=\"udp\"}", 4.0),
         ("tracker_known_torrents", 2.0),
+        ("tracker_lesson", 1.0),
         ("tracker_peers{state=\"downloading\"}", 2.0),
         ("tracker_peers{state=\"partial\"}", 1.0),
         ("tracker_peers{state=\"seeding\"}", 2.0),
@@ -161,7 +167,7 @@ async fn the_board_shows_metrics_that_there_are() {
     // All that somebody may want to see.
     assert_eq!(
         there.difference(&shown).collect::<Vec<_>>(),
-        [&"tracker_dashboard_viewers", &"tracker_dropped_events_total"]
+        [&"tracker_dashboard_viewers", &"tracker_dropped_events_total", &"tracker_lesson"]
     );
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), panels.len());

@@ -36,6 +36,8 @@ fn paths(fixture: &Fixture) -> Vec<String> {
         "/manage/share/by-hand?path=course",
         "/manage/computers",
         "/manage/computers?name=192.168.1.10",
+        "/manage/report",
+        "/manage/report?lesson=1",
         "/manage/tracker",
         "/manage/tracker?span=2h",
         "/manage/tracker?span=2d",
@@ -125,6 +127,8 @@ async fn who_only_looks_is_offered_nothing_to_change() {
         ("/manage/share", "id=\"torrent-file\""),
         (&*film, "data-delete=\"/api/v1/torrents/"),
         ("/manage/share/by-hand", "data-make=\"film.mkv\""),
+        ("/manage/report", "data-post=\"/api/v1/lessons\""),
+        ("/manage/report", "method=\"post\""),
         ("/manage/computers", "?name=192.168.1.10\""),
         ("/manage/computers?name=192.168.1.10", "method=\"post\""),
     ] {

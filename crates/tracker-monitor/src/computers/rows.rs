@@ -175,7 +175,7 @@ impl Computers {
         let address = address.to_canonical();
         let mut copies = self.look(|look| {
             let of_file = |file: &FileRecord| {
-                let copy = file.copies.get(&address)?;
+                let copy = file.copies.get(&look.lesson.known_address(address))?;
                 Some(OwnCopy {
                     key: file.key(),
                     name: Arc::clone(&file.name),

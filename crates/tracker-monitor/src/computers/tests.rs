@@ -69,10 +69,12 @@ impl Classroom {
     }
 
     fn announce(&mut self, ip: IpAddr, info_hash: InfoHash, left: u64, event: Option<AnnounceEvent>) {
-        let peer_id = PeerId::new(*b"-qB4520-123456789012");
-        let request = AnnounceRequest::new(info_hash, peer_id, ip, [10, 255, 0, 1].into(), 6881)
-            .with_left(left)
-            .with_event(event);
+        let mut peer_id = *b"-qB4520-123456789012";
+        if let IpAddr::V4(v4) = ip {
+            peer_id[16..].copy_from_slice(&v4.octets());
+        }
+        let peer_id = PeerId::new(peer_id);
+        let request = AnnounceRequest::new(info_hash, peer_id, ip, local(ip), 6881).with_left(left).with_event(event);
         self.shards.announce(self.now, &mut self.rng, &request, &mut Peers::default()).unwrap();
     }
 
@@ -259,7 +261,7 @@ fn the_computers_of_the_names_file_are_counted() {
 #[test]
 fn this_machine_does_not_count() {
     let mut room = Classroom::new();
-    room.computers.set_own_addresses(&[TWO]);
+    room.computers.set_network(&[TWO], None);
     let film = room.content("film.mp4", 1000);
     let key = ContentKey::Id(film.id());
     for ip in [ONE, TWO, [127, 0, 0, 1].into(), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)] {
@@ -312,4 +314,114 @@ fn people_read_sentences() {
     assert_eq!(messages, ["lab-01 began film.mp4 in a browser", "lab-01 has finished film.mp4 in a browser (1 of 3)"]);
     assert_eq!(lines[1].fields[0], ("event", "browser_completed".to_owned()));
     assert_eq!(lines[1].address.as_deref(), Some("10.0.0.1"));
+}
+
+#[test]
+fn a_report_says_who_got_what_and_how() {
+    let mut room = Classroom::new();
+    room.computers.set_network(&[[10, 0, 0, 9].into()], Some(8_000));
+    let (film, notes) = (room.content("film.mp4", 10_000), room.content("notes.pdf", 100));
+    let info_hash = room.torrent("film.mp4", 10_000);
+    room.contents.hashed(film.id(), &[info_hash]);
+    let zero = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    room.pass(10);
+    room.announce(ONE, info_hash, 10_000, Some(AnnounceEvent::Started));
+    room.send([10, 0, 0, 9].into(), &film, 0, 10_000);
+    room.send(TWO, &notes, 0, 40);
+    room.pass(1);
+    let fetched = Transfer {
+        remote: ONE,
+        content: Arc::clone(&film),
+        part: TransferPart::File { index: 0, range: 0..10_000 },
+        len: 10_000,
+        way: Way::WebSeed,
+    };
+    let fetched = room.computers.downloads().begin(fetched);
+    fetched.sent(4000);
+    room.pass(2);
+    fetched.sent(6000);
+    drop(fetched);
+    room.pass(17);
+    room.announce(ONE, info_hash, 0, Some(AnnounceEvent::Completed));
+    room.send(TWO, &film, 0, 10_000);
+    room.announce(THREE, info_hash, 0, Some(AnnounceEvent::Started));
+    room.pass(1);
+
+    let report = room.computers.lessons().report(1, zero).unwrap();
+    assert_eq!((report.number, report.started, report.ended, report.secs), (1, 1_000_000, None, 31));
+    assert_eq!((report.computers, report.is_complete, report.link_speed), (3, true, Some(8_000)));
+    let of_film = report.files.iter().find(|file| &*file.name == "film.mp4").unwrap();
+    assert_eq!((of_film.progress.has, of_film.progress.of), (3, 3));
+    assert_eq!((of_film.sent.web_seed, of_film.sent.browser, of_film.copies_sent), (10_000, 10_000, Some(2.0)));
+    assert_eq!((of_film.spread_secs, of_film.link_secs, of_film.multiple), (Some(20), Some(10.0), Some(2.0)));
+    let copy = |address| of_film.copies.iter().find(|copy| copy.address == address).unwrap();
+    let one = copy(ONE);
+    assert_eq!(
+        (one.came, one.setup_secs, one.finished, one.took_secs),
+        (1_000_010, Some(3), Some(1_000_030), Some(20))
+    );
+    assert_eq!((one.mean_rate, one.completion, one.check), (Some(500.0), Some(1.0), CopyCheck::Pieces));
+    assert_eq!((&*one.ways, one.client.as_deref()), (&[CopyWay::WebSeed][..], Some("qBittorrent 4.5.2")));
+    assert!(one.peak_rate.unwrap() > 500.0, "{one:?}");
+    let two = copy(TWO);
+    assert_eq!((&*two.ways, two.check, two.took_secs), (&[CopyWay::Browser][..], CopyCheck::Digest, Some(0)));
+    let three = copy(THREE);
+    assert!(three.came_complete && three.ways.is_empty() && three.took_secs.is_none(), "{three:?}");
+    let of_notes = report.files.iter().find(|file| &*file.name == "notes.pdf").unwrap();
+    assert_eq!((of_notes.copies.len(), of_notes.copies[0].completion), (1, Some(0.4)));
+    assert_eq!((of_notes.copies[0].check, of_notes.spread_secs), (CopyCheck::Incomplete, None));
+    assert!(!report.plot.is_empty() && of_film.plot.last().unwrap().has == 3, "{report:?}");
+
+    room.pass(9);
+    assert_eq!(room.computers.lessons().begin(), 2);
+    room.pass(60);
+    let lessons = room.computers.lessons();
+    let numbers: Vec<_> = lessons.list(zero).iter().map(|lesson| (lesson.number, lesson.ended)).collect();
+    assert_eq!(numbers, [(2, None), (1, Some(1_000_040))]);
+    let past = lessons.report(1, zero).unwrap();
+    assert_eq!((past.ended, past.secs, past.files.len()), (Some(1_000_040), 40, 2));
+    assert_eq!(lessons.report(2, zero).unwrap().files[0].copies.len(), 2, "those who are there");
+    assert!(lessons.report(3, zero).is_none() && lessons.report(0, zero).is_none());
+}
+
+#[test]
+fn lessons_are_forgotten_when_there_are_many() {
+    let room = Classroom::new();
+    let lessons = room.computers.lessons();
+    (0..Lessons::MAX_PAST + 5).for_each(|_| _ = lessons.begin());
+    let list = lessons.list(std::time::SystemTime::UNIX_EPOCH);
+    assert_eq!((list.len(), list[0].number, list[Lessons::MAX_PAST].number), (Lessons::MAX_PAST + 1, 106, 6));
+}
+
+#[test]
+fn a_client_that_announces_over_both_families_is_one_computer() {
+    let v6 = |last: u16| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last]);
+    for order in [[ONE, v6(1)], [v6(1), ONE]] {
+        let mut room = Classroom::new();
+        let film = room.torrent("film.mp4", 1000);
+        let key = ContentKey::Swarm(film);
+        let notes = room.content("notes.pdf", 100);
+        room.send(v6(1), &notes, 0, 60);
+        room.announce(TWO, film, 1000, Some(AnnounceEvent::Started));
+        for address in order {
+            let peer_id = PeerId::new(*b"-qB4520-of-computer1");
+            let request = AnnounceRequest::new(film, peer_id, address, local(address), 6881).with_left(Some(1000));
+            room.shards.announce(room.now, &mut room.rng, &request, &mut Peers::default()).unwrap();
+        }
+        room.pass(1);
+        assert_eq!(room.has(key), (0, 2), "{order:?}");
+        room.send(v6(1), &notes, 60, 100);
+        assert_eq!(room.has(ContentKey::Id(notes.id())), (1, 2));
+        assert_eq!(room.computers.missing(ContentKey::Id(notes.id()), 9).0, ["10.0.0.2".into()]);
+        assert_eq!(room.computers.own_copies(v6(1)).len(), 2);
+        assert_eq!(room.computers.all().len(), 2);
+        room.computers.lessons().begin();
+        room.pass(1);
+        assert_eq!(room.has(key), (0, 2));
+    }
+}
+
+/// An address of this machine of the same family.
+fn local(address: IpAddr) -> IpAddr {
+    if address.is_ipv4() { [10, 255, 0, 1].into() } else { [0xfd00, 0, 0, 0, 0, 0, 0, 0xffff].into() }
 }

@@ -14,16 +14,19 @@ pub(crate) fn log_beginning(computers: &Computers, running: &Running) {
         Way::Browser => ("browser_began", "in a browser"),
         Way::WebSeed => ("web_seed_began", "from this machine by its BitTorrent client"),
     };
-    info!(target: TARGET, event, content = %running.content, address = %running.address, file = name, "{who} began {name} {how}");
+    let info_hash = computers.contents().info_hash_of(running.content).map(tracing::field::display);
+    info!(target: TARGET, event, info_hash, content = %running.content, address = %running.address, file = name, "{who} began {name} {how}");
 }
 
 /// Logs that a browser was sent the last byte of a file that its computer did not have.
 pub(crate) fn log_end(computers: &Computers, running: &Running) {
     let (who, name) = (who(computers, running.address), &running.name);
+    let info_hash = computers.contents().info_hash_of(running.content).map(tracing::field::display);
     let of_all = of_all(computers, ContentKey::Id(running.content));
     info!(
         target: TARGET,
         event = "browser_completed",
+        info_hash,
         content = %running.content,
         address = %running.address,
         file = name,

@@ -231,6 +231,11 @@ impl Copy {
         known.into_iter().flatten().chain(announced).reduce(f64::max)
     }
 
+    /// The completion when it came, as far as it is known.
+    pub(crate) fn first_completion(&self) -> f64 {
+        self.torrent.as_ref().and_then(|torrent| torrent.first_completion).unwrap_or(0.0)
+    }
+
     /// The current download rate in bytes per second; `None` if it is not known.
     pub(crate) fn rate(&self, round: Option<u32>) -> Option<f64> {
         let http = self.http.as_ref().map(|http| http.rate).filter(|&rate| rate > 0.0);

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use torrent_library::{ContentId, ContentKey};
 use tracker_core::{InfoHash, Instant};
 
+use super::aliases::ClientAddresses;
 use super::copy::{BySentWay, Copy};
 use super::series::{CompletionPoint, Plot};
 use super::{ComputerRecord, CopyStatus};
@@ -24,6 +25,7 @@ pub(crate) struct FileRecord {
     pub(crate) content: Option<ContentId>,
     /// By the address of the computer.
     pub(crate) copies: HashMap<IpAddr, Copy, RandomState>,
+    pub(super) clients: ClientAddresses,
     /// `true` if somebody who is there has all of it and can give it to others, as far as can be told.
     pub(crate) has_seeder: bool,
     pub(crate) plot: Plot<CompletionPoint>,
@@ -84,6 +86,7 @@ impl FileRecord {
             info_hash: None,
             content: None,
             copies: HashMap::default(),
+            clients: ClientAddresses::default(),
             has_seeder: false,
             plot: Plot::new(Plot::<CompletionPoint>::MAX_OF_FILE, now),
         }

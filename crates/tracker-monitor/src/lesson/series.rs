@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tracker_core::Instant;
 
+use crate::NetworkPoint;
+
 /// Points in the order of time, a limited number of them: when there are too many, every second one is dropped, and from then on
 /// points are twice as far apart.
 #[derive(Debug, Clone)]
@@ -14,19 +16,6 @@ pub(crate) struct Plot<P> {
     step: u32,
     limit: usize,
     points: Vec<(Instant, P)>,
-}
-
-/// The network at one time of a lesson.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct PlotPoint {
-    /// Seconds since the lesson began.
-    pub(crate) secs: u64,
-    pub(crate) seeders: f64,
-    pub(crate) leechers: f64,
-    /// Bytes per second that BitTorrent clients say they download.
-    pub(crate) download_rate: f64,
-    /// Bytes per second that this machine sends over HTTP.
-    pub(crate) sent_rate: f64,
 }
 
 /// How far a file had come at one time of a lesson.
@@ -44,7 +33,7 @@ pub struct CompletionPoint {
     pub completion: f64,
 }
 
-impl Plot<PlotPoint> {
+impl Plot<NetworkPoint> {
     /// Points in the plot of a lesson, at most.
     pub(crate) const MAX_OF_LESSON: usize = 600;
 }

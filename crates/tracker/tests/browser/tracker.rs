@@ -70,7 +70,7 @@ impl Tracker {
     }
 
     /// All kinds of page, by name and path: the torrent's is of this one.
-    pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 12] {
+    pub(crate) fn pages(&self, info_hash: &str) -> [(&'static str, String); 13] {
         [
             ("home", "/".to_owned()),
             ("get", format!("/files/{info_hash}")),
@@ -79,6 +79,7 @@ impl Tracker {
             ("files", "/manage".to_owned()),
             ("file", format!("/manage/files/{info_hash}")),
             ("computers", "/manage/computers".to_owned()),
+            ("report", "/manage/report".to_owned()),
             ("share", "/manage/share".to_owned()),
             ("by hand", "/manage/share/by-hand".to_owned()),
             ("tracker", "/manage/tracker".to_owned()),

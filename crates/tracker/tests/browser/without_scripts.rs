@@ -34,6 +34,7 @@ fn pages_show_the_state_without_scripts() {
         ("file", "#source", "1.4 GB"),
         ("file", "#computers", "10.77.0.101"),
         ("computers", "#list", "10.77.0.101"),
+        ("report", "#files", "lab-image-2026-11.img"),
         ("share", "main", "The share folder is"),
         ("by hand", "#entries", "lab-image-2026-11.img"),
         ("log", "#lines", " began "),

@@ -225,7 +225,7 @@ impl Table {
 }
 
 /// Text from the network as a CSV cell that no spreadsheet takes for a formula: an apostrophe marks it as text.
-fn harmless(text: String) -> String {
+pub(in crate::web) fn harmless(text: String) -> String {
     // The last four are the first four at full width, which some take for the same.
     const BEGIN_FORMULA: [char; 11] =
         ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];

@@ -79,7 +79,11 @@ pub(super) struct NameView {
 
 impl NameView {
     pub(super) fn new(address: IpAddr, name: Option<&ComputerName>) -> Self {
-        Self { name: name.map(|name| name.name.to_string()), address: address.to_string() }
+        Self::of(address, name.map(|name| &*name.name))
+    }
+
+    pub(super) fn of(address: IpAddr, name: Option<&str>) -> Self {
+        Self { name: name.map(ToOwned::to_owned), address: address.to_string() }
     }
 }
 

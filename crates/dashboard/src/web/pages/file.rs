@@ -8,8 +8,9 @@ use torrent_library::{ContentKey, KnownTorrent};
 use tracker_core::InfoHash;
 use tracker_monitor::{CopyRow, CopyStatus, FileProgress};
 
-use super::completion::CompletionPlot;
+use super::completion::completion_plot;
 use super::computers::NameView;
+use super::course::CoursePlot;
 use super::files::{Has, preparing_text, source_text, time_left_text};
 use super::missing::Missing;
 use crate::web::Dashboard;
@@ -50,7 +51,7 @@ struct FilePage {
     computers_total: String,
     computers: Vec<ComputerView>,
     pages: Pages,
-    plot: Option<CompletionPlot>,
+    plot: Option<CoursePlot>,
     /// The URL of the page for everybody, as others reach it.
     page_url: Option<String>,
     torrent: Option<TorrentView>,
@@ -189,7 +190,7 @@ impl FilePage {
             computers_total: counted(rows.len() as u64, "computer"),
             computers: part.items.iter().map(|row| ComputerView::new(&shell, row)).collect(),
             pages: part.pages(&file_href(key), &[]),
-            plot: CompletionPlot::new(computers.plot(key)),
+            plot: completion_plot("completion".to_owned(), &computers.plot(key)),
             page_url: page_url(dashboard, viewer, Some(key)),
             torrent: subject.known().map(|known| TorrentView::new(dashboard, viewer, known)),
             info_hash: match key {

@@ -1,0 +1,83 @@
+//! Computers with addresses of both families.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+use tracker_core::PeerId;
+
+use super::Lesson;
+
+/// The IPv6 addresses of computers that are known by an IPv4 address.
+///
+/// A client that announces a torrent over both does so under one peer id, which it has drawn at random. So one computer counts once,
+/// in a browser, too.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Aliases(HashMap<IpAddr, IpAddr, RandomState>);
+
+impl Aliases {
+    /// IPv6 addresses that are remembered, at most.
+    const MAX: usize = Lesson::MAX_COMPUTERS;
+
+    /// The address by which the computer at this address is known.
+    pub(super) fn resolve(&self, address: IpAddr) -> IpAddr {
+        self.0.get(&address).copied().unwrap_or(address)
+    }
+
+    /// Returns `true` if the computer at the IPv6 address is known by the IPv4 address from now on, and was not before.
+    fn insert(&mut self, v6: IpAddr, v4: IpAddr) -> bool {
+        self.0.len() < Self::MAX && self.0.insert(v6, v4) != Some(v4)
+    }
+}
+
+/// The addresses of the clients of a file.
+#[derive(Debug, Default)]
+pub(super) struct ClientAddresses(HashMap<PeerId, IpAddr, RandomState>);
+
+impl ClientAddresses {
+    /// Clients of a file that are remembered, at most.
+    const MAX: usize = Lesson::MAX_COMPUTERS;
+
+    /// Takes in where a client announces from. Returns its IPv6 and its IPv4 address, if it has both.
+    pub(super) fn take(&mut self, peer_id: PeerId, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
+        match self.0.get(&peer_id).copied() {
+            Some(v4) if v4.is_ipv4() => address.is_ipv6().then_some((address, v4)),
+            Some(v6) if address.is_ipv4() => {
+                self.0.insert(peer_id, address);
+                Some((v6, address))
+            }
+            Some(_) => None,
+            None => {
+                if self.0.len() < Self::MAX {
+                    self.0.insert(peer_id, address);
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Lesson {
+    /// Learns that a computer has both addresses: what is recorded of one counts for the other.
+    pub(super) fn join_addresses(&mut self, v6: IpAddr, v4: IpAddr) {
+        if !self.aliases.insert(v6, v4) {
+            return;
+        }
+        let Some(record) = self.computers.remove(&v6) else { return };
+        let max_ranges = self.max_ranges();
+        self.computers
+            .entry(v4)
+            .and_modify(|known| known.first_seen = known.first_seen.min(record.first_seen))
+            .or_insert(record);
+        for file in self.files.values_mut() {
+            let Some(copy) = file.copies.remove(&v6) else { continue };
+            match file.copies.get_mut(&v4) {
+                Some(known) => {
+                    known.merge(copy, max_ranges);
+                    self.copies -= 1;
+                }
+                None => _ = file.copies.insert(v4, copy),
+            }
+        }
+    }
+}
