@@ -304,7 +304,10 @@ fn what_went_from_the_share_folder_between_two_runs_is_withdrawn_and_the_rest_is
     let torrents = || {
         let files = fs::read_dir(data.join("torrents")).into_iter().flatten().map(|file| file.unwrap());
         let mut files: Vec<_> = files
-            .map(|file| (file.file_name().into_string().unwrap(), file.metadata().unwrap().modified().unwrap()))
+            .map(|file| (file.file_name().into_string().unwrap(), file))
+            // Not one that is being written under another name.
+            .filter(|(name, _)| name.ends_with(".torrent") && !name.starts_with('.'))
+            .map(|(name, file)| (name, file.metadata().unwrap().modified().unwrap()))
             .collect();
         files.sort();
         files
