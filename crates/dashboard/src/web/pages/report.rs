@@ -12,7 +12,9 @@ use super::computers::NameView;
 use super::course::{CourseLine, CoursePlot};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::format::{Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, percent, rate};
+use crate::web::format::{
+    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, percent, rate, strftime,
+};
 use crate::web::problem::Problem;
 use crate::web::report::{report, way};
 use crate::web::role::{Operator, Role};
@@ -38,6 +40,8 @@ struct ReportPage {
     number: u32,
     /// The numbers of all lessons, the current one first.
     lessons: Vec<u32>,
+    /// The day on which it began.
+    day: String,
     started: Moment,
     ended: Option<Moment>,
     lasted: String,
@@ -127,6 +131,7 @@ impl ReportPage {
         Self {
             number: report.number,
             lessons,
+            day: strftime(moment(report.started).at, "%-d %B %Y"),
             started: moment(report.started),
             ended: report.ended.map(moment),
             lasted: duration(report.secs),
@@ -245,8 +250,27 @@ fn rates_plot(points: &[NetworkPoint]) -> Option<CoursePlot> {
             rate(downloaded),
         ),
         lines: vec![line("leechers", |point| point.download_rate), line("rate", |point| point.sent_rate)],
-        top: sent.max(downloaded).max(1e6),
+        top: round_top(sent.max(downloaded).max(1e6)),
         label: rate,
         left: 84.0,
     })
+}
+
+/// The next number that is 1, 2, 4 or 6 times a power of ten, so that half of it is a round one, too.
+fn round_top(most: f64) -> f64 {
+    let power = 10f64.powf(most.log10().floor());
+    let steps = [1.0, 2.0, 4.0, 6.0, 10.0];
+    steps.into_iter().map(|step| step * power).find(|&top| top >= most).unwrap_or(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_end_at_round_numbers() {
+        for (most, top) in [(1e6, 1e6), (1.1e6, 2e6), (3.9e7, 4e7), (6.5e8, 1e9), (1e9, 1e9)] {
+            assert!((round_top(most) / top - 1.0).abs() < 1e-9, "{most}");
+        }
+    }
 }

@@ -94,7 +94,7 @@ fn cells(copy: &CopyReport, time: &impl Fn(u64, &str) -> String) -> [String; 9] 
         figure(copy.mean_rate),
         figure(copy.peak_rate),
         copy.completion.map_or_else(|| "unknown".to_owned(), percent),
-        format!("{}{client}", way(copy)),
+        format!("{}{client}", way(copy)).trim_start().to_owned(),
         match copy.check {
             CopyCheck::Pieces => "its client, piece by piece",
             CopyCheck::Digest => "nobody: compare the SHA-256",
