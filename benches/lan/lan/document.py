@@ -26,7 +26,8 @@ Every machine is a network namespace on one bridge, with `tc tbf` on both ends o
 is ours in all rows, and runs on the source's machine. The leechers are libtorrent with its own settings, without DHT and local
 discovery, and stay as seeders; or curl. All have the .torrent when the time begins. Each run makes a new network, starts
 everything afresh, and compares the SHA-256 of each copy with the file's. nginx has Debian's settings, without an access log.
-Rows take turns, each round beginning with another one.
+Rows take turns, each round beginning with another one. Without BitTorrent, a larger file takes as many link times: it is left
+out.
 
 *Busy* is the share of the machine's processors that was in use: near 100 %, they were the limit and not the links."""
 

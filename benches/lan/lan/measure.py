@@ -67,8 +67,12 @@ class Cell:
 
 
 def measure(sources: list[Source], sizes: list[int], settings: Settings) -> list[Cell]:
-    """Runs all sources with all sizes. They take turns, each round beginning with another one."""
-    cells = [Cell(source, size, [], []) for size in sizes for source in sources]
+    """Runs all sources with all sizes. They take turns, each round beginning with another one.
+
+    Without BitTorrent all sizes take as many link times as there are leechers: those sources give only the smallest file.
+    """
+    pairs = [(source, size) for size in sizes for source in sources if source.fetch == "libtorrent" or size == min(sizes)]
+    cells = [Cell(source, size, [], []) for source, size in pairs]
     for number in range(settings.rounds):
         turn = number % len(cells)
         for cell in cells[turn:] + cells[:turn]:

@@ -15,7 +15,7 @@ _COLOURS = {
 }
 _WIDTH = 860
 _PANEL = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 300, 40, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 330, 40, 46
 
 
 def svg(cells: list[Cell], settings: Settings) -> str:
