@@ -5,6 +5,7 @@ mod dashboard;
 mod folders;
 mod running;
 mod shared;
+mod sharing;
 
 use std::fs;
 use std::io::{Read, Write, pipe};

@@ -14,6 +14,7 @@
 #![cfg(target_os = "linux")]
 
 mod aria2;
+mod busy;
 mod magnet;
 mod matrix;
 mod moves;
@@ -23,6 +24,7 @@ mod rtorrent;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracker;
+mod web_seed;
 mod webtorrent;
 
 use std::net::SocketAddrV4;
@@ -47,6 +49,7 @@ use crate::support::torrent::{Content, Torrent};
 use crate::support::transmission::Transmission;
 use crate::support::wait::wait_for;
 use crate::tracker::{Counts, Tracker};
+use crate::web_seed::clients_complete_by_the_web_seed_alone;
 use crate::webtorrent::WebTorrent;
 
 const MB: u64 = 1_000_000;
@@ -95,6 +98,7 @@ tests! { debian_12, Debian12:
     each_client_downloads_by_a_magnet_link
     clients_that_wait_for_metadata_get_it_from_a_later_seeder
     qbittorrent_shares_a_file_over_udp_with_each_client
+    clients_complete_by_the_web_seed_alone
     scrape_counts_follow_started_completed_and_stopped
 }
 
@@ -107,6 +111,7 @@ tests! { debian_13, Debian13:
     clients_that_wait_for_metadata_get_it_from_a_later_seeder
     qbittorrent_shares_a_file_over_udp_with_each_client
     clients_meet_whether_they_come_by_udp_or_http
+    clients_complete_by_the_web_seed_alone
     scrape_counts_follow_started_completed_and_stopped
     a_restart_of_the_tracker_in_the_middle_loses_no_download
 }

@@ -23,6 +23,9 @@ const DASHBOARD_PORT: u16 = 6970;
 /// libtorrent holds a forced announce back until `min interval` is over.
 const ANNOUNCE: Duration = Duration::from_secs(60);
 
+/// Longest time until a new file of the share folder is hashed.
+const HASHING: Duration = Duration::from_secs(60);
+
 /// The port of a peer that nobody should connect to: the discard service.
 const NOBODY: u16 = 9;
 
@@ -53,9 +56,14 @@ pub(crate) struct Latency {
 
 impl Tracker {
     pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, &[])
+    }
+
+    /// With more arguments, which come first.
+    pub(crate) fn start_with(host: &Host, arguments: &[&str]) -> Self {
         let listen = format!("0.0.0.0:{PORT}");
-        let flags = ["--listen", &listen, "--data", "none", "--log-format", "json"];
-        let program = host.run(env!("CARGO_BIN_EXE_tracker"), &flags);
+        let arguments = [arguments, &["--listen", &listen, "--data", "none", "--log-format", "json"]].concat();
+        let program = host.run(env!("CARGO_BIN_EXE_tracker"), &arguments);
         let mut tracker = Self { host: host.clone(), program };
         wait_for("the tracker to start", START, || {
             tracker.program.check_alive()?;
@@ -75,6 +83,11 @@ impl Tracker {
 
     pub(crate) fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.host.address, PORT)
+    }
+
+    /// The address of its pages, for everybody on the network.
+    pub(crate) fn page(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.host.address, DASHBOARD_PORT)
     }
 
     /// The announce URL for everybody on the network.
@@ -120,6 +133,17 @@ impl Tracker {
         });
     }
 
+    /// Waits until a file or folder of the share folder is hashed, and returns its info-hash.
+    pub(crate) fn wait_until_hashed(&self, name: &str) -> String {
+        wait_for(&format!("{name} to be hashed"), HASHING, || {
+            let torrents = self.ask(&Request::get("/api/v1/torrents"))?;
+            let torrents = torrents["items"].as_array().context("a list of torrents")?;
+            let torrent = torrents.iter().find(|torrent| torrent["name"] == name);
+            let torrent = torrent.with_context(|| format!("{torrents:?}"))?;
+            torrent["info_hash"].as_str().map(str::to_owned).context("an info-hash")
+        })
+    }
+
     /// Registers a torrent on the dashboard, and returns the magnet link that its page shows.
     pub(crate) fn register(&self, torrent: &Torrent) -> String {
         let file = fs::read(torrent.path()).expect("a .torrent can be read");
@@ -137,7 +161,7 @@ impl Tracker {
     }
 
     /// Asks the dashboard's API on the tracker's own host, which may do everything there.
-    fn ask(&self, request: &Request<'_>) -> anyhow::Result<Value> {
+    pub(crate) fn ask(&self, request: &Request<'_>) -> anyhow::Result<Value> {
         let dashboard = SocketAddrV4::new(Ipv4Addr::LOCALHOST, DASHBOARD_PORT);
         let response = self.host.request(dashboard, request)?;
         let text = String::from_utf8_lossy(&response.body);
@@ -183,22 +207,25 @@ impl Tracker {
 
     /// As [`announce_latency`](Self::announce_latency), by this address of the tracker.
     pub(crate) fn latency_at(&self, address: SocketAddrV4, host: &Host) -> Latency {
-        let target = announce_target(&"00".repeat(20), "");
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        let announce = || -> std::io::Result<_> {
-            let start = Instant::now();
-            let mut stream = TcpStream::connect(address)?;
-            let connected = Instant::now();
-            stream.write_all(request.as_bytes())?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer)?;
-            Ok((connected.elapsed(), start.elapsed()))
-        };
-        host.on(|| medians(|| announce().expect("the tracker answers")))
+        host.on(|| medians(|| announce(address)))
     }
 
     /// The duration of an announce over UDP, as seen by the client.
     pub(crate) fn announce_latency_over_udp(&self, host: &Host) -> Latency {
+        medians(|| self.announce_over_udp(host))
+    }
+
+    /// The durations of announces from this host, one after another, each with the opening of its connection.
+    pub(crate) fn announce_durations(&self, host: &Host, announces: usize) -> Vec<Duration> {
+        host.on(|| iter::repeat_with(|| announce(self.address()).1).take(announces).collect())
+    }
+
+    /// The durations of announces over UDP, each with the request for a connection id.
+    pub(crate) fn announce_durations_over_udp(&self, host: &Host, announces: usize) -> Vec<Duration> {
+        iter::repeat_with(|| self.announce_over_udp(host).1).take(announces).collect()
+    }
+
+    fn announce_over_udp(&self, host: &Host) -> (Duration, Duration) {
         let announce = || {
             let udp = Udp::new(host, self.address())?;
             let start = Instant::now();
@@ -207,8 +234,25 @@ impl Tracker {
             udp.announce(id, &"00".repeat(20), NOBODY, 0)?;
             anyhow::Ok((connected.elapsed(), start.elapsed()))
         };
-        medians(|| announce().expect("the tracker answers over UDP"))
+        announce().expect("the tracker answers over UDP")
     }
+}
+
+/// Announces from the calling thread's host to a swarm of nobody else, and returns the duration of the request and that with the
+/// opening of its connection.
+fn announce(address: SocketAddrV4) -> (Duration, Duration) {
+    let target = announce_target(&"00".repeat(20), "");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let announce = || -> std::io::Result<_> {
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(address)?;
+        let connected = Instant::now();
+        stream.write_all(request.as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok((connected.elapsed(), start.elapsed()))
+    };
+    announce().expect("the tracker answers")
 }
 
 /// Of many announces, each measured without the opening of its connection and with it.

@@ -1,0 +1,104 @@
+//! The tracker shares a folder, and nobody else has what is in it: clients get it by the web seed of the .torrent that their
+//! user downloads from the page.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use super::{
+    Aria2, Content, Generation, MB, PROGRAMS, QBittorrent, Report, Start, Torrent, Tracker, Transmission, download,
+};
+use crate::support::host::Host;
+use crate::support::http::Request;
+use crate::support::network::Lan;
+use crate::support::wait::wait_for;
+
+/// rTorrent has no web seeds.
+const LEECHERS: [(&str, Start); 3] = [
+    ("qbittorrent", |host| Box::new(QBittorrent::start(host))),
+    ("transmission", |host| Box::new(Transmission::start(host))),
+    ("aria2", |host| Box::new(Aria2::start(host))),
+];
+
+/// A name in which a URL has to escape nearly everything.
+const FILE: &str = "Übung 1 – a+b & c#d %41 (x).bin";
+
+/// A client escapes what it appends to the URL of a folder itself. Transmission 4 does not escape `#` there, nor does WebTorrent; it
+/// takes `%` for escaped already if two hexadecimal digits follow; and Transmission 3 makes `_` of `?`. Such names are no use
+/// here, but in the URL of a single file.
+const FOLDER: &str = "Vorlesung & Übung 2";
+
+/// What is in [`FOLDER`]. Pieces of its torrent begin in one file and end in another.
+const FILES: [(&str, u64); 6] = [
+    ("100 % sure.bin", 3 * MB),
+    ("+=;,'!()[]@$.bin", MB + 16),
+    ("empty.bin", 0),
+    ("ein Ordner/zwei…/tief.bin", 2 * MB + 8),
+    ("日本語.bin", 8),
+    ("~tilde.bin", MB),
+];
+
+pub(super) fn clients_complete_by_the_web_seed_alone(generation: Generation) {
+    let lan = Lan::new("web-seed", &PROGRAMS);
+    let machine = lan.host("tracker");
+    let share = machine.make_folder("share");
+    let contents =
+        [Content::write_files(&share.join(FILE), &[("", 8 * MB)]), Content::write_files(&share.join(FOLDER), &FILES)];
+    let tracker = Tracker::start_with(&machine, &[share.to_str().expect("a path in UTF-8")]);
+
+    let mut report = Report::new(&format!("{generation}: the tracker's web seed, 8 MB and 7 MB in 6 files"), 8 * MB);
+    for (number, content) in (1..).zip(&contents) {
+        let mut has_it = Vec::new();
+        for (name, start) in LEECHERS {
+            let host = lan.host(&format!("{name}{number}")).with(generation);
+            let torrent = torrent_from_the_page(&host, &tracker, content);
+            // aria2 has all of it before it announces the first time, which does not count as a download.
+            let expect = |what: &str, peers| {
+                tracker.wait_for_scrape(&format!("{name}: {what}"), torrent.info_hash(), |counts| {
+                    (counts.complete, counts.incomplete) == peers
+                });
+            };
+            expect("nobody to be there but the tracker", (0, 0));
+
+            let mut leecher = start(&host);
+            let transfer = download(&mut *leecher, &torrent);
+            expect("a peer that completed", (1, 0));
+            leecher.pause().expect("a client pauses");
+            expect("a peer that left", (0, 0));
+            report.add(&format!("{} {number}", leecher.name()), transfer, tracker.announce_latency(&host));
+
+            // Who has it still has it when the client is gone.
+            has_it.push(host.address.to_string());
+            wait_for_computers(&tracker, torrent.info_hash(), &has_it);
+        }
+    }
+    report.print().expect("the report can be printed");
+}
+
+/// The .torrent that a user on this host downloads, once the content is hashed.
+fn torrent_from_the_page(host: &Host, tracker: &Tracker, content: &Content) -> Torrent {
+    let info_hash = tracker.wait_until_hashed(content.name());
+    let page = tracker.page();
+    let target = format!("/api/v1/torrents/{info_hash}/torrent");
+    let headers = [("Host", &*page.to_string())];
+    let response = host.request(page, &Request { headers: &headers, ..Request::get(&target) });
+    let response = response.expect("the page answers the leecher");
+    assert_eq!(response.status, 200, "{target}: {}", String::from_utf8_lossy(&response.body));
+    let path = host.folder.join("page.torrent");
+    fs::write(&path, response.body).expect("a .torrent can be written");
+    Torrent::read(content, path).expect("the tracker makes .torrent files")
+}
+
+/// Waits until these computers, and no others, are said to have a file.
+fn wait_for_computers(tracker: &Tracker, info_hash: &str, expected: &[String]) {
+    wait_for(&format!("{expected:?} to have it"), Duration::from_secs(30), || {
+        let copies = tracker.ask(&Request::get(&format!("/api/v1/files/{info_hash}/computers")))?;
+        let computers = copies["computers"].as_array().context("a list of computers")?;
+        let has_it = computers.iter().filter(|computer| computer["state"] == "has_it");
+        let mut has_it: Vec<_> = has_it.map(|computer| computer["address"].as_str().unwrap_or_default()).collect();
+        has_it.sort_by_key(|address| expected.iter().position(|expected| expected == address));
+        ensure!(has_it == expected && copies["progress"]["has"] == expected.len(), "{copies}");
+        Ok(())
+    });
+}
