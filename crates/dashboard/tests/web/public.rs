@@ -9,6 +9,7 @@ use axum::http::{Method, StatusCode};
 use metainfo::Create;
 use torrent_library::{Content, Share};
 use tracker_core::InfoHash;
+use tracker_monitor::{Transfer, TransferPart, Way};
 
 use crate::support::{Answer, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, request, torrent};
 
@@ -125,6 +126,32 @@ async fn a_phone_gets_the_download_first() {
         assert!(download < torrent, "nobody downloads");
         assert_eq!(html.matches("is-primary").count(), 1, "{html}");
     }
+}
+
+#[tokio::test]
+async fn bittorrent_comes_first_while_many_download() {
+    let fixture = Fixture::new();
+    fixture.service.start().await.unwrap();
+    let film = content(&fixture, "film.mkv");
+    fixture.contents.insert(Arc::clone(&film), &[fixture.film]);
+    let downloads = fixture.observer.computers().downloads();
+    let begin = |host: u8| {
+        let part = TransferPart::File { index: 0, range: 0..40_000 };
+        let remote = [192, 168, 1, host].into();
+        downloads.begin(Transfer { remote, content: Arc::clone(&film), part, len: 40_000, way: Way::Browser })
+    };
+    let path = format!("/files/{}", fixture.film);
+    let is_torrent_first = async |agent| {
+        let answer = browse(&fixture, agent, &path).await;
+        answer.text().find("Get it with BitTorrent").unwrap() < answer.text().find("href=\"/download/").unwrap()
+    };
+    let mut transfers: Vec<_> = (101..=104).map(begin).collect();
+    assert!(!is_torrent_first(DESKTOP).await);
+    transfers.push(begin(105));
+    assert!(is_torrent_first(DESKTOP).await);
+    assert!(!is_torrent_first(PHONE).await);
+    transfers.pop();
+    assert!(!is_torrent_first(DESKTOP).await);
 }
 
 #[tokio::test]

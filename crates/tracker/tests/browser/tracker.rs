@@ -29,13 +29,22 @@ impl Tracker {
         Self::start_with(host, &[])
     }
 
+    /// Starts it with a folder of which all is shared by itself.
+    pub(crate) fn start_sharing(host: &Host) -> Self {
+        Self::run(host, &[])
+    }
+
     /// Starts it with a folder to share, and with more flags.
     pub(crate) fn start_with(host: &Host, flags: &[&str]) -> Self {
+        Self::run(host, &[&["--share-by-hand"], flags].concat())
+    }
+
+    fn run(host: &Host, flags: &[&str]) -> Self {
         let share = host.make_folder("share");
         let share_flag = share.display().to_string();
         let (listen, dashboard) = (format!("0.0.0.0:{PORT}"), format!("0.0.0.0:{DASHBOARD_PORT}"));
         let listen = ["--listen", &listen, "--dashboard-listen", &dashboard];
-        let share_flags = ["--share", &share_flag, "--share-by-hand", "--data", "none"];
+        let share_flags = ["--share", &share_flag, "--data", "none"];
         let always = [&listen[..], &share_flags, &["--log-format", "json"]].concat();
         let mut program = host.run(env!("CARGO_BIN_EXE_tracker"), &[&always, flags].concat());
         let operator_url = wait_for("the tracker to start", START, || {

@@ -74,9 +74,12 @@ impl Offers {
         let listed: HashSet<_> = all.iter().filter_map(Offer::info_hash).collect();
         let known = config.library.all();
         let is_other = |info_hash: &InfoHash| !listed.contains(info_hash) && !replaced.contains_key(info_hash);
-        let others = known.values().filter(|torrent| is_other(&torrent.info_hash));
-        all.extend(others.map(Offer::of_torrent));
-        all.sort_by_cached_key(|offer| (natural_key(&offer.name), Arc::clone(&offer.name)));
+        let mut others = known.values().filter(|torrent| is_other(&torrent.info_hash)).peekable();
+        // Those of the share folder are in order, and listed again with each progress of the hashing.
+        if others.peek().is_some() {
+            all.extend(others.map(Offer::of_torrent));
+            all.sort_by_cached_key(|offer| (natural_key(&offer.name), Arc::clone(&offer.name)));
+        }
         Self { all, replaced }
     }
 
