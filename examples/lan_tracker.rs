@@ -2,8 +2,9 @@
 //!
 //!     cargo run --release --example lan_tracker [SHARE [TORRENTS]]
 //!
-//! Clients reach it over HTTP and UDP on port 6969 of all addresses, and browsers on port 6970. It prints the URL of the dashboard
-//! and the announce URLs to put into torrents. Ctrl-C stops it. The `tracker` program is the same with settings.
+//! Clients reach it over HTTP and UDP on port 6969 of all addresses, and browsers on port 6970. It prints the URL by which everybody
+//! gets what is in the folder SHARE, the URL of the dashboard, and the announce URLs to put into torrents. Ctrl-C stops it. The
+//! `tracker` program is the same with settings. Nothing is kept when it ends, but in the folder TORRENTS.
 
 use std::path::PathBuf;
 
@@ -15,9 +16,9 @@ use tracker::{LanTracker, LogBuffer};
 /// A tracker for the LAN, over HTTP and UDP, with its dashboard.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Folder whose files you can make torrents of on the dashboard.
+    /// Folder to share: everybody on the LAN can download what is in it.
     share: Option<PathBuf>,
-    /// Folder of .torrent files whose names the dashboard shows.
+    /// Folder of .torrent files whose names the dashboard shows, and in which those of the shared files are kept.
     torrents: Option<PathBuf>,
 }
 
@@ -31,6 +32,11 @@ async fn main() -> anyhow::Result<()> {
 
     let tracker = LanTracker::builder().share(share).torrents(torrents).log(log).start().await?;
 
+    if let (Some(_), Some(urls)) = (tracker.shared_folder(), tracker.dashboard_urls()) {
+        for url in urls.viewers() {
+            println!("the files:    {url}");
+        }
+    }
     // When you open this URL, which contains a token, the dashboard controls the tracker.
     for url in tracker.dashboard_urls().into_iter().flat_map(|urls| urls.operator()) {
         println!("dashboard:    {url}");

@@ -122,7 +122,7 @@ class Started:
     def torrent(self, *more: str) -> Offer:
         """Has our make-torrent describe the file for clients of our tracker, which is started, too."""
         tracker = [str(self.programs.release / "tracker"), "--listen", f"0.0.0.0:{_TRACKER_PORT}", "--dashboard=false"]
-        self.start([*tracker, "--log-level", "warn"])
+        self.start([*tracker, "--data", "none", "--log-level", "warn"])
         self.wait_for(self.url(_TRACKER_PORT, "health"))
         path = self.host.folder / "made.torrent"
         command = [str(self.programs.release / "make-torrent"), "--announce", self.url(_TRACKER_PORT, "announce")]

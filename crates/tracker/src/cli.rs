@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use crate::report::Report;
 use crate::settings::Settings;
 
 /// A BitTorrent tracker for networks somebody is responsible for.
@@ -38,7 +39,7 @@ use crate::settings::Settings;
 pub(crate) struct Cli {
     /// Share this folder, as --share does
     ///
-    /// For a folder that is called as a command is, write ./generate.
+    /// For a folder with the name of a command, write ./report.
     pub(crate) folder: Option<PathBuf>,
 
     /// Read settings from this TOML file; --print-config prints an example
@@ -59,13 +60,22 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) firewall: bool,
 
-    /// What to print instead of running the tracker.
-    #[arg(skip)]
-    pub(crate) generate: Option<Generate>,
+    /// What to do instead of running the tracker.
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
 
     /// The flags and the environment.
     #[arg(skip)]
     matches: ArgMatches,
+}
+
+/// What the program does instead of running the tracker.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Action {
+    Report(Report),
+    /// Print completions or the man page
+    #[command(hide = true)]
+    Generate(Generate),
 }
 
 /// What packages install beside the program.
@@ -99,8 +109,7 @@ impl Generate {
 impl Cli {
     /// Takes the command line apart. The first argument is the program's name.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Error> {
-        let generate = Generate::augment_args(Command::new("generate").hide(true));
-        let command = Self::command().subcommand(generate);
+        let command = Self::command();
         let matches = command.clone().try_get_matches_from(arguments).map_err(|error| {
             // After a folder, clap takes another argument for a command.
             let given = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
@@ -114,8 +123,7 @@ impl Cli {
                 None => error,
             }
         })?;
-        let generate = matches.subcommand().map(|(_, matches)| Generate::from_arg_matches(matches)).transpose()?;
-        Ok(Self { generate, matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
+        Ok(Self { matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
     }
 
     /// The settings: a flag takes precedence over the environment, that over the file, and that over the default.

@@ -14,6 +14,7 @@ mod listen_address;
 mod log;
 mod open_files;
 mod preparing;
+mod report;
 mod run;
 mod settings;
 mod signals;

@@ -15,7 +15,7 @@ use tracker_monitor::LogBuffer;
 
 use crate::bind_advice::{bind_advice, dashboard_advice};
 use crate::browser;
-use crate::cli::Cli;
+use crate::cli::{Action, Cli};
 use crate::failure::Failure;
 use crate::firewall::Firewall;
 use crate::log::{self, Log};
@@ -35,9 +35,13 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Does what the command line asks for: prints something, or runs the tracker until a signal stops it.
 pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
-    if let Some(generate) = cli.generate {
-        print(generate.bytes().context("cannot generate it")?);
-        return Ok(());
+    match &cli.action {
+        None => {}
+        Some(Action::Report(report)) => return Ok(report.print()?),
+        Some(Action::Generate(generate)) => {
+            print(generate.bytes().context("cannot generate it")?);
+            return Ok(());
+        }
     }
     let settings = cli.settings()?;
     if cli.print_config {

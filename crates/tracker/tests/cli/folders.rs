@@ -144,7 +144,6 @@ fn torrents_are_kept_in_the_data_folder_which_one_tracker_uses() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_default_data_folder_that_cannot_be_made_is_a_warning() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");

@@ -3,6 +3,7 @@
 mod client;
 mod dashboard;
 mod folders;
+mod report;
 mod running;
 mod shared;
 mod sharing;
