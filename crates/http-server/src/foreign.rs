@@ -100,6 +100,10 @@ impl<S> Beginning<S> {
         Self { stream, first: [0; _], len: 0 }
     }
 
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// The protocol of the bytes that were read, if it is known and not HTTP.
     pub(crate) fn foreign_protocol(&self) -> Option<ForeignProtocol> {
         ForeignProtocol::of(&self.first[..self.len])

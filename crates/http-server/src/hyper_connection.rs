@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
@@ -16,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::detached::Detachable;
 use crate::foreign::{Beginning, ForeignProtocol};
 
 /// The time for which a client may go on sending what nobody reads, after the answer that ends its connection. A .torrent of the
@@ -57,23 +60,59 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let mut stream = Detachable::new(stream, Bytes::new());
+    serve_until_detached(http, &mut stream, service, &mut stopped).await.map(|_| ())
+}
+
+/// Serves a connection as [`serve_connection`] does, until an answer has a [`DetachedBody`](crate::DetachedBody). Returns `true` then:
+/// the head is sent, and the caller writes the body to the stream of the connection before it goes on. Returns `false` when the
+/// connection has ended.
+///
+/// An answer to a request that has a body must have no detached one.
+///
+/// # Errors
+///
+/// Returns an error if the connection fails, or if the client sends something that is not HTTP.
+pub async fn serve_until_detached<I, S, B>(
+    http: &http1::Builder,
+    stream: &mut Detachable<I>,
+    service: S,
+    stopped: &mut watch::Receiver<()>,
+) -> Result<bool, ConnectionError>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let turn = stream.turn();
     let mut stream = Beginning::new(stream);
     let had_body = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         had_body.fetch_or(!request.body().is_end_stream(), Ordering::Relaxed);
         service.call(request)
     });
-    let served = async {
-        let mut served = pin!(http.serve_connection(TokioIo::new(&mut stream), service));
-        tokio::select! {
-            result = served.as_mut() => result,
-            _ = stopped.changed() => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
+    let mut connection = http.serve_connection(TokioIo::new(&mut stream), service);
+    // `None` when a body is due.
+    let served = async |connection: &mut http1::Connection<_, _>| {
+        poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
+            Poll::Pending if turn.is_due() => Poll::Ready(None),
+            served => served.map(Some),
+        })
+        .await
+    };
+    let outcome = tokio::select! {
+        outcome = served(&mut connection) => outcome,
+        _ = stopped.changed() => {
+            Pin::new(&mut connection).graceful_shutdown();
+            served(&mut connection).await
         }
     };
-    let served = served.await;
+    let unread = connection.into_parts().read_buf;
+    let Some(served) = outcome else {
+        stream.into_inner().detach(unread);
+        return Ok(true);
+    };
     let is_malformed = served.as_ref().is_err_and(hyper::Error::is_parse);
     if is_malformed || (served.is_ok() && had_body.into_inner()) {
         tokio::select! {
@@ -81,7 +120,10 @@ where
             _ = stopped.changed() => {}
         }
     }
-    served.map_err(|source| ConnectionError { source, foreign_protocol: stream.foreign_protocol() })
+    match served {
+        Ok(()) => Ok(false),
+        Err(source) => Err(ConnectionError { source, foreign_protocol: stream.foreign_protocol() }),
+    }
 }
 
 /// Ends what is sent, and reads until the client ends the connection.

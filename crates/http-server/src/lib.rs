@@ -3,7 +3,8 @@
 //! - [`Server`] accepts connections on many threads and answers, by a [`Handler`], requests that need no waiting at once; all
 //!   others go to an [`axum::Router`]. Slow, huge, half-open and garbage requests are limited by its [`ServerConfig`].
 //! - [`ConnectionLimit`], [`WriteTimeout`], [`AcceptErrors`], [`ForeignConnections`] and [`serve_connection`] are for servers that
-//!   accept by themselves, on a runtime that they share with others.
+//!   accept by themselves, on a runtime that they share with others. With [`serve_until_detached`] they also write some bodies by
+//!   themselves.
 //! - [`Host`] is the host that a request is for, and tells which names a server answers to.
 
 mod accept;
@@ -12,6 +13,7 @@ mod browser;
 mod config;
 mod connection;
 mod connection_limit;
+mod detached;
 mod eviction;
 mod foreign;
 mod handler;
@@ -30,10 +32,11 @@ pub use accept_errors::AcceptErrors;
 pub use browser::is_of_browser;
 pub use config::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig};
 pub use connection_limit::{ConnectionLimit, ConnectionLimitError, ConnectionPermit};
+pub use detached::{Detachable, DetachedBody};
 pub use foreign::{ForeignConnections, ForeignProtocol};
 pub use handler::{Connection, Handler};
 pub use head::{RequestHead, Version};
 pub use host::{Host, HostError};
-pub use hyper_connection::{ConnectionError, serve_connection};
+pub use hyper_connection::{ConnectionError, serve_connection, serve_until_detached};
 pub use server::Server;
 pub use write_timeout::WriteTimeout;

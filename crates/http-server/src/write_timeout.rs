@@ -23,6 +23,11 @@ impl<S> WriteTimeout<S> {
         Self { stream, limit, timer: None }
     }
 
+    /// The stream itself.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn in_time(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if result.is_ready() {
             self.timer = None;

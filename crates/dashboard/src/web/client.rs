@@ -14,12 +14,15 @@ use super::server::is_this_machine;
 /// The sender of a request, as limits per address count it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client {
+    /// Its address, canonical.
+    pub(crate) address: IpAddr,
     /// What its address counts as.
     pub(crate) group: AddressGroup,
     pub(crate) is_this_machine: bool,
 }
 
-/// The address of this machine that a request came to, with the port of the listener: an extension of the requests of the dashboard's own server.
+/// The address of this machine that a request came to, with the port of the listener: an extension of the requests of the
+/// dashboard's own server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalAddress(pub(crate) SocketAddr);
 
@@ -28,7 +31,7 @@ impl Client {
     /// an IPv6 address counts by itself.
     pub(crate) fn new(shards: &ShardsView, remote: IpAddr, local: Option<IpAddr>) -> Self {
         let group = shards.address_group(remote, local.unwrap_or(remote));
-        Self { group, is_this_machine: is_this_machine(remote) }
+        Self { address: remote, group, is_this_machine: is_this_machine(remote) }
     }
 }
 

@@ -8,16 +8,18 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
+use axum::http::{Request, Version};
 use axum::response::Response;
 use futures_util::StreamExt;
-use http_server::{AcceptErrors, ConnectionLimit, ForeignConnections, WriteTimeout, serve_connection};
+use http_server::{AcceptErrors, ConnectionLimit, Detachable, ForeignConnections, WriteTimeout, serve_until_detached};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
@@ -31,6 +33,7 @@ use tracker_host::{BindError, Transport, bind};
 
 use super::Dashboard;
 use super::client::{Client, LocalAddress};
+use super::transfer::{Handover, send_file};
 
 /// Connections that wait to be accepted, per address.
 const BACKLOG: i32 = 256;
@@ -240,31 +243,74 @@ pub(super) fn is_this_machine(address: IpAddr) -> bool {
 }
 
 /// Serves a connection until one of the two, or the server, has had enough.
+///
+/// hyper reads the requests and writes the answers. Only the files of transfers are sent without it: when it has written the head
+/// of such an answer, the connection is taken from it, and given to another one after the file.
 async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
     remote: SocketAddr,
     local: Option<SocketAddr>,
     shared: &Shared,
-    stopped: watch::Receiver<()>,
+    mut stopped: watch::Receiver<()>,
 ) {
     let signal = stopped.clone();
-    let service = service_fn(|mut request| {
-        let extensions = request.extensions_mut();
-        extensions.insert(ConnectInfo(remote));
-        if let Some(local) = local {
-            extensions.insert(LocalAddress(local));
+    let mut unread = Bytes::new();
+    loop {
+        let mut connection = Detachable::new(WriteTimeout::new(stream, shared.limits.write), unread);
+        let (body, detached) = (connection.bodies(), Mutex::new(None));
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let extensions = request.extensions_mut();
+            extensions.insert(ConnectInfo(remote));
+            if let Some(local) = local {
+                extensions.insert(LocalAddress(local));
+            }
+            // With a body that nobody reads, hyper decides about the connection.
+            let keeps_alive = request.body().is_end_stream().then(|| keeps_alive(&request));
+            let answer = shared.router.clone().call(request);
+            let (signal, body, detached) = (signal.clone(), &body, &detached);
+            async move {
+                let mut answer = answer.await?;
+                if let Some(keeps_alive) = keeps_alive
+                    && let Some(transfer) = answer.extensions().get().and_then(Handover::take)
+                {
+                    *answer.body_mut() = Body::new(body(transfer.rest.end - transfer.rest.start));
+                    *detached.lock().unwrap_or_else(PoisonError::into_inner) = Some((transfer, keeps_alive));
+                }
+                Ok::<_, Infallible>(until(signal, answer))
+            }
+        });
+        match serve_until_detached(&shared.http, &mut connection, service, &mut stopped).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                if let Some(protocol) = error.foreign_protocol {
+                    shared.foreign_connections.log(remote.ip(), protocol);
+                }
+                tracing::debug!(%remote, %error, "connection ended");
+                return;
+            }
         }
-        let answer = shared.router.clone().call(request);
-        let signal = signal.clone();
-        async move { Ok::<_, Infallible>(until(signal, answer.await?)) }
-    });
-    let stream = WriteTimeout::new(stream, shared.limits.write);
-    if let Err(error) = serve_connection(&shared.http, stream, service, stopped).await {
-        if let Some(protocol) = error.foreign_protocol {
-            shared.foreign_connections.log(remote.ip(), protocol);
+        let detached = detached.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (transfer, keeps_alive) = detached.expect("a body is due only where there is one");
+        let (written, read) = connection.into_parts();
+        match send_file(written.into_inner(), transfer, shared.limits.write).await {
+            Ok(sent) if keeps_alive && !stopped.has_changed().unwrap_or(true) => (stream, unread) = (sent, read),
+            Ok(_) => return,
+            Err(error) => {
+                tracing::debug!(%remote, %error, "a file was not sent whole");
+                return;
+            }
         }
-        tracing::debug!(%remote, %error, "connection ended");
     }
+}
+
+/// Returns `true` if the connection goes on after the answer to this request, as the sender sees it
+/// ([RFC 9112, section 9.3](https://www.rfc-editor.org/rfc/rfc9112#section-9.3)).
+fn keeps_alive(request: &Request<Incoming>) -> bool {
+    let options = request.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let mut options = options.flat_map(|value| value.split(',')).map(str::trim);
+    let mut has = |wanted: &str| options.any(|option| option.eq_ignore_ascii_case(wanted));
+    if request.version() == Version::HTTP_10 { has("keep-alive") } else { !has("close") }
 }
 
 /// An answer that, if it is a stream of events, ends when the server does.

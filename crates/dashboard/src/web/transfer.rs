@@ -12,6 +12,7 @@ mod pacer;
 mod path;
 mod range;
 mod seed;
+mod send_file;
 mod zip;
 
 use std::num::NonZeroU64;
@@ -25,7 +26,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_server::{ConnectionLimit, ConnectionPermit};
 
+pub(super) use file_body::Handover;
 pub(crate) use outgoing::Outgoing;
+pub(super) use send_file::send_file;
 
 use super::Dashboard;
 use super::client::Client;

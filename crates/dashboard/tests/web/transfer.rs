@@ -16,10 +16,14 @@ use metainfo::Create;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use torrent_library::{Content, Share};
 use tracker_core::InfoHash;
 
 use crate::support::{Fixture, OPERATOR, VIEWER, request, torrent};
+
+/// The time after which a test gives up, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A name with everything that needs care in a URL.
 const HARD_NAME: &str = "Übung 1 – a+b & c#d %41 (x) [y],'!;=@.bin";
@@ -128,7 +132,7 @@ impl Connection {
         let mut reply = Reply { status, head, body: Vec::new() };
         if has_body && status != 304 {
             reply.body = vec![0; reply.header("content-length").parse().expect("a length")];
-            self.0.read_exact(&mut reply.body).await?;
+            timeout(DEADLINE, self.0.read_exact(&mut reply.body)).await??;
         }
         Ok(reply)
     }

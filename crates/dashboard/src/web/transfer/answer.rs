@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use torrent_library::{Content, OpenError, SharedFile};
+use tracker_monitor::{Transfer, TransferPart, Way};
 
 use super::conditions::{Outcome, Validators};
 use super::file_body::{FileTransfer, Handover};
@@ -25,6 +26,7 @@ use crate::web::workload::blocking;
 #[derive(Debug)]
 pub(super) struct FileRequest {
     pub(super) client: Client,
+    pub(super) way: Way,
     pub(super) content: Arc<Content>,
     /// The index of the file in it.
     pub(super) index: usize,
@@ -42,7 +44,7 @@ pub(super) enum FileError {
 impl FileRequest {
     /// Opens the file and answers: all of it, or the part that the request asks for, or that there is nothing to send.
     pub(super) async fn answer(self, dashboard: &Dashboard, request: &Parts) -> Result<Response, FileError> {
-        let Self { client, content, index } = self;
+        let Self { client, way, content, index } = self;
         // Limits the opening of files, too.
         let outgoing = dashboard.0.transfers.begin(client).map_err(FileError::Problem)?;
         let of_worker = Arc::clone(&content);
@@ -56,11 +58,19 @@ impl FileRequest {
             }
             FileError::Open(error)
         })?;
-        Ok(answer(request, file, outgoing, content.file_name(index)))
+        let name = content.file_name(index).to_owned();
+        let begin = |mut outgoing: Outgoing, range: &Range<u64>| {
+            let (len, part) = (range.end - range.start, TransferPart::File { index, range: range.clone() });
+            let downloads = dashboard.config().observer.downloads();
+            outgoing.begin(downloads.begin(Transfer { remote: client.address, content, part, len, way }));
+            outgoing
+        };
+        Ok(answer(request, file, &name, |range| begin(outgoing, range)))
     }
 }
 
-fn answer(request: &Parts, file: SharedFile, outgoing: Outgoing, name: &str) -> Response {
+/// `begin` begins the transfer of some of its bytes.
+fn answer(request: &Parts, file: SharedFile, name: &str, begin: impl FnOnce(&Range<u64>) -> Outgoing) -> Response {
     let len = file.len;
     let validators = Validators::new(file.etag(), file.modified);
     let (status, range) = select(request, &validators, len);
@@ -90,6 +100,7 @@ fn answer(request: &Parts, file: SharedFile, outgoing: Outgoing, name: &str) -> 
     if range.is_empty() || request.method == Method::HEAD {
         return (status, headers).into_response();
     }
+    let outgoing = begin(&range);
     let handover = Handover::new(FileTransfer { file, rest: range, outgoing });
     let mut response = (status, headers, handover.body()).into_response();
     response.extensions_mut().insert(handover);

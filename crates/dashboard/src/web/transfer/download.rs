@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use torrent_library::{Content, ContentKey, OpenError};
 use tracker_core::InfoHash;
+use tracker_monitor::Way;
 
 use super::answer::{FileError, FileRequest};
 use super::path;
@@ -103,9 +104,11 @@ async fn send(
     index: usize,
 ) -> Result<Response, Problem> {
     let name = content.file_name(index).to_owned();
-    FileRequest { client, content, index }.answer(dashboard, request).await.map_err(|error| match error {
-        FileError::Problem(problem) => problem,
-        FileError::Open(error) => unopened(&name, &error),
+    FileRequest { client, way: Way::Browser, content, index }.answer(dashboard, request).await.map_err(|error| {
+        match error {
+            FileError::Problem(problem) => problem,
+            FileError::Open(error) => unopened(&name, &error),
+        }
     })
 }
 

@@ -65,6 +65,7 @@ impl FileTransfer {
                 // The memory is that of the chunk before, if it was sent.
                 buffer.reserve(CHUNK);
                 transfer.read(&mut buffer, len)?;
+                transfer.outgoing.sent(len as u64);
                 let chunk = buffer.split().freeze();
                 Ok(Some((chunk, (transfer, buffer))))
             });

@@ -2,6 +2,7 @@
 
 use http_server::ConnectionPermit;
 use tracker_host::AddressGroup;
+use tracker_monitor::TransferHandle;
 
 use super::pacer::Pacer;
 
@@ -13,11 +14,13 @@ pub(crate) struct Outgoing {
     group: AddressGroup,
     /// Bytes that may be sent at once.
     credit: u64,
+    /// Tells the monitor of it.
+    handle: Option<TransferHandle>,
 }
 
 impl Outgoing {
     pub(super) fn new(permit: ConnectionPermit, pacer: Option<Pacer>, group: AddressGroup) -> Self {
-        Self { _permit: permit, pacer, group, credit: 0 }
+        Self { _permit: permit, pacer, group, credit: 0, handle: None }
     }
 
     /// Waits until some bytes may be sent, and returns how many: from 1 to `want`. `left` bytes are left to be sent in all. Neither
@@ -30,5 +33,17 @@ impl Outgoing {
         let granted = want.min(usize::try_from(self.credit).unwrap_or(usize::MAX));
         self.credit -= granted as u64;
         granted
+    }
+
+    /// Bytes of a file or an archive are sent from now on, and the monitor is told.
+    pub(crate) fn begin(&mut self, handle: TransferHandle) {
+        self.handle = Some(handle);
+    }
+
+    /// So many more bytes were sent, or given to the connection to be sent.
+    pub(crate) fn sent(&self, bytes: u64) {
+        if let Some(handle) = &self.handle {
+            handle.sent(bytes);
+        }
     }
 }

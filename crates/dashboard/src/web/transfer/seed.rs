@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use torrent_library::{ContentKey, OpenError};
+use tracker_monitor::Way;
 
 use super::answer::{FileError, FileRequest};
 use super::path;
@@ -35,5 +36,5 @@ fn find(dashboard: &Dashboard, client: Client, uri: &Uri) -> Option<FileRequest>
     config.library.get(&swarm)?;
     let content = config.contents.get(key)?;
     let index = path::find_by_name(&content, names)?;
-    Some(FileRequest { client, content, index })
+    Some(FileRequest { client, way: Way::WebSeed, content, index })
 }
