@@ -83,7 +83,7 @@ pub(crate) struct Settings {
     #[serde(with = "texts")]
     pub(crate) trusted_network: Vec<Network>,
 
-    /// Share each file and folder in this folder; a folder as the argument of the program is the same
+    /// Share each file and folder in this folder, as FOLDER does
     ///
     /// They can be downloaded on the dashboard, and by BitTorrent. What is put into the folder later is shared once it stands still, what
     /// changes is shared anew, and what is removed is withdrawn. Hidden files, links, .torrent files and downloads that are not finished
@@ -101,6 +101,25 @@ pub(crate) struct Settings {
     /// systemd sets. It is made if it does not exist. One tracker uses it at a time.
     #[arg(long, help_heading = "Files", value_name = "DIR|none")]
     data: Option<PathBuf>,
+
+    /// Name the computers by this file of lines `address,name`, and count only them
+    ///
+    /// `3 of 30 have it` then counts the computers in the file. Without it, it counts those that have come in this lesson, which have the
+    /// names that the network gives them. Names that are given on the dashboard win. Re-read on change.
+    #[arg(long, help_heading = "Files", value_name = "FILE")]
+    pub(crate) names: Option<PathBuf>,
+
+    /// Send at most this many bytes per second to all who download: a number, with K, M or G for powers of 1024 [default: no limit]
+    ///
+    /// It holds for downloads in browsers and for BitTorrent clients that use this machine as a web seed, all together. Those who
+    /// download at the same time have equal parts of it.
+    #[arg(long, help_heading = "Files", value_name = "BYTES[K|M|G]")]
+    pub(crate) upload_limit: Option<ByteRate>,
+
+    /// Offer folders as zip archives, whole or in part
+    #[arg(long, help_heading = "Files")]
+    #[default = true]
+    pub(crate) zip: bool,
 
     /// Read the .torrent files in this folder, and keep registered torrents there [default: torrents in the data folder]
     ///
@@ -133,30 +152,11 @@ pub(crate) struct Settings {
     #[default = true]
     pub(crate) dashboard: bool,
 
-    /// Name the computers by this file, and count only them: each line has an address, a comma and a name
-    ///
-    /// `3 of 30 have it` then counts the computers in the file. Without it, it counts those that have come in this lesson, which have the
-    /// names that the network gives them. Names that are given on the dashboard win. Re-read on change.
-    #[arg(long, help_heading = "Dashboard", value_name = "FILE")]
-    pub(crate) names: Option<PathBuf>,
-
     /// Serve the dashboard on this address and port; repeatable
     #[arg(long, help_heading = "Dashboard", value_name = "ADDR:PORT")]
     #[serde(with = "texts")]
     #[default(listen::all())]
     pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
-
-    /// Send at most this many bytes per second to all who download: a number, with K, M or G for powers of 1024 [default: no limit]
-    ///
-    /// It holds for downloads in browsers and for BitTorrent clients that use this machine as a web seed, all together. Those who
-    /// download at the same time have equal parts of it.
-    #[arg(long, help_heading = "Dashboard", value_name = "BYTES[K|M|G]")]
-    pub(crate) upload_limit: Option<ByteRate>,
-
-    /// Offer folders as zip archives to browsers, whole or some of their files
-    #[arg(long, help_heading = "Dashboard")]
-    #[default = true]
-    pub(crate) zip: bool,
 
     /// Require the token even for requests from this machine
     ///

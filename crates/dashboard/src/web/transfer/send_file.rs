@@ -70,17 +70,17 @@ fn send_some(stream: &TcpStream, transfer: &mut FileTransfer, granted: usize) ->
 }
 
 #[cfg(all(target_os = "linux", not(portable)))]
-fn copy(stream: &TcpStream, transfer: &mut FileTransfer, len: usize) -> io::Result<usize> {
+fn copy(stream: &TcpStream, transfer: &FileTransfer, len: usize) -> io::Result<usize> {
     let mut offset = transfer.rest.start;
     Ok(rustix::fs::sendfile(stream, &transfer.file.file, Some(&mut offset), len)?)
 }
 
 /// Reads, and writes as much of it as the system takes; the rest is read again.
 #[cfg(any(not(target_os = "linux"), portable))]
-fn copy(stream: &TcpStream, transfer: &mut FileTransfer, len: usize) -> io::Result<usize> {
+fn copy(stream: &TcpStream, transfer: &FileTransfer, len: usize) -> io::Result<usize> {
     use std::io::{Read as _, Seek as _, SeekFrom};
 
-    let file = &mut transfer.file.file;
+    let mut file = &transfer.file.file;
     file.seek(SeekFrom::Start(transfer.rest.start))?;
     let mut buffer = vec![0; len.min(256 << 10)];
     let read = file.read(&mut buffer)?;
