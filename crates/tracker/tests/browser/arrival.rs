@@ -50,8 +50,8 @@ fn a_file_arrives() {
         });
         assert_eq!(shown, sha256(&copy));
     }
-    let missing = phone.text("#have").expect("it is shown");
-    assert!(missing.contains("2 of 2 have it"), "the pages of others follow: {missing}");
+    // The pages of others follow.
+    phone.wait_for_text("#have", "2 of 2 have it");
 }
 
 #[test]
