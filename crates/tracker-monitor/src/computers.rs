@@ -204,11 +204,12 @@ impl Computers {
         self.0.contents.get(ContentKey::Swarm(*info_hash)).is_some()
     }
 
-    /// Takes in peers that a sweep has seen, each with the info-hash of its torrent, and the torrents of which it has seen all
-    /// peers: `true` if somebody who is there has all of it.
+    /// Takes in peers that a sweep has seen, each with the key of its swarm, and the torrents of which it has seen all peers: `true` if
+    /// somebody who is there has all of it. `round` is the number of the sweep; `None` where the tracker keeps no details, so that a
+    /// sweep sees no peers.
     pub(crate) fn see(
         &self,
-        round: u32,
+        round: Option<u32>,
         known: &KnownTorrents,
         sightings: &mut Vec<(InfoHash, Sighting)>,
         verdicts: &mut Vec<(InfoHash, bool)>,
@@ -216,11 +217,11 @@ impl Computers {
         let state = &mut *self.state();
         let now = self.now(state);
         let State { lesson, round: current, .. } = state;
-        *current = Some(round);
+        *current = round;
         for (info_hash, sighting) in sightings.drain(..) {
             let known = known.get(&info_hash);
             let info_hash = known.map_or(info_hash, |known| known.info_hash);
-            lesson.see(&info_hash, known.map(|known| &**known), &sighting, round, now);
+            lesson.see(&info_hash, known.map(|known| &**known), &sighting, round.unwrap_or(0), now);
         }
         for (info_hash, has_seeder) in verdicts.drain(..) {
             lesson.set_has_seeder(&info_hash, has_seeder);

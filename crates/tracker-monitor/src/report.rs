@@ -180,15 +180,15 @@ impl LessonReport {
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         let lesson = look.lesson;
         let mut is_complete = !lesson.is_full() && lesson.files().len() <= Self::MAX_FILES;
-        let mut files: Vec<_> =
-            lesson.files().take(Self::MAX_FILES).map(|file| FileReport::new(look, file, unix)).collect();
         let mut room = Self::MAX_COPIES;
-        for file in &mut files {
-            is_complete &= file.copies.len() <= room;
-            file.copies.truncate(room);
-            room -= file.copies.len();
-            file.add_link(link_speed);
-        }
+        let report = |file| {
+            let (mut report, has_all) = FileReport::new(look, file, unix, room);
+            is_complete &= has_all;
+            room -= report.copies.len();
+            report.add_link(link_speed);
+            report
+        };
+        let files = lesson.files().take(Self::MAX_FILES).map(report).collect();
         Self {
             number: lesson.number,
             started: unix(lesson.started),
@@ -217,15 +217,17 @@ impl LessonSummary {
 }
 
 impl FileReport {
-    fn new(look: &Look<'_>, file: &FileRecord, unix: impl Fn(Instant) -> u64) -> Self {
+    /// With so many copies at most; `true` if these are all.
+    fn new(look: &Look<'_>, file: &FileRecord, unix: impl Fn(Instant) -> u64, max_copies: usize) -> (Self, bool) {
         let others = || file.copies.iter().filter(|(address, _)| !look.roster.is_own(**address));
-        let mut copies: Vec<_> =
-            others().map(|(address, copy)| CopyReport::new(look, file, *address, copy, &unix)).collect();
-        copies.sort_by_key(|copy| (copy.finished.is_none(), copy.finished, copy.address));
+        let mut shown: Vec<_> = others().collect();
+        let has_all = shown.len() <= max_copies;
+        shown.sort_unstable_by_key(|(address, copy)| (copy.finished.is_none(), copy.finished, **address));
+        shown.truncate(max_copies);
         let fetched = || others().map(|(_, copy)| copy).filter(|copy| !copy.came_complete);
         let (first, last) = (fetched().map(|copy| copy.came).min(), fetched().filter_map(|copy| copy.finished).max());
         let sent = file.sent(look.roster);
-        Self {
+        let report = Self {
             key: file.key().to_string(),
             name: Arc::clone(&file.name),
             size: file.size,
@@ -236,9 +238,13 @@ impl FileReport {
             link_secs: None,
             multiple: None,
             digests: Vec::new(),
-            copies,
+            copies: shown
+                .into_iter()
+                .map(|(address, copy)| CopyReport::new(look, file, *address, copy, &unix))
+                .collect(),
             plot: file.plot.points().collect(),
-        }
+        };
+        (report, has_all)
     }
 
     /// Compares it with what is possible over a link of this speed.

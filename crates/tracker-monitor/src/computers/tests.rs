@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use torrent_library::{Content, ContentKey, Contents, Library, LibraryConfig, Share};
 use tracing_subscriber::layer::SubscriberExt;
-use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, PeerId, Peers, Shards};
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, PeerId, Peers, Shards};
 use tracker_host::{Clock, EventListener, Events};
 
 use crate::observer::Watching;
@@ -39,8 +39,18 @@ impl Classroom {
     }
 
     fn with(change: impl FnOnce(&mut ComputersConfig)) -> Self {
+        Self::build(Memory::Full, change)
+    }
+
+    fn build(memory: Memory, change: impl FnOnce(&mut ComputersConfig)) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
-        let config = Config::default().with(|config| config.max_pending_events = 10_000);
+        let config = Config::default().with(|config| {
+            config.max_pending_events = 10_000;
+            config.memory = memory;
+        });
+        let config = config.with(|c| {
+            c.max_peers_per_swarm = 100_000;
+        });
         let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut rng).unwrap());
         let library = Library::open(LibraryConfig::default()).unwrap();
         let contents = Contents::new();
@@ -424,4 +434,28 @@ fn a_client_that_announces_over_both_families_is_one_computer() {
 /// An address of this machine of the same family.
 fn local(address: IpAddr) -> IpAddr {
     if address.is_ipv4() { [10, 255, 0, 1].into() } else { [0xfd00, 0, 0, 0, 0, 0, 0, 0xffff].into() }
+}
+
+#[test]
+fn a_lean_tracker_knows_who_has_it_and_accuses_nobody() {
+    let mut room = Classroom::build(Memory::Lean, |_| {});
+    let film = room.torrent("film.mp4", 1000);
+    let key = ContentKey::Swarm(film);
+    room.announce(ONE, film, 0, Some(AnnounceEvent::Started));
+    room.announce(TWO, film, 1000, Some(AnnounceEvent::Started));
+    let status = |room: &Classroom| room.computers.of_file(key)[0].status;
+    room.events.pump();
+    // By the log, before a sweep.
+    room.watching.take_events(&room.listener);
+    assert_eq!(status(&room), CopyStatus::Downloading);
+    for _ in 0..5 {
+        room.pass(1);
+        assert_eq!((room.has(key), status(&room)), ((1, 2), CopyStatus::Downloading));
+    }
+    room.announce(ONE, film, 0, Some(AnnounceEvent::Stopped));
+    room.pass(1);
+    assert_eq!((room.has(key), status(&room)), ((1, 2), CopyStatus::Stuck(PeerStuckReason::NoSeeder)));
+    room.announce(TWO, film, 0, Some(AnnounceEvent::Completed));
+    room.pass(1);
+    assert_eq!(room.has(key), (2, 2));
 }

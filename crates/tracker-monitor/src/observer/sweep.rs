@@ -150,11 +150,7 @@ impl Sweep {
                 });
             }
             drop(records);
-            if has_details {
-                computers.see(round, known, sightings, verdicts);
-            }
-            sightings.clear();
-            verdicts.clear();
+            computers.see(has_details.then_some(round), known, sightings, verdicts);
             if !is_more {
                 return Some(mem::take(found));
             }

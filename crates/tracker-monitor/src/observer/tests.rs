@@ -29,8 +29,12 @@ impl Watching {
         Self(Watcher::new(Arc::new(Shared::new(shards, computers)), Box::new(Failures::default)))
     }
 
-    pub(crate) fn look(&mut self, listener: &EventListener, now: Instant) {
+    pub(crate) fn take_events(&mut self, listener: &EventListener) {
         self.0.take_events(listener);
+    }
+
+    pub(crate) fn look(&mut self, listener: &EventListener, now: Instant) {
+        self.take_events(listener);
         self.0.look(now);
     }
 }
