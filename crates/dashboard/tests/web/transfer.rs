@@ -3,14 +3,15 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header::ACCEPT;
 use axum::http::{Method, StatusCode};
-use dashboard::Server;
+use dashboard::{Dashboard, DashboardConfig, Server};
 use http_body_util::BodyExt;
 use metainfo::Create;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -593,4 +594,31 @@ async fn one_address_has_eight_transfers() {
     all.push(ask("10.0.1.1:1", &seed).await);
     assert_eq!(ask("10.0.1.2:1", &seed).await.status(), 503);
     assert_eq!(ask(OPERATOR, &seed).await.status(), 503);
+}
+
+#[tokio::test]
+async fn the_upload_limit_holds_for_what_is_sent_over_a_connection() {
+    let Fixture { shards, clock, observer, log_buffer, service, library, .. } = &fixture();
+    let config = DashboardConfig::new(
+        Arc::clone(shards).into(),
+        *clock,
+        observer.clone(),
+        log_buffer.clone(),
+        service.clone(),
+        library.clone(),
+    );
+    let dashboard = Dashboard::new(config.with(|config| config.upload_limit = NonZeroU64::new(100_000)));
+    let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], dashboard).unwrap();
+    let address = server.local_addrs()[0];
+    let mut running = JoinSet::new();
+    running.spawn(async move { server.run(std::future::pending()).await.unwrap() });
+
+    let film = library.all().values().find(|torrent| &*torrent.name == "film.mkv").unwrap().info_hash;
+    let start = Instant::now();
+    let mut connection = Connection(BufReader::new(TcpStream::connect(address).await.unwrap()));
+    for target in [format!("/seed/{film}/film.mkv"), format!("/download/{film}")] {
+        connection.ask("GET", &target, &[]).await.unwrap().is(200, &[7; 40_000]);
+    }
+    // 80,000 bytes, of which 40 ms are not waited for, and the last grant is paid for afterwards.
+    assert!(start.elapsed() > Duration::from_millis(700), "{:?}", start.elapsed());
 }

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::file_body::FileTransfer;
 
-/// Bytes that are sent in one go, at most, before other transfers that wait for a thread have their turn.
-const MOST_AT_ONCE: usize = 4 << 20;
+/// Bytes that are sent in one go, at most, before the upload limit and the end of the server are looked at.
+const MOST_AT_ONCE: usize = 16 << 20;
 
 /// Sends what is left of a file. The client has to take some of it in each `limit`.
 ///
@@ -45,28 +45,58 @@ pub(crate) async fn send_file(
     Ok(stream)
 }
 
-/// Sends up to so many bytes, as many as the system takes now. Returns their number, which may be 0.
+/// Sends up to so many bytes, as many as the system takes now or in a moment. Returns their number, which may be 0.
+///
+/// To go back to the event loop and come here again costs about as much as a hundred kilobytes do. A fast client has made room
+/// before that, so its connection is waited for here for a moment. Only the event loop can wait for long: what it knows of the
+/// connection has to be brought up to date by `try_io`, also before it is left to it.
 fn send_some(stream: &TcpStream, transfer: &mut FileTransfer, granted: usize) -> io::Result<usize> {
     let mut sent = 0;
+    let mut is_known_writable = false;
     while sent < granted {
         let len = granted - sent;
         // With the last bytes it turns out whether all of them were of one file.
         if transfer.rest.start + len as u64 == transfer.rest.end && !transfer.file.is_unchanged()? {
             return Err(io::Error::other("the file has changed while it was sent"));
         }
-        match stream.try_io(Interest::WRITABLE, || copy(stream, transfer, len)) {
+        let copied = if is_known_writable {
+            copy(stream, transfer, len)
+        } else {
+            stream.try_io(Interest::WRITABLE, || copy(stream, transfer, len))
+        };
+        match copied {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(copied) => {
                 transfer.rest.start += copied as u64;
                 transfer.outgoing.sent(copied as u64);
                 sent += copied;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let was_known_writable = is_known_writable;
+                is_known_writable = is_writable_soon(stream);
+                if !is_known_writable && !was_known_writable {
+                    break;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
     Ok(sent)
+}
+
+/// Waits up to 2 ms until the connection takes more.
+#[cfg(all(target_os = "linux", not(portable)))]
+fn is_writable_soon(stream: &TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let moment = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+    poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&moment)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(any(not(target_os = "linux"), portable))]
+fn is_writable_soon(_: &TcpStream) -> bool {
+    false
 }
 
 #[cfg(all(target_os = "linux", not(portable)))]
