@@ -5,10 +5,21 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Output;
 use std::thread;
 
-use crate::running::tracker;
+use serde_json::Value;
 
-fn report(dashboard: SocketAddr) -> Output {
-    tracker().args(["report", "--url", &format!("http://{dashboard}")]).output().unwrap()
+use crate::client::{announce, post};
+use crate::dashboard::observed;
+use crate::running::tracker;
+use crate::{INFO_HASH, succeeded};
+
+fn report(dashboard: SocketAddr, flags: &[&str]) -> Output {
+    report_with("", dashboard, flags)
+}
+
+/// With this token, if it is not empty.
+fn report_with(token: &str, dashboard: SocketAddr, flags: &[&str]) -> Output {
+    let url = format!("http://{dashboard}");
+    tracker().args(["report", "--url", &url]).args(flags).env("TRACKER_TOKEN", token).output().unwrap()
 }
 
 fn refused(output: Output) -> String {
@@ -18,9 +29,38 @@ fn refused(output: Output) -> String {
 }
 
 #[test]
+fn the_report_of_each_lesson_is_printed_in_each_format() {
+    let observed = observed(&[]);
+    announce(observed.tracker.address, INFO_HASH, 6881, 10, "started");
+    let text = succeeded(report(observed.dashboard, &[]));
+    assert!(text.lines().count() > 1, "{text}");
+    let csv = succeeded(report(observed.dashboard, &["--format", "csv"]));
+    assert!(csv.lines().next().unwrap().contains(','), "{csv}");
+    let json = |flags: &[&str]| -> Value {
+        serde_json::from_str(&succeeded(report(observed.dashboard, &[flags, &["--format", "json"]].concat()))).unwrap()
+    };
+    let first = json(&[]);
+    assert_eq!(first["number"], 1, "{first}");
+    let begun = post(observed.dashboard, "/api/v1/lessons", b"");
+    assert!(begun.starts_with("HTTP/1.1 201 "), "{begun}");
+    assert_eq!((&json(&[])["number"], &json(&["--lesson", "1"])["number"]), (&2.into(), &1.into()));
+
+    let error = refused(report(observed.dashboard, &["--lesson", "9"]));
+    assert!(error.starts_with("error: ") && error.contains("no such lesson"), "{error}");
+}
+
+#[test]
+fn a_token_goes_with_the_request() {
+    let observed = observed(&["--dashboard-token-always"]);
+    succeeded(report_with(&observed.token, observed.dashboard, &[]));
+    let error = refused(report_with("wrong", observed.dashboard, &[]));
+    assert!(error.contains("set TRACKER_TOKEN"), "{error}");
+}
+
+#[test]
 fn without_a_tracker_it_says_so() {
     let unused = TcpListener::bind("127.0.6.7:0").unwrap().local_addr().unwrap();
-    let error = refused(report(unused));
+    let error = refused(report(unused, &[]));
     assert!(error.contains(&format!("no tracker runs at http://{unused}")) && error.contains("--url"), "{error}");
 
     for url in ["https://lab-pc:6970", "lab-pc"] {
@@ -41,7 +81,7 @@ fn another_server_is_not_taken_for_a_tracker() {
             _ = stream.read(&mut [0; 4096]).unwrap();
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let error = refused(report(address));
+        let error = refused(report(address, &[]));
         server.join().unwrap();
         assert!(error.contains("is not the dashboard of a tracker"), "{answer}: {error}");
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use serde_json::json;
 
 use super::{
     Aria2, Content, Generation, MB, PROGRAMS, QBittorrent, Report, Start, Torrent, Tracker, Transmission, download,
@@ -71,6 +72,7 @@ pub(super) fn clients_complete_by_the_web_seed_alone(generation: Generation) {
             // Who has it still has it when the client is gone.
             has_it.push(host.address.to_string());
             wait_for_computers(&tracker, torrent.info_hash(), &has_it);
+            assert_reported(&tracker, torrent.info_hash(), &has_it);
         }
     }
     report.print().expect("the report can be printed");
@@ -101,4 +103,23 @@ fn wait_for_computers(tracker: &Tracker, info_hash: &str, expected: &[String]) {
         ensure!(has_it == expected && copies["progress"]["has"] == expected.len(), "{copies}");
         Ok(())
     });
+}
+
+/// Asserts that the report of the lesson has whole copies on these computers, which this machine gave to clients that check every
+/// piece.
+fn assert_reported(tracker: &Tracker, info_hash: &str, expected: &[String]) {
+    let report = tracker.ask(&Request::get("/api/v1/lessons/0")).expect("there is a report");
+    let files = report["files"].as_array().expect("a report has files");
+    let file = files.iter().find(|file| file["key"] == info_hash).unwrap_or_else(|| panic!("{report}"));
+    for address in expected {
+        let copies = file["copies"].as_array().expect("a file has copies");
+        let copy =
+            copies.iter().find(|copy| copy["address"] == **address).unwrap_or_else(|| panic!("{address}: {file}"));
+        assert_eq!(copy["completion"], 1.0, "{copy}");
+        assert_eq!(copy["ways"], json!(["web_seed"]), "{copy}");
+        assert_eq!(copy["check"], "pieces", "{copy}");
+        assert!(copy["finished"].is_u64() && copy["came"].is_u64(), "{copy}");
+    }
+    let copies_sent = file["copies_sent"].as_f64().expect("something was sent");
+    assert!(copies_sent >= 0.99 * expected.len() as f64, "{copies_sent} copies sent: {file}");
 }
