@@ -17,7 +17,7 @@ use torrent_library::{Library, LibraryConfig};
 use tower::ServiceExt;
 use tracker_core::{Config, Instant, Shards};
 use tracker_host::{Bind, Bound, Clock, Events, Service, ServiceError};
-use tracker_monitor::{Failures, LogBuffer, Observer};
+use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
 
 use crate::header_lines::headers;
 
@@ -32,7 +32,8 @@ static ROUTER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     let clock = Clock::fixed(Instant::ZERO);
     let library = Library::open(LibraryConfig::default()).expect("no folder is read");
     let events = Events::without_thread(Arc::clone(&shards));
-    let observer = Observer::start(&events, clock, library.clone(), Failures::default).expect("a thread");
+    let observer =
+        Observer::start(&events, Computers::new(clock, library.clone()), Failures::default).expect("a thread");
     let config = DashboardConfig::new(shards.into(), clock, observer, LogBuffer::new(), Service::new(NoPorts), library);
     let dashboard = Dashboard::new(config.with(|config| config.host_names = vec![NAME.into()]));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

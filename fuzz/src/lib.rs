@@ -16,6 +16,8 @@ mod config;
 mod connection;
 #[path = "../../crates/http-server/src/connection_limit.rs"]
 mod connection_limit;
+#[path = "../../crates/http-server/src/detached.rs"]
+mod detached;
 #[path = "../../crates/http-server/src/eviction.rs"]
 mod eviction;
 #[path = "../../crates/http-server/src/foreign.rs"]
