@@ -83,6 +83,15 @@ impl Contents {
         self.state().entries.get(&id)?.swarms.first().copied()
     }
 
+    /// The key under which this one's content is found now: the id of a content that has been hashed gives way to the info-hash of
+    /// its torrent. Any other key stays as it is.
+    pub fn current_key(&self, key: ContentKey) -> ContentKey {
+        match key {
+            ContentKey::Id(id) => self.info_hash_of(id).map_or(key, ContentKey::Swarm),
+            ContentKey::Swarm(_) => key,
+        }
+    }
+
     /// Puts a content in, with the keys of its torrent's swarms if it is hashed already, the info-hash first.
     pub fn insert(&self, content: Arc<Content>, swarms: &[InfoHash]) {
         let id = content.id();

@@ -4,6 +4,7 @@
 //! browser renders, with a policy that would run and load nothing.
 
 mod answer;
+mod chunks;
 mod conditions;
 mod download;
 mod file_body;
@@ -25,6 +26,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_server::{ConnectionLimit, ConnectionPermit};
+use torrent_library::{Content, Contents, OpenError};
 
 pub(super) use file_body::Handover;
 pub(crate) use outgoing::Outgoing;
@@ -73,6 +75,16 @@ pub(super) fn plain_error(problem: &Problem) -> Response {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
+}
+
+/// Reports a file of a content, at this path in it, that cannot be opened: to the log if it cannot be read, else to those who look
+/// after what is shared, since it has changed.
+fn report_unopened(contents: &Contents, content: &Content, path: &str, error: &OpenError) {
+    if let OpenError::Read(error) = error {
+        tracing::warn!(name = content.name(), path, "a shared file cannot be read: {error}");
+    } else {
+        contents.report_changed(content.id());
+    }
 }
 
 /// The limits on transfers.

@@ -104,10 +104,9 @@ pub(super) async fn page(
 fn file(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params: &PartParams) -> Response {
     let config = dashboard.config();
     let Ok(key) = text.parse::<ContentKey>() else { return not_known() };
-    if let ContentKey::Id(id) = key
-        && let Some(info_hash) = config.contents.info_hash_of(id)
-    {
-        return Redirect::temporary(&file_href(ContentKey::Swarm(info_hash))).into_response();
+    let current = config.contents.current_key(key);
+    if current != key {
+        return Redirect::temporary(&file_href(current)).into_response();
     }
     let subject = match (Offer::find(dashboard, key), key) {
         (Some(offer), _) => Subject::Offer(offer),

@@ -82,10 +82,7 @@ fn file(dashboard: &Dashboard, viewer: Viewer, text: &str, params: &PartParams) 
 
 /// The key under which a content is found since it was hashed.
 pub(super) fn moved(dashboard: &Dashboard, key: ContentKey) -> Option<ContentKey> {
-    match key {
-        ContentKey::Id(id) => dashboard.config().contents.info_hash_of(id).map(ContentKey::Swarm),
-        ContentKey::Swarm(_) => None,
-    }
+    Some(dashboard.config().contents.current_key(key)).filter(|current| *current != key)
 }
 
 /// The page of a file, which is at this path.

@@ -127,12 +127,8 @@ impl Mine {
 /// What the computer at an address has, each with the key by which it is offered.
 fn own_copies(dashboard: &Dashboard, viewer: IpAddr) -> Vec<(ContentKey, OwnCopy)> {
     let contents = &dashboard.config().contents;
-    let key = |copy: &OwnCopy| match copy.key {
-        ContentKey::Id(id) => contents.info_hash_of(id).map_or(copy.key, ContentKey::Swarm),
-        ContentKey::Swarm(_) => copy.key,
-    };
     let copies = dashboard.config().observer.computers().own_copies(viewer);
-    copies.into_iter().map(|copy| (key(&copy), copy)).collect()
+    copies.into_iter().map(|copy| (contents.current_key(copy.key), copy)).collect()
 }
 
 /// `about 2 min left`; the last seconds are not counted, for they jump.

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use torrent_library::ContentKey;
 use tracker_core::Instant;
 
 use crate::web::format::unix;
@@ -75,7 +76,7 @@ pub(super) fn replaced_page(dashboard: &Dashboard, newer: &str) -> Response {
 }
 
 /// The page in place of an archive of a folder, where there are none. `key` is that of the folder's page.
-pub(in crate::web) fn no_zip_page(dashboard: &Dashboard, error: &str, key: &str) -> Response {
+pub(in crate::web) fn no_zip_page(dashboard: &Dashboard, error: &str, key: ContentKey) -> Response {
     let link = Link { href: format!("/files/{key}"), text: "Show the files of the folder" };
     error_page_with(dashboard, StatusCode::NOT_FOUND, Some(error), link)
 }

@@ -15,7 +15,7 @@ use tracker_monitor::{Transfer, TransferPart, Way};
 use super::conditions::{Outcome, Validators};
 use super::file_body::{FileTransfer, Handover};
 use super::range::Selection;
-use super::{Outgoing, SANDBOX};
+use super::{Outgoing, SANDBOX, report_unopened};
 use crate::web::Dashboard;
 use crate::web::api::download::attachment;
 use crate::web::client::Client;
@@ -35,7 +35,7 @@ pub(super) struct FileRequest {
 /// Why a file is not sent.
 #[derive(Debug)]
 pub(super) enum FileError {
-    /// It is not the one that was shared any more. The library was told.
+    /// It cannot be opened as the one that was shared, which is reported already.
     Open(OpenError),
     /// It would exceed the limits, or there is a bug.
     Problem(Problem),
@@ -50,12 +50,7 @@ impl FileRequest {
         let of_worker = Arc::clone(&content);
         let opened = blocking(move || of_worker.open(index)).await.map_err(FileError::Problem)?;
         let file = opened.map_err(|error| {
-            let name = content.name();
-            if let OpenError::Read(error) = &error {
-                tracing::warn!(name, path = content.files()[index].path(), "a shared file cannot be read: {error}");
-            } else {
-                dashboard.config().contents.report_changed(content.id());
-            }
+            report_unopened(&dashboard.config().contents, &content, content.files()[index].path(), &error);
             FileError::Open(error)
         })?;
         let name = content.file_name(index).to_owned();

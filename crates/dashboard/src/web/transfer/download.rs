@@ -1,30 +1,27 @@
 //! Downloads in a browser.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use torrent_library::{Content, ContentKey, OpenError};
-use tracker_core::InfoHash;
 use tracker_monitor::Way;
 
 use super::answer::{FileError, FileRequest};
 use super::path;
-use super::zip::{Wanted, ZipRequest};
+use super::zip::{ZipFiles, ZipRequest};
 use crate::web::Dashboard;
 use crate::web::api::extract::Bytes;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 
-/// `/download/HASH`: a file, or a folder as a zip archive, of which a query can [choose files](Wanted::Chosen). HASH is the key of
+/// `/download/HASH`: a file, or a folder as a zip archive, of which a query can [choose files](ZipFiles::Chosen). HASH is the key of
 /// any of its swarms, or the id of its content while it is not hashed.
 pub(super) async fn whole(
     State(dashboard): State<Dashboard>,
     client: Client,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     request: Parts,
 ) -> Result<Response, Problem> {
     let content = match find(&dashboard, &request.uri)? {
@@ -32,19 +29,18 @@ pub(super) async fn whole(
         Found::Moved(response) => return Ok(response),
     };
     if content.is_folder() {
-        let wanted = request.uri.query().map_or(Wanted::All, |query| Wanted::Chosen(query.as_bytes()));
+        let files = request.uri.query().map_or(ZipFiles::All, |query| ZipFiles::Chosen(query.as_bytes()));
         let (method, headers) = (&request.method, &request.headers);
-        let zip = ZipRequest { client, remote: remote.ip(), method, headers, content, wanted };
+        let zip = ZipRequest { client, method, headers, content, files };
         return zip.answer(&dashboard).await;
     }
     send(&dashboard, client, &request, content, 0).await
 }
 
-/// `/download/HASH` with a form that [chooses files](Wanted::Chosen) of a folder: more than there is room for in a query.
+/// `/download/HASH` with a form that [chooses files](ZipFiles::Chosen) of a folder: more than there is room for in a query.
 pub(super) async fn chosen(
     State(dashboard): State<Dashboard>,
     client: Client,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
     Bytes(form): Bytes,
@@ -53,8 +49,8 @@ pub(super) async fn chosen(
         Found::Here(content, _) => content,
         Found::Moved(response) => return Ok(response),
     };
-    let wanted = Wanted::Chosen(&form);
-    let zip = ZipRequest { client, remote: remote.ip(), method: &Method::POST, headers: &headers, content, wanted };
+    let files = ZipFiles::Chosen(&form);
+    let zip = ZipRequest { client, method: &Method::POST, headers: &headers, content, files };
     zip.answer(&dashboard).await
 }
 
@@ -88,10 +84,9 @@ fn find<'u>(dashboard: &Dashboard, uri: &'u Uri) -> Result<Found<'u>, Problem> {
     let contents = &dashboard.config().contents;
     let (key, names) = uri.path().strip_prefix("/download/").and_then(path::split).ok_or_else(not_shared)?;
     let content = contents.get(key).ok_or_else(not_shared)?;
-    if let ContentKey::Id(id) = key
-        && let Some(info_hash) = contents.info_hash_of(id)
-    {
-        return Ok(Found::Moved(hashed_meanwhile(&info_hash, uri)));
+    let current = contents.current_key(key);
+    if current != key {
+        return Ok(Found::Moved(hashed_meanwhile(current, uri)));
     }
     Ok(Found::Here(content, names))
 }
@@ -132,9 +127,9 @@ fn not_shared() -> Problem {
 }
 
 /// A link from the time before the content was hashed leads to where it is now.
-fn hashed_meanwhile(info_hash: &InfoHash, uri: &Uri) -> Response {
+fn hashed_meanwhile(current: ContentKey, uri: &Uri) -> Response {
     let rest = uri.path().splitn(4, '/').nth(3);
     let path = rest.map_or_else(String::new, |rest| format!("/{rest}"));
     let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    Redirect::temporary(&format!("/download/{info_hash}{path}{query}")).into_response()
+    Redirect::temporary(&format!("/download/{current}{path}{query}")).into_response()
 }
