@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod assets;
+mod attachment;
 mod client;
 mod files;
 mod format;

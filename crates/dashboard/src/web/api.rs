@@ -5,7 +5,6 @@
 #![expect(unused_qualifications, reason = "utoipa's macro qualifies the names of queries")]
 
 mod computers;
-pub(super) mod download;
 pub(super) mod extract;
 mod files;
 mod history;

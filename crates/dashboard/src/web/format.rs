@@ -32,6 +32,25 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// How many computers have a file: `27 of 30 have it`.
+pub(crate) fn have_it(has: u32, of: u32) -> String {
+    format!("{} of {} have it", count(has.into()), count(of.into()))
+}
+
+/// A number of entries of a folder: `1 file or folder`, `48 files and folders`.
+pub(crate) fn entries(number: u64) -> String {
+    match number {
+        1 => "1 file or folder".to_owned(),
+        number => format!("{} files and folders", count(number)),
+    }
+}
+
+/// The size of a file, or that of a folder with the number of its files: `212 MB, 48 files`.
+pub(crate) fn size_text(size: u64, files: Option<usize>) -> String {
+    let size = bytes(size as f64);
+    files.map_or_else(|| size.clone(), |files| format!("{size}, {}", counted(files as u64, "file")))
+}
+
 /// A measured number with three digits, or all of those before the point: `0.25`, `12.3`, `1,234`.
 pub(crate) fn decimal(number: f64) -> String {
     // Not finite is nothing to show; beyond a quadrillion is nothing measured.

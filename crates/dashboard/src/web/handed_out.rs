@@ -10,7 +10,7 @@ use super::reached_at::ReachedAt;
 
 /// All that is not unreserved in [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3): clients and servers disagree
 /// about what else may stand as it is.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Dashboard {
     /// The URLs to put into a torrent that a viewer gets: first those with the address by which the viewer came. There are web
@@ -28,8 +28,8 @@ impl Dashboard {
     }
 }
 
-/// The URL of the web seed of a torrent at this address: of a single file its own, of a folder that to which clients append the
-/// folder's name and the file's path. It has no query: libtorrent refuses one in URLs of local addresses.
+/// The URL of the web seed of a torrent at this address: of a single file its own, of a folder the one to which clients append
+/// the folder's name and the file's path. It has no query: libtorrent refuses one in URLs of local addresses.
 ///
 /// See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
 fn web_seed(address: SocketAddr, torrent: &KnownTorrent) -> String {

@@ -26,6 +26,7 @@ use super::problem::Problem;
 pub(super) use offers::{Offer, Offers, OffersCache, TorrentOf};
 pub(super) use page_url::page_url;
 pub(super) use shell::{error_page, no_zip_page};
+pub(super) use technical::TorrentDetails;
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tracker_monitor::{LessonReport, LessonSummary};
 use utoipa::{IntoParams, ToSchema};
 
-use super::download::download;
 use super::extract::{IdPath, Json, Query};
+use crate::web::attachment::download;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tracing::Level;
 use utoipa::{IntoParams, ToSchema};
 
-use super::download::download;
 use super::extract::{Json, Query, bad_request};
 use crate::web::Dashboard;
+use crate::web::attachment::download;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use tracker_host::unix_seconds;

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use tracker_core::InfoHash;
 use utoipa::{IntoParams, ToSchema};
 
-use super::download::download;
 use super::extract::{InfoHashPath, Json, ListQuery, Query, first_page};
 use super::torrents::check_torrent;
 use crate::web::Dashboard;
+use crate::web::attachment::download;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::workload::body;

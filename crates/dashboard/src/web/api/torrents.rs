@@ -15,9 +15,9 @@ use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::ROOT;
-use super::download::download;
 use super::extract::{Bytes, InfoHashPath, Json, ListQuery, Query};
 use crate::web::Dashboard;
+use crate::web::attachment::download;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::reached_at::ReachedAt;

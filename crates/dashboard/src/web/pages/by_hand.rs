@@ -14,7 +14,7 @@ use tracker_core::InfoHash;
 use super::search::Search;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::format::{Bar, bytes, count};
+use crate::web::format::{Bar, bytes, count, entries};
 use crate::web::role::Role;
 use crate::web::shell::{Label, Section, Shell, file_href, link, render, render_blocking};
 use crate::web::table::{Pages, Part, page_number};
@@ -183,10 +183,9 @@ fn folder(mut listing: Listing, params: &FolderParams, made: &Made) -> FolderVie
     FolderView {
         entries: part.items.iter().map(view).collect(),
         pages: part.pages(PATH, &[("path", &listing.path), ("search", search.text())]),
-        total: match (found.len(), search.text().is_empty()) {
-            (1, true) => "1 file or folder".to_owned(),
-            (total, true) => format!("{} files and folders", count(total as u64)),
-            (total, false) => format!("{} found", count(total as u64)),
+        total: match search.text().is_empty() {
+            true => entries(found.len() as u64),
+            false => format!("{} found", count(found.len() as u64)),
         },
         is_long: listing.entries.len() > LONG,
         href: href(&listing.path),

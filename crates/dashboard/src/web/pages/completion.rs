@@ -9,10 +9,7 @@ use crate::web::format::{count, duration, percent};
 /// see. No other plot of the page has this id.
 pub(super) fn completion_plot(id: String, points: &[CompletionPoint]) -> Option<CoursePlot> {
     let last = points.last().filter(|last| points.len() >= 2 && last.of > 0)?;
-    let line = |color, value: fn(&CompletionPoint) -> f64| CourseLine {
-        color,
-        points: points.iter().map(|point| (point.secs, value(point))).collect(),
-    };
+    let line = |color, value: fn(&CompletionPoint) -> f64| CourseLine::new(color, points, |point| point.secs, value);
     Some(CoursePlot {
         id,
         description: format!(

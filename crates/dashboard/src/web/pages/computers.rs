@@ -174,12 +174,6 @@ impl Naming {
 impl Row {
     fn new(shell: &Shell, row: &ComputerRow) -> Self {
         let address = row.address.to_string();
-        let program = match (&row.client, row.has_browser) {
-            (Some(client), true) => Some(format!("{client}, and a browser")),
-            (Some(client), false) => Some(client.clone()),
-            (None, true) => Some("a browser".to_owned()),
-            (None, false) => None,
-        };
         Self {
             name: NameView::new(row.address, row.name.as_ref()),
             counts: row.counts,
@@ -189,11 +183,21 @@ impl Row {
             stuck: (row.stuck > 0).then(|| format!("stuck with {}", counted(row.stuck.into(), "file"))),
             rate: (row.rate >= 1.0).then(|| rate(row.rate)),
             reach: reach_text(row),
-            program,
+            program: programs(row.client.as_deref(), row.has_browser),
             last_seen: row.last_seen.map(|at| shell.moment(at, MomentStyle::Ago)),
             log: link("/manage/log", &[("computer", &address)]),
             id: address,
         }
+    }
+}
+
+/// The programs by which a computer gets files: its BitTorrent client, and a browser if it has used one.
+pub(super) fn programs(client: Option<&str>, has_browser: bool) -> Option<String> {
+    match (client, has_browser) {
+        (Some(client), true) => Some(format!("{client}, and a browser")),
+        (Some(client), false) => Some(client.to_owned()),
+        (None, true) => Some("a browser".to_owned()),
+        (None, false) => None,
     }
 }
 

@@ -45,6 +45,18 @@ pub(super) struct CourseLine {
     pub(super) points: Vec<(u64, f64)>,
 }
 
+impl CourseLine {
+    /// The line of a value of these points, in their order.
+    pub(super) fn new<P>(
+        color: &'static str,
+        points: &[P],
+        secs: impl Fn(&P) -> u64,
+        value: impl Fn(&P) -> f64,
+    ) -> Self {
+        Self { color, points: points.iter().map(|point| (secs(point), value(point))).collect() }
+    }
+}
+
 impl CoursePlot {
     fn secs(&self) -> u64 {
         self.lines.iter().filter_map(|line| line.points.last()).map(|&(secs, _)| secs).max().unwrap_or(0).max(1)

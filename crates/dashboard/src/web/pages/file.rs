@@ -6,19 +6,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use torrent_library::{ContentKey, KnownTorrent};
 use tracker_core::InfoHash;
-use tracker_monitor::{CopyRow, CopyStatus, FileProgress};
+use tracker_monitor::{CopyRow, CopyStatus, FileProgress, Way};
 
 use super::completion::completion_plot;
-use super::computers::NameView;
+use super::computers::{NameView, programs};
 use super::course::CoursePlot;
 use super::files::{Has, preparing_text, source_text, time_left_text};
 use super::missing::Missing;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::files::Source;
-use crate::web::format::{Bar, Moment, MomentStyle, counted, percent, pieces, rate};
+use crate::web::format::{Bar, Moment, MomentStyle, counted, duration, percent, rate};
 use crate::web::problem::Problem;
-use crate::web::public::{Offer, TorrentOf, page_url};
+use crate::web::public::{Offer, TorrentDetails, TorrentOf, page_url};
 use crate::web::reached_at::ReachedAt;
 use crate::web::role::Role;
 use crate::web::shell::{Section, Shell, file_href, render, render_blocking};
@@ -54,18 +54,8 @@ struct FilePage {
     plot: Option<CoursePlot>,
     /// The URL of the page for everybody, as others reach it.
     page_url: Option<String>,
-    torrent: Option<TorrentView>,
+    torrent: Option<TorrentDetails>,
     info_hash: Option<String>,
-}
-
-/// What there is of its torrent.
-struct TorrentView {
-    magnet: String,
-    /// `true` if the tracker's announce URLs are in the file and the link.
-    has_urls: bool,
-    info_hash_v2: Option<String>,
-    pieces: String,
-    private: bool,
 }
 
 /// A computer in the list.
@@ -191,27 +181,13 @@ impl FilePage {
             pages: part.pages(&file_href(key), &[]),
             plot: completion_plot("completion".to_owned(), &computers.plot(key)),
             page_url: page_url(dashboard, viewer, Some(key)),
-            torrent: subject.known().map(|known| TorrentView::new(dashboard, viewer, known)),
+            torrent: subject.known().map(|known| TorrentDetails::of(dashboard, viewer, known)),
             info_hash: match key {
                 ContentKey::Swarm(info_hash) => Some(info_hash.to_string()),
                 ContentKey::Id(_) => None,
             },
             key: key.to_string(),
             shell,
-        }
-    }
-}
-
-impl TorrentView {
-    fn new(dashboard: &Dashboard, viewer: ReachedAt, known: &KnownTorrent) -> Self {
-        let urls = dashboard.urls_for(viewer, known);
-        let info = known.metainfo.info();
-        Self {
-            magnet: known.magnet(&urls),
-            has_urls: !urls.announce.is_empty(),
-            info_hash_v2: known.metainfo.info_hashes().v2.map(|hash| hash.to_string()),
-            pieces: pieces(info.piece_length(), info.total_length()),
-            private: info.private(),
         }
     }
 }
@@ -235,7 +211,7 @@ impl ComputerView {
             status,
             class,
             completion: Bar(row.completion),
-            time_left: row.time_left.map(|left| crate::web::format::duration(left.as_secs().max(1))),
+            time_left: row.time_left.map(|left| duration(left.as_secs().max(1))),
             rate: row.rate.filter(|bytes| *bytes >= 1.0).map(rate),
             stale: is_downloading
                 && last_seen.is_some_and(|seen| seen.now.saturating_sub(seen.at) > STALE_AFTER as i64),
@@ -246,12 +222,6 @@ impl ComputerView {
 
 /// By which program a computer gets a file.
 fn client_text(row: &CopyRow) -> Option<String> {
-    use tracker_monitor::Way;
-    match (&row.client, row.way) {
-        (Some(client), Some(Way::Browser)) => Some(format!("{client}, and a browser")),
-        (Some(client), _) => Some(client.clone()),
-        (None, Some(Way::Browser)) => Some("a browser".to_owned()),
-        (None, Some(Way::WebSeed)) => Some("a BitTorrent client".to_owned()),
-        (None, None) => None,
-    }
+    let unnamed = || (row.way == Some(Way::WebSeed)).then(|| "a BitTorrent client".to_owned());
+    programs(row.client.as_deref(), row.way == Some(Way::Browser)).or_else(unnamed)
 }

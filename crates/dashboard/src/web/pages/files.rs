@@ -10,7 +10,7 @@ use super::attention::{Attention, Rest, attention};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::files::{self, FileEntry, FileSort, Source};
-use crate::web::format::{Meter, count, counted, duration, percent, rate};
+use crate::web::format::{Meter, count, counted, duration, have_it, percent, rate};
 use crate::web::public::TorrentOf;
 use crate::web::role::Role;
 use crate::web::shell::{Label, Section, Shell, file_href, link, render, render_blocking};
@@ -89,10 +89,7 @@ impl Has {
         if of == 0 {
             return Self { text: "nobody has asked for it".to_owned(), meter: None };
         }
-        Self {
-            text: format!("{} of {} have it", count(has.into()), count(of.into())),
-            meter: Some(Meter(f64::from(has) / f64::from(of))),
-        }
+        Self { text: have_it(has, of), meter: Some(Meter(f64::from(has) / f64::from(of))) }
     }
 }
 

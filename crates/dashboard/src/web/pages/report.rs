@@ -13,7 +13,7 @@ use super::course::{CourseLine, CoursePlot};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::format::{
-    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, percent, rate, strftime,
+    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, have_it, percent, rate, strftime,
 };
 use crate::web::problem::Problem;
 use crate::web::report::{report, way};
@@ -160,7 +160,7 @@ impl FileView {
             id,
             name: file.name.to_string(),
             size: file.size.map(|size| bytes(size as f64)),
-            has: format!("{} of {} have it", count(file.progress.has.into()), count(file.progress.of.into())),
+            has: have_it(file.progress.has, file.progress.of),
             facts: facts(file),
             more_digests: more(digests.len(), DIGESTS),
             digests: digests.into_iter().take(DIGESTS).collect(),
@@ -217,10 +217,7 @@ impl CopyView {
 fn peers_plot(points: &[NetworkPoint]) -> Option<CoursePlot> {
     let last = points.last().filter(|_| points.len() >= 2)?;
     let top = points.iter().map(|point| point.seeders.max(point.leechers)).fold(4.0, f64::max);
-    let line = |color, value: fn(&NetworkPoint) -> f64| CourseLine {
-        color,
-        points: points.iter().map(|point| (point.secs, value(point))).collect(),
-    };
+    let line = |color, value: fn(&NetworkPoint) -> f64| CourseLine::new(color, points, |point| point.secs, value);
     Some(CoursePlot {
         id: "peers".to_owned(),
         description: format!(
@@ -238,10 +235,7 @@ fn peers_plot(points: &[NetworkPoint]) -> Option<CoursePlot> {
 fn rates_plot(points: &[NetworkPoint]) -> Option<CoursePlot> {
     let most = |value: fn(&NetworkPoint) -> f64| points.iter().map(value).fold(0.0, f64::max);
     let (sent, downloaded) = (most(|point| point.sent_rate), most(|point| point.download_rate));
-    let line = |color, value: fn(&NetworkPoint) -> f64| CourseLine {
-        color,
-        points: points.iter().map(|point| (point.secs, value(point))).collect(),
-    };
+    let line = |color, value: fn(&NetworkPoint) -> f64| CourseLine::new(color, points, |point| point.secs, value);
     (points.len() >= 2).then(|| CoursePlot {
         id: "rates".to_owned(),
         description: format!(

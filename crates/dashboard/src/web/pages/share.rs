@@ -8,7 +8,7 @@ use torrent_library::{ContentKey, ItemState, PassedOver, SharedFolder, SharedIte
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::format::{Bar, bytes, count, counted};
+use crate::web::format::{Bar, bytes, count, entries, size_text};
 use crate::web::role::Role;
 use crate::web::shell::{Section, Shell, file_href, render, render_blocking};
 use crate::web::table::{Pages, Part, page_number};
@@ -105,15 +105,10 @@ impl FolderView {
         let part = Part::new(&found, PAGE, page_number(params.page.as_deref()));
         let passed_over: Vec<_> = items.passed_over.iter().take(PASSED_OVER).cloned().collect();
         let more = items.passed_over.len() - passed_over.len();
-        let total = items.items.len() as u64;
         Self {
             path: displayable(&folder.share().folder().display().to_string()),
             by_hand: folder.is_by_hand(),
-            total: if total == 1 {
-                "1 file or folder".to_owned()
-            } else {
-                format!("{} files and folders", count(total))
-            },
+            total: entries(items.items.len() as u64),
             preparing: (preparing > 0).then(|| count(preparing as u64)),
             is_empty: items.items.is_empty(),
             items: part.items.iter().map(|item| ItemView::new(item)).collect(),
@@ -144,13 +139,7 @@ impl ItemView {
             name: displayable(&item.name),
             href: key.map(file_href),
             is_folder: content.is_some_and(|content| content.is_folder()),
-            size: content.map(|content| {
-                let size = bytes(content.size() as f64);
-                match content.is_folder() {
-                    true => format!("{size}, {}", counted(content.files().len() as u64, "file")),
-                    false => size,
-                }
-            }),
+            size: content.map(|content| size_text(content.size(), content.is_folder().then(|| content.files().len()))),
             state,
             class,
             progress,

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::header::VARY;
 use axum::response::{IntoResponse, Redirect, Response};
-use torrent_library::{Content, ContentKey, KnownTorrent};
+use torrent_library::{Content, ContentKey};
 
 use super::check::Check;
 use super::device::{DEVICE_HEADERS, Way};
@@ -14,7 +14,7 @@ use super::not_shared;
 use super::offers::{Offer, TorrentOf};
 use super::progress::{self, Mine};
 use super::shell::PublicShell;
-use super::technical::Technical;
+use super::technical::{Technical, TorrentDetails};
 use super::viewer::Viewer;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
@@ -98,6 +98,7 @@ pub(super) fn render_file(
     let second = if first == Way::Browser { Way::BitTorrent } else { Way::Browser };
     // This stays while it is hashed.
     let about = content.as_ref().map_or_else(|| offer.key.to_string(), |content| content.id().to_string());
+    let technical = Technical::of(dashboard, viewer, offer);
     let page = FilePage {
         shell: PublicShell::new(dashboard, viewer.role, path, about),
         alone: path == "/",
@@ -105,10 +106,10 @@ pub(super) fn render_file(
         mine: Mine::of_file(dashboard, viewer.address, offer.key),
         ways: [first, second],
         download: content.as_deref().and_then(|content| Download::of(dashboard, offer.key, content)),
-        torrent: TorrentState::of(dashboard, viewer, offer),
+        torrent: TorrentState::of(offer, technical.torrent.as_ref()),
         folder: Folder::of(dashboard, offer, content.as_deref(), path, params.page()),
         check: Check::of(dashboard, offer, content.as_deref()),
-        technical: Technical::of(dashboard, viewer, offer),
+        technical,
     };
     ([(VARY, DEVICE_HEADERS)], render(&page)).into_response()
 }
@@ -121,9 +122,9 @@ impl Download {
 }
 
 impl TorrentState {
-    fn of(dashboard: &Dashboard, viewer: Viewer, offer: &Offer) -> Self {
+    fn of(offer: &Offer, torrent: Option<&TorrentDetails>) -> Self {
         match &offer.torrent {
-            TorrentOf::Known(torrent) => Self::of_known(dashboard, viewer, torrent),
+            TorrentOf::Known(_) => torrent.map_or(Self::None, Self::of_known),
             TorrentOf::Waiting => Self::Preparing("is prepared after other files".to_owned()),
             TorrentOf::Hashing(part) => Self::Preparing(format!("is being prepared: {}", percent(*part))),
             TorrentOf::Other(name) => Self::Preparing(format!("has the same content as {name}")),
@@ -131,12 +132,11 @@ impl TorrentState {
         }
     }
 
-    fn of_known(dashboard: &Dashboard, viewer: Viewer, torrent: &KnownTorrent) -> Self {
-        let urls = dashboard.urls_for(viewer.reached_at, torrent);
-        if urls.announce.is_empty() {
+    fn of_known(torrent: &TorrentDetails) -> Self {
+        if torrent.announce_urls.is_empty() {
             return Self::Stopped;
         }
         let href = format!("/api/v1/torrents/{}/torrent", torrent.info_hash);
-        Self::Ready { href, magnet: torrent.magnet(&urls) }
+        Self::Ready { href, magnet: torrent.magnet.clone() }
     }
 }

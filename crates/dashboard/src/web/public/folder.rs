@@ -1,11 +1,12 @@
 //! The files of a folder, to choose from.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use torrent_library::{Content, ContentFile, ContentKey, KnownTorrent, displayable, natural_key};
 
 use super::offers::{Offer, TorrentOf};
 use crate::web::Dashboard;
 use crate::web::format::{bytes, counted};
+use crate::web::handed_out::NAME;
 use crate::web::table::{Pages, Part};
 
 /// The maximum number of files on a page, and so of a selection. Its query stays well below what a request's head may have.
@@ -32,8 +33,8 @@ pub(super) struct FileView {
     pub(super) href: Option<String>,
 }
 
-/// All that is not unreserved in a path is encoded.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// As in a name, but the slashes between names stay.
+const PATH: &AsciiSet = &NAME.remove(b'/');
 
 impl Folder {
     /// `None` for a single file. `path` is that of the page, and `page` the part of the list.

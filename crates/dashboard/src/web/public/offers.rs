@@ -7,7 +7,7 @@ use torrent_library::{Content, ContentKey, ItemState, KnownTorrent, SharedItem, 
 use tracker_core::InfoHash;
 
 use crate::web::Dashboard;
-use crate::web::format::{bytes, counted};
+use crate::web::format::size_text;
 
 /// Something that viewers can get: what is in the share folder, or has a .torrent file that is known.
 #[derive(Debug, Clone)]
@@ -168,7 +168,6 @@ impl Offer {
 
     /// Its size as people read it: `212 MB, 48 files`.
     pub(in crate::web) fn size_text(&self) -> String {
-        let size = bytes(self.size as f64);
-        self.files.map_or_else(|| size.clone(), |files| format!("{size}, {}", counted(files as u64, "file")))
+        size_text(self.size, self.files)
     }
 }

@@ -8,9 +8,10 @@ use askama::filters::HtmlSafe;
 use torrent_library::ContentKey;
 use tracker_monitor::{CopyStatus, OwnCopy};
 
-use super::offers::{Offer, TorrentOf};
+use super::offers::Offer;
 use crate::web::Dashboard;
-use crate::web::format::{Meter, count, counted, duration, percent};
+use crate::web::files::Source;
+use crate::web::format::{Meter, count, counted, duration, have_it, percent};
 
 /// The maximum number of the viewer's own downloads that are shown in a list.
 const OWN: usize = 3;
@@ -38,7 +39,7 @@ impl Display for Have {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { has, of } = *self;
         let meter = Meter(f64::from(has) / f64::from(of));
-        write!(f, "<span class=\"have-text\">{} of {} have it</span> {meter}", count(has.into()), count(of.into()))
+        write!(f, "<span class=\"have-text\">{}</span> {meter}", have_it(has, of))
     }
 }
 
@@ -46,15 +47,12 @@ impl HtmlSafe for Have {}
 
 /// Where an offer comes from that this machine does not have.
 pub(super) fn source(dashboard: &Dashboard, offer: &Offer) -> Option<String> {
-    let TorrentOf::Known(torrent) = &offer.torrent else { return None };
-    if offer.content(dashboard).is_some() {
-        return None;
+    offer.info_hash()?;
+    match Source::of(dashboard, offer) {
+        Source::ThisMachine => None,
+        Source::Computers(number) => Some(format!("by {}", counted(number.into(), "computer"))),
+        Source::Nobody => Some("nobody has it yet".to_owned()),
     }
-    let row = dashboard.config().observer.torrent(&torrent.info_hash);
-    Some(match row.map_or(0, |row| row.counts.seeders) {
-        0 => "nobody has it yet".to_owned(),
-        seeders => format!("by {}", counted(seeders.into(), "computer")),
-    })
 }
 
 /// The names of the computers that do not have an offer, the first of them if there are many.

@@ -6,6 +6,7 @@ use super::offers::{Offer, TorrentOf};
 use super::viewer::Viewer;
 use crate::web::Dashboard;
 use crate::web::format::{count, pieces};
+use crate::web::reached_at::ReachedAt;
 
 /// The technical details of an offer.
 pub(super) struct Technical {
@@ -14,21 +15,22 @@ pub(super) struct Technical {
     pub(super) torrent: Option<TorrentDetails>,
 }
 
-/// Those of its torrent.
-pub(super) struct TorrentDetails {
-    pub(super) pieces: String,
-    pub(super) info_hash: String,
+/// Those of a torrent, as a viewer gets it.
+pub(in crate::web) struct TorrentDetails {
+    pub(in crate::web) pieces: String,
+    pub(in crate::web) info_hash: String,
     /// Of a hybrid.
-    pub(super) info_hash_v2: Option<String>,
-    pub(super) magnet: String,
-    pub(super) announce_urls: Vec<String>,
-    pub(super) private: bool,
+    pub(in crate::web) info_hash_v2: Option<String>,
+    pub(in crate::web) magnet: String,
+    /// None while the tracker is stopped.
+    pub(in crate::web) announce_urls: Vec<String>,
+    pub(in crate::web) private: bool,
 }
 
 impl Technical {
     pub(super) fn of(dashboard: &Dashboard, viewer: Viewer, offer: &Offer) -> Self {
         let torrent = match &offer.torrent {
-            TorrentOf::Known(torrent) => Some(TorrentDetails::of(dashboard, viewer, torrent)),
+            TorrentOf::Known(torrent) => Some(TorrentDetails::of(dashboard, viewer.reached_at, torrent)),
             _ => None,
         };
         Self { size: format!("{} bytes", count(offer.size)), torrent }
@@ -36,8 +38,8 @@ impl Technical {
 }
 
 impl TorrentDetails {
-    fn of(dashboard: &Dashboard, viewer: Viewer, torrent: &KnownTorrent) -> Self {
-        let urls = dashboard.urls_for(viewer.reached_at, torrent);
+    pub(in crate::web) fn of(dashboard: &Dashboard, viewer: ReachedAt, torrent: &KnownTorrent) -> Self {
+        let urls = dashboard.urls_for(viewer, torrent);
         let info = torrent.metainfo.info();
         Self {
             pieces: pieces(info.piece_length(), info.total_length()),

@@ -17,7 +17,7 @@ use super::file_body::{FileTransfer, Handover};
 use super::range::Selection;
 use super::{Outgoing, SANDBOX, report_unopened};
 use crate::web::Dashboard;
-use crate::web::api::download::attachment;
+use crate::web::attachment::attachment;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::workload::blocking;

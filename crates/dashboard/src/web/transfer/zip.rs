@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use super::chunks::{Source, chunks};
 use super::{Outgoing, SANDBOX, download, report_unopened};
 use crate::web::Dashboard;
-use crate::web::api::download::attachment;
+use crate::web::attachment::attachment;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::public;

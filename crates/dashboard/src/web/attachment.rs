@@ -5,14 +5,14 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 /// A file to save under this name.
-pub(super) fn download(content_type: &'static str, file_name: &str, body: impl Into<Body>) -> Response {
+pub(crate) fn download(content_type: &'static str, file_name: &str, body: impl Into<Body>) -> Response {
     let headers = [(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, attachment(file_name))];
     (headers, body.into()).into_response()
 }
 
 /// `attachment` with the name in plain ASCII for old clients, and as it is for all others
 /// ([RFC 6266](https://www.rfc-editor.org/rfc/rfc6266), [RFC 8187](https://www.rfc-editor.org/rfc/rfc8187)).
-pub(in crate::web) fn attachment(file_name: &str) -> String {
+pub(crate) fn attachment(file_name: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || " !#$&+-.^_`{}~()[],;=@".contains(character);
     let plain: String = file_name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
     let mut value = format!("attachment; filename=\"{plain}\"");
