@@ -253,7 +253,7 @@ mod tests {
             contents.report_changed(content.id());
             assert_eq!(waiting.join().unwrap(), [content.id()]);
         });
-        // Of what is not there any more nothing is told.
+        // Nothing is reported of what is not there any more.
         contents.report_changed(content.id());
         contents.remove(content.id());
         contents.report_changed(content.id());

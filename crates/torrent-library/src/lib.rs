@@ -41,5 +41,6 @@ pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
     ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,
 };
+pub use stamp::{Due, Stamp, WatchedFile};
 pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};
 pub use zip::{Zip, ZipError, ZipReader};

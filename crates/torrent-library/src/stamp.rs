@@ -11,7 +11,7 @@ const RESOLUTION: Duration = Duration::from_secs(2);
 ///
 /// Files are polled, since not every file system notifies of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub struct Stamp {
     pub(super) len: u64,
     pub(super) modified: SystemTime,
     /// Device and inode, which change when another file takes the name.
@@ -24,7 +24,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     /// The stamp of the file at this path. `None` when there is no such file.
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    pub fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| Self::new(&metadata))
     }
 
@@ -66,7 +66,7 @@ impl Stamp {
 /// A change counts once the file was found unchanged at the next look, so that a file that is being written is not read. It
 /// also notices editors that put a new file in the place of the old one, and a file that is gone for a while.
 #[derive(Debug, Default)]
-pub(super) struct WatchedFile {
+pub struct WatchedFile {
     /// The stamp at the last look. `None` when there was no such file.
     seen: Option<Stamp>,
     /// The stamp when it was read.
@@ -78,7 +78,7 @@ pub(super) struct WatchedFile {
 
 /// Why a file is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub enum Due {
     /// It has changed, and does not change any more.
     Changed,
     /// It could not be read the last time.
@@ -92,12 +92,12 @@ impl WatchedFile {
     }
 
     /// A file that was read, or written, in this state.
-    pub(super) fn read(stamp: Option<Stamp>) -> Self {
+    pub fn read(stamp: Option<Stamp>) -> Self {
         Self { seen: stamp, read: stamp, retry: false }
     }
 
     /// Takes in a look at the file. If the file is to be read now, this counts as done.
-    pub(super) fn look(&mut self, now: Option<Stamp>) -> Option<Due> {
+    pub fn look(&mut self, now: Option<Stamp>) -> Option<Due> {
         let settled = now == self.seen;
         self.seen = now;
         let is_read = now == self.read;

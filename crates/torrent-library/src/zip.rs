@@ -248,7 +248,7 @@ impl Entry {
 struct Sink {
     len: u64,
     kept: Vec<u8>,
-    /// `true` to keep what is written from now on. Shared with whoever writes.
+    /// `true` to keep what is written from now on. Shared with the writer.
     keeps: Rc<Cell<bool>>,
 }
 
@@ -272,7 +272,7 @@ impl ZipReader {
     /// # Errors
     ///
     /// A file is not the one that was listed any more, changes while it is read, or cannot be read. The archive cannot be
-    /// completed then: whoever receives it must learn that it was cut off.
+    /// completed then: the receiver must learn that it was cut off.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ZipError> {
         let mut filled = 0;
         while filled < buffer.len() {

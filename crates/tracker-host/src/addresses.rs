@@ -66,6 +66,11 @@ impl Addresses {
         if self.lan.is_empty() { &self.limited } else { &self.lan }
     }
 
+    /// Returns `true` if both addresses are in the same [network](Self::network_of) of this machine.
+    pub fn share_network(&self, one: IpAddr, other: IpAddr) -> bool {
+        self.network_of(one).is_some_and(|network| self.network_of(other) == Some(network))
+    }
+
     /// The network that one of the machine's [LAN addresses](Self::lan) is in, if it is known: the smallest of
     /// [`networks`](Self::networks) that has the address.
     pub fn network_of(&self, address: IpAddr) -> Option<&IpNet> {

@@ -79,7 +79,7 @@ impl Current {
 /// when the folder is not followed any more.
 pub(crate) async fn report(folder: SharedFolder, lines: MultiProgress) {
     let (sender, receiver) = mpsc::channel(1);
-    // A terminal may be paused, and then whoever writes to it waits.
+    // A terminal may be paused, and then a write to it waits.
     let drawing = thread::Builder::new().name("progress".into()).spawn(move || draw(receiver, &lines));
     if let Err(error) = drawing {
         tracing::warn!(%error, "cannot start the thread that shows progress");

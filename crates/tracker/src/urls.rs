@@ -126,9 +126,7 @@ fn one_of_each_network(addresses: Vec<SocketAddr>, machine: &Addresses) -> Vec<S
     let has_v4 = addresses.iter().any(SocketAddr::is_ipv4);
     let mut chosen: Vec<SocketAddr> = Vec::new();
     for address in addresses.into_iter().filter(|address| address.is_ipv4() == has_v4) {
-        let network = machine.network_of(address.ip());
-        let is_same = |other: &SocketAddr| network.is_some() && machine.network_of(other.ip()) == network;
-        if !chosen.iter().any(is_same) {
+        if !chosen.iter().any(|other| machine.share_network(address.ip(), other.ip())) {
             chosen.push(address);
         }
     }

@@ -77,10 +77,8 @@ impl State {
     /// Adds those that are in none of the networks of the addresses that are there.
     fn add<'a>(&self, chosen: &mut Vec<SocketAddr>, more: impl Iterator<Item = &'a SocketAddr>) {
         for &address in more {
-            let network = self.machine.network_of(address.ip());
-            let is_same = |other: &SocketAddr| {
-                other.ip() == address.ip() || (network.is_some() && self.machine.network_of(other.ip()) == network)
-            };
+            let is_same =
+                |other: &SocketAddr| other.ip() == address.ip() || self.machine.share_network(address.ip(), other.ip());
             if !chosen.iter().any(is_same) {
                 chosen.push(address);
             }

@@ -69,7 +69,7 @@ async fn files_are_listed_with_their_sizes_and_where_they_come_from() {
         !html.contains("<script>")
             && html.contains(&HOSTILE_NAME.replace('<', "&#60;").replace('>', "&#62;").replace('\'', "&#39;"))
     );
-    // Those who look on are told nothing of the machinery.
+    // Viewers see nothing of the machinery.
     for word in ["seeder", "leecher", "announce", "nfo-hash", "torrent<"] {
         assert!(!html.contains(word), "{word} is in {html}");
     }

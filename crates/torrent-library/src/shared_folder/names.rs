@@ -47,7 +47,7 @@ pub enum PassedOverReason {
 impl PassedOverReason {
     /// The reason to pass over a file or folder by its name alone.
     pub(super) fn of_name(name: &str) -> Option<Self> {
-        // Windows sets no great store by case.
+        // Windows does not distinguish case.
         let lower = name.to_lowercase();
         match SkipReason::of_name(name) {
             Some(SkipReason::Junk) => Some(Self::System),

@@ -169,7 +169,7 @@ fn what_changes_is_made_anew_and_what_is_gone_is_withdrawn() {
     let old_id = place.contents.get(ContentKey::Swarm(old)).unwrap().id();
 
     place.write("film.mkv", b"film, the director's cut");
-    // Whoever opens it notices before the next look.
+    // A client that opens it notices before the next look.
     assert!(matches!(read(&place.contents, ContentKey::Id(old_id)), None | Some(Err(OpenError::Changed))));
     place.contents.report_changed(old_id);
     until(&folder, "it is withdrawn", |_| place.contents.get(ContentKey::Id(old_id)).is_none().then_some(()));
@@ -201,7 +201,7 @@ fn a_huge_file_blocks_nothing() {
         ItemState::Hashing { hashed: hashed @ 1.., total: ENDLESS } => Some(hashed),
         _ => None,
     };
-    let before = until(&folder, "progress is told", hashed);
+    let before = until(&folder, "progress is reported", hashed);
     assert!(folder.items().items[0].content.is_some(), "it can be downloaded");
     // Smaller by far, and huge all the same.
     place.sparse("large", ENDLESS >> 4);

@@ -6,9 +6,8 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use torrent_library::displayable;
+use torrent_library::{Stamp, WatchedFile, displayable};
 
 use super::{Listed, Names};
 
@@ -47,30 +46,19 @@ pub enum NamesFileError {
 #[derive(Debug)]
 pub(super) struct NamesFile {
     path: PathBuf,
-    /// When it was read.
-    read: Option<Stamp>,
-    /// At the last look: it is read when it is the same at the next, so that one that is being written is not.
-    seen: Option<Stamp>,
+    watched: WatchedFile,
 }
-
-type Stamp = (u64, Option<SystemTime>);
 
 impl NamesFile {
     pub(super) fn read(path: PathBuf) -> Result<(Self, Listed), NamesFileError> {
-        let stamp = stamp(&path);
+        let watched = WatchedFile::read(Stamp::of(&path));
         let names = read(&path)?;
-        Ok((Self { path, read: stamp, seen: stamp }, names))
+        Ok((Self { path, watched }, names))
     }
 
     /// The names, if the file has changed and settled. While it cannot be read, the last ones stay.
     pub(super) fn changed(&mut self) -> Option<Listed> {
-        let now = stamp(&self.path);
-        let is_settled = now == self.seen;
-        self.seen = now;
-        if !is_settled || now == self.read {
-            return None;
-        }
-        self.read = now;
+        self.watched.look(Stamp::of(&self.path))?;
         match read(&self.path) {
             Ok(names) => Some(names),
             Err(error) => {
@@ -92,11 +80,6 @@ fn reason(error: &NamesFileError) -> String {
 
 fn base_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.len(), metadata.modified().ok()))
 }
 
 fn read(path: &Path) -> Result<Listed, NamesFileError> {
@@ -183,7 +166,7 @@ fn fields(line: &[u8], delimiter: u8) -> Option<csv::ByteRecord> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 

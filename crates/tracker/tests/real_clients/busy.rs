@@ -108,7 +108,7 @@ impl Drop for EndOnDrop<'_> {
 
 /// Downloads a file again and again, counting the bytes.
 fn download_until(over: &AtomicBool, page: SocketAddrV4, target: &str, received: &AtomicU64) {
-    // Another machine would take no time of the tracker's processors: whoever downloads yields to the tracker.
+    // Another machine would take no time of the tracker's processors: the downloads yield to the tracker.
     rustix::process::nice(19).expect("a thread may be nicer than others");
     let mut buffer = vec![0; 1 << 18];
     while !over.load(Ordering::Relaxed) {

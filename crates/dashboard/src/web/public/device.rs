@@ -12,7 +12,7 @@ const MANY_DOWNLOADS: usize = 5;
 
 const SEC_CH_UA_MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
 
-/// The headers from which the device is told, for `Vary`.
+/// The headers that say what the device is, for `Vary`.
 pub(super) const DEVICE_HEADERS: &str = "user-agent, sec-ch-ua-mobile";
 
 /// The device of a viewer, as far as its browser says.

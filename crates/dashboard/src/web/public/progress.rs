@@ -1,4 +1,4 @@
-//! Who has what, as the pages for everybody tell it.
+//! Who has what, as the pages for everybody show it.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;

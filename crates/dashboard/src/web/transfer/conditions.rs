@@ -10,7 +10,7 @@ use axum::http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
 pub(super) struct Validators {
     /// A strong entity tag, with its quotes and without commas.
     pub(super) etag: String,
-    /// In whole seconds, as it is told.
+    /// In whole seconds, as the header has it.
     modified: SystemTime,
 }
 

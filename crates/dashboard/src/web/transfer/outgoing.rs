@@ -35,7 +35,7 @@ impl Outgoing {
         granted
     }
 
-    /// Bytes of a file or an archive are sent from now on, and the monitor is told.
+    /// Bytes of a file or an archive are sent from now on. The monitor counts them by this handle.
     pub(crate) fn begin(&mut self, handle: TransferHandle) {
         self.handle = Some(handle);
     }

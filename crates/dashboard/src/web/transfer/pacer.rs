@@ -147,7 +147,7 @@ mod tests {
         Pacer::new(NonZeroU64::new(rate).unwrap())
     }
 
-    /// Takes bytes for ever, as many at a time as there may be.
+    /// Takes bytes until it is dropped, as many at a time as there may be.
     fn spawn_taker(tasks: &mut JoinSet<()>, pacer: &Pacer, address: AddressGroup) -> Arc<AtomicU64> {
         let taken = Arc::new(AtomicU64::new(0));
         let (pacer, count) = (pacer.clone(), Arc::clone(&taken));

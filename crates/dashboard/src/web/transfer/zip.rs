@@ -57,7 +57,7 @@ impl ZipRequest<'_> {
                 None => Zip::whole(of_worker),
                 Some(files) => Zip::of(of_worker, files),
             }?;
-            // A broken archive helps nobody: what has changed already is told at once.
+            // A broken archive helps nobody: what has changed already is an error now.
             zip.check()?;
             Ok(zip)
         };
