@@ -39,7 +39,7 @@ use crate::settings::Settings;
 pub(crate) struct Cli {
     /// Share this folder, as --share does
     ///
-    /// For a folder with the name of a command, write ./report.
+    /// As the first argument, `report` and `generate` are commands: for a folder with such a name write ./report or ./generate.
     pub(crate) folder: Option<PathBuf>,
 
     /// Read settings from this TOML file; --print-config prints an example
