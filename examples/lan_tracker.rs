@@ -32,14 +32,16 @@ async fn main() -> anyhow::Result<()> {
 
     let tracker = LanTracker::builder().share(share).torrents(torrents).log(log).start().await?;
 
-    if let (Some(_), Some(urls)) = (tracker.shared_folder(), tracker.dashboard_urls()) {
-        for url in urls.viewers() {
-            println!("the files:    {url}");
+    if let Some(urls) = tracker.dashboard_urls() {
+        if tracker.shared_folder().is_some() {
+            for url in urls.viewers() {
+                println!("the files:    {url}");
+            }
         }
-    }
-    // When you open this URL, which contains a token, the dashboard controls the tracker.
-    for url in tracker.dashboard_urls().into_iter().flat_map(|urls| urls.operator()) {
-        println!("dashboard:    {url}");
+        // When you open this URL, which contains a token, the dashboard controls the tracker.
+        for url in urls.operator() {
+            println!("dashboard:    {url}");
+        }
     }
     for url in tracker.announce_urls().all() {
         println!("announce URL: {url}");

@@ -162,7 +162,7 @@ pub(crate) struct Inner {
     /// [`DashboardConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
     pub(crate) page_addresses: PageAddresses,
-    /// `true` once a request came from another machine.
+    /// `true` once a request came from another machine, while this one had the address that it has now.
     reached_from_outside: AtomicBool,
     workload: Workload,
     transfers: Transfers,
@@ -209,11 +209,13 @@ impl Dashboard {
     /// Goes on with these addresses of the machine, which may change with its network. Torrents that viewers get have web seeds
     /// at some of them. At the start there are none.
     pub fn set_addresses(&self, addresses: Addresses) {
-        self.0.page_addresses.set_machine(addresses);
+        if self.0.page_addresses.set_machine(addresses) {
+            self.0.reached_from_outside.store(false, Ordering::Relaxed);
+        }
     }
 
-    /// Returns `true` if another machine has reached the dashboard, so that no firewall keeps all of them out. Link-local IPv6
-    /// addresses do not count, nor does what comes through a proxy on this machine.
+    /// Returns `true` if another machine has reached the dashboard since this machine has its best address, so that no firewall
+    /// keeps all of them out. Link-local IPv6 addresses do not count, nor does what comes through a proxy on this machine.
     pub fn is_reached_from_outside(&self) -> bool {
         self.0.reached_from_outside.load(Ordering::Relaxed)
     }

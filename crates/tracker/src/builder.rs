@@ -23,9 +23,9 @@ use crate::data_folder::DataFolder;
 use crate::error::StartError;
 use crate::follower::{Follower, machine_names, network_config, set_network};
 use crate::lan_tracker::{EventSinks, LanTracker};
+use crate::page::Page;
 use crate::reach;
 use crate::share_folder;
-use crate::urls::DashboardUrls;
 
 /// The default port for clients: the usual one of BitTorrent trackers.
 pub const TRACKER_PORT: u16 = 6969;
@@ -36,15 +36,6 @@ pub const DASHBOARD_PORT: u16 = 6970;
 /// The number of shards for each thread, so that threads seldom meet at one shard, and work that grows with the torrents of a
 /// shard stays small.
 const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-
-/// The folder of .torrent files in the data folder.
-const TORRENTS: &str = "torrents";
-
-/// The file in the data folder that remembers what is known of the share folder.
-const SHARE: &str = "share.json";
-
-/// The file in the data folder with the names that computers were given on the page.
-const GIVEN_NAMES: &str = "names.json";
 
 /// A tracker that is being put together. Made by [`LanTracker::builder`].
 ///
@@ -73,6 +64,7 @@ pub struct Builder {
     token_always: bool,
     upload_limit: Option<NonZeroU64>,
     zip: bool,
+    firewall_advice: String,
     log: LogBuffer,
 }
 
@@ -106,6 +98,7 @@ impl Builder {
             token_always: false,
             upload_limit: None,
             zip: true,
+            firewall_advice: String::new(),
             log: LogBuffer::new(),
         }
     }
@@ -240,6 +233,13 @@ impl Builder {
         self
     }
 
+    /// Sets the end of the log line that is written if no other machine opens the page: after "a firewall may be in the way", how to
+    /// open its port. Default: nothing.
+    pub fn firewall_advice(mut self, advice: impl Into<String>) -> Self {
+        self.firewall_advice = advice.into();
+        self
+    }
+
     /// Shows the log lines in this buffer on the dashboard. Its [layer](LogBuffer::layer) collects them.
     pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
@@ -257,9 +257,10 @@ impl Builder {
             tracing::warn!(%error, "cannot list the addresses of this machine");
             Addresses::default()
         });
-        let torrents = self.torrents.clone().or_else(|| Some(self.data.as_ref()?.path().join(TORRENTS)));
-        let written: Vec<_> = torrents.as_deref().into_iter().chain(self.data.as_ref().map(DataFolder::path)).collect();
+        let data = self.data.as_ref();
+        let written: Vec<_> = self.torrents.as_deref().into_iter().chain(data.map(DataFolder::path)).collect();
         let share = self.share.as_deref().map(|folder| share_folder::open(folder, &written)).transpose()?;
+        let torrents = self.torrents.clone().or_else(|| data.map(DataFolder::torrents));
         let library = Library::open(LibraryConfig::default().with(|config| config.torrents = torrents))?;
         let known = self.only_known.then(|| library.clone());
         let lists = TorrentLists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
@@ -279,7 +280,7 @@ impl Builder {
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
         let computers = ComputersConfig::new(clock, library.clone()).with(|config| {
             config.names_file.clone_from(&self.names);
-            config.given_names = self.data.as_ref().map(|data| data.path().join(GIVEN_NAMES));
+            config.given_names = data.map(DataFolder::given_names);
         });
         let computers = Computers::start(computers)?;
         set_network(&computers, &addresses);
@@ -297,8 +298,7 @@ impl Builder {
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
             self.page(config, shared_folder.clone(), &names)
         });
-        let dashboard = page.as_ref().map(|page| self.serve(page, &addresses)).transpose()?;
-        let (dashboard, dashboard_urls) = dashboard.unzip();
+        let (dashboard, page) = page.map(|page| self.serve(page, &addresses)).transpose()?.unzip();
         if let Some(dashboard) = &dashboard {
             http.set_pages(dashboard.local_addrs().to_vec());
         }
@@ -309,6 +309,11 @@ impl Builder {
         expiry.spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;
         let listening = ports.listening();
+        let dashboard_urls = page.as_ref().map(Page::urls);
+        let mut reach = JoinSet::new();
+        if let Some(page) = &page {
+            reach.spawn(reach::watch(page.dashboard().clone(), page.urls(), self.firewall_advice));
+        }
         let follower = Follower {
             addresses,
             names,
@@ -321,11 +326,6 @@ impl Builder {
             computers,
             page,
         };
-        let mut reach = JoinSet::new();
-        let url = dashboard_urls.as_ref().and_then(|urls| urls.viewers().first());
-        if let (Some(folder), Some(page), Some(url)) = (&shared_folder, &follower.page, url) {
-            reach.spawn(reach::watch(folder.clone(), page.clone(), url.clone()));
-        }
         let mut following = JoinSet::new();
         following.spawn(follower.run());
         Ok(LanTracker {
@@ -370,7 +370,7 @@ impl Builder {
 
     /// Follows the share folder.
     fn follow(&self, share: Share, library: &Library, contents: &Contents) -> Result<SharedFolder, StartError> {
-        let state_file = self.data.as_ref().map(|data| data.path().join(SHARE));
+        let state_file = self.data.as_ref().map(DataFolder::share);
         let config = SharedFolderConfig::default().with(|config| {
             config.by_hand = self.share_by_hand;
             config.state_file = state_file;
@@ -378,14 +378,13 @@ impl Builder {
         SharedFolder::start(share, library.clone(), contents.clone(), config).map_err(StartError::Thread)
     }
 
-    fn serve(&self, page: &Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, DashboardUrls), StartError> {
-        page.set_addresses(addresses.clone());
+    fn serve(&self, page: Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, Page), StartError> {
         let server = dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::dashboard)?;
         for address in server.local_addrs() {
             tracing::info!(%address, "serving the dashboard");
         }
-        let urls = DashboardUrls::of_machine(server.local_addrs(), addresses, |address| page.url(address));
-        Ok((server, urls))
+        let page = Page::new(page, server.local_addrs().to_vec(), addresses.clone());
+        Ok((server, page))
     }
 }
 

@@ -14,6 +14,15 @@ const NAME: &str = "lan-tracker";
 /// The file that is locked while a tracker uses the folder.
 const LOCK: &str = "lock";
 
+/// The folder of .torrent files in it.
+const TORRENTS: &str = "torrents";
+
+/// The file in it that remembers what is known of the share folder.
+const SHARE: &str = "share.json";
+
+/// The file in it with the names that computers were given on the page.
+const GIVEN_NAMES: &str = "names.json";
+
 /// The maximum length of a process id in the lock file, in bytes.
 const MAX_PROCESS_LEN: u64 = 20;
 
@@ -57,7 +66,8 @@ impl DataFolder {
         of_service.filter(|folder| folder.is_absolute()).or_else(of_user)
     }
 
-    /// Takes the folder for this tracker. It is made if it does not exist; on Unix only its owner has access then.
+    /// Takes the folder for this tracker. It is made if it does not exist. On Unix only its owner has access from then on; if a folder
+    /// that exists has something else in it, too, its permissions stay as they are, and a warning is logged.
     ///
     /// # Errors
     ///
@@ -79,6 +89,21 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The folder of .torrent files.
+    pub(crate) fn torrents(&self) -> PathBuf {
+        self.path.join(TORRENTS)
+    }
+
+    /// The file that remembers what is known of the share folder.
+    pub(crate) fn share(&self) -> PathBuf {
+        self.path.join(SHARE)
+    }
+
+    /// The file with the names that computers were given on the page.
+    pub(crate) fn given_names(&self) -> PathBuf {
+        self.path.join(GIVEN_NAMES)
+    }
 }
 
 /// The lock of a folder.
@@ -90,6 +115,8 @@ enum Lock {
 
 fn lock(path: &Path) -> io::Result<Lock> {
     make(path)?;
+    #[cfg(unix)]
+    keep_others_out(path)?;
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -111,6 +138,41 @@ fn make(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Takes the access to a folder from all but its owner, if it has nothing in it but what a tracker writes: a folder such as /tmp is
+/// for others, too.
+#[cfg(unix)]
+fn keep_others_out(path: &Path) -> io::Result<()> {
+    use std::ffi::OsStr;
+    use std::fs::{Permissions, read_dir, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    /// The permissions of others than the owner, and the mark of a folder such as /tmp.
+    const OF_OTHERS: u32 = 0o1077;
+
+    let mode = path.metadata()?.permissions().mode();
+    if mode & OF_OTHERS == 0 {
+        return Ok(());
+    }
+    let is_own = |name: &OsStr| [LOCK, TORRENTS, SHARE, GIVEN_NAMES].iter().any(|own| name == *own);
+    let mut is_for_it_alone = mode & 0o1000 == 0;
+    for entry in read_dir(path)? {
+        is_for_it_alone &= is_own(&entry?.file_name());
+    }
+    let error = match is_for_it_alone {
+        true => set_permissions(path, Permissions::from_mode(0o700)).err(),
+        false => Some(io::Error::other("it has other files in it")),
+    };
+    if let Some(error) = error {
+        tracing::warn!(
+            folder = %path.display(),
+            %error,
+            "other users of this machine may read the data folder: choose a folder of its own with --data DIR, or keep them out with \
+             chmod 700"
+        );
+    }
+    Ok(())
+}
+
 /// The id of the process that has the folder. Where a lock keeps others from reading the file, it is not known.
 fn holder(path: &Path) -> Option<String> {
     let mut process = String::new();
@@ -125,6 +187,8 @@ fn of_process(process: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -148,10 +212,31 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn others_are_kept_out_of_a_folder_that_is_for_it_alone() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt;
+
+        for (mode, name, expected) in [
+            (0o755, TORRENTS, 0o700),
+            (0o770, SHARE, 0o700),
+            (0o755, "somebody-elses", 0o755),
+            (0o1777, LOCK, 0o1777),
+            (0o500, "somebody-elses", 0o500),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(name), "").unwrap();
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            keep_others_out(folder.path()).unwrap();
+            assert_eq!(folder.path().metadata().unwrap().permissions().mode() & 0o7777, expected, "{mode:o} {name}");
+        }
+    }
+
+    #[test]
     fn what_is_no_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
+        fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("below")] {
             let error = DataFolder::open(&path).unwrap_err();
             assert!(matches!(error, DataFolderError::Open { .. }), "{error}");
@@ -164,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(holder(folder.path()), None);
         for (text, expected) in [("", None), ("4711", Some("4711")), ("\x1b[1m", None), ("47\n", None)] {
-            std::fs::write(folder.path().join(LOCK), text).unwrap();
+            fs::write(folder.path().join(LOCK), text).unwrap();
             assert_eq!(holder(folder.path()).as_deref(), expected, "{text:?}");
         }
     }

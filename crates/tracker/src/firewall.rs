@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::settings::Settings;
@@ -18,14 +19,35 @@ pub(crate) struct Firewall {
 }
 
 impl Firewall {
-    /// The instructions for these settings. Port 0 stands for any free port, which cannot be opened beforehand.
+    /// The instructions for these settings. Port 0 stands for any free port, which cannot be opened beforehand, and no firewall is
+    /// between a loopback address and those who use it.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let ports = settings.listen.iter().map(|listen| listen.0.port()).filter(|&port| port != 0).collect();
-        let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0);
-        let dashboard =
-            dashboard.filter(|listen| settings.dashboard && listen.port() != 0 && !listen.ip().is_loopback());
-        let dashboard = dashboard.map(|listen| listen.port()).collect();
-        Self { ports, protocols: Protocol::served(settings.udp), dashboard }
+        let clients = settings.listen.iter().map(|listen| listen.0);
+        let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0).filter(|_| settings.dashboard);
+        let is_opened = |listen: &SocketAddr| listen.port() != 0 && !listen.ip().is_loopback();
+        Self {
+            ports: clients.filter(is_opened).map(|listen| listen.port()).collect(),
+            protocols: Protocol::served(settings.udp),
+            dashboard: dashboard.filter(is_opened).map(|listen| listen.port()).collect(),
+        }
+    }
+
+    /// The command line that prints the instructions for a tracker with these settings, wherever they come from.
+    pub(crate) fn command(settings: &Settings) -> String {
+        let defaults = Settings::default();
+        let mut command = String::from("tracker --firewall");
+        if settings.listen != defaults.listen {
+            command += &format!(" --listen {}", in_shell(&settings.listen));
+        }
+        if !settings.udp {
+            command += " --udp=false";
+        }
+        if !settings.dashboard {
+            command += " --dashboard=false";
+        } else if settings.dashboard_listen != defaults.dashboard_listen {
+            command += &format!(" --dashboard-listen {}", in_shell(&settings.dashboard_listen));
+        }
+        command
     }
 
     /// A line for each port and transport.
@@ -40,22 +62,38 @@ impl Firewall {
     }
 }
 
+/// The addresses as the value of a flag; shells have a use of their own for brackets.
+fn in_shell(addresses: &[impl Display]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    format!("'{}'", addresses.join(","))
+}
+
 fn list(ports: &BTreeSet<u16>) -> String {
     ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Display for Firewall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(port) = self.ports.first() else {
-            return writeln!(f, "The tracker would use any free port. Choose a fixed one with --listen first.");
-        };
+        if self.ports.is_empty() && self.dashboard.is_empty() {
+            return writeln!(
+                f,
+                "There is no port to open: the tracker would use any free port, or be there for this machine only. Choose addresses \
+                 and ports with --listen and --dashboard-listen first."
+            );
+        }
         let program = env::current_exe().ok();
         let program = program.as_deref().unwrap_or_else(|| Path::new("/path/to/tracker")).display();
         let transports: Vec<_> = self.protocols.iter().map(|protocol| protocol.transport().to_uppercase()).collect();
-        writeln!(f, "Clients reach the tracker on {} port {}.", transports.join(" and "), list(&self.ports))?;
+        if !self.ports.is_empty() {
+            writeln!(f, "Clients reach the tracker on {} port {}.", transports.join(" and "), list(&self.ports))?;
+        }
         if !self.dashboard.is_empty() {
             writeln!(f, "Browsers reach the dashboard on TCP port {}.", list(&self.dashboard))?;
         }
+        writeln!(
+            f,
+            "If you start the tracker with other ports, write the same --listen, --dashboard-listen or --config here."
+        )?;
         writeln!(f, "To open these ports, run the commands for your firewall on the machine that runs the tracker.\n")?;
 
         writeln!(f, "ufw (Ubuntu, Debian, Mint):")?;
@@ -81,8 +119,10 @@ impl Display for Firewall {
         writeln!(f, "\nmacOS (its firewall allows programs, not ports):")?;
         writeln!(f, "    sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add \"{program}\"")?;
         writeln!(f, "    sudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp \"{program}\"")?;
-        writeln!(f, "\nTo test it, run this on another machine, with the tracker's address; it prints ok:")?;
-        writeln!(f, "    curl http://ADDRESS:{port}/health")?;
+        if let Some(port) = self.ports.first() {
+            writeln!(f, "\nTo test it, run this on another machine, with the tracker's address; it prints ok:")?;
+            writeln!(f, "    curl http://ADDRESS:{port}/health")?;
+        }
         writeln!(
             f,
             "\nEvery client needs its own port open as well; otherwise it can only connect to clients whose port is open."
@@ -92,6 +132,8 @@ impl Display for Firewall {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::cli::Cli;
 
@@ -129,8 +171,37 @@ mod tests {
     }
 
     #[test]
-    fn any_port_cannot_be_opened() {
-        assert!(text(&["0.0.0.0:0"], true).contains("--listen"));
+    fn any_port_and_one_of_loopback_cannot_be_opened() {
+        for listen in ["0.0.0.0:0", "127.0.0.1:7000"] {
+            assert!(text(&[listen], true).starts_with("There is no port to open"), "{listen}");
+            let dashboard = firewall(&["--listen", listen]);
+            assert!(dashboard.contains("allow 6970/tcp") && !dashboard.contains("Clients reach"), "{dashboard}");
+        }
+    }
+
+    #[test]
+    fn the_command_prints_the_ports_in_use_wherever_they_come_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tracker.toml");
+        fs::write(&file, "listen = ['0.0.0.0:7000', '[::]:7000']\n").unwrap();
+        let config = ["--config", file.to_str().unwrap()];
+        for (flags, expected) in [
+            (&[][..], "tracker --firewall"),
+            (&["--lean"], "tracker --firewall"),
+            (&config, "tracker --firewall --listen '0.0.0.0:7000,[::]:7000'"),
+            (&["--dashboard-listen", "0.0.0.0:80"], "tracker --firewall --dashboard-listen '0.0.0.0:80'"),
+            (
+                &["--listen", "10.0.0.1:7", "--udp=false", "--dashboard=false"],
+                "tracker --firewall --listen '10.0.0.1:7' --udp=false --dashboard=false",
+            ),
+        ] {
+            let settings = Cli::parse([&["tracker"], flags].concat()).unwrap().settings().unwrap();
+            let command = Firewall::command(&settings);
+            assert_eq!(command, expected);
+            let again = command.replace('\'', "");
+            let again = Cli::parse(again.split(' ')).unwrap().settings().unwrap();
+            assert_eq!(Firewall::new(&again).to_string(), Firewall::new(&settings).to_string());
+        }
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dashboard::Dashboard;
 use tracker_core::{Config, NetworkConfig, Shards};
 use tracker_host::{Addresses, NetworkChanges, Service, host_names, link_speed};
 use tracker_monitor::Computers;
 
 use crate::allow::Allow;
 use crate::client_service::ClientPorts;
+use crate::page::Page;
 
 /// Keeps the parts of a tracker up to date with the addresses and names of its machine.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Follower {
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) http: tracker_http::Adapter,
     pub(crate) computers: Computers,
-    pub(crate) page: Option<Dashboard>,
+    pub(crate) page: Option<Page>,
 }
 
 impl Follower {
@@ -46,7 +46,7 @@ impl Follower {
         if names != self.names {
             self.http.set_host_names(names.clone());
             if let Some(page) = &self.page {
-                page.set_host_names(names.clone());
+                page.dashboard().set_host_names(names.clone());
             }
             self.names = names;
         }

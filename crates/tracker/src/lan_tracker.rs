@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use torrent_library::{PolicyUpdates, SharedFolder};
 use tracker_core::Shards;
@@ -21,8 +21,8 @@ use crate::protocol::Listening;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
 /// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard answers once
-/// [`run`](Self::run) is called. It follows the machine when that gets other addresses, or moves to another network. When it is dropped instead, everything stops, also while
-/// somebody keeps the [`shards`](Self::shards).
+/// [`run`](Self::run) is called. It follows the machine when that gets other addresses, or moves to another network. When it is
+/// dropped instead, everything stops, also while somebody keeps the [`shards`](Self::shards).
 #[derive(Debug)]
 pub struct LanTracker {
     pub(crate) shards: Arc<Shards>,
@@ -37,9 +37,9 @@ pub struct LanTracker {
     pub(crate) following: JoinSet<Infallible>,
     pub(crate) listening: Listening,
     pub(crate) ports: Arc<ClientPorts>,
-    pub(crate) dashboard_urls: Option<DashboardUrls>,
+    pub(crate) dashboard_urls: Option<watch::Receiver<DashboardUrls>>,
     pub(crate) shared_folder: Option<SharedFolder>,
-    /// The task that says when nobody reaches what is shared. It is aborted when this is dropped.
+    /// The task that says where the page moves to, and that nobody reaches it. It is aborted when this is dropped.
     pub(crate) reach: JoinSet<()>,
     /// Locked until this is dropped.
     pub(crate) data: Option<DataFolder>,
@@ -90,9 +90,9 @@ impl LanTracker {
         self.ports.announce_urls()
     }
 
-    /// The URLs of the dashboard, if there is one, as they were at the start.
-    pub fn dashboard_urls(&self) -> Option<&DashboardUrls> {
-        self.dashboard_urls.as_ref()
+    /// The URLs of the dashboard, if there is one. They change with the addresses of the machine.
+    pub fn dashboard_urls(&self) -> Option<DashboardUrls> {
+        self.dashboard_urls.as_ref().map(|urls| urls.borrow().clone())
     }
 
     /// The folder that is shared, if there is one.

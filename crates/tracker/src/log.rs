@@ -19,6 +19,7 @@ use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracker::PAGE_LOG;
 use tracker_monitor::LogBuffer;
 
 use crate::settings::{LogFormat, LogLevel};
@@ -27,9 +28,6 @@ use crate::terminal::Terminal;
 /// The target of the lines with the announce URLs. They are written at every level: with `--log-format json` the log is the
 /// only place where the operator sees them.
 pub(crate) const ANNOUNCE_URL: &str = "tracker::announce_url";
-
-/// The target of the line with the URL of the shared files, likewise.
-pub(crate) const PAGE_URL: &str = "tracker::page_url";
 
 /// The target of the lines with the dashboard's URLs, likewise. They are left out of the log on the dashboard, since viewers
 /// must not see the token.
@@ -118,11 +116,7 @@ pub(crate) fn start(
     log_buffer: Option<&LogBuffer>,
     progress: MultiProgress,
 ) -> Log {
-    let levels = Targets::new()
-        .with_default(level)
-        .with_target(ANNOUNCE_URL, LevelFilter::INFO)
-        .with_target(PAGE_URL, LevelFilter::INFO)
-        .with_target(DASHBOARD_URL, LevelFilter::INFO);
+    let levels = levels(level);
     let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_log_buffer()));
     let unwritten = Arc::default();
     let (lines, writer) = NonBlockingBuilder::default()
@@ -183,6 +177,12 @@ impl Visit for EventFields {
             _ => {}
         }
     }
+}
+
+/// The lines that are written at a level: operators need those about URLs in any case.
+fn levels(level: LogLevel) -> Targets {
+    let urls = [ANNOUNCE_URL, DASHBOARD_URL, PAGE_LOG].map(|target| (target, LevelFilter::INFO));
+    Targets::new().with_default(level).with_targets(urls)
 }
 
 fn of_log_buffer() -> Targets {
@@ -250,6 +250,15 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn lines_about_urls_are_written_at_every_level() {
+        let levels = levels(LogLevel::Error);
+        for target in [ANNOUNCE_URL, DASHBOARD_URL, PAGE_LOG] {
+            assert!(levels.would_enable(target, &Level::INFO), "{target}");
+        }
+        assert!(!levels.would_enable("tracker::follower", &Level::WARN));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ipnet::IpNet;
 use tokio::runtime;
-use tracker::{AnnounceUrls, DashboardUrls, DataFolder, DataFolderError, LanTracker, StartError, check_share_folder};
+use tracker::{
+    AnnounceUrls, DashboardUrls, DataFolder, DataFolderError, LanTracker, PAGE_LOG, StartError, check_share_folder,
+};
 use tracker_core::usual_network;
 use tracker_host::Addresses;
 use tracker_monitor::LogBuffer;
@@ -71,7 +73,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         }
         welcome(&tracker, &settings);
         if let Some(urls) = tracker.dashboard_urls().filter(|_| cli.open) {
-            browser::open(urls, settings.dashboard_token_always);
+            browser::open(&urls, settings.dashboard_token_always);
         }
         // Ends with the runtime.
         if let Some(folder) = tracker.shared_folder().cloned() {
@@ -92,7 +94,9 @@ async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) ->
         let written = settings.torrents.as_deref().into_iter().chain(data.path());
         check_share_folder(share, &written.collect::<Vec<_>>())?;
     }
-    let tracker = settings.builder().data(open_data(data)?).dropped_lines(move || dropped.count() as u64);
+    let data = open_data(data, settings.share.is_some())?;
+    let advice = format!(": `{}` prints how to open the ports", Firewall::command(settings));
+    let tracker = settings.builder().data(data).firewall_advice(advice).dropped_lines(move || dropped.count() as u64);
     let tracker = match log_buffer {
         Some(log_buffer) => tracker.log(log_buffer),
         None => tracker,
@@ -107,8 +111,10 @@ async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) ->
     })
 }
 
-/// Opens the data folder. A default one that cannot be used, as in a container whose file system is read-only, is done without.
-fn open_data(data: Data) -> anyhow::Result<Option<DataFolder>> {
+/// Opens the data folder. A default one that cannot be used, as in a container whose file system is read-only, is done without, and
+/// so is one that another tracker uses. If something `is_shared`, the latter is an error, since all of it would be hashed anew at each
+/// start.
+fn open_data(data: Data, is_shared: bool) -> anyhow::Result<Option<DataFolder>> {
     let (folder, is_default) = match data {
         Data::None => return Ok(None),
         Data::Folder(folder) => (folder, false),
@@ -116,18 +122,17 @@ fn open_data(data: Data) -> anyhow::Result<Option<DataFolder>> {
     };
     match DataFolder::open(folder) {
         Ok(folder) => Ok(Some(folder)),
-        Err(error @ DataFolderError::InUse { .. }) => Err(anyhow!(
-            "{error}: stop it, or choose another folder with --data DIR, or keep all in memory with --data none"
-        )),
-        Err(DataFolderError::Open { path, source }) if is_default => {
+        Err(error) if is_default && !(is_shared && matches!(error, DataFolderError::InUse { .. })) => {
             tracing::warn!(
-                folder = %path.display(),
-                error = %source,
-                "the data folder cannot be used, so that torrents are lost at the end: choose another one with --data DIR, or \
-                 none with --data none"
+                error = format!("{:#}", anyhow!(error)),
+                "the data folder cannot be used, so that torrents and names are lost at the end: choose another one with --data \
+                 DIR, or none with --data none"
             );
             Ok(None)
         }
+        Err(error @ DataFolderError::InUse { .. }) => Err(anyhow!(
+            "{error}: stop it, or give this one a folder of its own with --data DIR, or keep all in memory with --data none"
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -145,18 +150,20 @@ async fn stop(mut signals: StopSignals) {
 /// Shows the operator where browsers and clients find the tracker: as text, or as log lines where the log is JSON.
 fn welcome(tracker: &LanTracker, settings: &Settings) {
     let (dashboard, urls) = (tracker.dashboard_urls(), tracker.announce_urls());
+    let dashboard = dashboard.as_ref();
     match settings.log_format {
         LogFormat::Text => {
             let mut listening = tracker.listening().iter().flat_map(|(_, addresses)| addresses);
             let loopback_only = listening.all(|address| address.ip().is_loopback());
             let refused = refused_networks(tracker, &urls);
             let (share, allow, terminal) = (settings.share.as_deref(), &*settings.allow, Terminal::of(&stdout()));
-            let welcome = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, terminal };
+            let firewall = Firewall::command(settings);
+            let welcome = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, firewall, terminal };
             print(welcome.to_string());
         }
         LogFormat::Json => {
             if let Some([url, ..]) = dashboard.map(DashboardUrls::viewers).filter(|_| settings.share.is_some()) {
-                tracing::info!(target: log::PAGE_URL, url, "URL of the shared files");
+                tracing::info!(target: PAGE_LOG, url, "URL of the shared files");
             }
             for url in dashboard.into_iter().flat_map(DashboardUrls::operator) {
                 tracing::info!(target: log::DASHBOARD_URL, url, "dashboard URL");

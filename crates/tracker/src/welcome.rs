@@ -24,6 +24,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) refused: Vec<IpNet>,
     /// Whose clients are served.
     pub(crate) allow: &'a [Allow],
+    /// The command that prints how to open the ports.
+    pub(crate) firewall: String,
     /// What the terminal shows.
     pub(crate) terminal: Terminal,
 }
@@ -57,7 +59,7 @@ impl Display for Welcome<'_> {
             writeln!(f, " --allow {network}")?;
         }
         if self.urls.lan_addresses() > 0 {
-            writeln!(f, "If other machines cannot reach it, see `tracker --firewall`.")?;
+            writeln!(f, "If other machines cannot reach it, see `{}`.", self.firewall)?;
         }
         writeln!(f, "Ctrl-C stops the tracker.")
     }
@@ -74,8 +76,8 @@ impl Welcome<'_> {
                 true => writeln!(f),
                 false => writeln!(
                     f,
-                    "No other machine reaches this address. Connect this machine to the network: the tracker notices, and logs the \
-                     new address.\n"
+                    "No other machine reaches this address. Connect this machine to the network: the tracker notices, and logs \
+                     the URL for the others.\n"
                 ),
             };
         };
@@ -171,8 +173,8 @@ mod tests {
         let token = |address| format!("http://{address}/?token=secret");
         let dashboard = (!people.is_empty()).then(|| DashboardUrls::of_machine(&people, machine, token));
         let refused = Vec::new();
-        let (dashboard, share) = (dashboard.as_ref(), share.map(Path::new));
-        Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow: &[], terminal }.to_string()
+        let (dashboard, share, firewall) = (dashboard.as_ref(), share.map(Path::new), "tracker --firewall".to_owned());
+        Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow: &[], firewall, terminal }.to_string()
     }
 
     fn machine(lan: &[&str]) -> Addresses {
@@ -208,8 +210,10 @@ mod tests {
         let urls = AnnounceUrls::of_machine(&[(Protocol::Http, vec![listening])], &machine);
         let refused = vec!["100.64.0.0/10".parse().unwrap()];
         let allow = &[Allow::Lan, "10.1.0.0/16".parse().unwrap()];
-        let (dashboard, share, loopback_only, terminal) = (None, None, false, Terminal::Colors);
-        let text = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, terminal }.to_string();
+        let (dashboard, share, loopback_only) = (None, None, false);
+        let (firewall, terminal) = (String::new(), Terminal::Colors);
+        let welcome = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, firewall, terminal };
+        let text = welcome.to_string();
         assert!(text.contains("no address on a LAN") && text.contains("VPN"), "{text}");
         assert!(text.contains("http://100.101.102.103:6969/announce") && !text.contains("127.0.0.1"), "{text}");
         assert!(text.contains("--allow lan --allow 10.1.0.0/16 --allow 100.64.0.0/10"), "{text}");

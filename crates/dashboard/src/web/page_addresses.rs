@@ -18,9 +18,12 @@ struct State {
 }
 
 impl PageAddresses {
-    /// Goes on with these addresses of the machine.
-    pub(crate) fn set_machine(&self, machine: Addresses) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).machine = machine;
+    /// Goes on with these addresses of the machine. Returns `true` if the best one is another now.
+    pub(crate) fn set_machine(&self, machine: Addresses) -> bool {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_moved = state.machine.for_urls().first() != machine.for_urls().first();
+        state.machine = machine;
+        is_moved
     }
 
     /// Adds the addresses on which a server of the dashboard listens.

@@ -26,6 +26,22 @@ async fn only_another_machine_shows_that_it_is_reached() {
 }
 
 #[tokio::test]
+async fn in_another_network_it_must_be_reached_anew() {
+    let fixture = Fixture::new();
+    let machine = |lan: &[&str], container: &str| Addresses {
+        lan: lan.iter().map(|address| address.parse().unwrap()).collect(),
+        containers: vec![container.parse().unwrap()],
+        ..Addresses::default()
+    };
+    fixture.dashboard.set_addresses(machine(&["192.168.1.5"], "172.17.0.0/16"));
+    fixture.send(VIEWER, Method::GET, "/api/v1/status", Body::empty()).await;
+    fixture.dashboard.set_addresses(machine(&["192.168.1.5", "10.77.0.1"], "172.18.0.0/16"));
+    assert!(fixture.dashboard.is_reached_from_outside());
+    fixture.dashboard.set_addresses(machine(&["10.77.0.1"], "172.18.0.0/16"));
+    assert!(!fixture.dashboard.is_reached_from_outside());
+}
+
+#[tokio::test]
 async fn one_that_is_refused_has_reached_it_all_the_same() {
     let fixture = Fixture::new();
     let answer = fixture.send("203.0.113.7:50000", Method::GET, "/", Body::empty()).await;

@@ -51,16 +51,20 @@ fn a_folder_is_shared_by_its_name_alone() {
 #[test]
 fn the_name_of_a_command_is_the_command() {
     let home = tempfile::tempdir().unwrap();
-    for name in ["generate", "lessons"] {
+    for name in ["generate", "lessons", "report"] {
         fs::create_dir(home.path().join(name)).unwrap();
     }
     let run = |argument: &str| {
         tracker().args([argument, "--dashboard", "--print-config"]).current_dir(&home).output().unwrap()
     };
     assert_eq!(run("generate").status.code(), Some(2), "it is a command that needs more arguments");
-    for (argument, name) in [("./generate", "generate"), ("lessons", "lessons")] {
+    assert_eq!(run("report").status.code(), Some(2), "it is a command without these flags");
+    let after_a_flag = tracker().args(["--dashboard", "--print-config", "report"]).current_dir(&home).output().unwrap();
+    let first = |argument| (run(argument), argument.trim_start_matches("./"));
+    let folders = ["./generate", "./report", "lessons"].map(first).into_iter().chain([(after_a_flag, "report")]);
+    for (output, name) in folders {
         let share = format!("/{name}\"");
-        let printed = succeeded(run(argument));
+        let printed = succeeded(output);
         assert!(printed.lines().any(|line| line.starts_with("share = ") && line.ends_with(&share)), "{printed}");
     }
 }
@@ -141,6 +145,43 @@ fn torrents_are_kept_in_the_data_folder_which_one_tracker_uses() {
     assert!(error.contains("--data none"), "{error}");
     drop(first);
     assert_eq!(names(start().dashboard), ["a"]);
+}
+
+#[test]
+fn a_second_tracker_shares_nothing_without_a_data_folder_of_its_own() {
+    let (_home, lessons) = home();
+    let data = tempfile::tempdir().unwrap();
+    let with_default = || {
+        let mut command = tracker();
+        command.args(["--listen", HERE, "--dashboard-listen", HERE, "--log-format", "json"]).env_remove("TRACKER_DATA");
+        command.env("STATE_DIRECTORY", data.path());
+        command
+    };
+    let first = Tracker::spawn(with_default());
+    first.log.wait_for(|line| line.contains("announce URL"));
+    let second = Tracker::spawn(with_default());
+    let warning = second.log.wait_for(|line| line.contains("data folder"));
+    assert!(warning.contains("\"WARN\"") && warning.contains("another tracker"), "{warning}");
+    second.log.wait_for(|line| line.contains("announce URL"));
+
+    let third = with_default().args(["--dashboard", &lessons]).output().unwrap();
+    assert_eq!(third.status.code(), Some(2));
+    let error = String::from_utf8(third.stderr).unwrap();
+    assert!(error.contains("give this one a folder of its own with --data DIR"), "{error}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_old_data_folder_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let data = tempfile::tempdir().unwrap();
+    let mode = || data.path().metadata().unwrap().permissions().mode() & 0o777;
+    fs::create_dir(data.path().join("torrents")).unwrap();
+    fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let tracker = Tracker::start(&["--listen", HERE, "--data", data.path().to_str().unwrap()]);
+    tracker.out.wait_for(|line| line.contains("announce"));
+    assert_eq!(mode(), 0o700);
 }
 
 #[test]

@@ -89,6 +89,9 @@ fn a_machine_without_an_address_gets_one() {
     wait_for("the address to be advertised", PATIENCE, || expect_urls(&machine, Ipv4Addr::LOCALHOST, &["10.77.0.1"]));
     assert!(announce_is_taken(&neighbour, Ipv4Addr::new(10, 77, 0, 1)));
     assert_eq!(log_lines(&machine, MOVED).len(), 1);
+    let page = log_lines(&machine, "other computers and phones open");
+    assert_eq!(page.len(), 1, "{page:?}");
+    assert_eq!((&page[0]["event"], &page[0]["url"]), (&"page_moved".into(), &"http://10.77.0.1:6970/".into()));
 }
 
 fn start(machine: &Host, torrents: &Path) -> Program {
