@@ -37,8 +37,8 @@ pub(crate) fn http_conversation(input: &[u8]) {
     }
 }
 
-/// The answers before the one that refuses what is not HTTP: hyper gives that when it has looked at the bytes, which it does when it
-/// first gets some, and then at the end of the head.
+/// The answers before the one that refuses what is not HTTP: hyper gives that when it has looked at the bytes, which it does when
+/// it first gets some, and then at the end of the head.
 fn without_refusal(answers: &[u8]) -> &[u8] {
     // In the version of the request before.
     let is_refusal = |window: &[u8]| matches!(window, b"HTTP/1.0 4" | b"HTTP/1.1 4");

@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderName, HeaderValue};
 
-/// Each line of the input is a header, by its first byte, which says which of `names` it has, and its rest. Values that no request
-/// can have are left out.
+/// Each line of the input is a header, by its first byte, which says which of `names` it has, and its rest. Values that no
+/// request can have are left out.
 pub(crate) fn headers(input: &[u8], names: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
     let header = |line: &[u8]| {
         let (&name, value) = line.split_first()?;

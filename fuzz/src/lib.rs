@@ -5,7 +5,8 @@
 
 #[path = "../../crates/bencode/tests/common/invariants.rs"]
 mod bencode_invariants;
-// Private files of http-server, of tracker-http and of torrent-library: what they do with bytes, without sockets and files.
+// Private files of http-server, tracker-http, torrent-library and tracker-monitor: what they do with bytes, without sockets and
+// files.
 #[path = "../../crates/http-server/src/accept_errors.rs"]
 mod accept_errors;
 #[path = "../../crates/http-server/src/browser.rs"]
@@ -32,6 +33,8 @@ mod head;
 mod head_invariants;
 #[path = "../../crates/http-server/src/hyper_connection.rs"]
 mod hyper_connection;
+#[path = "../../crates/tracker-monitor/src/names/lines.rs"]
+mod lines;
 #[path = "../../crates/torrent-library/src/list_file.rs"]
 mod list_file;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
@@ -53,6 +56,7 @@ mod forwarded_headers;
 mod header_lines;
 mod lists;
 mod magnet;
+mod names;
 
 /// Whatever the strict decoder accepts encodes to the same bytes.
 pub fn bencode_strict(input: &[u8]) {
@@ -107,6 +111,11 @@ pub fn forwarded(input: &[u8]) {
 /// A list of info-hashes can be written and read again, or its wrong line is named.
 pub fn list_file(input: &[u8]) {
     lists::list_file(input);
+}
+
+/// Names of computers can be written and read again, and the lines that cannot be used are named in their order.
+pub fn names_csv(input: &[u8]) {
+    names::names_csv(input);
 }
 
 /// The dashboard serves its own hosts only, and pages of other sites change nothing.

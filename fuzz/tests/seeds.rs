@@ -48,6 +48,7 @@ seeds! {
     list_file,
     magnet_link,
     metainfo_parse,
+    names_csv,
     request_head,
     tracker_ops,
     udp_packet,

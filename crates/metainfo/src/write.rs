@@ -1,4 +1,4 @@
-//! Writing .torrent files.
+//! Writing files so that nobody sees a part of one.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ pub enum Existing {
     Replace,
 }
 
-/// Writes a .torrent file atomically: its name leads to all of the bytes or to none, also after a power failure.
+/// Writes a file, such as a .torrent file, atomically: its name leads to all of the bytes or to none, also after a power failure.
 ///
 /// The bytes go into a temporary file first, in the same folder and with a name that begins with `temporary`, which a killed
 /// process leaves behind. The file has the permissions of any new file.
@@ -29,7 +29,7 @@ pub fn write_file(path: &Path, bytes: &[u8], existing: Existing, temporary: &str
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(temporary);
-    // A torrent is no secret: it gets the permissions of any new file, by the umask.
+    // Neither a torrent nor what else is written is a secret: it gets the permissions of any new file, by the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use metainfo::{Existing, ParseError, write_file};
 use tracker_core::InfoHash;
 
+use crate::replace_file::TEMPORARY;
 use crate::stamp::{Due, Stamp, WatchedFile};
 use crate::{KnownTorrent, KnownTorrents};
 
@@ -20,9 +21,6 @@ pub(crate) struct Limits {
     /// Bytes of .torrent files.
     pub(crate) bytes: u64,
 }
-
-/// The beginning of the names of temporary files: hidden, so that a look passes over them.
-const TEMPORARY: &str = ".tracker-";
 
 /// The folder of .torrent files, and what was found in it.
 ///

@@ -20,6 +20,7 @@ mod list_file;
 mod lists;
 mod natural;
 mod open_beneath;
+mod replace_file;
 mod share;
 mod shared_folder;
 mod stamp;
@@ -37,6 +38,7 @@ pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use natural::natural_key;
+pub use replace_file::replace_file;
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
     ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,

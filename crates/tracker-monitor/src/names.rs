@@ -1,10 +1,11 @@
 //! The names of computers: given on the page, in a file, or by the network.
 
 mod file;
+mod lines;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,11 +14,12 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use serde::Serialize;
-use torrent_library::displayable;
+use torrent_library::{displayable, replace_file};
 use tracker_host::host_name;
 
 use file::NamesFile;
 pub use file::NamesFileError;
+use lines::{Listed, MAX_NAME_LEN, MAX_NAMES};
 
 /// The interval at which the names file is checked for changes.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -79,9 +81,6 @@ pub(crate) struct Names {
     _following: Option<Sender<Infallible>>,
 }
 
-/// The names in the names file.
-pub(crate) type Listed = BTreeMap<IpAddr, Arc<str>>;
-
 #[derive(Debug, Default)]
 struct Given {
     names: BTreeMap<IpAddr, Arc<str>>,
@@ -90,12 +89,6 @@ struct Given {
 }
 
 impl Names {
-    /// Computers that can have names of one source, at most.
-    pub(crate) const MAX_NAMES: usize = 10_000;
-
-    /// Characters of a name, at most.
-    pub(crate) const MAX_LEN: usize = 64;
-
     /// Reads the names that were given earlier, and those in the file, which it follows from now on.
     pub(crate) fn start(file: Option<PathBuf>, given: Option<PathBuf>) -> Result<Self, NamesFileError> {
         let given = Mutex::new(Given::read(given));
@@ -132,14 +125,14 @@ impl Names {
     /// Gives the computer a name, or takes it back if it is empty.
     pub(crate) fn set(&self, address: IpAddr, name: &str) -> Result<(), SetNameError> {
         let name = displayable(name);
-        if name.chars().count() > Self::MAX_LEN {
-            return Err(SetNameError::TooLong { limit: Self::MAX_LEN });
+        if name.chars().count() > MAX_NAME_LEN {
+            return Err(SetNameError::TooLong { limit: MAX_NAME_LEN });
         }
         let mut given = lock(&self.given);
         if name.is_empty() {
             given.names.remove(&address);
-        } else if given.names.len() >= Self::MAX_NAMES && !given.names.contains_key(&address) {
-            return Err(SetNameError::TooMany { limit: Self::MAX_NAMES });
+        } else if given.names.len() >= MAX_NAMES && !given.names.contains_key(&address) {
+            return Err(SetNameError::TooMany { limit: MAX_NAMES });
         } else {
             given.names.insert(address, name.into());
         }
@@ -156,13 +149,9 @@ impl Given {
 
     fn save(&self) -> io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, &self.names)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        let mut text = serde_json::to_vec_pretty(&self.names)?;
+        text.push(b'\n');
+        replace_file(path, &text)
     }
 }
 
@@ -176,7 +165,7 @@ fn read_given(path: &Path) -> BTreeMap<IpAddr, Arc<str>> {
         BTreeMap::new()
     });
     let clean = |(address, name): (IpAddr, String)| (address.to_canonical(), displayable(&name).into());
-    names.into_iter().map(clean).take(Names::MAX_NAMES).collect()
+    names.into_iter().map(clean).take(MAX_NAMES).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,6 +194,7 @@ mod tests {
         names.set(ONE, " desk\u{202e} by the window\n").unwrap();
         let by_the_window = Some(("desk\u{fffd} by the window".to_owned(), NameSource::Given));
         assert_eq!(name(&names, ONE), by_the_window);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside the two files");
         assert_eq!(name(&names, TWO), Some(("lab-02".to_owned(), NameSource::File)));
         drop(names);
         let names = start();
@@ -219,7 +209,7 @@ mod tests {
         let names = Names::start(None, None).unwrap();
         assert!(matches!(names.set(ONE, &"ä".repeat(65)), Err(SetNameError::TooLong { limit: 64 })));
         names.set(ONE, &"ä".repeat(64)).unwrap();
-        for number in 1..Names::MAX_NAMES as u32 {
+        for number in 1..MAX_NAMES as u32 {
             lock(&names.given).names.insert(IpAddr::V4(number.into()), "x".into());
         }
         assert!(matches!(names.set(TWO, "x"), Err(SetNameError::TooMany { .. })));

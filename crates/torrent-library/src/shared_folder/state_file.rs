@@ -6,22 +6,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use metainfo::{Existing, write_file};
 use serde::{Deserialize, Serialize};
 use tracker_core::InfoHash;
 
 use super::item::{Key, Made};
 use super::items::Items;
 use crate::library::LOOKING_PART;
+use crate::replace_file::replace_file;
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
 /// Bytes of the file that are read, at most: 20,000 items with paths of 3 KiB.
 const MAX_LEN: u64 = 64 << 20;
-
-/// The beginning of the name of the temporary file that takes its place.
-const TEMPORARY: &str = ".tracker-";
 
 /// The state file. Without a path nothing is saved.
 #[derive(Debug)]
@@ -148,7 +145,7 @@ impl StateFile {
     pub(super) fn write(&mut self, bytes: &[u8]) {
         let Some(path) = &self.path else { return };
         let start = Instant::now();
-        let written = write_file(path, bytes, Existing::Replace, TEMPORARY);
+        let written = replace_file(path, bytes);
         self.due = Instant::now() + start.elapsed().max(Duration::from_millis(10)) * LOOKING_PART;
         match written {
             Ok(()) => self.failed = false,
