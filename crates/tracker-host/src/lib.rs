@@ -4,9 +4,9 @@
 //! protocol they speak:
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
-//! - [`Addresses`] are those by which other machines reach this one, [`host_names`] are what they may call it, and
-//!   [`NetworkChanges`] says when to look again, and [`link_speed`] is that of a link;
-//! - [`bind`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
+//! - [`Addresses`] are those by which other machines reach this one, [`host_names()`] are what they may call it, and
+//!   [`NetworkChanges`] says when to look again, and [`link_speed()`] is that of a link;
+//! - [`bind()`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
 //!   [`ClaimedAddresses`] logs who announces another address than its own;
@@ -72,7 +72,7 @@ pub use log_throttle::LogThrottle;
 pub use network_changes::NetworkChanges;
 pub use refusals::Refusals;
 pub use reverse_names::host_name;
-pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceState, StartError, StopSignal};
+pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceStartError, ServiceState, StopSignal};
 pub use start_time::StartTime;
 pub use tracker_core::AddressGroup;
 pub use wall_clock::{WallClock, unix_seconds};

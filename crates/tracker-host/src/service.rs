@@ -57,7 +57,7 @@ impl Debug for Bound {
 /// Why a [`Service`] could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum ServiceStartError {
     /// The ports cannot be had.
     #[error(transparent)]
     Bind(ServiceError),
@@ -69,7 +69,7 @@ pub enum StartError {
     },
 }
 
-impl From<JoinError> for StartError {
+impl From<JoinError> for ServiceStartError {
     fn from(error: JoinError) -> Self {
         Self::Panicked { message: error.to_string() }
     }
@@ -139,8 +139,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`StartError`] if the ports cannot be bound.
-    pub async fn start(&self) -> Result<(), StartError> {
+    /// Returns [`ServiceStartError`] if the ports cannot be bound.
+    pub async fn start(&self) -> Result<(), ServiceStartError> {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move { inner.start().await }).await.unwrap_or_else(|bug| Err(bug.into()))
     }
@@ -178,7 +178,7 @@ impl Service {
 }
 
 impl Inner {
-    async fn start(&self) -> Result<(), StartError> {
+    async fn start(&self) -> Result<(), ServiceStartError> {
         let mut servers = self.servers.lock().await;
         if matches!(*self.state.borrow(), ServiceState::Running { .. }) {
             return Ok(());
@@ -189,7 +189,7 @@ impl Inner {
         let ports = Arc::clone(&self.ports);
         // It may have to find out which program has a port.
         let bound = spawn_blocking(move || ports.bind()).await;
-        match bound.map_or_else(|bug| Err(bug.into()), |bound| bound.map_err(StartError::Bind)) {
+        match bound.map_or_else(|bug| Err(bug.into()), |bound| bound.map_err(ServiceStartError::Bind)) {
             Ok(bound) => {
                 *servers = Some(self.serve(bound));
                 Ok(())

@@ -233,8 +233,8 @@ impl Builder {
         self
     }
 
-    /// Sets the end of the log line that is written if no other machine opens the page: after "a firewall may be in the way", how to
-    /// open its port. Default: nothing.
+    /// Sets the end of the log line that is written if no other machine opens the page: after "a firewall may be in the way",
+    /// how to open its port. Default: nothing.
     pub fn firewall_advice(mut self, advice: impl Into<String>) -> Self {
         self.firewall_advice = advice.into();
         self

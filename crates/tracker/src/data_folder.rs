@@ -66,8 +66,8 @@ impl DataFolder {
         of_service.filter(|folder| folder.is_absolute()).or_else(of_user)
     }
 
-    /// Takes the folder for this tracker. It is made if it does not exist. On Unix only its owner has access from then on; if a folder
-    /// that exists has something else in it, too, its permissions stay as they are, and a warning is logged.
+    /// Takes the folder for this tracker. It is made if it does not exist. On Unix only its owner has access from then on; if a
+    /// folder that exists has something else in it, too, its permissions stay as they are, and a warning is logged.
     ///
     /// # Errors
     ///
@@ -138,23 +138,26 @@ fn make(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Takes the access to a folder from all but its owner, if it has nothing in it but what a tracker writes: a folder such as /tmp is
-/// for others, too.
+/// Takes the access to a folder from all but its owner, if it has nothing in it but what a tracker writes: a folder such as /tmp
+/// is for others, too.
 #[cfg(unix)]
 fn keep_others_out(path: &Path) -> io::Result<()> {
     use std::ffi::OsStr;
     use std::fs::{Permissions, read_dir, set_permissions};
     use std::os::unix::fs::PermissionsExt;
 
-    /// The permissions of others than the owner, and the mark of a folder such as /tmp.
-    const OF_OTHERS: u32 = 0o1077;
+    /// The permissions of others than the owner.
+    const OF_OTHERS: u32 = 0o077;
+
+    /// The mark of a folder that is for everybody.
+    const STICKY: u32 = 0o1000;
 
     let mode = path.metadata()?.permissions().mode();
     if mode & OF_OTHERS == 0 {
         return Ok(());
     }
     let is_own = |name: &OsStr| [LOCK, TORRENTS, SHARE, GIVEN_NAMES].iter().any(|own| name == *own);
-    let mut is_for_it_alone = mode & 0o1000 == 0;
+    let mut is_for_it_alone = mode & STICKY == 0;
     for entry in read_dir(path)? {
         is_for_it_alone &= is_own(&entry?.file_name());
     }
@@ -166,8 +169,7 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
         tracing::warn!(
             folder = %path.display(),
             %error,
-            "other users of this machine may read the data folder: choose a folder of its own with --data DIR, or keep them out with \
-             chmod 700"
+            "other users of this machine may read the data folder: choose a folder of its own with --data DIR"
         );
     }
     Ok(())

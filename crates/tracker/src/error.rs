@@ -5,7 +5,7 @@ use std::io;
 use tokio::task::JoinError;
 use torrent_library::{LibraryError, ListError};
 use tracker_core::ConfigError;
-use tracker_host::BindError;
+use tracker_host::{BindError, ServiceStartError};
 use tracker_http::HttpConfigError;
 use tracker_monitor::NamesFileError;
 use tracker_udp::UdpConfigError;
@@ -55,7 +55,7 @@ pub enum StartError {
     },
     /// The servers for clients cannot start for another reason.
     #[error(transparent)]
-    Service(tracker_host::StartError),
+    Service(ServiceStartError),
     /// A thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -73,12 +73,12 @@ impl StartError {
     }
 }
 
-impl From<tracker_host::StartError> for StartError {
-    fn from(error: tracker_host::StartError) -> Self {
+impl From<ServiceStartError> for StartError {
+    fn from(error: ServiceStartError) -> Self {
         match error {
-            tracker_host::StartError::Bind(error) => match error.downcast() {
+            ServiceStartError::Bind(error) => match error.downcast() {
                 Ok(error) => *error,
-                Err(error) => Self::Service(tracker_host::StartError::Bind(error)),
+                Err(error) => Self::Service(ServiceStartError::Bind(error)),
             },
             error => Self::Service(error),
         }

@@ -19,8 +19,8 @@ pub(crate) struct Firewall {
 }
 
 impl Firewall {
-    /// The instructions for these settings. Port 0 stands for any free port, which cannot be opened beforehand, and no firewall is
-    /// between a loopback address and those who use it.
+    /// The instructions for these settings. Port 0 stands for any free port, which cannot be opened beforehand, and no firewall
+    /// is between a loopback address and those who use it.
     pub(crate) fn new(settings: &Settings) -> Self {
         let clients = settings.listen.iter().map(|listen| listen.0);
         let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0).filter(|_| settings.dashboard);
@@ -77,8 +77,8 @@ impl Display for Firewall {
         if self.ports.is_empty() && self.dashboard.is_empty() {
             return writeln!(
                 f,
-                "There is no port to open: the tracker would use any free port, or be there for this machine only. Choose addresses \
-                 and ports with --listen and --dashboard-listen first."
+                "There is no port to open: the tracker would use any free port, or be there for this machine only. Choose \
+                 addresses and ports with --listen and --dashboard-listen first."
             );
         }
         let program = env::current_exe().ok();
