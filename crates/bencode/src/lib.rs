@@ -52,7 +52,7 @@
 //!
 //! # Writing
 //!
-//! [`encode`] and [`encode_to`] write values as they are described, without a tree in between. The result is canonical by
+//! [`encode()`] and [`encode_to`] write values as they are described, without a tree in between. The result is canonical by
 //! construction: keys may be given in any order and come out sorted, numbers have one spelling, and a key given twice is an
 //! error. For example, a tracker's answer:
 //!

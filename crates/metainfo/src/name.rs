@@ -1,6 +1,6 @@
 //! Names that are harmless on this machine but may be unusable on another.
 //!
-//! The rules of [`path`](crate::path) hold on every operating system at once. They are too strict
+//! The rules of [`crate::path`] hold on every operating system at once. They are too strict
 //! for files that exist: `What is DNS?.mp4` is an ordinary name here and impossible on Windows.
 
 use std::ffi::OsString;

@@ -12,8 +12,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 #[cfg(target_os = "linux")]
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Says when the [addresses](crate::Addresses) and the [names](crate::host_names) of the machine may have changed: within a second
-/// on Linux, which tells of changes, and every 30 s in any case.
+/// Says when the [addresses](crate::Addresses) and the [names](crate::host_names()) of the machine may have changed: within a
+/// second on Linux, which tells of changes, and every 30 s in any case.
 ///
 /// ```no_run
 /// use tracker_host::{Addresses, NetworkChanges};
@@ -73,8 +73,8 @@ impl Default for NetworkChanges {
     }
 }
 
-/// A netlink socket that gets a message at each change of the network. It is a door bell only: what has changed is found by a look at
-/// everything, so that a message that was lost does no harm.
+/// A netlink socket that gets a message at each change of the network. It is a door bell only: what has changed is found by a
+/// look at everything, so that a message that was lost does no harm.
 #[cfg(target_os = "linux")]
 mod netlink {
     use std::io;

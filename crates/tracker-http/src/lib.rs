@@ -1,7 +1,7 @@
 //! The HTTP adapter of [`tracker_core`]: announce ([BEP 3]) and scrape ([BEP 48]), and the server that runs them.
 //!
 //! - [`Adapter`] turns the query of a request into the bytes of its answer. It needs no socket and no runtime.
-//! - [`router`] puts it on the paths that clients ask for, as an [`axum::Router`] to embed or to test.
+//! - [`router()`] puts it on the paths that clients ask for, as an [`axum::Router`] to embed or to test.
 //! - [`Server`] runs both on every core by `http_server`, which keeps slow, huge, half-open and garbage requests from hurting
 //!   others.
 //!
@@ -48,7 +48,7 @@
 //! A plain GET of an announce or a scrape is read, answered and, if the client asks for it, its connection closed at
 //! once: on Linux with four system calls (five where it listens on all addresses) and no registration, task or timer,
 //! elsewhere from a small task. Everything else (other paths and methods, bodies, `Forwarded`, heads that are large or wrong,
-//! browsers, full scrapes) goes on to hyper and the [`router`]. Both ask the same [`Adapter`], and both give the same bytes.
+//! browsers, full scrapes) goes on to hyper and the [`router()`]. Both ask the same [`Adapter`], and both give the same bytes.
 //!
 //! [BEP 3]: https://www.bittorrent.org/beps/bep_0003.html
 //! [BEP 7]: https://www.bittorrent.org/beps/bep_0007.html
