@@ -22,7 +22,8 @@ pub struct ServerConfig {
     /// Connections open at the same time, or fewer if the system's limit on open files does not allow so many. From half of it
     /// on, connections are closed after one answer instead of being kept alive. Default: 8192.
     pub max_connections: usize,
-    /// Connections open at the same time from one address, as an [`AddressGroup`](tracker_host::AddressGroup) counts. Default: 1024.
+    /// Connections open at the same time from one address, as an [`AddressGroup`](tracker_host::AddressGroup) counts. Default:
+    /// 1024.
     pub max_connections_per_address: usize,
     /// Time for a request's head to arrive, from its first byte. Default: 10 s.
     pub head_timeout: Duration,

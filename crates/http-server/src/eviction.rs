@@ -1,8 +1,9 @@
 //! Room for a new connection when all permits are taken.
 //!
-//! A connection that holds a permit and waits for a request may be closed for a new one: first those that have sent no whole head yet,
-//! the one that has waited longest before the others; then those that were answered and are kept. One whose request is being
-//! answered is never closed. So connections that send nothing, or a head byte by byte, do not keep others out, however many they are.
+//! A connection that holds a permit and waits for a request may be closed for a new one: first those that have sent no whole head
+//! yet, the one that has waited longest before the others; then those that were answered and are kept. One whose request is being
+//! answered is never closed. So connections that send nothing, or a head byte by byte, do not keep others out, however many they
+//! are.
 //!
 //! A connection writes down since when it waits with one atomic store, on its own cache line, at each change. Since many may come
 //! while all permits are taken, a new one does not look at all others: those that never had a whole head are in the order in
@@ -98,8 +99,8 @@ impl OpenConnections {
         HeldPermit { connections: Arc::clone(self), number, waiting }
     }
 
-    /// Takes the permit of the connection that has waited longest, of all or of those from `network`, and has it closed. `false` if
-    /// none waits.
+    /// Takes the permit of the connection that has waited longest, of all or of those from `network`, and has it closed. `false`
+    /// if none waits.
     pub(crate) fn evict(&self, network: Option<Ipv6Addr>) -> bool {
         let longest_waiting = || self.entered().longest_waiting(network);
         // Each turn fails only if the connection got its request in the meantime.

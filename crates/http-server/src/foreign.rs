@@ -1,7 +1,7 @@
 //! Connections that speak another protocol than HTTP.
 //!
-//! Two of them come by mistake of an operator or a user, who then search in vain: TLS, where a URL begins with `https`, and the PROXY
-//! protocol, where a proxy is set to send it.
+//! Two of them come by mistake of an operator or a user, who then search in vain: TLS, where a URL begins with `https`, and the
+//! PROXY protocol, where a proxy is set to send it.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;

@@ -41,9 +41,9 @@ pub struct ConnectionError {
 /// Serves a connection until the client or the server ends it. When `stopped` changes or loses its sender, the request that is
 /// being answered is the last one.
 ///
-/// To close a connection with bytes that nobody has read resets it, and the client loses the answer. So after an answer to a request
-/// whose body was not read to its end, such as an upload that is refused, up to 256 MiB are read and thrown away for up to 5 s, until
-/// the client closes its end.
+/// To close a connection with bytes that nobody has read resets it, and the client loses the answer. So after an answer to a
+/// request whose body was not read to its end, such as an upload that is refused, up to 256 MiB are read and thrown away for up
+/// to 5 s, until the client closes its end.
 ///
 /// # Errors
 ///
@@ -64,9 +64,9 @@ where
     serve_until_detached(http, &mut stream, service, &mut stopped).await.map(|_| ())
 }
 
-/// Serves a connection as [`serve_connection`] does, until an answer has a [`DetachedBody`](crate::DetachedBody). Returns `true` then:
-/// the head is sent, and the caller writes the body to the stream of the connection before it goes on. Returns `false` when the
-/// connection has ended.
+/// Serves a connection as [`serve_connection`] does, until an answer has a [`DetachedBody`](crate::DetachedBody). Returns `true`
+/// then: the head is sent, and the caller writes the body to the stream of the connection before it goes on. Returns `false` when
+/// the connection has ended.
 ///
 /// An answer to a request that has a body must have no detached one.
 ///

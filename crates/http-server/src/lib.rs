@@ -2,9 +2,9 @@
 //!
 //! - [`Server`] accepts connections on many threads and answers, by a [`Handler`], requests that need no waiting at once; all
 //!   others go to an [`axum::Router`]. Slow, huge, half-open and garbage requests are limited by its [`ServerConfig`].
-//! - [`ConnectionLimit`], [`WriteTimeout`], [`AcceptErrors`], [`ForeignConnections`] and [`serve_connection`] are for servers that
-//!   accept by themselves, on a runtime that they share with others. With [`serve_until_detached`] they also write some bodies by
-//!   themselves.
+//! - [`ConnectionLimit`], [`WriteTimeout`], [`AcceptErrors`], [`ForeignConnections`] and [`serve_connection`] are for servers
+//!   that accept by themselves, on a runtime that they share with others. With [`serve_until_detached`] they also write some
+//!   bodies by themselves.
 //! - [`Host`] is the host that a request is for, and tells which names a server answers to.
 
 mod accept;

@@ -1,7 +1,8 @@
 //! Timeouts of a connection.
 //!
 //! One timer covers the three ways to keep a connection and give nothing: a head that never ends, silence between
-//! requests, and an answer that is not read, or read byte by byte. It looks at bytes only, so that it holds for whatever a client sends.
+//! requests, and an answer that is not read, or read byte by byte. It looks at bytes only, so that it holds for whatever a client
+//! sends.
 //!
 //! A deadline belongs to a phase, and bytes do not extend it: a head that drips in and an answer that is read byte by byte have
 //! the same time as others. A timer of the runtime is moved only when a deadline comes before it: one that moves back, as at

@@ -88,10 +88,10 @@ pub(crate) struct Cli {
 
     /// Number of addresses that the peers have
     ///
-    /// As many as there are peers (distinct), one, or a number that they share, each with a port of its own. More than one needs a
-    /// tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute, so
-    /// that with more addresses than announces per minute there are as many connects as announces. With --connection keep-alive
-    /// each connection is one address, and the default is --concurrency.
+    /// As many as there are peers (distinct), one, or a number that they share, each with a port of its own. More than one needs
+    /// a tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute,
+    /// so that with more addresses than announces per minute there are as many connects as announces. With --connection
+    /// keep-alive each connection is one address, and the default is --concurrency.
     #[arg(long, help_heading = "Peers and torrents", value_name = "distinct|one|N")]
     pub(crate) sources: Option<SourceCount>,
 

@@ -136,8 +136,8 @@ impl Digests {
         Self(Arc::new(Inner { shared, worker }))
     }
 
-    /// The files of a torrent with their SHA-256, as far as they are computed; starts to compute the others. `None` if its content
-    /// is not available.
+    /// The files of a torrent with their SHA-256, as far as they are computed; starts to compute the others. `None` if its
+    /// content is not available.
     ///
     /// Never waits for the disk: until the content was looked for, nothing is known of any of its files.
     pub fn of(&self, swarm_key: &InfoHash) -> Option<Vec<Digest>> {

@@ -39,8 +39,8 @@ pub struct KnownTorrent {
 pub struct TorrentUrls {
     /// Announce URLs, the best first.
     pub announce: Vec<String>,
-    /// URLs of web seeds that have the content, the best first ([BEP 19](https://www.bittorrent.org/beps/bep_0019.html)). That of a
-    /// folder ends with a slash.
+    /// URLs of web seeds that have the content, the best first ([BEP 19](https://www.bittorrent.org/beps/bep_0019.html)). That of
+    /// a folder ends with a slash.
     pub web_seeds: Vec<String>,
 }
 
@@ -211,8 +211,8 @@ impl KnownTorrent {
 /// A path that scripts can use, and the torrent's own if they cannot use that, both made displayable.
 pub(crate) fn displayable_path(file: &metainfo::File) -> (String, Option<String>) {
     let raw = file.display_path();
-    // A name that only another system cannot have is one under which the file may stand here. But a script that reads it may run on
-    // Windows, where `\` leads to other folders, and control characters are not displayed.
+    // A name that only another system cannot have is one under which the file may stand here. But a script that reads it may run
+    // on Windows, where `\` leads to other folders, and control characters are not displayed.
     let is_plain = !raw.contains(|character: char| character == '\\' || character.is_control());
     let raw = displayable(&raw);
     if is_plain && file.local_path(|_| true).is_ok() {

@@ -139,8 +139,8 @@ impl TorrentLists {
         policy
     }
 
-    /// Keeps the policy of `shards` up to date until the returned value is dropped: with the lists by a thread of its own, and with
-    /// the library by a task. Must be called within a Tokio runtime.
+    /// Keeps the policy of `shards` up to date until the returned value is dropped: with the lists by a thread of its own, and
+    /// with the library by a task. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///

@@ -521,8 +521,8 @@ mod tests {
         let data: u64 = content.size();
         let zip = Zip::whole(Arc::clone(&content)).unwrap();
         let small = Zip::of(content, [0, 1, 2]).unwrap();
-        // Two files with a header, a descriptor and a line in the directory; the length of one, in three places, and the place of the
-        // other in 64 bits; and an end in 64 bits, too.
+        // Two files with a header, a descriptor and a line in the directory; the length of one, in three places, and the place of
+        // the other in 64 bits; and an end in 64 bits, too.
         let frames = 2 * (30 + 16 + 46 + 9 + 2 * "Übung 1/c".len() as u64);
         assert_eq!(zip.len(), data - 8 + small.len() + frames + 8 + 2 * (4 + 16) + (4 + 8) + 56 + 20);
     }

@@ -1,7 +1,7 @@
 //! Archives of shared folders, read by the programs that people have: Info-ZIP's unzip, 7-Zip, bsdtar (libarchive) and Python.
 //!
-//! They are installed by `.ci/install-clients`, or on Debian by `apt-get install unzip p7zip-full libarchive-tools python3`. Run the
-//! tests with
+//! They are installed by `.ci/install-clients`, or on Debian by `apt-get install unzip p7zip-full libarchive-tools python3`. Run
+//! the tests with
 //!
 //!     cargo test -p torrent-library --test zip_readers -- --ignored --skip nightly::
 

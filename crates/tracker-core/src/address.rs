@@ -5,10 +5,10 @@
 //! - A peer is kept under the address its announce came from. `ip=` counts only from trusted sources.
 //! - A peer that announced over loopback is on the tracker's own machine. A client that asks from the network gets it
 //!   under the address by which *that client* reached the tracker, which is right on a machine with several networks, too.
-//! - A peer that announced from any other address of this machine is there as well, and goes out in the same way: the address that
-//!   it announced from may belong to a network that the asker has no route to. So does a peer in a container on this machine, which
-//!   others reach only by a port of this machine that is published for it. Both stay in their address family, and go out as they
-//!   stand to askers on this machine, and in the same container network.
+//! - A peer that announced from any other address of this machine is there as well, and goes out in the same way: the address
+//!   that it announced from may belong to a network that the asker has no route to. So does a peer in a container on this
+//!   machine, which others reach only by a port of this machine that is published for it. Both stay in their address family, and
+//!   go out as they stand to askers on this machine, and in the same container network.
 //! - A client that asks over loopback gets 127.0.0.1 and ::1 as the machine's LAN address where one is known, since Transmission
 //!   never dials loopback; any other 127/8 address stays as it is.
 //! - Addresses that nobody can dial are never handed out.

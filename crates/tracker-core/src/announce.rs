@@ -60,7 +60,8 @@ pub struct AnnounceRequest {
     pub left: Option<u64>,
     /// The event, if there is one.
     pub event: Option<AnnounceEvent>,
-    /// The number of peers that the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not say.
+    /// The number of peers that the client wants, [`Config::default_numwant`](crate::Config::default_numwant) when it does not
+    /// say.
     pub numwant: Option<u32>,
     /// The number of peers that the answer has room for; `None` where it has room for any number.
     pub room: Option<u32>,
@@ -314,8 +315,8 @@ pub enum AnnounceError {
 }
 
 impl AnnounceError {
-    /// Returns `true` if the same announce will be refused until the operator changes the tracker's settings. Otherwise it is worth
-    /// trying again soon: places become free, and torrents are registered after they were first announced.
+    /// Returns `true` if the same announce will be refused until the operator changes the tracker's settings. Otherwise it is
+    /// worth trying again soon: places become free, and torrents are registered after they were first announced.
     pub const fn is_permanent(&self) -> bool {
         matches!(self, Self::AddressNotAllowed { .. } | Self::TorrentDenied)
     }

@@ -44,8 +44,8 @@ pub struct Config {
     /// rTorrent every 600 s whatever interval they were given. A peer that was given a long interval is kept for two of
     /// them and a minute.
     pub peer_timeout: Duration,
-    /// The time for which a swarm without peers is remembered for its count of completed downloads. Defaults to 1 day. A swarm that
-    /// nobody completed goes with its last peer.
+    /// The time for which a swarm without peers is remembered for its count of completed downloads. Defaults to 1 day. A swarm
+    /// that nobody completed goes with its last peer.
     pub swarm_timeout: Duration,
 
     /// Most swarms with peers. Defaults to 1,048,576; at most 2^31. One with a single peer takes about 210 bytes, or 140 in a

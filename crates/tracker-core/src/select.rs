@@ -139,8 +139,8 @@ impl<'c> Selection<'c> {
         let least_draws = if is_crowded { LEAST_DRAWS_IN_CROWD } else { 0 };
         let draws = candidates.min((self.wanted * DRAWS_PER_WANTED).max(least_draws));
         let enough = self.wanted.max(ENOUGH_OF_NETWORK);
-        // Nobody is crowded out where there is a place for everybody, those of a better use that were kept for the end included, or
-        // where all are in one network.
+        // Nobody is crowded out where there is a place for everybody, those of a better use that were kept for the end included,
+        // or where all are in one network.
         let has_others = useful_v4 > 0 || v6.is_some_and(Pool::is_of_several_networks);
         let is_short = candidates + peers.in_crowd() > missing;
         let most_of_network = if is_short && has_others { self.wanted.div_ceil(2) } else { usize::MAX };

@@ -184,8 +184,8 @@ impl Shards {
     }
 
     /// Does what [`set_torrents`](Self::set_torrents) does, and calls `pause` between batches, while nothing is locked. It should
-    /// sleep for about a millisecond: a thread that takes a lock again at once gets it before those that wait for it, and announces
-    /// in a large shard would wait until all of it is checked.
+    /// sleep for about a millisecond: a thread that takes a lock again at once gets it before those that wait for it, and
+    /// announces in a large shard would wait until all of it is checked.
     pub fn set_torrents_with_pauses(&self, torrents: impl Into<Arc<TorrentPolicy>>, mut pause: impl FnMut()) {
         let torrents = torrents.into();
         let now = self.latest(Instant::ZERO);

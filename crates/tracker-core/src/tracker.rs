@@ -121,9 +121,9 @@ impl Tracker {
     ///
     /// When there is no place for a newcomer, room is made at the cost of the address that holds most of what is wanted (peers of
     /// the swarm, peers in all, or swarms), as [`AddressGroup`] counts addresses: its peer, or swarm, that was silent for longest
-    /// goes. A swarm holds as much as the one of its addresses that holds least. If the newcomer's address would then hold as much
-    /// as any other, the newcomer is refused. An IPv6 network in which each address counts by itself gives way when it holds more
-    /// than half.
+    /// goes. A swarm holds as much as the one of its addresses that holds least. If the newcomer's address would then hold as
+    /// much as any other, the newcomer is refused. An IPv6 network in which each address counts by itself gives way when it holds
+    /// more than half.
     ///
     /// # Errors
     ///

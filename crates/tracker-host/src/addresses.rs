@@ -9,8 +9,8 @@ use tracker_core::HostAddresses;
 use crate::gateways::{default_gateways, default_interfaces};
 use crate::interface::{Interface, InterfaceKind, interfaces};
 
-/// The machine's addresses, and what they mean to others: those on the LAN, and those that lead to containers, virtual machines or
-/// through tunnels.
+/// The machine's addresses, and what they mean to others: those on the LAN, and those that lead to containers, virtual machines
+/// or through tunnels.
 ///
 /// They are as they were when [`find`](Self::find) was called, and may change: a lease ends, a laptop moves to another
 /// network. [`NetworkChanges`](crate::NetworkChanges) says when to look again.
@@ -28,8 +28,8 @@ use crate::interface::{Interface, InterfaceKind, interfaces};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addresses {
-    /// The addresses on the LAN. The best first: IPv4 before IPv6, since all clients take a literal of it, and the interface of the default route
-    /// before others.
+    /// The addresses on the LAN. The best first: IPv4 before IPv6, since all clients take a literal of it, and the interface of
+    /// the default route before others.
     pub lan: Vec<IpAddr>,
     /// The networks that the machine is in by these addresses, for [`Access::Lan`](tracker_core::Access::Lan).
     pub networks: Vec<IpNet>,

@@ -50,7 +50,8 @@ fn search_domains(resolver: &str) -> impl Iterator<Item = &str> {
         .filter(|domain| !domain.is_empty())
 }
 
-/// The names with a domain that `/etc/hosts` gives to the machine which is called `short`, such as `127.0.1.1 lab-pc.example lab-pc`.
+/// The names with a domain that `/etc/hosts` gives to the machine which is called `short`, such as `127.0.1.1 lab-pc.example
+/// lab-pc`.
 fn names_in_hosts<'t>(hosts: &'t str, short: &str) -> impl Iterator<Item = &'t str> {
     let names = hosts.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
     names.filter(move |name| name.split_once('.').is_some_and(|(first, _)| first.eq_ignore_ascii_case(short)))

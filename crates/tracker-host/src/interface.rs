@@ -9,8 +9,8 @@ use std::path::Path;
 use if_addrs::{IfAddr, get_if_addrs};
 use ipnet::IpNet;
 
-/// Names that managers of containers and virtual machines give to their bridges; in lower case, as Windows and macOS have some with
-/// capitals.
+/// Names that managers of containers and virtual machines give to their bridges; in lower case, as Windows and macOS have some
+/// with capitals.
 const GUEST_PREFIXES: &[&str] = &[
     "bridge10",
     "cbr0",

@@ -36,7 +36,8 @@ const MAX_LEN: usize = 253;
 ///
 /// It returns at once: what is not known is looked up in the background, and known at a later call. The names of up to 4096
 /// addresses are kept, for an hour, and also for ten minutes that an address has none, or none within two seconds. A name is what
-/// some name server says, so that it may be shown, but decides nothing; it has only letters, digits, hyphens, underscores and dots.
+/// some name server says, so that it may be shown, but decides nothing; it has only letters, digits, hyphens, underscores and
+/// dots.
 pub fn host_name(address: IpAddr) -> Option<Arc<str>> {
     static NAMES: LazyLock<ReverseNames> = LazyLock::new(|| ReverseNames::new(look_up));
     NAMES.name(address, Instant::now())
@@ -50,7 +51,8 @@ fn look_up(address: IpAddr) -> Option<String> {
 /// Names that are looked up by a function which may block.
 ///
 /// Workers take addresses from a queue, and end when there are none. An entry is pending from when its address is queued; its
-/// worker may still be at work when the entry counts as nameless, and nobody waits for it. If it then finds a name, that is taken.
+/// worker may still be at work when the entry counts as nameless, and nobody waits for it. If it then finds a name, that is
+/// taken.
 #[derive(Clone)]
 struct ReverseNames(Arc<Inner>);
 

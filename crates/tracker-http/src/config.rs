@@ -21,8 +21,8 @@ pub struct HttpConfig {
     pub threads: NonZeroUsize,
     /// Connections open at the same time. For one more, the connection is closed that has waited longest for the whole head of a
     /// request, unless (on Linux) the new one's request is there and can be answered without waiting; if none waits, the new one
-    /// is closed. From half of it on, connections are closed after one answer instead of being kept alive, so that idle ones never
-    /// use it up.
+    /// is closed. From half of it on, connections are closed after one answer instead of being kept alive, so that idle ones
+    /// never use it up.
     /// A connection costs up to about 20 KiB. Default: 8192, or what the system's limit on open files allows; 1 or more.
     pub max_connections: usize,
     /// Connections open at the same time from one address, so that a single machine cannot take them all. Trusted
@@ -46,13 +46,13 @@ pub struct HttpConfig {
     pub max_head_bytes: usize,
     /// Headers of a request; more are answered with 431. Default: 64, from 24 to 1024.
     pub max_headers: usize,
-    /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, and `X-Real-IP` where neither of them is there. It is
-    /// where reverse proxies run. Default: none.
+    /// Networks whose `Forwarded` and `X-Forwarded-For` headers are believed, and `X-Real-IP` where neither of them is there. It
+    /// is where reverse proxies run. Default: none.
     ///
     /// A request from there without any of the headers counts as made by that machine itself, as nginx, Caddy and Traefik have
     /// it: a client may run beside the proxy. That is logged once an hour. So the proxy must set one of them on every request,
-    /// which nginx does not do by itself, and should drop the others, which it passes on. A request whose headers cannot be read, or that name
-    /// two clients, is refused.
+    /// which nginx does not do by itself, and should drop the others, which it passes on. A request whose headers cannot be read,
+    /// or that name two clients, is refused.
     ///
     /// What a proxy passes on has to be escaped as RFC 3986 has it. A query with raw `"`, `<`, `>` or bytes that are no
     /// UTF-8 is answered when a client sends it to the tracker itself, and is a 400 with the headers of a proxy.

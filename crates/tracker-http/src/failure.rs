@@ -14,8 +14,8 @@ use crate::client_host::ClientHostError;
 use crate::forwarded::ForwardedError;
 use crate::scrape::ScrapeQueryError;
 
-/// For causes that can go away by themselves, such as a full tracker or a torrent that is registered after its first announce, and
-/// for those that the operator lifts with a setting: users who wait for that should not wait for half an hour more.
+/// For causes that can go away by themselves, such as a full tracker or a torrent that is registered after its first announce,
+/// and for those that the operator lifts with a setting: users who wait for that should not wait for half an hour more.
 const RETRY_SOON: Duration = Duration::from_secs(300);
 /// For causes that stay until somebody changes the client's settings or the torrent, and for torrents that are denied.
 const RETRY_LATE: Duration = Duration::from_secs(1800);

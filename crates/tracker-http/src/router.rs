@@ -27,9 +27,10 @@ const MAX_PATH_CHARS: usize = 64;
 /// | `/health` | 200 and `ok` while the server runs |
 /// | `/` | a line for people who open it in a browser, or a link to the [page](Adapter::set_pages) for them |
 ///
-/// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. At `/` and all other paths, a query with
-/// `info_hash=` is answered with a failure that names the right URL, or behind a proxy the right path. Otherwise other paths are
-/// 404, and methods other than GET and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is answered with 500.
+/// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. At `/` and all other paths, a query
+/// with `info_hash=` is answered with a failure that names the right URL, or behind a proxy the right path. Otherwise other paths
+/// are 404, and methods other than GET and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is
+/// answered with 500.
 ///
 /// ```
 /// # use std::{num::NonZeroUsize, sync::Arc};

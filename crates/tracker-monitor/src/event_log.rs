@@ -24,9 +24,9 @@ use crate::{Computers, FileProgress};
 /// Events that should be able to wait to be logged or observed, for
 /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events).
 ///
-/// Each is 184 bytes, so that a full queue takes 24 MB. In the worst burst the core's queue, the list on its way to the listeners,
-/// and for the log and the observer each a queue and the list that was taken from it are full at once: 145 MB, and up to 290 MB with
-/// the room into which they grow. All but the core's give it back when they were emptied.
+/// Each is 184 bytes, so that a full queue takes 24 MB. In the worst burst the core's queue, the list on its way to the
+/// listeners, and for the log and the observer each a queue and the list that was taken from it are full at once: 145 MB, and up
+/// to 290 MB with the room into which they grow. All but the core's give it back when they were emptied.
 pub const MAX_PENDING_EVENTS: usize = 1 << 17;
 
 /// The target of the lines that tell of peers. There is one for each that comes or goes.
@@ -54,7 +54,8 @@ pub(crate) const USUAL_EVENTS: usize = 1000;
 pub struct EventLog(EventThread);
 
 impl EventLog {
-    /// Starts to log these events, with the names that `computers` has. `dropped_lines` counts the lines of the log that were dropped so far.
+    /// Starts to log these events, with the names that `computers` has. `dropped_lines` counts the lines of the log that were
+    /// dropped so far.
     ///
     /// # Errors
     ///

@@ -140,8 +140,8 @@ impl History {
         self.last.map(|(_, sample)| sample).unwrap_or_default()
     }
 
-    /// The last sample, with rates that are averages of the last ten seconds. Clients announce in bursts: by the second, the rates
-    /// of few of them would be zero most of the time.
+    /// The last sample, with rates that are averages of the last ten seconds. Clients announce in bursts: by the second, the
+    /// rates of few of them would be zero most of the time.
     pub(crate) fn recent(&self) -> Sample {
         let Some((_, last)) = self.last else { return Sample::default() };
         let sum = self.recent.iter().fold(Sample::default(), |sum, (_, sample)| sum.combine(*sample, |a, b| a + b));

@@ -67,8 +67,8 @@ struct Inner {
 pub struct Status {
     /// The current time.
     pub now: Instant,
-    /// Its counts, and its counters since the start. The dropped events include those that the observer was too slow for. A hybrid
-    /// torrent is one, with both its swarms, and a client in both is one peer.
+    /// Its counts, and its counters since the start. The dropped events include those that the observer was too slow for. A
+    /// hybrid torrent is one, with both its swarms, and a client in both is one peer.
     pub totals: Totals,
     /// Requests that its adapters refused or could not read, as of the last sample.
     pub failures: Failures,
@@ -108,13 +108,13 @@ pub struct TorrentRow {
     pub name: Option<Arc<str>>,
     /// Its size in bytes, if its .torrent is known.
     pub size: Option<u64>,
-    /// Its peers and completed downloads. Seeders that may have a magnet link only count as leechers, as of the last look at them;
-    /// a scrape has them as they announce.
+    /// Its peers and completed downloads. Seeders that may have a magnet link only count as leechers, as of the last look at
+    /// them; a scrape has them as they announce.
     pub counts: SwarmCounts,
     /// The number of its peers whose announce is overdue.
     pub silent: u32,
-    /// The average completion of its peers, from 0 to 1, without those that do not report it; `None` if no peer does or the size is
-    /// unknown.
+    /// The average completion of its peers, from 0 to 1, without those that do not report it; `None` if no peer does or the size
+    /// is unknown.
     pub completion: Option<f64>,
     /// Bytes per second that its peers say they download: between their last two announces, those that are overdue left out.
     /// What a peer did that has all it wants counts for as long as it took, and at least 5 s.
@@ -178,8 +178,8 @@ pub struct PeerRow {
     pub first_seen: Option<Instant>,
     /// The time of its last announce, from which all other figures are.
     pub last_seen: Option<Instant>,
-    /// The time at which its next announce is expected: after the interval that it was given, or after that of its program if that
-    /// is longer.
+    /// The time at which its next announce is expected: after the interval that it was given, or after that of its program if
+    /// that is longer.
     pub next_expected: Option<Instant>,
 }
 
@@ -321,9 +321,9 @@ impl Observer {
         Some(entry.row())
     }
 
-    /// A part of the list of a torrent's peers, those of both swarms if it is a hybrid; an empty one when it has no swarm. The search is for a part of the address,
-    /// of the client's name or of the host name, as far as that is known. It is as new as [`torrents`](Self::torrents): a list of 262,144 peers takes about a tenth of a
-    /// second.
+    /// A part of the list of a torrent's peers, those of both swarms if it is a hybrid; an empty one when it has no swarm. The
+    /// search is for a part of the address, of the client's name or of the host name, as far as that is known. It is as new as
+    /// [`torrents`](Self::torrents): a list of 262,144 peers takes about a tenth of a second.
     pub fn peers(&self, swarm_key: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
         let shared = &self.0.shared;
         let known = shared.computers.library().get(swarm_key);

@@ -11,11 +11,11 @@ use serde::{Serialize, Serializer};
 pub struct FileProgress {
     /// Computers that have it.
     pub has: u32,
-    /// Computers that are counted: those in the names file, if there is one, or else all that were seen in this lesson. This machine
-    /// is not.
+    /// Computers that are counted: those in the names file, if there is one, or else all that were seen in this lesson. This
+    /// machine is not.
     pub of: u32,
-    /// The average completion of those that do not have it, from 0 to 1. One that has not begun has nothing; one of which it is not
-    /// known is left out. `null` if there are none.
+    /// The average completion of those that do not have it, from 0 to 1. One that has not begun has nothing; one of which it is
+    /// not known is left out. `null` if there are none.
     pub average_of_others: Option<f64>,
     /// The time until the slowest of those that get on has it, in seconds; `null` if none does.
     #[serde(serialize_with = "in_seconds")]

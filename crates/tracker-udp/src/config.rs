@@ -17,7 +17,8 @@ pub struct UdpConfig {
     pub threads: NonZeroUsize,
     /// Bytes that requests may take up in the system while they wait for a thread, per socket. A request takes up about
     /// 1 kB; those that find no room are lost, and clients ask again after 15 s. Linux grants at most its `net.core.rmem_max`,
-    /// 208 KiB unless somebody raised it; where a system refuses, the half is asked for, and so on. Default: 4 MiB, from 16 KiB to 1 GiB.
+    /// 208 KiB unless somebody raised it; where a system refuses, the half is asked for, and so on. Default: 4 MiB, from 16 KiB
+    /// to 1 GiB.
     pub receive_buffer_bytes: usize,
 }
 

@@ -15,9 +15,9 @@ pub(crate) const LIFETIME: u32 = 120;
 /// Gives out connection ids, and knows them again.
 ///
 /// An id has the second it was made in, as far as 8 bits hold it, and 56 bits of a hash of that second and the client's
-/// address, under a key that is drawn at the start. Anybody who does not receive what we send to an address can only guess, and finds
-/// one in 2^56; a hash made for such keys and for short inputs, SipHash-2-4, is all that this takes: an id is worth a request
-/// in somebody's name for two minutes, and nothing else hangs on it. The comparison takes the same time for all ids.
+/// address, under a key that is drawn at the start. Anybody who does not receive what we send to an address can only guess, and
+/// finds one in 2^56; a hash made for such keys and for short inputs, SipHash-2-4, is all that this takes: an id is worth a
+/// request in somebody's name for two minutes, and nothing else hangs on it. The comparison takes the same time for all ids.
 ///
 /// The port is no part of it: an answer goes to the address, whatever the port, so that it would prove nothing more, and
 /// clients behind some routers come from another port each time.

@@ -146,8 +146,8 @@ fn local_time(writer: &mut Writer<'_>) -> std::fmt::Result {
     write!(writer, "{}", Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
 }
 
-/// Writes the fields of a line of text. Of an event of computers and files, which has a name in the field `event` for programs, it
-/// writes the sentence alone.
+/// Writes the fields of a line of text. Of an event of computers and files, which has a name in the field `event` for programs,
+/// it writes the sentence alone.
 #[derive(Debug, Default)]
 struct Sentences(DefaultFields);
 

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::urls::DashboardUrls;
 
-/// The target of the log lines about where other machines find the page, and that none has opened it. Operators need them at every
-/// level.
+/// The target of the log lines about where other machines find the page, and that none has opened it. Operators need them at
+/// every level.
 pub const PAGE_LOG: &str = "tracker::page";
 
 /// The time in which somebody in a room that waits for the files opens the page.

@@ -111,9 +111,9 @@ async fn start(settings: &Settings, log: &Log, log_buffer: Option<LogBuffer>) ->
     })
 }
 
-/// Opens the data folder. A default one that cannot be used, as in a container whose file system is read-only, is done without, and
-/// so is one that another tracker uses. If something `is_shared`, the latter is an error, since all of it would be hashed anew at each
-/// start.
+/// Opens the data folder. A default one that cannot be used, as in a container whose file system is read-only, is done without,
+/// and so is one that another tracker uses. If something `is_shared`, the latter is an error, since all of it would be hashed
+/// anew at each start.
 fn open_data(data: Data, is_shared: bool) -> anyhow::Result<Option<DataFolder>> {
     let (folder, is_default) = match data {
         Data::None => return Ok(None),

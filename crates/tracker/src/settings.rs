@@ -62,16 +62,16 @@ pub(crate) struct Settings {
 
     /// Answer to this host name too; repeatable
     ///
-    /// The tracker answers to the addresses of the machine and its own name (also with .local and the network's search domains), for
-    /// clients to any name without a dot or with .local, and refuses any other name, since a hostile page could use it.
+    /// The tracker answers to the addresses of the machine and its own name (also with .local and the network's search domains),
+    /// for clients to any name without a dot or with .local, and refuses any other name, since a hostile page could use it.
     #[arg(long, help_heading = "Clients", value_name = "NAME")]
     #[serde(with = "texts")]
     pub(crate) host_name: Vec<HostName>,
 
     /// Trust the Forwarded, X-Forwarded-For and X-Real-IP headers of proxies in this network; repeatable
     ///
-    /// Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as this
-    /// machine.
+    /// Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as
+    /// this machine.
     #[arg(long, help_heading = "Clients", value_name = "CIDR")]
     #[serde(with = "texts")]
     pub(crate) trusted_proxy: Vec<Network>,
@@ -85,9 +85,10 @@ pub(crate) struct Settings {
 
     /// Share each file and folder in this folder, as FOLDER does
     ///
-    /// They can be downloaded on the dashboard, and by BitTorrent. What is put into the folder later is shared once it stands still, what
-    /// changes is shared anew, and what is removed is withdrawn. Hidden files, links, .torrent files and downloads that are not finished
-    /// are passed over. Nothing is written into the folder. The home folder is refused, and so is what has it in it.
+    /// They can be downloaded on the dashboard, and by BitTorrent. What is put into the folder later is shared once it stands
+    /// still, what changes is shared anew, and what is removed is withdrawn. Hidden files, links, .torrent files and downloads
+    /// that are not finished are passed over. Nothing is written into the folder. The home folder is refused, and so is what has
+    /// it in it.
     #[arg(long, help_heading = "Files", value_name = "DIR")]
     pub(crate) share: Option<PathBuf>,
 
@@ -97,19 +98,20 @@ pub(crate) struct Settings {
 
     /// Keep what outlives the program in this folder, or, with `none`, in memory [default: the platform's folder for local data]
     ///
-    /// It is `lan-tracker` in the platform's folder for local data, such as ~/.local/share; or the first of $STATE_DIRECTORY, which
-    /// systemd sets. It is made if it does not exist. One tracker uses it at a time.
+    /// It is `lan-tracker` in the platform's folder for local data, such as ~/.local/share; or the first of $STATE_DIRECTORY,
+    /// which systemd sets. It is made if it does not exist. One tracker uses it at a time.
     #[arg(long, help_heading = "Files", value_name = "DIR|none")]
     data: Option<PathBuf>,
 
     /// Name the computers by this file of lines `address,name`, and count only them
     ///
-    /// `3 of 30 have it` then counts the computers in the file. Without it, it counts those that have come in this lesson, which have the
-    /// names that the network gives them. Names that are given on the dashboard win. Re-read on change.
+    /// `3 of 30 have it` then counts the computers in the file. Without it, it counts those that have come in this lesson, which
+    /// have the names that the network gives them. Names that are given on the dashboard win. Re-read on change.
     #[arg(long, help_heading = "Files", value_name = "FILE")]
     pub(crate) names: Option<PathBuf>,
 
-    /// Send at most this many bytes per second to all who download: a number, with K, M or G for powers of 1024 [default: no limit]
+    /// Send at most this many bytes per second to all who download: a number, with K, M or G for powers of 1024 [default: no
+    /// limit]
     ///
     /// It holds for downloads in browsers and for BitTorrent clients that use this machine as a web seed, all together. Those who
     /// download at the same time have equal parts of it.
@@ -123,8 +125,8 @@ pub(crate) struct Settings {
 
     /// Read the .torrent files in this folder, and keep registered torrents there [default: torrents in the data folder]
     ///
-    /// They give the names, sizes and files of their torrents. The folder is re-read on change, and made if it does not exist. Torrents
-    /// that are registered on the dashboard are saved there; without this folder they are lost when the program ends.
+    /// They give the names, sizes and files of their torrents. The folder is re-read on change, and made if it does not exist.
+    /// Torrents that are registered on the dashboard are saved there; without this folder they are lost when the program ends.
     #[arg(long, help_heading = "Torrents", value_name = "DIR")]
     pub(crate) torrents: Option<PathBuf>,
 
@@ -134,8 +136,8 @@ pub(crate) struct Settings {
 
     /// Serve only the torrents in this file: one info-hash in each line
     ///
-    /// An info-hash has 40 hex digits, and is optionally followed by a name; # starts a comment. If the file is empty, no torrent is
-    /// served. Re-read on change.
+    /// An info-hash has 40 hex digits, and is optionally followed by a name; # starts a comment. If the file is empty, no torrent
+    /// is served. Re-read on change.
     #[arg(long, help_heading = "Torrents", value_name = "FILE")]
     pub(crate) allow_list: Option<PathBuf>,
 
@@ -182,8 +184,8 @@ pub(crate) struct Settings {
 
     /// Keep only the address and state of each peer: a fifth of the memory
     ///
-    /// Meant for millions of peers. Without peer ids the log names no clients, a client that changes its port counts as two for a while,
-    /// and a client with two addresses may be given its own.
+    /// Meant for millions of peers. Without peer ids the log names no clients, a client that changes its port counts as two for a
+    /// while, and a client with two addresses may be given its own.
     #[arg(long, help_heading = "Peers")]
     pub(crate) lean: bool,
 

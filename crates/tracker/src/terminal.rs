@@ -37,8 +37,8 @@ impl Terminal {
 
     /// The QR code of a text, in lines of half blocks, if this is a terminal.
     ///
-    /// With colours it is black on white. Without them, and on Windows, whose older terminals show none, the light parts are drawn:
-    /// that is the right way round on a dark terminal, and on a light one most phones read it all the same.
+    /// With colours it is black on white. Without them, and on Windows, whose older terminals show none, the light parts are
+    /// drawn: that is the right way round on a dark terminal, and on a light one most phones read it all the same.
     pub(crate) fn qr_code(self, text: &str) -> Option<String> {
         let colors = match self {
             Self::None => return None,

@@ -105,7 +105,8 @@ impl DashboardUrls {
         &self.operator
     }
 
-    /// The URLs without the token, for everybody else: one for each network that the machine is in, that of the default route first.
+    /// The URLs without the token, for everybody else: one for each network that the machine is in, that of the default route
+    /// first.
     pub fn viewers(&self) -> &[String] {
         &self.viewers
     }

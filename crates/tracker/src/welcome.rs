@@ -10,8 +10,8 @@ use crate::terminal::Terminal;
 
 /// The start-up text.
 ///
-/// With a share folder it begins with the one URL that everybody else opens, and its QR code; the announce URLs are for the few who
-/// make torrents themselves, and come last. Without a share folder they are what the operator needs.
+/// With a share folder it begins with the one URL that everybody else opens, and its QR code; the announce URLs are for the few
+/// who make torrents themselves, and come last. Without a share folder they are what the operator needs.
 #[derive(Debug)]
 pub(crate) struct Welcome<'a> {
     pub(crate) dashboard: Option<&'a DashboardUrls>,

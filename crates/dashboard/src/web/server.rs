@@ -40,10 +40,10 @@ const BACKLOG: i32 = 256;
 
 /// Serves a [`Dashboard`] over HTTP/1.1, on the Tokio runtime that [`run`](Self::run) is called in. One thread is enough.
 ///
-/// It serves up to 1024 connections, and 64 from one address (as an [`AddressGroup`](tracker_host::AddressGroup) counts): a browser
-/// opens up to six, and several machines may stand behind one address. 64 are kept for this machine, which may have as many as
-/// there are. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there 30 s
-/// after the connection was opened or the last answer was sent. An answer, or what there is of it, must be taken in 30 s.
+/// It serves up to 1024 connections, and 64 from one address (as an [`AddressGroup`](tracker_host::AddressGroup) counts): a
+/// browser opens up to six, and several machines may stand behind one address. 64 are kept for this machine, which may have as
+/// many as there are. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there
+/// 30 s after the connection was opened or the last answer was sent. An answer, or what there is of it, must be taken in 30 s.
 ///
 /// ```no_run
 /// use dashboard::{Dashboard, Server};

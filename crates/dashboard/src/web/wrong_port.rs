@@ -21,7 +21,8 @@ pub(super) fn router() -> Router<Dashboard> {
     paths.into_iter().fold(Router::new(), |routes, path| routes.route(path, get(refuse)))
 }
 
-/// Tells the user of a client what is wrong with the URL. Clients show the text of a bencoded failure, and of other answers a number.
+/// Tells the user of a client what is wrong with the URL. Clients show the text of a bencoded failure, and of other answers a
+/// number.
 async fn refuse(State(dashboard): State<Dashboard>, viewer: ReachedAt, headers: HeaderMap) -> Response {
     let reason = match dashboard.announce_urls_for(viewer).first() {
         Some(url) => format!("this is the port of the tracker's page: the tracker's announce URL is {url}"),

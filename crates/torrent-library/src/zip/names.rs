@@ -8,8 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 /// Bytes of an extension, its dot included, before which a number is put. What is longer is the end of a sentence.
 const MAX_EXTENSION_LEN: usize = 10;
 
-/// Gives the files of a folder paths that every system can have, in the folder `root`: names that Windows cannot have are changed,
-/// and names that are one where case, or the Unicode form, does not count get numbers. The paths have `/` between names.
+/// Gives the files of a folder paths that every system can have, in the folder `root`: names that Windows cannot have are
+/// changed, and names that are one where case, or the Unicode form, does not count get numbers. The paths have `/` between names.
 ///
 /// Paths that need no change are placed first, so that a changed name never takes the place of one that is right as it is.
 pub(super) fn portable_paths<'p>(root: &str, paths: impl Iterator<Item = &'p str> + Clone) -> Vec<String> {

@@ -10,8 +10,8 @@ use super::Lesson;
 
 /// The IPv6 addresses of computers that are known by an IPv4 address.
 ///
-/// A client that announces a torrent over both does so under one peer id, which it has drawn at random. So one computer counts once,
-/// in a browser, too.
+/// A client that announces a torrent over both does so under one peer id, which it has drawn at random. So one computer counts
+/// once, in a browser, too.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Aliases(HashMap<IpAddr, IpAddr, RandomState>);
 

@@ -21,8 +21,8 @@ pub(super) fn is_overdue(detail: &PeerDetail, now: Instant) -> bool {
     now > detail.last_seen + (interval + GRACE + interval / 10)
 }
 
-/// The bytes that clients say are left while they have a magnet link and no metadata, as measured: libtorrent and WebTorrent say a
-/// block, and rTorrent one byte.
+/// The bytes that clients say are left while they have a magnet link and no metadata, as measured: libtorrent and WebTorrent say
+/// a block, and rTorrent one byte.
 const LEFT_WITHOUT_METADATA: [u64; 2] = [16 << 10, 1];
 
 /// Returns `true` if the client of a peer may have no more than a magnet link, so that what it says is left means nothing. This
@@ -38,8 +38,8 @@ pub(crate) fn may_lack_metadata(peer: &Peer) -> bool {
     }
 }
 
-/// The bytes that a peer of a torrent of this size still wants, if it knows and says so. One that wants as much as the torrent has
-/// wants all of it, with the metadata or without.
+/// The bytes that a peer of a torrent of this size still wants, if it knows and says so. One that wants as much as the torrent
+/// has wants all of it, with the metadata or without.
 pub(super) fn left(peer: &Peer, size: Option<u64>) -> Option<u64> {
     peer.detail.as_ref()?.left.filter(|left| size == Some(*left) || !may_lack_metadata(peer))
 }

@@ -36,8 +36,8 @@ pub(super) fn all(shards: &ShardsView, keys: SwarmKeys, records: &Mutex<Records>
     entries
 }
 
-/// The part of the list that is asked for, of a torrent of this size. `is_shared` says whether this machine gives the whole content to
-/// others.
+/// The part of the list that is asked for, of a torrent of this size. `is_shared` says whether this machine gives the whole
+/// content to others.
 pub(super) fn page(
     entries: &[PeerEntry],
     query: &PageQuery<PeerSort>,

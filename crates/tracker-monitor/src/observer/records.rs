@@ -262,8 +262,8 @@ impl Records {
         stalled
     }
 
-    /// Moves what was seen of peers since the last call to `sightings`, each with the key of its swarm. Of peers beyond the limits
-    /// of torrents nothing was seen.
+    /// Moves what was seen of peers since the last call to `sightings`, each with the key of its swarm. Of peers beyond the
+    /// limits of torrents nothing was seen.
     pub(super) fn take_sightings(&mut self, sightings: &mut Vec<(InfoHash, Sighting)>) {
         sightings.append(&mut self.sightings);
     }

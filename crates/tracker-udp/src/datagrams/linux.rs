@@ -1,8 +1,8 @@
 //! Datagrams in batches: all that have come with one system call, each with the address that it came to.
 //!
 //! A round of [`Datagrams::serve`] waits for the first datagram and takes what else is there by then. Each is answered into one
-//! buffer of bytes; where its answer stands, from which address it leaves and to whom it goes are kept beside it. Then the answers
-//! leave together. The two `MultiHeaders` and the buffers are made once and used again: nothing is allocated in a round.
+//! buffer of bytes; where its answer stands, from which address it leaves and to whom it goes are kept beside it. Then the
+//! answers leave together. The two `MultiHeaders` and the buffers are made once and used again: nothing is allocated in a round.
 
 use std::array;
 use std::fmt;

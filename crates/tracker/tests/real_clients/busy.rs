@@ -22,8 +22,8 @@ const ANNOUNCES: usize = 1500;
 /// Turns with the downloads, and as many without, one after the other.
 const TURNS: usize = 3;
 
-/// The most by which the 99th percentile grew with the downloads, in nine runs on two cores that had other work, too. In most runs
-/// it was less than twice as long.
+/// The most by which the 99th percentile grew with the downloads, in nine runs on two cores that had other work, too. In most
+/// runs it was less than twice as long.
 const MEASURED: f64 = 3.1;
 
 /// A shorter 99th percentile without the downloads counts as this, in milliseconds: a third of what a thread may run before

@@ -25,8 +25,8 @@ const LEECHERS: [(&str, Start); 3] = [
 /// A name in which a URL has to escape nearly everything.
 const FILE: &str = "Übung 1 – a+b & c#d %41 (x).bin";
 
-/// A client escapes what it appends to the URL of a folder itself. Transmission 4 does not escape `#` there, nor does WebTorrent; it
-/// takes `%` for escaped already if two hexadecimal digits follow; and Transmission 3 makes `_` of `?`. Such names are no use
+/// A client escapes what it appends to the URL of a folder itself. Transmission 4 does not escape `#` there, nor does WebTorrent;
+/// it takes `%` for escaped already if two hexadecimal digits follow; and Transmission 3 makes `_` of `?`. Such names are no use
 /// here, but in the URL of a single file.
 const FOLDER: &str = "Vorlesung & Übung 2";
 

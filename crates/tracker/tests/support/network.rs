@@ -21,8 +21,8 @@ const LOG_LINES: usize = 60;
 /// Held by the scenario that runs.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A network of its own, 10.77.0.0/24, with a switch and without a way out. There may be others beside it, 10.77.1.0/24 and so on,
-/// without a way between them.
+/// A network of its own, 10.77.0.0/24, with a switch and without a way out. There may be others beside it, 10.77.1.0/24 and so
+/// on, without a way between them.
 ///
 /// The switch is a bridge for each network in a namespace, and so is every host, so that the machine's own interfaces and
 /// firewall are not concerned. Everything is removed when the network goes out of scope; when the test itself was killed,

@@ -88,8 +88,8 @@ pub(super) async fn begin(
     Ok((StatusCode::CREATED, Json(NewLesson { number })))
 }
 
-/// The report of a lesson: for each file and computer when it came, when it had all of it, how fast and by which way. The number 0 is
-/// the current lesson. A request starts computing the digests that are missing; repeat it to get them.
+/// The report of a lesson: for each file and computer when it came, when it had all of it, how fast and by which way. The number
+/// 0 is the current lesson. A request starts computing the digests that are missing; repeat it to get them.
 #[utoipa::path(
     get,
     path = "/lessons/{id}",

@@ -51,8 +51,8 @@ struct Peer<F = f64, T = u64> {
     /// Program and version; `null` where the tracker does not keep it.
     client: Option<String>,
     state: PeerStatus,
-    /// Its completion, from 0 to 1; `null` if it does not report it, the size of the torrent is unknown, or it may have no more than
-    /// a magnet link.
+    /// Its completion, from 0 to 1; `null` if it does not report it, the size of the torrent is unknown, or it may have no more
+    /// than a magnet link.
     #[schema(value_type = Option<f64>)]
     completion: Option<F>,
     /// Bytes left to download.

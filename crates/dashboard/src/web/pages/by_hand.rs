@@ -108,7 +108,8 @@ pub(super) struct FolderParams {
     page: Option<String>,
 }
 
-/// `GET /manage/share/by-hand`. Only operators see what is in the share folder, and what is made of it: nobody else can do anything with it.
+/// `GET /manage/share/by-hand`. Only operators see what is in the share folder, and what is made of it: nobody else can do
+/// anything with it.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
     role: Role,

@@ -5,8 +5,8 @@ use tracker_monitor::CompletionPoint;
 use super::course::{CourseLine, CoursePlot};
 use crate::web::format::{count, duration, percent};
 
-/// The plot of the part of the computers that have a file, and of what all of them have on average; `None` while there is nothing to
-/// see. No other plot of the page has this id.
+/// The plot of the part of the computers that have a file, and of what all of them have on average; `None` while there is nothing
+/// to see. No other plot of the page has this id.
 pub(super) fn completion_plot(id: String, points: &[CompletionPoint]) -> Option<CoursePlot> {
     let last = points.last().filter(|last| points.len() >= 2 && last.of > 0)?;
     let line = |color, value: fn(&CompletionPoint) -> f64| CourseLine::new(color, points, |point| point.secs, value);

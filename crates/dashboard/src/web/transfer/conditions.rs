@@ -42,7 +42,8 @@ impl Validators {
     }
 
     /// Evaluates the conditions of a request for this file, in the order of
-    /// [RFC 9110, section 13.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2). A date that is malformed is no condition.
+    /// [RFC 9110, section 13.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2). A date that is malformed is no
+    /// condition.
     pub(super) fn evaluate(&self, headers: &HeaderMap) -> Outcome {
         let is_met = if headers.contains_key(IF_MATCH) {
             self.is_listed(headers, IF_MATCH, false)

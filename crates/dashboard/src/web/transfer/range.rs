@@ -20,8 +20,8 @@ impl Selection {
     /// What a request asks for of a file of `len` bytes, by its `Range`
     /// ([RFC 9110, section 14](https://www.rfc-editor.org/rfc/rfc9110#section-14)).
     ///
-    /// A range that is malformed, or of another unit, counts as none, as the RFC allows; so do several, which no BitTorrent client
-    /// and no browser's download asks for, and any of an empty file, of which there is no part.
+    /// A range that is malformed, or of another unit, counts as none, as the RFC allows; so do several, which no BitTorrent
+    /// client and no browser's download asks for, and any of an empty file, of which there is no part.
     pub(super) fn of(headers: &HeaderMap, len: u64) -> Self {
         let mut values = headers.get_all(RANGE).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Self::Whole };
