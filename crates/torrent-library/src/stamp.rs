@@ -9,17 +9,15 @@ const RESOLUTION: Duration = Duration::from_secs(2);
 
 /// Tells whether a file has changed, without reading it.
 ///
+/// Device and inode do not count: some file systems, such as FAT and several of FUSE, give other ones to a file that has not changed.
 /// Files are polled, since not every file system notifies of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub(super) len: u64,
     pub(super) modified: SystemTime,
-    /// Device and inode, which change when another file takes the name.
-    #[cfg(unix)]
-    identity: (u64, u64),
-    /// The time of the last change of the inode, which no program can set: a copy may keep the time of its original.
-    #[cfg(unix)]
-    changed: (i64, i64),
+    /// The time of the last change of the inode, in seconds and nanoseconds, which no program can set: a copy may keep the time of its
+    /// original, and another file may take its name. Zero on systems that do not have it.
+    pub(super) changed: (i64, i64),
 }
 
 impl Stamp {
@@ -35,24 +33,24 @@ impl Stamp {
             len: metadata.len(),
             modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
             #[cfg(unix)]
-            identity: (metadata.dev(), metadata.ino()),
-            #[cfg(unix)]
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+            #[cfg(not(unix))]
+            changed: (0, 0),
         }
     }
 
-    /// The stamp as an entity tag of HTTP, with its quotes. The device is not part of it: its number may change with a restart.
+    /// The time of the last modification in nanoseconds since 1970, negative before.
+    pub(super) fn modified_nanos(&self) -> i128 {
+        let nanos = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
+        match self.modified.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => nanos(after),
+            Err(before) => -nanos(before.duration()),
+        }
+    }
+
+    /// The stamp as an entity tag of HTTP, with its quotes.
     pub(super) fn etag(&self) -> String {
-        // One before 1970 counts from there, too.
-        let since = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => (after, ""),
-            Err(before) => (before.duration(), "-"),
-        };
-        let (modified, sign) = since(self.modified);
-        let tag = format!("\"{:x}-{sign}{:x}", self.len, modified.as_nanos());
-        #[cfg(unix)]
-        let tag = format!("{tag}-{:x}-{:x}.{:x}", self.identity.1, self.changed.0, self.changed.1);
-        tag + "\""
+        format!("\"{:x}-{}-{}.{}\"", self.len, self.modified_nanos(), self.changed.0, self.changed.1)
     }
 
     /// Returns `true` if the file may change again and keep its stamp, since it was written a moment ago.

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::UNIX_EPOCH;
 
 use sha2::{Digest as _, Sha256};
 
 use super::names::PassedOverReason;
 use crate::Share;
+use crate::stamp::Stamp;
 
 /// Entries of one shared folder that are looked at, at most: as many files as a torrent may have. What is beyond is not followed,
 /// and no torrent is made of such a folder.
@@ -183,29 +183,17 @@ impl Fingerprint {
         Ok(())
     }
 
-    /// Device and inode do not count: not all file systems keep them when they are mounted again.
     fn add_file(&mut self, path: &OsStr, metadata: &Metadata) {
-        #[cfg(unix)]
-        use std::os::unix::fs::MetadataExt as _;
-
-        let modified = metadata.modified().ok().map(|modified| match modified.duration_since(UNIX_EPOCH) {
-            Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
-            Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
-        });
-        #[cfg(unix)]
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        #[cfg(not(unix))]
-        let changed = (0_i64, 0_i64);
-        let (len, modified) = (metadata.len(), modified.unwrap_or_default());
+        let stamp = Stamp::new(metadata);
         self.add(&[
             path.as_encoded_bytes(),
             b"\0file",
-            &len.to_le_bytes(),
-            &modified.to_le_bytes(),
-            &changed.0.to_le_bytes(),
-            &changed.1.to_le_bytes(),
+            &stamp.len.to_le_bytes(),
+            &stamp.modified_nanos().to_le_bytes(),
+            &stamp.changed.0.to_le_bytes(),
+            &stamp.changed.1.to_le_bytes(),
         ]);
-        self.size = self.size.saturating_add(len);
+        self.size = self.size.saturating_add(stamp.len);
     }
 
     fn add(&mut self, parts: &[&[u8]]) {
