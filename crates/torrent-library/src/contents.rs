@@ -1,6 +1,7 @@
 //! All that is shared, by id and by swarm.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::Entry as Place;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;
 use std::str::FromStr;
@@ -14,7 +15,8 @@ use crate::{Content, ContentId};
 /// The registry of what is shared. Cheap to clone; all clones are one.
 ///
 /// A [`Content`] is found by its id from the moment it is inserted, and by the keys of its torrent's swarms once it is hashed. Of
-/// several with the same swarm the newest is found. It has as many entries as its owner inserts.
+/// several with the same swarm the newest is found. It has as many entries as its owner inserts. Of those that others have
+/// [taken the place](Self::replace) of, the [`MAX_REPLACED`](Self::MAX_REPLACED) latest keys are remembered.
 #[derive(Debug, Clone, Default)]
 pub struct Contents(Arc<Inner>);
 
@@ -29,8 +31,9 @@ struct State {
     entries: HashMap<ContentId, Entry>,
     /// The contents of each swarm, the newest last; never empty.
     by_swarm: HashMap<InfoHash, Vec<ContentId>>,
-    /// Those that somebody found changed, of those that are there.
-    changed: HashSet<ContentId>,
+    /// Those that somebody found changed, until they are [taken](Contents::take_changed).
+    changed: Vec<ContentId>,
+    replaced: Replaced,
 }
 
 #[derive(Debug)]
@@ -38,6 +41,16 @@ struct Entry {
     content: Arc<Content>,
     /// The keys of its torrent's swarms, the info-hash first; empty until it is hashed.
     swarms: Vec<InfoHash>,
+    /// `true` if somebody found it changed.
+    is_changed: bool,
+}
+
+/// What has taken the place of the contents with these keys.
+#[derive(Debug, Default)]
+struct Replaced {
+    by: HashMap<ContentKey, ContentId>,
+    /// The keys, the oldest first.
+    keys: VecDeque<ContentKey>,
 }
 
 /// The key by which a [`Content`] is found in [`Contents`].
@@ -63,6 +76,10 @@ pub enum ContentKey {
 pub struct ParseContentKeyError;
 
 impl Contents {
+    /// The maximum number of keys of contents that are not there any more, of which it is known what has taken their place: 10,000,
+    /// for which 1 MB is enough. The oldest are forgotten.
+    pub const MAX_REPLACED: usize = 10_000;
+
     /// A registry without contents.
     pub fn new() -> Self {
         Self::default()
@@ -71,11 +88,7 @@ impl Contents {
     /// The content with this key.
     pub fn get(&self, key: ContentKey) -> Option<Arc<Content>> {
         let state = self.state();
-        let id = match key {
-            ContentKey::Id(id) => id,
-            ContentKey::Swarm(swarm) => *state.by_swarm.get(&swarm)?.last()?,
-        };
-        state.entries.get(&id).map(|entry| Arc::clone(&entry.content))
+        state.entries.get(&state.id_of(key)?).map(|entry| Arc::clone(&entry.content))
     }
 
     /// The info-hash of a content's torrent; `None` if there is no such content, or none of it yet.
@@ -94,10 +107,40 @@ impl Contents {
 
     /// Puts a content in, with the keys of its torrent's swarms if it is hashed already, the info-hash first.
     pub fn insert(&self, content: Arc<Content>, swarms: &[InfoHash]) {
+        self.state().insert(content, swarms);
+    }
+
+    /// [Puts a content in](Self::insert) in the place of those with these keys. Those with these ids are taken out; of swarms only the
+    /// key is remembered, such as that of a torrent from an earlier run of the program.
+    pub fn replace(&self, earlier: impl IntoIterator<Item = ContentKey>, content: Arc<Content>, swarms: &[InfoHash]) {
         let id = content.id();
         let mut state = self.state();
-        state.entries.insert(id, Entry { content, swarms: Vec::new() });
-        state.set_swarms(id, swarms);
+        state.insert(content, swarms);
+        for key in earlier {
+            state.replaced.insert(key, id);
+            let entry = if let ContentKey::Id(earlier) = key { state.remove(earlier) } else { None };
+            for swarm in entry.iter().flat_map(|entry| &entry.swarms) {
+                state.replaced.insert(ContentKey::Swarm(*swarm), id);
+            }
+        }
+    }
+
+    /// The key under which the content is found now that has [taken the place](Self::replace) of the one with this key; `None` if
+    /// there is none, or if this key still leads to a content.
+    pub fn newer(&self, key: ContentKey) -> Option<ContentKey> {
+        let state = self.state();
+        if state.id_of(key).is_some() {
+            return None;
+        }
+        let mut id = *state.replaced.by.get(&key)?;
+        // Each is newer than the one before.
+        let entry = loop {
+            match state.entries.get(&id) {
+                Some(entry) => break entry,
+                None => id = *state.replaced.by.get(&ContentKey::Id(id))?,
+            }
+        };
+        Some(entry.swarms.first().map_or(ContentKey::Id(id), |info_hash| ContentKey::Swarm(*info_hash)))
     }
 
     /// Adds the keys of the swarms of a content's torrent, the info-hash first, now that it is hashed. Returns `false` if there is
@@ -108,20 +151,23 @@ impl Contents {
 
     /// Takes a content out: from now on it is found by none of its keys. Files of it that are open stay so.
     pub fn remove(&self, id: ContentId) -> Option<Arc<Content>> {
-        self.state().remove(id)
+        self.state().remove(id).map(|entry| entry.content)
     }
 
-    /// Reports that a file of a content [cannot be opened](Content::open) any more, since it has changed or is gone.
+    /// Reports that a file of a content [cannot be opened](Content::open) any more, since it has changed or is gone. The first report
+    /// of a content counts.
     pub fn report_changed(&self, id: ContentId) {
-        let mut state = self.state();
-        if state.entries.contains_key(&id) && state.changed.insert(id) {
+        let state = &mut *self.state();
+        let Some(entry) = state.entries.get_mut(&id) else { return };
+        if !mem::replace(&mut entry.is_changed, true) {
+            state.changed.push(id);
             self.0.reported.notify_all();
         }
     }
 
     /// The contents that were [reported](Self::report_changed) since the last call. Waits until there is one, or for as long as
-    /// `timeout`; returns early after [`wake`](Self::wake).
-    pub fn changed(&self, timeout: Duration) -> Vec<Arc<Content>> {
+    /// `timeout`.
+    pub fn take_changed(&self, timeout: Duration) -> Vec<Arc<Content>> {
         let mut state = self.state();
         if state.changed.is_empty() {
             let waited = self.0.reported.wait_timeout(state, timeout);
@@ -131,8 +177,8 @@ impl Contents {
         changed.iter().filter_map(|id| state.entries.get(id)).map(|entry| Arc::clone(&entry.content)).collect()
     }
 
-    /// Ends the waiting of [`changed`](Self::changed).
-    pub fn wake(&self) {
+    /// Ends the waiting in [`take_changed`](Self::take_changed).
+    pub(crate) fn stop_waiting(&self) {
         let _state = self.state();
         self.0.reported.notify_all();
     }
@@ -143,6 +189,19 @@ impl Contents {
 }
 
 impl State {
+    fn id_of(&self, key: ContentKey) -> Option<ContentId> {
+        match key {
+            ContentKey::Id(id) => Some(id).filter(|id| self.entries.contains_key(id)),
+            ContentKey::Swarm(swarm) => self.by_swarm.get(&swarm)?.last().copied(),
+        }
+    }
+
+    fn insert(&mut self, content: Arc<Content>, swarms: &[InfoHash]) {
+        let id = content.id();
+        self.entries.insert(id, Entry { content, swarms: Vec::new(), is_changed: false });
+        self.set_swarms(id, swarms);
+    }
+
     fn set_swarms(&mut self, id: ContentId, swarms: &[InfoHash]) -> bool {
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         let old = mem::replace(&mut entry.swarms, swarms.to_vec());
@@ -164,11 +223,27 @@ impl State {
         }
     }
 
-    fn remove(&mut self, id: ContentId) -> Option<Arc<Content>> {
-        let Entry { content, swarms } = self.entries.remove(&id)?;
-        self.leave_swarms(id, &swarms);
-        self.changed.remove(&id);
-        Some(content)
+    fn remove(&mut self, id: ContentId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.leave_swarms(id, &entry.swarms);
+        Some(entry)
+    }
+}
+
+impl Replaced {
+    fn insert(&mut self, key: ContentKey, by: ContentId) {
+        match self.by.entry(key) {
+            Place::Occupied(mut place) => drop(place.insert(by)),
+            Place::Vacant(place) => {
+                place.insert(by);
+                self.keys.push_back(key);
+            }
+        }
+        if self.keys.len() > Contents::MAX_REPLACED
+            && let Some(oldest) = self.keys.pop_front()
+        {
+            self.by.remove(&oldest);
+        }
     }
 }
 
@@ -243,21 +318,66 @@ mod tests {
         let contents = Contents::new();
         contents.insert(Arc::clone(&content), &[]);
         contents.insert(Arc::clone(&other), &[]);
-        let changed = |timeout| contents.changed(timeout).iter().map(|content| content.id()).collect::<Vec<_>>();
+        let changed = |timeout| contents.take_changed(timeout).iter().map(|content| content.id()).collect::<Vec<_>>();
         contents.report_changed(content.id());
         contents.report_changed(content.id());
         assert_eq!(changed(FOREVER), [content.id()]);
         assert!(changed(Duration::ZERO).is_empty());
         thread::scope(|scope| {
             let waiting = scope.spawn(|| changed(FOREVER));
-            contents.report_changed(content.id());
-            assert_eq!(waiting.join().unwrap(), [content.id()]);
+            contents.report_changed(other.id());
+            assert_eq!(waiting.join().unwrap(), [other.id()]);
         });
+        contents.report_changed(content.id());
+        assert!(changed(Duration::ZERO).is_empty(), "it was told");
         // Nothing is reported of what is not there any more.
+        contents.insert(Arc::clone(&content), &[]);
         contents.report_changed(content.id());
         contents.remove(content.id());
         contents.report_changed(content.id());
         assert!(changed(Duration::ZERO).is_empty());
+    }
+
+    #[test]
+    fn what_takes_the_place_of_another_is_found_by_its_keys() {
+        let (_folder, [first, second, third]) = contents();
+        let [first_id, second_id, third_id] = [&first, &second, &third].map(|content| ContentKey::Id(content.id()));
+        let contents = Contents::new();
+        contents.insert(first, &[swarm(1), swarm(2)]);
+        assert_eq!(contents.newer(first_id), None);
+
+        contents.replace([first_id], second, &[]);
+        let of_first = [first_id, ContentKey::Swarm(swarm(1)), ContentKey::Swarm(swarm(2))];
+        assert!(of_first.iter().all(|key| contents.get(*key).is_none()));
+        assert_eq!(of_first.map(|key| contents.newer(key)), [Some(second_id); 3]);
+
+        // One that has another in its place itself, with the torrent of an earlier run of the program.
+        contents.replace([second_id, ContentKey::Swarm(swarm(4))], third, &[]);
+        let all = [first_id, second_id, ContentKey::Swarm(swarm(1)), ContentKey::Swarm(swarm(4))];
+        assert_eq!(all.map(|key| contents.newer(key)), [Some(third_id); 4]);
+        let ContentKey::Id(id) = third_id else { unreachable!() };
+        contents.hashed(id, &[swarm(1), swarm(3)]);
+        assert_eq!(contents.newer(ContentKey::Swarm(swarm(4))), Some(ContentKey::Swarm(swarm(1))));
+        assert_eq!(contents.newer(ContentKey::Swarm(swarm(1))), None, "it is what it was before");
+        contents.remove(id);
+        assert!(all.iter().all(|key| contents.newer(*key).is_none()), "it is gone");
+    }
+
+    #[test]
+    fn the_oldest_replaced_keys_are_forgotten() {
+        let (_folder, [content]) = contents();
+        let contents = Contents::new();
+        let keys = |from: usize, count: usize| {
+            (from..from + count).map(|number| {
+                let mut bytes = [0; 20];
+                bytes[..8].copy_from_slice(&number.to_le_bytes());
+                ContentKey::Swarm(InfoHash::new(bytes))
+            })
+        };
+        contents.replace(keys(0, Contents::MAX_REPLACED + 10), content, &[]);
+        assert!(keys(0, 10).all(|key| contents.newer(key).is_none()));
+        assert!(keys(10, Contents::MAX_REPLACED).all(|key| contents.newer(key).is_some()));
+        assert_eq!(contents.state().replaced.by.len(), Contents::MAX_REPLACED);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tracker_core::InfoHash;
 use crate::library::LOOKING_PART;
 use crate::{Content, ContentError, Contents, Library, OPERATOR_LOG, RemoveError, Share};
 use item::Key;
-use items::{Effects, Items};
+use items::{Effects, Items, Listed};
 pub(crate) use names::left_out;
 pub use names::{PassedOver, PassedOverReason};
 pub(crate) use scan::Fingerprint;
@@ -66,8 +66,8 @@ impl SharedFolderConfig {
 /// that is in progress pauses for smaller ones that come. Its torrent is registered in the [`Library`], and found in [`Contents`] by
 /// its info-hash.
 ///
-/// What changes is another content, and its torrent takes the place of the old one when it is made; what is gone is withdrawn with
-/// its torrent, unless that was registered by hand. When the operator removes a torrent from the library, its file is not shared any
+/// What changes is another content, which takes the place of the old one when it is listed, and so does its torrent when that is made;
+/// until then, files of it that have not changed can be downloaded. What is gone is withdrawn with its torrent, unless that was registered by hand. When the operator removes a torrent from the library, its file is not shared any
 /// more until it changes.
 ///
 /// Not shared, but [listed as passed over](SharedItems::passed_over): hidden names, links, .torrent files, downloads that are not
@@ -97,7 +97,8 @@ pub struct SharedItem {
     /// Its name in the share folder; for one of which a torrent was made by hand its path relative to it, with `/` between names. It
     /// is untrusted text and must be escaped.
     pub name: Arc<str>,
-    /// What can be downloaded; `None` while it settles, and when it is not shared any more.
+    /// What can be downloaded: while it settles that of an earlier state, as far as its files have not changed. `None` if there was
+    /// none, and when it is not shared any more.
     pub content: Option<Arc<Content>>,
     /// Its current state.
     pub state: ItemState,
@@ -109,7 +110,7 @@ pub struct SharedItem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ItemState {
-    /// It is new or has changed, and may be changing still.
+    /// It is new or has changed, and may be changing still. If it has a content, that is of an earlier state.
     Settling,
     /// It can be downloaded, and waits until it is hashed.
     Waiting,
@@ -234,7 +235,7 @@ impl SharedFolder {
         let content = Arc::new(content);
         let mut items = shared.items();
         let effects = items.made_by_hand(Instant::now(), path, fingerprint, info_hash, Arc::clone(&content));
-        shared.insert(content, Some(info_hash));
+        shared.insert(Listed { content, info_hash: Some(info_hash), earlier: Vec::new() });
         drop(items);
         shared.apply(effects);
     }
@@ -246,7 +247,7 @@ impl Drop for Inner {
         shared.closed.store(true, Ordering::Relaxed);
         shared.items().cancel();
         shared.waiting.notify_all();
-        shared.contents.wake();
+        shared.contents.stop_waiting();
         shared.save(true);
     }
 }
@@ -266,7 +267,7 @@ impl Shared {
         self.waiting.notify_one();
     }
 
-    /// Follows the folder until everything ends. In between, what is reported as changed is withdrawn at once.
+    /// Follows the folder until everything ends. In between, what is reported as changed counts as changed at once.
     fn follow(&self) {
         let mut is_unreadable = false;
         while !self.is_closed() {
@@ -294,7 +295,7 @@ impl Shared {
                     break;
                 }
                 // The end may have come a moment ago.
-                for content in self.contents.changed(left.min(PERIOD)) {
+                for content in self.contents.take_changed(left.min(PERIOD)) {
                     let effects = self.items().changed(content.id(), Instant::now());
                     self.apply(effects);
                 }
@@ -342,9 +343,7 @@ impl Shared {
         }
         let mut items = self.items();
         let mut effects = items.listed(Instant::now(), key, fingerprint, listed, &self.library.all());
-        if let Some((content, info_hash)) = effects.insert.take() {
-            self.insert(content, info_hash);
-        }
+        effects.insert.take().into_iter().for_each(|listed| self.insert(listed));
         effects
     }
 
@@ -358,10 +357,11 @@ impl Shared {
     }
 
     /// Puts a content into the registry, with the items locked, so that it is there before it is withdrawn.
-    fn insert(&self, content: Arc<Content>, info_hash: Option<InfoHash>) {
+    fn insert(&self, listed: Listed) {
+        let Listed { content, info_hash, earlier } = listed;
         let known = info_hash.and_then(|info_hash| self.library.get(&info_hash));
         let swarms: Vec<_> = known.iter().flat_map(|known| known.swarm_keys()).collect();
-        self.contents.insert(content, &swarms);
+        self.contents.replace(earlier, content, &swarms);
     }
 
     /// Does what follows from a change.

@@ -25,7 +25,7 @@ use super::problem::Problem;
 
 pub(super) use offers::{Offer, Offers, OffersCache, TorrentOf};
 pub(super) use page_url::page_url;
-pub(super) use shell::{error_page, no_zip_page};
+pub(super) use shell::{error_page, no_zip_page, replaced_page};
 pub(super) use technical::TorrentDetails;
 
 pub(super) fn router() -> Router<Dashboard> {
@@ -36,12 +36,20 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/beamer/{key}", get(beamer::page_of))
 }
 
+/// The key of what has taken the place of what had this key.
+pub(super) fn newer(dashboard: &Dashboard, key: ContentKey) -> Option<ContentKey> {
+    let config = dashboard.config();
+    config.contents.newer(key).filter(|newer| match newer {
+        // The operator may have removed it.
+        ContentKey::Swarm(info_hash) => config.library.get(info_hash).is_some(),
+        ContentKey::Id(_) => true,
+    })
+}
+
 /// The response for a key that leads to nothing, or not any more. A newer version is below `root`.
 fn not_shared(dashboard: &Dashboard, key: Option<ContentKey>, root: &str) -> Response {
-    if let Some(ContentKey::Swarm(info_hash)) = key
-        && let Some(newer) = Offers::of(dashboard).newer_than(&info_hash)
-    {
-        return shell::replaced_page(dashboard, &format!("{root}{newer}"));
+    if let Some(newer) = key.and_then(|key| newer(dashboard, key)) {
+        return replaced_page(dashboard, &format!("{root}{newer}"));
     }
     let error = "this file is not shared, or not any more: it may have been removed, or replaced by a newer version";
     Problem::new(StatusCode::NOT_FOUND, error).into_response()

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use torrent_library::{Content, Share};
+use torrent_library::{Content, ContentKey, Share};
 use tracker_core::InfoHash;
 
 use crate::support::{Fixture, OPERATOR, VIEWER, request, torrent};
@@ -430,13 +430,12 @@ async fn a_link_that_takes_the_place_of_something_leads_nowhere() {
 #[tokio::test]
 async fn what_has_changed_is_refused_and_reported() {
     let site = Site::start().await;
-    site.write("notes.txt", b"first");
-    let hash = site.share("notes.txt");
-    let (seed, download) = (format!("/seed/{hash}/notes.txt"), format!("/download/{hash}"));
-    let etag = site.get(&seed, &[]).await.header("etag").to_owned();
-    assert!(site.fixture.contents.changed(Duration::ZERO).is_empty());
-
     for change in [Some("second"), None] {
+        site.write("notes.txt", b"first");
+        let hash = site.share("notes.txt");
+        let (seed, download) = (format!("/seed/{hash}/notes.txt"), format!("/download/{hash}"));
+        let etag = site.get(&seed, &[]).await.header("etag").to_owned();
+        assert!(site.fixture.contents.take_changed(Duration::ZERO).is_empty());
         match change {
             Some(text) => fs::write(site.path("notes.txt"), text).unwrap(),
             None => fs::remove_file(site.path("notes.txt")).unwrap(),
@@ -446,19 +445,78 @@ async fn what_has_changed_is_refused_and_reported() {
             reply.is(404, b"the file has changed since it was shared\n");
             assert_eq!((reply.header("retry-after"), reply.header("content-type")), ("5", "text/plain; charset=utf-8"));
         }
-        assert_eq!(site.fixture.contents.changed(Duration::ZERO).len(), 1);
+        assert_eq!(site.fixture.contents.take_changed(Duration::ZERO).len(), 1);
         let page = site.get(&download, &["Accept: text/html"]).await;
         let text = String::from_utf8(page.body).unwrap();
         assert!(page.status == 409 && text.contains("notes.txt") && text.contains("since it was shared"), "{text}");
         assert!(text.starts_with("<!doctype html>") || text.starts_with("<!DOCTYPE html>"), "{text}");
         assert_eq!(site.get(&download, &[]).await.status, 409);
-        assert_eq!(site.fixture.contents.changed(Duration::ZERO).len(), 1);
     }
-    // Removed from the library, it is no web seed any more.
+}
+
+#[tokio::test]
+async fn what_is_replaced_leads_to_what_is_there_now() {
+    let site = Site::start().await;
+    site.write("notes.txt", b"first");
+    let old = site.share("notes.txt");
+    let old_id = site.fixture.contents.get(ContentKey::Swarm(old)).unwrap().id();
+    site.write("notes.txt", b"second");
+    let content = Arc::new(Content::list(&site.share, "notes.txt").unwrap());
+    let id = content.id();
+    site.fixture.contents.replace([ContentKey::Id(old_id)], content, &[]);
+    site.fixture.library.remove(&old).unwrap();
+    let leads_to = async |newer: &str| {
+        for key in [&*old.to_string(), &*old_id.to_string()] {
+            for path in ["", "/", "/notes.txt"] {
+                let target = format!("/download/{key}{path}");
+                let page = site.get(&target, &["Accept: text/html"]).await;
+                let text = String::from_utf8(page.body).unwrap();
+                let link = format!("href=\"/files/{newer}\"");
+                assert!(
+                    page.status == 404 && text.contains("newer version") && text.contains(&link),
+                    "{target}: {text}"
+                );
+                let plain = site.get(&target, &[]).await;
+                let text = String::from_utf8(plain.body).unwrap();
+                assert!(plain.status == 404 && text.contains(&format!("/files/{newer}")), "{target}: {text}");
+            }
+        }
+        let page = site.get(&format!("/files/{old}"), &["Accept: text/html"]).await;
+        assert!(page.status == 404 && String::from_utf8(page.body).unwrap().contains(&format!("/files/{newer}\"")));
+        assert_eq!(site.get(&format!("/seed/{old}/notes.txt"), &[]).await.status, 404);
+    };
+    leads_to(&id.to_string()).await;
+    let (new, bytes) = torrent(Create::new(site.path("notes.txt")));
+    site.fixture.library.register(&bytes).unwrap();
+    site.fixture.contents.hashed(id, &[new]);
+    leads_to(&new.to_string()).await;
+    site.fixture.library.remove(&new).unwrap();
+    let page = site.get(&format!("/download/{old}"), &["Accept: text/html"]).await;
+    assert!(page.status == 404 && !String::from_utf8(page.body).unwrap().contains("newer version"));
+}
+
+#[tokio::test]
+async fn what_the_operator_removes_is_refused_at_once() {
+    let site = Site::start().await;
     let film = site.fixture.film;
-    assert_eq!(site.get(&format!("/seed/{film}/film.mkv"), &[]).await.status, 200);
-    site.fixture.library.remove(&film).unwrap();
-    assert_eq!(site.get(&format!("/seed/{film}/film.mkv"), &[]).await.status, 404);
+    let id = site.fixture.contents.get(ContentKey::Swarm(film)).unwrap().id();
+    let targets = [
+        format!("/seed/{film}/film.mkv"),
+        format!("/download/{film}"),
+        format!("/download/{film}/film.mkv"),
+        format!("/download/{id}"),
+        format!("/files/{film}"),
+    ];
+    for target in &targets {
+        let status = site.get(target, &[]).await.status;
+        assert!(matches!(status, 200 | 307), "{target}: {status}");
+    }
+    assert_eq!(site.fixture.delete(&format!("/api/v1/torrents/{film}")).await.status, StatusCode::NO_CONTENT);
+    // Nobody has looked at what is shared since.
+    assert!(site.fixture.contents.get(ContentKey::Swarm(film)).is_some());
+    for target in &targets {
+        assert_eq!(site.get(target, &[]).await.status, 404, "{target}");
+    }
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn files_of_a_folder_are_chosen() {
     for (form, expected) in [
         ("file=0", &all[..1]),
         ("file=2&file=1&file=2", &all[1..3]),
-        ("x=y&file=%33", &all[3..]),
+        ("choose=&x=y&file=%33", &all[3..]),
         ("file=0&file=1&file=2&file=3", &all),
     ] {
         assert_eq!(unpack(&site.get(&format!("{folder}?{form}"), &[]).await), expected, "{form}");
@@ -93,9 +93,12 @@ async fn files_of_a_folder_are_chosen() {
         let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
         assert_eq!(unpack(&Reply { status, head, body }), expected, "{form}");
     }
+    for query in ["", "utm=1", "x=y&files=0"] {
+        assert_eq!(unpack(&site.get(&format!("{folder}?{query}"), &[]).await), all, "{query}");
+    }
     for (form, status, says) in [
-        ("", 400, "no file is chosen"),
-        ("x=y", 400, "no file is chosen"),
+        ("choose=", 400, "no file is chosen"),
+        ("x=y&choose", 400, "no file is chosen"),
         ("file=4", 404, "not in this folder"),
         ("file=0&file=-1", 404, "not in this folder"),
         ("file=", 404, "not in this folder"),
@@ -118,15 +121,16 @@ async fn files_of_a_folder_are_chosen() {
 
 #[tokio::test]
 async fn a_folder_that_has_changed_is_refused_and_reported() {
-    let (site, hash) = course().await;
-    let folder = format!("/download/{hash}");
-    fs::write(site.path("Übung 1/b/x"), "another").unwrap();
-    for target in [folder.clone(), format!("{folder}?file=2")] {
-        let page = site.get(&target, &["Accept: text/html"]).await;
+    let (site, mut hash) = course().await;
+    for (query, text) in [("", "another"), ("?file=2", "and another")] {
+        hash = site.share("Übung 1");
+        fs::write(site.path("Übung 1/b/x"), text).unwrap();
+        let page = site.get(&format!("/download/{hash}{query}"), &["Accept: text/html"]).await;
         let text = String::from_utf8(page.body).unwrap();
         assert!(page.status == 409 && text.contains("b/x has changed since it was shared"), "{text}");
-        assert_eq!(site.fixture.contents.changed(Duration::ZERO).len(), 1);
+        assert_eq!(site.fixture.contents.take_changed(Duration::ZERO).len(), 1);
     }
+    let folder = format!("/download/{hash}");
     assert_eq!(unpack(&site.get(&format!("{folder}?file=1"), &[]).await), all()[1..2]);
 }
 
@@ -150,7 +154,7 @@ async fn a_file_that_changes_on_the_way_leaves_no_whole_archive() {
         // Cut off, with or without an error.
         _ = connection.0.read_to_end(&mut body).await;
         assert!(body.len() < len, "{is_removed}: {} of {len}", body.len());
-        assert_eq!(site.fixture.contents.changed(Duration::from_secs(60)).len(), 1);
+        assert_eq!(site.fixture.contents.take_changed(Duration::from_secs(60)).len(), 1);
     }
 }
 

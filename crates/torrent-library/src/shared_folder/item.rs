@@ -1,5 +1,6 @@
 //! A file or folder that is followed.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -37,7 +38,8 @@ pub(super) struct Item {
     pub(super) seen: Option<Fingerprint>,
     /// When it was first seen.
     pub(super) since: Instant,
-    /// Registered since it was listed.
+    /// Registered since it was listed. While it settles it is that of an earlier state, whose files are there as far as they have not
+    /// changed.
     pub(super) content: Option<Arc<Content>>,
     pub(super) stage: Stage,
     /// The torrent that was made last: of the present state in [`Stage::Made`], else of an earlier one.
@@ -155,17 +157,16 @@ impl Item {
         }
     }
 
-    /// What there was is not there any more, and something else is, or will be.
+    /// It is not what it was any more. Its content stays until it is listed again.
     pub(super) fn change(&mut self, now: Instant, key: &Key, fingerprint: Option<Fingerprint>, effects: &mut Effects) {
         self.stop();
         (self.seen, self.since) = (fingerprint, now);
-        if let Some(content) = self.content.take() {
-            tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} has changed since it was shared", key.path);
-            effects.withdraw.push(content.id());
+        if !matches!(mem::replace(&mut self.stage, Stage::Settling), Stage::Settling) {
+            effects.changed = true;
+            if self.content.is_some() {
+                tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} has changed since it was shared", key.path);
+            }
         }
-        let is_settling = matches!(self.stage, Stage::Settling);
-        self.stage = Stage::Settling;
-        effects.changed |= !is_settling;
     }
 
     pub(super) fn stop(&self) {

@@ -12,7 +12,7 @@ use super::item::{Item, Key, Made, RETRY, SETTLE, Stage, is_of};
 use super::names::{PassedOver, PassedOverReason};
 use super::scan::{Fingerprint, Found, Scan};
 use super::{ItemState, SharedItem, SharedItems};
-use crate::{Content, ContentId, KnownTorrents, OPERATOR_LOG, natural_key};
+use crate::{Content, ContentId, ContentKey, KnownTorrents, OPERATOR_LOG, natural_key};
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +20,9 @@ mod tests;
 /// The files and folders that are followed. Time is an argument, and files are looked at by the caller.
 ///
 /// A look at the folder finds each item's fingerprint. One that stays the same for [`SETTLE`] is to be listed; its content is
-/// registered then, and waits to be hashed, the smallest first. Whenever the fingerprint changes, the content is withdrawn and it all
-/// begins again; the torrent stays until another takes its place, so that those who download it from each other find each other.
+/// registered then, and waits to be hashed, the smallest first. Whenever the fingerprint changes, it all begins again. The content
+/// stays until the next one is listed, so that files that have not changed can be downloaded meanwhile; the torrent stays until
+/// another takes its place, so that those who download it from each other find each other.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     items: HashMap<Key, Item>,
@@ -48,8 +49,8 @@ pub(super) struct Items {
 pub(super) struct Effects {
     /// To be listed, if the state is still the same.
     pub(super) list: Vec<(Key, Fingerprint)>,
-    /// To be put into the contents while the items are still locked, with the info-hash of its torrent if it has one already.
-    pub(super) insert: Option<(Arc<Content>, Option<InfoHash>)>,
+    /// To be put into the contents while the items are still locked.
+    pub(super) insert: Option<Listed>,
     /// To be taken out of the contents.
     pub(super) withdraw: Vec<ContentId>,
     /// To be removed from the library.
@@ -58,6 +59,16 @@ pub(super) struct Effects {
     pub(super) changed: bool,
     /// Torrents that an item does without now; some other may have the same.
     released: Vec<InfoHash>,
+}
+
+/// A content that was listed.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) content: Arc<Content>,
+    /// The info-hash of its torrent, if it has one already.
+    pub(super) info_hash: Option<InfoHash>,
+    /// The keys of the earlier ones of which it takes the place.
+    pub(super) earlier: Vec<ContentKey>,
 }
 
 /// The order to hash an item.
@@ -208,6 +219,7 @@ impl Items {
                     if matches!(reason, PassedOverReason::Unusable(_)) {
                         tracing::warn!(target: OPERATOR_LOG, path = &*key.path, "{} is not shared: {reason}", key.path);
                     }
+                    effects.withdraw.extend(item.content.take().map(|content| content.id()));
                     effects.released.extend(item.made.take().map(|made| made.info_hash));
                     (self.passed_over_list, effects.changed) = (None, true);
                 }
@@ -220,18 +232,26 @@ impl Items {
         effects.changed = true;
         let made = item.made.filter(|made| made.fingerprint == fingerprint);
         let known = made.filter(|made| library.get(&made.info_hash).is_some_and(|known| is_of(&content, known)));
-        let (registered, stage) = match (made, known) {
-            (_, Some(made)) => (Some((Arc::clone(&content), Some(made.info_hash))), Stage::Made),
-            (Some(made), None) if made.removed => (None, Stage::Removed),
-            _ if key.by_hand.is_some() => (None, Stage::changed_by_hand()),
-            _ => (Some((Arc::clone(&content), None)), Stage::Waiting),
+        let stage = match (made, known) {
+            (_, Some(_)) => Stage::Made,
+            (Some(made), None) if made.removed => Stage::Removed,
+            _ if key.by_hand.is_some() => Stage::changed_by_hand(),
+            _ => Stage::Waiting,
         };
+        let before = item.content.take().map(|content| content.id());
+        if matches!(stage, Stage::Made | Stage::Waiting) {
+            let made_before = item.made.map(|made| ContentKey::Swarm(made.info_hash));
+            let earlier = before.map(ContentKey::Id).into_iter().chain(made_before).collect();
+            let info_hash = known.map(|made| made.info_hash);
+            effects.insert = Some(Listed { content: Arc::clone(&content), info_hash, earlier });
+            item.content = Some(content);
+        } else {
+            effects.withdraw.extend(before);
+        }
         item.stage = stage;
         if known.is_some() {
             item.made.iter_mut().for_each(|made| made.removed = false);
         }
-        item.content = registered.is_some().then_some(content);
-        effects.insert = registered;
         self.finish(effects)
     }
 
@@ -289,10 +309,12 @@ impl Items {
         self.finish(Effects { changed: true, ..Effects::default() })
     }
 
-    /// Takes in that a content is not what it was, whatever its fingerprint says: it is withdrawn, and looked at anew.
+    /// Takes in that a content is not what it was, whatever its fingerprint says: it is looked at anew.
     pub(super) fn changed(&mut self, id: ContentId, now: Instant) -> Effects {
         let mut effects = Effects::default();
-        if let Some((key, item)) = self.items.iter_mut().find(|(_, item)| item.has(id)) {
+        let found = self.items.iter_mut().find(|(_, item)| item.has(id));
+        // What settles is known to have changed.
+        if let Some((key, item)) = found.filter(|(_, item)| !matches!(item.stage, Stage::Settling)) {
             item.change(now, key, None, &mut effects);
         }
         self.finish(effects)

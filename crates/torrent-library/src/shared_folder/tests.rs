@@ -170,16 +170,21 @@ fn what_changes_is_made_anew_and_what_is_gone_is_withdrawn() {
 
     place.write("film.mkv", b"film, the director's cut");
     // A client that opens it notices before the next look.
-    assert!(matches!(read(&place.contents, ContentKey::Id(old_id)), None | Some(Err(OpenError::Changed))));
     place.contents.report_changed(old_id);
-    until(&folder, "it is withdrawn", |_| place.contents.get(ContentKey::Id(old_id)).is_none().then_some(()));
-    assert!(place.contents.get(ContentKey::Swarm(old)).is_none());
+    until(&folder, "it is seen", |items| (state(items, "film.mkv")? == ItemState::Settling).then_some(()));
+    assert!(
+        matches!(read(&place.contents, ContentKey::Swarm(old)), Some(Err(OpenError::Changed))),
+        "it stays meanwhile"
+    );
     assert!(place.library.get(&old).is_some(), "others may have it");
     let new = until(&folder, "it is made anew", |items| shared(items, "film.mkv").filter(|new| *new != old));
     assert_eq!(folder.items().items[0].replaces, Some(old));
     until(&folder, "the old one goes", |_| place.library.get(&old).is_none().then_some(()));
     assert!(place.library.get(&new).is_some());
-    assert!(place.contents.get(ContentKey::Id(old_id)).is_none(), "the old link leads nowhere");
+    for key in [ContentKey::Id(old_id), ContentKey::Swarm(old)] {
+        assert!(place.contents.get(key).is_none());
+        assert_eq!(place.contents.newer(key), Some(ContentKey::Swarm(new)));
+    }
     assert_eq!(read(&place.contents, ContentKey::Swarm(new)).unwrap().unwrap(), b"film, the director's cut");
 
     fs::remove_file(place.path("notes.txt")).unwrap();
@@ -187,6 +192,23 @@ fn what_changes_is_made_anew_and_what_is_gone_is_withdrawn() {
     until(&folder, "it is withdrawn", |_| place.library.get(&notes).is_none().then_some(()));
     assert!(place.contents.get(ContentKey::Swarm(notes)).is_none());
     assert_eq!(place.names(), ["film.mkv"]);
+}
+
+#[test]
+fn what_has_not_changed_in_a_folder_stays_meanwhile() {
+    let mut place = Place::new();
+    place.write("course/a", b"a");
+    place.write("course/b", b"b");
+    let folder = place.start();
+    let old = ContentKey::Swarm(until_shared(&folder, "course"));
+    let content = place.contents.get(old).unwrap();
+    place.write("course/b", b"another");
+    until(&folder, "it is seen", |items| (state(items, "course")? == ItemState::Settling).then_some(()));
+    assert_eq!(folder.items().items[0].content.as_ref().unwrap().id(), content.id());
+    assert!(content.open(0).is_ok() && matches!(content.open(1), Err(OpenError::Changed)));
+    assert_eq!(place.contents.get(old).unwrap().id(), content.id());
+    let new = until(&folder, "there is another", |_| place.contents.newer(old));
+    assert!(place.contents.get(old).is_none() && place.contents.get(new).unwrap().open(1).is_ok());
 }
 
 /// Neither does it wait for what is in progress, nor is that begun again.
@@ -255,7 +277,9 @@ fn a_restart_does_not_hash_what_has_not_changed() {
 
     let folder = place.start();
     assert_eq!(until_shared(&folder, "kept"), of_hand);
-    assert_ne!(until_shared(&folder, "changed"), changed);
+    let new = until_shared(&folder, "changed");
+    assert_ne!(new, changed);
+    assert_eq!(place.contents.newer(ContentKey::Swarm(changed)), Some(ContentKey::Swarm(new)));
     assert_eq!(read(&place.contents, ContentKey::Swarm(of_hand)).unwrap().unwrap(), b"kept");
     until(&folder, "the old ones go", |_| {
         (place.library.get(&gone).is_none() && place.library.get(&changed).is_none()).then_some(())

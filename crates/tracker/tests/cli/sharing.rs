@@ -323,7 +323,11 @@ fn a_new_version_of_a_file_has_another_link() {
     assert_eq!(shared.get(&format!("/seed/{new}/file.txt"), "").body, b"version two");
     for target in &targets {
         let answer = shared.get(target, "");
-        assert!(answer.status == 404 && !answer.has(b"version"), "{target}: {answer:?}");
+        assert_eq!(answer.status, 404, "{target}: {answer:?}");
+        assert!(!answer.has(b"version one") && !answer.has(b"version two"), "{target}: {answer:?}");
+        // Who downloads is told where it is now.
+        let is_told = answer.has(format!("/files/{new}").as_bytes());
+        assert_eq!(is_told, target.starts_with("/download/"), "{target}: {answer:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is offered to those who come to get it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use torrent_library::{Content, ContentKey, ItemState, KnownTorrent, SharedItem, displayable, natural_key};
@@ -42,8 +42,6 @@ pub(in crate::web) enum TorrentOf {
 pub(in crate::web) struct Offers {
     /// In natural order of names.
     all: Vec<Offer>,
-    /// What takes the place of torrents that were made of earlier states of it.
-    replaced: HashMap<InfoHash, ContentKey>,
 }
 
 /// The offers as they were listed last: all viewers see the same ones.
@@ -65,31 +63,26 @@ impl Offers {
     fn list(dashboard: &Dashboard) -> Self {
         let config = dashboard.config();
         let items = config.shared_folder.as_ref().map(|folder| folder.items());
-        let (mut all, mut replaced) = (Vec::new(), HashMap::new());
+        let (mut all, mut replaced) = (Vec::new(), HashSet::new());
         for item in items.iter().flat_map(|items| &items.items) {
             let Some(offer) = Offer::of_item(dashboard, item) else { continue };
-            replaced.extend(item.replaces.map(|info_hash| (info_hash, offer.key)));
+            replaced.extend(item.replaces);
             all.push(offer);
         }
         let listed: HashSet<_> = all.iter().filter_map(Offer::info_hash).collect();
         let known = config.library.all();
-        let is_other = |info_hash: &InfoHash| !listed.contains(info_hash) && !replaced.contains_key(info_hash);
+        let is_other = |info_hash: &InfoHash| !listed.contains(info_hash) && !replaced.contains(info_hash);
         let mut others = known.values().filter(|torrent| is_other(&torrent.info_hash)).peekable();
         // Those of the share folder are in order, and listed again with each progress of the hashing.
         if others.peek().is_some() {
             all.extend(others.map(Offer::of_torrent));
             all.sort_by_cached_key(|offer| (natural_key(&offer.name), Arc::clone(&offer.name)));
         }
-        Self { all, replaced }
+        Self { all }
     }
 
     pub(in crate::web) fn all(&self) -> &[Offer] {
         &self.all
-    }
-
-    /// The key of what has taken the place of a torrent.
-    pub(super) fn newer_than(&self, info_hash: &InfoHash) -> Option<ContentKey> {
-        self.replaced.get(info_hash).copied()
     }
 }
 
@@ -128,15 +121,23 @@ impl Offer {
         Offers::of(dashboard).all().iter().find(|offer| offer.key == key).cloned()
     }
 
-    /// Without a content, the item is not complete yet, or not shared any more.
+    /// Without a content, the item is not complete yet, or not shared any more. What has changed is offered as it was before, until it
+    /// is listed again.
     fn of_item(dashboard: &Dashboard, item: &SharedItem) -> Option<Self> {
+        let config = dashboard.config();
         let content = item.content.as_ref()?;
-        let known = |info_hash: &InfoHash| dashboard.config().library.get(info_hash);
-        let (key, torrent) = match &item.state {
-            ItemState::Shared { info_hash } => {
-                (ContentKey::Swarm(*info_hash), known(info_hash).map_or(TorrentOf::Failed, TorrentOf::Known))
-            }
-            state => (ContentKey::Id(content.id()), TorrentOf::not_made(state)),
+        let torrent = match config.contents.info_hash_of(content.id()) {
+            // Unless the operator has removed it.
+            Some(info_hash) => Some(config.library.get(&info_hash)?),
+            None => None,
+        };
+        let torrent = match (&item.state, torrent) {
+            (ItemState::Shared { .. } | ItemState::Settling, Some(torrent)) => TorrentOf::Known(torrent),
+            (state, _) => TorrentOf::not_made(state),
+        };
+        let key = match &torrent {
+            TorrentOf::Known(torrent) => ContentKey::Swarm(torrent.info_hash),
+            _ => ContentKey::Id(content.id()),
         };
         let files = content.is_folder().then(|| content.files().len());
         Some(Self { key, name: displayable(content.name()).into(), size: content.size(), files, torrent })

@@ -69,7 +69,7 @@ pub(in crate::web) fn error_page(dashboard: &Dashboard, status: StatusCode, erro
 }
 
 /// The page in place of a file that has a newer version at this path.
-pub(super) fn replaced_page(dashboard: &Dashboard, newer: &str) -> Response {
+pub(in crate::web) fn replaced_page(dashboard: &Dashboard, newer: &str) -> Response {
     let error = "this file is not shared any more: there is a newer version of it";
     let link = Link { href: newer.to_owned(), text: "Show the newer version" };
     error_page_with(dashboard, StatusCode::NOT_FOUND, Some(error), link)

@@ -16,6 +16,8 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Bytes;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
+use crate::web::public;
+use crate::web::refusal::accepts_html;
 
 /// `/download/HASH`: a file, or a folder as a zip archive, of which a query can [choose files](ZipFiles::Chosen). HASH is the key of
 /// any of its swarms, or the id of its content while it is not hashed.
@@ -23,18 +25,15 @@ pub(super) async fn whole(
     State(dashboard): State<Dashboard>,
     client: Client,
     request: Parts,
-) -> Result<Response, Problem> {
-    let content = match find(&dashboard, &request.uri)? {
-        Found::Here(content, _) => content,
-        Found::Moved(response) => return Ok(response),
-    };
+) -> Result<Response, NotHere> {
+    let (content, _) = find(&dashboard, &request.uri, &request.headers)?;
     if content.is_folder() {
-        let files = request.uri.query().map_or(ZipFiles::All, |query| ZipFiles::Chosen(query.as_bytes()));
+        let files = ZipFiles::of_query(request.uri.query().unwrap_or_default());
         let (method, headers) = (&request.method, &request.headers);
         let zip = ZipRequest { client, method, headers, content, files };
-        return zip.answer(&dashboard).await;
+        return Ok(zip.answer(&dashboard).await?);
     }
-    send(&dashboard, client, &request, content, 0).await
+    Ok(send(&dashboard, client, &request, content, 0).await?)
 }
 
 /// `/download/HASH` with a form that [chooses files](ZipFiles::Chosen) of a folder: more than there is room for in a query.
@@ -44,14 +43,11 @@ pub(super) async fn chosen(
     uri: Uri,
     headers: HeaderMap,
     Bytes(form): Bytes,
-) -> Result<Response, Problem> {
-    let content = match find(&dashboard, &uri)? {
-        Found::Here(content, _) => content,
-        Found::Moved(response) => return Ok(response),
-    };
+) -> Result<Response, NotHere> {
+    let (content, _) = find(&dashboard, &uri, &headers)?;
     let files = ZipFiles::Chosen(&form);
     let zip = ZipRequest { client, method: &Method::POST, headers: &headers, content, files };
-    zip.answer(&dashboard).await
+    Ok(zip.answer(&dashboard).await?)
 }
 
 /// `/download/HASH/PATH`: a file of a folder.
@@ -59,36 +55,64 @@ pub(super) async fn part(
     State(dashboard): State<Dashboard>,
     client: Client,
     request: Parts,
-) -> Result<Response, Problem> {
-    let (content, names) = match find(&dashboard, &request.uri)? {
-        Found::Here(content, names) => (content, names),
-        Found::Moved(response) => return Ok(response),
-    };
+) -> Result<Response, NotHere> {
+    let (content, names) = find(&dashboard, &request.uri, &request.headers)?;
     let index = if content.is_folder() { path::find(&content, names) } else { path::find_by_name(&content, names) };
     let index = index.ok_or_else(|| {
         let why = if content.is_folder() { "there is no such file in this folder" } else { "there is no such file" };
         Problem::new(StatusCode::NOT_FOUND, why)
     })?;
-    send(&dashboard, client, &request, content, index).await
+    Ok(send(&dashboard, client, &request, content, index).await?)
 }
 
-/// What the path of a URL leads to.
-enum Found<'u> {
-    /// A content, and what is named below it.
-    Here(Arc<Content>, &'u str),
-    /// Another URL.
-    Moved(Response),
+/// Why nothing is sent from a URL.
+pub(super) enum NotHere {
+    Problem(Problem),
+    /// A page or a redirection that leads to where it is.
+    Elsewhere(Box<Response>),
 }
 
-fn find<'u>(dashboard: &Dashboard, uri: &'u Uri) -> Result<Found<'u>, Problem> {
-    let contents = &dashboard.config().contents;
-    let (key, names) = uri.path().strip_prefix("/download/").and_then(path::split).ok_or_else(not_shared)?;
-    let content = contents.get(key).ok_or_else(not_shared)?;
-    let current = contents.current_key(key);
-    if current != key {
-        return Ok(Found::Moved(hashed_meanwhile(current, uri)));
+impl From<Problem> for NotHere {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
     }
-    Ok(Found::Here(content, names))
+}
+
+impl IntoResponse for NotHere {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::Elsewhere(response) => *response,
+        }
+    }
+}
+
+/// The content that the path of a URL leads to, and what is named below it.
+fn find<'u>(dashboard: &Dashboard, uri: &'u Uri, headers: &HeaderMap) -> Result<(Arc<Content>, &'u str), NotHere> {
+    let config = dashboard.config();
+    let (key, names) = uri.path().strip_prefix("/download/").and_then(path::split).ok_or_else(not_shared)?;
+    let current = config.contents.current_key(key);
+    // A content whose torrent the operator has removed is withdrawn a moment later.
+    let is_shared = match current {
+        ContentKey::Swarm(swarm) => config.library.get(&swarm).is_some(),
+        ContentKey::Id(_) => true,
+    };
+    match config.contents.get(current).filter(|_| is_shared) {
+        Some(content) if current == key => Ok((content, names)),
+        Some(_) => Err(NotHere::Elsewhere(hashed_meanwhile(current, uri).into())),
+        None => Err(not_there(dashboard, key, headers)),
+    }
+}
+
+/// The answer where a key leads to no content, or not any more.
+fn not_there(dashboard: &Dashboard, key: ContentKey, headers: &HeaderMap) -> NotHere {
+    let Some(newer) = public::newer(dashboard, key) else { return not_shared().into() };
+    let newer = format!("/files/{newer}");
+    if accepts_html(headers) {
+        return NotHere::Elsewhere(public::replaced_page(dashboard, &newer).into());
+    }
+    let why = format!("this is not shared any more: there is a newer version of it at {newer}");
+    Problem::new(StatusCode::NOT_FOUND, why).into()
 }
 
 async fn send(
@@ -111,7 +135,7 @@ async fn send(
 pub(super) fn unopened(name: &str, error: &OpenError) -> Problem {
     match error {
         OpenError::Changed => {
-            let why = "has changed since it was shared. Go back to the files, and get it as it is now";
+            let why = "has changed since it was shared. Wait a few seconds, then go back to the files, and get it as it is now";
             Problem::new(StatusCode::CONFLICT, format!("{name} {why}"))
         }
         OpenError::Gone => {

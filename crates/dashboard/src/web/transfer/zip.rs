@@ -98,7 +98,13 @@ fn unavailable(dashboard: &Dashboard, headers: &HeaderMap, content: &Content) ->
     Ok(public::no_zip_page(dashboard, why, key))
 }
 
-impl ZipFiles<'_> {
+impl<'f> ZipFiles<'f> {
+    /// Those of a URL's query, which chooses some if it says so: `choose`, which a form has in any case, or `file=INDEX`.
+    pub(super) fn of_query(query: &'f str) -> Self {
+        let chooses = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| matches!(&*name, "choose" | "file"));
+        if chooses { Self::Chosen(query.as_bytes()) } else { Self::All }
+    }
+
     /// The indices of the chosen files; `None` for all.
     fn indices(&self, content: &Content) -> Result<Option<Vec<usize>>, Problem> {
         let Self::Chosen(form) = self else { return Ok(None) };

@@ -59,6 +59,7 @@ impl World {
             let listed = self.items.listed(self.now, &key, fingerprint, listed, &self.library);
             effects.withdraw.extend(listed.withdraw);
             effects.forget.extend(listed.forget);
+            effects.insert = effects.insert.or(listed.insert);
         }
         (names, effects)
     }
@@ -151,13 +152,17 @@ fn a_change_ends_hashing_and_keeps_the_old_torrent_until_there_is_another() {
     let id = world.items.snapshot().items[0].content.as_ref().unwrap().id();
     world.change("film", 11);
     let (_, effects) = world.look_and_list();
-    assert_eq!((effects.withdraw, effects.forget), (vec![id], vec![]));
+    assert_eq!((effects.withdraw, effects.forget), (vec![], vec![]));
     let item = world.items.snapshot().items[0].clone();
-    assert_eq!((item.content.is_none(), item.state, item.replaces), (true, ItemState::Settling, Some(old)));
+    assert_eq!((item.content.map(|content| content.id()), item.state), (Some(id), ItemState::Settling));
+    assert_eq!(item.replaces, Some(old));
 
     world.wait(5);
-    world.look_and_list();
+    let (_, effects) = world.look_and_list();
+    let Listed { content, info_hash, earlier } = effects.insert.unwrap();
+    assert_eq!((info_hash, earlier), (None, vec![ContentKey::Id(id), ContentKey::Swarm(old)]));
     let job = world.next();
+    assert_eq!(job.content.id(), content.id());
     world.change("film", 12);
     world.look_and_list();
     assert!(job.cancel.load(std::sync::atomic::Ordering::Relaxed));
@@ -207,10 +212,12 @@ fn an_empty_file_is_passed_over_once_it_stands_still() {
     let film = world.hash();
     // As an editor does that empties a file before it writes.
     world.change("film", 0);
-    assert!(world.look_and_list().1.forget.is_empty());
+    let (_, effects) = world.look_and_list();
+    assert!(effects.forget.is_empty() && effects.withdraw.is_empty());
     assert!(world.items.snapshot().passed_over.is_empty());
     world.wait(5);
-    assert_eq!(world.look_and_list().1.forget, [film]);
+    let (_, effects) = world.look_and_list();
+    assert_eq!((effects.forget, effects.withdraw.len()), (vec![film], 1));
     let snapshot = world.items.snapshot();
     assert_eq!((snapshot.items.len(), &*snapshot.passed_over[0].name), (0, "film"));
     world.change("film", 11);
@@ -242,10 +249,13 @@ fn a_report_begins_it_again_and_an_equal_state_spares_the_hashing() {
     world.look_and_list();
     let info_hash = world.hash();
     let id = world.items.snapshot().items[0].content.as_ref().unwrap().id();
-    assert_eq!(world.items.changed(id, world.now).withdraw, [id]);
-    assert!(world.items.changed(id, world.now).withdraw.is_empty());
+    assert!(world.items.changed(id, world.now).changed);
+    assert_eq!(world.state("film"), Some(ItemState::Settling));
     world.look_and_list();
-    world.wait(5);
+    world.wait(4);
+    world.look_and_list();
+    assert!(!world.items.changed(id, world.now).changed, "a second report begins nothing again");
+    world.wait(1);
     assert_eq!(world.look_and_list().0, ["film"]);
     assert_eq!(world.state("film"), Some(ItemState::Shared { info_hash }));
     assert_ne!(world.items.snapshot().items[0].content.as_ref().unwrap().id(), id);
