@@ -76,11 +76,10 @@ mod system {
     }
 }
 
-/// Where a path cannot be opened relative to a folder that is open, each part is looked at before the file is opened. The caller
-/// compares the file's stamp then.
+/// Where a path cannot be opened relative to a folder that is open, each part is looked at before the file is opened.
 #[cfg(any(not(unix), portable))]
 mod system {
-    use std::fs::{self, File};
+    use std::fs::{File, FileType};
     use std::io;
     use std::path::Path;
 
@@ -89,15 +88,43 @@ mod system {
     pub(super) fn open(folder: &Path, relative: &Path) -> Result<File, OpenError> {
         let mut path = folder.to_owned();
         let mut names = relative.iter().peekable();
+        let mut held = Vec::new();
         while let Some(name) = names.next() {
             path.push(name);
-            let file_type = fs::symlink_metadata(&path).map_err(from_io)?.file_type();
+            let (hold, file_type) = look(&path).map_err(from_io)?;
+            held.push(hold);
             let is_expected = if names.peek().is_some() { file_type.is_dir() } else { file_type.is_file() };
             if !is_expected {
                 return Err(OpenError::Changed);
             }
         }
         File::open(&path).map_err(from_io)
+    }
+
+    /// Opens what is at a path, also a link itself: as long as that is open, nothing else takes its place.
+    #[cfg(windows)]
+    fn look(path: &Path) -> io::Result<(File, FileType)> {
+        use std::os::windows::fs::OpenOptionsExt as _;
+
+        // To be renamed or removed, it would have to be shared for that.
+        const FILE_SHARE_READ: u32 = 0x1;
+        const FILE_SHARE_WRITE: u32 = 0x2;
+        const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+        // Without it no folder is opened.
+        const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+
+        let mut options = File::options();
+        options.read(true).share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE);
+        options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS);
+        let file = options.open(path)?;
+        let file_type = file.metadata()?.file_type();
+        Ok((file, file_type))
+    }
+
+    /// Nothing is held: who may write into the folder can put a link there afterwards. The caller compares the file's stamp.
+    #[cfg(not(windows))]
+    fn look(path: &Path) -> io::Result<((), FileType)> {
+        Ok(((), std::fs::symlink_metadata(path)?.file_type()))
     }
 
     fn from_io(error: io::Error) -> OpenError {
