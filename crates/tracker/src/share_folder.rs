@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use torrent_library::Share;
 
@@ -76,7 +76,9 @@ fn check(folder: &Path, home: Option<&Path>, written: &[&Path]) -> Result<(), Sh
     let found = folder.canonicalize().map_err(|source| cannot_open(folder, source))?;
     let folder = folder.to_owned();
     if !found.is_dir() {
-        let parent = folder.parent().unwrap_or(&folder).to_owned();
+        // Of a name alone, the parent is the working directory.
+        let absolute = path::absolute(&folder).unwrap_or(found);
+        let parent = absolute.parent().unwrap_or(&folder).to_owned();
         return Err(ShareFolderError::File { file: folder, parent });
     }
     if found.parent().is_none() {
@@ -124,6 +126,7 @@ mod tests {
         for (folder, sentence) in [
             (path("missing"), format!("there is no folder {}", text(&path("missing")))),
             (lessons.join("lecture.mp4"), format!("write the folder that it is in, {}", text(&lessons))),
+            ("Cargo.toml".into(), format!("write the folder that it is in, {}", text(&env::current_dir().unwrap()))),
             (home.clone(), text(&home.canonicalize().unwrap().join("Lessons"))),
             (lessons.join(".."), "all your private files".to_owned()),
             (path("home"), "all your private files".to_owned()),
