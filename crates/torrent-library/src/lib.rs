@@ -41,7 +41,7 @@ pub use natural::natural_key;
 pub use replace_file::replace_file;
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
-    ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,
+    HashProgress, ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,
 };
 pub use stamp::{Due, Stamp, WatchedFile};
 pub use torrent_job::{JobState, MakeError, TorrentJob, TorrentJobs};

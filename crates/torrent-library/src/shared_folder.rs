@@ -4,6 +4,7 @@ mod hasher;
 mod item;
 mod items;
 mod names;
+mod progress;
 mod scan;
 mod state_file;
 
@@ -24,6 +25,7 @@ use item::Key;
 use items::{Effects, Items, Listed};
 pub(crate) use names::left_out;
 pub use names::{PassedOver, PassedOverReason};
+pub use progress::HashProgress;
 pub(crate) use scan::Fingerprint;
 use scan::Scan;
 use state_file::StateFile;
@@ -34,7 +36,7 @@ mod tests;
 /// The interval at which the folder is polled.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The minimum interval between two reports of progress.
+/// The minimum interval between two reports of what goes on.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
 /// The configuration of a [`SharedFolder`].
@@ -115,12 +117,7 @@ pub enum ItemState {
     /// It can be downloaded, and waits until it is hashed.
     Waiting,
     /// It can be downloaded, and is being hashed.
-    Hashing {
-        /// Bytes so far.
-        hashed: u64,
-        /// Bytes in all, at least one.
-        total: u64,
-    },
+    Hashing(HashProgress),
     /// Its torrent is registered.
     Shared {
         /// The torrent's info-hash.
@@ -224,7 +221,7 @@ impl SharedFolder {
         self.0.shared.items().snapshot()
     }
 
-    /// A count of all changes, as it grows; progress counts at most ten times a second.
+    /// A count of all changes, as it grows. The progress of hashing does not count.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.shared.changed.subscribe()
     }
@@ -400,7 +397,8 @@ impl Shared {
     fn save(&self, is_end: bool) {
         let mut state_file = self.state_file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut items = self.items();
-        if !items.unsaved || !state_file.is_due(is_end) {
+        // Before the first look nobody knows what is gone.
+        if !items.unsaved || !items.has_looked() || !state_file.is_due(is_end) {
             return;
         }
         items.unsaved = false;

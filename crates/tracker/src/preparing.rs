@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
-use torrent_library::{ItemState, SharedFolder, SharedItem, SharedItems};
+use torrent_library::{HashProgress, ItemState, SharedFolder};
 
 use crate::terminal::{self, Terminal};
 
@@ -27,10 +27,12 @@ pub(crate) fn progress_lines(terminal: Terminal) -> MultiProgress {
 struct Preparation {
     /// What is being hashed.
     current: Option<Current>,
-    /// The number of files and folders that wait.
+    /// The number of other files and folders that wait.
     waiting: usize,
     /// The number of those that are prepared.
     ready: usize,
+    /// The number of those that cannot be.
+    failed: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +42,27 @@ struct Current {
 }
 
 impl Preparation {
-    fn of(items: &SharedItems) -> Self {
-        let count = |is: fn(&ItemState) -> bool| items.items.iter().filter(|item| is(&item.state)).count();
-        Self {
-            current: items.items.iter().find_map(Current::of),
-            waiting: count(|state| matches!(state, ItemState::Waiting)),
-            ready: count(|state| matches!(state, ItemState::Shared { .. } | ItemState::SameAs { .. })),
+    /// `items` are the names of the items and their states.
+    fn of<'i>(items: impl IntoIterator<Item = (&'i str, &'i ItemState)>) -> Self {
+        let (mut preparation, mut hashing) = (Self::default(), Vec::new());
+        for (name, state) in items {
+            match state {
+                ItemState::Hashing(progress) => hashing.push((name, progress)),
+                ItemState::Waiting => preparation.waiting += 1,
+                ItemState::Shared { .. } | ItemState::SameAs { .. } => preparation.ready += 1,
+                ItemState::Failed { .. } => preparation.failed += 1,
+                _ => {}
+            }
         }
+        // Larger ones pause for it.
+        let current = hashing.iter().min_by_key(|(_, progress)| progress.total());
+        preparation.current = current.map(|(name, progress)| Current::new(name, progress));
+        preparation.waiting += hashing.len().saturating_sub(1);
+        preparation
+    }
+
+    fn of_folder(folder: &SharedFolder) -> Self {
+        Self::of(folder.items().items.iter().map(|item| (&*item.name, &item.state)))
     }
 
     fn is_over(&self) -> bool {
@@ -61,17 +77,23 @@ impl Preparation {
             waiting => format!("preparing {name}: {percent} %, then {waiting} more"),
         }
     }
+
+    /// The line in the log when it is over.
+    fn outcome(&self) -> String {
+        let ready = format!("BitTorrent clients can get {}, too", items(self.ready));
+        match self.failed {
+            0 => format!("all is prepared: {ready}"),
+            failed => format!("{ready}; {} could not be prepared, and the page Share says why", items(failed)),
+        }
+    }
 }
 
 impl Current {
-    fn of(item: &SharedItem) -> Option<Self> {
-        let ItemState::Hashing { hashed, total } = item.state else { return None };
-        let percent = u128::from(hashed) * 100 / u128::from(total.max(1));
-        let percent = u64::try_from(percent).unwrap_or(100).min(100);
+    fn new(name: &str, progress: &HashProgress) -> Self {
         // A name may have any characters, which a terminal may obey.
         let name =
-            item.name.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect();
-        Some(Self { name, percent })
+            name.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect();
+        Self { name, percent: (progress.part() * 100.0) as u64 }
     }
 }
 
@@ -89,28 +111,28 @@ pub(crate) async fn report(folder: SharedFolder, lines: MultiProgress) {
     let mut logged = Preparation::default();
     loop {
         changes.mark_unchanged();
-        let now = Preparation::of(&folder.items());
+        let now = Preparation::of_folder(&folder);
         // What was prepared before the first look has a line, too.
-        if now.is_over() != logged.is_over() || (now.is_over() && now.ready > logged.ready) {
+        let is_more = now.ready > logged.ready || now.failed > logged.failed;
+        if now.is_over() != logged.is_over() || (now.is_over() && is_more) {
             log(&now);
             logged = now.clone();
         }
-        if sender.send(now.line()).await.is_err() || changes.changed().await.is_err() {
+        if sender.send(now.line()).await.is_err() {
             return;
         }
         tokio::time::sleep(PERIOD).await;
+        // Progress is no change.
+        if now.current.is_none() && changes.changed().await.is_err() {
+            return;
+        }
     }
 }
 
 fn log(preparation: &Preparation) {
     let ready = preparation.ready;
     if preparation.is_over() {
-        tracing::info!(
-            event = "share_prepared",
-            ready,
-            "all is prepared: BitTorrent clients can get {}, too",
-            items(ready)
-        );
+        tracing::info!(event = "share_prepared", ready, failed = preparation.failed, "{}", preparation.outcome());
     } else {
         let waiting = preparation.waiting + usize::from(preparation.current.is_some());
         tracing::info!(
@@ -149,5 +171,30 @@ fn draw(mut texts: mpsc::Receiver<String>, lines: &MultiProgress) {
     }
     if let Some(line) = shown {
         line.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_pause_for_is_named_and_failures_are_told() {
+        let hashing = |total| ItemState::Hashing(HashProgress::new(total));
+        let failed = ItemState::Failed { error: "a bad disk".into() };
+        let same = ItemState::SameAs { name: "z".into() };
+        let preparation = |states: &[ItemState]| Preparation::of(["a", "b\n", "c"].into_iter().zip(states));
+        let of = |states: &[ItemState]| preparation(states).line();
+        assert_eq!(of(&[hashing(900), hashing(5), ItemState::Waiting]), "preparing b\u{fffd}: 0 %, then 2 more");
+        assert_eq!(of(&[hashing(900), same.clone(), failed.clone()]), "preparing a: 0 %");
+        assert_eq!(of(&[same.clone(), failed.clone()]), "");
+
+        let over = preparation(&[same.clone(), same.clone()]);
+        assert!(over.is_over());
+        assert_eq!(over.outcome(), "all is prepared: BitTorrent clients can get 2 files and folders, too");
+        assert_eq!(
+            preparation(&[same, failed.clone(), failed]).outcome(),
+            "BitTorrent clients can get 1 file or folder, too; 2 files and folders could not be prepared, and the page Share says why"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Hashing what is shared, one item after the other.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -71,20 +72,22 @@ impl Shared {
         if !is_of(&plan, job) {
             return Err(Failure::Changed);
         }
-        let mut reported = Instant::now();
+        let (mut looked, mut is_told) = (Instant::now(), false);
         let created = plan.hash(&job.cancel, |progress| {
-            if reported.elapsed() < PROGRESS_PERIOD {
+            job.progress.set(progress.hashed);
+            if looked.elapsed() < PROGRESS_PERIOD {
                 return;
+            }
+            // What is over at once is not worth it.
+            if !mem::replace(&mut is_told, true) {
+                self.notify();
             }
             // The threads that hash wait meanwhile, since nobody takes what they have done.
             while paused < MAX_PAUSED && !self.is_closed() {
                 let Some(smaller) = self.items().next((progress.total - progress.hashed) / SMALLER) else { break };
                 self.hash(&smaller, paused + 1);
             }
-            reported = Instant::now();
-            if self.items().progress(job, progress.hashed) {
-                self.notify();
-            }
+            looked = Instant::now();
         });
         let torrent = created.map_err(explain)?;
         let is_unchanged = self.fingerprint(&job.key).is_ok_and(|now| now == job.fingerprint);

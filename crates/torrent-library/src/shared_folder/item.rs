@@ -10,6 +10,7 @@ use tracker_core::InfoHash;
 use super::ItemState;
 use super::items::Effects;
 use super::names::PassedOverReason;
+use super::progress::HashProgress;
 use super::scan::Fingerprint;
 use crate::{Content, ContentFile, ContentId, KnownTorrent, KnownTorrents, OPERATOR_LOG};
 
@@ -24,7 +25,7 @@ pub(super) const RETRY: Duration = Duration::from_secs(60);
 pub(super) const RETRY_FACTOR: u32 = 10;
 
 /// What an item is known by: its path, and for one that was made by hand also its torrent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     /// Relative to the share folder, with `/` between names; a name alone if it was not made by hand.
     pub(super) path: Arc<str>,
@@ -63,7 +64,7 @@ pub(super) enum Stage {
     Settling,
     PassedOver { reason: PassedOverReason, retry: Instant },
     Waiting,
-    Hashing { hashed: u64, total: u64, cancel: Arc<AtomicBool> },
+    Hashing { progress: HashProgress, cancel: Arc<AtomicBool> },
     Made,
     Failed { error: Arc<str>, retry: Option<Instant> },
     Removed,
@@ -82,7 +83,7 @@ impl Item {
             Stage::PassedOver { .. } => return None,
             Stage::Settling => ItemState::Settling,
             Stage::Waiting => ItemState::Waiting,
-            Stage::Hashing { hashed, total, .. } => ItemState::Hashing { hashed: *hashed, total: *total },
+            Stage::Hashing { progress, .. } => ItemState::Hashing(progress.clone()),
             Stage::Made => {
                 let info_hash = self.info_hash()?;
                 same_as(info_hash).map_or(ItemState::Shared { info_hash }, |name| ItemState::SameAs { name })
@@ -152,6 +153,7 @@ impl Item {
             }
             Stage::Failed { retry: Some(retry), .. } if now >= *retry => {
                 (self.stage, effects.changed) = (Stage::Waiting, true);
+                effects.waiting.push(key.clone());
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! What becomes of each file and folder in the share folder: the decisions, without I/O.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +10,7 @@ use tracker_core::InfoHash;
 
 use super::item::{Item, Key, Made, RETRY, SETTLE, Stage, is_of};
 use super::names::{PassedOver, PassedOverReason};
+use super::progress::HashProgress;
 use super::scan::{Fingerprint, Found, Scan};
 use super::{ItemState, SharedItem, SharedItems};
 use crate::{Content, ContentId, ContentKey, KnownTorrents, OPERATOR_LOG, natural_key};
@@ -37,7 +38,11 @@ pub(super) struct Items {
     ours: HashSet<InfoHash>,
     /// What was saved by the last run of the program, until the first look.
     saved: HashMap<Key, Made>,
+    /// The torrents that the last run of the program made of another share folder, until the first look.
+    of_other_folder: Vec<InfoHash>,
     looked: bool,
+    /// Sizes and keys of the items that wait to be hashed, and of some that do not any more.
+    waiting: BTreeSet<(u64, Key)>,
     /// The items as others see them; `None` when they have changed.
     snapshot: Option<Arc<SharedItems>>,
     /// `true` if something has changed since they were saved.
@@ -59,6 +64,8 @@ pub(super) struct Effects {
     pub(super) changed: bool,
     /// Torrents that an item does without now; some other may have the same.
     released: Vec<InfoHash>,
+    /// Items that wait to be hashed from now on.
+    pub(super) waiting: Vec<Key>,
 }
 
 /// A content that was listed.
@@ -77,13 +84,14 @@ pub(super) struct HashJob {
     pub(super) key: Key,
     pub(super) content: Arc<Content>,
     pub(super) fingerprint: Fingerprint,
+    pub(super) progress: HashProgress,
     pub(super) cancel: Arc<AtomicBool>,
 }
 
 impl Items {
-    /// Goes on from what was saved.
-    pub(super) fn restore(saved: HashMap<Key, Made>, ours: HashSet<InfoHash>) -> Self {
-        Self { saved, ours, ..Self::default() }
+    /// Goes on from what was saved. The torrents `of_other_folder` are among `ours`.
+    pub(super) fn restore(saved: HashMap<Key, Made>, ours: HashSet<InfoHash>, of_other_folder: Vec<InfoHash>) -> Self {
+        Self { saved, ours, of_other_folder, ..Self::default() }
     }
 
     /// What is to be saved: of each item its torrent and the state of which it was made, and whether the torrent is removed with it.
@@ -93,7 +101,6 @@ impl Items {
     }
 
     /// Returns `true` once the folder was looked at.
-    #[cfg(test)]
     pub(super) fn has_looked(&self) -> bool {
         self.looked
     }
@@ -157,6 +164,7 @@ impl Items {
             tracing::info!(target: OPERATOR_LOG, path = &*key.path, "{} is gone, and is no longer shared", key.path);
             self.drop_item(&key, &mut effects);
         }
+        effects.released.append(&mut self.of_other_folder);
         let saved = mem::take(&mut self.saved);
         for (key, made) in &saved {
             if !found.contains_key(key) {
@@ -245,6 +253,7 @@ impl Items {
             let info_hash = known.map(|made| made.info_hash);
             effects.insert = Some(Listed { content: Arc::clone(&content), info_hash, earlier });
             item.content = Some(content);
+            effects.waiting.extend(matches!(stage, Stage::Waiting).then(|| key.clone()));
         } else {
             effects.withdraw.extend(before);
         }
@@ -257,29 +266,19 @@ impl Items {
 
     /// The smallest item that waits and has at most `limit` bytes, which counts as being hashed from now on.
     pub(super) fn next(&mut self, limit: u64) -> Option<HashJob> {
-        let waiting = self.items.iter_mut().filter_map(|(key, item)| {
-            let content = item.content.as_ref().filter(|_| matches!(item.stage, Stage::Waiting))?;
-            Some((content.size(), key, item))
-        });
-        let smallest = waiting.min_by(|(size, key, _), (other, other_key, _)| {
-            size.cmp(other).then_with(|| key.path.cmp(&other_key.path))
-        });
-        let (total, key, item) = smallest.filter(|(size, ..)| *size <= limit)?;
-        let cancel = Arc::new(AtomicBool::new(false));
-        item.stage = Stage::Hashing { hashed: 0, total, cancel: Arc::clone(&cancel) };
-        self.snapshot = None;
-        let (content, fingerprint) = (Arc::clone(item.content.as_ref()?), item.seen?);
-        Some(HashJob { key: key.clone(), content, fingerprint, cancel })
-    }
-
-    /// Takes in the progress of hashing. Returns `false` if it is not wanted any more.
-    pub(super) fn progress(&mut self, job: &HashJob, so_far: u64) -> bool {
-        let Some(item) = self.hashing(job) else { return false };
-        if let Stage::Hashing { hashed, .. } = &mut item.stage {
-            *hashed = so_far;
+        while self.waiting.first().is_some_and(|(size, _)| *size <= limit) {
+            let (size, key) = self.waiting.pop_first()?;
+            let Some(item) = self.items.get_mut(&key) else { continue };
+            let content = item.content.as_ref().filter(|content| content.size() == size);
+            let (Some(content), Some(fingerprint), Stage::Waiting) = (content, item.seen, &item.stage) else {
+                continue;
+            };
+            let (content, progress, cancel) = (Arc::clone(content), HashProgress::new(size), Arc::default());
+            item.stage = Stage::Hashing { progress: progress.clone(), cancel: Arc::clone(&cancel) };
+            self.snapshot = None;
+            return Some(HashJob { key, content, fingerprint, progress, cancel });
         }
-        self.snapshot = None;
-        true
+        None
     }
 
     /// Takes in the torrent of a content, which is in the library now; `was_there` if it was before. Returns `false` if it is not
@@ -413,6 +412,10 @@ impl Items {
     fn finish(&mut self, mut effects: Effects) -> Effects {
         if effects.changed {
             (self.snapshot, self.unsaved) = (None, true);
+        }
+        for key in effects.waiting.drain(..) {
+            let content = self.items.get(&key).and_then(|item| item.content.as_ref());
+            self.waiting.extend(content.map(|content| (content.size(), key)));
         }
         let released = mem::take(&mut effects.released);
         if !released.is_empty() {

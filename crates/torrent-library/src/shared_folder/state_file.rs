@@ -100,22 +100,21 @@ impl StateFile {
         if saved.version != VERSION {
             return Err(LoadError::Version(saved.version));
         }
-        let (mut items, mut ours) = (HashMap::new(), HashSet::new());
-        // What was made of another folder is not there. Its torrents go like those of what is gone.
+        let (mut items, mut ours, mut of_other_folder) = (HashMap::new(), HashSet::new(), Vec::new());
         let is_here = saved.share == self.share;
         for item in saved.items {
             let info_hash: InfoHash = item.info_hash.parse().map_err(|_| LoadError::Value(item.info_hash.clone()))?;
             let fingerprint = item.state.parse().map_err(|_| LoadError::Value(item.state.clone()))?;
             if item.ours {
                 ours.insert(info_hash);
-            } else if !is_here {
-                continue;
+                of_other_folder.extend((!is_here).then_some(info_hash));
             }
-            let path = if is_here { item.path.into() } else { format!("/{}", item.path).into() };
-            let key = Key { path, by_hand: item.by_hand.then_some(info_hash) };
-            items.insert(key, Made { fingerprint, info_hash, removed: item.removed });
+            if is_here {
+                let key = Key { path: item.path.into(), by_hand: item.by_hand.then_some(info_hash) };
+                items.insert(key, Made { fingerprint, info_hash, removed: item.removed });
+            }
         }
-        Ok(Items::restore(items, ours))
+        Ok(Items::restore(items, ours, of_other_folder))
     }
 
     /// Returns `true` if it is to be written now. Not too often, so that many changes do not keep the disk busy; at the end always.

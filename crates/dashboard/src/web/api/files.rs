@@ -147,7 +147,7 @@ impl TorrentState {
         match torrent {
             TorrentOf::Known(_) => Self::Ready,
             TorrentOf::Waiting => Self::Waiting,
-            TorrentOf::Hashing(part) => Self::Hashing { completion: rounded(*part) },
+            TorrentOf::Hashing(progress) => Self::Hashing { completion: rounded(progress.part()) },
             TorrentOf::Other(name) => Self::SameAs { name: name.to_string() },
             TorrentOf::Failed => Self::None,
         }

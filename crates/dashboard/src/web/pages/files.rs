@@ -107,7 +107,7 @@ pub(super) fn preparing_text(torrent: &TorrentOf) -> Option<String> {
     match torrent {
         TorrentOf::Known(_) => None,
         TorrentOf::Waiting => Some("waits to be prepared".to_owned()),
-        TorrentOf::Hashing(part) => Some(format!("being prepared: {}", percent(*part))),
+        TorrentOf::Hashing(progress) => Some(format!("being prepared: {}", percent(progress.part()))),
         TorrentOf::Other(name) => Some(format!("same content as {name}")),
         TorrentOf::Failed => Some("only in browsers: no torrent could be made of it".to_owned()),
     }

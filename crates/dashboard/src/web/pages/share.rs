@@ -96,9 +96,8 @@ fn share(dashboard: &Dashboard, role: Role, params: &ShareParams) -> Response {
 impl FolderView {
     fn new(folder: &SharedFolder, params: &ShareParams) -> Self {
         let items = folder.items();
-        let is_preparing = |item: &&SharedItem| {
-            matches!(item.state, ItemState::Settling | ItemState::Waiting | ItemState::Hashing { .. })
-        };
+        let is_preparing =
+            |item: &&SharedItem| matches!(item.state, ItemState::Settling | ItemState::Waiting | ItemState::Hashing(_));
         let preparing = items.items.iter().filter(is_preparing).count();
         let search = Search::new(params.search.as_deref());
         let found = search.find(&items.items, |item| &item.name);
@@ -161,11 +160,11 @@ fn describe(state: &ItemState) -> (&'static str, &'static str, Option<Bar>, Opti
             None,
             note("It can be downloaded in a browser. Its torrent is made after those of smaller files."),
         ),
-        ItemState::Hashing { hashed, total } => {
-            let (hashed, total) = (*hashed as f64, *total as f64);
+        ItemState::Hashing(progress) => {
+            let (hashed, total) = (progress.hashed() as f64, progress.total() as f64);
             let read =
                 format!("{} of {} read. It can be downloaded in a browser already.", bytes(hashed), bytes(total));
-            ("Being prepared", "downloading", Some(Bar(Some(hashed / total.max(1.0)))), Some(read))
+            ("Being prepared", "downloading", Some(Bar(Some(progress.part()))), Some(read))
         }
         ItemState::Shared { .. } => ("Shared", "seeding", None, None),
         ItemState::SameAs { name } => (

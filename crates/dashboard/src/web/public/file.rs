@@ -126,7 +126,7 @@ impl TorrentState {
         match &offer.torrent {
             TorrentOf::Known(_) => torrent.map_or(Self::None, Self::of_known),
             TorrentOf::Waiting => Self::Preparing("is prepared after other files".to_owned()),
-            TorrentOf::Hashing(part) => Self::Preparing(format!("is being prepared: {}", percent(*part))),
+            TorrentOf::Hashing(progress) => Self::Preparing(format!("is being prepared: {}", percent(progress.part()))),
             TorrentOf::Other(name) => Self::Preparing(format!("has the same content as {name}")),
             TorrentOf::Failed => Self::None,
         }

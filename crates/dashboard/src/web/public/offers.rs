@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use torrent_library::{Content, ContentKey, ItemState, KnownTorrent, SharedItem, displayable, natural_key};
+use torrent_library::{
+    Content, ContentKey, HashProgress, ItemState, KnownTorrent, SharedItem, displayable, natural_key,
+};
 use tracker_core::InfoHash;
 
 use crate::web::Dashboard;
@@ -29,8 +31,8 @@ pub(in crate::web) enum TorrentOf {
     Known(Arc<KnownTorrent>),
     /// It waits for others to be hashed first.
     Waiting,
-    /// This part of it is hashed, from 0 to 1.
-    Hashing(f64),
+    /// It is being hashed.
+    Hashing(HashProgress),
     /// It is that of another file with the same content and this name.
     Other(Arc<str>),
     /// It could not be made.
@@ -73,7 +75,7 @@ impl Offers {
         let known = config.library.all();
         let is_other = |info_hash: &InfoHash| !listed.contains(info_hash) && !replaced.contains(info_hash);
         let mut others = known.values().filter(|torrent| is_other(&torrent.info_hash)).peekable();
-        // Those of the share folder are in order, and listed again with each progress of the hashing.
+        // Those of the share folder are in order, and often there are no others.
         if others.peek().is_some() {
             all.extend(others.map(Offer::of_torrent));
             all.sort_by_cached_key(|offer| (natural_key(&offer.name), Arc::clone(&offer.name)));
@@ -101,7 +103,7 @@ impl TorrentOf {
     fn not_made(state: &ItemState) -> Self {
         match state {
             ItemState::Settling | ItemState::Waiting => Self::Waiting,
-            ItemState::Hashing { hashed, total } => Self::Hashing(*hashed as f64 / *total as f64),
+            ItemState::Hashing(progress) => Self::Hashing(progress.clone()),
             ItemState::SameAs { name } => Self::Other(displayable(name).into()),
             _ => Self::Failed,
         }

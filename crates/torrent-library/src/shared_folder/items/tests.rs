@@ -96,7 +96,8 @@ impl World {
         let saved = self.items.to_save().map(|(key, made, ours)| (key.clone(), *made, ours));
         let saved: Vec<_> = saved.collect();
         let ours = saved.iter().filter(|(_, _, ours)| *ours).map(|(_, made, _)| made.info_hash).collect();
-        self.items = Items::restore(saved.into_iter().map(|(key, made, _)| (key, made)).collect(), ours);
+        let saved = saved.into_iter().map(|(key, made, _)| (key, made)).collect();
+        self.items = Items::restore(saved, ours, Vec::new());
     }
 }
 
@@ -140,8 +141,11 @@ fn the_smallest_is_hashed_first_and_a_larger_one_in_between_only_on_request() {
     assert_eq!(sizes, [1, 10]);
     assert!(world.items.next(8999).is_none());
     let job = world.items.next(9000).unwrap();
-    assert!(world.items.progress(&job, 4000));
-    assert_eq!(world.state("large"), Some(ItemState::Hashing { hashed: 4000, total: 9000 }));
+    let snapshot = world.items.snapshot();
+    job.progress.set(4000);
+    assert!(Arc::ptr_eq(&world.items.snapshot(), &snapshot), "progress costs nothing");
+    let Some(ItemState::Hashing(progress)) = world.state("large") else { panic!("it is being hashed") };
+    assert_eq!((progress.hashed(), progress.total()), (4000, 9000));
 }
 
 #[test]
@@ -166,7 +170,6 @@ fn a_change_ends_hashing_and_keeps_the_old_torrent_until_there_is_another() {
     world.change("film", 12);
     world.look_and_list();
     assert!(job.cancel.load(std::sync::atomic::Ordering::Relaxed));
-    assert!(!world.items.progress(&job, 5));
     // It was too late to cancel it.
     let late = world.torrent("film", 11);
     let (wanted, effects) = world.items.made(&job, late, false);
@@ -295,6 +298,31 @@ fn a_restart_goes_on_where_it_was() {
     let job = world.next();
     let new = world.torrent("notes", 21);
     assert_eq!(world.items.made(&job, new, false).1.forget, [notes]);
+}
+
+#[test]
+fn what_waited_and_has_changed_waits_no_more() {
+    let mut world = World::new(&[("film", 10), ("notes", 20)]);
+    world.look_and_list();
+    world.change("film", 30);
+    world.look_and_list();
+    assert_eq!(&*world.next().key.path, "notes");
+    assert!(world.items.next(u64::MAX).is_none());
+    world.wait(5);
+    world.look_and_list();
+    let job = world.next();
+    assert_eq!((&*job.key.path, job.content.size()), ("film", 30));
+    world.there.remove("film");
+    world.look_and_list();
+    assert!(world.items.next(u64::MAX).is_none());
+}
+
+#[test]
+fn what_was_made_of_another_folder_goes() {
+    let mut world = World::new(&[("film", 10)]);
+    let other = world.torrent("other", 10);
+    world.items = Items::restore(HashMap::new(), HashSet::from([other]), vec![other]);
+    assert_eq!(world.look_and_list().1.forget, [other]);
 }
 
 /// One that is made while the others are looked at is not taken for gone.
