@@ -78,16 +78,16 @@ impl Shared {
             if looked.elapsed() < PROGRESS_PERIOD {
                 return;
             }
-            // What is over at once is not worth it.
-            if !mem::replace(&mut is_told, true) {
-                self.notify();
-            }
             // The threads that hash wait meanwhile, since nobody takes what they have done.
             while paused < MAX_PAUSED && !self.is_closed() {
                 let Some(smaller) = self.items().next((progress.total - progress.hashed) / SMALLER) else { break };
                 self.hash(&smaller, paused + 1);
             }
             looked = Instant::now();
+            // What is over at once is not worth it.
+            if !mem::replace(&mut is_told, true) {
+                self.notify();
+            }
         });
         let torrent = created.map_err(explain)?;
         let is_unchanged = self.fingerprint(&job.key).is_ok_and(|now| now == job.fingerprint);
