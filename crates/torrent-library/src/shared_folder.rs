@@ -3,6 +3,7 @@
 mod hasher;
 mod item;
 mod items;
+mod large;
 mod names;
 mod progress;
 mod scan;
@@ -23,11 +24,12 @@ use crate::library::LOOKING_PART;
 use crate::{Content, ContentError, Contents, Library, OPERATOR_LOG, RemoveError, Share};
 use item::Key;
 use items::{Effects, Items, Listed};
+use large::LargeFolders;
 pub(crate) use names::left_out;
 pub use names::{PassedOver, PassedOverReason};
 pub use progress::HashProgress;
 pub(crate) use scan::Fingerprint;
-use scan::Scan;
+use scan::{Found, Scan};
 use state_file::StateFile;
 
 #[cfg(test)]
@@ -61,8 +63,9 @@ impl SharedFolderConfig {
 
 /// The share folder, followed: each file and folder directly in it is shared by itself. Cheap to clone; all clones are one.
 ///
-/// It is polled about once a second, and takes at most a twentieth of one core for it: where a look takes long, as at folders of
-/// hundreds of thousands of files, the next one is the later. What is there at the start is listed at once;
+/// It is polled about once a second, and takes at most a twentieth of one core for it: where a look takes long, the next one is the
+/// later. Folders in it with more than 10,000 entries are looked at by a thread of their own, with pauses of their own, so that they
+/// do not hold up the rest. What is there at the start is listed at once;
 /// what comes later, or changes, when all its names, sizes and times have stood for five seconds. What is listed is in [`Contents`],
 /// so that it can be downloaded. Then it is hashed, one item after the other, the smallest first, on half of the cores; a large one
 /// that is in progress pauses for smaller ones that come. Its torrent is registered in the [`Library`], and found in [`Contents`] by
@@ -265,17 +268,18 @@ impl Shared {
     }
 
     /// Follows the folder until everything ends. In between, what is reported as changed counts as changed at once.
-    fn follow(&self) {
-        let mut is_unreadable = false;
+    fn follow(self: &Arc<Self>) {
+        let (mut is_unreadable, mut large_folders) = (false, LargeFolders::default());
         while !self.is_closed() {
             let start = Instant::now();
             let looked = self.look();
             let spent = start.elapsed();
             match looked {
-                Ok(effects) => {
+                Ok((effects, large)) => {
                     is_unreadable = false;
                     // What is to be listed is listed once, and does not count.
                     self.apply(effects);
+                    large_folders.look(self, large);
                 }
                 Err(error) => {
                     if !is_unreadable && !self.is_closed() {
@@ -300,8 +304,8 @@ impl Shared {
         }
     }
 
-    /// Looks at the folder once.
-    fn look(&self) -> io::Result<Effects> {
+    /// Looks at the folder once. Large folders in it are to be looked at by themselves.
+    fn look(&self) -> io::Result<(Effects, Vec<Key>)> {
         let scan = if self.by_hand {
             Scan::default()
         } else {
@@ -317,11 +321,13 @@ impl Shared {
             })
             .collect();
         if self.is_closed() {
-            return Ok(Effects::default());
+            return Ok(Default::default());
         }
+        let is_large = |(name, found): (&Arc<str>, &Found)| matches!(found, Found::Large).then(|| Key::of_name(name));
+        let large = scan.found.iter().filter_map(is_large).collect();
         let mut items = self.items();
         // Under the same lock, so that what is made is in the library.
-        Ok(items.look(Instant::now(), scan, by_hand, &self.library.all()))
+        Ok((items.look(Instant::now(), scan, by_hand, &self.library.all()), large))
     }
 
     /// Lists an item that has settled.

@@ -183,6 +183,10 @@ async fn the_files_of_a_folder_are_chosen_in_a_plain_form() {
     for name in ["day 10.txt", "day 2.txt", "Übung #1 & 100%.txt"] {
         fs::write(fixture.share().join("course").join(name), "x").unwrap();
     }
+    // Windows has no such names.
+    if cfg!(unix) {
+        fs::write(fixture.share().join("course/What?"), "x").unwrap();
+    }
     let course = share(&fixture, "course").await;
     let html = page(&fixture, &format!("/files/{course}")).await;
     assert!(html.contains(&format!("<form method=\"get\" action=\"/download/{course}\">")), "{html}");
@@ -190,6 +194,7 @@ async fn the_files_of_a_folder_are_chosen_in_a_plain_form() {
     assert!(place(">day 2.txt<") < place(">day 10.txt<"), "in natural order");
     let encoded = format!("href=\"/download/{course}/%C3%9Cbung%20%231%20%26%20100%25.txt\"");
     assert!(html.contains(&encoded), "{html}");
+    assert!(!cfg!(unix) || html.contains(&format!("href=\"/download/{course}/What%3F\"")), "{html}");
     assert!(html.contains("Download all") && html.contains("Übung #1 &#38; 100%.txt"));
     // Each box stands for the file's number in the content.
     let content = content(&fixture, "course");

@@ -41,6 +41,8 @@ pub(super) struct Items {
     /// The torrents that the last run of the program made of another share folder, until the first look.
     of_other_folder: Vec<InfoHash>,
     looked: bool,
+    /// What was too large for the first look, until it was [looked at](Self::look_at).
+    large_at_start: HashSet<Key>,
     /// Sizes and keys of the items that wait to be hashed, and of some that do not any more.
     waiting: BTreeSet<(u64, Key)>,
     /// The items as others see them; `None` when they have changed.
@@ -135,10 +137,13 @@ impl Items {
         let is_first = !mem::replace(&mut self.looked, true);
         let mut passed_over = HashMap::new();
         let mut found = HashMap::new();
+        // What is looked at by itself stays as it is.
+        let mut large = HashSet::new();
         for (path, entry) in scan.found {
             let key = Key { path, by_hand: None };
             match entry {
                 Found::Content(fingerprint) => drop(found.insert(key, fingerprint)),
+                Found::Large => drop(large.insert(key)),
                 // Nobody knows that it has changed.
                 Found::PassedOver(PassedOverReason::Unusable(_)) if self.items.contains_key(&key) => {
                     let seen = self.items[&key].seen;
@@ -149,7 +154,7 @@ impl Items {
         }
         // One that was made by hand since they were listed is not looked at.
         let is_gone = |key: &Key, found: &HashMap<Key, Fingerprint>| match key.by_hand {
-            None => !found.contains_key(key),
+            None => !found.contains_key(key) && !large.contains(key),
             Some(_) => by_hand.get(key).is_some_and(Option::is_none),
         };
         found.extend(by_hand.iter().filter_map(|(key, fingerprint)| Some((key.clone(), (*fingerprint)?))));
@@ -166,28 +171,19 @@ impl Items {
         }
         effects.released.append(&mut self.of_other_folder);
         let saved = mem::take(&mut self.saved);
-        for (key, made) in &saved {
-            if !found.contains_key(key) {
+        for (key, made) in saved {
+            if !large.contains(&key) && !found.contains_key(&key) {
                 effects.released.push(made.info_hash);
                 effects.changed = true;
+            } else if !self.items.contains_key(&key) {
+                self.saved.insert(key, made);
             }
         }
+        if is_first {
+            self.large_at_start = large;
+        }
         for (key, fingerprint) in found {
-            let Some(item) = self.items.get_mut(&key) else {
-                // What is there at the start has no past in which it may have changed.
-                let since = if is_first { now.checked_sub(SETTLE).unwrap_or(now) } else { now };
-                let mut item = Item::new(fingerprint, since);
-                item.made = saved.get(&key).copied();
-                item.look(now, &key, fingerprint, is_first, library, &mut effects);
-                self.items.insert(key, item);
-                (self.order, effects.changed) = (None, true);
-                continue;
-            };
-            let was_passed_over = item.is_passed_over();
-            item.look(now, &key, fingerprint, is_first, library, &mut effects);
-            if was_passed_over != item.is_passed_over() {
-                self.passed_over_list = None;
-            }
+            self.see(now, &key, fingerprint, is_first, library, &mut effects);
         }
         // One by hand goes with its torrent.
         let removed = self.items.iter().filter(|(key, item)| {
@@ -200,6 +196,47 @@ impl Items {
             self.drop_item(&key, &mut effects);
         }
         self.finish(effects)
+    }
+
+    /// Takes in a look at one that is [`Found::Large`].
+    pub(super) fn look_at(
+        &mut self,
+        now: Instant,
+        key: &Key,
+        fingerprint: Fingerprint,
+        library: &KnownTorrents,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        let is_first = self.large_at_start.remove(key);
+        self.see(now, key, fingerprint, is_first, library, &mut effects);
+        self.finish(effects)
+    }
+
+    /// Takes in what is there. If it is the first look, it is there from the start.
+    fn see(
+        &mut self,
+        now: Instant,
+        key: &Key,
+        fingerprint: Fingerprint,
+        is_first: bool,
+        library: &KnownTorrents,
+        effects: &mut Effects,
+    ) {
+        let Some(item) = self.items.get_mut(key) else {
+            // What is there at the start has no past in which it may have changed.
+            let since = if is_first { now.checked_sub(SETTLE).unwrap_or(now) } else { now };
+            let mut item = Item::new(fingerprint, since);
+            item.made = self.saved.remove(key);
+            item.look(now, key, fingerprint, is_first, library, effects);
+            self.items.insert(key.clone(), item);
+            (self.order, effects.changed) = (None, true);
+            return;
+        };
+        let was_passed_over = item.is_passed_over();
+        item.look(now, key, fingerprint, is_first, library, effects);
+        if was_passed_over != item.is_passed_over() {
+            self.passed_over_list = None;
+        }
     }
 
     /// Takes in a listed content.

@@ -20,6 +20,9 @@ use crate::stamp::Stamp;
 /// and no torrent is made of such a folder.
 const MAX_ENTRIES_BELOW: usize = 1_000_000;
 
+/// Entries of one shared folder that are looked at together with the others, at most. A larger one would hold up the rest.
+const MAX_QUICK: usize = 10_000;
+
 /// The state of a file, or of all files in a folder, by which changes are seen without reading them: names, sizes and times.
 ///
 /// It is the same after a restart of the program or the machine if nothing has changed.
@@ -44,6 +47,8 @@ pub(super) struct Scan {
 pub(super) enum Found {
     PassedOver(PassedOverReason),
     Content(Fingerprint),
+    /// A folder with more than [`MAX_QUICK`] entries, which is to be looked at by itself.
+    Large,
 }
 
 impl Scan {
@@ -101,7 +106,7 @@ impl Found {
         Ok(Some(if metadata.is_symlink() {
             Self::PassedOver(PassedOverReason::Link)
         } else if metadata.is_file() || metadata.is_dir() {
-            Self::Content(Fingerprint::new(path, &metadata, closed)?)
+            Fingerprint::new(path, &metadata, MAX_QUICK, closed)?.map_or(Self::Large, Self::Content)
         } else {
             Self::PassedOver(PassedOverReason::Special)
         }))
@@ -121,11 +126,10 @@ impl Fingerprint {
     /// Returns an error if there is neither a file nor a folder; [`io::ErrorKind::Interrupted`] once `closed` is `true`.
     pub(crate) fn of(path: &Path, closed: &AtomicBool) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
-        if metadata.is_file() || metadata.is_dir() {
-            Self::new(path, &metadata, closed)
-        } else {
-            Err(io::ErrorKind::NotFound.into())
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(io::ErrorKind::NotFound.into());
         }
+        Self::new(path, &metadata, usize::MAX, closed)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
     }
 
     /// The state of a file or folder of the share folder, also of one that a link leads to.
@@ -137,20 +141,21 @@ impl Fingerprint {
         Self::of(&share.resolve(path).map_err(io::Error::other)?, closed)
     }
 
-    fn new(path: &Path, metadata: &Metadata, closed: &AtomicBool) -> io::Result<Self> {
+    /// `None` for a folder of more entries than `quick`.
+    fn new(path: &Path, metadata: &Metadata, quick: usize, closed: &AtomicBool) -> io::Result<Option<Self>> {
         let mut fingerprint = Self { sum: 0, size: 0 };
-        if metadata.is_dir() {
-            fingerprint.add_folder(path, closed)?;
-        } else {
+        if !metadata.is_dir() {
             fingerprint.add_file(OsStr::new(""), metadata);
+            return Ok(Some(fingerprint));
         }
-        Ok(fingerprint)
+        let seen = fingerprint.add_folder(path, quick.saturating_add(1).min(MAX_ENTRIES_BELOW), closed)?;
+        Ok(Some(fingerprint).filter(|_| seen <= quick))
     }
 
-    /// Adds all files below a folder, by the rules of [`metainfo::Create`]. A folder in it that cannot be read counts as such, so
-    /// that it is noticed when it can be.
-    fn add_folder(&mut self, root: &Path, closed: &AtomicBool) -> io::Result<()> {
-        let mut room = MAX_ENTRIES_BELOW;
+    /// Adds all files below a folder, by the rules of [`metainfo::Create`], and returns the number of entries, which is at most `limit`.
+    /// A folder in it that cannot be read counts as such, so that it is noticed when it can be.
+    fn add_folder(&mut self, root: &Path, limit: usize, closed: &AtomicBool) -> io::Result<usize> {
+        let mut seen = 0;
         let mut waiting = vec![root.to_owned()];
         while let Some(folder) = waiting.pop() {
             let relative = folder.strip_prefix(root).expect("it is below the root").to_owned();
@@ -169,10 +174,10 @@ impl Fingerprint {
                 }
                 // One that is gone is left out.
                 let Ok(metadata) = entry.metadata() else { continue };
-                match room.checked_sub(1) {
-                    Some(left) => room = left,
-                    None => return Ok(()),
+                if seen == limit {
+                    return Ok(seen);
                 }
+                seen += 1;
                 if metadata.is_dir() {
                     waiting.push(entry.path());
                 } else if metadata.is_file() {
@@ -180,7 +185,7 @@ impl Fingerprint {
                 }
             }
         }
-        Ok(())
+        Ok(seen)
     }
 
     fn add_file(&mut self, path: &OsStr, metadata: &Metadata) {
@@ -260,6 +265,7 @@ mod tests {
             .map(|(name, found)| match found {
                 Found::Content(fingerprint) => (&**name, Ok(fingerprint.size)),
                 Found::PassedOver(reason) => (&**name, Err(reason.clone())),
+                Found::Large => panic!("{name}"),
             })
             .collect();
         use PassedOverReason as R;
@@ -275,6 +281,19 @@ mod tests {
             expected.extend(of_unix);
         }
         assert_eq!((sizes, scan.truncated), (expected, false));
+    }
+
+    #[test]
+    fn a_large_folder_is_to_be_looked_at_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("course");
+        fs::create_dir(&path).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        for number in 0..5 {
+            fs::write(path.join(number.to_string()), "x").unwrap();
+        }
+        let quick = |limit| Fingerprint::new(&path, &metadata, limit, &OPEN).unwrap();
+        assert_eq!((quick(4), quick(5)), (None, Some(fingerprint(&path))));
     }
 
     #[test]

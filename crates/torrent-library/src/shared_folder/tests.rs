@@ -211,6 +211,27 @@ fn what_has_not_changed_in_a_folder_stays_meanwhile() {
     assert!(place.contents.get(old).is_none() && place.contents.get(new).unwrap().open(1).is_ok());
 }
 
+#[test]
+fn a_folder_of_very_many_files_is_shared_too() {
+    let mut place = Place::new();
+    fs::create_dir(place.path("course")).unwrap();
+    for number in 0..10_001 {
+        fs::write(place.path("course").join(number.to_string()), "x").unwrap();
+    }
+    place.write("film.mkv", b"film");
+    let folder = place.start();
+    until_shared(&folder, "film.mkv");
+    let course = until_shared(&folder, "course");
+    assert_eq!(place.contents.get(ContentKey::Swarm(course)).unwrap().files().len(), 10_001);
+    let start = Instant::now();
+    drop(folder);
+    let folder = place.start();
+    assert_eq!(until_shared(&folder, "course"), course);
+    assert!(start.elapsed() < Duration::from_secs(60), "what is there at the start waits for no second look");
+    fs::remove_dir_all(place.path("course")).unwrap();
+    until_gone(&folder, "course");
+}
+
 /// Neither does it wait for what is in progress, nor is that begun again.
 #[test]
 fn a_huge_file_blocks_nothing() {

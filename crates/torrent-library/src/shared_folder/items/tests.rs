@@ -325,6 +325,36 @@ fn what_was_made_of_another_folder_goes() {
     assert_eq!(world.look_and_list().1.forget, [other]);
 }
 
+#[test]
+fn what_is_too_large_for_a_look_stays_until_it_is_looked_at() {
+    let mut world = World::new(&[("film", 10), ("notes", 20)]);
+    world.look_and_list();
+    let [film, _notes] = [world.hash(), world.hash()];
+    let look_without_film = |world: &mut World| {
+        let mut scan = world.scan();
+        scan.found.insert("film".into(), Found::Large);
+        world.items.look(world.now, scan, HashMap::new(), &world.library)
+    };
+    let effects = look_without_film(&mut world);
+    assert!(effects.withdraw.is_empty() && effects.forget.is_empty());
+    assert_eq!(world.state("film"), Some(ItemState::Shared { info_hash: film }));
+
+    // What was made of it before a restart stays, too.
+    world.restart();
+    for _ in 0..2 {
+        assert!(look_without_film(&mut world).forget.is_empty());
+        assert_eq!(world.state("film"), None);
+    }
+    let (key, fingerprint) = (Key::of_name("film"), world.fingerprint("film"));
+    let effects = world.items.look_at(world.now, &key, fingerprint, &world.library);
+    assert_eq!(effects.list, [(key.clone(), fingerprint)], "it was there at the start");
+    let listed = Content::list(&world.share, "film").unwrap();
+    world.items.listed(world.now, &key, fingerprint, Ok(listed), &world.library);
+    assert_eq!(world.state("film"), Some(ItemState::Shared { info_hash: film }));
+    world.there.remove("film");
+    assert_eq!(world.look_and_list().1.forget, [film]);
+}
+
 /// One that is made while the others are looked at is not taken for gone.
 #[test]
 fn what_is_made_by_hand_during_a_look_stays() {
