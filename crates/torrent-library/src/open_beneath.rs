@@ -103,7 +103,7 @@ mod system {
 
     /// Opens what is at a path, also a link itself: as long as that is open, nothing else takes its place.
     #[cfg(windows)]
-    fn look(path: &Path) -> io::Result<(File, FileType)> {
+    fn look(path: &Path) -> io::Result<(Option<File>, FileType)> {
         use std::os::windows::fs::OpenOptionsExt as _;
 
         // To be renamed or removed, it would have to be shared for that.
@@ -118,13 +118,13 @@ mod system {
         options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS);
         let file = options.open(path)?;
         let file_type = file.metadata()?.file_type();
-        Ok((file, file_type))
+        Ok((Some(file), file_type))
     }
 
     /// Nothing is held: who may write into the folder can put a link there afterwards. The caller compares the file's stamp.
     #[cfg(not(windows))]
-    fn look(path: &Path) -> io::Result<((), FileType)> {
-        Ok(((), std::fs::symlink_metadata(path)?.file_type()))
+    fn look(path: &Path) -> io::Result<(Option<File>, FileType)> {
+        Ok((None, std::fs::symlink_metadata(path)?.file_type()))
     }
 
     fn from_io(error: io::Error) -> OpenError {
