@@ -6,9 +6,11 @@
 mod answer;
 mod chunks;
 mod conditions;
+mod disk;
 mod download;
 mod file_body;
 mod outgoing;
+mod pace;
 mod pacer;
 mod path;
 mod range;
@@ -18,6 +20,7 @@ mod zip;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -25,8 +28,9 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http_server::{ConnectionLimit, ConnectionPermit};
+use http_server::{ConnectionLimit, ConnectionLimitError, ConnectionPermit};
 use torrent_library::{Content, Contents, OpenError};
+use tracker_host::LogThrottle;
 
 pub(super) use file_body::Handover;
 pub(crate) use outgoing::Outgoing;
@@ -34,21 +38,31 @@ pub(super) use send_file::send_file;
 
 use super::Dashboard;
 use super::client::Client;
-use super::problem::Problem;
+use super::problem::{Problem, RETRY_AFTER_SECONDS};
+use disk::Disk;
 use pacer::Pacer;
 
 /// The maximum number of transfers at the same time.
 const MAX_TRANSFERS: usize = 256;
 
+/// The number of transfers that are reserved for this machine.
+const TRANSFERS_RESERVED: usize = 8;
+
 /// The maximum number of transfers to one address at the same time. This machine has no limit of its own: a proxy may bring many
 /// clients from there.
 const MAX_TRANSFERS_PER_ADDRESS: usize = 8;
 
+/// The maximum number of zip archives at the same time. Each holds up to 512 KiB of its data for as long as its client takes.
+const MAX_ZIPS: usize = 64;
+
+/// The number of zip archives that are reserved for this machine.
+const ZIPS_RESERVED: usize = 4;
+
 /// The maximum number of zip archives to one address at the same time: each reads a whole folder.
 const MAX_ZIPS_PER_ADDRESS: usize = 1;
 
-/// Seconds after which those who get no transfer now may ask again.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+/// Limits the log lines about files that cannot be read.
+static UNREADABLE: LogThrottle = LogThrottle::new(Duration::from_secs(60));
 
 /// The policy for what is shared, if it were shown in spite of all.
 const SANDBOX: (HeaderName, HeaderValue) =
@@ -81,43 +95,113 @@ pub(super) fn plain_error(problem: &Problem) -> Response {
 /// after what is shared, since it has changed.
 fn report_unopened(contents: &Contents, content: &Content, path: &str, error: &OpenError) {
     if let OpenError::Read(error) = error {
-        tracing::warn!(name = content.name(), path, "a shared file cannot be read: {error}");
+        if let Some(suppressed) = UNREADABLE.allows() {
+            tracing::warn!(name = content.name(), path, suppressed, "a shared file cannot be read: {error}");
+        }
     } else {
         contents.report_changed(content.id());
     }
 }
 
-/// The limits on transfers.
-#[derive(Debug)]
+/// The limits on transfers. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
 pub(super) struct Transfers {
     limit: Arc<ConnectionLimit>,
     zips: Arc<ConnectionLimit>,
     pacer: Option<Pacer>,
+    disk: Disk,
 }
 
 impl Transfers {
     /// With at most so many bytes per second, if that is limited.
     pub(super) fn new(upload_limit: Option<NonZeroU64>) -> Self {
-        let limit = ConnectionLimit::new(MAX_TRANSFERS, MAX_TRANSFERS_PER_ADDRESS, 0);
-        let zips = ConnectionLimit::new(MAX_TRANSFERS, MAX_ZIPS_PER_ADDRESS, 0);
-        Self { limit: Arc::new(limit), zips: Arc::new(zips), pacer: upload_limit.map(Pacer::new) }
+        let limit = ConnectionLimit::new(MAX_TRANSFERS, MAX_TRANSFERS_PER_ADDRESS, TRANSFERS_RESERVED);
+        let zips = ConnectionLimit::new(MAX_ZIPS, MAX_ZIPS_PER_ADDRESS, ZIPS_RESERVED);
+        let pacer = upload_limit.map(Pacer::new);
+        Self { limit: Arc::new(limit), zips: Arc::new(zips), pacer, disk: Disk::default() }
     }
 
     /// A transfer of a zip archive to this client, if the limits allow one more, and the client's turn to have one.
     pub(super) fn begin_zip(&self, client: Client) -> Result<(Outgoing, ConnectionPermit), Problem> {
-        let turn = self.zips.acquire(client.group, client.is_this_machine).map_err(|_| {
-            let why = "this computer is already downloading a folder. Wait until that is done, then try again";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        let turn = self.zips.acquire(client.group, client.is_this_machine).map_err(|error| match error {
+            ConnectionLimitError::Address { .. } => busy(
+                "a computer at your address is already downloading a folder. Wait until that is done, then try again, or \
+                 download the files one by one",
+            ),
+            _ => too_many(),
         })?;
         Ok((self.begin(client)?, turn))
     }
 
     /// A transfer to this client, if the limits allow one more.
     pub(super) fn begin(&self, client: Client) -> Result<Outgoing, Problem> {
-        let permit = self.limit.acquire(client.group, client.is_this_machine).map_err(|_| {
-            let why = "too many downloads at once; try again in a few seconds";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        let permit = self.limit.acquire(client.group, client.is_this_machine).map_err(|error| match error {
+            ConnectionLimitError::Address { .. } => busy(
+                "there are too many downloads to your address at once. Wait until one of them is done, then try again",
+            ),
+            _ => too_many(),
         })?;
-        Ok(Outgoing::new(permit, self.pacer.clone(), client.group))
+        Ok(Outgoing::new(permit, self.clone(), client.group))
+    }
+
+    /// Returns `true` if others than this machine get no transfer now.
+    fn are_all_taken(&self) -> bool {
+        self.limit.used() >= MAX_TRANSFERS - TRANSFERS_RESERVED
+    }
+}
+
+fn too_many() -> Problem {
+    busy("too many computers are downloading at once. Try again in a few seconds")
+}
+
+fn busy(why: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::net::IpAddr;
+
+    use torrent_library::Share;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracker_host::AddressGroup;
+    use tracker_monitor::{LogBuffer, LogFilter};
+
+    use super::*;
+
+    fn client(host: usize) -> Client {
+        let address: IpAddr = format!("10.0.0.{host}").parse().unwrap();
+        Client { address, group: AddressGroup::of(address, address), is_this_machine: false }
+    }
+
+    #[test]
+    fn a_slow_client_loses_its_place_only_to_others() {
+        let transfers = Transfers::new(None);
+        let mut slow = transfers.begin(client(0)).unwrap();
+        slow.waited(Duration::from_secs(3600)).unwrap();
+        let mut others: Vec<_> = (8..255).map(|number| transfers.begin(client(number / 8)).unwrap()).collect();
+        assert!(transfers.begin(client(250)).is_err());
+        assert_eq!(slow.waited(Duration::ZERO).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        others[0].waited(Duration::from_secs(59)).unwrap();
+        others.pop();
+        slow.waited(Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_does_not_flood_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("film"), "film").unwrap();
+        let content = Content::list(&Share::open(folder.path().to_owned()).unwrap(), "film").unwrap();
+        let log = LogBuffer::new();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), || {
+            for _ in 0..1000 {
+                let error = OpenError::Read(io::Error::other("a bad disk"));
+                report_unopened(&Contents::default(), &content, "", &error);
+            }
+        });
+        let lines = log.entries(&LogFilter::default(), 0, 10);
+        assert!(lines.len() == 1 && format!("{lines:?}").contains("a bad disk"), "{lines:?}");
     }
 }

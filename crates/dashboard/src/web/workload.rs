@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use futures_util::stream;
 use http_server::{ConnectionLimit, ConnectionPermit};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::client::Client;
 use super::problem::Problem;
@@ -111,10 +111,13 @@ pub(super) fn body(permit: Option<Permit>, bytes: Vec<u8>) -> Body {
 
 /// Runs a closure that waits for a disk off the event loop, without a limit: for operators only.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a request could not be answered");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")
-    })
+    spawn_blocking(work).await.map_err(bug)
+}
+
+/// The problem of a request whose work ended with a panic.
+pub(super) fn bug(error: JoinError) -> Problem {
+    tracing::error!(%error, "a request could not be answered");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in the tracker: its log says more")
 }
 
 #[cfg(test)]

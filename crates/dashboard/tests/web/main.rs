@@ -1,16 +1,20 @@
 //! Tests of the dashboard's pages and API, without a socket where none is needed.
 
 mod bad_requests;
+mod changed_files;
 mod description;
 mod events;
 mod lessons;
 mod manage;
 mod metrics;
 mod pages;
+mod paths;
 mod public;
 mod reach;
+mod site;
 mod support;
 mod torrents;
 mod transfer;
+mod transfer_limits;
 mod web_seeds;
 mod zips;

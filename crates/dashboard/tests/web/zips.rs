@@ -13,8 +13,8 @@ use tokio::io::AsyncReadExt;
 use torrent_library::ContentKey;
 use tracker_core::InfoHash;
 
+use crate::site::{Reply, Site};
 use crate::support::{Fixture, OPERATOR, VIEWER, request};
-use crate::transfer::{Reply, Site};
 
 /// A site that shares a folder of four files.
 async fn course() -> (Site, InfoHash) {
@@ -167,9 +167,12 @@ async fn one_address_gets_one_archive_at_a_time() {
     let first = ask(VIEWER, &folder).await;
     assert_eq!(first.status(), 200);
     let refused = ask(VIEWER, &folder).await;
-    assert_eq!(refused.status(), 503);
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"5".parse().unwrap()));
     let text = refused.into_body().collect().await.unwrap().to_bytes();
-    assert!(String::from_utf8_lossy(&text).contains("already downloading a folder"), "{text:?}");
+    assert!(
+        String::from_utf8_lossy(&text).contains("a computer at your address is already downloading a folder"),
+        "{text:?}"
+    );
     assert_eq!(ask(VIEWER, &format!("{folder}?file=0")).await.status(), 503);
     // Files it gets, and others their folders; also this machine, which may be a proxy.
     assert_eq!(ask(VIEWER, &format!("{folder}/a.txt")).await.status(), 200);

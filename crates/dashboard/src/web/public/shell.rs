@@ -82,7 +82,11 @@ pub(in crate::web) fn no_zip_page(dashboard: &Dashboard, error: &str, key: Conte
 }
 
 fn error_page_with(dashboard: &Dashboard, status: StatusCode, error: Option<&str>, link: Link<'_>) -> Response {
-    let reason = status.canonical_reason().unwrap_or("Error");
+    let reason = match status {
+        StatusCode::CONFLICT => "This has changed",
+        StatusCode::SERVICE_UNAVAILABLE => "Busy right now",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    };
     let shell = PublicShell::new(dashboard, Role::Viewer, "/", "error");
     (status, render(&ErrorPage { shell, reason, error, link })).into_response()
 }

@@ -15,12 +15,12 @@ use tracker_monitor::{Transfer, TransferPart, Way};
 use super::conditions::{Outcome, Validators};
 use super::file_body::{FileTransfer, Handover};
 use super::range::Selection;
-use super::{Outgoing, SANDBOX, report_unopened};
+use super::{SANDBOX, report_unopened};
 use crate::web::Dashboard;
 use crate::web::attachment::attachment;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
-use crate::web::workload::blocking;
+use crate::web::workload::bug;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -47,25 +47,33 @@ impl FileRequest {
         let Self { client, way, content, index } = self;
         // Limits the opening of files, too.
         let outgoing = dashboard.0.transfers.begin(client).map_err(FileError::Problem)?;
-        let of_worker = Arc::clone(&content);
-        let opened = blocking(move || of_worker.open(index)).await.map_err(FileError::Problem)?;
-        let file = opened.map_err(|error| {
-            report_unopened(&dashboard.config().contents, &content, content.files()[index].path(), &error);
+        let (disk, of_worker) = (outgoing.disk(), Arc::clone(&content));
+        // The transfer goes along, so that its place is taken until the file is open, even if the client hangs up before.
+        let opening = disk.run(move |_| of_worker.open(index).map(|file| (file, outgoing)));
+        let contents = &dashboard.config().contents;
+        let (file, mut outgoing) = opening.await.map_err(|error| FileError::Problem(bug(error)))?.map_err(|error| {
+            report_unopened(contents, &content, content.files()[index].path(), &error);
             FileError::Open(error)
         })?;
         let name = content.file_name(index).to_owned();
-        let begin = |mut outgoing: Outgoing, range: &Range<u64>| {
-            let (len, part) = (range.end - range.start, TransferPart::File { index, range: range.clone() });
+        let begin = |file: SharedFile, rest: Range<u64>| {
+            let (len, part) = (rest.end - rest.start, TransferPart::File { index, range: rest.clone() });
             let downloads = dashboard.config().observer.downloads();
-            outgoing.begin(downloads.begin(Transfer { remote: client.address, content, part, len, way }));
-            outgoing
+            let transfer = Transfer { remote: client.address, content: Arc::clone(&content), part, len, way };
+            outgoing.begin(downloads.begin(transfer));
+            FileTransfer { file, content, contents: contents.clone(), rest, outgoing }
         };
-        Ok(answer(request, file, &name, |range| begin(outgoing, range)))
+        Ok(answer(request, file, &name, begin))
     }
 }
 
 /// `begin` begins the transfer of some of its bytes.
-fn answer(request: &Parts, file: SharedFile, name: &str, begin: impl FnOnce(&Range<u64>) -> Outgoing) -> Response {
+fn answer(
+    request: &Parts,
+    file: SharedFile,
+    name: &str,
+    begin: impl FnOnce(SharedFile, Range<u64>) -> FileTransfer,
+) -> Response {
     let len = file.len;
     let validators = Validators::new(file.etag(), file.modified);
     let (status, range) = select(request, &validators, len);
@@ -95,8 +103,7 @@ fn answer(request: &Parts, file: SharedFile, name: &str, begin: impl FnOnce(&Ran
     if range.is_empty() || request.method == Method::HEAD {
         return (status, headers).into_response();
     }
-    let outgoing = begin(&range);
-    let handover = Handover::new(FileTransfer { file, rest: range, outgoing });
+    let handover = Handover::new(begin(file, range));
     let mut response = (status, headers, handover.body()).into_response();
     response.extensions_mut().insert(handover);
     response

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use futures_util::TryFutureExt;
-use torrent_library::SharedFile;
+use torrent_library::{Content, Contents, SharedFile};
 
 use super::Outgoing;
 use super::chunks::{Source, chunks};
@@ -15,9 +15,34 @@ use super::chunks::{Source, chunks};
 #[derive(Debug)]
 pub(crate) struct FileTransfer {
     pub(crate) file: SharedFile,
+    /// What it belongs to.
+    pub(crate) content: Arc<Content>,
+    pub(crate) contents: Contents,
     /// The bytes that are still to be sent; at least one.
     pub(crate) rest: Range<u64>,
     pub(crate) outgoing: Outgoing,
+}
+
+impl FileTransfer {
+    /// Fails if the file has been written to since it was opened, and reports that to those who look after what is shared. If it
+    /// succeeds, what was read before is of the file as it was shared.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.file.is_unchanged()? {
+            return Ok(());
+        }
+        self.contents.report_changed(self.content.id());
+        Err(io::Error::other("the file has changed while it was sent"))
+    }
+
+    /// Reads the next bytes that are to be sent, as many as the buffer has room for. Fails if they may be of a changed file.
+    pub(crate) fn read_next(&self, buffer: &mut [u8]) -> io::Result<()> {
+        let mut file = &self.file.file;
+        file.seek(SeekFrom::Start(self.rest.start))?;
+        let read = file.read_exact(buffer);
+        // One that was cut off is a change, too.
+        self.check()?;
+        read
+    }
 }
 
 /// The file transfer of a response: an extension of it. A server that can send a file by itself takes it, and leaves the body;
@@ -58,14 +83,8 @@ impl Source for FileTransfer {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let Self { file, rest, .. } = self;
-        file.file.seek(SeekFrom::Start(rest.start))?;
-        file.file.read_exact(buffer)?;
-        rest.start += buffer.len() as u64;
-        // With the last bytes it turns out whether all of them were of one file.
-        if rest.is_empty() && !file.is_unchanged()? {
-            return Err(io::Error::other("the file has changed while it was sent"));
-        }
+        self.read_next(buffer)?;
+        self.rest.start += buffer.len() as u64;
         Ok(())
     }
 }

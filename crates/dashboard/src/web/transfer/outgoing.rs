@@ -1,32 +1,43 @@
 //! A transfer in progress.
 
+use std::io;
+use std::time::Duration;
+
 use http_server::ConnectionPermit;
 use tracker_host::AddressGroup;
 use tracker_monitor::TransferHandle;
 
-use super::pacer::Pacer;
+use super::Transfers;
+use super::disk::Disk;
+use super::pace::Pace;
 
 /// A transfer in progress: its place within the limits, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     _permit: ConnectionPermit,
-    pacer: Option<Pacer>,
+    transfers: Transfers,
     group: AddressGroup,
     /// Bytes that may be sent at once.
     credit: u64,
+    pace: Pace,
     /// Tells the monitor of it.
     handle: Option<TransferHandle>,
 }
 
 impl Outgoing {
-    pub(super) fn new(permit: ConnectionPermit, pacer: Option<Pacer>, group: AddressGroup) -> Self {
-        Self { _permit: permit, pacer, group, credit: 0, handle: None }
+    pub(super) fn new(permit: ConnectionPermit, transfers: Transfers, group: AddressGroup) -> Self {
+        Self { _permit: permit, transfers, group, credit: 0, pace: Pace::default(), handle: None }
+    }
+
+    /// Where its file is read.
+    pub(super) fn disk(&self) -> Disk {
+        self.transfers.disk.clone()
     }
 
     /// Waits until some bytes may be sent, and returns how many: from 1 to `want`. `left` bytes are left to be sent in all. Neither
     /// must be 0.
     pub(crate) async fn may_send(&mut self, want: usize, left: u64) -> usize {
-        let Some(pacer) = &self.pacer else { return want };
+        let Some(pacer) = &self.transfers.pacer else { return want };
         if self.credit == 0 {
             self.credit = pacer.take(self.group, left).await;
         }
@@ -41,9 +52,26 @@ impl Outgoing {
     }
 
     /// So many more bytes were sent, or given to the connection to be sent.
-    pub(crate) fn sent(&self, bytes: u64) {
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.pace.sent(bytes);
         if let Some(handle) = &self.handle {
             handle.sent(bytes);
         }
+    }
+
+    /// The client was waited for until it took what it was sent.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the client is [too slow](Pace) to keep its place, and there is none left for others.
+    pub(crate) fn waited(&mut self, time: Duration) -> io::Result<()> {
+        self.pace.waited(time);
+        if self.pace.is_too_slow() && self.transfers.are_all_taken() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client is too slow, and others wait for its place",
+            ));
+        }
+        Ok(())
     }
 }

@@ -3,13 +3,16 @@
 //! On Linux by `sendfile`, which copies nothing: a gigabyte costs about a third of the processor time that reading it and writing
 //! it does. It may wait for the disk, and so runs off the event loop, but never waits for the client: while a client takes
 //! nothing, its transfer is only a task that waits.
+//!
+//! What `sendfile` was given is sent from the file's pages when its turn comes: a file that is overwritten until then is sent as it
+//! is now. So the last part, as much as the system keeps of a connection's bytes, is copied, and sent only if the file has not changed
+//! after all of it was read. Then nothing but copies is still to be sent.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::file_body::FileTransfer;
@@ -17,23 +20,30 @@ use super::file_body::FileTransfer;
 /// Bytes that are sent in one go, at most, before the upload limit and the end of the server are looked at.
 const MOST_AT_ONCE: usize = 16 << 20;
 
+/// Bytes that are copied at once.
+const COPY: usize = 256 << 10;
+
 /// Sends what is left of a file. The client has to take some of it in each `limit`.
 ///
 /// # Errors
 ///
-/// Returns an error if the client takes nothing for too long, or leaves; if the file cannot be read; and if it changes meanwhile,
-/// before the last bytes are sent. The connection must be closed then, so that the client knows that it does not have all.
+/// Returns an error if the client takes nothing for too long, leaves, or is too slow to keep its place; if the file cannot be read;
+/// and if it changes meanwhile, which is reported to those who look after it. The connection must be closed then, so that the client
+/// knows that it does not have all.
 pub(crate) async fn send_file(
     mut stream: TcpStream,
     mut transfer: FileTransfer,
     limit: Duration,
 ) -> io::Result<TcpStream> {
+    let disk = transfer.outgoing.disk();
     while let left @ 1.. = transfer.rest.end - transfer.rest.start {
         let want = usize::try_from(left).unwrap_or(MOST_AT_ONCE).min(MOST_AT_ONCE);
         let mut granted = transfer.outgoing.may_send(want, left).await;
         while granted > 0 {
+            let since = Instant::now();
             timeout(limit, stream.writable()).await??;
-            let sending = spawn_blocking(move || {
+            transfer.outgoing.waited(since.elapsed())?;
+            let sending = disk.run(move |_| {
                 let sent = send_some(&stream, &mut transfer, granted);
                 (stream, transfer, sent)
             });
@@ -55,21 +65,17 @@ fn send_some(stream: &TcpStream, transfer: &mut FileTransfer, granted: usize) ->
     let mut is_known_writable = false;
     while sent < granted {
         let len = granted - sent;
-        // With the last bytes it turns out whether all of them were of one file.
-        if transfer.rest.start + len as u64 == transfer.rest.end && !transfer.file.is_unchanged()? {
-            return Err(io::Error::other("the file has changed while it was sent"));
-        }
-        let copied = if is_known_writable {
-            copy(stream, transfer, len)
+        let now = if is_known_writable {
+            send(stream, transfer, len)
         } else {
-            stream.try_io(Interest::WRITABLE, || copy(stream, transfer, len))
+            stream.try_io(Interest::WRITABLE, || send(stream, transfer, len))
         };
-        match copied {
+        match now {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(copied) => {
-                transfer.rest.start += copied as u64;
-                transfer.outgoing.sent(copied as u64);
-                sent += copied;
+            Ok(now) => {
+                transfer.rest.start += now as u64;
+                transfer.outgoing.sent(now as u64);
+                sent += now;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let was_known_writable = is_known_writable;
@@ -99,20 +105,60 @@ fn is_writable_soon(_: &TcpStream) -> bool {
     false
 }
 
+/// Sends up to so many bytes, as many as the system takes now. The last part is copied.
 #[cfg(all(target_os = "linux", not(portable)))]
-fn copy(stream: &TcpStream, transfer: &FileTransfer, len: usize) -> io::Result<usize> {
-    let mut offset = transfer.rest.start;
-    Ok(rustix::fs::sendfile(stream, &transfer.file.file, Some(&mut offset), len)?)
+fn send(stream: &TcpStream, transfer: &FileTransfer, len: usize) -> io::Result<usize> {
+    let kept = rustix::net::sockopt::socket_send_buffer_size(stream)?.max(COPY);
+    let before = (transfer.rest.end - transfer.rest.start).saturating_sub(kept as u64);
+    if before == 0 {
+        return copy(transfer, len, |bytes| Ok(rustix::io::write(stream, bytes)?));
+    }
+    let (mut offset, len) = (transfer.rest.start, usize::try_from(before).unwrap_or(len).min(len));
+    let sent = rustix::fs::sendfile(stream, &transfer.file.file, Some(&mut offset), len)?;
+    transfer.check()?;
+    Ok(sent)
+}
+
+#[cfg(any(not(target_os = "linux"), portable))]
+fn send(stream: &TcpStream, transfer: &FileTransfer, len: usize) -> io::Result<usize> {
+    copy(transfer, len, |bytes| stream.try_write(bytes))
 }
 
 /// Reads, and writes as much of it as the system takes; the rest is read again.
-#[cfg(any(not(target_os = "linux"), portable))]
-fn copy(stream: &TcpStream, transfer: &FileTransfer, len: usize) -> io::Result<usize> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
+fn copy(transfer: &FileTransfer, len: usize, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
+    let mut buffer = vec![0; len.min(COPY)];
+    transfer.read_next(&mut buffer)?;
+    write(&buffer)
+}
 
-    let mut file = &transfer.file.file;
-    file.seek(SeekFrom::Start(transfer.rest.start))?;
-    let mut buffer = vec![0; len.min(256 << 10)];
-    let read = file.read(&mut buffer)?;
-    if read == 0 { Ok(0) } else { stream.try_write(&buffer[..read]) }
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+    use torrent_library::{Content, Contents, Share};
+    use tracker_host::AddressGroup;
+
+    use super::*;
+    use crate::web::client::Client;
+    use crate::web::transfer::Transfers;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let len = 1 << 30;
+        File::create(folder.path().join("film")).unwrap().set_len(len).unwrap();
+        let content = Arc::new(Content::list(&Share::open(folder.path().to_owned()).unwrap(), "film").unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, remote) = listener.accept().await.unwrap();
+        let address = remote.ip();
+        let client = Client { address, group: AddressGroup::of(address, address), is_this_machine: false };
+        let outgoing = Transfers::new(None).begin(client).unwrap();
+        let (file, contents) = (content.open(0).unwrap(), Contents::default());
+        let transfer = FileTransfer { file, content, contents, rest: 0..len, outgoing };
+        let error = send_file(stream, transfer, Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 }

@@ -13,6 +13,7 @@ use tracker_monitor::{Transfer, TransferPart, Way};
 use url::form_urlencoded;
 
 use super::chunks::{Source, chunks};
+use super::disk::Demand;
 use super::{Outgoing, SANDBOX, download, report_unopened};
 use crate::web::Dashboard;
 use crate::web::attachment::attachment;
@@ -20,7 +21,7 @@ use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::public;
 use crate::web::refusal::accepts_html;
-use crate::web::workload::blocking;
+use crate::web::workload::bug;
 
 /// The maximum size of a form that chooses files: room for more than 20,000 of them. A query has room for about 1,000.
 pub(super) const MAX_FORM_BYTES: usize = 256 << 10;
@@ -50,19 +51,20 @@ impl ZipRequest<'_> {
         }
         let chosen = files.indices(&content)?;
         let part = chosen.clone().map_or(TransferPart::Archive, TransferPart::ArchiveOf);
-        let (mut outgoing, turn) = dashboard.0.transfers.begin_zip(client)?;
-        let of_worker = Arc::clone(&content);
-        let make = move || {
+        let (outgoing, turn) = dashboard.0.transfers.begin_zip(client)?;
+        let (disk, of_worker) = (outgoing.disk(), Arc::clone(&content));
+        // The permits go along, so that they are held until this is done, even if the client hangs up before.
+        let make = move |demand: &Demand| {
             let zip = match chosen {
                 None => Zip::whole(of_worker),
                 Some(files) => Zip::of(of_worker, files),
             }?;
-            // A broken archive helps nobody: what has changed already is an error now.
-            zip.check()?;
-            Ok(zip)
+            check(&zip, demand)?;
+            Ok((zip, outgoing, turn))
         };
         let contents = &dashboard.config().contents;
-        let zip = blocking(make).await?.map_err(|ZipError { path, source }| {
+        let made = disk.run(make).await.map_err(bug)?;
+        let (zip, mut outgoing, turn) = made.map_err(|ZipError { path, source }| {
             report_unopened(contents, &content, &path, &source);
             download::unopened(&path, &source)
         })?;
@@ -86,6 +88,17 @@ impl ZipRequest<'_> {
         let transfer = ZipTransfer { reader, left: len, contents, outgoing, _turn: turn };
         Ok((headers, Body::from_stream(chunks(transfer))).into_response())
     }
+}
+
+/// Opens all files of an archive once, while the archive is wanted: a broken one helps nobody, so what has changed already is an error
+/// now. Waits for the disk.
+fn check(zip: &Zip, demand: &Demand) -> Result<(), ZipError> {
+    let content = zip.content();
+    for index in zip.files().take_while(|_| !demand.is_over()) {
+        let path = || content.files()[index].path().to_owned();
+        content.open(index).map_err(|source| ZipError { path: path(), source })?;
+    }
+    Ok(())
 }
 
 /// The answer where folders are not sent as archives: a page that leads to their files.
