@@ -159,6 +159,14 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// The address and port, unless it is a name.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.name {
+            Name::Address(address) => Some(SocketAddr::new(address, self.port())),
+            Name::Dns(_) => None,
+        }
+    }
+
     /// The port, or that of HTTP.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(80)

@@ -39,8 +39,8 @@ impl PageAddresses {
         address.is_loopback() || machine.all.contains(&address) || is_in_container()
     }
 
-    /// The addresses to put into URLs that this viewer may pass on: the one by which the viewer came, then one in each other
-    /// network of the machine. None of them is link-local.
+    /// The addresses to put into URLs that this viewer may pass on: the one by which the viewer came, also if it is that of a
+    /// router, a proxy or the host of a container, then one in each other network of the machine. None of them is link-local.
     ///
     /// IPv6 addresses are left out, unless the viewer came by one or there are no others: some clients cannot use them in URLs. A
     /// loopback address is given to a viewer who came by it, if the dashboard has no other.
@@ -124,8 +124,17 @@ mod tests {
         let addresses = PageAddresses::default();
         addresses.set_machine(machine);
         addresses.add_listening(&parse(listening));
-        let viewer = ReachedAt::new(reached_at.map(|address| address.parse().unwrap()));
+        let reached_at = reached_at.map(|address| address.parse().unwrap());
+        let viewer = ReachedAt::new(reached_at, None);
         assert_eq!(addresses.for_viewer(viewer), parse::<SocketAddr>(expected), "{listening:?} {reached_at:?}");
+        if reached_at.is_some_and(|address| is_for_others(address.ip())) {
+            let through_a_proxy = ReachedAt::new(Some(([172, 17, 0, 2], 1).into()), reached_at);
+            assert_eq!(
+                addresses.for_viewer(through_a_proxy),
+                parse::<SocketAddr>(expected),
+                "{listening:?} {reached_at:?}"
+            );
+        }
     }
 
     #[test]
@@ -185,6 +194,6 @@ mod tests {
         addresses.set_machine(laptop());
         addresses.add_listening(&parse(&["0.0.0.0:6970"]));
         addresses.set_machine(machine(&["10.9.9.9"], &["10.9.0.0/16"], &[]));
-        assert_eq!(addresses.for_viewer(ReachedAt::new(None)), parse::<SocketAddr>(&["10.9.9.9:6970"]));
+        assert_eq!(addresses.for_viewer(ReachedAt::default()), parse::<SocketAddr>(&["10.9.9.9:6970"]));
     }
 }

@@ -3,39 +3,56 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::HOST;
 use axum::http::request::Parts;
+use http_server::Host;
 
 use super::client::LocalAddress;
 use super::page_addresses::is_for_others;
 
-/// The address of this machine by which a viewer reached the dashboard, where it is known. It is one that works in the viewer's
-/// network.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReachedAt(Option<SocketAddr>);
+/// The address by which a viewer reached the dashboard, where it is known. It is one that works in the viewer's network.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ReachedAt {
+    /// The address of this machine at which the request came in.
+    local: Option<SocketAddr>,
+    /// The address that the viewer asked for. It is another one where a router, a proxy or a container's published port is between.
+    asked: Option<SocketAddr>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for ReachedAt {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.extensions.get().map(|&LocalAddress(local)| local)))
+        let local = parts.extensions.get().map(|&LocalAddress(local)| local);
+        let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let host = authority.or_else(|| parts.headers.get(HOST).map(|host| host.as_bytes()));
+        let asked = host.and_then(|host| Host::parse(host).ok()?.address());
+        let is_here = parts.extensions.get().is_some_and(|ConnectInfo::<SocketAddr>(viewer)| viewer.ip().is_loopback());
+        // Loopback is another machine, unless the viewer is on this one.
+        Ok(Self { local, asked: asked.filter(|asked| is_here || !asked.ip().is_loopback()) })
     }
 }
 
 impl ReachedAt {
     #[cfg(test)]
-    pub(crate) fn new(address: Option<SocketAddr>) -> Self {
-        Self(address)
+    pub(crate) fn new(local: Option<SocketAddr>, asked: Option<SocketAddr>) -> Self {
+        Self { local, asked }
     }
 
-    /// The address, if it means the same on other machines.
+    /// The address and port for URLs of the dashboard, if it means the same on other machines.
     pub(crate) fn for_others(self) -> Option<SocketAddr> {
-        self.0.filter(|address| is_for_others(address.ip()))
+        self.asked.filter(|address| is_for_others(address.ip())).or_else(|| self.local_for_others())
+    }
+
+    /// The address of this machine, if it means the same on other machines.
+    fn local_for_others(self) -> Option<SocketAddr> {
+        self.local.filter(|address| is_for_others(address.ip()))
     }
 
     /// The address, if it is one of loopback.
     pub(crate) fn by_loopback(self) -> Option<SocketAddr> {
-        self.0.filter(|address| address.ip().is_loopback())
+        [self.asked, self.local].into_iter().flatten().find(|address| address.ip().is_loopback())
     }
 
     /// These announce URLs, those with this address first. They are added if they are missing: the address of a VPN is none for
@@ -47,7 +64,8 @@ impl ReachedAt {
                 is_any || listening.ip() == address
             }
         };
-        let address = self.for_others().map(|address| address.ip());
+        // What another port of the address that the viewer asked for leads to, is not known.
+        let address = self.local_for_others().map(|address| address.ip());
         let Some((address, listening)) = address.and_then(|ip| Some((ip, listening.iter().find(serves(ip))?))) else {
             return urls;
         };
@@ -68,6 +86,8 @@ impl ReachedAt {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     #[test]
@@ -125,9 +145,36 @@ mod tests {
         ] {
             let announce = |urls: &[&str]| urls.iter().map(|url| format!("{url}/announce")).collect::<Vec<_>>();
             let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
-            let reached = ReachedAt(reached_at.map(|address| SocketAddr::new(address.parse().unwrap(), 6970)));
+            let at = reached_at.map(|address| SocketAddr::new(address.parse().unwrap(), 6970));
+            let reached = ReachedAt::new(at, Some(([192, 168, 7, 7], 80).into()));
             assert_eq!(reached.first(&listening, announce(&urls)), announce(expected), "{reached_at:?} {listening:?}");
         }
-        assert_eq!(ReachedAt(Some(([10, 77, 0, 1], 6970).into())).first(&[], Vec::new()), [""; 0]);
+        assert_eq!(ReachedAt::new(Some(([10, 77, 0, 1], 6970).into()), None).first(&[], Vec::new()), [""; 0]);
+    }
+    #[tokio::test]
+    async fn the_address_that_the_viewer_asked_for_is_the_one_for_others() {
+        for (viewer, local, host, expected, loopback) in [
+            // The published port of a container, a port that a router forwards, and a proxy.
+            ("192.168.1.77", "172.17.0.2:6970", "192.168.1.5:8080", Some("192.168.1.5:8080"), None),
+            ("203.0.113.9", "192.168.1.5:6970", "198.51.100.1", Some("198.51.100.1:80"), None),
+            ("127.0.0.1", "127.0.0.1:6970", "[fd77::1]:80", Some("[fd77::1]:80"), Some("127.0.0.1:6970")),
+            ("192.168.1.77", "192.168.1.5:6970", "192.168.1.5:6970", Some("192.168.1.5:6970"), None),
+            // Names, and what means something else to others.
+            ("192.168.1.77", "192.168.1.5:6970", "lab-pc.local:80", Some("192.168.1.5:6970"), None),
+            ("192.168.1.77", "192.168.1.5:6970", "[fe80::1]:80", Some("192.168.1.5:6970"), None),
+            ("192.168.1.77", "192.168.1.5:6970", "0.0.0.0:80", Some("192.168.1.5:6970"), None),
+            ("172.17.0.1", "172.17.0.2:6970", "127.0.0.1:8080", Some("172.17.0.2:6970"), None),
+            ("127.0.0.1", "127.0.0.1:6970", "127.0.0.1:8080", None, Some("127.0.0.1:8080")),
+            ("127.0.0.1", "127.0.0.1:6970", "localhost:6970", None, Some("127.0.0.1:6970")),
+        ] {
+            let mut request = Request::builder().header(HOST, host).body(()).unwrap();
+            let viewer = SocketAddr::new(viewer.parse().unwrap(), 50000);
+            request.extensions_mut().insert(ConnectInfo(viewer));
+            request.extensions_mut().insert(LocalAddress(local.parse().unwrap()));
+            let (mut parts, ()) = request.into_parts();
+            let Ok(reached) = ReachedAt::from_request_parts(&mut parts, &()).await;
+            let parse = |address: Option<&str>| address.map(|address| address.parse().unwrap());
+            assert_eq!((reached.for_others(), reached.by_loopback()), (parse(expected), parse(loopback)), "{host}");
+        }
     }
 }

@@ -236,6 +236,7 @@ async fn announces_are_told_the_right_port() {
     assert!(answer.text().contains("announce URL is http://192.168.1.1:6969/announce8:intervali1800e"), "{answer:?}");
     let html = page(&fixture, VIEWER, "/announce").await;
     assert!(html.contains("announce URL is http://192.168.1.1:6969/announce"), "{html}");
+    assert!(html.contains(r#"<a class="button" href="/">Show the files</a>"#), "{html}");
 }
 
 #[tokio::test]

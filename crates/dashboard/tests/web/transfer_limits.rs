@@ -14,7 +14,7 @@ use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::site::{Connection, DEADLINE, Site, fixture};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER, request};
@@ -88,7 +88,11 @@ fn a_client_that_hangs_up_holds_its_places_until_the_work_is_done() {
             assert!(refused.iter().all(|status| *status == Some(StatusCode::SERVICE_UNAVAILABLE)), "{target}");
             drop(go);
             held.await.unwrap();
-            let again = async { while ask(&target).await != StatusCode::OK {} };
+            let again = async {
+                while ask(&target).await != StatusCode::OK {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
             timeout(DEADLINE, again).await.expect("the places are free again");
         }
     });

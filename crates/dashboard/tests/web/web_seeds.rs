@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::header::HOST;
+use axum::http::{Method, StatusCode};
 use dashboard::Server;
 use metainfo::{Create, Magnet, Metainfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,7 +13,7 @@ use tokio::net::TcpStream;
 use torrent_library::{Content, Share};
 use tracker_core::InfoHash;
 
-use crate::support::{Fixture, torrent};
+use crate::support::{Answer, Fixture, VIEWER, request, torrent};
 
 impl Fixture {
     /// Shares a file or folder of the share folder as the content of this torrent.
@@ -66,6 +68,14 @@ async fn what_this_machine_has_is_handed_out_with_its_web_seeds() {
     let page = fetch(address, &format!("/manage/files/{}", fixture.film)).await;
     let in_link = film_seed.replace(':', "%3A").replace('/', "%2F");
     assert!(String::from_utf8(page).unwrap().contains(&in_link), "the page\'s magnet link has it");
+
+    // By a port that a container's host publishes.
+    let mut request =
+        request(VIEWER, Method::GET, &format!("/api/v1/torrents/{}/torrent", fixture.film), Body::empty());
+    request.headers_mut().insert(HOST, "192.168.1.5:8080".parse().unwrap());
+    let published = Answer::read(fixture.respond(request).await).await;
+    let seed = format!("http://192.168.1.5:8080/seed/{}/film.mkv", fixture.film);
+    assert_eq!(Metainfo::parse(&published.body).unwrap().web_seeds(), [seed]);
 
     // It listens on loopback only, which is of no use to somebody who came another way.
     let elsewhere = fixture.get(&format!("/api/v1/torrents/{}/torrent", fixture.film)).await;

@@ -113,9 +113,13 @@ async fn files_of_a_folder_are_chosen() {
         assert!(posted.contains(says), "{form}: {posted}");
     }
     // More than 20,000 of 6 digits, which a form has room for; and too many.
-    for (number, status) in [(20_000, StatusCode::NOT_FOUND), (100_000, StatusCode::PAYLOAD_TOO_LARGE)] {
+    for (number, status, says) in [
+        (20_000, StatusCode::NOT_FOUND, "not in this folder"),
+        (100_000, StatusCode::PAYLOAD_TOO_LARGE, "more files are chosen than a form of 256 KiB has room for"),
+    ] {
         let form = "file=100000&".repeat(number);
-        site.fixture.send(VIEWER, Method::POST, &folder, Body::from(form)).await.problem(status);
+        let why = site.fixture.send(VIEWER, Method::POST, &folder, Body::from(form)).await.problem(status);
+        assert!(why.contains(says), "{why}");
     }
 }
 

@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::net::IpAddr;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use torrent_library::{ContentKey, KnownTorrent};
+use torrent_library::ContentKey;
 use tracker_core::InfoHash;
 use utoipa::{IntoParams, PartialSchema};
 
@@ -39,10 +40,6 @@ pub(super) struct IdPath(pub(super) u64);
 /// A body, or an answer, as JSON.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
-
-/// A body as it stands.
-#[derive(Debug)]
-pub(in crate::web) struct Bytes(pub(in crate::web) axum::body::Bytes);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
@@ -115,18 +112,16 @@ impl<T: Serialize> axum::response::IntoResponse for Json<T> {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Bytes {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = axum::body::Bytes::from_request(request, state).await;
-        bytes.map(Self).map_err(|error| match error.status() {
-            status @ StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status, format!("the .torrent is larger than {} MiB", KnownTorrent::MAX_LEN >> 20))
-            }
-            status => Problem::new(status, format!("what was sent did not arrive: {}", error.body_text())),
-        })
-    }
+/// The body of a request, as it stands. `too_large` says what is wrong with one that is larger than the limit of its route.
+pub(in crate::web) async fn body<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    too_large: impl FnOnce() -> String,
+) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|error| match error.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, too_large()),
+        status => Problem::new(status, format!("what was sent did not arrive: {}", error.body_text())),
+    })
 }
 
 /// The query of a list.

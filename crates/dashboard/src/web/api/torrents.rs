@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,7 @@ use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::ROOT;
-use super::extract::{Bytes, InfoHashPath, Json, ListQuery, Query};
+use super::extract::{self, InfoHashPath, Json, ListQuery, Query};
 use crate::web::Dashboard;
 use crate::web::attachment::download;
 use crate::web::client::Client;
@@ -222,7 +223,7 @@ async fn register(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     State(dashboard): State<Dashboard>,
     viewer: ReachedAt,
-    Bytes(torrent): Bytes,
+    TorrentFile(torrent): TorrentFile,
 ) -> Result<impl IntoResponse, Problem> {
     tracing::info!(%remote, "asked to register a torrent");
     let register = move || -> Result<_, Problem> {
@@ -232,6 +233,18 @@ async fn register(
     let (registered, details) = blocking(register).await??;
     let location = [(LOCATION, format!("{ROOT}/torrents/{registered}"))];
     Ok((StatusCode::CREATED, location, Json(details)))
+}
+
+/// A .torrent file that is sent.
+struct TorrentFile(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for TorrentFile {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let too_large = || format!("the .torrent is larger than {} MiB", KnownTorrent::MAX_LEN >> 20);
+        extract::body(request, state, too_large).await.map(Self)
+    }
 }
 
 fn unregistered(error: &RegisterError) -> Problem {

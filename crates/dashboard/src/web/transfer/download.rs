@@ -11,9 +11,8 @@ use tracker_monitor::Way;
 
 use super::answer::{FileError, FileRequest};
 use super::path;
-use super::zip::{ZipFiles, ZipRequest};
+use super::zip::{ZipFiles, ZipForm, ZipRequest};
 use crate::web::Dashboard;
-use crate::web::api::extract::Bytes;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::public;
@@ -42,7 +41,7 @@ pub(super) async fn chosen(
     client: Client,
     uri: Uri,
     headers: HeaderMap,
-    Bytes(form): Bytes,
+    ZipForm(form): ZipForm,
 ) -> Result<Response, NotHere> {
     let (content, _) = find(&dashboard, &uri, &headers)?;
     let files = ZipFiles::Chosen(&form);

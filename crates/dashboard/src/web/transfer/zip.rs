@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
 use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +17,7 @@ use super::chunks::{Source, chunks};
 use super::disk::Demand;
 use super::{Outgoing, SANDBOX, download, report_unopened};
 use crate::web::Dashboard;
+use crate::web::api::extract;
 use crate::web::attachment::attachment;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
@@ -25,6 +27,23 @@ use crate::web::workload::bug;
 
 /// The maximum size of a form that chooses files: room for more than 20,000 of them. A query has room for about 1,000.
 pub(super) const MAX_FORM_BYTES: usize = 256 << 10;
+
+/// A form that [chooses files](ZipFiles::Chosen).
+pub(super) struct ZipForm(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for ZipForm {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let too_large = || {
+            let limit = MAX_FORM_BYTES >> 10;
+            format!(
+                "more files are chosen than a form of {limit} KiB has room for: choose fewer, or download the whole folder"
+            )
+        };
+        extract::body(request, state, too_large).await.map(Self)
+    }
+}
 
 /// A request for a folder.
 pub(super) struct ZipRequest<'r> {
