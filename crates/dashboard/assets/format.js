@@ -1,4 +1,4 @@
-// Numbers, sizes and lengths of time as people read them. src/web/pages/format.rs says the same on the server: change both.
+// Numbers, sizes and lengths of time as people read them. src/web/format.rs says the same on the server: change both.
 
 export function count(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, ",");

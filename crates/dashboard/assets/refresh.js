@@ -101,27 +101,32 @@ export function watchLinks() {
     refresh({ asked: true }).then(fillFilters);
   });
   addEventListener("popstate", () => refresh({ asked: true }).then(fillFilters));
-  for (const form of document.querySelectorAll("form[data-in-place]")) {
-    let timer;
-    const filter = () => {
-      clearTimeout(timer);
-      const query = new URLSearchParams(new FormData(form));
-      for (const [name, value] of [...query]) {
-        if (!value) query.delete(name);
-      }
-      history.replaceState(null, "", query.size ? `${form.action}?${query}` : form.action);
-      refresh({ asked: true });
-    };
-    form.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(filter, 200);
+  // Forms come and go with their regions.
+  const onForm = (name, act) => {
+    document.addEventListener(name, (event) => {
+      const form = event.target.closest("form[data-in-place]");
+      if (form) act(form, event);
     });
-    form.addEventListener("change", filter);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      filter();
-    });
-  }
+  };
+  let timer;
+  const filter = (form) => {
+    clearTimeout(timer);
+    const query = new URLSearchParams(new FormData(form));
+    for (const [name, value] of [...query]) {
+      if (!value) query.delete(name);
+    }
+    history.replaceState(null, "", query.size ? `${form.action}?${query}` : form.action);
+    refresh({ asked: true });
+  };
+  onForm("input", (form) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => filter(form), 200);
+  });
+  onForm("change", filter);
+  onForm("submit", (form, event) => {
+    event.preventDefault();
+    filter(form);
+  });
 }
 
 /** After a link, the filters are to say what the link said. */
@@ -130,7 +135,7 @@ function fillFilters() {
   for (const field of document.querySelectorAll("form[data-in-place] [name]")) {
     if (field === document.activeElement) continue;
     if (field.localName === "select") {
-      const named = query.get(field.name);
+      const named = query.get(field.name) ?? field.querySelector("option[selected]")?.value;
       if (named && [...field.options].some((option) => option.value === named)) field.value = named;
     } else {
       field.value = query.get(field.name) ?? "";

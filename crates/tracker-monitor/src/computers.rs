@@ -1,5 +1,6 @@
 //! The computers of a lesson, and which files each of them has.
 
+mod in_progress;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::{
     CompletionPoint, ComputerName, Downloads, FileProgress, Lessons, NamesFileError, NetworkPoint, Sample, SetNameError,
 };
 
+pub use in_progress::{DownloadsInProgress, StuckFile};
 pub use rows::{ComputerRow, CopyRow, OwnCopy, Reachability};
 
 /// The computers of the current lesson: every machine that has asked for something, by BitTorrent or in a browser, since the

@@ -20,7 +20,9 @@ mod progress;
 mod ranges;
 mod report;
 
-pub use computers::{ComputerRow, Computers, ComputersConfig, CopyRow, OwnCopy, Reachability};
+pub use computers::{
+    ComputerRow, Computers, ComputersConfig, CopyRow, DownloadsInProgress, OwnCopy, Reachability, StuckFile,
+};
 pub use downloads::{BytesSent, Downloads, Transfer, TransferHandle, TransferPart, TransferTotals, Way};
 pub use event_log::{EventLog, MAX_PENDING_EVENTS};
 pub use history::{Sample, Series, Span};

@@ -24,7 +24,7 @@ use super::Dashboard;
 use super::problem::Problem;
 
 pub(super) use offers::{Offer, Offers, OffersCache, TorrentOf};
-pub(super) use page_url::page_url;
+pub(super) use page_url::{PageLink, page_url};
 pub(super) use shell::{error_page, no_zip_page, replaced_page};
 pub(super) use technical::TorrentDetails;
 

@@ -117,6 +117,8 @@ pub(super) struct Pages {
     pub(super) pages: usize,
     pub(super) previous: Option<String>,
     pub(super) next: Option<String>,
+    /// `true` if the scripts show the other parts in place, for which the list has to be a region of the page.
+    pub(super) in_place: bool,
 }
 
 impl Pages {
@@ -129,7 +131,13 @@ impl Pages {
             pages,
             previous: Some(page - 1).filter(|&previous| previous > 0).map(&link),
             next: Some(page + 1).filter(|&next| next <= pages).map(&link),
+            in_place: true,
         }
+    }
+
+    /// The same links, each of which opens its page anew.
+    pub(super) fn opened_anew(self) -> Self {
+        Self { in_place: false, ..self }
     }
 }
 

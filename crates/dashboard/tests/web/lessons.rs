@@ -107,7 +107,7 @@ async fn the_report_is_a_page() {
     for (from, path, text) in [
         (VIEWER, "/manage/report", "Report of lesson 2"),
         (VIEWER, "/manage/report?lesson=1", "Report of lesson 1"),
-        (OPERATOR, "/manage/report?lesson=1", "<option value=\"2\">2 (current)</option>"),
+        (OPERATOR, "/manage/report?lesson=1", "value=\"2\">2 (current)</option>"),
         (VIEWER, "/manage/report?lesson=&page=99", "Report of lesson 2"),
     ] {
         let page = fixture.send(from, Method::GET, path, Body::empty()).await;

@@ -175,6 +175,11 @@ async fn computers_are_given_names() {
     let given = give(OPERATOR, "+front+desk+").await;
     let location = given.header("location");
     assert_eq!((given.status, location), (StatusCode::SEE_OTHER, "/manage/computers#computer-192.168.1.10"));
+    let form = page(&fixture, OPERATOR, "/manage/computers?search=front&page=1&name=192.168.1.10").await;
+    assert!(form.contains("name=\"search\" value=\"front\"") && form.contains("name=\"page\" value=\"1\""), "{form}");
+    let location = give(OPERATOR, "front+desk&search=front&page=1").await;
+    let location = location.header("location");
+    assert_eq!(location, "/manage/computers?search=front&page=1#computer-192.168.1.10", "back to where it was");
     let html = page(&fixture, VIEWER, "/manage/computers?search=FRONT").await;
     assert!(html.contains("1 found") && html.contains("front desk") && !html.contains("192.168.1.11"), "{html}");
     let html = page(&fixture, VIEWER, &format!("/manage/files/{}", fixture.film)).await;

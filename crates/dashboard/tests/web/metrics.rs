@@ -104,7 +104,7 @@ async fn a_stuck_torrent_is_reported_by_page_api_and_metrics() {
     let film = fixture.get(&format!("/api/v1/torrents/{}", fixture.film)).await.json();
     assert_eq!(film["stuck"], Value::Null);
     let page = fixture.get("/manage").await;
-    assert!(page.text().contains("1 computer waits, and nobody has the whole content"), "{}", page.text());
+    assert!(page.text().contains("1 computer waits, and nobody who is there has all of it"), "{}", page.text());
 }
 
 #[tokio::test]

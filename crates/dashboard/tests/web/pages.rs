@@ -11,13 +11,13 @@ use axum::http::{Method, StatusCode};
 use dashboard::{Dashboard, DashboardConfig};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use torrent_library::{Library, LibraryConfig};
+use torrent_library::{Content, Library, LibraryConfig, Share};
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, Config, InfoHash, Shards};
 use tracker_host::Service;
 use tracker_host::{Clock, Events};
-use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
+use tracker_monitor::{Computers, Failures, LogBuffer, Observer, Transfer, TransferPart, Way};
 
 use crate::support::{Answer, FakePorts, Fixture, HOSTILE_NAME, OPERATOR, VIEWER, announce, request};
 
@@ -174,10 +174,38 @@ async fn the_files_page_has_who_is_stuck() {
     let fixture = Fixture::new();
     let alone = InfoHash::new([0xcd; 20]);
     announce(&fixture.shards, &fixture.clock, alone, "192.168.1.30", "-TR4060-", 5, AnnounceEvent::Started);
-    let files = fixture.get_until("/manage", |answer| answer.text().contains("nobody has the whole content")).await;
+    let files =
+        fixture.get_until("/manage", |answer| answer.text().contains("nobody who is there has all of it")).await;
     assert!(files.text().contains(&format!("href=\"/manage/files/{alone}\"")));
     assert!(files.text().contains("1 computer waits"));
     assert!(files.text().contains("is-stuck\">stuck<"));
+    fixture.observer.computers().set_name([192, 168, 1, 30].into(), "lab-07").unwrap();
+    assert!(page(&fixture, VIEWER, "/manage").await.contains(">lab-07<"), "it is called as everywhere else");
+}
+
+#[tokio::test]
+async fn nobody_is_stuck_only_if_browsers_are_not_either() {
+    let fixture = Fixture::new();
+    let share = Share::open(fixture.share()).unwrap();
+    let content = Arc::new(Content::list(&share, "course").unwrap());
+    fixture.contents.insert(Arc::clone(&content), &[]);
+    let looked_at = |text: &'static str| move |answer: &Answer| answer.text().contains(text);
+    // The two leechers of the film have announced once.
+    fixture.get_until("/manage", looked_at("For 2 of 2 downloads it cannot be said yet")).await;
+    let (remote, part, len) = ([192, 168, 1, 77].into(), TransferPart::File { index: 0, range: 0..5 }, 5);
+    let begin = |remote| {
+        let transfer = Transfer { remote, content: Arc::clone(&content), part: part.clone(), len, way: Way::Browser };
+        fixture.observer.downloads().begin(transfer)
+    };
+    let download = begin(remote);
+    fixture.get_until("/manage", looked_at("For 2 of 3 downloads it cannot be said yet")).await;
+    for (ip, name) in [("192.168.1.11", "-TR4060-"), ("192.168.1.12", "-lt2080-")] {
+        announce(&fixture.shards, &fixture.clock, fixture.film, ip, name, 0, AnnounceEvent::Completed);
+    }
+    fixture.get_until("/manage", looked_at("Nobody: 1 download in progress, and every computer gets something")).await;
+    download.sent(len);
+    drop(download);
+    fixture.get_until("/manage", looked_at("Nobody: no download is in progress")).await;
 }
 
 #[tokio::test]

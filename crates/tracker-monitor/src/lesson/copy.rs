@@ -272,6 +272,14 @@ impl Copy {
         }
     }
 
+    /// Returns `true` if it cannot be said whether its download gets something: nothing comes over HTTP, and its client has not said
+    /// enough.
+    pub(crate) fn is_undecided(&self) -> bool {
+        let is_fed = self.http.as_ref().is_some_and(|http| http.running.total() > 0);
+        let download = self.torrent.as_ref().and_then(|torrent| torrent.download);
+        !is_fed && download.is_none_or(PeerDownload::is_unknown)
+    }
+
     /// When it was last heard of.
     pub(crate) fn last_seen(&self) -> Instant {
         let torrent = self.torrent.as_ref().map(|torrent| torrent.last_seen);

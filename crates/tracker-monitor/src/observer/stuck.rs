@@ -95,6 +95,13 @@ impl PeerDownload {
     }
 }
 
+impl PeerDownload {
+    /// Returns `true` if it cannot be said whether it gets something.
+    pub(crate) fn is_unknown(self) -> bool {
+        matches!(self, Self::Awake(Progress::Unknown) | Self::Unclear)
+    }
+}
+
 impl PeerStuckReason {
     /// The reason for which a peer is stuck, if it is: see [`PeerDownload::stuck`].
     pub(super) fn of(peer: &Peer, progress: Progress, has_seeder: bool, now: Instant) -> Option<Self> {

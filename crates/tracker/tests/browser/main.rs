@@ -16,6 +16,7 @@ mod arrival;
 mod axe;
 mod browser;
 mod classroom;
+mod controls;
 mod forgery;
 mod pictures;
 mod safety;

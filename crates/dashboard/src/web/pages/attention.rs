@@ -1,38 +1,30 @@
-//! The list of stuck torrents and peers, and the reasons.
+//! The downloads of all files: who is stuck, and why.
 
-use tracker_monitor::{DownloadCounts, Observer, PeerRow, StuckReason, TorrentRow};
+use torrent_library::ContentKey;
+use tracker_monitor::{DownloadsInProgress, Observer, StuckFile};
 
-use crate::web::format::{count, counted, percent};
-use crate::web::shell::Label;
+use super::missing::{Group, Missing};
+use crate::web::format::{count, counted};
+use crate::web::shell::{Label, file_href};
 
-/// Torrents that are shown.
+/// Files that are shown.
 const SHOWN: usize = 5;
 
-/// Peers that are named for each of them.
+/// Computers that are named for each reason.
 const NAMED: usize = 8;
 
-/// A torrent where somebody is stuck.
+/// A file that somebody is stuck with.
 pub(super) struct Stuck {
-    pub(super) torrent: Label,
-    pub(super) hint: Hint,
+    pub(super) file: Label,
+    /// Who is stuck, by reason.
+    pub(super) groups: Vec<Group>,
 }
 
-/// Why a torrent is stuck.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hint {
-    pub(super) what: String,
-    /// Advice on what to do about it.
-    pub(super) advice: &'static str,
-    /// The computers that are stuck.
-    pub(super) who: Vec<String>,
-    /// The number of those that are not listed.
-    pub(super) more: Option<String>,
-}
-
-/// The torrents that are shown, and how many there are.
+/// The files that somebody is stuck with.
 pub(super) struct Attention {
     pub(super) stuck: Vec<Stuck>,
-    pub(super) total: usize,
+    /// The number of those that are not shown: `3 more files`.
+    pub(super) more: Option<String>,
     /// How the other downloads are.
     pub(super) rest: Rest,
 }
@@ -49,108 +41,45 @@ pub(super) enum Rest {
 }
 
 impl Rest {
-    fn new(downloads: DownloadCounts, knows_progress: bool) -> Self {
-        let DownloadCounts { total, no_seeder, no_progress, silent, undecided, .. } = downloads;
-        let rest = total.saturating_sub(no_seeder + no_progress + silent);
-        let of = |number: u64| format!("{} of {}", count(number), counted(total, "download"));
-        match (rest, undecided) {
+    fn new(downloads: &DownloadsInProgress, knows_progress: bool) -> Self {
+        let DownloadsInProgress { total, stuck, undecided, is_complete, .. } = *downloads;
+        let undecided_number = || format!("{} of {}", count(undecided), counted(total, "download"));
+        match (total - stuck, undecided) {
+            _ if !is_complete => Self::Undecided {
+                number: "some downloads".to_owned(),
+                why: "There are more computers or files than the tracker keeps in mind.",
+            },
             (0, _) => Self::None,
-            (_, 0) => Self::Fine(counted(rest, "download")),
+            (rest, 0) => Self::Fine(counted(rest, "download")),
             _ if knows_progress => Self::Undecided {
-                number: of(undecided),
-                why: "A computer has to report twice, at least a minute apart, and many programs report only every 5 to \
-                      10 minutes; aria2 does not say whether it has everything or only a magnet link.",
+                number: undecided_number(),
+                why: "A BitTorrent client has to report twice, at least a minute apart, and many report only every 5 to 10 \
+                      minutes; aria2 does not say whether it has everything or only a magnet link.",
             },
             _ => Self::Undecided {
-                number: of(undecided),
-                why: "The tracker runs with --lean, and does not keep what computers report about their progress.",
+                number: undecided_number(),
+                why: "The tracker runs with --lean, and does not keep what BitTorrent clients report about their progress.",
             },
         }
     }
 }
 
 pub(super) fn attention(observer: &Observer) -> Attention {
-    let stuck = observer.stuck(SHOWN);
-    let rest = Rest::new(stuck.downloads, observer.knows_progress());
-    let hints = stuck.torrents.iter().map(|(row, reason)| Stuck {
-        torrent: Label::new(&row.info_hash, row.name.as_deref()),
-        hint: Hint::new(*reason, row, observer),
+    let computers = observer.computers();
+    let downloads = computers.in_progress(SHOWN);
+    let stuck = downloads.stuck_files.iter().map(|StuckFile { key, name, .. }| Stuck {
+        file: match key {
+            ContentKey::Swarm(info_hash) => Label::new(info_hash, name.as_deref()),
+            ContentKey::Id(_) => {
+                Label { text: name.as_deref().unwrap_or_default().to_owned(), is_hash: false, href: file_href(*key) }
+            }
+        },
+        groups: Missing::new(&computers.of_file(*key), NAMED).stuck(),
     });
-    Attention { stuck: hints.collect(), total: stuck.total, rest }
-}
-
-impl Hint {
-    fn new(reason: StuckReason, row: &TorrentRow, observer: &Observer) -> Self {
-        let (peers, total) = observer.stuck_peers(&row.info_hash, NAMED);
-        let who: Vec<_> = peers.iter().map(name).collect();
-        let more = total.checked_sub(who.len()).filter(|more| *more > 0);
-        Self { who, more: more.map(|more| count(more as u64)), ..Self::of(reason, row.completion) }
-    }
-
-    /// `completion` is how much the peers have on average.
-    fn of(reason: StuckReason, completion: Option<f64>) -> Self {
-        let (what, advice) = match reason {
-            StuckReason::NoSeeder { waiting } => {
-                let wait = if waiting == 1 { "waits" } else { "wait" };
-                let have = completion.map(|part| format!("; on average they have {}", percent(part)));
-                let what = format!(
-                    "{} {wait}, and nobody has the whole content{}",
-                    counted(waiting.into(), "computer"),
-                    have.unwrap_or_default()
-                );
-                (what, "Start a client that has the whole content, and let it seed.")
-            }
-            StuckReason::NoProgress { peers } => {
-                let get = if peers == 1 { "gets" } else { "get" };
-                let what = format!("{} {get} nothing, although others have it", counted(peers.into(), "computer"));
-                let advice = "Most often a firewall blocks the port of their client, or that of the computers that have it: \
-                              allow it on one side. Check also that the clients are not paused.";
-                (what, advice)
-            }
-            StuckReason::Silent { peers: 1 } => (
-                "1 computer has stopped reporting before it had everything".to_owned(),
-                "It may be asleep, switched off or disconnected.",
-            ),
-            StuckReason::Silent { peers } => (
-                format!("{} have stopped reporting before they had everything", counted(peers.into(), "computer")),
-                "They may be asleep, switched off or disconnected.",
-            ),
-            // The monitor may know more reasons than this page.
-            _ => ("Downloads make no progress".to_owned(), "See the list of peers."),
-        };
-        Self { what, advice, who: Vec::new(), more: None }
-    }
-}
-
-/// A computer, and how much it has.
-fn name(peer: &PeerRow) -> String {
-    let name = peer.host.as_deref().map_or_else(|| peer.address.ip().to_string(), str::to_owned);
-    match peer.completion {
-        Some(part) => format!("{name} ({})", percent(part)),
-        None => name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hints_say_what_is_the_matter() {
-        let what = |reason, completion| Hint::of(reason, completion).what;
-        let alone = "1 computer waits, and nobody has the whole content; on average they have 50%";
-        assert_eq!(what(StuckReason::NoSeeder { waiting: 1 }, Some(0.5)), alone);
-        assert_eq!(
-            what(StuckReason::NoSeeder { waiting: 2 }, None),
-            "2 computers wait, and nobody has the whole content"
-        );
-        assert_eq!(
-            what(StuckReason::NoProgress { peers: 1 }, None),
-            "1 computer gets nothing, although others have it"
-        );
-        assert_eq!(
-            what(StuckReason::Silent { peers: 2 }, None),
-            "2 computers have stopped reporting before they had everything"
-        );
+    let more = downloads.stuck_files_total - downloads.stuck_files.len();
+    Attention {
+        stuck: stuck.collect(),
+        more: (more > 0).then(|| counted(more as u64, "more file")),
+        rest: Rest::new(&downloads, observer.knows_progress()),
     }
 }

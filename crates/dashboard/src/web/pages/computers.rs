@@ -46,6 +46,11 @@ struct Naming {
     name: String,
     /// What it is called otherwise.
     otherwise: Option<String>,
+    /// The part of the list to go back to.
+    search: String,
+    page: String,
+    /// Its link.
+    back: String,
 }
 
 struct Row {
@@ -102,6 +107,11 @@ pub(super) struct NameForm {
     address: IpAddr,
     /// Empty to take the name back.
     name: String,
+    /// The part of the list to go back to.
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    page: String,
 }
 
 /// `GET /manage/computers`.
@@ -121,7 +131,10 @@ pub(super) async fn name(State(dashboard): State<Dashboard>, _: Operator, Form(f
         .computers()
         .set_name(form.address, form.name.trim())
     {
-        Ok(()) => Redirect::to(&format!("{PATH}#computer-{}", form.address)).into_response(),
+        Ok(()) => {
+            let list = link(PATH, &[("search", &form.search), ("page", &form.page)]);
+            Redirect::to(&format!("{list}#computer-{}", form.address)).into_response()
+        }
         Err(error) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
     };
     render_blocking(dashboard, set).await
@@ -135,6 +148,7 @@ fn computers(dashboard: &Dashboard, role: Role, params: &ComputersParams) -> Res
     let texts: Vec<_> = all.iter().map(|row| (searched(row), row)).collect();
     let found = search.find(&texts, |(text, _)| text);
     let part = Part::new(&found, PAGE, page_number(params.page.as_deref()));
+    let list = [("search", search.text()), ("page", params.page.as_deref().unwrap_or_default())];
     let naming = params.name.as_ref().filter(|_| shell.operator()).and_then(|address| address.parse().ok());
     render(&ComputersPage {
         total: match search.text().is_empty() {
@@ -142,9 +156,9 @@ fn computers(dashboard: &Dashboard, role: Role, params: &ComputersParams) -> Res
             false => format!("{} found", count(found.len() as u64)),
         },
         is_empty: all.is_empty(),
-        rows: part.items.iter().map(|(_, row)| Row::new(&shell, row)).collect(),
+        rows: part.items.iter().map(|(_, row)| Row::new(&shell, row, list)).collect(),
         pages: part.pages(PATH, &[("search", search.text())]),
-        naming: naming.map(|address| Naming::new(address, computers.name(address))),
+        naming: naming.map(|address| Naming::new(address, computers.name(address), list)),
         search: search.into_text(),
         shell,
     })
@@ -157,7 +171,7 @@ fn searched(row: &ComputerRow) -> String {
 }
 
 impl Naming {
-    fn new(address: IpAddr, name: Option<ComputerName>) -> Self {
+    fn new(address: IpAddr, name: Option<ComputerName>, list: [(&str, &str); 2]) -> Self {
         let (given, other) = match name {
             Some(ComputerName { name, source: NameSource::Given, .. }) => (Some(name), None),
             Some(ComputerName { name, .. }) => (None, Some(name)),
@@ -167,17 +181,21 @@ impl Naming {
             address: address.to_string(),
             name: given.map(|name| name.to_string()).unwrap_or_default(),
             otherwise: other.map(|name| name.to_string()),
+            back: link(PATH, &list),
+            search: list[0].1.to_owned(),
+            page: list[1].1.to_owned(),
         }
     }
 }
 
 impl Row {
-    fn new(shell: &Shell, row: &ComputerRow) -> Self {
+    /// `list` is the query of the part of the list that is shown.
+    fn new(shell: &Shell, row: &ComputerRow, list: [(&str, &str); 2]) -> Self {
         let address = row.address.to_string();
         Self {
             name: NameView::new(row.address, row.name.as_ref()),
             counts: row.counts,
-            rename: shell.operator().then(|| link(PATH, &[("name", &address)])),
+            rename: shell.operator().then(|| link(PATH, &[&list[..], &[("name", &address)]].concat())),
             has: has_text(row),
             doing: (row.downloading > 0).then(|| format!("is downloading {}", counted(row.downloading.into(), "file"))),
             stuck: (row.stuck > 0).then(|| format!("stuck with {}", counted(row.stuck.into(), "file"))),

@@ -18,7 +18,7 @@ use crate::web::api::extract::Query;
 use crate::web::files::Source;
 use crate::web::format::{Bar, Moment, MomentStyle, counted, duration, percent, rate};
 use crate::web::problem::Problem;
-use crate::web::public::{Offer, TorrentDetails, TorrentOf, page_url};
+use crate::web::public::{Offer, PageLink, TorrentDetails, TorrentOf};
 use crate::web::reached_at::ReachedAt;
 use crate::web::role::Role;
 use crate::web::shell::{Section, Shell, file_href, render, render_blocking};
@@ -26,6 +26,9 @@ use crate::web::table::{Pages, Part, PartParams};
 
 /// Computers on a page.
 const PAGE: usize = 100;
+
+/// Computers that are named for each reason why they do not have it.
+const NAMED: usize = 40;
 
 /// Seconds after which what a computer said is marked as old.
 const STALE_AFTER: u64 = 90;
@@ -52,8 +55,8 @@ struct FilePage {
     computers: Vec<ComputerView>,
     pages: Pages,
     plot: Option<CoursePlot>,
-    /// The URL of the page for everybody, as others reach it.
-    page_url: Option<String>,
+    /// The page for everybody.
+    page_link: Option<PageLink>,
     torrent: Option<TorrentDetails>,
     info_hash: Option<String>,
 }
@@ -175,12 +178,12 @@ impl FilePage {
             others: progress.average_of_others.map(percent),
             time_left: time_left_text(&progress),
             rate: rate(progress.rate),
-            missing: Missing::new(&rows),
+            missing: Missing::new(&rows, NAMED),
             computers_total: counted(rows.len() as u64, "computer"),
             computers: part.items.iter().map(|row| ComputerView::new(&shell, row)).collect(),
             pages: part.pages(&file_href(key), &[]),
             plot: completion_plot("completion".to_owned(), &computers.plot(key)),
-            page_url: page_url(dashboard, viewer, Some(key)),
+            page_link: PageLink::of(dashboard, viewer, Some(key)),
             torrent: subject.known().map(|known| TorrentDetails::of(dashboard, viewer, known)),
             info_hash: match key {
                 ContentKey::Swarm(info_hash) => Some(info_hash.to_string()),

@@ -4,9 +4,6 @@ use tracker_monitor::{CopyRow, CopyStatus, PeerStuckReason};
 
 use crate::web::format::{count, counted, percent};
 
-/// Computers that are named for each reason.
-const NAMED: usize = 40;
-
 /// The computers that do not have a file.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
@@ -39,8 +36,9 @@ enum Reason {
 }
 
 impl Missing {
-    /// Of the computers that count, those that are stuck, have stopped or not begun. Those that get on are none of them.
-    pub(super) fn new(rows: &[CopyRow]) -> Self {
+    /// Of the computers that count, those that are stuck, have stopped or not begun. Those that get on are none of them. At most
+    /// `named` are named for each reason.
+    pub(super) fn new(rows: &[CopyRow], named: usize) -> Self {
         let mut groups: Vec<(Reason, Vec<&CopyRow>)> = Vec::new();
         for row in rows {
             let Some(reason) = Reason::of(row) else { continue };
@@ -50,7 +48,12 @@ impl Missing {
             }
         }
         groups.sort_by_key(|(reason, _)| *reason);
-        Self { groups: groups.into_iter().map(|(reason, rows)| Group::new(reason, &rows)).collect() }
+        Self { groups: groups.into_iter().map(|(reason, rows)| Group::new(reason, &rows, named)).collect() }
+    }
+
+    /// Only those that are stuck.
+    pub(super) fn stuck(self) -> Vec<Group> {
+        self.groups.into_iter().filter(|group| group.is_stuck).collect()
     }
 }
 
@@ -86,7 +89,10 @@ impl Reason {
                     s("has", "have"),
                     s("it had", "they had")
                 ),
-                "It may be asleep, switched off or disconnected.",
+                s(
+                    "It may be asleep, switched off or disconnected.",
+                    "They may be asleep, switched off or disconnected.",
+                ),
             ),
             Self::Stopped => (
                 format!("{computers} {} and stopped", s("began", "began")),
@@ -100,9 +106,9 @@ impl Reason {
 }
 
 impl Group {
-    fn new(reason: Reason, rows: &[&CopyRow]) -> Self {
+    fn new(reason: Reason, rows: &[&CopyRow], named: usize) -> Self {
         let (what, advice) = reason.describe(rows.len());
-        let who: Vec<_> = rows.iter().take(NAMED).map(|row| name(row, reason)).collect();
+        let who: Vec<_> = rows.iter().take(named).map(|row| name(row, reason)).collect();
         let more = rows.len() - who.len();
         Self { what, advice, who, more: (more > 0).then(|| count(more as u64)), is_stuck: reason < Reason::Stopped }
     }

@@ -14,7 +14,7 @@ use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
-use crate::web::public::page_url;
+use crate::web::public::PageLink;
 use crate::web::reached_at::ReachedAt;
 use crate::web::role::Role;
 use tracker_host::ServiceState;
@@ -29,8 +29,8 @@ struct TrackerPage {
     shell: Shell,
     service: ServiceView,
     health: Vec<HealthLine>,
-    /// The URL of the page for everybody, as others reach it.
-    page_url: Option<String>,
+    /// The page for everybody.
+    page_link: Option<PageLink>,
     only_known: bool,
     torrents: String,
     seeders: String,
@@ -98,7 +98,7 @@ fn tracker(dashboard: &Dashboard, role: Role, viewer: ReachedAt, params: Tracker
     let page = TrackerPage {
         service: service(&shell, config.service.state()),
         health: health(dashboard),
-        page_url: page_url(dashboard, viewer, None),
+        page_link: PageLink::of(dashboard, viewer, None),
         only_known: config.only_known,
         torrents: count(torrents.total as u64),
         seeders: count(status.totals.seeders),

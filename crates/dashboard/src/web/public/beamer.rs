@@ -9,13 +9,13 @@ use super::file::moved;
 use super::list::Row;
 use super::not_shared;
 use super::offers::{Offer, Offers};
-use super::page_url::page_url;
+use super::page_url::{PageLink, page_url};
 use super::progress::{self, Have};
 use super::shell::PublicShell;
 use super::viewer::Viewer;
 use crate::web::Dashboard;
 use crate::web::format::counted;
-use crate::web::shell::{link, render, render_blocking};
+use crate::web::shell::{render, render_blocking};
 
 /// The maximum number of files in the list.
 const FILES: usize = 6;
@@ -27,8 +27,8 @@ struct BeamerPage {
     shown: Shown,
     /// The URL to type, if others can reach one.
     url: Option<String>,
-    /// The image of its QR code.
-    code: String,
+    /// The page of which there is a QR code: that of the file, or of all.
+    encoded: Option<PageLink>,
 }
 
 enum Shown {
@@ -80,14 +80,11 @@ fn one(dashboard: &Dashboard, viewer: Viewer, key: &str) -> Response {
 /// `key` is that of the file, if it is one of several.
 fn render_beamer(dashboard: &Dashboard, viewer: Viewer, shown: Shown, key: Option<ContentKey>) -> Response {
     let path = key.map_or_else(|| "/beamer".to_owned(), |key| format!("/beamer/{key}"));
-    let of_code = page_url(dashboard, viewer.reached_at, key).unwrap_or_default();
-    let page = key.map_or_else(|| "/".to_owned(), |key| key.to_string());
     render(&BeamerPage {
         shell: PublicShell::new(dashboard, viewer.role, path, "beamer"),
         shown,
         url: page_url(dashboard, viewer.reached_at, None),
-        // With the URL, browsers fetch another image when the machine is in another network. It is not what is encoded.
-        code: link("/qr.svg", &[("page", &page), ("url", &of_code)]),
+        encoded: PageLink::of(dashboard, viewer.reached_at, key),
     })
 }
 

@@ -66,7 +66,7 @@ fn files_of(content: &Content, key: ContentKey, path: &str, page: usize) -> (Vec
         size: bytes(file.size() as f64),
         href: Some(format!("/download/{key}/{}", utf8_percent_encode(file.path(), PATH))),
     };
-    (part.items.iter().map(view).collect(), part.pages(path, &[]))
+    (part.items.iter().map(view).collect(), part.pages(path, &[]).opened_anew())
 }
 
 fn files_of_torrent(torrent: &KnownTorrent, path: &str, page: usize) -> (Vec<FileView>, Pages) {
@@ -81,5 +81,5 @@ fn files_of_torrent(torrent: &KnownTorrent, path: &str, page: usize) -> (Vec<Fil
         size: bytes(*size as f64),
         href: None,
     };
-    (part.items.iter().map(view).collect(), part.pages(path, &[]))
+    (part.items.iter().map(view).collect(), part.pages(path, &[]).opened_anew())
 }

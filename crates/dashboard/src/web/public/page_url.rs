@@ -5,6 +5,25 @@ use torrent_library::ContentKey;
 use crate::web::Dashboard;
 use crate::web::page_addresses::is_for_others;
 use crate::web::reached_at::ReachedAt;
+use crate::web::shell::link;
+
+/// The URL of a page, as others reach it, and its QR code.
+pub(in crate::web) struct PageLink {
+    pub(in crate::web) url: String,
+    /// The URL of the image.
+    pub(in crate::web) code: String,
+}
+
+impl PageLink {
+    /// Those of the page with [`page_url`].
+    pub(in crate::web) fn of(dashboard: &Dashboard, viewer: ReachedAt, key: Option<ContentKey>) -> Option<Self> {
+        let url = page_url(dashboard, viewer, key)?;
+        let page = key.map_or_else(|| "/".to_owned(), |key| key.to_string());
+        // With the URL, browsers fetch another image when the machine is in another network. It is not what is encoded.
+        let code = link("/qr.svg", &[("page", &page), ("url", &url)]);
+        Some(Self { url, code })
+    }
+}
 
 /// The URL under which others open the page of a file, or without a key that of all files: by the address by which this viewer
 /// came, if it means the same to them, or else by the best one of this machine. `None` if only this machine reaches the page.
