@@ -16,6 +16,7 @@ use std::io::{self, Cursor};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
@@ -58,7 +59,8 @@ pub(crate) struct ConnectionState {
     pub(crate) connection: Connection,
     /// Taken as soon as the connection has to wait, be it a moment.
     permit: Option<HeldPermit>,
-    answered: bool,
+    /// Requests that were answered.
+    answers: u64,
 }
 
 /// The next step of a connection when all that can be answered at once is answered.
@@ -82,7 +84,7 @@ pub(crate) struct Progress {
 
 impl ConnectionState {
     pub(crate) const fn new(connection: Connection) -> Self {
-        Self { connection, permit: None, answered: false }
+        Self { connection, permit: None, answers: 0 }
     }
 
     /// Takes a permit, if it has none and the limits allow it.
@@ -141,7 +143,7 @@ impl ConnectionState {
                         && self.acquire_permit(shared).is_ok()
                         && !shared.limit.is_scarce();
                     write_answer(request.version, keep, body, output);
-                    self.answered = true;
+                    self.answers += 1;
                     rest = &rest[request.len..];
                     if !keep {
                         return Outcome::Close;
@@ -202,6 +204,7 @@ impl Progress {
         receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
         send: impl FnOnce(&[u8], bool) -> io::Result<usize>,
     ) -> io::Result<Option<Self>> {
+        let arrived = Instant::now();
         BUFFERS.with_borrow_mut(|Buffers { input, output, body }| {
             let Some(received) = unless_blocked(receive(&mut **input))? else { return Ok(Some(Self::none())) };
             if received == 0 {
@@ -217,6 +220,9 @@ impl Progress {
             let is_all_read = received < LEAST_MAX_HEAD_BYTES;
             let sent =
                 if output.is_empty() { 0 } else { unless_blocked(send(output, is_last && is_all_read))?.unwrap_or(0) };
+            if state.answers > 0 && sent == output.len() {
+                shared.handler.on_answered(state.answers, arrived.elapsed());
+            }
             if is_last && sent == output.len() {
                 return Ok(None);
             }
@@ -268,7 +274,7 @@ async fn try_handle_connection(
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
     let mut stream = TimedStream::new(stream, shared.timeouts, waiting.clone());
-    if state.answered {
+    if state.answers > 0 {
         stream.idle();
     }
     let mut stopping = false;
@@ -286,7 +292,7 @@ async fn try_handle_connection(
                 Outcome::Pass(bytes) => break bytes,
             };
             // A connection that was never answered is not idle: its request may be on its way.
-            let is_idle = state.answered && pending.is_empty();
+            let is_idle = state.answers > 0 && pending.is_empty();
             let turn = poll_fn(|cx| {
                 let turn = poll_turn(&mut stream, &mut pending, &mut state, shared, stopping, cx);
                 if turn.is_pending() {
@@ -328,6 +334,7 @@ fn poll_turn(
             pending.extend_from_slice(read.filled());
             pending
         };
+        let (arrived, before) = (Instant::now(), state.answers);
         output.clear();
         let outcome = state.advance(bytes, output, body, shared, stopping);
         let mut sent = 0;
@@ -338,6 +345,7 @@ fn poll_turn(
             if sent == output.len() {
                 // Never pending: the stream does not buffer.
                 _ = Pin::new(&mut *stream).poll_flush(cx)?;
+                shared.handler.on_answered(state.answers - before, arrived.elapsed());
             }
         }
         Poll::Ready(Ok(Progress { unsent: output[sent..].to_vec(), outcome }))

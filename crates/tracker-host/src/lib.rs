@@ -8,8 +8,8 @@
 //!   [`NetworkChanges`] says when to look again, and [`link_speed()`] is that of a link;
 //! - [`bind()`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
-//! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused, and
-//!   [`ClaimedAddresses`] logs who announces another address than its own;
+//! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused,
+//!   [`AnswerTimes`] how long it took to answer, and [`ClaimedAddresses`] logs who announces another address than its own;
 //! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core;
 //! - [`Events`] hands the core's events to several listeners;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment of
@@ -40,6 +40,7 @@
 //! ```
 
 mod addresses;
+mod answer_times;
 mod bind;
 mod bind_error;
 mod claimed_addresses;
@@ -60,6 +61,7 @@ mod wall_clock;
 mod workers;
 
 pub use addresses::Addresses;
+pub use answer_times::{AnswerCounts, AnswerTimes};
 pub use bind::{Transport, all_addresses, bind};
 pub use bind_error::BindError;
 pub use claimed_addresses::ClaimedAddresses;

@@ -11,7 +11,7 @@ use bencode::Encoder;
 use rand::rngs::SmallRng;
 use tokio::task::{JoinError, spawn_blocking};
 use tracker_core::{Peers, Shards};
-use tracker_host::{AddressGroup, ClaimedAddresses, Clock, LogThrottle, Refusals};
+use tracker_host::{AddressGroup, AnswerTimes, ClaimedAddresses, Clock, LogThrottle, Refusals};
 
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::client_host::{self, ClientHostError};
@@ -60,6 +60,7 @@ struct Inner {
     /// The addresses at which there is a page for people.
     pages: RwLock<Vec<SocketAddr>>,
     refusals: Refusals,
+    answer_times: AnswerTimes,
     closed_connections: AtomicU64,
     unknown_proxies: LogThrottle,
     silent_proxies: LogThrottle,
@@ -99,6 +100,7 @@ impl Adapter {
             config,
             full_scrape: FullScrape::default(),
             refusals: Refusals::new("HTTP"),
+            answer_times: AnswerTimes::new(),
             closed_connections: AtomicU64::new(0),
             unknown_proxies: LogThrottle::new(UNKNOWN_PROXIES),
             silent_proxies: LogThrottle::new(SILENT_PROXIES),
@@ -116,6 +118,13 @@ impl Adapter {
     /// for other paths do not count, nor do connections that end early.
     pub fn failures(&self) -> u64 {
         self.0.refusals.count()
+    }
+
+    /// How long it took to answer announces and scrapes: from when a connection was accepted with its request, or a request was read
+    /// from a connection that was open, until the answer was handed to the system. Those that came through a proxy do not count,
+    /// nor do full scrapes.
+    pub fn answer_times(&self) -> &AnswerTimes {
+        &self.0.answer_times
     }
 
     /// Connections so far that were refused, or closed for a new one, because too many were open.

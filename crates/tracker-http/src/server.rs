@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_server::{Connection, Handler, RequestHead, ServerConfig};
 use tracker_host::{AddressGroup, BindError};
@@ -97,6 +98,10 @@ impl Handler for Adapter {
             RequestKind::Scrape => body.extend_from_slice(&self.scrape(remote, request.query)),
         }
         true
+    }
+
+    fn on_answered(&self, requests: u64, took: Duration) {
+        self.answer_times().record(requests, took);
     }
 
     fn is_exempt(&self, address: IpAddr) -> bool {

@@ -325,6 +325,33 @@ async fn connections_are_kept_and_closed_as_the_client_says() {
     running.stop().await;
 }
 
+/// On new connections, and on those that are kept.
+#[tokio::test]
+async fn the_time_of_each_answer_is_counted() {
+    let adapter = adapter(Config::default(), patient(2));
+    let running = Running::serve(adapter.clone());
+    running.assert_serves().await;
+    let mut stream = running.connect().await;
+    for _ in 0..3 {
+        assert_answered(&mut stream).await;
+    }
+    // Two at once, the second in two pieces.
+    let (first, second) = (request(""), request("Connection: close\r\n"));
+    let (begin, end) = second.split_at(20);
+    stream.write_all([&first, begin].concat().as_bytes()).await.unwrap();
+    read_answer(&mut stream).await;
+    stream.write_all(end.as_bytes()).await.unwrap();
+    read_to_end(&mut stream).await;
+    // No announce.
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await.unwrap();
+    read_to_end(&mut stream).await;
+    running.stop().await;
+    let counts = adapter.answer_times().counts();
+    assert_eq!(counts.total(), 6, "{counts:?}");
+    assert!(counts.within(1.0).is_some_and(|time| time < DEADLINE), "{counts:?}");
+}
+
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let running = Running::start(patient(1));

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::fast::RandomState;
 use torrent_library::{ContentKey, Contents, KnownTorrents, Library};
 use tracker_core::{Event, EventKind, InfoHash, Instant};
-use tracker_host::Clock;
+use tracker_host::{AnswerCounts, AnswerTimes, Clock};
 
 use crate::downloads::{Running, Transfers};
 use crate::event_log::browser;
@@ -56,6 +56,8 @@ pub struct ComputersConfig {
     pub names_file: Option<PathBuf>,
     /// The file in which names that are given on the page are kept. Default: none; they are lost when the program ends.
     pub given_names: Option<PathBuf>,
+    /// How long the tracker's adapters take to answer. Default: none; a report does not say it.
+    pub answer_times: Vec<AnswerTimes>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ struct Inner {
     contents: Contents,
     names: Names,
     transfers: Transfers,
+    answer_times: Vec<AnswerTimes>,
     /// Locked for a moment only; no other lock is taken meanwhile, but that of the names.
     state: Mutex<State>,
 }
@@ -86,7 +89,14 @@ struct State {
 impl ComputersConfig {
     /// A configuration with these parts, and the default settings.
     pub fn new(clock: Clock, library: Library) -> Self {
-        Self { clock, library, contents: Contents::new(), names_file: None, given_names: None }
+        Self {
+            clock,
+            library,
+            contents: Contents::new(),
+            names_file: None,
+            given_names: None,
+            answer_times: Vec::new(),
+        }
     }
 
     /// This configuration with some of its fields changed.
@@ -109,9 +119,10 @@ impl Computers {
     ///
     /// Returns an error if the names file cannot be read.
     pub fn start(config: ComputersConfig) -> Result<Self, NamesFileError> {
-        let ComputersConfig { clock, library, contents, names_file, given_names } = config;
+        let ComputersConfig { clock, library, contents, names_file, given_names, answer_times } = config;
         let names = Names::start(names_file, given_names)?;
-        let lesson = Lesson::new(1, clock.now());
+        let mut lesson = Lesson::new(1, clock.now());
+        lesson.answered_before = sum(&answer_times);
         let state = State {
             lesson,
             past: VecDeque::new(),
@@ -121,7 +132,7 @@ impl Computers {
             ticked: clock.now(),
         };
         let (transfers, state) = (Transfers::default(), Mutex::new(state));
-        Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, state })))
+        Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, answer_times, state })))
     }
 
     /// What this machine sends over HTTP.
@@ -332,9 +343,12 @@ impl Computers {
 
     /// Begins a new lesson. Returns its number.
     pub(crate) fn next_lesson(&self) -> u32 {
+        let answered = self.answered();
         let state = &mut *self.state();
         let now = self.now(state);
-        let next = state.lesson.next(state.round, now);
+        let mut next = state.lesson.next(state.round, now);
+        state.lesson.answered_until = Some(answered.clone());
+        next.answered_before = answered;
         let number = next.number;
         state.past.push_back(Arc::new(std::mem::replace(&mut state.lesson, next)));
         let copies = |past: &VecDeque<Arc<Lesson>>| past.iter().map(|lesson| lesson.copies()).sum::<usize>();
@@ -363,6 +377,11 @@ impl Computers {
         look(&Look { lesson, roster, round, now, contents: &self.0.contents })
     }
 
+    /// What the tracker has answered since the program began.
+    pub(crate) fn answered(&self) -> AnswerCounts {
+        sum(&self.0.answer_times)
+    }
+
     /// The lessons before the current one, the oldest first.
     pub(crate) fn past(&self) -> Vec<Arc<Lesson>> {
         self.state().past.iter().cloned().collect()
@@ -381,6 +400,13 @@ impl Computers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn sum(times: &[AnswerTimes]) -> AnswerCounts {
+    times.iter().fold(AnswerCounts::default(), |mut sum, times| {
+        sum.add(&times.counts());
+        sum
+    })
 }
 
 /// A lesson as it is looked at.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use torrent_library::{ContentId, ContentKey, KnownTorrent, displayable};
 use tracker_core::{InfoHash, Instant, PeerId};
+use tracker_host::AnswerCounts;
 
 use aliases::Aliases;
 pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy};
@@ -51,6 +52,10 @@ pub(crate) struct Lesson {
     pub(crate) ended: Option<Instant>,
     /// The sweep in which it ended.
     pub(crate) last_round: Option<u32>,
+    /// What the tracker had answered when it began, since the program began.
+    pub(crate) answered_before: AnswerCounts,
+    /// The same when it ended.
+    pub(crate) answered_until: Option<AnswerCounts>,
     /// By the addresses by which they are known.
     computers: BTreeMap<IpAddr, ComputerRecord>,
     aliases: Aliases,
@@ -115,6 +120,8 @@ impl Lesson {
             started,
             ended: None,
             last_round: None,
+            answered_before: AnswerCounts::default(),
+            answered_until: None,
             computers: BTreeMap::new(),
             aliases: Aliases::default(),
             files: BTreeMap::new(),

@@ -42,12 +42,13 @@ impl Lessons {
     /// The report of a lesson, without digests; `None` if there is no such lesson, or none any more. `zero` is the time of day at
     /// the tracker's zero. May take a tenth of a second for a large lesson.
     pub fn report(&self, number: u32, zero: SystemTime) -> Option<LessonReport> {
-        let link_speed = self.0.link_speed();
-        let report =
-            self.0.look(|look| (look.lesson.number == number).then(|| LessonReport::new(look, zero, link_speed)));
+        let (link_speed, answered) = (self.0.link_speed(), self.0.answered());
+        let report = self
+            .0
+            .look(|look| (look.lesson.number == number).then(|| LessonReport::new(look, zero, link_speed, &answered)));
         let mut report = report.or_else(|| {
             let lesson = self.0.past().into_iter().find(|lesson| lesson.number == number)?;
-            Some(self.0.look_at(&lesson, |look| LessonReport::new(look, zero, link_speed)))
+            Some(self.0.look_at(&lesson, |look| LessonReport::new(look, zero, link_speed, &answered)))
         })?;
         for copy in report.files.iter_mut().flat_map(|file| &mut file.copies) {
             copy.name = self.0.name(copy.address).map(|name| name.name);

@@ -37,7 +37,7 @@ pub use observer::{
     StuckReason, StuckTorrents, TorrentRow, TorrentSort,
 };
 pub use progress::FileProgress;
-pub use report::{CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};
+pub use report::{AnswerReport, CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};
 
 /// A figure to three digits after the point, more than which none here is true to.
 pub fn rounded(figure: f64) -> f64 {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use torrent_library::Digest;
 use tracker_core::Instant;
-use tracker_host::unix_seconds;
+use tracker_host::{AnswerCounts, unix_seconds};
 
 use crate::client_name::client;
 use crate::computers::Look;
@@ -33,10 +33,26 @@ pub struct LessonReport {
     pub is_complete: bool,
     /// The speed of this machine's link in bits per second; `null` where the system does not say.
     pub link_speed: Option<u64>,
+    /// How long the tracker took to answer BitTorrent clients; `null` if none asked.
+    pub answers: Option<AnswerReport>,
     /// The files and folders that computers asked for.
     pub files: Vec<FileReport>,
     /// The network in the course of the lesson.
     pub plot: Vec<NetworkPoint>,
+}
+
+/// How long the tracker took to answer announces and scrapes: from when a request was there, as far as a program sees, until its answer
+/// was handed to the system to be sent. The times are at most an eighth too long. Requests that came through a proxy are left out.
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct AnswerReport {
+    /// The number of requests.
+    pub requests: u64,
+    /// The time within which half of them were answered, in milliseconds.
+    pub median_ms: f64,
+    /// The time within which 99 of 100 were answered, in milliseconds.
+    pub p99_ms: f64,
 }
 
 /// A lesson in the list of lessons.
@@ -78,8 +94,11 @@ pub struct FileReport {
     pub spread_secs: Option<u64>,
     /// Seconds that one copy takes over this machine's link at its full speed.
     pub link_secs: Option<f64>,
-    /// `spread_secs` as a multiple of `link_secs`. Less than one is impossible, as long as somebody got it from this machine.
+    /// `spread_secs` as a multiple of `link_secs`. Less than one is impossible, as long as somebody got it from this machine. `null` if
+    /// it took less than 3 s: the clock has whole seconds.
     pub multiple: Option<f64>,
+    /// What the multiple is at most, given that the clock has whole seconds.
+    pub multiple_at_most: Option<f64>,
     /// The SHA-256 of its files, as far as they are computed, to compare copies with.
     pub digests: Vec<Digest>,
     /// Its copies, the first that was finished first.
@@ -175,8 +194,9 @@ impl LessonReport {
     /// Copies of all files in a report, at most: as JSON they take some 40 MB.
     pub const MAX_COPIES: usize = 100_000;
 
-    /// The report of a lesson. `zero` is the time of day at the tracker's zero.
-    pub(crate) fn new(look: &Look<'_>, zero: SystemTime, link_speed: Option<u64>) -> Self {
+    /// The report of a lesson. `zero` is the time of day at the tracker's zero, and `answered` what the tracker has answered since the
+    /// program began.
+    pub(crate) fn new(look: &Look<'_>, zero: SystemTime, link_speed: Option<u64>, answered: &AnswerCounts) -> Self {
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         let lesson = look.lesson;
         let mut is_complete = !lesson.is_full() && lesson.files().len() <= Self::MAX_FILES;
@@ -197,9 +217,19 @@ impl LessonReport {
             computers: look.roster.len(),
             is_complete,
             link_speed,
+            answers: AnswerReport::new(
+                &lesson.answered_until.as_ref().unwrap_or(answered).since(&lesson.answered_before),
+            ),
             files,
             plot: lesson.plot.points().collect(),
         }
+    }
+}
+
+impl AnswerReport {
+    fn new(counts: &AnswerCounts) -> Option<Self> {
+        let millis = |part| Some(rounded(counts.within(part)?.as_secs_f64() * 1000.0));
+        Some(Self { requests: counts.total(), median_ms: millis(0.5)?, p99_ms: millis(0.99)? })
     }
 }
 
@@ -237,6 +267,7 @@ impl FileReport {
             spread_secs: first.zip(last).map(|(first, last)| last.since(first).as_secs()),
             link_secs: None,
             multiple: None,
+            multiple_at_most: None,
             digests: Vec::new(),
             copies: shown
                 .into_iter()
@@ -252,9 +283,10 @@ impl FileReport {
         let Some((size, speed)) = self.size.zip(link_speed.filter(|&speed| speed > 0)) else { return };
         let link_secs = size as f64 * 8.0 / speed as f64;
         self.link_secs = Some(rounded(link_secs));
+        let Some(spread) = self.spread_secs.filter(|_| link_secs > 0.0) else { return };
         // The clock has whole seconds: a ratio of less than a few of them says nothing.
-        let spread = self.spread_secs.filter(|&secs| secs >= 3 && link_secs > 0.0);
-        self.multiple = spread.map(|secs| rounded(secs as f64 / link_secs));
+        self.multiple = Some(rounded(spread as f64 / link_secs)).filter(|_| spread >= 3);
+        self.multiple_at_most = Some(rounded((spread + 1) as f64 / link_secs));
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Families, InfoHash, Instant, PeerKey, Peers, Shards, SwarmCounts};
-use tracker_host::{ClaimedAddresses, Clock, Refusals};
+use tracker_host::{AnswerTimes, ClaimedAddresses, Clock, Refusals};
 
 use crate::connection_id::ConnectionIds;
 use crate::failure::Failure;
@@ -44,6 +44,7 @@ struct Inner {
     config: UdpConfig,
     connection_ids: ConnectionIds,
     refusals: Refusals,
+    answer_times: AnswerTimes,
     claimed_addresses: ClaimedAddresses,
 }
 
@@ -80,6 +81,7 @@ impl Adapter {
             config,
             connection_ids,
             refusals: Refusals::new("UDP"),
+            answer_times: AnswerTimes::new(),
             claimed_addresses: ClaimedAddresses::new(),
         })))
     }
@@ -93,6 +95,12 @@ impl Adapter {
     /// the core refused are in [`Totals::refused_announces`](tracker_core::Totals::refused_announces).
     pub fn failures(&self) -> u64 {
         self.0.refusals.count()
+    }
+
+    /// How long it took the [server](crate::Server) to answer announces and scrapes, from when their datagrams were received until the
+    /// answers were handed to the system: all that are received together are sent together.
+    pub fn answer_times(&self) -> &AnswerTimes {
+        &self.0.answer_times
     }
 
     fn count_failure(&self) {
@@ -222,6 +230,7 @@ mod tests {
             config: UdpConfig::default(),
             connection_ids,
             refusals: Refusals::new("UDP"),
+            answer_times: AnswerTimes::new(),
             claimed_addresses: ClaimedAddresses::new(),
         }))
     }

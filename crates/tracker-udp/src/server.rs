@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
-use tracker_host::{BindError, Transport, bind, run_threads};
+use tracker_host::{AnswerTimes, BindError, Transport, bind, run_threads};
 
 use crate::Adapter;
 use crate::datagrams::{self, Datagrams};
+use crate::wire::CONNECT;
 
 /// The interval at which a thread without traffic checks if it has to stop.
 const READ_TIMEOUT: Duration = Duration::from_millis(250);
@@ -80,10 +81,11 @@ impl Server {
     /// Returns an error if a thread cannot be set up, or if its socket fails for good; all others stop then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let adapter = self.adapter;
+        let times = adapter.answer_times().clone();
         let answer = move |remote, local, datagram: &[u8], out: &mut Vec<u8>| {
             adapter.answer(remote, local, datagram, out);
         };
-        run(self.sockets, answer, shutdown).await
+        run(self.sockets, answer, times, shutdown).await
     }
 }
 
@@ -100,10 +102,15 @@ fn enlarge(mut bytes: usize, mut set: impl FnMut(usize) -> io::Result<()>) {
 }
 
 /// Serves each socket by a thread.
-async fn run(sockets: Vec<UdpSocket>, answer: impl Answer, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+async fn run(
+    sockets: Vec<UdpSocket>,
+    answer: impl Answer,
+    times: AnswerTimes,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let stop = StopOnDrop(Arc::default());
     let worker = |socket| {
-        let worker = Worker { stopped: Arc::clone(&stop.0), answer: answer.clone() };
+        let worker = Worker { stopped: Arc::clone(&stop.0), answer: answer.clone(), times: times.clone() };
         move || worker.run(socket)
     };
     run_threads("udp", sockets.into_iter().map(worker).collect(), stop, shutdown).await
@@ -128,6 +135,7 @@ impl Drop for StopOnDrop {
 struct Worker<A> {
     stopped: Arc<AtomicBool>,
     answer: A,
+    times: AnswerTimes,
 }
 
 impl<A: Answer> Worker<A> {
@@ -135,14 +143,21 @@ impl<A: Answer> Worker<A> {
     fn run(mut self, socket: UdpSocket) -> io::Result<()> {
         let mut datagrams = Datagrams::new(&socket)?;
         while !self.stopped.load(Ordering::Relaxed) {
+            // The first datagram is answered as soon as all of its batch are received.
+            let (mut received, mut requests) = (None, 0);
             let served = datagrams.serve(&socket, |remote, local, datagram, out| {
+                received.get_or_insert_with(Instant::now);
                 let before = out.len();
                 // A bug costs the datagram that showed it: what the tracker shares stays usable, and what is this thread's
                 // own is emptied before each use.
                 if catch_unwind(AssertUnwindSafe(|| (self.answer)(remote, local, datagram, out))).is_err() {
                     out.truncate(before);
                 }
+                requests += u64::from(is_of_request(&out[before..]));
             });
+            if let Some(received) = received.filter(|_| requests > 0) {
+                self.times.record(requests, received.elapsed());
+            }
             match served {
                 Err(error) if !is_passing(&error) => return Err(error),
                 _ => {}
@@ -150,6 +165,11 @@ impl<A: Answer> Worker<A> {
         }
         Ok(())
     }
+}
+
+/// Returns `true` for the answer to an announce or a scrape, and not to a client that only connects.
+fn is_of_request(answer: &[u8]) -> bool {
+    !answer.is_empty() && !answer.starts_with(&CONNECT.to_be_bytes())
 }
 
 /// Returns `true` for an error that says nothing about the socket itself: nothing came in time, or an earlier answer did not
@@ -223,7 +243,7 @@ mod tests {
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         client.connect(server.local_addr().unwrap()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(run(vec![server], panicking, async { _ = stopped.await }));
+        let ended = tokio::spawn(run(vec![server], panicking, AnswerTimes::new(), async { _ = stopped.await }));
         for round in 0..10_u8 {
             client.send(b"panic").unwrap();
             client.send(&[round]).unwrap();
@@ -241,7 +261,7 @@ mod tests {
         // Nothing will ever be received from this one.
         let broken = std::os::fd::OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).into();
         let sockets = vec![socket(), broken, socket()];
-        let error = in_time(run(sockets, echo, std::future::pending())).await.unwrap_err();
+        let error = in_time(run(sockets, echo, AnswerTimes::new(), std::future::pending())).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotConnected);
     }
 }

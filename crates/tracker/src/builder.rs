@@ -273,6 +273,8 @@ impl Builder {
         let http = self.http.clone().with(|config| config.host_names.clone_from(&names));
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
         let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
+        let answer_times = udp.iter().map(tracker_udp::Adapter::answer_times).chain([http.answer_times()]);
+        let answer_times = answer_times.cloned().collect();
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http.clone(), udp, addresses.clone()));
         let clients = Service::new(Arc::clone(&ports));
 
@@ -282,7 +284,7 @@ impl Builder {
             config.names_file.clone_from(&self.names);
             config.given_names = data.map(DataFolder::given_names);
         });
-        let computers = Computers::start(computers)?;
+        let computers = Computers::start(computers.with(|config| config.answer_times = answer_times))?;
         set_network(&computers, &addresses);
         let log = events.as_ref().map(|events| {
             let dropped_lines = Arc::clone(&self.dropped_lines);

@@ -5,9 +5,10 @@ mod text;
 
 use torrent_library::{Digest, KnownTorrent};
 use tracker_core::InfoHash;
-use tracker_monitor::{CopyReport, CopyWay, LessonReport};
+use tracker_monitor::{AnswerReport, CopyReport, CopyWay, FileReport, LessonReport};
 
 use super::Dashboard;
+use super::format::{counted, decimal};
 
 pub(crate) use table::table;
 pub(crate) use text::text;
@@ -42,6 +43,29 @@ pub(crate) fn way(copy: &CopyReport) -> String {
     match &*copy.ways {
         [] if copy.came_complete => "had it already".to_owned(),
         ways => ways.iter().map(name).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// How long the tracker took to answer BitTorrent clients, as a sentence without its stop.
+pub(crate) fn answer_times(answers: &AnswerReport) -> String {
+    let time = |millis: f64| match millis {
+        ..1.0 => format!("{:.0} µs", millis * 1000.0),
+        ..10.0 => format!("{millis:.1} ms"),
+        _ => format!("{millis:.0} ms"),
+    };
+    let requests = counted(answers.requests, "request");
+    let (half, most) = (time(answers.median_ms), time(answers.p99_ms));
+    format!(
+        "The tracker answered {requests} of BitTorrent clients, half of them within {half} and 99 of 100 within {most}"
+    )
+}
+
+/// How long a file took in comparison with one copy over this machine's link, if there is something to compare.
+pub(crate) fn compared_with_link(file: &FileReport) -> Option<String> {
+    match (file.multiple, file.multiple_at_most) {
+        (Some(multiple), _) => Some(format!("this took {} times that", decimal(multiple))),
+        (None, Some(most)) => Some(format!("this took at most {} times that", decimal(most))),
+        (None, None) => None,
     }
 }
 

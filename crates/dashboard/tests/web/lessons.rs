@@ -52,9 +52,21 @@ async fn a_download_in_a_browser_is_in_the_report() {
     let of_film = find(&report, "film.mkv");
     assert_eq!((&of_film["progress"]["has"], &of_film["copies"].as_array().unwrap().len()), (&json!(1), &4));
 
+    assert_eq!((&report["answers"]["requests"], &report["link_speed"]), (&json!(1000), &Value::Null));
+
     let text = fixture.get("/api/v1/lessons/1?format=text").await;
     assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
-    for line in ["Lesson 1: ", "5 computers", "=notes.txt, 1 kB", "  1 of 5 have it", "this machine, in a browser"] {
+    let answers = "The tracker answered 1,000 requests of BitTorrent clients, half of them within 20 µs and 99 of 100 within 20 µs.";
+    let no_link = "The speed of this machine's link is not known";
+    for line in [
+        "Lesson 1: ",
+        "5 computers",
+        answers,
+        no_link,
+        "=notes.txt, 1 kB",
+        "  1 of 5 have it",
+        "this machine, in a browser",
+    ] {
         assert!(text.text().contains(line), "{line}: {}", text.text());
     }
     let table = fixture.get("/api/v1/lessons/1?format=csv").await;
@@ -96,6 +108,11 @@ async fn the_report_is_a_page() {
     let html = fixture.get_until("/manage/report", |answer| answer.text().contains("5 computers")).await;
     let html = html.text();
     for text in ["Report of lesson 1", "&#60;b&#62;notes.txt", "1 kB, 1 of 5 have it", "192.168.1.77", "in a browser"] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    for text in
+        ["The tracker answered 1,000 requests of BitTorrent clients", "does not tell the speed of this machine’s link"]
+    {
         assert!(html.contains(text), "{text}: {html}");
     }
     assert!(html.contains("had it already") && html.contains("qBittorrent 5.0.1"), "{html}");

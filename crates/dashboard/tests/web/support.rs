@@ -26,9 +26,9 @@ use torrent_library::{
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
+use tracker_host::{AnswerTimes, Clock, Events};
 use tracker_host::{Bind, Bound, Service, ServiceError};
-use tracker_host::{Clock, Events};
-use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
+use tracker_monitor::{Computers, ComputersConfig, Failures, LogBuffer, Observer};
 
 /// A torrent name with a script that no page may run.
 pub(crate) const HOSTILE_NAME: &str = "<script>alert('1')<script>.bin";
@@ -119,7 +119,12 @@ impl Fixture {
         let library = Library::open(LibraryConfig::default().with(|config| config.torrents = Some(torrents))).unwrap();
         let failures = || Failures { http: 3, udp: 4, closed_connections: 5 };
         let events = Events::start(Arc::clone(&shards)).unwrap();
-        let observer = Observer::start(&events, Computers::new(clock, library.clone()), failures).unwrap();
+        let answer_times = AnswerTimes::new();
+        let config = ComputersConfig::new(clock, library.clone());
+        let computers =
+            Computers::start(config.with(|config| config.answer_times = vec![answer_times.clone()])).unwrap();
+        answer_times.record(1000, Duration::from_micros(20));
+        let observer = Observer::start(&events, computers, failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
         let service = Service::new(opener.clone());
         let (share, contents) = (Share::open(share).unwrap(), observer.computers().contents().clone());

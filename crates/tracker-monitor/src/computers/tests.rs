@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use torrent_library::{Content, ContentKey, Contents, Library, LibraryConfig, Share};
 use tracing_subscriber::layer::SubscriberExt;
 use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, PeerId, Peers, Shards};
-use tracker_host::{Clock, EventListener, Events};
+use tracker_host::{AnswerTimes, Clock, EventListener, Events};
 
 use crate::observer::Watching;
 use crate::*;
@@ -364,6 +364,7 @@ fn a_report_says_who_got_what_and_how() {
     assert_eq!((of_film.progress.has, of_film.progress.of), (3, 3));
     assert_eq!((of_film.sent.web_seed, of_film.sent.browser, of_film.copies_sent), (10_000, 10_000, Some(2.0)));
     assert_eq!((of_film.spread_secs, of_film.link_secs, of_film.multiple), (Some(20), Some(10.0), Some(2.0)));
+    assert_eq!((of_film.multiple_at_most, report.answers), (Some(2.1), None));
     let copy = |address| of_film.copies.iter().find(|copy| copy.address == address).unwrap();
     let one = copy(ONE);
     assert_eq!(
@@ -392,6 +393,46 @@ fn a_report_says_who_got_what_and_how() {
     assert_eq!((past.ended, past.secs, past.files.len()), (Some(1_000_040), 40, 2));
     assert_eq!(lessons.report(2, zero).unwrap().files[0].copies.len(), 2, "those who are there");
     assert!(lessons.report(3, zero).is_none() && lessons.report(0, zero).is_none());
+}
+
+/// The clock has whole seconds: what took 2 s by it may have taken almost 3.
+#[test]
+fn how_fast_a_short_download_was_is_known_within_limits() {
+    let mut room = Classroom::new();
+    room.computers.set_network(&[], Some(8_000));
+    let notes = room.content("notes.pdf", 1000);
+    let of_notes = |room: &Classroom| {
+        let report = room.computers.lessons().report(1, std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let file = &report.files[0];
+        (file.spread_secs, file.link_secs, file.multiple, file.multiple_at_most)
+    };
+    room.send(ONE, &notes, 0, 400);
+    room.pass(1);
+    assert_eq!(of_notes(&room), (None, Some(1.0), None, None));
+    room.pass(1);
+    room.send(ONE, &notes, 400, 1000);
+    assert_eq!(of_notes(&room), (Some(2), Some(1.0), None, Some(3.0)));
+    room.pass(1);
+    room.send(TWO, &notes, 0, 1000);
+    assert_eq!(of_notes(&room), (Some(3), Some(1.0), Some(3.0), Some(4.0)));
+}
+
+#[test]
+fn a_report_has_the_answers_of_its_lesson() {
+    let times = [AnswerTimes::new(), AnswerTimes::new()];
+    times[0].record(100, std::time::Duration::from_millis(9));
+    let room = Classroom::with(|config| config.answer_times = times.to_vec());
+    let lessons = room.computers.lessons();
+    let answers = |number| lessons.report(number, std::time::SystemTime::UNIX_EPOCH).unwrap().answers;
+    assert_eq!(answers(1), None, "those were before");
+    times[0].record(98, std::time::Duration::from_micros(20));
+    times[1].record(2, std::time::Duration::from_millis(3));
+    lessons.begin();
+    times[1].record(1, std::time::Duration::from_secs(1));
+    let first = answers(1).unwrap();
+    assert_eq!(first.requests, 100);
+    assert!((0.02..=0.0225).contains(&first.median_ms) && (3.0..=3.375).contains(&first.p99_ms), "{first:?}");
+    assert_eq!(answers(2).unwrap().requests, 1);
 }
 
 #[test]

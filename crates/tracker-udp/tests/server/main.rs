@@ -75,6 +75,23 @@ async fn clients_meet_over_ipv4() {
     running.stop().await;
 }
 
+/// Not those to clients that only connect.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_each_answer_is_counted() {
+    let (shards, adapter) = adapter(Config::default(), 2);
+    let running = Running::run(shards, Server::bind(&["127.0.0.1:0".parse().unwrap()], adapter.clone()).unwrap());
+    let client = Client::new("127.0.0.2", running.addresses[0]);
+    for port in 1..=3 {
+        client.announce(announce(1, port));
+    }
+    client.send(&datagram(client.connect(), 79, Action::Scrape(&[INFO_HASH])));
+    client.receive();
+    running.stop().await;
+    let counts = adapter.answer_times().counts();
+    assert_eq!(counts.total(), 4, "{counts:?}");
+    assert!(counts.within(1.0).is_some_and(|time| time < DEADLINE), "{counts:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_meet_over_ipv6() {
     let running = Running::start(&["[::1]:0"], 2);

@@ -7,9 +7,11 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::client::{announce, post};
+use std::net::Ipv4Addr;
+
+use crate::client::{announce, peers_over_udp, post};
 use crate::dashboard::observed;
-use crate::running::tracker;
+use crate::running::{tracker, wait_until};
 use crate::{INFO_HASH, succeeded};
 
 fn report(dashboard: SocketAddr, flags: &[&str]) -> Output {
@@ -47,6 +49,25 @@ fn the_report_of_each_lesson_is_printed_in_each_format() {
 
     let error = refused(report(observed.dashboard, &["--lesson", "9"]));
     assert!(error.starts_with("error: ") && error.contains("no such lesson"), "{error}");
+}
+
+#[test]
+fn the_report_says_how_long_the_tracker_took_to_answer() {
+    let observed = observed(&[]);
+    let json =
+        || -> Value { serde_json::from_str(&succeeded(report(observed.dashboard, &["--format", "json"]))).unwrap() };
+    assert_eq!(json()["answers"], Value::Null);
+    announce(observed.tracker.address, INFO_HASH, 6881, 10, "started");
+    peers_over_udp(Ipv4Addr::LOCALHOST, observed.tracker.address, INFO_HASH, 6882, 10);
+    // They are counted when they have been sent.
+    wait_until("both announces are counted", || json()["answers"]["requests"] == 2);
+    let answers = json();
+    let millis = |name| answers["answers"][name].as_f64().unwrap();
+    assert!(millis("median_ms") > 0.0 && millis("p99_ms") >= millis("median_ms"), "{answers}");
+    let text = succeeded(report(observed.dashboard, &[]));
+    assert!(text.contains("The tracker answered 2 requests of BitTorrent clients, half of them within "), "{text}");
+    post(observed.dashboard, "/api/v1/lessons", b"");
+    assert_eq!(json()["answers"], Value::Null, "those were in the lesson before");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::web::format::{
     Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, have_it, percent, rate, strftime,
 };
 use crate::web::problem::Problem;
-use crate::web::report::{report, way};
+use crate::web::report::{answer_times, compared_with_link, report, way};
 use crate::web::role::{Operator, Role};
 use crate::web::shell::{Section, Shell, render, render_blocking};
 use crate::web::table::{Pages, Part, page_number};
@@ -48,6 +48,7 @@ struct ReportPage {
     computers: String,
     is_complete: bool,
     link: Option<String>,
+    answers: Option<String>,
     files: Vec<FileView>,
     pages: Pages,
     peers: Option<CoursePlot>,
@@ -138,6 +139,7 @@ impl ReportPage {
             computers: counted(report.computers.into(), "computer"),
             is_complete: report.is_complete,
             link: report.link_speed.map(bits),
+            answers: report.answers.as_ref().map(answer_times),
             files: files.collect(),
             pages: part.pages(PATH, &[("lesson", &report.number.to_string())]),
             peers: peers_plot(&report.plot),
@@ -178,8 +180,7 @@ fn facts(file: &FileReport) -> Vec<(&'static str, String)> {
         facts.push(("Until the last copy", format!("{} after the first computer asked for it", duration(secs))));
     }
     if let Some(link_secs) = file.link_secs {
-        let multiple = file.multiple.map(|multiple| format!("; this took {} times that", decimal(multiple)));
-        let multiple = multiple.unwrap_or_default();
+        let multiple = compared_with_link(file).map(|compared| format!("; {compared}")).unwrap_or_default();
         facts.push((
             "What is possible",
             format!("one copy takes {} s over this machine’s link{multiple}", decimal(link_secs)),

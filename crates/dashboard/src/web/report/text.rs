@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracker_monitor::{CopyCheck, CopyReport, FileReport, LessonReport};
 
-use super::{MAX_DIGESTS, way};
+use super::{MAX_DIGESTS, answer_times, compared_with_link, way};
 use crate::web::format::{bits, bytes, counted, decimal, duration, percent, rate};
 
 /// The report as a text, with times in the zone of the tracker's machine.
@@ -29,6 +29,15 @@ fn write(text: &mut String, report: &LessonReport, zone: &TimeZone) -> fmt::Resu
     let ended = report.ended.map_or_else(|| "now".to_owned(), |ended| time(ended, "%H:%M"));
     writeln!(text, "Lesson {}: {started} to {ended} ({})", report.number, duration(report.secs))?;
     writeln!(text, "{}", counted(report.computers.into(), "computer"))?;
+    if let Some(answers) = &report.answers {
+        writeln!(text, "{}.", answer_times(answers))?;
+    }
+    if report.link_speed.is_none() {
+        writeln!(
+            text,
+            "The speed of this machine's link is not known, so this report cannot say how fast a copy could be."
+        )?;
+    }
     if !report.is_complete {
         writeln!(text, "There were more computers or files than this report has.")?;
     }
@@ -54,8 +63,8 @@ fn write_file(
         writeln!(text, "  {} from the first request to the last complete copy", duration(spread))?;
     }
     if let Some((link_secs, speed)) = file.link_secs.zip(link_speed) {
-        let multiple = file.multiple.map(|multiple| format!("; this took {} times that", decimal(multiple)));
-        let (link_secs, multiple) = (decimal(link_secs), multiple.unwrap_or_default());
+        let multiple = compared_with_link(file).map(|compared| format!("; {compared}")).unwrap_or_default();
+        let link_secs = decimal(link_secs);
         writeln!(text, "  one copy takes {link_secs} s over this machine's link of {}{multiple}", bits(speed))?;
     }
     if let Some(copies) = file.copies_sent.filter(|&copies| copies > 0.0) {
