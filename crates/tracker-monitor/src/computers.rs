@@ -5,7 +5,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,6 +79,7 @@ struct State {
     past: VecDeque<Arc<Lesson>>,
     /// The number of the current sweep over all peers, if there are sweeps that see them.
     round: Option<u32>,
+    /// Each once.
     own: Vec<IpAddr>,
     /// In bits per second, if it is known.
     link_speed: Option<u64>,
@@ -148,8 +149,9 @@ impl Computers {
     /// Takes these for the addresses of this machine, from now on, and this for the speed of its link in bits per second, if it is
     /// known. Loopback addresses are its own in any case.
     pub fn set_network(&self, addresses: &[IpAddr], link_speed: Option<u64>) {
+        let own: BTreeSet<_> = addresses.iter().map(IpAddr::to_canonical).collect();
         let mut state = self.state();
-        state.own = addresses.iter().map(IpAddr::to_canonical).collect();
+        state.own = own.into_iter().collect();
         state.link_speed = link_speed;
     }
 
@@ -348,11 +350,12 @@ impl Computers {
         let now = self.now(state);
         let mut next = state.lesson.next(state.round, now);
         state.lesson.answered_until = Some(answered.clone());
+        state.lesson.link_speed = state.link_speed;
         next.answered_before = answered;
         let number = next.number;
         state.past.push_back(Arc::new(std::mem::replace(&mut state.lesson, next)));
-        let copies = |past: &VecDeque<Arc<Lesson>>| past.iter().map(|lesson| lesson.copies()).sum::<usize>();
-        while state.past.len() > Lessons::MAX_PAST || copies(&state.past) > Lesson::MAX_COPIES {
+        let weight = |past: &VecDeque<Arc<Lesson>>| past.iter().map(|lesson| lesson.weight()).sum::<usize>();
+        while state.past.len() > Lessons::MAX_PAST || weight(&state.past) > Lesson::MAX_COPIES {
             state.past.pop_front();
         }
         number

@@ -56,6 +56,8 @@ pub(crate) struct Lesson {
     pub(crate) answered_before: AnswerCounts,
     /// The same when it ended.
     pub(crate) answered_until: Option<AnswerCounts>,
+    /// The speed of this machine's link in bits per second when it ended, if it was known.
+    pub(crate) link_speed: Option<u64>,
     /// By the addresses by which they are known.
     computers: BTreeMap<IpAddr, ComputerRecord>,
     aliases: Aliases,
@@ -102,6 +104,9 @@ impl Lesson {
     /// bytes.
     pub(crate) const MAX_COPIES: usize = 1_000_000;
 
+    /// Copies that take as much memory as a file with its plot.
+    const COPIES_PER_FILE: usize = 16;
+
     /// Ranges that are remembered of what a browser was sent of a file, at most.
     const MAX_RANGES: usize = 256;
 
@@ -122,6 +127,7 @@ impl Lesson {
             last_round: None,
             answered_before: AnswerCounts::default(),
             answered_until: None,
+            link_speed: None,
             computers: BTreeMap::new(),
             aliases: Aliases::default(),
             files: BTreeMap::new(),
@@ -310,9 +316,9 @@ impl Lesson {
         self.is_full
     }
 
-    /// The number of copies of all files.
-    pub(crate) fn copies(&self) -> usize {
-        self.copies
+    /// The memory that it takes, in copies of files.
+    pub(crate) fn weight(&self) -> usize {
+        self.copies + Self::COPIES_PER_FILE * self.files.len()
     }
 
     /// The record of a torrent, made if need be.

@@ -7,7 +7,8 @@ use crate::{Computers, LessonReport, LessonSummary};
 /// The lessons: the current one, and those before it. Cheap to clone; all clones are one.
 ///
 /// The first begins with the program, and each lasts until the operator begins the next. They are kept as long as the program
-/// runs: the last [`MAX_PAST`](Self::MAX_PAST) before the current one, with a million copies of files on computers in all of them.
+/// runs: the last [`MAX_PAST`](Self::MAX_PAST) before the current one, with a million copies of files on
+/// computers in all of them, where a file itself counts as 16 copies.
 #[derive(Debug, Clone)]
 pub struct Lessons(Computers);
 

@@ -11,7 +11,7 @@ use tracker_host::{AnswerCounts, unix_seconds};
 
 use crate::client_name::client;
 use crate::computers::Look;
-use crate::lesson::{Copy, FileRecord};
+use crate::lesson::{Copy, FileRecord, TorrentCopy};
 use crate::{BytesSent, CompletionPoint, FileProgress, rounded};
 
 /// The figures of a lesson. Times are Unix seconds. What is not known is `null`.
@@ -181,9 +181,9 @@ pub struct NetworkPoint {
     pub seeders: f64,
     /// BitTorrent clients that want more.
     pub leechers: f64,
-    /// Bytes per second that BitTorrent clients say they download.
+    /// Bytes per second that BitTorrent clients say they download, on average until the next point.
     pub download_rate: f64,
-    /// Bytes per second that this machine sends over HTTP.
+    /// Bytes per second that this machine sends over HTTP, on average until the next point.
     pub sent_rate: f64,
 }
 
@@ -199,6 +199,7 @@ impl LessonReport {
     pub(crate) fn new(look: &Look<'_>, zero: SystemTime, link_speed: Option<u64>, answered: &AnswerCounts) -> Self {
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         let lesson = look.lesson;
+        let link_speed = if lesson.ended.is_some() { lesson.link_speed } else { link_speed };
         let mut is_complete = !lesson.is_full() && lesson.files().len() <= Self::MAX_FILES;
         let mut room = Self::MAX_COPIES;
         let report = |file| {
@@ -301,9 +302,13 @@ impl CopyReport {
         let http = copy.http.as_ref();
         let (by_browser, by_web_seed) =
             (http.map_or(0, |http| http.sent.browser), http.map_or(0, |http| http.sent.web_seed));
-        // What a client did not get from this machine, it got from others.
-        let is_from_others =
-            copy.torrent.is_some() && is_moved && got.is_none_or(|got| got * 0.99 > by_web_seed as f64);
+        // What a client did not get from this machine, it got from others. Of one that does not say what it has, and of whose computer
+        // a browser got something, nobody knows.
+        let is_of_others = |torrent: &TorrentCopy| match torrent.gained().zip(file.size) {
+            Some((gained, size)) => gained * size as f64 * 0.99 > by_web_seed as f64,
+            None => by_browser == 0,
+        };
+        let is_from_others = is_moved && copy.torrent.as_ref().is_some_and(is_of_others);
         let ways = [
             (is_from_others, CopyWay::BitTorrent),
             (by_web_seed > 0, CopyWay::WebSeed),

@@ -131,6 +131,15 @@ pub(crate) fn duration(secs: u64) -> String {
     }
 }
 
+/// A length of time that was measured in whole seconds, to the second below an hour: `1 min 59 s`.
+pub(crate) fn elapsed(secs: u64) -> String {
+    match (secs / 60, secs % 60) {
+        (0, 0) => "under 1 s".to_owned(),
+        (minutes @ 1..60, rest @ 1..) => format!("{minutes} min {rest} s"),
+        _ => duration(secs),
+    }
+}
+
 /// A moment, written as a `<time>` that the scripts turn into the viewer's zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -312,6 +321,15 @@ mod tests {
         ];
         for (part, text) in cases {
             assert_eq!(percent(part), text, "{part}");
+        }
+    }
+
+    #[test]
+    fn measured_times_are_exact_below_an_hour() {
+        for (secs, text) in
+            [(0, "under 1 s"), (1, "1 s"), (60, "1 min"), (119, "1 min 59 s"), (3599, "59 min 59 s"), (3601, "1 h")]
+        {
+            assert_eq!(elapsed(secs), text);
         }
     }
 

@@ -60,13 +60,23 @@ pub(crate) fn answer_times(answers: &AnswerReport) -> String {
     )
 }
 
-/// How long a file took in comparison with one copy over this machine's link, if there is something to compare.
+/// The time that one copy takes over this machine's link, and how long all took in comparison, if it is known.
 pub(crate) fn compared_with_link(file: &FileReport) -> Option<String> {
-    match (file.multiple, file.multiple_at_most) {
-        (Some(multiple), _) => Some(format!("this took {} times that", decimal(multiple))),
-        (None, Some(most)) => Some(format!("this took at most {} times that", decimal(most))),
-        (None, None) => None,
-    }
+    /// With a copy that takes fewer seconds, one second more or less changes the multiple too much.
+    const COMPARABLE: f64 = 0.5;
+    let link_secs = file.link_secs?;
+    let time = match link_secs {
+        ..0.001 => "under 1 ms".to_owned(),
+        0.001..1.0 => format!("{} ms", decimal(link_secs * 1000.0)),
+        _ => format!("{} s", decimal(link_secs)),
+    };
+    let compared = match (file.multiple, file.multiple_at_most) {
+        (Some(multiple), _) => format!("; this took {} times that", decimal(multiple)),
+        (None, Some(most)) if link_secs >= COMPARABLE => format!("; this took at most {} times that", decimal(most)),
+        (None, Some(_)) => "; this was too fast to be compared by a clock with whole seconds".to_owned(),
+        (None, None) => String::new(),
+    };
+    Some(format!("one copy takes {time} over this machine’s link{compared}"))
 }
 
 /// Files of a folder whose digests a report has, at most.

@@ -79,6 +79,33 @@ async fn a_download_in_a_browser_is_in_the_report() {
 }
 
 #[tokio::test]
+async fn a_download_is_compared_with_the_link() {
+    let fixture = Fixture::new();
+    let computers = fixture.observer.computers();
+    for (name, size) in [("a.txt", 1000), ("b.txt", 100)] {
+        download(&fixture, "192.168.1.77", &share(&fixture, name, size));
+    }
+    let texts = async || {
+        let text = fixture.get("/api/v1/lessons/1?format=text").await.text().to_owned();
+        let page = fixture.get("/manage/report").await.text().to_owned();
+        [text, page]
+    };
+    for text in texts().await {
+        assert!(!text.contains("one copy takes"), "the speed of the link is not known: {text}");
+    }
+    computers.set_network(&[], Some(8000));
+    for text in texts().await {
+        for compared in [
+            "one copy takes 1 s over this machine’s link; this took at most 1 times that",
+            "one copy takes 100 ms over this machine’s link; this was too fast to be compared by a clock with whole seconds",
+            "has 0.01 Mbit/s",
+        ] {
+            assert!(text.contains(compared), "{compared}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_operator_begins_a_lesson() {
     let fixture = Fixture::new();
     let notes = share(&fixture, "notes.txt", 1000);

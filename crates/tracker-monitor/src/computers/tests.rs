@@ -417,6 +417,25 @@ fn how_fast_a_short_download_was_is_known_within_limits() {
     assert_eq!(of_notes(&room), (Some(3), Some(1.0), Some(3.0), Some(4.0)));
 }
 
+/// Its client gets nothing, so somebody downloads it in a browser there.
+#[test]
+fn what_came_in_a_browser_did_not_come_from_others() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 10_000);
+    let info_hash = room.torrent("film.mp4", 10_000);
+    room.contents.hashed(film.id(), &[info_hash]);
+    room.announce(ONE, info_hash, 10_000, Some(AnnounceEvent::Started));
+    room.announce(TWO, info_hash, 10_000, Some(AnnounceEvent::Started));
+    room.pass(1);
+    room.send(ONE, &film, 0, 10_000);
+    room.pass(60);
+    room.announce(TWO, info_hash, 0, Some(AnnounceEvent::Completed));
+    room.pass(1);
+    let report = room.computers.lessons().report(1, std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let ways = |address| &*report.files[0].copies.iter().find(|copy| copy.address == address).unwrap().ways;
+    assert_eq!((ways(ONE), ways(TWO)), (&[CopyWay::Browser][..], &[CopyWay::BitTorrent][..]));
+}
+
 #[test]
 fn a_report_has_the_answers_of_its_lesson() {
     let times = [AnswerTimes::new(), AnswerTimes::new()];

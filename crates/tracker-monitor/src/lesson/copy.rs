@@ -371,6 +371,12 @@ impl TorrentCopy {
     pub(crate) fn is_here(&self, round: Option<u32>) -> bool {
         !self.has_left && round.is_none_or(|round| round.saturating_sub(self.round) <= 1)
     }
+
+    /// The part of the content that it has got, from 0 to 1, as far as it says so.
+    pub(crate) fn gained(&self) -> Option<f64> {
+        let now = if self.has_everything { 1.0 } else { self.completion? };
+        Some((now - self.first_completion.unwrap_or(0.0)).max(0.0))
+    }
 }
 
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

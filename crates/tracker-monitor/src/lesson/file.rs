@@ -1,7 +1,7 @@
 //! A file or folder of a lesson, and its copies.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -38,7 +38,7 @@ pub(crate) struct Roster<'r> {
     listed: Option<&'r BTreeMap<IpAddr, Arc<str>>>,
     /// Those that were seen.
     seen: &'r BTreeMap<IpAddr, ComputerRecord>,
-    /// The addresses of this machine, which does not count.
+    /// The addresses of this machine, which does not count, each once.
     own: &'r [IpAddr],
     len: u32,
 }
@@ -50,9 +50,11 @@ impl<'r> Roster<'r> {
         seen: &'r BTreeMap<IpAddr, ComputerRecord>,
         own: &'r [IpAddr],
     ) -> Self {
-        let mut roster = Self { listed, seen, own, len: 0 };
-        roster.len = u32::try_from(roster.addresses().count()).unwrap_or(u32::MAX);
-        roster
+        let len = match listed {
+            Some(listed) => without_own(listed, own),
+            None => without_own(seen, own),
+        };
+        Self { listed, seen, own, len: u32::try_from(len).unwrap_or(u32::MAX) }
     }
 
     /// Returns `true` for an address of this machine.
@@ -76,6 +78,15 @@ impl<'r> Roster<'r> {
     pub(crate) fn len(self) -> u32 {
         self.len
     }
+}
+
+/// The number of addresses that are not this machine's. Many ask for it, so it does not look at all.
+fn without_own<V>(addresses: &BTreeMap<IpAddr, V>, own: &[IpAddr]) -> usize {
+    let loopback = IpAddr::from([127, 0, 0, 0])..=IpAddr::from([127, 255, 255, 255]);
+    let is_there = |address: &IpAddr| addresses.contains_key(address);
+    let own = own.iter().filter(|address| !address.is_loopback() && is_there(address)).count();
+    let loopback = addresses.range(loopback).count() + usize::from(is_there(&Ipv6Addr::LOCALHOST.into()));
+    addresses.len() - own - loopback
 }
 
 impl FileRecord {
@@ -196,5 +207,26 @@ impl FileRecord {
         let completion = if of == 0 { 0.0 } else { (f64::from(has) + others) / f64::from(of) };
         let secs = self.plot.secs(now);
         self.plot.push(now, CompletionPoint { secs, has, of, completion });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roster_is_as_long_as_the_list_of_its_computers() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        let own = [at("10.0.0.1"), at("127.0.0.1"), at("fd77::1"), at("10.9.9.9")];
+        let all = ["10.0.0.1", "10.0.0.2", "127.0.0.1", "127.255.0.3", "128.0.0.1", "::1", "fd77::1", "fd77::2"];
+        let seen = all.map(|text| (at(text), ComputerRecord { first_seen: Instant::ZERO }));
+        let listed = all.map(|text| (at(text), Arc::from(text)));
+        for some in 0..=all.len() {
+            let (seen, listed) = (seen[..some].iter().copied().collect(), listed[some..].iter().cloned().collect());
+            for listed in [None, Some(&listed)] {
+                let roster = Roster::new(listed, &seen, &own);
+                assert_eq!(roster.len() as usize, roster.addresses().count(), "{some} {listed:?}");
+            }
+        }
     }
 }

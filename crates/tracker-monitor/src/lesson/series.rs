@@ -7,15 +7,29 @@ use tracker_core::Instant;
 
 use crate::NetworkPoint;
 
-/// Points in the order of time, a limited number of them: when there are too many, every second one is dropped, and from then on
-/// points are twice as far apart.
+/// Points in the order of time, a limited number of them: when there are too many, each two are joined, and from then on points are
+/// twice as far apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Plot<P> {
     started: Instant,
     /// Seconds between points.
     step: u32,
     limit: usize,
-    points: Vec<(Instant, P)>,
+    points: Vec<Step<P>>,
+}
+
+/// A point, and the number of samples that it stands for.
+#[derive(Debug, Clone, Copy)]
+struct Step<P> {
+    at: Instant,
+    point: P,
+    samples: u32,
+}
+
+/// A point of a plot.
+pub(crate) trait PlotPoint: Copy {
+    /// The point that stands for this one and a later one, where `part` is the part of all samples that the later one stands for.
+    fn join(self, later: Self, part: f64) -> Self;
 }
 
 /// How far a file had come at one time of a lesson.
@@ -43,7 +57,36 @@ impl Plot<CompletionPoint> {
     pub(crate) const MAX_OF_FILE: usize = 120;
 }
 
-impl<P: Copy> Plot<P> {
+impl PlotPoint for CompletionPoint {
+    /// It is of one moment.
+    fn join(self, _: Self, _: f64) -> Self {
+        self
+    }
+}
+
+impl PlotPoint for NetworkPoint {
+    fn join(self, later: Self, part: f64) -> Self {
+        let average = |rate: f64, later: f64| rate + (later - rate) * part;
+        Self {
+            download_rate: average(self.download_rate, later.download_rate),
+            sent_rate: average(self.sent_rate, later.sent_rate),
+            ..self
+        }
+    }
+}
+
+impl<P: Copy> Step<P> {
+    fn join(&mut self, later: &Self)
+    where
+        P: PlotPoint,
+    {
+        let samples = self.samples.saturating_add(later.samples);
+        self.point = self.point.join(later.point, f64::from(later.samples) / f64::from(samples));
+        self.samples = samples;
+    }
+}
+
+impl<P: PlotPoint> Plot<P> {
     /// A plot without points, of at least two.
     pub(crate) fn new(limit: usize, started: Instant) -> Self {
         Self { started, step: 1, limit: limit.max(2), points: Vec::new() }
@@ -51,21 +94,26 @@ impl<P: Copy> Plot<P> {
 
     /// Returns `true` if it is time for a point.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.points.last().is_none_or(|(last, _)| now.since(*last) >= Duration::from_secs(self.step.into()))
+        self.points.last().is_none_or(|last| now.since(last.at) >= Duration::from_secs(self.step.into()))
     }
 
-    /// Adds a point, unless it comes too early.
+    /// Adds a point, or joins it with the last one if it comes early.
     pub(crate) fn push(&mut self, now: Instant, point: P) {
+        let step = Step { at: now, point, samples: 1 };
         if !self.is_due(now) {
+            if let Some(last) = self.points.last_mut().filter(|last| now > last.at) {
+                last.join(&step);
+            }
             return;
         }
-        self.points.push((now, point));
+        self.points.push(step);
         if self.points.len() > self.limit {
-            let mut place = 0;
-            self.points.retain(|_| {
-                place += 1;
-                place % 2 == 1
+            let joined = self.points.chunks(2).map(|pair| {
+                let mut joined = pair[0];
+                pair[1..].iter().for_each(|later| joined.join(later));
+                joined
             });
+            self.points = joined.collect();
             self.step = self.step.saturating_mul(2);
         }
     }
@@ -77,13 +125,19 @@ impl<P: Copy> Plot<P> {
 
     /// The points, the oldest first.
     pub(crate) fn points(&self) -> impl Iterator<Item = P> {
-        self.points.iter().map(|&(_, point)| point)
+        self.points.iter().map(|step| step.point)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl PlotPoint for u32 {
+        fn join(self, _: Self, _: f64) -> Self {
+            self
+        }
+    }
 
     fn plot(limit: usize, seconds: impl IntoIterator<Item = u32>) -> Vec<u64> {
         let mut plot = Plot::new(limit, Instant::from_secs(100));
@@ -104,6 +158,26 @@ mod tests {
         let step = day[1];
         assert!(day.windows(2).all(|pair| pair[1] - pair[0] == step));
         assert!(86_400 - day[day.len() - 1] <= step);
+    }
+
+    /// A download of a few seconds is in the plot of a long lesson, too.
+    #[test]
+    fn rates_are_averages_until_the_next_point() {
+        let mut plot = Plot::<NetworkPoint>::new(4, Instant::ZERO);
+        for second in 0..64 {
+            let sent_rate = if second == 37 { 640.0 } else { 0.0 };
+            let point = NetworkPoint {
+                secs: second.into(),
+                seeders: second.into(),
+                leechers: 0.0,
+                download_rate: 1.0,
+                sent_rate,
+            };
+            plot.push(Instant::from_secs(second), point);
+        }
+        let points: Vec<_> = plot.points().map(|point| (point.secs, point.seeders, point.sent_rate.round())).collect();
+        assert_eq!(points, [(0, 0.0, 0.0), (16, 16.0, 0.0), (32, 32.0, 40.0), (48, 48.0, 0.0)]);
+        assert!(plot.points().all(|point| point.download_rate == 1.0));
     }
 
     #[test]

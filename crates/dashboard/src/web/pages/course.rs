@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use askama::filters::HtmlSafe;
 
-use crate::web::format::duration;
+use crate::web::format::elapsed;
 
 /// The size of the drawing, which the browser scales to the column that it is in, and the room around the plot for its labels.
 const WIDTH: f64 = 600.0;
@@ -91,7 +91,7 @@ impl Display for CoursePlot {
         }
         let step = step(self.secs());
         for at in (1..).map(|tick| tick * step).take_while(|&at| at <= self.secs()) {
-            let (x, label, below) = (self.x(at), duration(at), bottom + 18.0);
+            let (x, label, below) = (self.x(at), elapsed(at), bottom + 18.0);
             writeln!(f, "<path d=\"M{x} {bottom}v5\" stroke=\"var(--plot-grid)\"/>")?;
             writeln!(f, "<text x=\"{x}\" y=\"{below}\" text-anchor=\"middle\" fill=\"var(--muted)\">{label}</text>")?;
         }

@@ -13,7 +13,7 @@ use super::course::{CourseLine, CoursePlot};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::format::{
-    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, have_it, percent, rate, strftime,
+    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, elapsed, have_it, percent, rate, strftime,
 };
 use crate::web::problem::Problem;
 use crate::web::report::{answer_times, compared_with_link, report, way};
@@ -177,15 +177,9 @@ impl FileView {
 fn facts(file: &FileReport) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if let Some(secs) = file.spread_secs {
-        facts.push(("Until the last copy", format!("{} after the first computer asked for it", duration(secs))));
+        facts.push(("Until the last copy", format!("{} after the first computer asked for it", elapsed(secs))));
     }
-    if let Some(link_secs) = file.link_secs {
-        let multiple = compared_with_link(file).map(|compared| format!("; {compared}")).unwrap_or_default();
-        facts.push((
-            "What is possible",
-            format!("one copy takes {} s over this machine’s link{multiple}", decimal(link_secs)),
-        ));
-    }
+    facts.extend(compared_with_link(file).map(|compared| ("What is possible", compared)));
     if let Some(copies) = file.copies_sent.filter(|&copies| copies > 0.0) {
         let (browser, web_seed) = (bytes(file.sent.browser as f64), bytes(file.sent.web_seed as f64));
         let ways = format!("{browser} to browsers, {web_seed} to BitTorrent clients");
@@ -199,8 +193,8 @@ impl CopyView {
         Self {
             name: NameView::of(copy.address, copy.name.as_deref()),
             came: moment(copy.came),
-            setup: copy.setup_secs.map(duration),
-            took: copy.took_secs.map(duration),
+            setup: copy.setup_secs.map(elapsed),
+            took: copy.took_secs.map(elapsed),
             mean: copy.mean_rate.map(rate),
             peak: copy.peak_rate.map(rate),
             completion: copy.completion.map_or_else(|| "unknown".to_owned(), percent),

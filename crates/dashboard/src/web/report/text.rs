@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use tracker_monitor::{CopyCheck, CopyReport, FileReport, LessonReport};
 
 use super::{MAX_DIGESTS, answer_times, compared_with_link, way};
-use crate::web::format::{bits, bytes, counted, decimal, duration, percent, rate};
+use crate::web::format::{bits, bytes, counted, decimal, duration, elapsed, percent, rate};
 
 /// The report as a text, with times in the zone of the tracker's machine.
 pub(crate) fn text(report: &LessonReport) -> String {
@@ -32,11 +32,9 @@ fn write(text: &mut String, report: &LessonReport, zone: &TimeZone) -> fmt::Resu
     if let Some(answers) = &report.answers {
         writeln!(text, "{}.", answer_times(answers))?;
     }
-    if report.link_speed.is_none() {
-        writeln!(
-            text,
-            "The speed of this machine's link is not known, so this report cannot say how fast a copy could be."
-        )?;
+    match report.link_speed {
+        Some(speed) => writeln!(text, "This machine's link has {}.", bits(speed))?,
+        None => writeln!(text, "The speed of this machine's link is not known, so that nothing is compared with it.")?,
     }
     if !report.is_complete {
         writeln!(text, "There were more computers or files than this report has.")?;
@@ -45,27 +43,20 @@ fn write(text: &mut String, report: &LessonReport, zone: &TimeZone) -> fmt::Resu
         writeln!(text, "\nNobody has asked for a file yet.")?;
     }
     for file in &report.files {
-        write_file(text, file, report.link_speed, time)?;
+        write_file(text, file, time)?;
     }
     Ok(())
 }
 
-fn write_file(
-    text: &mut String,
-    file: &FileReport,
-    link_speed: Option<u64>,
-    time: impl Fn(u64, &str) -> String,
-) -> fmt::Result {
+fn write_file(text: &mut String, file: &FileReport, time: impl Fn(u64, &str) -> String) -> fmt::Result {
     let size = file.size.map(|size| format!(", {}", bytes(size as f64))).unwrap_or_default();
     writeln!(text, "\n{}{size}", file.name)?;
     writeln!(text, "  {} of {} have it", file.progress.has, file.progress.of)?;
     if let Some(spread) = file.spread_secs {
-        writeln!(text, "  {} from the first request to the last complete copy", duration(spread))?;
+        writeln!(text, "  {} from the first request to the last complete copy", elapsed(spread))?;
     }
-    if let Some((link_secs, speed)) = file.link_secs.zip(link_speed) {
-        let multiple = compared_with_link(file).map(|compared| format!("; {compared}")).unwrap_or_default();
-        let link_secs = decimal(link_secs);
-        writeln!(text, "  one copy takes {link_secs} s over this machine's link of {}{multiple}", bits(speed))?;
+    if let Some(compared) = compared_with_link(file) {
+        writeln!(text, "  {compared}")?;
     }
     if let Some(copies) = file.copies_sent.filter(|&copies| copies > 0.0) {
         let (browser, web_seed) = (bytes(file.sent.browser as f64), bytes(file.sent.web_seed as f64));
@@ -92,7 +83,7 @@ fn write_file(
 }
 
 fn cells(copy: &CopyReport, time: &impl Fn(u64, &str) -> String) -> [String; 9] {
-    let secs = |secs: Option<u64>| secs.map_or_else(|| "–".to_owned(), duration);
+    let secs = |secs: Option<u64>| secs.map_or_else(|| "–".to_owned(), elapsed);
     let figure = |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), rate);
     let client = copy.client.as_ref().map(|client| format!(" ({client})")).unwrap_or_default();
     [
