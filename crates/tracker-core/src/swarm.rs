@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use crate::detail::Detail;
-use crate::entry::{EntryV4, EntryV6};
+use crate::entry::{Download, EntryV4, EntryV6};
 use crate::peer::{Identity, Member};
 use crate::pool::{MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
@@ -234,16 +234,29 @@ impl Swarm {
         Ok(Upserted { left, change: Change::Joined })
     }
 
+    /// Takes in that the sender of a last announce has everything, if it was seen downloading and was not counted as completed.
+    pub(crate) fn finish(&mut self, rules: &Rules, sender: &Identity, member: &mut Member) -> Option<Change> {
+        let slot = self.find_leaving(rules, sender)?;
+        let earlier = self.member(slot);
+        // Its place stays: at another one, which it gives up anyway, there may be another client by now.
+        member.port = earlier.port;
+        (earlier.tag.download == Download::Begun).then(|| self.refresh(rules, slot, member))
+    }
+
     /// Takes out the peer of a client that says it leaves, and returns it.
     pub(crate) fn leave(&mut self, rules: &Rules, sender: &Identity) -> Option<Member> {
+        let slot = self.find_leaving(rules, sender)?;
+        Some(self.remove(rules, slot))
+    }
+
+    /// The peer of a client that says it leaves.
+    fn find_leaving(&self, rules: &Rules, sender: &Identity) -> Option<Slot> {
         let &Identity { ip, port, peer_id, key } = sender;
         // Another client's place is not given up: a late `stopped` of the one that had it before changes nothing.
         let here = self.find(rules, ip, port).filter(|&slot| self.member(slot).may_be(peer_id));
-        let own = here
-            .or_else(|| self.find_client(rules, ip, peer_id, key))
+        here.or_else(|| self.find_client(rules, ip, peer_id, key))
             // Some clients forget their port, and their key, when they leave.
-            .or_else(|| self.find_peer_id(rules, ip, peer_id).filter(|_| sender.is_nameless()))?;
-        Some(self.remove(rules, own))
+            .or_else(|| self.find_peer_id(rules, ip, peer_id).filter(|_| sender.is_nameless()))
     }
 
     /// The peer at this position, below the number of peers.

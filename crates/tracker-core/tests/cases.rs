@@ -174,6 +174,25 @@ fn started_again_is_an_update() {
 }
 
 #[test]
+fn who_leaves_with_everything_has_completed_its_download() {
+    for (left, downloaded, events, completed) in [
+        (Some(0), 8 << 20, ["updated", "completed", "left"].as_slice(), 1),
+        (Some(1), 8 << 20, &["left"], 0),
+        (None, 8 << 20, &["left"], 0),
+        // A client that forgets what it has: some say that nothing is left when they leave.
+        (Some(0), 0, &["left"], 0),
+    ] {
+        let mut embedder = embedder();
+        embedder.announce(&started(client(A)));
+        happened(&mut embedder);
+        let answer = embedder.announce(&stopped(client(A)).with_left(left).with_downloaded(downloaded));
+        assert_eq!((answer.seeders, answer.leechers, answer.completed), (0, 0, completed), "{left:?}, {downloaded}");
+        let told: Vec<_> = happened(&mut embedder).into_iter().filter(|&event| event != "dropped").collect();
+        assert_eq!(told, events, "{left:?}, {downloaded}");
+    }
+}
+
+#[test]
 fn stopped_twice_leaves_once() {
     let mut embedder = embedder();
     embedder.announce(&client(A));

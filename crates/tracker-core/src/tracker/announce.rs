@@ -33,7 +33,7 @@ impl Tracker {
         let intervals = Intervals::draw(&self.config, others.peers + self.peers(), rng);
         let known = self.swarms.find(&self.rules, &request.info_hash);
         let (counts, warning) = if request.event == Some(AnnounceEvent::Stopped) {
-            let counts = known.map(|id| self.leave(id, &sender)).unwrap_or_default();
+            let counts = known.map(|id| self.leave(id, &sender, intervals.interval, request)).unwrap_or_default();
             // The swarm may be gone.
             let known = self.swarms.find(&self.rules, &request.info_hash);
             (counts, self.warning(sender.ip, known, false))
@@ -77,9 +77,23 @@ impl Tracker {
     }
 
     /// Takes out a peer that says it leaves. Returns the counts without it.
-    fn leave(&mut self, id: SwarmId, sender: &Identity) -> SwarmCounts {
+    fn leave(
+        &mut self,
+        id: SwarmId,
+        sender: &Identity,
+        interval: Duration,
+        request: &AnnounceRequest,
+    ) -> SwarmCounts {
+        let before = self.swarms[id].counts();
+        if request.left == Some(0) && request.downloaded > 0 {
+            // aria2 never says `completed` when it is not to seed, only that there is nothing left when it leaves.
+            let mut member = Member::new(sender.ip, request, interval, &self.rules);
+            if let Some(change) = self.swarms[id].finish(&self.rules, sender, &mut member) {
+                self.totals.completed += 1;
+                self.push_changes(id, None, change, &member, false);
+            }
+        }
         let swarm = &mut self.swarms[id];
-        let before = swarm.counts();
         let Some(member) = swarm.leave(&self.rules, sender) else { return before };
         let (after, info_hash, is_empty) = (swarm.counts(), swarm.info_hash, swarm.is_empty());
         self.totals.swarm_changed(before, after);

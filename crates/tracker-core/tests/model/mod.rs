@@ -399,7 +399,14 @@ impl Model {
                 )
             });
         if let Some(own) = own {
-            peers.remove(own);
+            let leaving = peers.remove(own);
+            let has_everything = request.left == Some(0) && request.downloaded > 0;
+            if has_everything && leaving.seen_leeching && !leaving.counted {
+                // It is updated and completed before it goes.
+                self.tally.updated += 1;
+                members.completed += 1;
+                self.tally.completed += 1;
+            }
             self.tally.left += 1;
             self.forget(|_, _| false);
         }

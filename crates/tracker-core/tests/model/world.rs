@@ -264,6 +264,10 @@ impl World {
                 if choices.one_in(4) {
                     client.port = 0;
                 }
+                // It completed, and says so only now.
+                if choices.one_in(4) {
+                    client.left = Some(0);
+                }
             }
             // Crashed and started again: another peer id on the same port, or the same one on another.
             8 => {
