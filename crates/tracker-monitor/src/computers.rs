@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use torrent_library::{ContentKey, Contents, KnownTorrents, Library};
@@ -26,6 +27,9 @@ use crate::{
 
 pub use in_progress::{DownloadsInProgress, StuckFile};
 pub use rows::{ComputerRow, CopyRow, OwnCopy, Reachability};
+
+/// The shortest time over which rates are measured. When a tick comes late, the next one follows soon: it waits for the one after.
+const SHORTEST_TICK: Duration = Duration::from_millis(500);
 
 /// The computers of the current lesson: every machine that has asked for something, by BitTorrent or in a browser, since the
 /// lesson began. Cheap to clone; all clones are one.
@@ -85,6 +89,8 @@ struct State {
     link_speed: Option<u64>,
     /// The time of the last tick.
     ticked: Instant,
+    /// The exact time since zero at which rates were measured last.
+    measured: Duration,
 }
 
 impl ComputersConfig {
@@ -131,6 +137,7 @@ impl Computers {
             own: Vec::new(),
             link_speed: None,
             ticked: clock.now(),
+            measured: Duration::ZERO,
         };
         let (transfers, state) = (Transfers::default(), Mutex::new(state));
         Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, answer_times, state })))
@@ -255,7 +262,8 @@ impl Computers {
                 lesson.see(&info_hash, known.as_deref(), &sighting, round.unwrap_or(0), event.at);
             }
             EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => {
-                self.state().lesson.leave(&info_hash, peer.address.ip().to_canonical());
+                let Sighting { address, peer_id, .. } = Sighting::of_event(peer, None, event.at);
+                self.state().lesson.leave(&info_hash, address, peer_id);
             }
             _ => {}
         }
@@ -264,43 +272,41 @@ impl Computers {
     /// A second has passed: takes in what was sent over HTTP since, and takes samples for plots.
     pub(crate) fn tick(&self, now: Instant, sample: &Sample) {
         self.state().ticked = now;
-        let mut by_copy: HashMap<_, (f64, u64), RandomState> = HashMap::default();
+        let mut in_flight: HashMap<_, u64, RandomState> = HashMap::default();
         for running in self.0.transfers.all() {
-            let rate = self.take_sent(&running);
+            self.take_sent(&running);
             let address = self.state().lesson.known_address(running.address);
-            let of_copy = by_copy.entry((running.content, address)).or_default();
-            of_copy.0 += rate as f64;
-            of_copy.1 += running.in_flight();
+            *in_flight.entry((running.content, address)).or_default() += running.in_flight();
         }
         let listed = self.0.names.listed();
-        let State { lesson, round, own, .. } = &mut *self.state();
+        let State { lesson, round, own, measured, .. } = &mut *self.state();
         let unjoined: Vec<_> = lesson.contents_without_torrent().collect();
         for id in unjoined {
             if let Some(info_hash) = self.0.contents.info_hash_of(id) {
                 lesson.join(id, info_hash);
             }
         }
-        let sent_rate = by_copy.values().map(|(rate, _)| rate).sum();
-        lesson.tick(|id, address| by_copy.remove(&(id, address)));
-        lesson.plot.push(
-            now,
-            NetworkPoint {
+        let exact = self.exact(now);
+        let passed = exact.saturating_sub(*measured);
+        if passed >= SHORTEST_TICK {
+            *measured = exact;
+            let in_flight = |id, address| in_flight.get(&(id, address)).copied().unwrap_or_default();
+            let sent_rate = lesson.tick(passed.as_secs_f64(), in_flight);
+            let point = NetworkPoint {
                 secs: now.since(lesson.started).as_secs(),
                 seeders: sample.seeders,
                 leechers: sample.leechers,
                 download_rate: sample.download_rate,
                 sent_rate,
-            },
-        );
+            };
+            lesson.plot.push(now, point);
+        }
         lesson.sample(listed.as_deref(), own, *round, now);
     }
 
     pub(crate) fn transfer_begins(&self, running: &Running) {
         let is_first = self.with_copy_of(running, |lesson, number, now| {
-            let Some(copy) = lesson.copy(number, running.address, now) else { return false };
-            let is_first = copy.http.is_none();
-            copy.begin(running.way, now);
-            is_first
+            lesson.begin(number, running.address, running.way, running.wanted(), now)
         });
         if is_first == Some(true) {
             browser::log_beginning(self, running);
@@ -316,16 +322,14 @@ impl Computers {
         });
     }
 
-    /// Takes in what a transfer has sent since the last time. Returns the number of bytes.
-    fn take_sent(&self, running: &Running) -> u64 {
+    /// Takes in what a transfer has sent since the last time.
+    fn take_sent(&self, running: &Running) {
         let sent = running.take();
-        let bytes = sent.bytes;
         let has_finished =
             self.with_copy_of(running, |lesson, number, now| lesson.sent(number, running.address, sent, now));
         if has_finished == Some(true) {
             browser::log_end(self, running);
         }
-        bytes
     }
 
     /// Calls `act` with the number of the file that a transfer is of, if there is room for it.
@@ -393,6 +397,12 @@ impl Computers {
     /// The speed of this machine's link in bits per second, if it is known.
     pub(crate) fn link_speed(&self) -> Option<u64> {
         self.state().link_speed
+    }
+
+    /// The exact time since zero, within the second `now`.
+    fn exact(&self, now: Instant) -> Duration {
+        let second = Duration::from_secs(1);
+        Duration::from_secs(now.as_secs().into()) + second.saturating_sub(self.0.clock.until(now + second))
     }
 
     /// The time, which is never before the last tick.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use torrent_library::{Content, ContentId, ContentKey, displayable};
 
 use crate::Computers;
-use crate::lesson::{BySentWay, Sent};
+use crate::lesson::{BySentWay, Sent, Wanted};
 use crate::ranges::RangeSet;
 
 /// What this machine sends over HTTP: the downloads of browsers, and what BitTorrent clients fetch from it as a web seed. Cheap to
@@ -138,8 +138,8 @@ pub(crate) struct Running {
 /// The bytes of a content that a transfer sends, its files one behind the other.
 #[derive(Debug)]
 enum Parts {
-    /// These, in this order.
-    Range(Range<u64>),
+    /// This part of a file, from its start on.
+    Range { range: Range<u64>, file: Range<u64> },
     /// These, which are there when all was sent.
     Archive(RangeSet),
 }
@@ -240,11 +240,19 @@ impl Running {
         let sent = self.sent.load(Ordering::Relaxed);
         let recorded = self.recorded.fetch_max(sent, Ordering::Relaxed);
         let ranges = match &self.parts {
-            Parts::Range(range) => (range.start..range.end.min(range.start.saturating_add(sent))).into(),
+            Parts::Range { range, .. } => (range.start..range.end.min(range.start.saturating_add(sent))).into(),
             Parts::Archive(ranges) if sent >= self.len => ranges.clone(),
             Parts::Archive(_) => RangeSet::default(),
         };
         Sent { way: self.way, bytes: sent.saturating_sub(recorded), ranges }
+    }
+
+    /// The files that it is there to get.
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        match &self.parts {
+            Parts::Range { file, .. } => Wanted::File(file.clone()),
+            Parts::Archive(ranges) => Wanted::Archive(ranges),
+        }
     }
 
     /// Bytes of files in an archive that is not whole yet: about.
@@ -252,7 +260,7 @@ impl Running {
         let sent = self.sent.load(Ordering::Relaxed);
         match &self.parts {
             Parts::Archive(_) if sent < self.len && self.way == Way::Browser => sent,
-            Parts::Archive(_) | Parts::Range(_) => 0,
+            Parts::Archive(_) | Parts::Range { .. } => 0,
         }
     }
 }
@@ -263,7 +271,8 @@ impl Parts {
         match part {
             TransferPart::File { index, range } => {
                 let before: u64 = files.iter().take(index).map(|file| file.size()).sum();
-                Self::Range(before.saturating_add(range.start)..before.saturating_add(range.end))
+                let file = before..before.saturating_add(files.get(index).map_or(0, |file| file.size()));
+                Self::Range { range: before.saturating_add(range.start)..before.saturating_add(range.end), file }
             }
             TransferPart::Archive => Self::Archive((0..content.size()).into()),
             TransferPart::ArchiveOf(mut indices) => {

@@ -18,13 +18,13 @@ use tracker_core::{InfoHash, Instant, PeerId};
 use tracker_host::AnswerCounts;
 
 use aliases::Aliases;
-pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy};
+pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy, Wanted};
 pub(crate) use file::{FileRecord, Roster};
 pub use series::CompletionPoint;
 pub(crate) use series::Plot;
 
 use crate::observer::Sighting;
-use crate::{NetworkPoint, PeerStuckReason};
+use crate::{NetworkPoint, PeerStuckReason, Way};
 
 /// What a computer does with a file.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq)]
@@ -33,7 +33,8 @@ pub enum CopyStatus {
     HasIt,
     /// It is downloading it.
     Downloading,
-    /// It has the files of a folder that it wants, but not all.
+    /// It has the files of a folder that it wants, but not all: its BitTorrent client says so, or a browser was sent
+    /// those that it asked for.
     HasSelection,
     /// It is downloading it, and gets nothing.
     Stuck(PeerStuckReason),
@@ -152,7 +153,7 @@ impl Lesson {
             let copies: Vec<_> = file
                 .copies
                 .iter()
-                .filter_map(|(address, copy)| Some((*address, copy.carried_over(round, now)?)))
+                .filter_map(|(address, copy)| Some((*address, copy.carried_over(file.size, round, now)?)))
                 .collect();
             if copies.is_empty() {
                 continue;
@@ -196,11 +197,11 @@ impl Lesson {
     }
 
     /// A peer has left a torrent.
-    pub(crate) fn leave(&mut self, info_hash: &InfoHash, address: IpAddr) {
+    pub(crate) fn leave(&mut self, info_hash: &InfoHash, address: IpAddr, peer_id: PeerId) {
         let address = self.aliases.resolve(address);
         let file = self.by_swarm.get(info_hash).and_then(|number| self.files.get_mut(number));
         if let Some(copy) = file.and_then(|file| file.copies.get_mut(&address)) {
-            copy.leave();
+            copy.leave(peer_id);
         }
     }
 
@@ -217,11 +218,28 @@ impl Lesson {
         let Self { files, fragments, .. } = self;
         let Some(file) = files.get_mut(&number) else { return false };
         let Some(copy) = file.copies.get_mut(&address) else { return false };
-        let count = |copy: &Copy| copy.http.as_ref().map_or(0, |http| http.ranges.len().saturating_sub(1));
-        let before = count(copy);
+        let before = copy.fragments();
         let has_finished = copy.sent(sent, file.size.unwrap_or(u64::MAX), max_ranges, now);
-        *fragments = (*fragments + count(copy)).saturating_sub(before);
+        *fragments = (*fragments + copy.fragments()).saturating_sub(before);
         has_finished
+    }
+
+    /// A transfer over HTTP begins. Returns `true` if it is the first of this file to this computer.
+    pub(crate) fn begin(
+        &mut self,
+        number: FileNumber,
+        address: IpAddr,
+        way: Way,
+        wanted: Wanted<'_>,
+        now: Instant,
+    ) -> bool {
+        let max_ranges = self.max_ranges();
+        let Some(copy) = self.copy(number, address, now) else { return false };
+        let (is_first, before) = (copy.http.is_none(), copy.fragments());
+        copy.begin(way, wanted, max_ranges, now);
+        let after = copy.fragments();
+        self.fragments = (self.fragments + after).saturating_sub(before);
+        is_first
     }
 
     /// Ranges that a copy may have.
@@ -240,19 +258,19 @@ impl Lesson {
         self.aliases.resolve(address)
     }
 
-    /// A second has passed. `sent` takes what was sent of a content to a computer since: bytes per second, and bytes of archives
-    /// that are not whole yet.
-    pub(crate) fn tick(&mut self, mut sent: impl FnMut(ContentId, IpAddr) -> Option<(f64, u64)>) {
+    /// So many seconds have passed since the last tick. `in_flight` has the bytes of archives of a content that are being sent to a
+    /// computer. Returns the rate at which this machine sent, in bytes per second.
+    pub(crate) fn tick(&mut self, secs: f64, in_flight: impl Fn(ContentId, IpAddr) -> u64) -> f64 {
+        let mut sent_rate = 0.0;
         let mut contents: HashMap<FileNumber, Vec<ContentId>, RandomState> = HashMap::default();
         self.by_content.iter().for_each(|(id, number)| contents.entry(*number).or_default().push(*id));
         for (number, ids) in contents {
             let Some(file) = self.files.get_mut(&number) else { continue };
             for (address, copy) in file.copies.iter_mut().filter(|(_, copy)| copy.http.is_some()) {
-                let all = ids.iter().filter_map(|id| sent(*id, *address));
-                let (rate, in_flight) = all.fold((0.0, 0), |sum, (rate, in_flight)| (sum.0 + rate, sum.1 + in_flight));
-                copy.tick(rate, in_flight);
+                sent_rate += copy.tick(secs, ids.iter().map(|id| in_flight(*id, *address)).sum());
             }
         }
+        sent_rate
     }
 
     /// Takes samples for the plots of files. With more than some ten thousand copies it takes fewer.

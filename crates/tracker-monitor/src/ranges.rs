@@ -44,6 +44,11 @@ impl RangeSet {
         self.0.len()
     }
 
+    /// Returns `true` if every byte of the other set is in this one.
+    pub(crate) fn is_superset(&self, other: &Self) -> bool {
+        other.0.iter().all(|range| self.covers(range))
+    }
+
     /// Returns `true` if every byte of this range is in the set.
     pub(crate) fn covers(&self, range: &Range<u64>) -> bool {
         let place = self.0.partition_point(|other| other.end < range.end);

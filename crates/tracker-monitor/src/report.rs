@@ -130,7 +130,7 @@ pub struct CopyReport {
     pub took_secs: Option<u64>,
     /// Bytes per second on average, until it had all of it or was last heard of.
     pub mean_rate: Option<f64>,
-    /// The highest rate in bytes per second: of a few seconds in a browser, and between two announces of a BitTorrent client.
+    /// The highest rate in bytes per second: of a second in a browser, and between two announces of a BitTorrent client.
     pub peak_rate: Option<f64>,
     /// Its completion, from 0 to 1.
     pub completion: Option<f64>,
@@ -314,6 +314,9 @@ impl CopyReport {
             (by_web_seed > 0, CopyWay::WebSeed),
             (by_browser > 0, CopyWay::Browser),
         ];
+        let mean_rate = got.filter(|&got| got > 0.0).map_or(0.0, |got| got / secs as f64);
+        // The average is over whole seconds, so it may be higher than what was seen of a short download.
+        let peak_rate = copy.peak_rate.max(mean_rate);
         let has_torrent = copy.torrent.as_ref().is_some_and(|torrent| torrent.has_everything);
         Self {
             address,
@@ -323,8 +326,8 @@ impl CopyReport {
             setup_secs: copy.first_progress.filter(|_| is_moved).map(|at| at.since(copy.came).as_secs()),
             finished: copy.finished.map(unix),
             took_secs: copy.finished.filter(|_| is_moved).map(|at| at.since(copy.came).as_secs()),
-            mean_rate: got.filter(|&got| is_moved && got > 0.0).map(|got| rounded(got / secs as f64)),
-            peak_rate: Some(rounded(copy.peak_rate)).filter(|&rate| is_moved && rate > 0.0),
+            mean_rate: Some(rounded(mean_rate)).filter(|&rate| is_moved && rate > 0.0),
+            peak_rate: Some(rounded(peak_rate)).filter(|&rate| is_moved && rate > 0.0),
             completion: completion.map(rounded_down),
             came_complete: copy.came_complete,
             ways: ways.into_iter().filter_map(|(is_used, way)| is_used.then_some(way)).collect(),

@@ -102,6 +102,8 @@ pub struct OwnCopy {
     pub status: CopyStatus,
     /// Its completion, from 0 to 1; `None` if it is not known.
     pub completion: Option<f64>,
+    /// The age of the completion: a client says it with an announce, of which there may be one in five minutes.
+    pub age: Duration,
     /// The time until it is complete at the current rate, if it gets on.
     pub time_left: Option<Duration>,
 }
@@ -176,18 +178,25 @@ impl Computers {
         let mut copies = self.look(|look| {
             let of_file = |file: &FileRecord| {
                 let copy = file.copies.get(&look.lesson.known_address(address))?;
+                let status = copy.status(file.has_seeder, look.round, look.now);
                 Some(OwnCopy {
-                    key: file.key(),
-                    name: Arc::clone(&file.name),
-                    status: copy.status(file.has_seeder, look.round, look.now),
                     completion: copy.completion(file.size),
-                    time_left: copy.time_left(file.size, look.round),
+                    age: copy.age(file.size, look.now),
+                    time_left: copy.time_left(file.size, look.round, look.now),
+                    ..OwnCopy::new(file.key(), Arc::clone(&file.name), status)
                 })
             };
             look.lesson.files().filter_map(of_file).collect::<Vec<_>>()
         });
         copies.sort_by_key(|copy| copy.status.order());
         copies
+    }
+}
+
+impl OwnCopy {
+    /// A file of which nothing more is known.
+    pub fn new(key: ContentKey, name: Arc<str>, status: CopyStatus) -> Self {
+        Self { key, name, status, completion: None, age: Duration::ZERO, time_left: None }
     }
 }
 
@@ -219,7 +228,7 @@ fn row(look: &Look<'_>, file: Option<&FileRecord>, address: IpAddr) -> CopyRow {
         status: file.map_or(CopyStatus::NotBegun, |file| file.status(address, look.round, look.now)),
         completion: of_file.map_or(Some(0.0), |(file, copy)| copy.completion(file.size)),
         rate: of_file.and_then(|(_, copy)| copy.rate(look.round)),
-        time_left: of_file.and_then(|(file, copy)| copy.time_left(file.size, look.round)),
+        time_left: of_file.and_then(|(file, copy)| copy.time_left(file.size, look.round, look.now)),
         client: of_file.and_then(|(_, copy)| Some(client(&copy.torrent.as_ref()?.peer_id))),
         way: of_file.and_then(|(_, copy)| http(copy)),
         came: of_file.map(|(_, copy)| copy.came),

@@ -85,6 +85,7 @@ impl Classroom {
         }
         let peer_id = PeerId::new(peer_id);
         let request = AnnounceRequest::new(info_hash, peer_id, ip, local(ip), 6881).with_left(left).with_event(event);
+        let request = request.with_downloaded(1_000_000 - left);
         self.shards.announce(self.now, &mut self.rng, &request, &mut Peers::default()).unwrap();
     }
 
@@ -204,9 +205,19 @@ fn a_folder_comes_as_an_archive_or_file_by_file() {
     room.begin(TWO, &course, TransferPart::ArchiveOf(vec![2, 0, 0]), 100).sent(100);
     assert_eq!(room.has(key), (1, 2));
     let of_two = |room: &Classroom| room.computers.own_copies(TWO).remove(0);
-    assert_eq!(of_two(&room).completion, Some(40.0 / 60.0));
-    room.begin(TWO, &course, TransferPart::File { index: 1, range: 0..20 }, 20).sent(20);
-    assert_eq!((room.has(key), of_two(&room).status), ((2, 2), CopyStatus::HasIt));
+    let status_of_two = |room: &Classroom| of_two(room).status;
+    assert_eq!((of_two(&room).completion, status_of_two(&room)), (Some(40.0 / 60.0), CopyStatus::HasSelection));
+    let file = |range| TransferPart::File { index: 1, range };
+    room.begin(TWO, &course, file(0..20), 20).sent(5);
+    assert_eq!(status_of_two(&room), CopyStatus::Stopped, "it wanted this one, too");
+    room.begin(TWO, &course, TransferPart::ArchiveOf(vec![0]), 100).sent(99);
+    assert_eq!(status_of_two(&room), CopyStatus::HasSelection, "it had that before");
+    room.begin(THREE, &course, TransferPart::ArchiveOf(vec![0, 1]), 100).sent(99);
+    assert_eq!(room.computers.own_copies(THREE)[0].status, CopyStatus::Stopped);
+    room.begin(THREE, &course, TransferPart::ArchiveOf(vec![0]), 50).sent(50);
+    assert_eq!(room.computers.own_copies(THREE)[0].status, CopyStatus::HasSelection, "of what it asked for last");
+    room.begin(TWO, &course, file(5..20), 15).sent(15);
+    assert_eq!((room.has(key), status_of_two(&room)), ((2, 3), CopyStatus::HasIt));
 }
 
 #[test]
@@ -373,7 +384,7 @@ fn a_report_says_who_got_what_and_how() {
     );
     assert_eq!((one.mean_rate, one.completion, one.check), (Some(500.0), Some(1.0), CopyCheck::Pieces));
     assert_eq!((&*one.ways, one.client.as_deref()), (&[CopyWay::WebSeed][..], Some("qBittorrent 4.5.2")));
-    assert!(one.peak_rate.unwrap() > 500.0, "{one:?}");
+    assert_eq!(one.peak_rate, Some(2000.0), "4000 bytes in two seconds");
     let two = copy(TWO);
     assert_eq!((&*two.ways, two.check, two.took_secs), (&[CopyWay::Browser][..], CopyCheck::Digest, Some(0)));
     let three = copy(THREE);
@@ -489,6 +500,136 @@ fn a_client_that_announces_over_both_families_is_one_computer() {
         room.pass(1);
         assert_eq!(room.has(key), (0, 2));
     }
+}
+
+#[test]
+fn what_is_sent_between_two_ticks_is_in_the_rates() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 100_000);
+    let key = ContentKey::Id(film.id());
+    room.pass(1);
+    let part = |start: u64| TransferPart::File { index: 0, range: start..start + 1000 };
+    for second in 0..2 {
+        for number in 0..10 {
+            room.begin(ONE, &film, part(10_000 * second + 1000 * number), 1000).sent(1000);
+        }
+        room.pass(1);
+        assert_eq!(room.computers.of_file(key)[0].rate, Some(10_000.0), "from the first second on");
+    }
+    // A tick that comes late.
+    room.begin(ONE, &film, TransferPart::File { index: 0, range: 20_000..100_000 }, 80_000).sent(80_000);
+    room.pass(4);
+    let report = room.computers.lessons().report(1, std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let copy = &report.files[0].copies[0];
+    assert_eq!((copy.finished, copy.peak_rate), (Some(3), Some(100_000.0 / 2.0)), "at least the average: {copy:?}");
+    assert_eq!(report.plot.last().unwrap().sent_rate, 20_000.0);
+}
+
+#[test]
+fn a_browser_that_takes_nothing_is_stuck_until_it_is_cut_off() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 1000);
+    let status = |room: &Classroom| room.computers.of_file(ContentKey::Id(film.id()))[0].status;
+    let download = room.begin(ONE, &film, TransferPart::File { index: 0, range: 0..1000 }, 1000);
+    download.sent(300);
+    room.pass(1);
+    room.pass(14);
+    assert_eq!(status(&room), CopyStatus::Downloading);
+    room.pass(1);
+    assert_eq!(status(&room), CopyStatus::Stuck(PeerStuckReason::Browser));
+    drop(download);
+    assert_eq!(status(&room), CopyStatus::Stopped);
+}
+
+#[test]
+fn the_time_left_goes_by_between_two_announces() {
+    let mut room = Classroom::new();
+    let film = room.torrent("film.mp4", 10_000);
+    room.announce(THREE, film, 0, Some(AnnounceEvent::Started));
+    room.announce(ONE, film, 10_000, Some(AnnounceEvent::Started));
+    room.pass(100);
+    room.announce(ONE, film, 6_000, None);
+    room.pass(0);
+    let own = |room: &Classroom| {
+        let own = room.computers.own_copies(ONE).remove(0);
+        (own.completion, own.age.as_secs(), own.time_left.map(|left| left.as_secs()))
+    };
+    room.pass(1);
+    assert_eq!(own(&room), (Some(0.4), 1, Some(149)));
+    room.pass(100);
+    assert_eq!(own(&room), (Some(0.4), 101, Some(49)));
+    room.pass(60);
+    assert_eq!(own(&room), (Some(0.4), 161, None), "it should be complete by now");
+}
+
+#[test]
+fn two_clients_at_one_address_are_one_computer_in_whatever_order_they_are_seen() {
+    for ports in [[6881, 6882], [6882, 6881]] {
+        let mut room = Classroom::new();
+        let film = room.torrent("film.mp4", 1000);
+        let key = ContentKey::Swarm(film);
+        let announce = |room: &mut Classroom, client: usize, left: u64, event| {
+            let peer_id = PeerId::new(if client == 0 { *b"-qB4520-of-a-seeder1" } else { *b"-qB4520-of-a-leecher" });
+            let request = AnnounceRequest::new(film, peer_id, ONE, local(ONE), ports[client]);
+            let request = request.with_left(left).with_event(event);
+            room.shards.announce(room.now, &mut room.rng, &request, &mut Peers::default()).unwrap();
+        };
+        announce(&mut room, 0, 1000, Some(AnnounceEvent::Started));
+        room.pass(10);
+        announce(&mut room, 0, 0, Some(AnnounceEvent::Completed));
+        room.pass(1);
+        announce(&mut room, 1, 1000, Some(AnnounceEvent::Started));
+        let finished = |room: &Classroom| room.computers.of_file(key)[0].finished;
+        for _ in 0..5 {
+            room.pass(30);
+            assert_eq!((room.has(key), finished(&room)), ((1, 1), Some(Instant::from_secs(10))), "{ports:?}");
+            announce(&mut room, 0, 0, None);
+            announce(&mut room, 1, 900, None);
+        }
+        announce(&mut room, 1, 900, Some(AnnounceEvent::Stopped));
+        room.pass(1);
+        assert_eq!((room.has(key), room.computers.progress(key).sources), ((1, 1), 1), "the seeder is still there");
+        announce(&mut room, 0, 0, Some(AnnounceEvent::Stopped));
+        announce(&mut room, 1, 900, Some(AnnounceEvent::Started));
+        room.pass(1);
+        assert_eq!(room.has(key), (0, 1));
+    }
+}
+
+#[test]
+fn who_has_it_from_a_browser_is_no_source() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 1000);
+    let info_hash = room.torrent("film.mp4", 1000);
+    room.contents.hashed(film.id(), &[info_hash]);
+    let key = ContentKey::Swarm(info_hash);
+    room.send(ONE, &film, 0, 1000);
+    room.announce(ONE, info_hash, 1000, Some(AnnounceEvent::Started));
+    room.pass(1);
+    assert_eq!((room.has(key), room.computers.progress(key).sources), ((1, 1), 0));
+    room.announce(ONE, info_hash, 0, Some(AnnounceEvent::Completed));
+    room.pass(1);
+    assert_eq!(room.computers.progress(key).sources, 1);
+    room.pass(600);
+    room.look();
+    assert_eq!((room.has(key), room.computers.progress(key).sources), ((1, 1), 0), "it has stopped announcing");
+}
+
+#[test]
+fn a_download_over_a_new_lesson_counts_what_came_in_it() {
+    let mut room = Classroom::new();
+    let film = room.content("film.mp4", 1000);
+    let download = room.begin(ONE, &film, TransferPart::File { index: 0, range: 0..1000 }, 1000);
+    download.sent(900);
+    room.pass(10);
+    room.computers.lessons().begin();
+    room.pass(2);
+    download.sent(100);
+    room.pass(2);
+    let report = room.computers.lessons().report(2, std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let copy = &report.files[0].copies[0];
+    assert_eq!((copy.came, copy.finished, copy.came_complete), (10, Some(14), false));
+    assert_eq!((copy.mean_rate, report.files[0].sent.browser), (Some(25.0), 100));
 }
 
 /// An address of this machine of the same family.

@@ -1,5 +1,6 @@
 //! A computer's copy of a file or folder.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tracker_core::{Instant, PeerId};
@@ -9,8 +10,9 @@ use crate::observer::{PeerDownload, Sighting};
 use crate::ranges::RangeSet;
 use crate::{PeerStuckReason, Way};
 
-/// The time without a byte after which a transfer over HTTP is no progress any more.
-const HTTP_STALLED_AFTER: Duration = Duration::from_secs(60);
+/// The time without a byte after which a transfer over HTTP is no progress any more: shorter than the 30 s after which the dashboard
+/// ends it.
+const HTTP_STALLED_AFTER: Duration = Duration::from_secs(15);
 
 /// The part of the new value in a smoothed rate, each second: an average of about the last five seconds.
 const SMOOTHING: f64 = 0.2;
@@ -26,6 +28,8 @@ pub(crate) struct Copy {
     pub(crate) finished: Option<Instant>,
     /// `true` if it had all of it when it came.
     pub(crate) came_complete: bool,
+    /// Its completion when the lesson began, from 0 to 1.
+    carried_over: f64,
     /// The highest rate that was seen, in bytes per second.
     pub(crate) peak_rate: f64,
     pub(crate) torrent: Option<TorrentCopy>,
@@ -45,6 +49,7 @@ pub(crate) struct TorrentCopy {
     /// Bytes per second between its last two announces, while they hold.
     pub(crate) rate: Option<f64>,
     pub(crate) is_dialable: bool,
+    is_source: bool,
     is_partial: bool,
     download: Option<PeerDownload>,
     /// The sweep that saw it last.
@@ -58,14 +63,20 @@ pub(crate) struct TorrentCopy {
 pub(crate) struct HttpCopy {
     /// The bytes that browsers were sent, of the files one behind the other.
     pub(crate) ranges: RangeSet,
+    /// The files that browsers asked for: those of the last archive, and the single ones since.
+    wanted: RangeSet,
     /// Bytes of archives that are being sent: they count in `ranges` once the archive is whole.
     in_flight: u64,
     /// Bytes that browsers were sent, and BitTorrent clients that use this machine as a web seed.
     pub(crate) sent: BySentWay,
     /// Transfers in progress.
     pub(crate) running: BySentWay,
-    /// The current rates, in bytes per second.
+    /// Bytes that were sent since the last tick.
+    since_tick: u64,
+    /// The current rate in bytes per second, smoothed.
     rate: f64,
+    /// Ticks that the smoothed rate is made of.
+    ticks: u32,
     /// When the last byte was sent.
     pub(crate) last_byte: Instant,
     /// `true` if a browser was sent all of it.
@@ -102,6 +113,15 @@ pub(crate) struct Sent {
     pub(crate) ranges: RangeSet,
 }
 
+/// The files that a transfer over HTTP is there to get, as bytes of the content.
+#[derive(Debug)]
+pub(crate) enum Wanted<'w> {
+    /// This file, of which the transfer may be a part only.
+    File(Range<u64>),
+    /// These, all in one archive.
+    Archive(&'w RangeSet),
+}
+
 impl Copy {
     pub(crate) fn new(came: Instant) -> Self {
         Self {
@@ -109,6 +129,7 @@ impl Copy {
             first_progress: None,
             finished: None,
             came_complete: false,
+            carried_over: 0.0,
             peak_rate: 0.0,
             torrent: None,
             http: None,
@@ -121,11 +142,11 @@ impl Copy {
             || self.torrent.as_ref().is_some_and(|torrent| torrent.has_everything)
     }
 
-    /// Takes in what a client announced. Of several clients at the address in one sweep, the one that has most counts.
+    /// Takes in what a client announced. Of several clients at the address, the one that has most counts as long as it is there.
     pub(crate) fn see(&mut self, sighting: &Sighting, round: u32) {
         let Sighting { has_everything, completion, first_seen, last_seen, .. } = *sighting;
-        // Seen for the first time, unless it has a part from a browser.
-        let is_new = self.torrent.is_none() && self.http.is_none();
+        // The first client that is seen, or one that came no later, unless it has a part from a browser.
+        let is_new = self.http.is_none() && (self.torrent.is_none() || first_seen <= self.came);
         self.came = if self.torrent.is_none() { self.came.min(first_seen) } else { self.came };
         self.came_complete |= is_new && has_everything && sighting.is_first;
         self.peak_rate = self.peak_rate.max(sighting.measured_rate.unwrap_or(0.0));
@@ -136,7 +157,8 @@ impl Copy {
         let is_old = last_seen < torrent.last_seen
             || last_seen == torrent.last_seen && torrent.has_everything && !has_everything;
         let is_better = completion.is_some_and(|now| torrent.completion.is_none_or(|before| now >= before));
-        let is_other = torrent.round == round && !torrent.has_left && !is_same && !is_better;
+        // One that is not seen in this sweep yet is there, if the sweep before saw it: which comes first means nothing.
+        let is_other = torrent.is_here(Some(round)) && !is_same && !is_better;
         if is_other || is_same && is_old {
             return;
         }
@@ -155,19 +177,27 @@ impl Copy {
         }
     }
 
-    /// The client has said that it leaves, or was silent for too long.
-    pub(crate) fn leave(&mut self) {
-        if let Some(torrent) = &mut self.torrent {
+    /// A client has said that it leaves, or was silent for too long. Another one at the address may stay.
+    pub(crate) fn leave(&mut self, peer_id: PeerId) {
+        if let Some(torrent) = self.torrent.as_mut().filter(|torrent| torrent.peer_id == peer_id) {
             torrent.has_left = true;
             torrent.rate = None;
         }
     }
 
-    /// A transfer over HTTP begins.
-    pub(crate) fn begin(&mut self, way: Way, now: Instant) {
+    /// A transfer over HTTP begins, in order to get what is wanted.
+    pub(crate) fn begin(&mut self, way: Way, wanted: Wanted<'_>, max_ranges: usize, now: Instant) {
         let http = self.http.get_or_insert_default();
         *http.running.of(way) += 1;
         http.last_byte = http.last_byte.max(now);
+        match wanted {
+            _ if way == Way::WebSeed => {}
+            Wanted::File(range) => http.wanted.insert(range, max_ranges),
+            Wanted::Archive(ranges) => {
+                http.wanted = RangeSet::default();
+                http.wanted.merge(ranges, max_ranges);
+            }
+        }
     }
 
     /// Takes in what was sent over HTTP. Returns `true` if with it the last missing byte was sent to a browser.
@@ -176,6 +206,7 @@ impl Copy {
         let Sent { way, bytes, ranges } = sent;
         if bytes > 0 {
             *http.sent.of(way) += bytes;
+            http.since_tick += bytes;
             http.last_byte = now;
             self.first_progress.get_or_insert(now);
         }
@@ -192,6 +223,12 @@ impl Copy {
         is_first
     }
 
+    /// Ranges beyond the first of each set.
+    pub(crate) fn fragments(&self) -> usize {
+        let beyond_first = |set: &RangeSet| set.len().saturating_sub(1);
+        self.http.as_ref().map_or(0, |http| beyond_first(&http.ranges) + beyond_first(&http.wanted))
+    }
+
     /// A transfer over HTTP has ended.
     pub(crate) fn end(&mut self, way: Way) {
         if let Some(http) = &mut self.http {
@@ -200,15 +237,20 @@ impl Copy {
         }
     }
 
-    /// A second has passed in which this machine sent so many bytes, and has so many bytes of unfinished archives under way.
-    pub(crate) fn tick(&mut self, rate: f64, in_flight: u64) {
-        let Some(http) = &mut self.http else { return };
-        http.rate += SMOOTHING * (rate - http.rate);
+    /// So many seconds have passed since the last tick; so many bytes of unfinished archives are under way. Returns the rate at which
+    /// this machine sent to it, in bytes per second.
+    pub(crate) fn tick(&mut self, secs: f64, in_flight: u64) -> f64 {
+        let Some(http) = &mut self.http else { return 0.0 };
+        let rate = std::mem::take(&mut http.since_tick) as f64 / secs;
+        // The first values count alike: an average that began with zero would be too low for long.
+        http.ticks = http.ticks.saturating_add(1);
+        http.rate += SMOOTHING.max(1.0 / f64::from(http.ticks)) * (rate - http.rate);
         if http.running.total() == 0 && http.rate < 1.0 {
-            http.rate = 0.0;
+            (http.rate, http.ticks) = (0.0, 0);
         }
         http.in_flight = in_flight;
-        self.peak_rate = self.peak_rate.max(http.rate);
+        self.peak_rate = self.peak_rate.max(rate);
+        rate
     }
 
     /// The completion, from 0 to 1; `None` if the client does not say it. What this machine has sent is there in any case.
@@ -233,7 +275,8 @@ impl Copy {
 
     /// The completion when it came, as far as it is known.
     pub(crate) fn first_completion(&self) -> f64 {
-        self.torrent.as_ref().and_then(|torrent| torrent.first_completion).unwrap_or(0.0)
+        let announced = self.torrent.as_ref().and_then(|torrent| torrent.first_completion);
+        announced.unwrap_or(0.0).max(self.carried_over)
     }
 
     /// The current download rate in bytes per second; `None` if it is not known.
@@ -244,11 +287,19 @@ impl Copy {
         [http, torrent].into_iter().flatten().reduce(f64::max).filter(|_| !self.has_it())
     }
 
-    /// The time until it is complete at its current rate; `None` if it does not move.
-    pub(crate) fn time_left(&self, size: Option<u64>, round: Option<u32>) -> Option<Duration> {
+    /// The age of its completion: a client's is that of its last announce, what this machine sent is current.
+    pub(crate) fn age(&self, size: Option<u64>, now: Instant) -> Duration {
+        let completion = self.completion(size);
+        let announced = self.torrent.as_ref().filter(|torrent| !self.has_it() && torrent.completion >= completion);
+        announced.map_or(Duration::ZERO, |torrent| now.since(torrent.last_seen))
+    }
+
+    /// The time until it is complete at its current rate; `None` if it does not move, or should be complete by now.
+    pub(crate) fn time_left(&self, size: Option<u64>, round: Option<u32>, now: Instant) -> Option<Duration> {
         let missing = (1.0 - self.completion(size)?) * size? as f64;
         let rate = self.rate(round).filter(|&rate| rate >= 1.0)?;
-        Duration::try_from_secs_f64(missing / rate).ok().filter(|_| !self.has_it())
+        let left = Duration::try_from_secs_f64(missing / rate).ok().filter(|_| !self.has_it())?;
+        left.checked_sub(self.age(size, now))
     }
 
     /// What the computer does with it now. `round` is the current sweep, `None` where there are none; `has_seeder` says whether
@@ -257,8 +308,11 @@ impl Copy {
         if self.has_it() {
             return CopyStatus::HasIt;
         }
-        let http = self.http.as_ref().filter(|http| http.running.total() > 0);
-        let is_fed = http.is_some_and(|http| now.since(http.last_byte) < HTTP_STALLED_AFTER);
+        let http = self.http.as_deref();
+        let is_fed = |http: &HttpCopy| http.running.total() > 0 && now.since(http.last_byte) < HTTP_STALLED_AFTER;
+        let is_fed = http.is_some_and(is_fed);
+        let has_selection = http.is_some_and(HttpCopy::has_selection)
+            || self.torrent.as_ref().is_some_and(|torrent| torrent.is_partial);
         let torrent = self.torrent.as_ref().filter(|torrent| torrent.is_here(round));
         match torrent {
             _ if is_fed => CopyStatus::Downloading,
@@ -267,7 +321,8 @@ impl Copy {
                 Some(reason) => CopyStatus::Stuck(reason),
                 None => CopyStatus::Downloading,
             },
-            None if http.is_some() => CopyStatus::Stuck(PeerStuckReason::NoProgress),
+            None if http.is_some_and(|http| http.running.browser > 0) => CopyStatus::Stuck(PeerStuckReason::Browser),
+            None if has_selection => CopyStatus::HasSelection,
             None => CopyStatus::Stopped,
         }
     }
@@ -298,6 +353,8 @@ impl Copy {
         match (&mut self.http, other.http) {
             (Some(own), Some(other)) => {
                 own.ranges.merge(&other.ranges, max_ranges);
+                own.wanted.merge(&other.wanted, max_ranges);
+                own.since_tick += other.since_tick;
                 own.sent.browser += other.sent.browser;
                 own.sent.web_seed += other.sent.web_seed;
                 own.running.browser += other.running.browser;
@@ -311,7 +368,7 @@ impl Copy {
     }
 
     /// The same copy at the start of a new lesson: what the computer has, and what is in progress.
-    pub(crate) fn carried_over(&self, round: Option<u32>, now: Instant) -> Option<Self> {
+    pub(crate) fn carried_over(&self, size: Option<u64>, round: Option<u32>, now: Instant) -> Option<Self> {
         let torrent = self.torrent.clone().filter(|torrent| torrent.is_here(round));
         let is_running = self.http.as_ref().is_some_and(|http| http.running.total() > 0);
         if torrent.is_none() && !is_running {
@@ -321,7 +378,8 @@ impl Copy {
         if let Some(http) = &mut http {
             http.sent = BySentWay::default();
         }
-        let mut copy = Self { torrent, http, ..Self::new(now) };
+        let carried_over = self.completion(size).unwrap_or(0.0);
+        let mut copy = Self { torrent, http, carried_over, ..Self::new(now) };
         if let Some(torrent) = &mut copy.torrent {
             torrent.first_completion = torrent.completion;
         }
@@ -329,6 +387,13 @@ impl Copy {
             (copy.finished, copy.came_complete) = (Some(now), true);
         }
         Some(copy)
+    }
+}
+
+impl HttpCopy {
+    /// Returns `true` if browsers were sent all files that they asked for, and there were any.
+    fn has_selection(&self) -> bool {
+        self.wanted.len() > 0 && self.ranges.is_superset(&self.wanted)
     }
 }
 
@@ -342,6 +407,7 @@ impl TorrentCopy {
             first_completion: None,
             rate: None,
             is_dialable: sighting.is_dialable,
+            is_source: false,
             is_partial: false,
             download: None,
             round: 0,
@@ -361,10 +427,15 @@ impl TorrentCopy {
             }
         }
         self.rate = sighting.rate;
-        self.is_dialable = sighting.is_dialable;
+        (self.is_dialable, self.is_source) = (sighting.is_dialable, sighting.is_source);
         self.is_partial = sighting.is_partial;
         self.download = sighting.download;
         (self.round, self.has_left) = (round, false);
+    }
+
+    /// Returns `true` if the client is there and can give others all of it.
+    pub(crate) fn is_source(&self, round: Option<u32>) -> bool {
+        self.is_source && self.is_here(round)
     }
 
     /// Returns `true` if the client is there: the current sweep saw it, or the last one.

@@ -156,8 +156,8 @@ impl FileRecord {
         let mut progress = FileProgress { of: roster.len(), ..FileProgress::default() };
         let (mut sum, mut unknown) = (0.0, 0);
         for (address, copy) in &self.copies {
-            let is_here = copy.torrent.as_ref().is_some_and(|torrent| torrent.is_here(round));
-            if !roster.is_own(*address) && is_here && copy.has_it() {
+            let is_source = copy.torrent.as_ref().is_some_and(|torrent| torrent.is_source(round));
+            if !roster.is_own(*address) && is_source {
                 progress.sources += 1;
             }
             if !roster.is_own(*address) {
@@ -179,7 +179,7 @@ impl FileRecord {
                 Some(completion) => sum += completion,
                 None => unknown += 1,
             }
-            progress.time_left = progress.time_left.max(copy.time_left(self.size, round));
+            progress.time_left = progress.time_left.max(copy.time_left(self.size, round, now));
         }
         progress.missing = progress.of.saturating_sub(progress.has);
         let others = progress.missing.saturating_sub(unknown);

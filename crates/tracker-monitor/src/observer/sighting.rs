@@ -6,7 +6,7 @@ use tracker_core::{Instant, Peer, PeerId, PeerState};
 
 use super::expectation::{completion, has_everything};
 use super::records::Figures;
-use super::stuck::PeerDownload;
+use super::stuck::{PeerDownload, Seeding};
 
 /// What a peer of a torrent announced last.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub(crate) struct Sighting {
     pub(crate) download: Option<PeerDownload>,
     /// `true` if others can be given it.
     pub(crate) is_dialable: bool,
+    /// `true` if it has everything, still announces, and others can be given it.
+    pub(crate) is_source: bool,
 }
 
 impl Sighting {
@@ -50,6 +52,7 @@ impl Sighting {
             measured_rate: rates.map(|rates| rates.download),
             download: PeerDownload::of(peer, figures.progress, now),
             is_dialable: peer.is_dialable(),
+            is_source: Seeding::of(peer, now) == Some(Seeding::Certain),
         }
     }
 

@@ -44,6 +44,8 @@ pub enum PeerStuckReason {
     NoProgress,
     /// It has stopped announcing before it had everything.
     Silent,
+    /// A browser takes nothing of what this machine sends it.
+    Browser,
 }
 
 /// The progress of a peer's download between its announces.

@@ -30,6 +30,7 @@ pub(super) struct Group {
 enum Reason {
     NoProgress,
     NoSeeder,
+    Browser,
     Silent,
     Stopped,
     NotBegun,
@@ -62,6 +63,7 @@ impl Reason {
         match row.status {
             CopyStatus::Stuck(PeerStuckReason::NoSeeder) => Some(Self::NoSeeder),
             CopyStatus::Stuck(PeerStuckReason::Silent) => Some(Self::Silent),
+            CopyStatus::Stuck(PeerStuckReason::Browser) => Some(Self::Browser),
             CopyStatus::Stuck(_) => Some(Self::NoProgress),
             CopyStatus::Stopped if row.counts => Some(Self::Stopped),
             CopyStatus::NotBegun if row.counts => Some(Self::NotBegun),
@@ -83,6 +85,10 @@ impl Reason {
                 format!("{computers} {}, and nobody who is there has all of it", s("waits", "wait")),
                 "Start a client that has all of it, and let it seed.",
             ),
+            Self::Browser => (
+                format!("{computers} {} in a browser, and nothing arrives", s("downloads", "download")),
+                "Check the network there, then resume the download or start it again.",
+            ),
             Self::Silent => (
                 format!(
                     "{computers} {} stopped reporting before {} all of it",
@@ -96,7 +102,8 @@ impl Reason {
             ),
             Self::Stopped => (
                 format!("{computers} {} and stopped", s("began", "began")),
-                "Start the download there again: it goes on where it was.",
+                "Start the download there again. A BitTorrent client, and a browser that resumes a file, go on where they were; a .zip \
+                 begins anew.",
             ),
             Self::NotBegun => {
                 (format!("{computers} {} not begun", s("has", "have")), "Open the page there, and download it.")

@@ -107,15 +107,19 @@ impl Mine {
     fn new(copy: &OwnCopy, name: Option<&str>) -> Self {
         let name = name.map(|name| format!("{name} ")).unwrap_or_default();
         let part = copy.completion.unwrap_or(0.0);
+        let has = match copy.age.as_secs() {
+            0..60 => percent(part),
+            age => format!("{} ({} ago)", percent(part), duration(age)),
+        };
         let state = match copy.status {
             CopyStatus::HasIt => "has it".to_owned(),
             CopyStatus::HasSelection => "has a part of it".to_owned(),
             CopyStatus::Downloading => match copy.time_left {
-                Some(left) => format!("{}, {}", percent(part), left_text(left)),
-                None => percent(part),
+                Some(left) => format!("{has}, {}", left_text(left)),
+                None => has,
             },
-            CopyStatus::Stuck(_) => format!("{}, gets nothing at the moment", percent(part)),
-            _ => format!("{}, stopped", percent(part)),
+            CopyStatus::Stuck(_) => format!("{has}, gets nothing at the moment"),
+            _ => format!("{has}, stopped"),
         };
         let is_over = matches!(copy.status, CopyStatus::HasIt | CopyStatus::HasSelection);
         Self { text: format!("This computer: {name}{state}"), meter: (!is_over).then_some(Meter(part)) }
@@ -147,6 +151,18 @@ mod tests {
         assert_eq!(missing_text(&["lab-07", "lab-12"], 2).as_deref(), Some("lab-07, lab-12"));
         assert_eq!(missing_text(&["lab-07"], 13).as_deref(), Some("lab-07, and 12 more"));
         assert_eq!(missing_text(&[] as &[&str], 0), None);
+    }
+
+    #[test]
+    fn an_old_completion_has_its_age() {
+        let text = |age| {
+            let mut copy =
+                OwnCopy::new(ContentKey::Swarm([1; 20].into()), "lecture.mp4".into(), CopyStatus::Downloading);
+            (copy.completion, copy.age) = (Some(0.43), Duration::from_secs(age));
+            Mine::new(&copy, None).text
+        };
+        assert_eq!(text(59), "This computer: 43%");
+        assert_eq!(text(250), "This computer: 43% (4 min ago)");
     }
 
     #[test]
