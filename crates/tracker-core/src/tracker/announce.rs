@@ -77,13 +77,7 @@ impl Tracker {
     }
 
     /// Takes out a peer that says it leaves. Returns the counts without it.
-    fn leave(
-        &mut self,
-        id: SwarmId,
-        sender: &Identity,
-        interval: Duration,
-        request: &AnnounceRequest,
-    ) -> SwarmCounts {
+    fn leave(&mut self, id: SwarmId, sender: &Identity, interval: Duration, request: &AnnounceRequest) -> SwarmCounts {
         let before = self.swarms[id].counts();
         if request.left == Some(0) && request.downloaded > 0 {
             // aria2 never says `completed` when it is not to seed, only that there is nothing left when it leaves.
