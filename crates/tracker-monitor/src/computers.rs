@@ -18,7 +18,7 @@ use tracker_host::{AnswerCounts, AnswerTimes, Clock};
 
 use crate::downloads::{Running, Transfers};
 use crate::event_log::browser;
-use crate::lesson::{FileNumber, FileRecord, Lesson, Roster};
+use crate::lesson::{FileNumber, FileRecord, Lesson, LessonEnd, Roster};
 use crate::names::Names;
 use crate::observer::Sighting;
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 pub use in_progress::{DownloadsInProgress, StuckFile};
 pub use rows::{ComputerRow, CopyRow, OwnCopy, Reachability};
 
-/// The shortest time over which rates are measured. When a tick comes late, the next one follows soon: it waits for the one after.
+/// The shortest time over which rates are measured. When a tick comes late, the next one follows soon; its bytes wait.
 const SHORTEST_TICK: Duration = Duration::from_millis(500);
 
 /// The computers of the current lesson: every machine that has asked for something, by BitTorrent or in a browser, since the
@@ -181,7 +181,8 @@ impl Computers {
 
     /// The name of the computer at an address, if it has one.
     pub fn name(&self, address: IpAddr) -> Option<ComputerName> {
-        self.0.names.of(address.to_canonical())
+        let addresses = self.state().lesson.addresses(address.to_canonical());
+        self.0.names.of(&addresses)
     }
 
     /// The name of the computer at an address, or else the address.
@@ -195,7 +196,8 @@ impl Computers {
     ///
     /// The name is too long, or there are too many. If it cannot be saved, it still holds until the program ends.
     pub fn set_name(&self, address: IpAddr, name: &str) -> Result<(), SetNameError> {
-        self.0.names.set(address.to_canonical(), name)
+        let addresses = self.state().lesson.addresses(address.to_canonical());
+        self.0.names.set(&addresses, name)
     }
 
     /// Returns `true` for an address of this machine.
@@ -301,6 +303,7 @@ impl Computers {
             };
             lesson.plot.push(now, point);
         }
+        let listed = listed.map(|listed| lesson.by_known_address(listed));
         lesson.sample(listed.as_deref(), own, *round, now);
     }
 
@@ -349,18 +352,24 @@ impl Computers {
 
     /// Begins a new lesson. Returns its number.
     pub(crate) fn next_lesson(&self) -> u32 {
-        let answered = self.answered();
+        let (listed, answered) = (self.0.names.listed(), self.answered());
         let state = &mut *self.state();
         let now = self.now(state);
-        let mut next = state.lesson.next(state.round, now);
-        state.lesson.answered_until = Some(answered.clone());
-        state.lesson.link_speed = state.link_speed;
-        next.answered_before = answered;
+        let State { lesson, past, round, own, link_speed, .. } = state;
+        let mut next = lesson.next(*round, now);
+        next.answered_before = answered.clone();
         let number = next.number;
-        state.past.push_back(Arc::new(std::mem::replace(&mut state.lesson, next)));
-        let weight = |past: &VecDeque<Arc<Lesson>>| past.iter().map(|lesson| lesson.weight()).sum::<usize>();
-        while state.past.len() > Lessons::MAX_PAST || weight(&state.past) > Lesson::MAX_COPIES {
-            state.past.pop_front();
+        let mut ended = std::mem::replace(lesson, next);
+        let name = |&address| Some((address, self.0.names.of(&ended.addresses(address))?.name));
+        let names = ended.computers().keys().filter_map(name).collect();
+        let listed = listed.map(|listed| ended.by_known_address(listed));
+        let (round, own, link_speed) = (*round, own.clone(), *link_speed);
+        ended.finish(LessonEnd { at: now, round, listed, names, own, link_speed, answered });
+        past.push_back(Arc::new(ended));
+        let mut weight = past.iter().map(|lesson| lesson.weight()).sum::<usize>();
+        while past.len() > Lessons::MAX_PAST || weight > Lesson::MAX_COPIES {
+            let Some(oldest) = past.pop_front() else { break };
+            weight -= oldest.weight();
         }
         number
     }
@@ -371,17 +380,16 @@ impl Computers {
         let state = &*self.state();
         let now = self.now(state);
         let State { lesson, round, own, .. } = state;
+        let listed = listed.map(|listed| lesson.by_known_address(listed));
         let roster = Roster::new(listed.as_deref(), lesson.computers(), own);
         look(&Look { lesson, roster, round: *round, now, contents: &self.0.contents })
     }
 
     /// Looks at a lesson that has ended, as it was then.
     pub(crate) fn look_at<T>(&self, lesson: &Lesson, look: impl FnOnce(&Look<'_>) -> T) -> T {
-        let listed = self.0.names.listed();
-        let own = self.state().own.clone();
-        let roster = Roster::new(listed.as_deref(), lesson.computers(), &own);
-        let (round, now) = (lesson.last_round, lesson.ended.unwrap_or_default());
-        look(&Look { lesson, roster, round, now, contents: &self.0.contents })
+        let LessonEnd { at, round, listed, own, .. } = lesson.end.as_ref().expect("it has ended");
+        let roster = Roster::new(listed.as_deref(), lesson.computers(), own);
+        look(&Look { lesson, roster, round: *round, now: *at, contents: &self.0.contents })
     }
 
     /// What the tracker has answered since the program began.

@@ -17,12 +17,13 @@ use torrent_library::{ContentId, ContentKey, KnownTorrent, displayable};
 use tracker_core::{InfoHash, Instant, PeerId};
 use tracker_host::AnswerCounts;
 
-use aliases::Aliases;
+use aliases::{Aliases, ClientAddresses};
 pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy, Wanted};
 pub(crate) use file::{FileRecord, Roster};
 pub use series::CompletionPoint;
 pub(crate) use series::Plot;
 
+use crate::names::Listed;
 use crate::observer::Sighting;
 use crate::{NetworkPoint, PeerStuckReason, Way};
 
@@ -50,15 +51,10 @@ pub(crate) struct Lesson {
     /// From 1.
     pub(crate) number: u32,
     pub(crate) started: Instant,
-    pub(crate) ended: Option<Instant>,
-    /// The sweep in which it ended.
-    pub(crate) last_round: Option<u32>,
     /// What the tracker had answered when it began, since the program began.
     pub(crate) answered_before: AnswerCounts,
-    /// The same when it ended.
-    pub(crate) answered_until: Option<AnswerCounts>,
-    /// The speed of this machine's link in bits per second when it ended, if it was known.
-    pub(crate) link_speed: Option<u64>,
+    /// `None` for the current lesson.
+    pub(crate) end: Option<LessonEnd>,
     /// By the addresses by which they are known.
     computers: BTreeMap<IpAddr, ComputerRecord>,
     aliases: Aliases,
@@ -78,6 +74,24 @@ pub(crate) struct Lesson {
     /// When the last samples of files were taken.
     sampled: Option<Instant>,
     pub(crate) plot: Plot<NetworkPoint>,
+}
+
+/// What was known when a lesson ended: it is shown with this, whatever changes later.
+#[derive(Debug)]
+pub(crate) struct LessonEnd {
+    pub(crate) at: Instant,
+    /// The sweep in which it ended.
+    pub(crate) round: Option<u32>,
+    /// The names file, if there was one.
+    pub(crate) listed: Option<Arc<Listed>>,
+    /// The names of computers that were seen.
+    pub(crate) names: HashMap<IpAddr, Arc<str>, RandomState>,
+    /// The addresses of this machine.
+    pub(crate) own: Vec<IpAddr>,
+    /// In bits per second, if it was known.
+    pub(crate) link_speed: Option<u64>,
+    /// What the tracker had answered since the program began.
+    pub(crate) answered: AnswerCounts,
 }
 
 /// The number of a file in its lesson.
@@ -124,11 +138,8 @@ impl Lesson {
         Self {
             number,
             started,
-            ended: None,
-            last_round: None,
             answered_before: AnswerCounts::default(),
-            answered_until: None,
-            link_speed: None,
+            end: None,
             computers: BTreeMap::new(),
             aliases: Aliases::default(),
             files: BTreeMap::new(),
@@ -145,9 +156,8 @@ impl Lesson {
     }
 
     /// The lesson after this one, which begins now with what computers have that are there, and with what is in progress.
-    pub(crate) fn next(&mut self, round: Option<u32>, now: Instant) -> Self {
+    pub(crate) fn next(&self, round: Option<u32>, now: Instant) -> Self {
         let mut next = Self::new(self.number + 1, now);
-        (self.ended, self.last_round) = (Some(now), round);
         next.aliases = self.aliases.clone();
         for file in self.files.values() {
             let copies: Vec<_> = file
@@ -173,6 +183,17 @@ impl Lesson {
         let ids: Vec<_> = ids.collect();
         next.by_content.extend(ids);
         next
+    }
+
+    /// Nothing more is recorded.
+    pub(crate) fn finish(&mut self, end: LessonEnd) {
+        self.end = Some(end);
+        self.files.values_mut().for_each(|file| file.clients = ClientAddresses::default());
+    }
+
+    /// When it ended; `None` for the current lesson.
+    pub(crate) fn ended(&self) -> Option<Instant> {
+        self.end.as_ref().map(|end| end.at)
     }
 
     /// Takes in a peer of a torrent, which is known or not.
@@ -253,13 +274,8 @@ impl Lesson {
         self.files.get_mut(&number)?.copies.get_mut(&address)
     }
 
-    /// The address by which the computer at this address is known.
-    pub(crate) fn known_address(&self, address: IpAddr) -> IpAddr {
-        self.aliases.resolve(address)
-    }
-
-    /// So many seconds have passed since the last tick. `in_flight` has the bytes of archives of a content that are being sent to a
-    /// computer. Returns the rate at which this machine sent, in bytes per second.
+    /// So many seconds have passed since the last tick. `in_flight` has the bytes of archives of a content that are being sent to
+    /// a computer. Returns the rate at which this machine sent, in bytes per second.
     pub(crate) fn tick(&mut self, secs: f64, in_flight: impl Fn(ContentId, IpAddr) -> u64) -> f64 {
         let mut sent_rate = 0.0;
         let mut contents: HashMap<FileNumber, Vec<ContentId>, RandomState> = HashMap::default();
@@ -274,13 +290,7 @@ impl Lesson {
     }
 
     /// Takes samples for the plots of files. With more than some ten thousand copies it takes fewer.
-    pub(crate) fn sample(
-        &mut self,
-        listed: Option<&BTreeMap<IpAddr, Arc<str>>>,
-        own: &[IpAddr],
-        round: Option<u32>,
-        now: Instant,
-    ) {
+    pub(crate) fn sample(&mut self, listed: Option<&Listed>, own: &[IpAddr], round: Option<u32>, now: Instant) {
         let pause = Duration::from_secs(1 + (self.copies / Self::COPIES_PER_SECOND) as u64);
         if self.sampled.is_some_and(|sampled| now.since(sampled) < pause) {
             return;

@@ -1,14 +1,18 @@
 //! The lessons.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::computers::Look;
 use crate::{Computers, LessonReport, LessonSummary};
 
 /// The lessons: the current one, and those before it. Cheap to clone; all clones are one.
 ///
 /// The first begins with the program, and each lasts until the operator begins the next. They are kept as long as the program
 /// runs: the last [`MAX_PAST`](Self::MAX_PAST) before the current one, with a million copies of files on
-/// computers in all of them, where a file itself counts as 16 copies.
+/// computers in all of them, where a file itself counts as 16 copies. One that has ended is shown with the names that computers had
+/// then.
 #[derive(Debug, Clone)]
 pub struct Lessons(Computers);
 
@@ -44,16 +48,19 @@ impl Lessons {
     /// the tracker's zero. May take a tenth of a second for a large lesson.
     pub fn report(&self, number: u32, zero: SystemTime) -> Option<LessonReport> {
         let (link_speed, answered) = (self.0.link_speed(), self.0.answered());
-        let report = self
-            .0
-            .look(|look| (look.lesson.number == number).then(|| LessonReport::new(look, zero, link_speed, &answered)));
-        let mut report = report.or_else(|| {
-            let lesson = self.0.past().into_iter().find(|lesson| lesson.number == number)?;
-            Some(self.0.look_at(&lesson, |look| LessonReport::new(look, zero, link_speed, &answered)))
-        })?;
-        for copy in report.files.iter_mut().flat_map(|file| &mut file.copies) {
-            copy.name = self.0.name(copy.address).map(|name| name.name);
+        let new = |look: &Look<'_>| LessonReport::new(look, zero, link_speed, &answered);
+        if let Some(report) = self.0.look(|look| (look.lesson.number == number).then(|| new(look))) {
+            return Some(with_names(report, |address| self.0.name(address).map(|name| name.name)));
         }
-        Some(report)
+        let lesson = self.0.past().into_iter().find(|lesson| lesson.number == number)?;
+        let end = lesson.end.as_ref()?;
+        Some(with_names(self.0.look_at(&lesson, new), |address| end.names.get(&address).cloned()))
     }
+}
+
+fn with_names(mut report: LessonReport, name: impl Fn(IpAddr) -> Option<Arc<str>>) -> LessonReport {
+    for copy in report.files.iter_mut().flat_map(|file| &mut file.copies) {
+        copy.name = name(copy.address);
+    }
+    report
 }

@@ -19,7 +19,8 @@ use tracker_host::host_name;
 
 use file::NamesFile;
 pub use file::NamesFileError;
-use lines::{Listed, MAX_NAME_LEN, MAX_NAMES};
+pub(crate) use lines::Listed;
+use lines::{MAX_NAME_LEN, MAX_NAMES};
 
 /// The interval at which the names file is checked for changes.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -76,23 +77,25 @@ pub enum SetNameError {
 #[derive(Debug)]
 pub(crate) struct Names {
     given: Mutex<Given>,
+    /// Where the given names are saved. Locked while they are, so that they are saved in the order in which they were given.
+    file: Mutex<Option<PathBuf>>,
     listed: Arc<Mutex<Option<Arc<Listed>>>>,
     /// The thread that follows the file ends when this is dropped.
     _following: Option<Sender<Infallible>>,
 }
 
-#[derive(Debug, Default)]
-struct Given {
-    names: BTreeMap<IpAddr, Arc<str>>,
-    /// Where they are saved.
-    file: Option<PathBuf>,
-}
+/// The names that were given on the page.
+type Given = BTreeMap<IpAddr, Arc<str>>;
 
 impl Names {
     /// Reads the names that were given earlier, and those in the file, which it follows from now on.
     pub(crate) fn start(file: Option<PathBuf>, given: Option<PathBuf>) -> Result<Self, NamesFileError> {
-        let given = Mutex::new(Given::read(given));
-        let Some(path) = file else { return Ok(Self { given, listed: Arc::default(), _following: None }) };
+        // What cannot be read is lost with the next name that is given.
+        let (given, saved) = (given.as_deref().map(read_given).unwrap_or_default(), Mutex::new(given));
+        let given = Mutex::new(given);
+        let Some(path) = file else {
+            return Ok(Self { given, file: saved, listed: Arc::default(), _following: None });
+        };
         let (mut file, names) = NamesFile::read(path)?;
         let listed = Arc::new(Mutex::new(Some(Arc::new(names))));
         let (stop, stopped) = mpsc::channel();
@@ -106,7 +109,7 @@ impl Names {
             }
         };
         thread::Builder::new().name("names".into()).spawn(follow).map_err(NamesFileError::Thread)?;
-        Ok(Self { given, listed, _following: Some(stop) })
+        Ok(Self { given, file: saved, listed, _following: Some(stop) })
     }
 
     /// The names in the names file, if there is one with names.
@@ -114,45 +117,46 @@ impl Names {
         lock(&self.listed).clone().filter(|names| !names.is_empty())
     }
 
-    /// The name of the computer at a canonical address, if it has one. Returns at once: the network is asked in the background.
-    pub(crate) fn of(&self, address: IpAddr) -> Option<ComputerName> {
-        let given = lock(&self.given).names.get(&address).map(|name| (Arc::clone(name), NameSource::Given));
-        let listed = || lock(&self.listed).as_ref()?.get(&address).map(|name| (Arc::clone(name), NameSource::File));
-        let found = given.or_else(listed).or_else(|| Some((host_name(address)?, NameSource::Network)));
-        found.map(|(name, source)| ComputerName { name, source })
+    /// The name of the computer at these canonical addresses, if it has one; the first address comes first. Returns at once: the
+    /// network is asked in the background.
+    pub(crate) fn of(&self, addresses: &[IpAddr]) -> Option<ComputerName> {
+        let find = |names: &Listed| addresses.iter().find_map(|address| names.get(address).cloned());
+        let given = find(&lock(&self.given)).map(|name| (name, NameSource::Given));
+        let listed = || Some((find(lock(&self.listed).as_ref()?)?, NameSource::File));
+        let network = || Some((addresses.iter().find_map(|&address| host_name(address))?, NameSource::Network));
+        let (name, source) = given.or_else(listed).or_else(network)?;
+        Some(ComputerName { name, source })
     }
 
-    /// Gives the computer a name, or takes it back if it is empty.
-    pub(crate) fn set(&self, address: IpAddr, name: &str) -> Result<(), SetNameError> {
+    /// Gives the computer at these canonical addresses a name, or takes it back if it is empty.
+    pub(crate) fn set(&self, addresses: &[IpAddr], name: &str) -> Result<(), SetNameError> {
         let name = displayable(name);
         if name.chars().count() > MAX_NAME_LEN {
             return Err(SetNameError::TooLong { limit: MAX_NAME_LEN });
         }
-        let mut given = lock(&self.given);
-        if name.is_empty() {
-            given.names.remove(&address);
-        } else if given.names.len() >= MAX_NAMES && !given.names.contains_key(&address) {
-            return Err(SetNameError::TooMany { limit: MAX_NAMES });
-        } else {
-            given.names.insert(address, name.into());
-        }
-        given.save().map_err(|source| SetNameError::Save { source })
+        let file = lock(&self.file);
+        // The disk may take long, and pages read names meanwhile.
+        let names = {
+            let mut given = lock(&self.given);
+            let has_name = addresses.iter().any(|address| given.contains_key(address));
+            if !name.is_empty() && given.len() >= MAX_NAMES && !has_name {
+                return Err(SetNameError::TooMany { limit: MAX_NAMES });
+            }
+            given.retain(|address, _| !addresses.contains(address));
+            if !name.is_empty() {
+                given.extend(addresses.first().map(|address| (*address, name.into())));
+            }
+            given.clone()
+        };
+        let Some(path) = &*file else { return Ok(()) };
+        save(&names, path).map_err(|source| SetNameError::Save { source })
     }
 }
 
-impl Given {
-    /// Reads the file, if there is one. What cannot be read is lost with the next name that is given.
-    fn read(file: Option<PathBuf>) -> Self {
-        let names = file.as_deref().map(read_given).unwrap_or_default();
-        Self { names, file }
-    }
-
-    fn save(&self) -> io::Result<()> {
-        let Some(path) = &self.file else { return Ok(()) };
-        let mut text = serde_json::to_vec_pretty(&self.names)?;
-        text.push(b'\n');
-        replace_file(path, &text)
-    }
+fn save(names: &Given, path: &Path) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(names)?;
+    text.push(b'\n');
+    replace_file(path, &text)
 }
 
 fn read_given(path: &Path) -> BTreeMap<IpAddr, Arc<str>> {
@@ -180,7 +184,7 @@ mod tests {
     const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
     fn name(names: &Names, address: IpAddr) -> Option<(String, NameSource)> {
-        names.of(address).map(|name| (name.name.to_string(), name.source))
+        names.of(&[address]).map(|name| (name.name.to_string(), name.source))
     }
 
     #[test]
@@ -191,7 +195,7 @@ mod tests {
         let start = || Names::start(Some(file.clone()), Some(given.clone())).unwrap();
         let names = start();
         assert_eq!(name(&names, ONE), Some(("lab-01".to_owned(), NameSource::File)));
-        names.set(ONE, " desk\u{202e} by the window\n").unwrap();
+        names.set(&[ONE], " desk\u{202e} by the window\n").unwrap();
         let by_the_window = Some(("desk\u{fffd} by the window".to_owned(), NameSource::Given));
         assert_eq!(name(&names, ONE), by_the_window);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside the two files");
@@ -199,21 +203,46 @@ mod tests {
         drop(names);
         let names = start();
         assert_eq!(name(&names, ONE), by_the_window);
-        names.set(ONE, "").unwrap();
+        names.set(&[ONE], "").unwrap();
         assert_eq!(name(&names, ONE), Some(("lab-01".to_owned(), NameSource::File)));
         assert_eq!(names.listed().map(|listed| listed.len()), Some(2));
     }
 
     #[test]
+    fn names_are_read_while_others_are_saved() {
+        let names = Names::start(None, None).unwrap();
+        names.set(&[ONE], "lab-01").unwrap();
+        let saving = lock(&names.file);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| names.set(&[TWO], "lab-02"));
+            assert!(name(&names, ONE).is_some());
+            drop(saving);
+            other.join().unwrap().unwrap();
+        });
+        assert!(name(&names, TWO).is_some());
+    }
+
+    #[test]
+    fn a_computer_with_two_addresses_has_one_name() {
+        let names = Names::start(None, None).unwrap();
+        names.set(&[TWO], "lab-02").unwrap();
+        assert_eq!(names.of(&[ONE, TWO]).unwrap().name.as_ref(), "lab-02");
+        names.set(&[ONE, TWO], "lab-01").unwrap();
+        assert_eq!((name(&names, ONE).unwrap().0.as_str(), name(&names, TWO)), ("lab-01", None));
+        names.set(&[ONE, TWO], "").unwrap();
+        assert_eq!(names.of(&[ONE, TWO]), None);
+    }
+
+    #[test]
     fn names_have_a_limit() {
         let names = Names::start(None, None).unwrap();
-        assert!(matches!(names.set(ONE, &"ä".repeat(65)), Err(SetNameError::TooLong { limit: 64 })));
-        names.set(ONE, &"ä".repeat(64)).unwrap();
+        assert!(matches!(names.set(&[ONE], &"ä".repeat(65)), Err(SetNameError::TooLong { limit: 64 })));
+        names.set(&[ONE], &"ä".repeat(64)).unwrap();
         for number in 1..MAX_NAMES as u32 {
-            lock(&names.given).names.insert(IpAddr::V4(number.into()), "x".into());
+            lock(&names.given).insert(IpAddr::V4(number.into()), "x".into());
         }
-        assert!(matches!(names.set(TWO, "x"), Err(SetNameError::TooMany { .. })));
-        names.set(ONE, "another").unwrap();
+        assert!(matches!(names.set(&[TWO], "x"), Err(SetNameError::TooMany { .. })));
+        names.set(&[ONE], "another").unwrap();
     }
 
     #[test]
@@ -222,7 +251,7 @@ mod tests {
         let given = folder.path().join("names.json");
         fs::write(&given, "{").unwrap();
         let names = Names::start(None, Some(given.clone())).unwrap();
-        names.set(ONE, "lab-01").unwrap();
+        names.set(&[ONE], "lab-01").unwrap();
         assert_eq!(read_given(&given).len(), 1);
         assert!(names.listed().is_none());
     }
@@ -231,7 +260,7 @@ mod tests {
     fn names_that_cannot_be_saved_are_told_of() {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::start(None, Some(folder.path().join("missing/names.json"))).unwrap();
-        assert!(matches!(names.set(ONE, "lab-01"), Err(SetNameError::Save { .. })));
+        assert!(matches!(names.set(&[ONE], "lab-01"), Err(SetNameError::Save { .. })));
         assert!(name(&names, ONE).is_some());
     }
 }

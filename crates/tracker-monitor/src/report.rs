@@ -199,7 +199,7 @@ impl LessonReport {
     pub(crate) fn new(look: &Look<'_>, zero: SystemTime, link_speed: Option<u64>, answered: &AnswerCounts) -> Self {
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         let lesson = look.lesson;
-        let link_speed = if lesson.ended.is_some() { lesson.link_speed } else { link_speed };
+        let link_speed = lesson.end.as_ref().map_or(link_speed, |end| end.link_speed);
         let mut is_complete = !lesson.is_full() && lesson.files().len() <= Self::MAX_FILES;
         let mut room = Self::MAX_COPIES;
         let report = |file| {
@@ -213,13 +213,13 @@ impl LessonReport {
         Self {
             number: lesson.number,
             started: unix(lesson.started),
-            ended: lesson.ended.map(unix),
+            ended: lesson.ended().map(unix),
             secs: look.now.since(lesson.started).as_secs(),
             computers: look.roster.len(),
             is_complete,
             link_speed,
             answers: AnswerReport::new(
-                &lesson.answered_until.as_ref().unwrap_or(answered).since(&lesson.answered_before),
+                &lesson.end.as_ref().map_or(answered, |end| &end.answered).since(&lesson.answered_before),
             ),
             files,
             plot: lesson.plot.points().collect(),
@@ -240,7 +240,7 @@ impl LessonSummary {
         Self {
             number: look.lesson.number,
             started: unix(look.lesson.started),
-            ended: look.lesson.ended.map(unix),
+            ended: look.lesson.ended().map(unix),
             computers: look.roster.len(),
             files: u32::try_from(look.lesson.files().len()).unwrap_or(u32::MAX),
         }

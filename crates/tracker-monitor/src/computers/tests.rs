@@ -632,6 +632,57 @@ fn a_download_over_a_new_lesson_counts_what_came_in_it() {
     assert_eq!((copy.mean_rate, report.files[0].sent.browser), (Some(25.0), 100));
 }
 
+#[test]
+fn a_lesson_that_has_ended_keeps_its_names_and_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = folder.path().join("names.csv");
+    fs::write(&names, "10.0.0.1,anna\n10.0.0.2,ben\n").unwrap();
+    let mut room = Classroom::with(|config| config.names_file = Some(names.clone()));
+    room.computers.set_network(&[], Some(1000));
+    let film = room.content("film.mp4", 1000);
+    room.send(ONE, &film, 0, 1000);
+    room.send(THREE, &film, 0, 1000);
+    room.computers.set_name(THREE, "the guest").unwrap();
+    room.pass(1);
+    let lessons = room.computers.lessons();
+    let zero = std::time::SystemTime::UNIX_EPOCH;
+    let before = lessons.report(1, zero).unwrap();
+    lessons.begin();
+    room.computers.set_network(&[ONE], Some(5));
+    room.computers.set_name(THREE, "").unwrap();
+    fs::write(&names, "10.0.0.1,xaver\n10.0.0.2,yusuf\n10.0.0.3,zoe\n").unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while &*room.computers.name_or_address(ONE) != "xaver" {
+        assert!(std::time::Instant::now() < deadline, "the file is read again");
+        std::thread::yield_now();
+    }
+    let after = lessons.report(1, zero).unwrap();
+    let name = |address| after.files[0].copies.iter().find(|copy| copy.address == address).unwrap().name.clone();
+    assert_eq!((name(ONE).as_deref(), name(THREE).as_deref()), (Some("anna"), Some("the guest")));
+    assert_eq!((after.computers, after.link_speed, &after.files), (2, Some(1000), &before.files));
+}
+
+#[test]
+fn the_names_file_may_have_either_address_of_a_computer() {
+    let v6 = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]);
+    let folder = tempfile::tempdir().unwrap();
+    let names = folder.path().join("names.csv");
+    fs::write(&names, format!("{v6},lab-01\n{TWO},lab-02\n")).unwrap();
+    let mut room = Classroom::with(|config| config.names_file = Some(names));
+    let film = room.torrent("film.mp4", 1000);
+    let key = ContentKey::Swarm(film);
+    for address in [v6, ONE] {
+        let peer_id = PeerId::new(*b"-qB4520-of-computer1");
+        let request = AnnounceRequest::new(film, peer_id, address, local(address), 6881).with_left(Some(0));
+        room.shards.announce(room.now, &mut room.rng, &request, &mut Peers::default()).unwrap();
+    }
+    room.pass(1);
+    assert_eq!((room.has(key), room.computers.missing(key, 9).0), ((1, 2), vec!["lab-02".into()]));
+    let rows = room.computers.of_file(key);
+    let rows: Vec<_> = rows.iter().map(|row| (row.address, row.counts, &*row.name.as_ref().unwrap().name)).collect();
+    assert_eq!(rows, [(TWO, true, "lab-02"), (ONE, true, "lab-01")]);
+}
+
 /// An address of this machine of the same family.
 fn local(address: IpAddr) -> IpAddr {
     if address.is_ipv4() { [10, 255, 0, 1].into() } else { [0xfd00, 0, 0, 0, 0, 0, 0, 0xffff].into() }

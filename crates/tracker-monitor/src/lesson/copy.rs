@@ -10,8 +10,8 @@ use crate::observer::{PeerDownload, Sighting};
 use crate::ranges::RangeSet;
 use crate::{PeerStuckReason, Way};
 
-/// The time without a byte after which a transfer over HTTP is no progress any more: shorter than the 30 s after which the dashboard
-/// ends it.
+/// The time without a byte after which a transfer over HTTP is no progress any more: shorter than the 30 s after which the
+/// dashboard ends it.
 const HTTP_STALLED_AFTER: Duration = Duration::from_secs(15);
 
 /// The part of the new value in a smoothed rate, each second: an average of about the last five seconds.
@@ -237,8 +237,8 @@ impl Copy {
         }
     }
 
-    /// So many seconds have passed since the last tick; so many bytes of unfinished archives are under way. Returns the rate at which
-    /// this machine sent to it, in bytes per second.
+    /// So many seconds have passed since the last tick; so many bytes of unfinished archives are under way. Returns the rate at
+    /// which this machine sent to it, in bytes per second.
     pub(crate) fn tick(&mut self, secs: f64, in_flight: u64) -> f64 {
         let Some(http) = &mut self.http else { return 0.0 };
         let rate = std::mem::take(&mut http.since_tick) as f64 / secs;

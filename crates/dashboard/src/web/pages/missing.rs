@@ -102,8 +102,8 @@ impl Reason {
             ),
             Self::Stopped => (
                 format!("{computers} {} and stopped", s("began", "began")),
-                "Start the download there again. A BitTorrent client, and a browser that resumes a file, go on where they were; a .zip \
-                 begins anew.",
+                "Start the download there again. A BitTorrent client, and a browser that resumes a file, go on where they \
+                 were; a .zip begins anew.",
             ),
             Self::NotBegun => {
                 (format!("{computers} {} not begun", s("has", "have")), "Open the page there, and download it.")
