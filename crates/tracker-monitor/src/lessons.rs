@@ -11,8 +11,8 @@ use crate::{Computers, LessonReport, LessonSummary};
 ///
 /// The first begins with the program, and each lasts until the operator begins the next. They are kept as long as the program
 /// runs: the last [`MAX_PAST`](Self::MAX_PAST) before the current one, with a million copies of files on
-/// computers in all of them, where a file itself counts as 16 copies. One that has ended is shown with the names that computers had
-/// then.
+/// computers in all of them, where a file itself counts as 16 copies. One that has ended is shown with the names that computers
+/// had then.
 #[derive(Debug, Clone)]
 pub struct Lessons(Computers);
 
