@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use clap::error::{ContextKind, ErrorKind};
@@ -14,7 +14,7 @@ use clap_mangen::Man;
 use crate::report::Report;
 use crate::settings::Settings;
 
-/// A BitTorrent tracker for networks somebody is responsible for.
+/// Share a folder with your network, as in `tracker ~/Lessons`: a BitTorrent tracker with a page
 ///
 /// `tracker FOLDER` shares a folder. Without any argument the tracker serves the LAN on port 6969, over HTTP and UDP, IPv4 and
 /// IPv6, and a dashboard for browsers on port 6970. It prints the URL of the dashboard, and the announce URLs to put into
@@ -124,7 +124,19 @@ impl Cli {
                 None => error,
             }
         })?;
-        Ok(Self { matches: matches.clone(), ..Self::from_arg_matches(&matches)? })
+        let cli = Self { matches: matches.clone(), ..Self::from_arg_matches(&matches)? };
+        // Many programs have commands such as `help` and `version`.
+        let missing = cli.folder.as_deref().filter(|folder| !folder.exists()).and_then(Path::to_str);
+        let is_flag = |name: &&str| {
+            matches!(*name, "help" | "version") || command.get_arguments().any(|arg| arg.get_long() == Some(*name))
+        };
+        match missing.filter(is_flag) {
+            Some(name) => {
+                Err(Self::command()
+                    .error(ErrorKind::UnknownArgument, format!("there is no folder {name}; write --{name}")))
+            }
+            None => Ok(cli),
+        }
     }
 
     /// The settings: a flag takes precedence over the environment, that over the file, and that over the default.

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::settings::Settings;
-use tracker::Protocol;
+use tracker::{DashboardUrls, Protocol};
+use tracker_host::Addresses;
 
 /// Instructions for these ports of these protocols.
 #[derive(Debug)]
@@ -16,19 +17,24 @@ pub(crate) struct Firewall {
     protocols: &'static [Protocol],
     /// The ports of the dashboard, over TCP.
     dashboard: BTreeSet<u16>,
+    /// The URL of the page for everybody.
+    page: Option<String>,
 }
 
 impl Firewall {
-    /// The instructions for these settings. Port 0 stands for any free port, which cannot be opened beforehand, and no firewall
+    /// The instructions for these settings, on this machine. Port 0 stands for any free port, which cannot be opened beforehand, and no firewall
     /// is between a loopback address and those who use it.
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, machine: &Addresses) -> Self {
         let clients = settings.listen.iter().map(|listen| listen.0);
         let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0).filter(|_| settings.dashboard);
         let is_opened = |listen: &SocketAddr| listen.port() != 0 && !listen.ip().is_loopback();
+        let dashboard: Vec<_> = dashboard.filter(is_opened).collect();
+        let urls = DashboardUrls::of_machine(&dashboard, machine, |_| String::new());
         Self {
             ports: clients.filter(is_opened).map(|listen| listen.port()).collect(),
             protocols: Protocol::served(settings.udp),
-            dashboard: dashboard.filter(is_opened).map(|listen| listen.port()).collect(),
+            dashboard: dashboard.iter().map(SocketAddr::port).collect(),
+            page: urls.viewers().first().cloned(),
         }
     }
 
@@ -119,7 +125,10 @@ impl Display for Firewall {
         writeln!(f, "\nmacOS (its firewall allows programs, not ports):")?;
         writeln!(f, "    sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add \"{program}\"")?;
         writeln!(f, "    sudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp \"{program}\"")?;
-        if let Some(port) = self.ports.first() {
+        if let Some(page) = &self.page {
+            writeln!(f, "\nTo test it while the tracker runs, open this on a phone or another computer:")?;
+            writeln!(f, "    {page}")?;
+        } else if let Some(port) = self.ports.first() {
             writeln!(f, "\nTo test it, run this on another machine, with the tracker's address; it prints ok:")?;
             writeln!(f, "    curl http://ADDRESS:{port}/health")?;
         }
@@ -137,9 +146,13 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
+    fn machine() -> Addresses {
+        Addresses { lan: vec!["192.168.1.5".parse().unwrap()], ..Addresses::default() }
+    }
+
     fn firewall(flags: &[&str]) -> String {
         let cli = Cli::parse([&["tracker"], flags].concat()).unwrap();
-        Firewall::new(&cli.settings().unwrap()).to_string()
+        Firewall::new(&cli.settings().unwrap(), &machine()).to_string()
     }
 
     fn text(listen: &[&str], udp: bool) -> String {
@@ -200,7 +213,7 @@ mod tests {
             assert_eq!(command, expected);
             let again = command.replace('\'', "");
             let again = Cli::parse(again.split(' ')).unwrap().settings().unwrap();
-            assert_eq!(Firewall::new(&again).to_string(), Firewall::new(&settings).to_string());
+            assert_eq!(Firewall::new(&again, &machine()).to_string(), Firewall::new(&settings, &machine()).to_string());
         }
     }
 
@@ -210,7 +223,7 @@ mod tests {
         assert!(text.contains("Browsers reach the dashboard on TCP port 7001.\n"), "{text}");
         assert!(text.contains("allow 6969/tcp") && text.contains("allow 6969/udp"), "{text}");
         assert!(text.contains("allow 7001/tcp") && !text.contains("7001/udp") && !text.contains("7002"), "{text}");
-        assert!(firewall(&[]).contains("allow 6970/tcp"));
+        assert!(firewall(&[]).contains("allow 6970/tcp") && firewall(&[]).contains("    http://192.168.1.5:6970/\n"));
         for flags in [&["--dashboard=false"][..], &["--dashboard-listen", "127.0.0.1:6970"]] {
             assert!(!firewall(flags).contains("6970"), "{flags:?}");
         }

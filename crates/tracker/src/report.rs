@@ -123,6 +123,9 @@ impl Report {
                     problem.error
                 )
             }
+            (StatusCode::NOT_FOUND, Some(_)) if self.lesson.is_some() => anyhow!(
+                "there is no such lesson, or none any more: without --lesson it is the current one, and the first line has its number"
+            ),
             (_, Some(problem)) => anyhow!(problem.error),
             (status, None) => {
                 anyhow!(

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{Write, stderr, stdout};
-use std::process;
 use std::time::Duration;
+use std::{fs, process};
 
 use anyhow::{Context, anyhow};
 use ipnet::IpNet;
@@ -51,7 +51,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         return Ok(());
     }
     if cli.firewall {
-        print(Firewall::new(&settings).to_string());
+        let machine = Addresses::find().unwrap_or_default();
+        print(Firewall::new(&settings, &machine).to_string());
         return Ok(());
     }
     let log_buffer = settings.dashboard.then(LogBuffer::new);
@@ -131,7 +132,8 @@ fn open_data(data: Data, is_shared: bool) -> anyhow::Result<Option<DataFolder>> 
             Ok(None)
         }
         Err(error @ DataFolderError::InUse { .. }) => Err(anyhow!(
-            "{error}: stop it, or give this one a folder of its own with --data DIR, or keep all in memory with --data none"
+            "{error}: stop it, or give this one a folder and ports of its own, such as --data DIR --listen 0.0.0.0:7069 \
+             --dashboard-listen 0.0.0.0:7070, or keep all in memory with --data none"
         )),
         Err(error) => Err(error.into()),
     }
@@ -158,7 +160,10 @@ fn welcome(tracker: &LanTracker, settings: &Settings) {
             let refused = refused_networks(tracker, &urls);
             let (share, allow, terminal) = (settings.share.as_deref(), &*settings.allow, Terminal::of(&stdout()));
             let firewall = Firewall::command(settings);
-            let welcome = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, firewall, terminal };
+            let is_empty =
+                share.is_some_and(|share| fs::read_dir(share).is_ok_and(|mut entries| entries.next().is_none()));
+            let welcome =
+                Welcome { dashboard, share, is_empty, urls: &urls, loopback_only, refused, allow, firewall, terminal };
             print(welcome.to_string());
         }
         LogFormat::Json => {

@@ -17,6 +17,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) dashboard: Option<&'a DashboardUrls>,
     /// The folder that is shared.
     pub(crate) share: Option<&'a Path>,
+    /// `true` if there is nothing in it.
+    pub(crate) is_empty: bool,
     pub(crate) urls: &'a AnnounceUrls,
     /// `true` if the tracker listens on loopback addresses only.
     pub(crate) loopback_only: bool,
@@ -35,6 +37,12 @@ impl Display for Welcome<'_> {
         match (self.share, self.dashboard) {
             (Some(share), Some(dashboard)) => {
                 self.page(f, share, dashboard)?;
+                if self.is_empty {
+                    writeln!(
+                        f,
+                        "There is nothing in the folder yet. What you put into it is shared after a few seconds.\n"
+                    )?;
+                }
                 self.operator(f, dashboard)?;
                 writeln!(f, "\nAnnounce URLs, for torrents that you make yourself:")?;
                 self.urls.all().try_for_each(|url| writeln!(f, "    {url}"))?;
@@ -77,7 +85,7 @@ impl Welcome<'_> {
                 false => writeln!(
                     f,
                     "No other machine reaches this address. Connect this machine to the network: the tracker notices, and logs \
-                     the URL for the others.\n"
+                     the URL for the others. If it is connected, name its address with --dashboard-listen ADDRESS:PORT.\n"
                 ),
             };
         };
@@ -174,7 +182,9 @@ mod tests {
         let dashboard = (!people.is_empty()).then(|| DashboardUrls::of_machine(&people, machine, token));
         let refused = Vec::new();
         let (dashboard, share, firewall) = (dashboard.as_ref(), share.map(Path::new), "tracker --firewall".to_owned());
-        Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow: &[], firewall, terminal }.to_string()
+        let (is_empty, allow) = (false, &[]);
+        Welcome { dashboard, share, is_empty, urls: &urls, loopback_only, refused, allow, firewall, terminal }
+            .to_string()
     }
 
     fn machine(lan: &[&str]) -> Addresses {
@@ -210,9 +220,10 @@ mod tests {
         let urls = AnnounceUrls::of_machine(&[(Protocol::Http, vec![listening])], &machine);
         let refused = vec!["100.64.0.0/10".parse().unwrap()];
         let allow = &[Allow::Lan, "10.1.0.0/16".parse().unwrap()];
-        let (dashboard, share, loopback_only) = (None, None, false);
+        let (dashboard, share, is_empty, loopback_only) = (None, None, false, false);
         let (firewall, terminal) = (String::new(), Terminal::Colors);
-        let welcome = Welcome { dashboard, share, urls: &urls, loopback_only, refused, allow, firewall, terminal };
+        let welcome =
+            Welcome { dashboard, share, is_empty, urls: &urls, loopback_only, refused, allow, firewall, terminal };
         let text = welcome.to_string();
         assert!(text.contains("no address on a LAN") && text.contains("VPN"), "{text}");
         assert!(text.contains("http://100.101.102.103:6969/announce") && !text.contains("127.0.0.1"), "{text}");

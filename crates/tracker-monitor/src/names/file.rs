@@ -99,6 +99,9 @@ fn read(path: &Path) -> Result<Listed, NamesFileError> {
         let lines = bad.len() - MAX_REPORTED;
         tracing::warn!(%file, lines, "{lines} more lines of the names file are left out");
     }
+    if names.is_empty() {
+        tracing::warn!(%file, "there is no computer in the names file: write lines such as 192.168.1.20,lab-07");
+    }
     Ok(names)
 }
 

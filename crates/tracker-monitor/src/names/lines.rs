@@ -26,7 +26,7 @@ pub(crate) struct BadLine {
 }
 
 /// Parses lines of an address, a comma (or a semicolon, as some spreadsheets write it) and a name. A first line that
-/// begins with neither an address nor a bad one is a heading; `#` starts a comment line.
+/// has no address in it, good or bad, is a heading; `#` starts a comment line.
 pub(crate) fn parse(bytes: &[u8]) -> (Listed, Vec<BadLine>) {
     // Some Windows editors begin a file with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -37,7 +37,9 @@ pub(crate) fn parse(bytes: &[u8]) -> (Listed, Vec<BadLine>) {
         let Some(record) = fields(text, delimiter) else { continue };
         let field = |place| record.get(place).map(String::from_utf8_lossy).unwrap_or_default();
         let (address, name) = (field(0), displayable(&field(1)));
-        let is_heading = mem::take(&mut is_first) && !address.contains(['.', ':']);
+        let has_address =
+            || record.iter().any(|field| str::from_utf8(field).is_ok_and(|text| text.parse::<IpAddr>().is_ok()));
+        let is_heading = mem::take(&mut is_first) && !address.contains(['.', ':']) && !has_address();
         let Ok(address) = address.parse::<IpAddr>().map(|address| address.to_canonical()) else {
             if !is_heading {
                 bad.push(BadLine { line, reason: "it does not begin with an IP address" });
@@ -103,6 +105,7 @@ mod tests {
         let with_semicolon = names(&[("192.168.1.7", "lab; left")]);
         assert_eq!(parsed("192.168.1.7,\"lab; left\"\n"), (with_semicolon, vec![]));
         assert_eq!(parsed(""), (vec![], vec![]));
+        assert_eq!(parsed("Anna;192.168.1.20\n"), (vec![], vec![1]), "the columns are the other way round");
     }
 
     #[test]

@@ -57,6 +57,10 @@ fn the_name_of_a_command_is_the_command() {
     let run = |argument: &str| {
         tracker().args([argument, "--dashboard", "--print-config"]).current_dir(&home).output().unwrap()
     };
+    for name in ["help", "version", "firewall"] {
+        let error = String::from_utf8(run(name).stderr).unwrap();
+        assert!(error.contains(&format!("there is no folder {name}; write --{name}")), "{error}");
+    }
     assert_eq!(run("generate").status.code(), Some(2), "it is a command that needs more arguments");
     assert_eq!(run("report").status.code(), Some(2), "it is a command without these flags");
     let after_a_flag = tracker().args(["--dashboard", "--print-config", "report"]).current_dir(&home).output().unwrap();
@@ -167,7 +171,7 @@ fn a_second_tracker_shares_nothing_without_a_data_folder_of_its_own() {
     let third = with_default().args(["--dashboard", &lessons]).output().unwrap();
     assert_eq!(third.status.code(), Some(2));
     let error = String::from_utf8(third.stderr).unwrap();
-    assert!(error.contains("give this one a folder of its own with --data DIR"), "{error}");
+    assert!(error.contains("a folder and ports of its own, such as --data DIR --listen"), "{error}");
 }
 
 #[test]
