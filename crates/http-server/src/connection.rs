@@ -1,8 +1,8 @@
 //! One connection's requests and answers.
 //!
-//! The course of a connection: [`ConnectionState::advance`] looks at the bytes that have come. It answers every whole request that
-//! stands at their beginning, if the [`Handler`](crate::Handler) can do so without waiting, into one buffer that is written at
-//! once, and stops at the first byte that it cannot go past. What to do there is the [`Outcome`]: read on, close, or pass the
+//! The course of a connection: [`ConnectionState::advance`] looks at the bytes that have come. It answers every whole request
+//! that stands at their beginning, if the [`Handler`](crate::Handler) can do so without waiting, into one buffer that is written
+//! at once, and stops at the first byte that it cannot go past. What to do there is the [`Outcome`]: read on, close, or pass the
 //! connection to hyper, with all bytes from that request on; hyper has it from then to its end.
 //!
 //! The first round is done by the thread that accepted the connection ([`Progress::at_once`]), without a task or a timer. Only

@@ -53,9 +53,9 @@ pub trait Handler: Debug + Send + Sync + 'static {
     /// Called on the threads that accept connections: it must not block.
     fn answer(&self, connection: Connection, request: &RequestHead<'_>, body: &mut Vec<u8>) -> bool;
 
-    /// Called when the answers to so many requests were handed to the system at once, with the time that this took since the last of
-    /// them was there: since the connection was accepted, or its bytes were read. Not called for what the router answers, nor when
-    /// the client takes its answer slowly. By default it does nothing. It must not block.
+    /// Called when the answers to so many requests were handed to the system at once, with the time that this took since the last
+    /// of them was there: since the connection was accepted, or its bytes were read. Not called for what the router answers, nor
+    /// when the client takes its answer slowly. By default it does nothing. It must not block.
     fn on_answered(&self, requests: u64, took: Duration) {
         _ = (requests, took);
     }
@@ -63,8 +63,8 @@ pub trait Handler: Debug + Send + Sync + 'static {
     /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy.
     fn is_exempt(&self, address: IpAddr) -> bool;
 
-    /// What the client's address counts as in the limits on connections. By default [`Connection::group`]: a handler that knows all
-    /// networks of the machine knows better. Called on the threads that accept connections: it must not block.
+    /// What the client's address counts as in the limits on connections. By default [`Connection::group`]: a handler that knows
+    /// all networks of the machine knows better. Called on the threads that accept connections: it must not block.
     fn group(&self, connection: &Connection) -> AddressGroup {
         connection.group()
     }

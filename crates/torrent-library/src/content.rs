@@ -131,8 +131,8 @@ impl Content {
         Self::of_plan(share, path, &create(share, path)?.plan().map_err(unsuitable)?)
     }
 
-    /// The content of a torrent that is planned of a file or folder of the share folder: when the [plan](Plan) is hashed then, and
-    /// each file [is](Self::open) still the one that was listed, the content is that of the torrent.
+    /// The files that a [plan](Plan) lists, of the file or folder at `path` in the share folder. If the plan is hashed afterwards,
+    /// and each file that is [opened](Self::open) is still the one that was listed, this is the content of its torrent.
     ///
     /// # Errors
     ///
@@ -202,7 +202,8 @@ impl Content {
         if self.is_folder { path.rsplit('/').next().unwrap_or(path) } else { &self.name }
     }
 
-    /// Opens a file of it, if it still is the one that was listed. No link is followed below the share folder. Waits for the disk.
+    /// Opens a file of it, if it still is the one that was listed. No link is followed below the share folder. Waits for the
+    /// disk.
     ///
     /// # Errors
     ///
@@ -249,7 +250,8 @@ impl ContentFile {
 }
 
 impl SharedFile {
-    /// Returns `true` if the file has not been written to since it was opened. It may have been moved or removed. Waits for the disk.
+    /// Returns `true` if the file has not been written to since it was opened. It may have been moved or removed. Waits for the
+    /// disk.
     ///
     /// # Errors
     ///

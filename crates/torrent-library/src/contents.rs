@@ -76,8 +76,8 @@ pub enum ContentKey {
 pub struct ParseContentKeyError;
 
 impl Contents {
-    /// The maximum number of keys of contents that are not there any more, of which it is known what has taken their place: 10,000,
-    /// for which 1 MB is enough. The oldest are forgotten.
+    /// The maximum number of keys of contents that are not there any more, of which it is known what has taken their place:
+    /// 10,000, for which 1 MB is enough. The oldest are forgotten.
     pub const MAX_REPLACED: usize = 10_000;
 
     /// A registry without contents.
@@ -96,8 +96,8 @@ impl Contents {
         self.state().entries.get(&id)?.swarms.first().copied()
     }
 
-    /// The key under which this one's content is found now: the id of a content that has been hashed gives way to the info-hash of
-    /// its torrent. Any other key stays as it is.
+    /// The key under which this one's content is found now: the id of a content that has been hashed gives way to the info-hash
+    /// of its torrent. Any other key stays as it is.
     pub fn current_key(&self, key: ContentKey) -> ContentKey {
         match key {
             ContentKey::Id(id) => self.info_hash_of(id).map_or(key, ContentKey::Swarm),
@@ -110,8 +110,8 @@ impl Contents {
         self.state().insert(content, swarms);
     }
 
-    /// [Puts a content in](Self::insert) in the place of those with these keys. Those with these ids are taken out; of swarms only the
-    /// key is remembered, such as that of a torrent from an earlier run of the program.
+    /// [Puts a content in](Self::insert) in the place of those with these keys. Those with these ids are taken out; of swarms
+    /// only the key is remembered, such as that of a torrent from an earlier run of the program.
     pub fn replace(&self, earlier: impl IntoIterator<Item = ContentKey>, content: Arc<Content>, swarms: &[InfoHash]) {
         let id = content.id();
         let mut state = self.state();
@@ -143,8 +143,8 @@ impl Contents {
         Some(entry.swarms.first().map_or(ContentKey::Id(id), |info_hash| ContentKey::Swarm(*info_hash)))
     }
 
-    /// Adds the keys of the swarms of a content's torrent, the info-hash first, now that it is hashed. Returns `false` if there is
-    /// no such content any more.
+    /// Adds the keys of the swarms of a content's torrent, the info-hash first, now that it is hashed. Returns `false` if there
+    /// is no such content any more.
     pub fn hashed(&self, id: ContentId, swarms: &[InfoHash]) -> bool {
         self.state().set_swarms(id, swarms)
     }
@@ -154,8 +154,8 @@ impl Contents {
         self.state().remove(id).map(|entry| entry.content)
     }
 
-    /// Reports that a file of a content [cannot be opened](Content::open) any more, since it has changed or is gone. The first report
-    /// of a content counts.
+    /// Reports that a file of a content [cannot be opened](Content::open) any more, since it has changed or is gone. The first
+    /// report of a content counts.
     pub fn report_changed(&self, id: ContentId) {
         let state = &mut *self.state();
         let Some(entry) = state.entries.get_mut(&id) else { return };

@@ -1,13 +1,13 @@
 //! The torrents that a tracker knows by their .torrent files, and the folder of what they are made of.
 //!
 //! - [`Library`] holds the .torrent files that are known, and follows a folder of them.
-//! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of its
-//!   files.
+//! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of
+//!   its files.
 //! - [`Content`] is what is shared: a file or folder of the share folder, as it was when it was listed, to be opened and sent;
 //!   [`Contents`] finds it by its id or the key of a swarm, and a [`Zip`] is a folder of it in one file.
 //! - [`SharedFolder`] follows the share folder, so that all that is put into it is listed, hashed and registered by itself.
-//! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in a
-//!   deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
+//! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in
+//!   a deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
 
 mod content;
 mod contents;

@@ -63,21 +63,23 @@ impl SharedFolderConfig {
 
 /// The share folder, followed: each file and folder directly in it is shared by itself. Cheap to clone; all clones are one.
 ///
-/// It is polled about once a second, and takes at most a twentieth of one core for it: where a look takes long, the next one is the
-/// later. Folders in it with more than 10,000 entries are looked at by a thread of their own, with pauses of their own, so that they
-/// do not hold up the rest. What is there at the start is listed at once;
-/// what comes later, or changes, when all its names, sizes and times have stood for five seconds. What is listed is in [`Contents`],
-/// so that it can be downloaded. Then it is hashed, one item after the other, the smallest first, on half of the cores; a large one
-/// that is in progress pauses for smaller ones that come. Its torrent is registered in the [`Library`], and found in [`Contents`] by
-/// its info-hash.
+/// It is polled about once a second, and takes at most a twentieth of one core for it: where a look takes long, the next one is
+/// the later. Folders in it with more than 10,000 entries are looked at by a thread of their own, with pauses of their own, so
+/// that they do not hold up the rest. What is there at the start is listed at once;
+/// what comes later, or changes, when all its names, sizes and times have stood for five seconds. What is listed is in
+/// [`Contents`], so that it can be downloaded. Then it is hashed, one item after the other, the smallest first, on half of the
+/// cores; a large one that is in progress pauses for smaller ones that come. Its torrent is registered in the [`Library`], and
+/// found in [`Contents`] by its info-hash.
 ///
-/// What changes is another content, which takes the place of the old one when it is listed, and so does its torrent when that is made;
-/// until then, files of it that have not changed can be downloaded. What is gone is withdrawn with its torrent, unless that was registered by hand. When the operator removes a torrent from the library, its file is not shared any
-/// more until it changes.
+/// What changes is another content, which takes the place of the old one when it is listed, and so does its torrent when that is
+/// made; until then, files of it that have not changed can be downloaded. What is gone is withdrawn with its torrent, unless that
+/// was registered by hand. When the operator removes a torrent from the library, its file is not shared any more until it
+/// changes.
 ///
 /// Not shared, but [listed as passed over](SharedItems::passed_over): hidden names, links, .torrent files, downloads that are not
-/// finished, what systems and office programs leave behind, what cannot be read, and what is empty. Below a folder the same is left
-/// out, except for .torrent files, which may be part of it; a folder with something that cannot be read is passed over as a whole.
+/// finished, what systems and office programs leave behind, what cannot be read, and what is empty. Below a folder the same is
+/// left out, except for .torrent files, which may be part of it; a folder with something that cannot be read is passed over as a
+/// whole.
 ///
 /// Nothing is ever written into the folder. Following ends when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -99,15 +101,16 @@ pub struct SharedItems {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SharedItem {
-    /// Its name in the share folder; for one of which a torrent was made by hand its path relative to it, with `/` between names. It
-    /// is untrusted text and must be escaped.
+    /// Its name in the share folder; for one of which a torrent was made by hand its path relative to it, with `/` between names.
+    /// It is untrusted text and must be escaped.
     pub name: Arc<str>,
-    /// What can be downloaded: while it settles that of an earlier state, as far as its files have not changed. `None` if there was
-    /// none, and when it is not shared any more.
+    /// What can be downloaded: while it settles that of an earlier state, as far as its files have not changed. `None` if there
+    /// was none, and when it is not shared any more.
     pub content: Option<Arc<Content>>,
     /// Its current state.
     pub state: ItemState,
-    /// The info-hash of the torrent that was made of an earlier state of it, while that is in the library and after it was replaced.
+    /// The info-hash of the torrent that was made of an earlier state of it, while that is in the library and after it was
+    /// replaced.
     pub replaces: Option<InfoHash>,
 }
 

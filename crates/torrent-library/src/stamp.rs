@@ -9,14 +9,14 @@ const RESOLUTION: Duration = Duration::from_secs(2);
 
 /// Tells whether a file has changed, without reading it.
 ///
-/// Device and inode do not count: some file systems, such as FAT and several of FUSE, give other ones to a file that has not changed.
-/// Files are polled, since not every file system notifies of changes.
+/// Device and inode do not count: some file systems, such as FAT and several of FUSE, give other ones to a file that has not
+/// changed. Files are polled, since not every file system notifies of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub(super) len: u64,
     pub(super) modified: SystemTime,
-    /// The time of the last change of the inode, in seconds and nanoseconds, which no program can set: a copy may keep the time of its
-    /// original, and another file may take its name. Zero on systems that do not have it.
+    /// The time of the last change of the inode, in seconds and nanoseconds, which no program can set: a copy may keep the time
+    /// of its original, and another file may take its name. Zero on systems that do not have it.
     pub(super) changed: (i64, i64),
 }
 

@@ -24,8 +24,8 @@ const RANGES: usize = STEPS * DOUBLINGS;
 
 /// Counts how many requests were answered in which time. Cheap to clone; all clones are one.
 ///
-/// Times are counted in ranges, so that memory is bounded (25 kB) and a count costs one atomic addition, which threads seldom do to
-/// the same one.
+/// Times are counted in ranges, so that memory is bounded (25 kB) and a count costs one atomic addition, which threads seldom do
+/// to the same one.
 #[derive(Clone)]
 pub struct AnswerTimes(Arc<[Stripe; STRIPES]>);
 
@@ -76,8 +76,8 @@ impl AnswerCounts {
         self.0.iter().sum()
     }
 
-    /// The time within which this part of the requests was answered, `0.5` for the median; `None` if there were none. It is at most an
-    /// eighth too long, but never less than a microsecond nor more than 17 s.
+    /// The time within which this part of the requests was answered, `0.5` for the median; `None` if there were none. It is at
+    /// most an eighth too long, but never less than a microsecond nor more than 17 s.
     pub fn within(&self, part: f64) -> Option<Duration> {
         let wanted = (self.total() as f64 * part).ceil() as u64;
         let mut sum = 0;

@@ -12,8 +12,8 @@
 //!   [`AnswerTimes`] how long it took to answer, and [`ClaimedAddresses`] logs who announces another address than its own;
 //! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core;
 //! - [`Events`] hands the core's events to several listeners;
-//! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment of
-//!   the tracker's clock.
+//! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment
+//!   of the tracker's clock.
 //!
 //! ```no_run
 //! use std::num::NonZeroUsize;

@@ -23,8 +23,8 @@ use crate::{HttpConfig, HttpConfigError};
 /// At most one warning of an unknown proxy is logged per period.
 const UNKNOWN_PROXIES: Duration = Duration::from_secs(60);
 
-/// At most one warning of a trusted proxy that names no client but proxies is logged per period, which is long: where a client runs on the
-/// proxy's machine, there is nothing to be done about it.
+/// At most one warning of a trusted proxy that names no client but proxies is logged per period, which is long: where a client
+/// runs on the proxy's machine, there is nothing to be done about it.
 const SILENT_PROXIES: Duration = Duration::from_secs(3600);
 
 /// A tracker as HTTP serves it: the swarms, the time, and the adapter's own settings. Cheap to clone; all clones are one.
@@ -120,9 +120,9 @@ impl Adapter {
         self.0.refusals.count()
     }
 
-    /// How long it took to answer announces and scrapes: from when a connection was accepted with its request, or a request was read
-    /// from a connection that was open, until the answer was handed to the system. Those that came through a proxy do not count,
-    /// nor do full scrapes.
+    /// How long it took to answer announces and scrapes: from when a connection was accepted with its request, or a request was
+    /// read from a connection that was open, until the answer was handed to the system. Those that came through a proxy do not
+    /// count, nor do full scrapes.
     pub fn answer_times(&self) -> &AnswerTimes {
         &self.0.answer_times
     }

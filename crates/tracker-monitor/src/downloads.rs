@@ -13,12 +13,12 @@ use crate::Computers;
 use crate::lesson::{BySentWay, Sent, Wanted};
 use crate::ranges::RangeSet;
 
-/// What this machine sends over HTTP: the downloads of browsers, and what BitTorrent clients fetch from it as a web seed. Cheap to
-/// clone; all clones are one.
+/// What this machine sends over HTTP: the downloads of browsers, and what BitTorrent clients fetch from it as a web seed. Cheap
+/// to clone; all clones are one.
 ///
 /// It remembers which bytes of a file or folder each computer was sent, so that a download in a browser that was interrupted and
-/// resumed counts when the last missing byte was sent, and a look of a video player at the end of a file does not. A byte counts as
-/// sent when it was handed over to be sent: up to some megabytes of it may still be on their way.
+/// resumed counts when the last missing byte was sent, and a look of a video player at the end of a file does not. A byte counts
+/// as sent when it was handed over to be sent: up to some megabytes of it may still be on their way.
 ///
 /// ```no_run
 /// # use std::sync::Arc;

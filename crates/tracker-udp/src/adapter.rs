@@ -97,8 +97,8 @@ impl Adapter {
         self.0.refusals.count()
     }
 
-    /// How long it took the [server](crate::Server) to answer announces and scrapes, from when their datagrams were received until the
-    /// answers were handed to the system: all that are received together are sent together.
+    /// How long it took the [server](crate::Server) to answer announces and scrapes, from when their datagrams were received
+    /// until the answers were handed to the system: all that are received together are sent together.
     pub fn answer_times(&self) -> &AnswerTimes {
         &self.0.answer_times
     }

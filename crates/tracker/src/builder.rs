@@ -103,7 +103,8 @@ impl Builder {
         }
     }
 
-    /// Listens for clients on these addresses. For port 0 HTTP and UDP get the same free port. Default: port 6969 of all addresses.
+    /// Listens for clients on these addresses. For port 0 HTTP and UDP get the same free port. Default: port 6969 of all
+    /// addresses.
     pub fn listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.listen = addresses.into_iter().collect();
         self
@@ -152,15 +153,15 @@ impl Builder {
         self
     }
 
-    /// Reads the .torrent files in this folder. Torrents that are registered on the dashboard are saved there. Default: `torrents`
-    /// in the [data folder](Self::data); without that, they are lost when the program ends.
+    /// Reads the .torrent files in this folder. Torrents that are registered on the dashboard are saved there. Default:
+    /// `torrents` in the [data folder](Self::data); without that, they are lost when the program ends.
     pub fn torrents(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.torrents = folder.into();
         self
     }
 
-    /// Shares each file and folder in this folder, as [`SharedFolder`] says. Lets the operator make torrents of others in it. The home
-    /// folder, what has it in it, and what has a folder in it that the tracker writes into, are refused.
+    /// Shares each file and folder in this folder, as [`SharedFolder`] says. Lets the operator make torrents of others in it. The
+    /// home folder, what has it in it, and what has a folder in it that the tracker writes into, are refused.
     pub fn share(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.share = folder.into();
         self

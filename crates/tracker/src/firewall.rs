@@ -22,8 +22,8 @@ pub(crate) struct Firewall {
 }
 
 impl Firewall {
-    /// The instructions for these settings, on this machine. Port 0 stands for any free port, which cannot be opened beforehand, and no firewall
-    /// is between a loopback address and those who use it.
+    /// The instructions for these settings, on this machine. Port 0 stands for any free port, which cannot be opened beforehand,
+    /// and no firewall is between a loopback address and those who use it.
     pub(crate) fn new(settings: &Settings, machine: &Addresses) -> Self {
         let clients = settings.listen.iter().map(|listen| listen.0);
         let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0).filter(|_| settings.dashboard);

@@ -97,8 +97,8 @@ impl Current {
     }
 }
 
-/// Logs when the preparation of what is in the share folder begins and ends, and shows its progress in between, on a terminal. Ends
-/// when the folder is not followed any more.
+/// Logs when the preparation of what is in the share folder begins and ends, and shows its progress in between, on a terminal.
+/// Ends when the folder is not followed any more.
 pub(crate) async fn report(folder: SharedFolder, lines: MultiProgress) {
     let (sender, receiver) = mpsc::channel(1);
     // A terminal may be paused, and then a write to it waits.

@@ -124,7 +124,8 @@ impl Report {
                 )
             }
             (StatusCode::NOT_FOUND, Some(_)) if self.lesson.is_some() => anyhow!(
-                "there is no such lesson, or none any more: without --lesson it is the current one, and the first line has its number"
+                "there is no such lesson, or none any more: without --lesson it is the current one, and the first line has its \
+                 number"
             ),
             (_, Some(problem)) => anyhow!(problem.error),
             (status, None) => {

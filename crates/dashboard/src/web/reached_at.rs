@@ -16,7 +16,8 @@ use super::page_addresses::is_for_others;
 pub(crate) struct ReachedAt {
     /// The address of this machine at which the request came in.
     local: Option<SocketAddr>,
-    /// The address that the viewer asked for. It is another one where a router, a proxy or a container's published port is between.
+    /// The address that the viewer asked for. It is another one where a router, a proxy or a container's published port is
+    /// between.
     asked: Option<SocketAddr>,
 }
 

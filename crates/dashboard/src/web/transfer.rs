@@ -91,8 +91,8 @@ pub(super) fn plain_error(problem: &Problem) -> Response {
     response
 }
 
-/// Reports a file of a content, at this path in it, that cannot be opened: to the log if it cannot be read, else to those who look
-/// after what is shared, since it has changed.
+/// Reports a file of a content, at this path in it, that cannot be opened: to the log if it cannot be read, else to those who
+/// look after what is shared, since it has changed.
 fn report_unopened(contents: &Contents, content: &Content, path: &str, error: &OpenError) {
     if let OpenError::Read(error) = error {
         if let Some(suppressed) = UNREADABLE.allows() {

@@ -44,7 +44,8 @@ impl Shared {
         }
     }
 
-    /// Hashes an item and registers its torrent. While it does, smaller ones that come go before. So many others pause for this one.
+    /// Hashes an item and registers its torrent. While it does, smaller ones that come go before. So many others pause for this
+    /// one.
     fn hash(&self, job: &HashJob, paused: usize) {
         let start = Instant::now();
         // After a bug the item does not stay in progress.

@@ -39,8 +39,8 @@ pub(super) struct Item {
     pub(super) seen: Option<Fingerprint>,
     /// When it was first seen.
     pub(super) since: Instant,
-    /// Registered since it was listed. While it settles it is that of an earlier state, whose files are there as far as they have not
-    /// changed.
+    /// Registered since it was listed. While it settles it is that of an earlier state, whose files are there as far as they have
+    /// not changed.
     pub(super) content: Option<Arc<Content>>,
     pub(super) stage: Stage,
     /// The torrent that was made last: of the present state in [`Stage::Made`], else of an earlier one.

@@ -21,9 +21,9 @@ mod tests;
 /// The files and folders that are followed. Time is an argument, and files are looked at by the caller.
 ///
 /// A look at the folder finds each item's fingerprint. One that stays the same for [`SETTLE`] is to be listed; its content is
-/// registered then, and waits to be hashed, the smallest first. Whenever the fingerprint changes, it all begins again. The content
-/// stays until the next one is listed, so that files that have not changed can be downloaded meanwhile; the torrent stays until
-/// another takes its place, so that those who download it from each other find each other.
+/// registered then, and waits to be hashed, the smallest first. Whenever the fingerprint changes, it all begins again. The
+/// content stays until the next one is listed, so that files that have not changed can be downloaded meanwhile; the torrent stays
+/// until another takes its place, so that those who download it from each other find each other.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     items: HashMap<Key, Item>,
@@ -96,7 +96,8 @@ impl Items {
         Self { saved, ours, of_other_folder, ..Self::default() }
     }
 
-    /// What is to be saved: of each item its torrent and the state of which it was made, and whether the torrent is removed with it.
+    /// What is to be saved: of each item its torrent and the state of which it was made, and whether the torrent is removed with
+    /// it.
     pub(super) fn to_save(&self) -> impl Iterator<Item = (&Key, &Made, bool)> {
         let items = self.items.iter().filter_map(|(key, item)| Some((key, item.made.as_ref()?)));
         items.chain(&self.saved).map(|(key, made)| (key, made, self.ours.contains(&made.info_hash)))

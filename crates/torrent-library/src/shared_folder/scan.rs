@@ -152,8 +152,8 @@ impl Fingerprint {
         Ok(Some(fingerprint).filter(|_| seen <= quick))
     }
 
-    /// Adds all files below a folder, by the rules of [`metainfo::Create`], and returns the number of entries, which is at most `limit`.
-    /// A folder in it that cannot be read counts as such, so that it is noticed when it can be.
+    /// Adds all files below a folder, by the rules of [`metainfo::Create`], and returns the number of entries, which is at most
+    /// `limit`. A folder in it that cannot be read counts as such, so that it is noticed when it can be.
     fn add_folder(&mut self, root: &Path, limit: usize, closed: &AtomicBool) -> io::Result<usize> {
         let mut seen = 0;
         let mut waiting = vec![root.to_owned()];

@@ -117,7 +117,8 @@ impl StateFile {
         Ok(Items::restore(items, ours, of_other_folder))
     }
 
-    /// Returns `true` if it is to be written now. Not too often, so that many changes do not keep the disk busy; at the end always.
+    /// Returns `true` if it is to be written now. Not too often, so that many changes do not keep the disk busy; at the end
+    /// always.
     pub(super) fn is_due(&self, is_end: bool) -> bool {
         self.path.is_some() && (is_end || Instant::now() >= self.due)
     }

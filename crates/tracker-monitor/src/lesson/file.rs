@@ -26,7 +26,8 @@ pub(crate) struct FileRecord {
     /// By the address of the computer.
     pub(crate) copies: HashMap<IpAddr, Copy, RandomState>,
     pub(super) clients: ClientAddresses,
-    /// `true` if somebody who is there has all of it and can give it to others, as far as can be told, or it was not looked at yet.
+    /// `true` if somebody who is there has all of it and can give it to others, as far as can be told, or it was not looked at
+    /// yet.
     pub(crate) has_seeder: bool,
     pub(crate) plot: Plot<CompletionPoint>,
 }

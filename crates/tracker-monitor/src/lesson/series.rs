@@ -7,8 +7,8 @@ use tracker_core::Instant;
 
 use crate::NetworkPoint;
 
-/// Points in the order of time, a limited number of them: when there are too many, each two are joined, and from then on points are
-/// twice as far apart.
+/// Points in the order of time, a limited number of them: when there are too many, each two are joined, and from then on points
+/// are twice as far apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Plot<P> {
     started: Instant,

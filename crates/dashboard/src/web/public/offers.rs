@@ -123,8 +123,8 @@ impl Offer {
         Offers::of(dashboard).all().iter().find(|offer| offer.key == key).cloned()
     }
 
-    /// Without a content, the item is not complete yet, or not shared any more. What has changed is offered as it was before, until it
-    /// is listed again.
+    /// Without a content, the item is not complete yet, or not shared any more. What has changed is offered as it was before,
+    /// until it is listed again.
     fn of_item(dashboard: &Dashboard, item: &SharedItem) -> Option<Self> {
         let config = dashboard.config();
         let content = item.content.as_ref()?;

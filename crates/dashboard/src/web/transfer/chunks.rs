@@ -24,8 +24,8 @@ pub(super) trait Source: Send + 'static {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<()>;
 }
 
-/// The chunks of a source, as fast as its transfer may send them. A read that fails ends them, and so does a client that is too slow
-/// to keep its place.
+/// The chunks of a source, as fast as its transfer may send them. A read that fails ends them, and so does a client that is too
+/// slow to keep its place.
 pub(super) fn chunks(source: impl Source) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let given: Option<Instant> = None;
     stream::try_unfold((source, BytesMut::new(), given), async |(mut source, mut buffer, given)| {

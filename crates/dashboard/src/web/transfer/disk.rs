@@ -35,8 +35,8 @@ impl Disk {
         Self(Arc::new(Semaphore::new(threads)))
     }
 
-    /// Runs `work` when it is its turn. Once begun it goes on even if this future is dropped, as when the client hangs up: so permits
-    /// that are to limit it have to be moved into it.
+    /// Runs `work` when it is its turn. Once begun it goes on even if this future is dropped, as when the client hangs up: so
+    /// permits that are to limit it have to be moved into it.
     ///
     /// # Errors
     ///

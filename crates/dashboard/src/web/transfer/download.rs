@@ -18,8 +18,8 @@ use crate::web::problem::Problem;
 use crate::web::public;
 use crate::web::refusal::accepts_html;
 
-/// `/download/HASH`: a file, or a folder as a zip archive, of which a query can [choose files](ZipFiles::Chosen). HASH is the key of
-/// any of its swarms, or the id of its content while it is not hashed.
+/// `/download/HASH`: a file, or a folder as a zip archive, of which a query can [choose files](ZipFiles::Chosen). HASH is the key
+/// of any of its swarms, or the id of its content while it is not hashed.
 pub(super) async fn whole(
     State(dashboard): State<Dashboard>,
     client: Client,

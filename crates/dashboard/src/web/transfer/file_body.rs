@@ -62,7 +62,8 @@ impl Handover {
 
     /// A body that begins the transfer when it is first polled.
     ///
-    /// It fails when the file changes meanwhile, so that the connection is cut, and the client does not take a mixture for the file.
+    /// It fails when the file changes meanwhile, so that the connection is cut, and the client does not take a mixture for the
+    /// file.
     pub(super) fn body(&self) -> Body {
         let handover = self.clone();
         let begin = async move {

@@ -34,8 +34,8 @@ impl Outgoing {
         self.transfers.disk.clone()
     }
 
-    /// Waits until some bytes may be sent, and returns how many: from 1 to `want`. `left` bytes are left to be sent in all. Neither
-    /// must be 0.
+    /// Waits until some bytes may be sent, and returns how many: from 1 to `want`. `left` bytes are left to be sent in all.
+    /// Neither must be 0.
     pub(crate) async fn may_send(&mut self, want: usize, left: u64) -> usize {
         let Some(pacer) = &self.transfers.pacer else { return want };
         if self.credit == 0 {

@@ -8,8 +8,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Bytes that a client has to take in that time: 1 KiB per second.
 const MIN_BYTES: u64 = 60 << 10;
 
-/// How fast a client takes what it is sent. Only the time for which the client is waited for counts, not that of the upload limit or
-/// of a disk. One below 1 KiB per second over a minute is too slow to keep its place when others need it.
+/// How fast a client takes what it is sent. Only the time for which the client is waited for counts, not that of the upload limit
+/// or of a disk. One below 1 KiB per second over a minute is too slow to keep its place when others need it.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     waited: Duration,

@@ -4,9 +4,9 @@
 //! it does. It may wait for the disk, and so runs off the event loop, but never waits for the client: while a client takes
 //! nothing, its transfer is only a task that waits.
 //!
-//! What `sendfile` was given is sent from the file's pages when its turn comes: a file that is overwritten until then is sent as it
-//! is now. So the last part, as much as the system keeps of a connection's bytes, is copied, and sent only if the file has not changed
-//! after all of it was read. Then nothing but copies is still to be sent.
+//! What `sendfile` was given is sent from the file's pages when its turn comes: a file that is overwritten until then is sent as
+//! it is now. So the last part, as much as the system keeps of a connection's bytes, is copied, and sent only if the file has not
+//! changed after all of it was read. Then nothing but copies is still to be sent.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -27,9 +27,9 @@ const COPY: usize = 256 << 10;
 ///
 /// # Errors
 ///
-/// Returns an error if the client takes nothing for too long, leaves, or is too slow to keep its place; if the file cannot be read;
-/// and if it changes meanwhile, which is reported to those who look after it. The connection must be closed then, so that the client
-/// knows that it does not have all.
+/// Returns an error if the client takes nothing for too long, leaves, or is too slow to keep its place; if the file cannot be
+/// read; and if it changes meanwhile, which is reported to those who look after it. The connection must be closed then, so that
+/// the client knows that it does not have all.
 pub(crate) async fn send_file(
     mut stream: TcpStream,
     mut transfer: FileTransfer,

@@ -109,8 +109,8 @@ impl ZipRequest<'_> {
     }
 }
 
-/// Opens all files of an archive once, while the archive is wanted: a broken one helps nobody, so what has changed already is an error
-/// now. Waits for the disk.
+/// Opens all files of an archive once, while the archive is wanted: a broken one helps nobody, so what has changed already is an
+/// error now. Waits for the disk.
 fn check(zip: &Zip, demand: &Demand) -> Result<(), ZipError> {
     let content = zip.content();
     for index in zip.files().take_while(|_| !demand.is_over()) {
