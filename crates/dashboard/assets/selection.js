@@ -1,5 +1,7 @@
 // One box that selects all files of a folder.
 
+import { tell } from "./refresh.js";
+
 export function watchSelection() {
   const all = document.getElementById("select-all");
   if (!all) return;
@@ -14,6 +16,11 @@ export function watchSelection() {
     show();
   });
   for (const box of boxes) box.addEventListener("change", show);
+  all.form.addEventListener("submit", (event) => {
+    const isEmpty = !boxes.some((box) => box.checked);
+    if (isEmpty) event.preventDefault();
+    tell(isEmpty ? "Select one or more files first." : "");
+  });
   // Browsers keep what was selected when somebody comes back.
   addEventListener("pageshow", show);
   show();

@@ -12,6 +12,7 @@ const dayAndClock = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
   second: "2-digit",
 });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
 const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
 
 /** What the tracker's machine is ahead of this one, in milliseconds: its times are told by its clock. */
@@ -42,11 +43,14 @@ export function localize(root) {
     const text = at.toDateString() === today ? clock.format(at) : dayAndClock.format(at);
     if (element.textContent !== text) element.textContent = text;
   }
+  for (const element of root.querySelectorAll("time[data-time='day']")) {
+    element.textContent = day.format(new Date(element.dateTime));
+  }
   for (const element of root.querySelectorAll("[data-tick]")) {
     const at = new Date(Number(element.dataset.tick) * 1000);
     // Where the server wrote a day of the week there is to be one.
-    const day = /[a-z]/i.test(element.textContent) ? `${weekday.format(at)} ` : "";
-    element.textContent = day + short.format(at);
+    const name = /[a-z]/i.test(element.textContent) ? `${weekday.format(at)} ` : "";
+    element.textContent = name + short.format(at);
   }
   pass(root);
 }

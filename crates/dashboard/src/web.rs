@@ -48,8 +48,9 @@ use access::Token;
 use api::stream::Streams;
 use page_addresses::PageAddresses;
 use problem::Problem;
-use public::OffersCache;
+use public::{FolderOrders, OffersCache};
 use reached_at::ReachedAt;
+use report::ReportCache;
 pub use server::Server;
 use transfer::Transfers;
 use workload::Workload;
@@ -169,6 +170,8 @@ pub(crate) struct Inner {
     streams: Streams,
     /// What viewers are offered.
     offers: OffersCache,
+    folder_orders: FolderOrders,
+    reports: ReportCache,
 }
 
 impl Dashboard {
@@ -188,6 +191,8 @@ impl Dashboard {
             workload: Workload::new(),
             streams: Streams::default(),
             offers: OffersCache::default(),
+            folder_orders: FolderOrders::default(),
+            reports: ReportCache::default(),
         }))
     }
 

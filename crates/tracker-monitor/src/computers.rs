@@ -18,7 +18,7 @@ use tracker_host::{AnswerCounts, AnswerTimes, Clock};
 
 use crate::downloads::{Running, Transfers};
 use crate::event_log::browser;
-use crate::lesson::{FileNumber, FileRecord, Lesson, LessonEnd, Roster};
+use crate::lesson::{Copy, FileNumber, FileRecord, Lesson, LessonEnd, Roster};
 use crate::names::Names;
 use crate::observer::Sighting;
 use crate::{
@@ -165,6 +165,25 @@ impl Computers {
     /// Who has the file or folder with this key, and how far the others are.
     pub fn progress(&self, key: ContentKey) -> FileProgress {
         self.look(|look| look.file(key).map_or_else(|| look.no_progress(), |file| look.progress(file)))
+    }
+
+    /// The same of several files, in their order, at one look.
+    pub fn progress_of(&self, keys: &[ContentKey]) -> Vec<FileProgress> {
+        let progress = |look: &Look<'_>, key: &ContentKey| {
+            look.file(*key).map_or_else(|| look.no_progress(), |file| look.progress(file))
+        };
+        self.look(|look| keys.iter().map(|key| progress(look, key)).collect())
+    }
+
+    /// Returns `true` if a BitTorrent client on this machine has all of the file with this key, and is there to give it to others.
+    pub fn is_seeded_here(&self, key: ContentKey) -> bool {
+        let is_source = |look: &Look<'_>, copy: &Copy| {
+            copy.torrent.as_ref().is_some_and(|torrent| torrent.has_everything && torrent.is_here(look.round))
+        };
+        self.look(|look| {
+            let mut copies = look.file(key).into_iter().flat_map(|file| &file.copies);
+            copies.any(|(address, copy)| look.roster.is_own(*address) && is_source(look, copy))
+        })
     }
 
     /// The number of computers that are counted: those in the names file, if there is one, or else all that were seen in this

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -77,6 +78,9 @@ pub struct LogFilter {
     pub content: Option<String>,
     /// Lines whose address contains this.
     pub address: Option<String>,
+    /// Lines about the computer with this address; or with this in the message or the address, in either case, in which numbers are
+    /// whole: `lab-1` is no part of `lab-10`.
+    pub computer: Option<String>,
     /// Lines whose message or address contains this, in either case.
     pub text: Option<String>,
 }
@@ -217,7 +221,7 @@ impl Lines {
 /// All lines but those for developers.
 impl Default for LogFilter {
     fn default() -> Self {
-        Self { level: Level::INFO, info_hash: None, content: None, address: None, text: None }
+        Self { level: Level::INFO, info_hash: None, content: None, address: None, computer: None, text: None }
     }
 }
 
@@ -235,6 +239,7 @@ impl LogFilter {
         entry.level <= self.level
             && self.is_about_file(entry)
             && self.address.as_ref().is_none_or(is_at)
+            && self.computer.as_ref().is_none_or(|computer| entry.is_about_computer(computer))
             && self.text.as_ref().is_none_or(|text| entry.contains(text))
     }
 
@@ -266,6 +271,21 @@ impl LogEntry {
         [&*self.message, address].iter().any(|part| part.to_lowercase().contains(&text))
     }
 
+    fn is_about_computer(&self, computer: &str) -> bool {
+        let ip = |text: &str| {
+            let socket = text.parse().map(|address: SocketAddr| address.ip());
+            socket.or_else(|_| text.parse()).map(|ip| ip.to_canonical()).ok()
+        };
+        let address = self.address.as_deref().unwrap_or_default();
+        if let Some(wanted) = ip(computer) {
+            let words = self.message.split(|letter: char| !letter.is_alphanumeric() && !".:".contains(letter));
+            let trimmed = words.map(|word| word.trim_end_matches(['.', ':']));
+            return trimmed.chain([address]).any(|word| ip(word) == Some(wanted));
+        }
+        let computer = computer.to_lowercase();
+        [&*self.message, address].iter().any(|text| contains_whole_numbers(&text.to_lowercase(), &computer))
+    }
+
     fn new(level: Level) -> Self {
         Self {
             id: 0,
@@ -277,6 +297,16 @@ impl LogEntry {
             fields: Vec::new(),
         }
     }
+}
+
+/// Returns `true` if a text has a part in it, without cutting off a number at an end of it.
+fn contains_whole_numbers(text: &str, part: &str) -> bool {
+    let is_cut = |a: Option<char>, b: Option<char>| [a, b].iter().all(|letter| letter.is_some_and(char::is_numeric));
+    let (first, last) = (part.chars().next(), part.chars().next_back());
+    text.match_indices(part).any(|(start, _)| {
+        let (before, after) = (&text[..start], &text[start + part.len()..]);
+        !is_cut(before.chars().next_back(), first) && !is_cut(last, after.chars().next())
+    })
 }
 
 impl<S: Subscriber> Layer<S> for BufferLayer {
@@ -374,7 +404,8 @@ mod tests {
 
     use super::*;
 
-    const ALL: LogFilter = LogFilter { level: Level::TRACE, info_hash: None, content: None, address: None, text: None };
+    const ALL: LogFilter =
+        LogFilter { level: Level::TRACE, info_hash: None, content: None, address: None, computer: None, text: None };
 
     fn journal(write: impl FnOnce()) -> LogBuffer {
         let journal = LogBuffer::new();
@@ -444,6 +475,8 @@ mod tests {
         assert_eq!(found(LogFilter { address: Some("0.0.8".to_owned()), ..ALL }), ["three"]);
         assert_eq!(messages(&journal.entries(&ALL, 0, 2)), ["four", "five"]);
         assert_eq!(messages(&journal.entries(&ALL, 3, 10)), ["four", "five"]);
+        let about = |computer: &str| found(LogFilter { computer: Some(computer.to_owned()), ..ALL });
+        assert_eq!(about("THRE"), ["three"]);
         assert_eq!(found(LogFilter { text: Some("THRE".to_owned()), ..ALL }), ["three"]);
         assert_eq!(found(LogFilter { text: Some("10.0.0.7".to_owned()), ..ALL }), ["one"]);
         assert_eq!(messages(&journal.entries(&LogFilter::default(), 1, 1)), ["five"]);
@@ -557,5 +590,23 @@ mod tests {
         assert_eq!(made.into_inner(), LogBuffer::MAX_PER_SECOND);
         let entries = journal.entries(&ALL, LogBuffer::MAX_PER_SECOND, 10);
         assert_eq!(messages(&entries), ["500 lines came too fast to be shown here", "a warning", "said"]);
+    }
+
+    #[test]
+    fn a_computer_is_found_by_its_whole_address_and_number() {
+        let entry = |message: &str, address: &str| LogEntry {
+            message: message.to_owned(),
+            address: Some(address.to_owned()).filter(|address| !address.is_empty()),
+            ..LogEntry::new(Level::INFO)
+        };
+        let is_about = |entry: &LogEntry, computer: &str| entry.is_about_computer(computer);
+        let began = entry("lab-10 began film.mkv", "10.0.0.10:6881");
+        assert!(is_about(&began, "10.0.0.10") && !is_about(&began, "10.0.0.1"));
+        assert!(is_about(&began, "LAB-10") && is_about(&began, "lab-") && !is_about(&began, "lab-1"));
+        assert!(is_about(&began, "0.0.10") && !is_about(&began, "0.0.1"), "a part of an address");
+        let of_v6 = entry("fd00::1 has finished", "[fd00::1]:6881");
+        assert!(is_about(&of_v6, "fd00:0::1") && !is_about(&of_v6, "fd00::11") && !is_about(&of_v6, "fd00::"));
+        let said = entry("refused 10.0.0.1:6881, since 10.0.0.2.", "");
+        assert!(is_about(&said, "10.0.0.1") && is_about(&said, "10.0.0.2") && !is_about(&said, "10.0.0.3"));
     }
 }

@@ -24,8 +24,9 @@ use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use serde::Serialize;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
@@ -33,7 +34,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Dashboard;
+use super::client::Client;
 use super::problem::Problem;
+use super::workload::body;
 
 pub(super) use peers::harmless;
 
@@ -43,7 +46,7 @@ const ROOT: &str = "/api/v1";
 /// A tracker as programs see it.
 ///
 /// All answers are JSON unless described otherwise. Times are Unix seconds, rates bytes per second, completion goes from 0 to
-/// 1, and and unknown values are `null`. An error is a status of 400 or more, and a sentence for people.
+/// 1, and unknown values are `null`. An error is a status of 400 or more, and a sentence for people.
 ///
 /// Everybody whom the tracker's address policy admits may read. POST, DELETE and the share folder are for operators: requests
 /// from the tracker's own machine, or with the token of the URL that the tracker printed when it started, in a header
@@ -110,6 +113,20 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(stream::events))
         .routes(routes!(description));
     OpenApiRouter::with_openapi(Description::openapi()).nest(ROOT, api).routes(routes!(metrics::metrics))
+}
+
+/// A long list as JSON, made off the event loop. It takes a permit if it is large.
+async fn long_list<T: Serialize>(
+    dashboard: Dashboard,
+    client: Client,
+    list: impl FnOnce(&Dashboard) -> Result<T, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let make = |dashboard: &Dashboard| {
+        list(dashboard).map(|list| serde_json::to_vec(&list).expect("it has only strings for keys"))
+    };
+    let bytes = dashboard.clone().run(make).await??;
+    let permit = dashboard.0.workload.permit_for(bytes.len(), client)?;
+    Ok(([(CONTENT_TYPE, "application/json")], body(permit, bytes)).into_response())
 }
 
 /// This description.

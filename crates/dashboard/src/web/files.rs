@@ -53,8 +53,14 @@ pub(crate) fn list(dashboard: &Dashboard, query: &PageQuery<FileSort>) -> Page<F
     let is_found = |offer: &&Offer| offer.name.to_lowercase().contains(&search) || is_key(&offer.key, &search);
     // Only those that are shown, unless the order depends on all of them.
     let mut found: Vec<_> = offers.all().iter().filter(is_found).map(|offer| (offer, None)).collect();
+    let computers = dashboard.config().observer.computers();
+    let look = |found: &mut [(&Offer, Option<FileProgress>)]| {
+        let keys: Vec<_> = found.iter().map(|(offer, _)| offer.key).collect();
+        let looked = found.iter_mut().zip(computers.progress_of(&keys));
+        looked.for_each(|((_, progress), now)| *progress = Some(now));
+    };
     if query.sort.is_of_progress() {
-        found.iter_mut().for_each(|(offer, progress)| *progress = Some(progress_of(dashboard, offer)));
+        look(&mut found);
     }
     // They are in natural order already, in which those stay that are alike.
     let compare = |a: &(&Offer, Option<FileProgress>), b: &(&Offer, Option<FileProgress>)| {
@@ -68,17 +74,15 @@ pub(crate) fn list(dashboard: &Dashboard, query: &PageQuery<FileSort>) -> Page<F
     let total = found.len();
     let page_size = query.page_size.clamp(1, PageQuery::<FileSort>::MAX_PAGE_SIZE);
     let page = query.page.max(1);
-    let items = found.into_iter().skip((page - 1).saturating_mul(page_size)).take(page_size);
-    let entry = |(offer, progress): (&Offer, Option<FileProgress>)| FileEntry {
-        progress: progress.unwrap_or_else(|| progress_of(dashboard, offer)),
-        source: Source::of(dashboard, offer),
-        offer: offer.clone(),
+    let mut shown: Vec<_> = found.into_iter().skip((page - 1).saturating_mul(page_size)).take(page_size).collect();
+    if !query.sort.is_of_progress() {
+        look(&mut shown);
+    }
+    let entry = |(offer, progress): (&Offer, Option<FileProgress>)| {
+        let progress = progress.unwrap_or_default();
+        FileEntry { source: Source::of(dashboard, offer.key, &progress), offer: offer.clone(), progress }
     };
-    Page { items: items.map(entry).collect(), total, page, page_size }
-}
-
-fn progress_of(dashboard: &Dashboard, offer: &Offer) -> FileProgress {
-    dashboard.config().observer.computers().progress(offer.key)
+    Page { items: shown.into_iter().map(entry).collect(), total, page, page_size }
 }
 
 fn is_key(key: &ContentKey, search: &str) -> bool {
@@ -121,15 +125,15 @@ fn compare(
 }
 
 impl Source {
-    pub(crate) fn of(dashboard: &Dashboard, offer: &Offer) -> Self {
-        if offer.content(dashboard).is_some() {
-            return Self::ThisMachine;
+    /// The source of the file with this key.
+    pub(crate) fn of(dashboard: &Dashboard, key: ContentKey, progress: &FileProgress) -> Self {
+        let config = dashboard.config();
+        match progress.sources {
+            _ if config.contents.get(key).is_some() => Self::ThisMachine,
+            // The operator's own client, say.
+            0 if config.observer.computers().is_seeded_here(key) => Self::Computers(1),
+            0 => Self::Nobody,
+            sources => Self::Computers(sources),
         }
-        let torrent = offer.info_hash().and_then(|info_hash| dashboard.config().observer.torrent(&info_hash));
-        Self::of_seeders(torrent.map_or(0, |row| row.counts.seeders))
-    }
-
-    pub(crate) fn of_seeders(seeders: u32) -> Self {
-        if seeders > 0 { Self::Computers(seeders) } else { Self::Nobody }
     }
 }

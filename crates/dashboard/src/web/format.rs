@@ -159,6 +159,8 @@ pub(crate) enum MomentStyle {
     Clock,
     /// `2 h 5 min`: how long it is ago.
     Elapsed,
+    /// `12 June 2025`.
+    Day,
 }
 
 impl Moment {
@@ -168,6 +170,7 @@ impl Moment {
             MomentStyle::Ago if past < 3 => "just now".to_owned(),
             MomentStyle::Ago => format!("{} ago", duration(past)),
             MomentStyle::Elapsed => duration(past),
+            MomentStyle::Day => strftime(self.at, "%-d %B %Y"),
             MomentStyle::Clock if self.at.div_euclid(86_400) == self.now.div_euclid(86_400) => {
                 strftime(self.at, "%H:%M:%S UTC")
             }
@@ -187,6 +190,7 @@ impl Display for Moment {
             MomentStyle::Ago => "ago",
             MomentStyle::Clock => "clock",
             MomentStyle::Elapsed => "elapsed",
+            MomentStyle::Day => "day",
         };
         let datetime = strftime(self.at, "%Y-%m-%dT%H:%M:%SZ");
         write!(f, "<time datetime=\"{datetime}\" data-time=\"{style}\">{}</time>", self.text())

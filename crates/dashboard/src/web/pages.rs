@@ -60,7 +60,7 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
         let response = next.run(request).await;
         return response.extensions().get().map(transfer::plain_error).unwrap_or(response);
     }
-    let wants_html = request.method() == Method::GET && accepts_html(request.headers());
+    let wants_html = matches!(*request.method(), Method::GET | Method::POST) && accepts_html(request.headers());
     let is_of_operator =
         request.uri().path().strip_prefix("/manage").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let (mut parts, body) = request.into_parts();

@@ -23,6 +23,7 @@ use torrent_library::ContentKey;
 use super::Dashboard;
 use super::problem::Problem;
 
+pub(super) use folder::FolderOrders;
 pub(super) use offers::{Offer, Offers, OffersCache, TorrentOf};
 pub(super) use page_url::{PageLink, page_url};
 pub(super) use shell::{error_page, no_zip_page, replaced_page};

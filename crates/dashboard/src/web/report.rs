@@ -3,6 +3,9 @@
 mod table;
 mod text;
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use torrent_library::{Digest, KnownTorrent};
 use tracker_core::InfoHash;
 use tracker_monitor::{AnswerReport, CopyReport, CopyWay, FileReport, LessonReport};
@@ -12,6 +15,31 @@ use super::format::{counted, decimal};
 
 pub(crate) use table::table;
 pub(crate) use text::text;
+
+/// The report that was made last: all who look at the page see the same one.
+#[derive(Debug, Default)]
+pub(super) struct ReportCache(Mutex<Option<(Instant, Arc<LessonReport>)>>);
+
+impl ReportCache {
+    /// The time after which the report of the current lesson is made again: pages ask every four seconds.
+    const MAX_AGE: Duration = Duration::from_secs(3);
+
+    /// The same of a lesson that has ended, in whose report little changes: a name, or a digest that was computed.
+    const MAX_AGE_OF_ENDED: Duration = Duration::from_secs(30);
+
+    /// The report of a lesson, which the first who asks makes while others wait.
+    pub(crate) fn get(&self, number: u32, make: impl FnOnce() -> Option<LessonReport>) -> Option<Arc<LessonReport>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |(made, report): &&(Instant, Arc<LessonReport>)| {
+            let max_age = if report.ended.is_some() { Self::MAX_AGE_OF_ENDED } else { Self::MAX_AGE };
+            report.number == number && made.elapsed() < max_age
+        };
+        match last.as_ref().filter(is_fresh) {
+            Some((_, report)) => Some(Arc::clone(report)),
+            None => Some(Arc::clone(&last.insert((Instant::now(), Arc::new(make()?))).1)),
+        }
+    }
+}
 
 /// The report of a lesson with the digests of its files, as far as they are computed; starts to compute the others. `None` if there
 /// is no such lesson, or none any more.

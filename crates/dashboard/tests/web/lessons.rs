@@ -134,7 +134,14 @@ async fn the_report_is_a_page() {
     download(&fixture, "192.168.1.77", &notes);
     let html = fixture.get_until("/manage/report", |answer| answer.text().contains("5 computers")).await;
     let html = html.text();
-    for text in ["Report of lesson 1", "&#60;b&#62;notes.txt", "1 kB, 1 of 5 have it", "192.168.1.77", "in a browser"] {
+    for text in [
+        "Report of lesson 1",
+        "data-time=\"day\"",
+        "&#60;b&#62;notes.txt",
+        "1 kB, 1 of 5 have it",
+        "192.168.1.77",
+        "in a browser",
+    ] {
         assert!(html.contains(text), "{text}: {html}");
     }
     for text in

@@ -54,14 +54,16 @@ async fn files_have_who_has_them_and_where_they_come_from() {
     assert!(hostile.contains("nobody has it yet: start a client that has it, and let it seed"), "{hostile}");
     assert!(hostile.contains("0 of 4 have it"), "{hostile}");
     let unnamed = between(&html, "id=\"unnamed\"", "</section>");
-    assert!(
-        unnamed.contains("1 torrent without a name") && unnamed.contains(&fixture.unknown.to_string()),
-        "{unnamed}"
-    );
+    assert!(unnamed.contains("1 file without a name") && unnamed.contains(&fixture.unknown.to_string()), "{unnamed}");
     // Words for people, not for programs.
     for word in ["eeder", "eecher"] {
         assert!(!html.contains(word), "{word}: {html}");
     }
+
+    // This machine's own client is a source, too.
+    fixture.observer.computers().set_network(&[[192, 168, 1, 10].into()], None);
+    let html = page(&fixture, VIEWER, path).await;
+    assert!(row(&html, fixture.film).contains("by 1 computer") && html.contains("0 of 3 have it"), "{html}");
 }
 
 #[tokio::test]
@@ -185,6 +187,18 @@ async fn computers_are_given_names() {
     let html = page(&fixture, VIEWER, &format!("/manage/files/{}", fixture.film)).await;
     assert!(html.contains("front desk"), "{html}");
     give(OPERATOR, &"x".repeat(65)).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
+    // A browser without scripts shows what comes back.
+    for (from, name, status) in
+        [(OPERATOR, "x".repeat(65), StatusCode::UNPROCESSABLE_ENTITY), (VIEWER, "x".to_owned(), StatusCode::FORBIDDEN)]
+    {
+        let form = Body::from(format!("address=192.168.1.10&name={name}"));
+        let mut request = request(from, Method::POST, "/manage/computers", form);
+        request.headers_mut().insert(CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
+        request.headers_mut().insert(ACCEPT, "text/html,*/*;q=0.8".parse().unwrap());
+        let answer = Answer::read(fixture.respond(request).await).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "text/html; charset=utf-8"));
+        assert!(answer.text().contains("class=\"error-text\"") && answer.text().contains("Back to the files"));
+    }
 
     let target = "/api/v1/computers/192.168.1.10/name";
     assert_eq!(fixture.post(target, r#"{"name":"desk 2"}"#).await.status, StatusCode::NO_CONTENT);
@@ -209,7 +223,7 @@ async fn files_and_copies_are_told_to_programs() {
     let files = fixture.get_until("/api/v1/files?sort=has", is_seen).await.json();
     let film = &files["items"][1];
     assert_eq!(film["key"], json!(fixture.film.to_string()));
-    assert_eq!((&film["source"], &film["sources"]), (&json!("computers"), &json!(1)), "{film}");
+    assert_eq!((&film["source"], &film["progress"]["sources"]), (&json!("computers"), &json!(1)), "{film}");
     assert_eq!((&film["torrent"], &film["files"]), (&json!({ "state": "ready" }), &json!(null)));
     assert_eq!(files["items"][0]["source"], "nobody");
     let copies = fixture.get(&format!("/api/v1/files/{}/computers", fixture.film)).await.json();
@@ -290,11 +304,21 @@ async fn the_log_is_filtered_by_computer_and_file() {
         ("computer=LAB-07".to_owned(), "Lab-07", "Lab-09"),
         ("computer=1.11".to_owned(), "was refused", "Lab-07"),
         ("address=1.11".to_owned(), "was refused", "Lab-07"),
+        ("computer=192.168.1.11".to_owned(), "was refused", "Lab-07"),
+        ("computer=192.168.1.12".to_owned(), "Lab-09", "Lab-07"),
     ] {
         let html = page(&fixture, VIEWER, &format!("/manage/log?{query}")).await;
         assert!(html.contains(shown) && !html.contains(hidden), "{query}: {html}");
     }
-    assert!(page(&fixture, VIEWER, "/manage/log?computer=nobody").await.contains("No line is about this."));
+    for nobody in ["nobody", "192.168.1.1", "lab-0"] {
+        let html = page(&fixture, VIEWER, &format!("/manage/log?computer={nobody}")).await;
+        assert!(html.contains("No line is about this."), "{nobody}");
+    }
+    let html = page(&fixture, VIEWER, "/manage/log?file=0123456789abcdef&computer=lab-09").await;
+    let ndjson = between(&html, "href=\"/api/v1/log.ndjson", "\"").replace("&#38;", "&");
+    assert_eq!(ndjson, "?level=info&content=0123456789abcdef&computer=lab-09");
+    let lines = fixture.get(&format!("/api/v1/log.ndjson{ndjson}")).await;
+    assert_eq!(lines.text().lines().count(), 1, "{}", lines.text());
 }
 
 #[tokio::test]

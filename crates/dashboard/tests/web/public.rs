@@ -178,6 +178,25 @@ async fn a_copy_can_be_checked_and_technical_details_are_explained() {
 }
 
 #[tokio::test]
+async fn what_is_there_twice_leads_to_the_page_of_the_other() {
+    let fixture = Fixture::following(|share| {
+        fs::write(share.join("course/film.mkv"), [7; 40_000]).unwrap();
+    });
+    fixture.service.start().await.unwrap();
+    let made = fixture.post("/api/v1/makings", r#"{"path":"course/film.mkv"}"#).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let same = |answer: &Answer| {
+        let files = answer.json()["items"].as_array().unwrap().clone();
+        files.into_iter().find(|file| file["torrent"]["state"] == "same_as")
+    };
+    let answer = fixture.get_until("/api/v1/files", |answer| same(answer).is_some()).await;
+    let path = format!("/files/{}", same(&answer).unwrap()["key"].as_str().unwrap());
+    let answer = fixture.get(&path).await;
+    assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(answer.header("location"), format!("/files/{}", fixture.film));
+}
+
+#[tokio::test]
 async fn the_files_of_a_folder_are_chosen_in_a_plain_form() {
     let fixture = Fixture::new();
     for name in ["day 10.txt", "day 2.txt", "Übung #1 & 100%.txt"] {

@@ -131,6 +131,9 @@ async fn a_hybrid_is_one_torrent_with_the_peers_of_both_swarms() {
         let peers = fixture.get(&format!("{path}/peers")).await.json();
         let addresses: Vec<_> = peers["items"].as_array().unwrap().iter().map(|peer| &peer["address"]).collect();
         assert_eq!(addresses, ["192.168.1.20:6881", "192.168.1.21:6881", "192.168.1.22:6881"]);
+        let copies = fixture.get(&format!("/api/v1/files/{key}/computers")).await.json();
+        let begun = copies["computers"].as_array().unwrap().iter().filter(|copy| copy["state"] != "not_begun").count();
+        assert_eq!((begun, &copies["progress"]["has"]), (3, &json!(1)), "{copies}");
         let page = fixture.get(&format!("/manage/files/{key}")).await;
         assert!(page.text().contains(&v2.to_string()) && page.text().contains(&v1.to_string()));
     }

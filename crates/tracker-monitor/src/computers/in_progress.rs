@@ -1,6 +1,7 @@
 //! The downloads of a lesson that are in progress.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use torrent_library::ContentKey;
@@ -67,5 +68,23 @@ impl Computers {
         downloads.stuck_files.sort_by_key(|file| Reverse(file.computers));
         downloads.stuck_files.truncate(limit);
         downloads
+    }
+
+    /// The number of other computers that have announced by a BitTorrent client in this lesson, and of those of them to which nobody
+    /// can connect.
+    pub fn clients(&self) -> (usize, usize) {
+        self.look(|look| {
+            let copies = look.lesson.files().flat_map(|file| &file.copies);
+            let others = copies.filter(|(address, _)| !look.roster.is_own(**address));
+            let torrents = others.filter_map(|(address, copy)| Some((*address, copy.torrent.as_ref()?)));
+            let (mut all, mut unreachable) = (HashSet::new(), HashSet::new());
+            for (address, torrent) in torrents {
+                all.insert(address);
+                if torrent.is_here(look.round) && !torrent.is_dialable {
+                    unreachable.insert(address);
+                }
+            }
+            (all.len(), unreachable.len())
+        })
     }
 }

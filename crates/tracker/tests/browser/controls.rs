@@ -56,6 +56,8 @@ fn choose_files_of_a_folder(page: &Browser, tracker: &Tracker) {
     page.wait_for_text("nav.pages", "Page 2 of 2");
     page.wait_for_text(".folder-files", "201.txt");
     assert_eq!(page.count("input[name=file]").unwrap(), 1);
+    page.click(".selection button");
+    page.wait_for_text("#notice", "Select one or more files first");
     page.click("#select-all");
     let selected = page.execute("return document.querySelectorAll('input[name=file]:checked').length", &[]);
     assert_eq!(selected.unwrap(), 1);

@@ -114,7 +114,8 @@ fn who_has_no_token_looks_on() {
     let registered = tracker.ask("POST", "/api/v1/torrents", &bytes);
     assert_eq!(registered.status, 201, "who sits at the tracker may register");
 
-    let controls = "#stop, #start, #drop, [data-post], [data-delete], [data-make], input[type=file]";
+    let controls = "#stop, #start, #drop, [data-post], [data-delete], [data-make], input[type=file], form[method=post], \
+         a[href*='/manage/computers?name=']";
     for (what, path) in tracker.pages(&info_hash) {
         page.open(&tracker.page(&path));
         assert_eq!(page.count(controls).unwrap(), 0, "{what} offers what is not allowed");
@@ -126,6 +127,10 @@ fn who_has_no_token_looks_on() {
         ("POST", "/api/v1/tracker/start"),
         ("POST", "/api/v1/torrents"),
         ("POST", "/api/v1/makings"),
+        ("POST", "/api/v1/lessons"),
+        ("POST", "/api/v1/computers/10.77.0.9/name"),
+        ("POST", "/manage/report"),
+        ("POST", "/manage/computers"),
         ("DELETE", &format!("/api/v1/torrents/{info_hash}")),
         ("DELETE", "/api/v1/makings/1"),
     ] {

@@ -73,6 +73,7 @@ pub(super) fn clients_complete_by_the_web_seed_alone(generation: Generation) {
             has_it.push(host.address.to_string());
             wait_for_computers(&tracker, torrent.info_hash(), &has_it);
             assert_reported(&tracker, torrent.info_hash(), &has_it);
+            assert_shown(&host, &tracker, torrent.info_hash(), &has_it);
         }
     }
     report.print().expect("the report can be printed");
@@ -122,4 +123,27 @@ fn assert_reported(tracker: &Tracker, info_hash: &str, expected: &[String]) {
     }
     let copies_sent = file["copies_sent"].as_f64().expect("something was sent");
     assert!(copies_sent >= 0.99 * expected.len() as f64, "{copies_sent} copies sent: {file}");
+}
+
+/// Asserts that the pages show the same to people.
+fn assert_shown(host: &Host, tracker: &Tracker, info_hash: &str, expected: &[String]) {
+    let page = tracker.page();
+    let headers = [("Host", &*page.to_string())];
+    let open = |target: &str| {
+        let response = host.request(page, &Request { headers: &headers, ..Request::get(target) });
+        String::from_utf8(response.expect("the page answers").body).expect("a page is a text")
+    };
+    // The rows of the table, each with its computer.
+    let row = |html: &str, address: &str| {
+        let rows = html.split("<tr ").skip(1).map(|row| row.split("</tr>").next().unwrap_or_default().to_owned());
+        let has_address = |row: &String| row.contains(&format!("<code>{address}</code>"));
+        rows.filter(has_address).collect::<Vec<_>>()
+    };
+    let (file, report) = (open(&format!("/manage/files/{info_hash}")), open("/manage/report"));
+    for address in expected {
+        let [of_file] = &*row(&file, address) else { panic!("{address}: {file}") };
+        assert!(of_file.contains(">Has it<") && of_file.contains(">100%<"), "{of_file}");
+        let of_report = row(&report, address);
+        assert!(of_report.iter().any(|row| row.contains("this machine, by BitTorrent")), "{address}: {report}");
+    }
 }

@@ -4,12 +4,15 @@ use std::net::IpAddr;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tracker_monitor::{ComputerName, ComputerRow, Reachability, rounded};
 use utoipa::ToSchema;
 
 use super::extract::{AddressPath, Json};
+use super::long_list;
 use crate::web::Dashboard;
+use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 
@@ -84,7 +87,7 @@ impl Computer {
         (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
-pub(super) async fn computers(State(dashboard): State<Dashboard>) -> Result<Json<ComputerList>, Problem> {
+pub(super) async fn computers(State(dashboard): State<Dashboard>, client: Client) -> Result<Response, Problem> {
     let computers = |dashboard: &Dashboard| ComputerList {
         now: dashboard.unix(dashboard.config().clock.now()),
         computers: dashboard
@@ -96,7 +99,7 @@ pub(super) async fn computers(State(dashboard): State<Dashboard>) -> Result<Json
             .map(|row| Computer::new(row, dashboard))
             .collect(),
     };
-    Ok(Json(dashboard.run(computers).await?))
+    long_list(dashboard, client, move |dashboard| Ok(computers(dashboard))).await
 }
 
 /// Gives a computer a name, which goes before all others that it has. Operators only.

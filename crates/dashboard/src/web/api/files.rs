@@ -4,13 +4,16 @@ use std::net::IpAddr;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use torrent_library::ContentKey;
 use tracker_monitor::{ComputerName, CopyRow, CopyStatus, FileProgress, Page, PeerStuckReason, Way, rounded};
 use utoipa::ToSchema;
 
 use super::extract::{Json, KeyPath, ListQuery, Query};
+use super::long_list;
 use crate::web::Dashboard;
+use crate::web::client::Client;
 use crate::web::files::{self, FileEntry, FileSort, Source};
 use crate::web::problem::Problem;
 use crate::web::public::{Offer, TorrentOf};
@@ -36,8 +39,6 @@ pub(super) struct File {
     files: Option<u64>,
     torrent: TorrentState,
     source: FileSource,
-    /// The number of computers whose BitTorrent clients have all of it, where this machine does not share it.
-    sources: u32,
     progress: FileProgress,
 }
 
@@ -67,7 +68,7 @@ enum TorrentState {
 enum FileSource {
     /// This machine shares it.
     ThisMachine,
-    /// The BitTorrent clients of other computers have it.
+    /// BitTorrent clients have it: see `sources` of the progress.
     Computers,
     /// Nobody who is there has all of it.
     Nobody,
@@ -123,11 +124,6 @@ enum CopyState {
 
 impl File {
     fn new(FileEntry { offer, progress, source }: FileEntry) -> Self {
-        let (of, sources) = match source {
-            Source::ThisMachine => (FileSource::ThisMachine, 0),
-            Source::Computers(number) => (FileSource::Computers, number),
-            Source::Nobody => (FileSource::Nobody, 0),
-        };
         Self {
             key: offer.key.to_string(),
             info_hash: offer.info_hash().map(|info_hash| info_hash.to_string()),
@@ -135,8 +131,11 @@ impl File {
             size: offer.size,
             files: offer.files.map(|files| files as u64),
             name: offer.name.to_string(),
-            source: of,
-            sources,
+            source: match source {
+                Source::ThisMachine => FileSource::ThisMachine,
+                Source::Computers(_) => FileSource::Computers,
+                Source::Nobody => FileSource::Nobody,
+            },
             progress,
         }
     }
@@ -217,14 +216,21 @@ pub(super) async fn files(
         (status = 503, description = "Too many requests; try again in a few seconds", body = Problem),
     )
 )]
-pub(super) async fn copies(State(dashboard): State<Dashboard>, KeyPath(key): KeyPath) -> Result<Json<Copies>, Problem> {
+pub(super) async fn copies(
+    State(dashboard): State<Dashboard>,
+    client: Client,
+    KeyPath(key): KeyPath,
+) -> Result<Response, Problem> {
     let copies = move |dashboard: &Dashboard| {
         let config = dashboard.config();
-        let is_torrent =
-            |key| matches!(key, ContentKey::Swarm(info_hash) if config.observer.torrent(&info_hash).is_some());
-        if Offer::find(dashboard, key).is_none() && !is_torrent(key) {
+        // Of a torrent with two keys, files are found by the first.
+        let of_torrent = || match key {
+            ContentKey::Swarm(info_hash) => Some(ContentKey::Swarm(config.observer.torrent(&info_hash)?.info_hash)),
+            ContentKey::Id(_) => None,
+        };
+        let Some(key) = Offer::find(dashboard, key).map(|offer| offer.key).or_else(of_torrent) else {
             return Err(Problem::new(StatusCode::NOT_FOUND, "the tracker does not know this file"));
-        }
+        };
         let rows = config.observer.computers().of_file(key);
         Ok(Copies {
             now: dashboard.unix(config.clock.now()),
@@ -232,5 +238,5 @@ pub(super) async fn copies(State(dashboard): State<Dashboard>, KeyPath(key): Key
             computers: rows.into_iter().map(|row| Copy::new(row, dashboard)).collect(),
         })
     };
-    dashboard.run(copies).await?.map(Json)
+    long_list(dashboard, client, copies).await
 }

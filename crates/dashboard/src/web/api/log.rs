@@ -33,6 +33,10 @@ pub(in crate::web) struct LogFilter {
     level: LogLevel,
     /// Lines about the torrent of this info-hash.
     info_hash: Option<String>,
+    /// Lines about the file of the share folder with this key of 16 digits, and those about the torrent.
+    content: Option<String>,
+    /// Lines about the computer with this address or name, or a part of it; numbers in it are whole.
+    computer: Option<String>,
     /// Lines whose address contains this.
     address: Option<String>,
     /// Lines whose message or address contains this, in either case.
@@ -107,6 +111,8 @@ impl LogFilter {
                 LogLevel::Info => Level::INFO,
             };
             filter.info_hash = info_hash;
+            filter.content = given(&self.content);
+            filter.computer = given(&self.computer);
             filter.address = given(&self.address);
             filter.text = given(&self.search);
         }))

@@ -146,16 +146,6 @@ impl Subject {
             _ => None,
         }
     }
-
-    fn source(&self, dashboard: &Dashboard) -> Source {
-        match self {
-            Self::Offer(offer) => Source::of(dashboard, offer),
-            Self::Unnamed(info_hash) => {
-                let torrent = dashboard.config().observer.torrent(info_hash);
-                Source::of_seeders(torrent.map_or(0, |row| row.counts.seeders))
-            }
-        }
-    }
 }
 
 impl FilePage {
@@ -165,7 +155,7 @@ impl FilePage {
         let computers = &dashboard.config().observer.computers();
         let progress: FileProgress = computers.progress(key);
         let rows = computers.of_file(key);
-        let source = subject.source(dashboard);
+        let source = Source::of(dashboard, key, &progress);
         let part = Part::new(&rows, PAGE, params.page());
         Self {
             name: subject.name(),

@@ -70,7 +70,7 @@ pub(super) struct Has {
 /// Torrents of which no .torrent file is known.
 struct Unnamed {
     rows: Vec<UnnamedRow>,
-    /// `12 torrents without a name`.
+    /// `12 files without a name`.
     total: String,
     pages: Pages,
 }
@@ -157,24 +157,12 @@ const COLUMNS: [SortColumn<FileSort>; 6] = [
     SortColumn {
         sort: FileSort::AverageOfOthers,
         label: "Others",
-        title: "What those that do not have all of it have on average",
+        title: "",
         first: Order::Ascending,
         class: "number",
     },
-    SortColumn {
-        sort: FileSort::TimeLeft,
-        label: "Time left",
-        title: "Until the slowest computer that gets on has it",
-        first: Order::Descending,
-        class: "number",
-    },
-    SortColumn {
-        sort: FileSort::Rate,
-        label: "Rate",
-        title: "What all computers together download per second",
-        first: Order::Descending,
-        class: "number",
-    },
+    SortColumn { sort: FileSort::TimeLeft, label: "Time left", title: "", first: Order::Descending, class: "number" },
+    SortColumn { sort: FileSort::Rate, label: "Rate", title: "", first: Order::Descending, class: "number" },
 ];
 
 /// The query of `GET /manage`. Invalid values are ignored.
@@ -229,7 +217,7 @@ impl Unnamed {
         let href = |page: usize| link(PATH, &[("search", search), ("unnamed", &page.to_string())]);
         Self {
             rows: found.items.iter().map(UnnamedRow::new).collect(),
-            total: format!("{} without a name", counted(found.total as u64, "torrent")),
+            total: format!("{} without a name", counted(found.total as u64, "file")),
             pages: Pages::new(found.page, found.page_size, found.total, href),
         }
     }

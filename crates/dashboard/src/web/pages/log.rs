@@ -169,7 +169,7 @@ fn log(dashboard: &Dashboard, role: Role, params: LogParams) -> Response {
         filter.level = level;
         filter.info_hash = info_hash;
         filter.content = content;
-        filter.text = Some(computer.clone()).filter(|text| !text.is_empty());
+        filter.computer = Some(computer.clone()).filter(|text| !text.is_empty());
     });
     let entries = dashboard.config().log_buffer.entries_before(&filter, before, LINES);
     let file = key.map(|key| key.to_string()).unwrap_or_default();
@@ -183,7 +183,8 @@ fn log(dashboard: &Dashboard, role: Role, params: LogParams) -> Response {
             &[
                 ("level", level_name),
                 ("info_hash", &filter.info_hash.map(|info_hash| info_hash.to_string()).unwrap_or_default()),
-                ("search", &computer),
+                ("content", filter.content.as_deref().unwrap_or_default()),
+                ("computer", &computer),
             ],
         ),
         older: oldest.map(|before| link(PATH, &[&query[..], &[("before", &before)]].concat())),

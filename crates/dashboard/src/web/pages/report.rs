@@ -1,5 +1,7 @@
 //! The report of a lesson, to look at and to print.
 
+use std::ops::Range;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,19 +15,22 @@ use super::course::{CourseLine, CoursePlot};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::format::{
-    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, elapsed, have_it, percent, rate, strftime,
+    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, elapsed, have_it, percent, rate,
 };
 use crate::web::problem::Problem;
 use crate::web::report::{answer_times, compared_with_link, report, way};
 use crate::web::role::{Operator, Role};
-use crate::web::shell::{Section, Shell, render, render_blocking};
-use crate::web::table::{Pages, Part, page_number};
+use crate::web::shell::{Section, Shell, link, render, render_blocking};
+use crate::web::table::{Pages, page_number};
 
 /// The path of this page.
 const PATH: &str = "/manage/report";
 
-/// Files on a page.
+/// Files on a page, at most.
 const FILES: usize = 50;
+
+/// Copies on a page, at most, unless a single file has more: they take some 2 MB.
+const COPIES: usize = 2000;
 
 /// Computers of a file on the page, at most. All are in the CSV.
 const COMPUTERS: usize = 500;
@@ -41,7 +46,7 @@ struct ReportPage {
     /// The numbers of all lessons, the current one first.
     lessons: Vec<u32>,
     /// The day on which it began.
-    day: String,
+    day: Moment,
     started: Moment,
     ended: Option<Moment>,
     lasted: String,
@@ -111,7 +116,8 @@ fn show(dashboard: &Dashboard, role: Role, params: &ReportParams) -> Response {
     let lessons = dashboard.config().observer.lessons();
     let asked = params.lesson.as_deref().map(str::trim).filter(|number| !number.is_empty());
     let number = asked.map_or_else(|| Some(lessons.current()), |number| number.parse().ok());
-    let Some(report) = number.and_then(|number| report(dashboard, number)) else {
+    let cached = |number| dashboard.0.reports.get(number, || report(dashboard, number));
+    let Some(report) = number.and_then(cached) else {
         let why = "there is no such lesson, or none any more: they are kept as long as the tracker's program runs";
         return Problem::new(StatusCode::NOT_FOUND, why).into_response();
     };
@@ -127,12 +133,15 @@ impl ReportPage {
             now: shell.now,
             style: MomentStyle::Clock,
         };
-        let part = Part::new(&report.files, FILES, page);
-        let files = part.items.iter().enumerate().map(|(id, file)| FileView::new(id, file, moment));
+        let parts = parts(report.files.iter().map(|file| file.copies.len().min(COMPUTERS)));
+        let link = |page: usize| link(PATH, &[("lesson", &*report.number.to_string()), ("page", &page.to_string())]);
+        let pages = Pages::new(page, 1, parts.len(), link);
+        let shown = parts.get(pages.page - 1).map(|part| &report.files[part.clone()]).unwrap_or_default();
+        let files = shown.iter().enumerate().map(|(id, file)| FileView::new(id, file, moment));
         Self {
             number: report.number,
             lessons,
-            day: strftime(moment(report.started).at, "%-d %B %Y"),
+            day: Moment { style: MomentStyle::Day, ..moment(report.started) },
             started: moment(report.started),
             ended: report.ended.map(moment),
             lasted: duration(report.secs),
@@ -141,7 +150,7 @@ impl ReportPage {
             link: report.link_speed.map(bits),
             answers: report.answers.as_ref().map(answer_times),
             files: files.collect(),
-            pages: part.pages(PATH, &[("lesson", &report.number.to_string())]),
+            pages,
             peers: peers_plot(&report.plot),
             rates: rates_plot(&report.plot),
             shell,
@@ -209,6 +218,22 @@ impl CopyView {
     }
 }
 
+/// The files of each page, by how many copies each of them shows.
+fn parts(copies: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let (mut parts, mut on_page): (Vec<Range<usize>>, _) = (Vec::new(), 0);
+    for (file, copies) in copies.enumerate() {
+        on_page += copies;
+        match parts.last_mut() {
+            Some(part) if part.len() < FILES && on_page <= COPIES => part.end = file + 1,
+            _ => {
+                parts.push(file..file + 1);
+                on_page = copies;
+            }
+        }
+    }
+    parts
+}
+
 fn peers_plot(points: &[NetworkPoint]) -> Option<CoursePlot> {
     let last = points.last().filter(|_| points.len() >= 2)?;
     let top = points.iter().map(|point| point.seeders.max(point.leechers)).fold(4.0, f64::max);
@@ -255,6 +280,15 @@ fn round_top(most: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_few_files_or_few_copies() {
+        let parts = |copies: &[usize]| parts(copies.iter().copied());
+        assert!(parts(&[]).is_empty());
+        assert_eq!(parts(&[30; 120]), [0..50, 50..100, 100..120]);
+        assert_eq!(parts(&[500; 9]), [0..4, 4..8, 8..9]);
+        assert_eq!(parts(&[0, COPIES + 1, 1]), [0..1, 1..2, 2..3]);
+    }
 
     #[test]
     fn axes_end_at_round_numbers() {

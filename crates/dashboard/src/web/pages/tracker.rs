@@ -18,7 +18,7 @@ use crate::web::public::PageLink;
 use crate::web::reached_at::ReachedAt;
 use crate::web::role::Role;
 use tracker_host::ServiceState;
-use tracker_monitor::{PageQuery, Reachability, Sample, Span};
+use tracker_monitor::{PageQuery, Sample, Span};
 
 use crate::web::format::{Moment, MomentStyle, count, counted, decimal, rate};
 use crate::web::shell::{Section, Shell, link, render, render_blocking};
@@ -162,12 +162,15 @@ fn service(shell: &Shell, state: ServiceState) -> ServiceView {
 
 /// Good news only of what was seen; what was not seen yet may be on its way.
 fn health(dashboard: &Dashboard) -> Vec<HealthLine> {
-    let computers = dashboard.config().observer.computers().all();
-    let clients = computers.iter().filter(|row| row.client.is_some()).count() as u64;
-    let unreachable = computers.iter().filter(|row| row.reachability == Reachability::Unreachable).count() as u64;
+    let observer = &dashboard.config().observer;
+    let (clients, unreachable) = observer.computers().clients();
+    let (clients, unreachable) = (clients as u64, unreachable as u64);
     let good = |text: String| HealthLine { class: "is-good", text };
     let open = |text: &str| HealthLine { class: "is-open", text: text.to_owned() };
     let of_clients = match clients {
+        0 if observer.lessons().current() > 1 => {
+            open("No BitTorrent client of another computer has reached the tracker in this lesson yet.")
+        }
         0 => open("No BitTorrent client of another computer has reached the tracker yet."),
         1 => good("The BitTorrent client of 1 other computer has reached the tracker.".to_owned()),
         _ => good(format!("The BitTorrent clients of {} other computers have reached the tracker.", count(clients))),

@@ -92,7 +92,7 @@ impl Shown {
     fn of(dashboard: &Dashboard, offer: &Offer) -> Self {
         Self::File {
             name: offer.name.to_string(),
-            have: Have::of(dashboard, offer),
+            have: Have::of(&dashboard.config().observer.computers().progress(offer.key)),
             missing: progress::missing(dashboard, offer),
         }
     }

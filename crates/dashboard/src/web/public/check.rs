@@ -2,7 +2,7 @@
 
 use torrent_library::{Content, Digest};
 
-use super::offers::Offer;
+use super::offers::{Offer, TorrentOf};
 use crate::web::Dashboard;
 use crate::web::format::counted;
 
@@ -22,13 +22,20 @@ pub(super) enum Check {
     Computing,
     /// They are computed after the torrent is made.
     Preparing,
+    /// No torrent could be made of it.
+    Never,
     /// This machine does not have the content.
     NotHere,
 }
 
 impl Check {
     pub(super) fn of(dashboard: &Dashboard, offer: &Offer, content: Option<&Content>) -> Self {
-        let Some(info_hash) = offer.info_hash() else { return Self::Preparing };
+        let info_hash = match &offer.torrent {
+            TorrentOf::Known(torrent) => torrent.info_hash,
+            // What is there twice leads to the page of the other.
+            TorrentOf::Waiting | TorrentOf::Hashing(_) | TorrentOf::Other(_) => return Self::Preparing,
+            TorrentOf::Failed => return Self::Never,
+        };
         let digests = dashboard.config().digests.as_ref().and_then(|digests| digests.of(&info_hash));
         let Some(mut files) = digests else {
             return if content.is_some() { Self::Computing } else { Self::NotHere };

@@ -1,7 +1,10 @@
 //! The files of a folder, to choose from.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use percent_encoding::{AsciiSet, utf8_percent_encode};
-use torrent_library::{Content, ContentFile, ContentKey, KnownTorrent, displayable, natural_key};
+use torrent_library::{Content, ContentId, ContentKey, KnownTorrent, displayable, natural_key};
 
 use super::offers::{Offer, TorrentOf};
 use crate::web::Dashboard;
@@ -33,6 +36,32 @@ pub(super) struct FileView {
     pub(super) href: Option<String>,
 }
 
+/// The natural orders of the files of folders, as they were sorted last: a page asks for its part every few seconds.
+#[derive(Debug, Default)]
+pub(in crate::web) struct FolderOrders(Mutex<HashMap<ContentId, Arc<[usize]>>>);
+
+impl FolderOrders {
+    /// Files in all orders, at most: they take 16 MB.
+    const MAX_FILES: usize = 2_000_000;
+
+    /// The indices of the files of a folder in natural order, which the first who asks sorts while others wait.
+    fn of(&self, content: &Content) -> Arc<[usize]> {
+        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(order) = orders.get(&content.id()) {
+            return Arc::clone(order);
+        }
+        let files = content.files();
+        if orders.values().map(|order| order.len()).sum::<usize>() + files.len() > Self::MAX_FILES {
+            orders.clear();
+        }
+        let mut order: Vec<_> = (0..files.len()).collect();
+        order.sort_by_cached_key(|&index| (natural_key(files[index].path()), files[index].path()));
+        let order: Arc<[usize]> = order.into();
+        orders.insert(content.id(), Arc::clone(&order));
+        order
+    }
+}
+
 /// As in a name, but the slashes between names stay.
 const PATH: &AsciiSet = &NAME.remove(b'/');
 
@@ -47,7 +76,7 @@ impl Folder {
     ) -> Option<Self> {
         let total = counted(offer.files? as u64, "file");
         let (files, pages) = match (content, &offer.torrent) {
-            (Some(content), _) => files_of(content, offer.key, path, page),
+            (Some(content), _) => files_of(dashboard, content, offer.key, path, page),
             (None, TorrentOf::Known(torrent)) => files_of_torrent(torrent, path, page),
             (None, _) => return None,
         };
@@ -56,15 +85,23 @@ impl Folder {
     }
 }
 
-fn files_of(content: &Content, key: ContentKey, path: &str, page: usize) -> (Vec<FileView>, Pages) {
-    let mut files: Vec<_> = content.files().iter().enumerate().collect();
-    files.sort_by_cached_key(|(_, file)| (natural_key(file.path()), file.path()));
-    let part = Part::new(&files, PAGE, page);
-    let view = |&(index, file): &(usize, &ContentFile)| FileView {
-        index,
-        path: displayable(file.path()),
-        size: bytes(file.size() as f64),
-        href: Some(format!("/download/{key}/{}", utf8_percent_encode(file.path(), PATH))),
+fn files_of(
+    dashboard: &Dashboard,
+    content: &Content,
+    key: ContentKey,
+    path: &str,
+    page: usize,
+) -> (Vec<FileView>, Pages) {
+    let order = dashboard.0.folder_orders.of(content);
+    let part = Part::new(&order, PAGE, page);
+    let view = |&index: &usize| {
+        let file = &content.files()[index];
+        FileView {
+            index,
+            path: displayable(file.path()),
+            size: bytes(file.size() as f64),
+            href: Some(format!("/download/{key}/{}", utf8_percent_encode(file.path(), PATH))),
+        }
     };
     (part.items.iter().map(view).collect(), part.pages(path, &[]).opened_anew())
 }

@@ -40,13 +40,14 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(dashboard: &Dashboard, offer: &Offer) -> Self {
+        let progress = dashboard.config().observer.computers().progress(offer.key);
         Self {
             key: offer.key.to_string(),
             name: offer.name.to_string(),
             size: offer.size_text(),
             is_folder: offer.files.is_some(),
-            have: Have::of(dashboard, offer),
-            note: progress::source(dashboard, offer),
+            have: Have::of(&progress),
+            note: progress::source(dashboard, offer, &progress),
         }
     }
 }

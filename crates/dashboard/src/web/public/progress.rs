@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use askama::filters::HtmlSafe;
 use torrent_library::ContentKey;
-use tracker_monitor::{CopyStatus, OwnCopy};
+use tracker_monitor::{CopyStatus, FileProgress, OwnCopy};
 
 use super::offers::Offer;
 use crate::web::Dashboard;
@@ -29,8 +29,7 @@ pub(super) struct Have {
 
 impl Have {
     /// `None` while no computer was seen that may want it.
-    pub(super) fn of(dashboard: &Dashboard, offer: &Offer) -> Option<Self> {
-        let progress = dashboard.config().observer.computers().progress(offer.key);
+    pub(super) fn of(progress: &FileProgress) -> Option<Self> {
         (progress.of > 0).then_some(Self { has: progress.has, of: progress.of })
     }
 }
@@ -46,9 +45,9 @@ impl Display for Have {
 impl HtmlSafe for Have {}
 
 /// Where an offer comes from that this machine does not have.
-pub(super) fn source(dashboard: &Dashboard, offer: &Offer) -> Option<String> {
+pub(super) fn source(dashboard: &Dashboard, offer: &Offer, progress: &FileProgress) -> Option<String> {
     offer.info_hash()?;
-    match Source::of(dashboard, offer) {
+    match Source::of(dashboard, offer.key, progress) {
         Source::ThisMachine => None,
         Source::Computers(number) => Some(format!("by {}", counted(number.into(), "computer"))),
         Source::Nobody => Some("nobody has it yet".to_owned()),
