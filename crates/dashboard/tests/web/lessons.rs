@@ -94,6 +94,8 @@ async fn a_download_is_compared_with_the_link() {
         assert!(!text.contains("one copy takes"), "the speed of the link is not known: {text}");
     }
     computers.set_network(&[], Some(8000));
+    // The page's report is made every few seconds only.
+    fixture.get_until("/manage/report", |answer| answer.text().contains("has 0.01 Mbit/s")).await;
     for text in texts().await {
         for compared in [
             "one copy takes 1 s over this machine’s link; this took at most 1 times that",

@@ -105,23 +105,24 @@ impl Mine {
     /// `name` is that of the file, unless the page is about it.
     fn new(copy: &OwnCopy, name: Option<&str>) -> Self {
         let name = name.map(|name| format!("{name} ")).unwrap_or_default();
-        let part = copy.completion.unwrap_or(0.0);
-        let has = match copy.age.as_secs() {
+        let has = copy.completion.map(|part| match copy.age.as_secs() {
             0..60 => percent(part),
             age => format!("{} ({} ago)", percent(part), duration(age)),
-        };
+        });
+        // What it has is not known of a magnet link without metadata, for one.
+        let and = |doing: &str| has.as_ref().map_or_else(|| doing.to_owned(), |has| format!("{has}, {doing}"));
         let state = match copy.status {
             CopyStatus::HasIt => "has it".to_owned(),
             CopyStatus::HasSelection => "has a part of it".to_owned(),
             CopyStatus::Downloading => match copy.time_left {
-                Some(left) => format!("{has}, {}", left_text(left)),
-                None => has,
+                Some(left) => and(&left_text(left)),
+                None => has.unwrap_or_else(|| "is downloading".to_owned()),
             },
-            CopyStatus::Stuck(_) => format!("{has}, gets nothing at the moment"),
-            _ => format!("{has}, stopped"),
+            CopyStatus::Stuck(_) => and("gets nothing at the moment"),
+            _ => and("stopped"),
         };
         let is_over = matches!(copy.status, CopyStatus::HasIt | CopyStatus::HasSelection);
-        Self { text: format!("This computer: {name}{state}"), meter: (!is_over).then_some(Meter(part)) }
+        Self { text: format!("This computer: {name}{state}"), meter: copy.completion.filter(|_| !is_over).map(Meter) }
     }
 }
 
