@@ -23,7 +23,7 @@ const PHONE: &str =
 #[ignore = "needs root, network namespaces, the packages .ci/install-clients installs, and axe-core"]
 fn a_file_arrives() {
     let lan = Lan::new("arrival", &PROGRAMS);
-    let tracker = Tracker::start_sharing(&lan.host("tracker"));
+    let tracker = Tracker::start_sharing(&lan.host("tracker"), &[]);
     let [phone, computer] = ["phone", "computer"].map(|name| Browser::start(&lan.host(name)));
     phone.look_with(Screen::Phone, Theme::Light);
     phone.devtools("Emulation.setUserAgentOverride", json!({ "userAgent": PHONE }));
@@ -58,7 +58,7 @@ fn a_file_arrives() {
 #[ignore = "needs root, network namespaces, the packages .ci/install-clients installs, and axe-core"]
 fn a_folder_arrives_in_part_and_without_scripts() {
     let lan = Lan::new("selection", &PROGRAMS);
-    let tracker = Tracker::start_sharing(&lan.host("tracker"));
+    let tracker = Tracker::start_sharing(&lan.host("tracker"), &[]);
     let files = [("day 1/notes.txt", 80_000), ("day 2/notes.txt", 160_000), ("day 10/Übung #1 & 100%.txt", 240_000)];
     Content::write_files(&tracker.share().join("Handouts"), &files);
     let page = Browser::start(&lan.host("pupil"));
@@ -100,7 +100,7 @@ fn nothing_that_is_shared_is_shown_as_a_page() {
             .catch((error) => done({ status: 0, headers: {}, error: String(error) }));";
 
     let lan = Lan::new("attachment", &PROGRAMS);
-    let tracker = Tracker::start_sharing(&lan.host("tracker"));
+    let tracker = Tracker::start_sharing(&lan.host("tracker"), &[]);
     fs::write(tracker.share().join("evil.html"), HTML).expect("a file can be written");
     fs::write(tracker.share().join("evil.svg"), SVG).expect("a file can be written");
     let page = Browser::start(&lan.host("victim"));
@@ -166,7 +166,7 @@ fn nothing_that_is_shared_is_shown_as_a_page() {
 #[ignore = "needs root, network namespaces, the packages .ci/install-clients installs, and axe-core"]
 fn pages_for_everybody_are_accessible_on_small_screens() {
     let lan = Lan::new("everybody", &PROGRAMS);
-    let tracker = Tracker::start_sharing(&lan.host("tracker"));
+    let tracker = Tracker::start_sharing(&lan.host("tracker"), &[]);
     Content::write_files(
         &tracker.share().join("Handouts with a name that is long enough for two lines"),
         &[

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use bencode::encode;
 use metainfo::Metainfo;
 use tracker_core::PeerId;
@@ -14,6 +15,7 @@ use tracker_udp::Announce;
 use crate::support::host::Host;
 use crate::support::network::Lan;
 use crate::support::udp::Udp;
+use crate::support::wait::wait_for;
 use crate::tracker::Tracker;
 
 const MB: u64 = 1_000_000;
@@ -31,6 +33,9 @@ const TORRENTS: [(&str, u64); 5] = [
     ("Field recordings.flac", 310),
     ("Chemistry films.mkv", 2_150),
 ];
+
+/// The time in which a tracker has hashed all of them.
+const HASHING: Duration = Duration::from_secs(300);
 
 /// In how many parts all announce.
 const TURNS: usize = 10;
@@ -75,14 +80,6 @@ impl Classroom {
     /// Furnishes a classroom, of which nothing is announced yet, and a tracker with the torrents of it. One of them is in the
     /// tracker's share folder, or looks so.
     pub(crate) fn new(lan: &Lan, torrents: &Path, share: &Path) -> Self {
-        let host = lan.host("classroom");
-        for number in 0..COMPUTERS {
-            let address = computer(number);
-            let arguments = ["-n", &host.namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"];
-            let status = Command::new("ip").args(arguments).status().expect("ip can be run");
-            assert!(status.success(), "a host can have the address {address}");
-        }
-
         let (name, megabytes) = TORRENTS[0];
         let image = File::create(share.join(name)).expect("a file can be made");
         image.set_len(megabytes * MB).expect("a file can have a hole");
@@ -96,6 +93,47 @@ impl Classroom {
             .collect();
         // And one that nobody has registered.
         info_hashes.push(torrent("Nobody knows this name", 90 * MB).1);
+        Self::with(lan, info_hashes)
+    }
+
+    /// Puts the content of its torrents into a folder.
+    pub(crate) fn fill(share: &Path) {
+        for (name, megabytes) in TORRENTS {
+            let file = File::create(share.join(name)).expect("a file can be made");
+            file.set_len(megabytes * MB).expect("a file can have a hole");
+        }
+    }
+
+    /// A names file of its computers.
+    pub(crate) fn names() -> String {
+        (0..COMPUTERS).map(|number| format!("{},lab-{:02}\n", computer(number), number + 1)).collect()
+    }
+
+    /// A classroom that downloads what a tracker shares of the [content](Self::fill), once it has made the torrents.
+    #[track_caller]
+    pub(crate) fn of_shared(lan: &Lan, tracker: &Tracker) -> Self {
+        let info_hashes = wait_for("the torrents to be made", HASHING, || {
+            let torrents = tracker.api("/api/v1/torrents");
+            let items = torrents["items"].as_array().context("there is a list")?;
+            let info_hash = |name| {
+                let item =
+                    items.iter().find(|item| item["name"] == name).with_context(|| format!("{name} is there"))?;
+                item["info_hash"].as_str().map(str::to_owned).context("a torrent has an info-hash")
+            };
+            TORRENTS.iter().map(|&(name, _)| info_hash(name)).collect()
+        });
+        Self::with(lan, info_hashes)
+    }
+
+    /// Computers that download these torrents.
+    fn with(lan: &Lan, info_hashes: Vec<String>) -> Self {
+        let host = lan.host("classroom");
+        for number in 0..COMPUTERS {
+            let address = computer(number);
+            let arguments = ["-n", &host.namespace, "address", "add", &format!("{address}/24"), "dev", "eth0"];
+            let status = Command::new("ip").args(arguments).status().expect("ip can be run");
+            assert!(status.success(), "a host can have the address {address}");
+        }
         Self { peers: peers(&info_hashes), info_hashes, host, turn: 0 }
     }
 

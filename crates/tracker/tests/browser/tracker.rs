@@ -29,9 +29,9 @@ impl Tracker {
         Self::start_with(host, &[])
     }
 
-    /// Starts it with a folder of which all is shared by itself.
-    pub(crate) fn start_sharing(host: &Host) -> Self {
-        Self::run(host, &[])
+    /// Starts it with a folder of which all is shared by itself, and with more flags.
+    pub(crate) fn start_sharing(host: &Host, flags: &[&str]) -> Self {
+        Self::run(host, flags)
     }
 
     /// Starts it with a folder to share, and with more flags.
