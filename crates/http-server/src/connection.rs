@@ -223,6 +223,12 @@ impl Progress {
             if state.answers > 0 && sent == output.len() {
                 shared.handler.on_answered(state.answers, arrived.elapsed());
             }
+            if state.answers > 0
+                && let Some(permit) = &state.permit
+            {
+                // More connections may be accepted before its task runs: they are not to take it for one without a head.
+                permit.waiting().begin_again();
+            }
             if is_last && sent == output.len() {
                 return Ok(None);
             }
