@@ -36,6 +36,10 @@ fn pages_are_accessible() {
                     axe::check(&page, &format!("{name}, {state}, {screen:?}, {theme:?}"));
                     let width = page.execute("return document.documentElement.scrollWidth - innerWidth", &[]);
                     assert_eq!(width.unwrap(), 0, "{name}, {state}, {screen:?}: the page is wider than the screen");
+                    if name == "beamer" && screen == Screen::Desktop {
+                        let height = page.execute("return document.documentElement.scrollHeight - innerHeight", &[]);
+                        assert_eq!(height.unwrap(), 0, "nobody scrolls what is on the wall");
+                    }
                 }
             }
         }
