@@ -131,8 +131,9 @@ impl Content {
         Self::of_plan(share, path, &create(share, path)?.plan().map_err(unsuitable)?)
     }
 
-    /// The files that a [plan](Plan) lists, of the file or folder at `path` in the share folder. If the plan is hashed afterwards,
-    /// and each file that is [opened](Self::open) is still the one that was listed, this is the content of its torrent.
+    /// The files that a [plan](Plan) lists, of the file or folder at `path` in the share folder. If the plan is hashed
+    /// afterwards, and each file that is [opened](Self::open) is still the one that was listed, this is the content of its
+    /// torrent.
     ///
     /// # Errors
     ///

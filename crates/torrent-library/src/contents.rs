@@ -192,7 +192,12 @@ impl State {
     fn id_of(&self, key: ContentKey) -> Option<ContentId> {
         match key {
             ContentKey::Id(id) => Some(id).filter(|id| self.entries.contains_key(id)),
-            ContentKey::Swarm(swarm) => self.by_swarm.get(&swarm)?.last().copied(),
+            // Of equal contents the newest that has not changed.
+            ContentKey::Swarm(swarm) => {
+                let ids = self.by_swarm.get(&swarm)?;
+                let is_unchanged = |id: &&ContentId| self.entries.get(*id).is_some_and(|entry| !entry.is_changed);
+                ids.iter().rev().find(is_unchanged).or_else(|| ids.last()).copied()
+            }
         }
     }
 
@@ -233,7 +238,11 @@ impl State {
 impl Replaced {
     fn insert(&mut self, key: ContentKey, by: ContentId) {
         match self.by.entry(key) {
-            Place::Occupied(mut place) => drop(place.insert(by)),
+            Place::Occupied(mut place) => {
+                place.insert(by);
+                self.keys.retain(|known| *known != key);
+                self.keys.push_back(key);
+            }
             Place::Vacant(place) => {
                 place.insert(by);
                 self.keys.push_back(key);
@@ -284,6 +293,18 @@ mod tests {
 
     fn swarm(byte: u8) -> InfoHash {
         InfoHash::new([byte; 20])
+    }
+
+    #[test]
+    fn of_equal_contents_one_that_has_not_changed_is_found() {
+        let (_folder, [one, other]) = contents();
+        let (contents, key) = (Contents::default(), ContentKey::Swarm(swarm(1)));
+        contents.insert(Arc::clone(&one), &[swarm(1)]);
+        contents.insert(Arc::clone(&other), &[swarm(1)]);
+        contents.report_changed(other.id());
+        assert_eq!(contents.get(key).unwrap().id(), one.id());
+        contents.report_changed(one.id());
+        assert_eq!(contents.get(key).unwrap().id(), other.id());
     }
 
     #[test]

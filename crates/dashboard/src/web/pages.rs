@@ -1,4 +1,5 @@
-//! The operator's pages, under `/manage`: HTML that shows everything without scripts, and that the scripts in `assets/` fetch again to stay current.
+//! The operator's pages, under `/manage`: HTML that shows everything without scripts, and that the scripts in `assets/` fetch
+//! again to stay current.
 
 mod attention;
 mod by_hand;
@@ -53,8 +54,8 @@ pub(super) fn router() -> Router<Dashboard> {
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is no such page"))
 }
 
-/// Gives errors to people as pages: where a browser asks for HTML, a [`Problem`] or a bare status becomes some. BitTorrent clients
-/// get a short text.
+/// Gives errors to people as pages: where a browser asks for HTML, a [`Problem`] or a bare status becomes some. BitTorrent
+/// clients get a short text.
 pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request: Request, next: Next) -> Response {
     if transfer::is_for_clients(request.uri()) {
         let response = next.run(request).await;

@@ -24,7 +24,7 @@ impl ReportCache {
     /// The time after which the report of the current lesson is made again: pages ask every four seconds.
     const MAX_AGE: Duration = Duration::from_secs(3);
 
-    /// The same of a lesson that has ended, in whose report little changes: a name, or a digest that was computed.
+    /// The time after which the report of a lesson that has ended is made again: only a digest may have been computed since.
     const MAX_AGE_OF_ENDED: Duration = Duration::from_secs(30);
 
     /// The report of a lesson, which the first who asks makes while others wait.
@@ -41,8 +41,8 @@ impl ReportCache {
     }
 }
 
-/// The report of a lesson with the digests of its files, as far as they are computed; starts to compute the others. `None` if there
-/// is no such lesson, or none any more.
+/// The report of a lesson with the digests of its files, as far as they are computed; starts to compute the others. `None` if
+/// there is no such lesson, or none any more.
 pub(crate) fn report(dashboard: &Dashboard, number: u32) -> Option<LessonReport> {
     let config = dashboard.config();
     let mut report = config.observer.lessons().report(number, dashboard.zero())?;

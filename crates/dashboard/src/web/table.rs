@@ -12,8 +12,6 @@ use super::shell::link;
 pub(super) struct SortColumn<S> {
     pub(super) sort: S,
     pub(super) label: &'static str,
-    /// An explanation of the label; may be empty.
-    pub(super) title: &'static str,
     /// The order when the column is chosen.
     pub(super) first: Order,
     pub(super) class: &'static str,
@@ -22,7 +20,6 @@ pub(super) struct SortColumn<S> {
 /// The head of a column on a page.
 pub(super) struct Column {
     pub(super) label: &'static str,
-    pub(super) title: &'static str,
     /// The link that sorts by it, or turns the order.
     pub(super) href: String,
     /// The value of `aria-sort`, if the table is sorted by this column.
@@ -89,7 +86,6 @@ impl<S: Copy + Default + PartialEq + Serialize + DeserializeOwned> Table<S> {
             let next = if sorted { turned(self.query.order) } else { column.first };
             Column {
                 label: column.label,
-                title: column.title,
                 href: self.link(path, column.sort, next, None),
                 sorted: sorted.then(|| self.order()),
                 class: column.class,

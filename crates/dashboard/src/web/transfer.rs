@@ -109,7 +109,8 @@ pub(super) struct Transfers {
     limit: Arc<ConnectionLimit>,
     zips: Arc<ConnectionLimit>,
     pacer: Option<Pacer>,
-    disk: Disk,
+    sending: Disk,
+    preparing: Disk,
 }
 
 impl Transfers {
@@ -118,7 +119,18 @@ impl Transfers {
         let limit = ConnectionLimit::new(MAX_TRANSFERS, MAX_TRANSFERS_PER_ADDRESS, TRANSFERS_RESERVED);
         let zips = ConnectionLimit::new(MAX_ZIPS, MAX_ZIPS_PER_ADDRESS, ZIPS_RESERVED);
         let pacer = upload_limit.map(Pacer::new);
-        Self { limit: Arc::new(limit), zips: Arc::new(zips), pacer, disk: Disk::default() }
+        Self {
+            limit: Arc::new(limit),
+            zips: Arc::new(zips),
+            pacer,
+            sending: Disk::for_sending(),
+            preparing: Disk::for_preparing(),
+        }
+    }
+
+    /// Where archives are prepared.
+    fn preparing(&self) -> &Disk {
+        &self.preparing
     }
 
     /// A transfer of a zip archive to this client, if the limits allow one more, and the client's turn to have one.

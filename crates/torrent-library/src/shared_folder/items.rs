@@ -286,7 +286,8 @@ impl Items {
         };
         let before = item.content.take().map(|content| content.id());
         if matches!(stage, Stage::Made | Stage::Waiting) {
-            let made_before = item.made.map(|made| ContentKey::Swarm(made.info_hash));
+            // What it is now replaces what it was, and not itself.
+            let made_before = item.made.filter(|_| known.is_none()).map(|made| ContentKey::Swarm(made.info_hash));
             let earlier = before.map(ContentKey::Id).into_iter().chain(made_before).collect();
             let info_hash = known.map(|made| made.info_hash);
             effects.insert = Some(Listed { content: Arc::clone(&content), info_hash, earlier });

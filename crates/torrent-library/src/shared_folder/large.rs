@@ -45,7 +45,9 @@ impl Shared {
         let fingerprint = self.fingerprint(key);
         let spent = start.elapsed();
         // If it is gone, the next look at all notices.
-        if let Ok(fingerprint) = fingerprint {
+        if let Ok(fingerprint) = fingerprint
+            && !self.is_closed()
+        {
             let mut items = self.items();
             let effects = items.look_at(Instant::now(), key, fingerprint, &self.library.all());
             drop(items);

@@ -223,11 +223,9 @@ fn a_folder_of_very_many_files_is_shared_too() {
     until_shared(&folder, "film.mkv");
     let course = until_shared(&folder, "course");
     assert_eq!(place.contents.get(ContentKey::Swarm(course)).unwrap().files().len(), 10_001);
-    let start = Instant::now();
     drop(folder);
     let folder = place.start();
     assert_eq!(until_shared(&folder, "course"), course);
-    assert!(start.elapsed() < Duration::from_secs(60), "what is there at the start waits for no second look");
     fs::remove_dir_all(place.path("course")).unwrap();
     until_gone(&folder, "course");
 }

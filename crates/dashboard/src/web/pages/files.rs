@@ -151,18 +151,12 @@ impl UnnamedRow {
 }
 
 const COLUMNS: [SortColumn<FileSort>; 6] = [
-    SortColumn { sort: FileSort::Name, label: "Name", title: "", first: Order::Ascending, class: "wide" },
-    SortColumn { sort: FileSort::Size, label: "Size", title: "", first: Order::Descending, class: "number" },
-    SortColumn { sort: FileSort::Has, label: "Who has it", title: "", first: Order::Ascending, class: "bar-column" },
-    SortColumn {
-        sort: FileSort::AverageOfOthers,
-        label: "Others",
-        title: "",
-        first: Order::Ascending,
-        class: "number",
-    },
-    SortColumn { sort: FileSort::TimeLeft, label: "Time left", title: "", first: Order::Descending, class: "number" },
-    SortColumn { sort: FileSort::Rate, label: "Rate", title: "", first: Order::Descending, class: "number" },
+    SortColumn { sort: FileSort::Name, label: "Name", first: Order::Ascending, class: "wide" },
+    SortColumn { sort: FileSort::Size, label: "Size", first: Order::Descending, class: "number" },
+    SortColumn { sort: FileSort::Has, label: "Who has it", first: Order::Ascending, class: "bar-column" },
+    SortColumn { sort: FileSort::AverageOfOthers, label: "Others", first: Order::Ascending, class: "number" },
+    SortColumn { sort: FileSort::TimeLeft, label: "Time left", first: Order::Descending, class: "number" },
+    SortColumn { sort: FileSort::Rate, label: "Rate", first: Order::Descending, class: "number" },
 ];
 
 /// The query of `GET /manage`. Invalid values are ignored.

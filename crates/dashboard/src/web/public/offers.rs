@@ -65,13 +65,15 @@ impl Offers {
     fn list(dashboard: &Dashboard) -> Self {
         let config = dashboard.config();
         let items = config.shared_folder.as_ref().map(|folder| folder.items());
-        let (mut all, mut replaced) = (Vec::new(), HashSet::new());
+        let (mut all, mut replaced, mut listed) = (Vec::new(), HashSet::new(), HashSet::new());
         for item in items.iter().flat_map(|items| &items.items) {
             let Some(offer) = Offer::of_item(dashboard, item) else { continue };
             replaced.extend(item.replaces);
-            all.push(offer);
+            // While one of two equal files changes, both have the same torrent.
+            if offer.info_hash().is_none_or(|info_hash| listed.insert(info_hash)) {
+                all.push(offer);
+            }
         }
-        let listed: HashSet<_> = all.iter().filter_map(Offer::info_hash).collect();
         let known = config.library.all();
         let is_other = |info_hash: &InfoHash| !listed.contains(info_hash) && !replaced.contains(info_hash);
         let mut others = known.values().filter(|torrent| is_other(&torrent.info_hash)).peekable();

@@ -1,5 +1,6 @@
 //! Work of transfers that waits for a disk.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::Semaphore;
@@ -7,11 +8,38 @@ use tokio::task::{JoinError, spawn_blocking};
 
 /// The maximum number of threads that do such work at the same time: half of those that the program has for all that may block,
 /// so that pages do not wait for transfers. A thread sends about a gigabyte per second.
-const MAX_WORKING: usize = 8;
+const MAX_SENDING: usize = 8;
+
+/// The maximum number of them that prepare archives: opening all files of a large folder takes long, and must not keep those that
+/// send from their work.
+const MAX_PREPARING: usize = 2;
 
 /// Runs work that waits for a disk off the event loop, some at a time. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
-pub(super) struct Disk(Arc<Semaphore>);
+pub(super) struct Disk(Arc<Turns>);
+
+#[derive(Debug)]
+struct Turns {
+    free: Arc<Semaphore>,
+    /// Works that wait for their turn.
+    waiting: AtomicUsize,
+}
+
+/// A work that waits for its turn.
+struct Waiting<'t>(&'t AtomicUsize);
+
+impl<'t> Waiting<'t> {
+    fn new(count: &'t AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Tells work whether its result is still wanted.
 #[derive(Debug)]
@@ -24,15 +52,24 @@ impl Demand {
     }
 }
 
-impl Default for Disk {
-    fn default() -> Self {
-        Self::of(MAX_WORKING)
-    }
-}
-
 impl Disk {
+    /// For sending.
+    pub(super) fn for_sending() -> Self {
+        Self::of(MAX_SENDING)
+    }
+
+    /// For preparing archives.
+    pub(super) fn for_preparing() -> Self {
+        Self::of(MAX_PREPARING)
+    }
+
     fn of(threads: usize) -> Self {
-        Self(Arc::new(Semaphore::new(threads)))
+        Self(Arc::new(Turns { free: Arc::new(Semaphore::new(threads)), waiting: AtomicUsize::new(0) }))
+    }
+
+    /// Returns `true` while others wait for their turn: work that can go on later should end then.
+    pub(super) fn is_in_demand(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Runs `work` when it is its turn. Once begun it goes on even if this future is dropped, as when the client hangs up: so
@@ -45,7 +82,9 @@ impl Disk {
         &self,
         work: impl FnOnce(&Demand) -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        let turn = Arc::clone(&self.0).acquire_owned().await.expect("the semaphore is never closed");
+        let waiting = Waiting::new(&self.0.waiting);
+        let turn = Arc::clone(&self.0.free).acquire_owned().await.expect("the semaphore is never closed");
+        drop(waiting);
         let wanted = Arc::new(());
         let demand = Demand(Arc::downgrade(&wanted));
         let done = spawn_blocking(move || {
@@ -84,9 +123,16 @@ mod tests {
             // The client hangs up at once.
             assert!(work.now_or_never().is_none());
         }
-        assert_eq!(disk.0.available_permits(), 0);
+        assert_eq!(disk.0.free.available_permits(), 0);
+        assert!(!disk.is_in_demand(), "who has hung up does not wait");
+        let next = disk.run(|_| ());
+        tokio::pin!(next);
+        assert!(next.as_mut().now_or_never().is_none());
+        assert!(disk.is_in_demand());
         drop((goes, told));
-        while disk.0.available_permits() < 2 {
+        next.await.unwrap();
+        assert!(!disk.is_in_demand());
+        while disk.0.free.available_permits() < 2 {
             yield_now().await;
         }
         assert_eq!(begun.load(Ordering::SeqCst), 2);

@@ -31,7 +31,7 @@ impl Outgoing {
 
     /// Where its file is read.
     pub(super) fn disk(&self) -> Disk {
-        self.transfers.disk.clone()
+        self.transfers.sending.clone()
     }
 
     /// Waits until some bytes may be sent, and returns how many: from 1 to `want`. `left` bytes are left to be sent in all.

@@ -6,7 +6,8 @@
 //!
 //! What `sendfile` was given is sent from the file's pages when its turn comes: a file that is overwritten until then is sent as
 //! it is now. So the last part, as much as the system keeps of a connection's bytes, is copied, and sent only if the file has not
-//! changed after all of it was read. Then nothing but copies is still to be sent.
+//! changed after all of it was read. Then nothing but copies is still to be sent,
+//! unless the system has given the connection a larger buffer meanwhile, or the client is on this machine.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::disk::Disk;
 use super::file_body::FileTransfer;
 
 /// Bytes that are sent in one go, at most, before the upload limit and the end of the server are looked at.
@@ -43,8 +45,9 @@ pub(crate) async fn send_file(
             let since = Instant::now();
             timeout(limit, stream.writable()).await??;
             transfer.outgoing.waited(since.elapsed())?;
+            let turns = disk.clone();
             let sending = disk.run(move |_| {
-                let sent = send_some(&stream, &mut transfer, granted);
+                let sent = send_some(&stream, &mut transfer, granted, &turns);
                 (stream, transfer, sent)
             });
             let sent;
@@ -59,8 +62,9 @@ pub(crate) async fn send_file(
 ///
 /// To go back to the event loop and come here again costs about as much as a hundred kilobytes do. A fast client has made room
 /// before that, so its connection is waited for here for a moment. Only the event loop can wait for long: what it knows of the
-/// connection has to be brought up to date by `try_io`, also before it is left to it.
-fn send_some(stream: &TcpStream, transfer: &mut FileTransfer, granted: usize) -> io::Result<usize> {
+/// connection has to be brought up to date by `try_io`, also before it is left to it. While other transfers wait for their
+/// turn, the connection is left at once.
+fn send_some(stream: &TcpStream, transfer: &mut FileTransfer, granted: usize, turns: &Disk) -> io::Result<usize> {
     let mut sent = 0;
     let mut is_known_writable = false;
     while sent < granted {
@@ -79,7 +83,7 @@ fn send_some(stream: &TcpStream, transfer: &mut FileTransfer, granted: usize) ->
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let was_known_writable = is_known_writable;
-                is_known_writable = is_writable_soon(stream);
+                is_known_writable = !turns.is_in_demand() && is_writable_soon(stream);
                 if !is_known_writable && !was_known_writable {
                     break;
                 }

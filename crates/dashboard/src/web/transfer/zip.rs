@@ -71,18 +71,18 @@ impl ZipRequest<'_> {
         let chosen = files.indices(&content)?;
         let part = chosen.clone().map_or(TransferPart::Archive, TransferPart::ArchiveOf);
         let (outgoing, turn) = dashboard.0.transfers.begin_zip(client)?;
-        let (disk, of_worker) = (outgoing.disk(), Arc::clone(&content));
+        let of_worker = Arc::clone(&content);
         // The permits go along, so that they are held until this is done, even if the client hangs up before.
         let make = move |demand: &Demand| {
             let zip = match chosen {
                 None => Zip::whole(of_worker),
                 Some(files) => Zip::of(of_worker, files),
             }?;
-            check(&zip, demand)?;
+            zip.check(|| !demand.is_over())?;
             Ok((zip, outgoing, turn))
         };
         let contents = &dashboard.config().contents;
-        let made = disk.run(make).await.map_err(bug)?;
+        let made = dashboard.0.transfers.preparing().run(make).await.map_err(bug)?;
         let (zip, mut outgoing, turn) = made.map_err(|ZipError { path, source }| {
             report_unopened(contents, &content, &path, &source);
             download::unopened(&path, &source)
@@ -107,17 +107,6 @@ impl ZipRequest<'_> {
         let transfer = ZipTransfer { reader, left: len, contents, outgoing, _turn: turn };
         Ok((headers, Body::from_stream(chunks(transfer))).into_response())
     }
-}
-
-/// Opens all files of an archive once, while the archive is wanted: a broken one helps nobody, so what has changed already is an
-/// error now. Waits for the disk.
-fn check(zip: &Zip, demand: &Demand) -> Result<(), ZipError> {
-    let content = zip.content();
-    for index in zip.files().take_while(|_| !demand.is_over()) {
-        let path = || content.files()[index].path().to_owned();
-        content.open(index).map_err(|source| ZipError { path: path(), source })?;
-    }
-    Ok(())
 }
 
 /// The answer where folders are not sent as archives: a page that leads to their files.
