@@ -34,8 +34,9 @@ const SHORTEST_TICK: Duration = Duration::from_millis(500);
 /// The computers of the current lesson: every machine that has asked for something, by BitTorrent or in a browser, since the
 /// lesson began. Cheap to clone; all clones are one.
 ///
-/// A computer is an address: those behind network address translation are one. One with addresses of both families is known by that of
-/// IPv4 as soon as its BitTorrent client announces a torrent over both; otherwise it is two. This machine is none. Somebody who only looks at the page is none either: a computer comes when it announces a torrent, or begins a download.
+/// A computer is an address: those behind network address translation are one. One with addresses of both families is known by
+/// that of IPv4 as soon as its BitTorrent client announces a torrent over both; otherwise it is two. This machine is none.
+/// Somebody who only looks at the page is none either: a computer comes when it announces a torrent, or begins a download.
 ///
 /// A browser has a file when the last byte was sent to it, and a BitTorrent client when it says so. Both still have it after they
 /// have left, unless they come back without.
@@ -153,8 +154,8 @@ impl Computers {
         Lessons::new(self.clone())
     }
 
-    /// Takes these for the addresses of this machine, from now on, and this for the speed of its link in bits per second, if it is
-    /// known. Loopback addresses are its own in any case.
+    /// Takes these for the addresses of this machine, from now on, and this for the speed of its link in bits per second, if it
+    /// is known. Loopback addresses are its own in any case.
     pub fn set_network(&self, addresses: &[IpAddr], link_speed: Option<u64>) {
         let own: BTreeSet<_> = addresses.iter().map(IpAddr::to_canonical).collect();
         let mut state = self.state();
@@ -167,7 +168,7 @@ impl Computers {
         self.look(|look| look.file(key).map_or_else(|| look.no_progress(), |file| look.progress(file)))
     }
 
-    /// The same of several files, in their order, at one look.
+    /// The [progress](Self::progress) of several files, in their order, at one look.
     pub fn progress_of(&self, keys: &[ContentKey]) -> Vec<FileProgress> {
         let progress = |look: &Look<'_>, key: &ContentKey| {
             look.file(*key).map_or_else(|| look.no_progress(), |file| look.progress(file))
@@ -175,7 +176,8 @@ impl Computers {
         self.look(|look| keys.iter().map(|key| progress(look, key)).collect())
     }
 
-    /// Returns `true` if a BitTorrent client on this machine has all of the file with this key, and is there to give it to others.
+    /// Returns `true` if a BitTorrent client on this machine has all of the file with this key, and is there to give it to
+    /// others.
     pub fn is_seeded_here(&self, key: ContentKey) -> bool {
         let is_source = |look: &Look<'_>, copy: &Copy| {
             copy.torrent.as_ref().is_some_and(|torrent| torrent.has_everything && torrent.is_here(look.round))
@@ -247,9 +249,9 @@ impl Computers {
         self.0.contents.get(ContentKey::Swarm(*info_hash)).is_some()
     }
 
-    /// Takes in peers that a sweep has seen, each with the key of its swarm, and the torrents of which it has seen all peers: `true` if
-    /// somebody who is there has all of it. `round` is the number of the sweep; `None` where the tracker keeps no details, so that a
-    /// sweep sees no peers.
+    /// Takes in peers that a sweep has seen, each with the key of its swarm, and the torrents of which it has seen all peers:
+    /// `true` if somebody who is there has all of it. `round` is the number of the sweep; `None` where the tracker keeps no
+    /// details, so that a sweep sees no peers.
     pub(crate) fn see(
         &self,
         round: Option<u32>,

@@ -34,7 +34,7 @@ pub use metrics::{MetricsFormat, ProcessMetrics};
 pub use names::{ComputerName, NameSource, NamesFileError, SetNameError};
 pub use observer::{
     DownloadCounts, Failures, Observer, PeerRow, PeerSort, PeerStatus, PeerStuckReason, Status, StuckCounts,
-    StuckReason, StuckTorrents, TorrentRow, TorrentSort,
+    StuckReason, TorrentRow, TorrentSort,
 };
 pub use progress::FileProgress;
 pub use report::{AnswerReport, CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};

@@ -78,8 +78,8 @@ pub struct LogFilter {
     pub content: Option<String>,
     /// Lines whose address contains this.
     pub address: Option<String>,
-    /// Lines about the computer with this address; or with this in the message or the address, in either case, in which numbers are
-    /// whole: `lab-1` is no part of `lab-10`.
+    /// Lines about the computer with this address; or with this in the message or the address, in either case, in which numbers
+    /// are whole: `lab-1` is no part of `lab-10`.
     pub computer: Option<String>,
     /// Lines whose message or address contains this, in either case.
     pub text: Option<String>,

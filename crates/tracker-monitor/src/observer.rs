@@ -42,7 +42,7 @@ use watcher::Watcher;
 pub(crate) use expectation::may_lack_metadata;
 pub(crate) use sighting::Sighting;
 pub(crate) use stuck::PeerDownload;
-pub use stuck::{DownloadCounts, PeerStuckReason, StuckCounts, StuckReason, StuckTorrents};
+pub use stuck::{DownloadCounts, PeerStuckReason, StuckCounts, StuckReason};
 #[cfg(test)]
 pub(crate) use tests::Watching;
 

@@ -41,8 +41,9 @@ pub struct LessonReport {
     pub plot: Vec<NetworkPoint>,
 }
 
-/// How long the tracker took to answer announces and scrapes: from when a request was there, as far as a program sees, until its answer
-/// was handed to the system to be sent. The times are at most an eighth too long. Requests that came through a proxy are left out.
+/// How long the tracker took to answer announces and scrapes: from when a request was there, as far as a program sees, until its
+/// answer was handed to the system to be sent. The times are at most an eighth too long. Requests that came through a proxy are
+/// left out.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -94,8 +95,8 @@ pub struct FileReport {
     pub spread_secs: Option<u64>,
     /// Seconds that one copy takes over this machine's link at its full speed.
     pub link_secs: Option<f64>,
-    /// `spread_secs` as a multiple of `link_secs`. Less than one is impossible, as long as somebody got it from this machine. `null` if
-    /// it took less than 3 s: the clock has whole seconds.
+    /// `spread_secs` as a multiple of `link_secs`. Less than one is impossible, as long as somebody got it from this machine.
+    /// `null` if it took less than 3 s: the clock has whole seconds.
     pub multiple: Option<f64>,
     /// What the multiple is at most, given that the clock has whole seconds.
     pub multiple_at_most: Option<f64>,
@@ -194,8 +195,8 @@ impl LessonReport {
     /// Copies of all files in a report, at most: as JSON they take some 40 MB.
     pub const MAX_COPIES: usize = 100_000;
 
-    /// The report of a lesson. `zero` is the time of day at the tracker's zero, and `answered` what the tracker has answered since the
-    /// program began.
+    /// The report of a lesson. `zero` is the time of day at the tracker's zero, and `answered` what the tracker has answered
+    /// since the program began.
     pub(crate) fn new(look: &Look<'_>, zero: SystemTime, link_speed: Option<u64>, answered: &AnswerCounts) -> Self {
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         let lesson = look.lesson;
@@ -302,8 +303,8 @@ impl CopyReport {
         let http = copy.http.as_ref();
         let (by_browser, by_web_seed) =
             (http.map_or(0, |http| http.sent.browser), http.map_or(0, |http| http.sent.web_seed));
-        // What a client did not get from this machine, it got from others. Of one that does not say what it has, and of whose computer
-        // a browser got something, nobody knows.
+        // What a client did not get from this machine, it got from others. Of one that does not say what it has, and of whose
+        // computer a browser got something, nobody knows.
         let is_of_others = |torrent: &TorrentCopy| match torrent.gained().zip(file.size) {
             Some((gained, size)) => gained * size as f64 * 0.99 > by_web_seed as f64,
             None => by_browser == 0,

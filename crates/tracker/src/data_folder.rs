@@ -156,7 +156,10 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
     if mode & OF_OTHERS == 0 {
         return Ok(());
     }
-    let is_own = |name: &OsStr| [LOCK, TORRENTS, SHARE, GIVEN_NAMES].iter().any(|own| name == *own);
+    // A program that was killed may have left a temporary file.
+    let is_temporary = |name: &OsStr| name.as_encoded_bytes().starts_with(b".tracker-");
+    let is_own =
+        |name: &OsStr| [LOCK, TORRENTS, SHARE, GIVEN_NAMES].iter().any(|own| name == *own) || is_temporary(name);
     let mut is_for_it_alone = mode & STICKY == 0;
     for entry in read_dir(path)? {
         is_for_it_alone &= is_own(&entry?.file_name());

@@ -68,10 +68,10 @@ impl Firewall {
     }
 }
 
-/// The addresses as the value of a flag; shells have a use of their own for brackets.
+/// The addresses as the value of a flag, in quotes that every shell knows: some have a use of their own for brackets.
 fn in_shell(addresses: &[impl Display]) -> String {
     let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    format!("'{}'", addresses.join(","))
+    format!("\"{}\"", addresses.join(","))
 }
 
 fn list(ports: &BTreeSet<u16>) -> String {
@@ -201,17 +201,17 @@ mod tests {
         for (flags, expected) in [
             (&[][..], "tracker --firewall"),
             (&["--lean"], "tracker --firewall"),
-            (&config, "tracker --firewall --listen '0.0.0.0:7000,[::]:7000'"),
-            (&["--dashboard-listen", "0.0.0.0:80"], "tracker --firewall --dashboard-listen '0.0.0.0:80'"),
+            (&config, r#"tracker --firewall --listen "0.0.0.0:7000,[::]:7000""#),
+            (&["--dashboard-listen", "0.0.0.0:80"], r#"tracker --firewall --dashboard-listen "0.0.0.0:80""#),
             (
                 &["--listen", "10.0.0.1:7", "--udp=false", "--dashboard=false"],
-                "tracker --firewall --listen '10.0.0.1:7' --udp=false --dashboard=false",
+                r#"tracker --firewall --listen "10.0.0.1:7" --udp=false --dashboard=false"#,
             ),
         ] {
             let settings = Cli::parse([&["tracker"], flags].concat()).unwrap().settings().unwrap();
             let command = Firewall::command(&settings);
             assert_eq!(command, expected);
-            let again = command.replace('\'', "");
+            let again = command.replace('"', "");
             let again = Cli::parse(again.split(' ')).unwrap().settings().unwrap();
             assert_eq!(Firewall::new(&again, &machine()).to_string(), Firewall::new(&settings, &machine()).to_string());
         }

@@ -41,8 +41,8 @@ pub struct StuckFile {
 }
 
 impl Computers {
-    /// The downloads that are in progress, with at most `limit` files that somebody is stuck with. It takes a time that grows with
-    /// the number of all copies: about 50 ms for a million.
+    /// The downloads that are in progress, with at most `limit` files that somebody is stuck with. It takes a time that grows
+    /// with the number of all copies: about 50 ms for a million.
     pub fn in_progress(&self, limit: usize) -> DownloadsInProgress {
         let mut downloads = self.look(|look| {
             let mut all = DownloadsInProgress { is_complete: !look.lesson.is_full(), ..DownloadsInProgress::default() };
@@ -70,8 +70,8 @@ impl Computers {
         downloads
     }
 
-    /// The number of other computers that have announced by a BitTorrent client in this lesson, and of those of them to which nobody
-    /// can connect.
+    /// The number of other computers that have announced by a BitTorrent client in this lesson, and of those of them to which
+    /// nobody can connect.
     pub fn clients(&self) -> (usize, usize) {
         self.look(|look| {
             let copies = look.lesson.files().flat_map(|file| &file.copies);

@@ -327,8 +327,8 @@ impl Copy {
         }
     }
 
-    /// Returns `true` if it cannot be said whether its download gets something: nothing comes over HTTP, and its client has not said
-    /// enough.
+    /// Returns `true` if it cannot be said whether its download gets something: nothing comes over HTTP, and its client has not
+    /// said enough.
     pub(crate) fn is_undecided(&self) -> bool {
         let is_fed = self.http.as_ref().is_some_and(|http| http.running.total() > 0);
         let download = self.torrent.as_ref().and_then(|torrent| torrent.download);

@@ -30,7 +30,8 @@ pub(crate) struct BadLine {
 pub(crate) fn parse(bytes: &[u8]) -> (Listed, Vec<BadLine>) {
     // Some Windows editors begin a file with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let first_line = bytes.split(|&byte| byte == b'\n').find(|line| !matches!(line.first(), None | Some(b'#')));
+    let first_line =
+        bytes.split(|&byte| byte == b'\n').find(|line| !matches!(line.trim_ascii().first(), None | Some(b'#')));
     let delimiter = first_line.and_then(|line| line.iter().find(|byte| b",;".contains(byte))).copied().unwrap_or(b',');
     let (mut names, mut bad, mut is_first) = (Listed::new(), Vec::new(), true);
     for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {

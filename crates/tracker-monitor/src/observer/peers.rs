@@ -53,20 +53,6 @@ pub(super) fn page(
     query.cut(found, |a, b| compare(a, b, query, now, size)).map(|found| found.entry.row(now, size, has_seeder))
 }
 
-/// The first `limit` peers that are stuck, and the number of all that are.
-pub(super) fn stuck(
-    entries: &[PeerEntry],
-    limit: usize,
-    now: Instant,
-    size: Option<u64>,
-    is_shared: bool,
-) -> (Vec<PeerRow>, usize) {
-    let has_seeder = is_shared || has_seeder(entries, now);
-    let stuck = entries.iter().filter(|entry| entry.stuck(has_seeder, now).is_some());
-    let rows = stuck.clone().take(limit).map(|entry| entry.row(now, size, has_seeder)).collect();
-    (rows, stuck.count())
-}
-
 /// Returns `true` if a peer that still announces has the whole content, or may have it while others get something.
 fn has_seeder(entries: &[PeerEntry], now: Instant) -> bool {
     let is_any = |seeding| entries.iter().any(|entry| Seeding::of(&entry.peer, now) == Some(seeding));

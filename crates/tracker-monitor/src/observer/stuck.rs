@@ -1,12 +1,10 @@
 //! Detection of stuck downloads, and the reasons.
 
 use serde::Serialize;
-use tracker_core::{InfoHash, Instant, Memory, Peer, PeerState, SwarmCounts};
+use tracker_core::{Instant, Memory, Peer, PeerState, SwarmCounts};
 
+use super::Observer;
 use super::expectation::{has_everything, is_overdue, may_lack_metadata};
-use super::hybrid::SwarmKeys;
-use super::{Observer, peers};
-use crate::{PeerRow, TorrentRow};
 
 /// Why the downloads of a torrent are stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -293,51 +291,7 @@ impl DownloadCounts {
     }
 }
 
-/// The torrents that are stuck.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct StuckTorrents {
-    /// The first of them, each with its reason: those without a seeder first, then those whose peers get nothing.
-    pub torrents: Vec<(TorrentRow, StuckReason)>,
-    /// The number of all of them.
-    pub total: usize,
-    /// The downloads of all torrents. Nobody is stuck only if none of them is undecided.
-    pub downloads: DownloadCounts,
-}
-
 impl Observer {
-    /// The torrents that are stuck, among all of them: the first `limit`, and how many there are.
-    pub fn stuck(&self, limit: usize) -> StuckTorrents {
-        let entries = self.0.shared.torrents();
-        let mut downloads = DownloadCounts::default();
-        let mut stuck = Vec::new();
-        for entry in entries.iter() {
-            let verdict = entry.verdict();
-            downloads.add(verdict);
-            if let Some(reason) = verdict.reason() {
-                stuck.push((entry, reason));
-            }
-        }
-        // Those with the same reason stay in the order of the list.
-        stuck.sort_by_key(|(_, reason)| match reason {
-            StuckReason::NoSeeder { .. } => 0,
-            StuckReason::NoProgress { .. } => 1,
-            StuckReason::Silent { .. } => 2,
-        });
-        let total = stuck.len();
-        let torrents = stuck.into_iter().take(limit).map(|(entry, reason)| (entry.row(), reason)).collect();
-        StuckTorrents { torrents, total, downloads }
-    }
-
-    /// The peers of a torrent whose downloads are stuck: the first `limit` by address, and how many there are.
-    pub fn stuck_peers(&self, swarm_key: &InfoHash, limit: usize) -> (Vec<PeerRow>, usize) {
-        let shared = &self.0.shared;
-        let known = shared.computers.library().get(swarm_key);
-        let keys = SwarmKeys::new(*swarm_key, known.as_deref());
-        let is_shared = shared.computers.is_shared(&keys.first);
-        peers::stuck(&shared.peers(keys), limit, shared.clock.now(), known.map(|known| known.size), is_shared)
-    }
-
     /// Returns `true` if the tracker keeps what peers say of their progress, so that it can tell who gets nothing.
     pub fn knows_progress(&self) -> bool {
         self.0.shared.shards.config().memory == Memory::Full
