@@ -125,7 +125,7 @@ fn assert_reported(tracker: &Tracker, info_hash: &str, expected: &[String]) {
     assert!(copies_sent >= 0.99 * expected.len() as f64, "{copies_sent} copies sent: {file}");
 }
 
-/// Asserts that the pages show the same to people.
+/// Asserts that the pages show this to people, too.
 fn assert_shown(host: &Host, tracker: &Tracker, info_hash: &str, expected: &[String]) {
     let page = tracker.page();
     let headers = [("Host", &*page.to_string())];
@@ -139,11 +139,18 @@ fn assert_shown(host: &Host, tracker: &Tracker, info_hash: &str, expected: &[Str
         let has_address = |row: &String| row.contains(&format!("<code>{address}</code>"));
         rows.filter(has_address).collect::<Vec<_>>()
     };
-    let (file, report) = (open(&format!("/manage/files/{info_hash}")), open("/manage/report"));
+    let file = open(&format!("/manage/files/{info_hash}"));
     for address in expected {
         let [of_file] = &*row(&file, address) else { panic!("{address}: {file}") };
         assert!(of_file.contains(">Has it<") && of_file.contains(">100%<"), "{of_file}");
-        let of_report = row(&report, address);
-        assert!(of_report.iter().any(|row| row.contains("this machine, by BitTorrent")), "{address}: {report}");
     }
+    // It is made every few seconds.
+    wait_for(&format!("the report to have {expected:?}"), Duration::from_secs(30), || {
+        let report = open("/manage/report");
+        for address in expected {
+            let is_there = row(&report, address).iter().any(|row| row.contains("this machine, by BitTorrent"));
+            ensure!(is_there, "{address}: {report}");
+        }
+        Ok(())
+    });
 }
