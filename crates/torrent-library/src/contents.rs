@@ -1,6 +1,5 @@
 //! All that is shared, by id and by swarm.
 
-use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::mem;
@@ -237,17 +236,10 @@ impl State {
 
 impl Replaced {
     fn insert(&mut self, key: ContentKey, by: ContentId) {
-        match self.by.entry(key) {
-            Place::Occupied(mut place) => {
-                place.insert(by);
-                self.keys.retain(|known| *known != key);
-                self.keys.push_back(key);
-            }
-            Place::Vacant(place) => {
-                place.insert(by);
-                self.keys.push_back(key);
-            }
+        if self.by.insert(key, by).is_some() {
+            self.keys.retain(|known| *known != key);
         }
+        self.keys.push_back(key);
         if self.keys.len() > Contents::MAX_REPLACED
             && let Some(oldest) = self.keys.pop_front()
         {
@@ -350,7 +342,7 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), [other.id()]);
         });
         contents.report_changed(content.id());
-        assert!(changed(Duration::ZERO).is_empty(), "it was told");
+        assert!(changed(Duration::ZERO).is_empty(), "it was reported before");
         // Nothing is reported of what is not there any more.
         contents.insert(Arc::clone(&content), &[]);
         contents.report_changed(content.id());

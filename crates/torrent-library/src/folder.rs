@@ -10,7 +10,7 @@ use std::sync::Arc;
 use metainfo::{Existing, ParseError, write_file};
 use tracker_core::InfoHash;
 
-use crate::replace_file::TEMPORARY;
+use crate::replace_file::{TEMPORARY, is_temporary};
 use crate::stamp::{Due, Stamp, WatchedFile};
 use crate::{KnownTorrent, KnownTorrents};
 
@@ -83,9 +83,8 @@ impl Folder {
         let Ok(entries) = fs::read_dir(&self.path) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let is_ours = name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
             // Not of a link: that is somebody else's.
-            if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            if is_temporary(&name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 match fs::remove_file(entry.path()) {
                     Ok(()) => tracing::info!("removed {name:?}, which was left behind in the folder of torrents"),
                     Err(error) => tracing::warn!("cannot remove {name:?} from the folder of torrents: {error}"),

@@ -38,7 +38,7 @@ pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use natural::natural_key;
-pub use replace_file::replace_file;
+pub use replace_file::{is_temporary, replace_file};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
     HashProgress, ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,

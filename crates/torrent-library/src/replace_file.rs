@@ -1,12 +1,18 @@
 //! Writing files that outlive the program.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 use metainfo::{Existing, write_file};
 
-/// The beginning of the names of temporary files, which a killed process leaves behind: hidden, so that a look passes over them.
+/// The beginning of the names of temporary files: hidden, so that a look passes over them.
 pub(crate) const TEMPORARY: &str = ".tracker-";
+
+/// Returns `true` for the name of a temporary file of [`replace_file`] or of the library, which a killed process leaves behind.
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
+}
 
 /// Writes a file in place of the one that may be there, atomically, as [`write_file`] does.
 ///

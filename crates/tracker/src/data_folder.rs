@@ -146,6 +146,8 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
     use std::fs::{Permissions, read_dir, set_permissions};
     use std::os::unix::fs::PermissionsExt;
 
+    use torrent_library::is_temporary;
+
     /// The permissions of others than the owner.
     const OF_OTHERS: u32 = 0o077;
 
@@ -156,8 +158,6 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
     if mode & OF_OTHERS == 0 {
         return Ok(());
     }
-    // A program that was killed may have left a temporary file.
-    let is_temporary = |name: &OsStr| name.as_encoded_bytes().starts_with(b".tracker-");
     let is_own =
         |name: &OsStr| [LOCK, TORRENTS, SHARE, GIVEN_NAMES].iter().any(|own| name == *own) || is_temporary(name);
     let mut is_for_it_alone = mode & STICKY == 0;

@@ -37,14 +37,17 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/beamer/{key}", get(beamer::page_of))
 }
 
+/// Returns `true` unless the operator has removed the torrent with this key: its content is withdrawn a moment later.
+pub(super) fn is_registered(dashboard: &Dashboard, key: ContentKey) -> bool {
+    match key {
+        ContentKey::Swarm(swarm) => dashboard.config().library.get(&swarm).is_some(),
+        ContentKey::Id(_) => true,
+    }
+}
+
 /// The key of what has taken the place of what had this key.
 pub(super) fn newer(dashboard: &Dashboard, key: ContentKey) -> Option<ContentKey> {
-    let config = dashboard.config();
-    config.contents.newer(key).filter(|newer| match newer {
-        // The operator may have removed it.
-        ContentKey::Swarm(info_hash) => config.library.get(info_hash).is_some(),
-        ContentKey::Id(_) => true,
-    })
+    dashboard.config().contents.newer(key).filter(|newer| is_registered(dashboard, *newer))
 }
 
 /// The response for a key that leads to nothing, or not any more. A newer version is below `root`.

@@ -32,6 +32,16 @@ pub(super) struct Key {
     pub(super) by_hand: Option<InfoHash>,
 }
 
+/// What a look at an item has found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight<'l> {
+    pub(super) now: Instant,
+    pub(super) fingerprint: Fingerprint,
+    /// `true` at the first look at all: what is there then is there from the start.
+    pub(super) is_first: bool,
+    pub(super) library: &'l KnownTorrents,
+}
+
 /// A file or folder that is followed, and what has become of it.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -122,15 +132,8 @@ impl Item {
     }
 
     /// Takes in a look at it.
-    pub(super) fn look(
-        &mut self,
-        now: Instant,
-        key: &Key,
-        fingerprint: Fingerprint,
-        is_first: bool,
-        library: &KnownTorrents,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn look(&mut self, key: &Key, sight: Sight<'_>, effects: &mut Effects) {
+        let Sight { now, fingerprint, is_first, library } = sight;
         if self.seen != Some(fingerprint) {
             self.change(now, key, Some(fingerprint), effects);
             return;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracker_core::InfoHash;
 
-use super::item::{Item, Key, Made, RETRY, SETTLE, Stage, is_of};
+use super::item::{Item, Key, Made, RETRY, SETTLE, Sight, Stage, is_of};
 use super::names::{PassedOver, PassedOverReason};
 use super::progress::HashProgress;
 use super::scan::{Fingerprint, Found, Scan};
@@ -184,7 +184,7 @@ impl Items {
             self.large_at_start = large;
         }
         for (key, fingerprint) in found {
-            self.see(now, &key, fingerprint, is_first, library, &mut effects);
+            self.see(&key, Sight { now, fingerprint, is_first, library }, &mut effects);
         }
         // One by hand goes with its torrent.
         let removed = self.items.iter().filter(|(key, item)| {
@@ -209,32 +209,25 @@ impl Items {
     ) -> Effects {
         let mut effects = Effects::default();
         let is_first = self.large_at_start.remove(key);
-        self.see(now, key, fingerprint, is_first, library, &mut effects);
+        self.see(key, Sight { now, fingerprint, is_first, library }, &mut effects);
         self.finish(effects)
     }
 
-    /// Takes in what is there. If it is the first look, it is there from the start.
-    fn see(
-        &mut self,
-        now: Instant,
-        key: &Key,
-        fingerprint: Fingerprint,
-        is_first: bool,
-        library: &KnownTorrents,
-        effects: &mut Effects,
-    ) {
+    /// Takes in what is there.
+    fn see(&mut self, key: &Key, sight: Sight<'_>, effects: &mut Effects) {
+        let Sight { now, fingerprint, is_first, .. } = sight;
         let Some(item) = self.items.get_mut(key) else {
             // What is there at the start has no past in which it may have changed.
             let since = if is_first { now.checked_sub(SETTLE).unwrap_or(now) } else { now };
             let mut item = Item::new(fingerprint, since);
             item.made = self.saved.remove(key);
-            item.look(now, key, fingerprint, is_first, library, effects);
+            item.look(key, sight, effects);
             self.items.insert(key.clone(), item);
             (self.order, effects.changed) = (None, true);
             return;
         };
         let was_passed_over = item.is_passed_over();
-        item.look(now, key, fingerprint, is_first, library, effects);
+        item.look(key, sight, effects);
         if was_passed_over != item.is_passed_over() {
             self.passed_over_list = None;
         }

@@ -88,15 +88,10 @@ impl IntoResponse for NotHere {
 
 /// The content that the path of a URL leads to, and what is named below it.
 fn find<'u>(dashboard: &Dashboard, uri: &'u Uri, headers: &HeaderMap) -> Result<(Arc<Content>, &'u str), NotHere> {
-    let config = dashboard.config();
+    let contents = &dashboard.config().contents;
     let (key, names) = uri.path().strip_prefix("/download/").and_then(path::split).ok_or_else(not_shared)?;
-    let current = config.contents.current_key(key);
-    // A content whose torrent the operator has removed is withdrawn a moment later.
-    let is_shared = match current {
-        ContentKey::Swarm(swarm) => config.library.get(&swarm).is_some(),
-        ContentKey::Id(_) => true,
-    };
-    match config.contents.get(current).filter(|_| is_shared) {
+    let current = contents.current_key(key);
+    match contents.get(current).filter(|_| public::is_registered(dashboard, current)) {
         Some(content) if current == key => Ok((content, names)),
         Some(_) => Err(NotHere::Elsewhere(hashed_meanwhile(current, uri).into())),
         None => Err(not_there(dashboard, key, headers)),
