@@ -16,7 +16,7 @@ pub const PAGE_LOG: &str = "tracker::page";
 /// The time in which somebody in a room that waits for the files opens the page.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What an operator is told.
+/// News of the page for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum News {
     /// The page has another URL than before.

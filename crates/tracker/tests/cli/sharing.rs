@@ -325,7 +325,7 @@ fn a_new_version_of_a_file_has_another_link() {
         let answer = shared.get(target, "");
         assert_eq!(answer.status, 404, "{target}: {answer:?}");
         assert!(!answer.has(b"version one") && !answer.has(b"version two"), "{target}: {answer:?}");
-        // Who downloads is told where it is now.
+        // A download's answer has the URL of the new version.
         let is_told = answer.has(format!("/files/{new}").as_bytes());
         assert_eq!(is_told, target.starts_with("/download/"), "{target}: {answer:?}");
     }
