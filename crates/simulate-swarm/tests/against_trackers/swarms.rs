@@ -57,7 +57,8 @@ pub(crate) struct Answer {
 pub(crate) struct Swarms {
     pub(crate) fault: Fault,
     swarms: HashMap<[u8; 20], Vec<(SocketAddr, bool)>>,
-    departed: HashMap<[u8; 20], Vec<SocketAddr>>,
+    /// Of each swarm the first leecher that stopped.
+    departed: HashMap<[u8; 20], SocketAddr>,
     /// Rotates the lists, so that all peers are handed out.
     turn: usize,
 }
@@ -73,7 +74,11 @@ impl Swarms {
         let known = swarm.iter().position(|(peer, _)| *peer == request.peer);
         match (known, request.is_stopped) {
             (Some(index), true) => {
-                self.departed.entry(request.info_hash).or_default().push(swarm.remove(index).0);
+                let (peer, was_seed) = swarm.remove(index);
+                // A departed seeder that is handed out to a seeder would be another violation as well.
+                if !was_seed && !request.is_seed {
+                    self.departed.entry(request.info_hash).or_insert(peer);
+                }
             }
             (Some(index), false) => swarm[index].1 = request.is_seed,
             (None, true) => {}
@@ -115,7 +120,7 @@ impl Swarms {
             Fault::Stranger => Some(stranger),
             Fault::OtherTorrent => other_swarm.map(|(_, swarm)| swarm[0].0),
             Fault::Duplicate => peers.get(1).copied(),
-            Fault::Departed => self.departed.get(info_hash).map(|departed| departed[0]),
+            Fault::Departed => self.departed.get(info_hash).copied(),
             _ => None,
         };
         if let (Some(first), Some(wrong)) = (peers.first_mut(), wrong) {
