@@ -39,8 +39,14 @@ mod lines;
 mod list_file;
 #[path = "../../crates/metainfo/tests/parse/invariants.rs"]
 mod metainfo_invariants;
+#[path = "../../crates/peer-wire/tests/mse/invariants.rs"]
+mod mse_invariants;
 #[path = "../../crates/tracker-udp/tests/packets/invariants.rs"]
 mod packet_invariants;
+#[path = "../../crates/peer-wire/tests/streams/conversation.rs"]
+mod peer_conversation;
+#[path = "../../crates/peer-wire/tests/streams/invariants.rs"]
+mod peer_invariants;
 #[path = "../../crates/tracker-http/tests/queries/invariants.rs"]
 mod query_invariants;
 #[path = "../../crates/http-server/src/shared.rs"]
@@ -121,4 +127,19 @@ pub fn names_csv(input: &[u8]) {
 /// The dashboard serves its own hosts only, and pages of other sites change nothing.
 pub fn dashboard_access(input: &[u8]) {
     dashboard_access::dashboard_access(input);
+}
+
+/// What a peer sends means the same in one segment and in several.
+pub fn peer_decoder(input: &[u8]) {
+    peer_invariants::peer_decoder(input);
+}
+
+/// Under any sequence of inputs, commands and times, a connection sends what the peer can take, in time and not too often.
+pub fn peer_connection(input: &[u8]) {
+    peer_conversation::peer_connection(input);
+}
+
+/// However its bytes are cut and damaged, a handshake of Message Stream Encryption ends in time, and both sides agree on it.
+pub fn mse(input: &[u8]) {
+    mse_invariants::mse(input);
 }

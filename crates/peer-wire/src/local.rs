@@ -1,0 +1,77 @@
+//! This side of a connection.
+
+/// How this side presents itself to peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Local {
+    /// Its name for itself in the handshake. A peer with the same one is this side itself.
+    pub peer_id: [u8; 20],
+    /// The name and version of the program (`v`).
+    pub client: String,
+    /// The TCP port on which it listens, if peers are to tell others of it by peer exchange (`p`). Default: none. Without it
+    /// libtorrent and aria2 tell nobody.
+    pub port: Option<u16>,
+}
+
+impl Local {
+    /// A side that does not say which port it listens on.
+    pub fn new(peer_id: [u8; 20], client: impl Into<String>) -> Self {
+        Self { peer_id, client: client.into(), port: None }
+    }
+
+    /// Returns this with a port to tell peers.
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Self {
+        Self { port: Some(port), ..self }
+    }
+}
+
+/// What this side knows and has of the torrent of a connection.
+///
+/// ```
+/// use peer_wire::{Content, Torrent};
+///
+/// let torrent = Torrent::default().with_piece_count(306).with_privacy(true);
+/// assert_eq!((torrent.piece_count, torrent.is_private, torrent.content), (Some(306), true, Content::Nothing));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub struct Torrent {
+    /// The number of pieces. Default: not known.
+    pub piece_count: Option<u32>,
+    /// `true` if peers are not to be told of others ([BEP 27](https://www.bittorrent.org/beps/bep_0027.html)). Default: `false`;
+    /// clients that know their torrent to be private do not offer peer exchange.
+    pub is_private: bool,
+    /// The pieces that this side has. Default: none.
+    pub content: Content,
+}
+
+/// The pieces that this side has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Content {
+    /// None: requests are refused.
+    #[default]
+    Nothing,
+    /// All: [`Event::Request`](crate::Event::Request) tells what the peer wants.
+    Everything,
+}
+
+impl Torrent {
+    /// Returns this with a number of pieces.
+    #[must_use]
+    pub const fn with_piece_count(self, piece_count: u32) -> Self {
+        Self { piece_count: Some(piece_count), ..self }
+    }
+
+    /// Returns this as private or not.
+    #[must_use]
+    pub const fn with_privacy(self, is_private: bool) -> Self {
+        Self { is_private, ..self }
+    }
+
+    /// Returns this with what this side has.
+    #[must_use]
+    pub const fn with_content(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+}
