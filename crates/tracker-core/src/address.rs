@@ -65,6 +65,22 @@ impl Asker {
         }
     }
 
+    /// The address by which this asker can reach the tracker's machine, unless it is on that machine itself.
+    pub(crate) fn way_from_outside(&self, config: &Config, bits: AddressBits) -> Option<IpAddr> {
+        if self.is_on_machine(self.remote, config, bits) {
+            return None;
+        }
+        self.way_here().or_else(|| config.host_addresses.prefer(self.remote))
+    }
+
+    /// Returns `true` if what is kept under `ip` is on the tracker's machine, or in a container on it: others get it under the
+    /// address by which they reach the machine.
+    #[inline]
+    pub(crate) fn is_on_machine(&self, ip: IpAddr, config: &Config, bits: AddressBits) -> bool {
+        // It may have come to an address of this machine that is not configured (yet).
+        ip == self.local || is_own(ip, config, bits)
+    }
+
     /// The address by which the asker reached this machine, where that means something to others.
     fn way_here(&self) -> Option<IpAddr> {
         Some(self.local).filter(|&local| is_reachable(local) && !local.is_loopback())
@@ -147,6 +163,12 @@ fn first_bit(ip: IpAddr) -> u64 {
         IpAddr::V6(ip) => ip.octets()[1],
     };
     1 << (first % 64)
+}
+
+/// Returns `true` if this is an address of the tracker's machine, or of a container on it.
+#[inline]
+pub(crate) fn is_own(ip: IpAddr, config: &Config, bits: AddressBits) -> bool {
+    ip.is_loopback() || (bits.may_have(ip) && !matches!(Place::of(ip, config), Place::Elsewhere))
 }
 
 /// Returns `true` if anybody at all can dial the peer. The others are counted, and never handed out.

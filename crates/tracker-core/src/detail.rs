@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::interval::Lifetimes;
-use crate::{AnnounceRequest, Instant, PeerDetail, PeerId, PeerKey};
+use crate::{AnnounceRequest, Instant, PeerDetail, PeerId, PeerKey, Reachability};
 
-/// The details kept of a peer besides its entry: 49 bytes, since nothing in it is aligned.
+/// The details kept of a peer besides its entry: 50 bytes, since nothing in it is aligned.
 #[derive(Debug, Clone, Copy)]
 #[repr(Rust, packed)]
 pub(crate) struct Detail {
@@ -19,10 +19,11 @@ pub(crate) struct Detail {
     downloaded: Bytes,
     /// [`Bytes::UNKNOWN`] where the client does not say.
     left: Bytes,
+    facts: Facts,
 }
 
 impl Detail {
-    pub(crate) fn new(request: &AnnounceRequest, now: Instant, interval: Duration) -> Self {
+    pub(crate) fn new(request: &AnnounceRequest, facts: Facts, now: Instant, interval: Duration) -> Self {
         Self {
             peer_id: request.peer_id,
             key: request.key,
@@ -32,7 +33,45 @@ impl Detail {
             uploaded: Bytes::new(request.uploaded),
             downloaded: Bytes::new(request.downloaded),
             left: request.left.filter(|&left| i64::try_from(left).is_ok()).map_or(Bytes::UNKNOWN, Bytes::new),
+            facts,
         }
+    }
+
+    /// Returns `true` if the peer is at an address that its client only claims to have.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.facts.has(Facts::CLAIMED)
+    }
+
+    /// Returns `true` if the peer is on the tracker's machine, or in a container on it.
+    pub(crate) fn is_here(&self) -> bool {
+        self.facts.has(Facts::HERE)
+    }
+
+    /// Notes that the peer is on the tracker's machine.
+    pub(crate) fn set_here(&mut self) {
+        self.facts = self.facts.with(Facts::HERE, true);
+    }
+
+    pub(crate) fn reachability(&self) -> Reachability {
+        match self.facts {
+            facts if facts.has(Facts::REACHABLE) => Reachability::Yes,
+            facts if facts.has(Facts::UNREACHABLE) => Reachability::No,
+            _ => Reachability::Unknown,
+        }
+    }
+
+    /// Carries over the reachability from the same peer at the same place.
+    pub(crate) fn inherit_reachability(&mut self, earlier: &Self) {
+        if !self.is_claimed() {
+            self.facts.0 |= earlier.facts.0 & (Facts::REACHABLE | Facts::UNREACHABLE);
+        }
+    }
+
+    /// Sets the reachability, except of a peer at a claimed address: nobody connects to it to find out.
+    pub(crate) fn set_reachability(&mut self, reachability: Reachability) {
+        let is = |value| reachability == value && !self.is_claimed();
+        self.facts =
+            self.facts.with(Facts::REACHABLE, is(Reachability::Yes)).with(Facts::UNREACHABLE, is(Reachability::No));
     }
 
     pub(crate) fn is_client(&self, peer_id: PeerId, key: PeerKey) -> bool {
@@ -58,12 +97,36 @@ impl Detail {
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             interval: self.interval(),
+            is_claimed: self.is_claimed(),
+            is_here: self.is_here(),
             expires: self.expires(lifetimes),
         }
     }
 
     fn interval(&self) -> Duration {
         Duration::from_secs(u64::from(self.interval))
+    }
+}
+
+/// Facts about a peer, in the bits of one byte.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Facts(u8);
+
+impl Facts {
+    const REACHABLE: u8 = 1;
+    const UNREACHABLE: u8 = 1 << 1;
+    /// It is kept under an address that its client only claims to have.
+    pub(crate) const CLAIMED: u8 = 1 << 2;
+    /// It is on the tracker's machine, or in a container on it.
+    pub(crate) const HERE: u8 = 1 << 3;
+
+    /// These facts, and this one if `holds`, else without it.
+    pub(crate) fn with(self, fact: u8, holds: bool) -> Self {
+        Self(if holds { self.0 | fact } else { self.0 & !fact })
+    }
+
+    fn has(self, fact: u8) -> bool {
+        self.0 & fact != 0
     }
 }
 
@@ -95,10 +158,32 @@ impl Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::InfoHash;
 
     #[test]
-    fn a_detail_is_49_bytes() {
-        assert_eq!(size_of::<Detail>(), 49);
+    fn a_detail_is_50_bytes() {
+        assert_eq!(size_of::<Detail>(), 50);
+    }
+
+    #[test]
+    fn reachability_is_kept_except_of_a_claimed_address() {
+        let request = AnnounceRequest::new(
+            InfoHash::new([7; 20]),
+            PeerId::new([1; 20]),
+            [10, 0, 0, 2].into(),
+            [10, 0, 0, 1].into(),
+            6881,
+        );
+        for is_claimed in [false, true] {
+            let facts = Facts::default().with(Facts::CLAIMED, is_claimed).with(Facts::HERE, true);
+            let mut detail = Detail::new(&request, facts, Instant::ZERO, Duration::from_secs(60));
+            assert_eq!((detail.reachability(), detail.is_claimed()), (Reachability::Unknown, is_claimed));
+            for reachability in [Reachability::Yes, Reachability::No, Reachability::Unknown, Reachability::No] {
+                detail.set_reachability(reachability);
+                let kept = if is_claimed { Reachability::Unknown } else { reachability };
+                assert_eq!((detail.reachability(), detail.is_claimed(), detail.is_here()), (kept, is_claimed, true));
+            }
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@
 //! ports does not crowd out the rest, and no more than half of IPv6 addresses in one network of this machine. What counts as
 //! one address says [`AddressGroup`]. A client that says that nothing is left, but was never seen to download anything, may have
 //! a magnet link only: aria2 says `left=0` until it has the metadata. It gets leechers first, and seeders for the places that are
-//! left.
+//! left. Peers that are known to be unreachable get the places that all others leave.
 //!
 //! # When it is full
 //!
@@ -97,7 +97,8 @@
 //! - No DHT, PEX or LSD: those work without a tracker. A torrent is made private in its metainfo, not here.
 //! - No persistence. After a restart the first announce of each client, whatever its event, brings it back.
 //! - No accounts, ratios or invitations. `uploaded` and `downloaded` are shown, and nothing hangs on them.
-//! - No check that a peer can be reached, since that takes a socket.
+//! - No check that a peer can be reached, since that takes a socket. Who can be is for the embedder to find out
+//!   ([`Tracker::set_reachability`]), whose own peer is handed out, too ([`OwnPeer`]).
 //!
 //! Messages in errors and warnings are written for the user of a client, who sees them as `failure reason`.
 
@@ -105,6 +106,7 @@ mod access;
 mod address;
 mod address_group;
 mod announce;
+mod announce_listener;
 mod bounds;
 mod config;
 mod detail;
@@ -115,6 +117,7 @@ mod info_hash;
 mod instant;
 mod interval;
 mod network_config;
+mod own_peer;
 mod peer;
 mod peer_id;
 mod peers;
@@ -135,13 +138,15 @@ mod walk;
 pub use access::{Access, TorrentPolicy, Verdict, usual_network};
 pub use address_group::AddressGroup;
 pub use announce::{AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Families, Warning};
+pub use announce_listener::AnnounceListener;
 pub use bounds::OutOfBounds;
 pub use config::{Config, ConfigError, HostAddresses, Memory, SubnetPreference};
 pub use event::{Event, EventKind};
 pub use info_hash::{InfoHash, ParseInfoHashError};
 pub use instant::Instant;
 pub use network_config::NetworkConfig;
-pub use peer::{Peer, PeerDetail, PeerState};
+pub use own_peer::OwnPeer;
+pub use peer::{Peer, PeerDetail, PeerState, Reachability};
 pub use peer_id::{PeerId, PeerKey};
 pub use peers::{PeerEntry, Peers};
 pub use scrape::{ScrapeError, SwarmCounts};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::detail::Detail;
+use crate::detail::{Detail, Facts};
 use crate::entry::{DigestOrExpiry, Download, Tag};
 use crate::interval::Lifetimes;
 use crate::rules::Rules;
@@ -32,14 +32,29 @@ impl PeerState {
     }
 }
 
+/// Whether others can connect to a peer, as far as the embedder has found out: the tracker itself connects to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reachability {
+    /// Nobody has found out, or not since the peer came to its address and port.
+    #[default]
+    Unknown,
+    /// They can.
+    Yes,
+    /// They cannot, as when a firewall is in the way. The peer can still connect to others.
+    No,
+}
+
 /// A peer as the tracker knows it: a copy to look at, in events and snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The address it announced from, with the port it listens on; 0 or 1 if it does not listen.
+    /// The address it announced from, or [claims to have](PeerDetail::is_claimed), with the port it listens on; 0 or 1 if it does not
+    /// listen.
     pub address: SocketAddr,
     /// Its download state.
     pub state: PeerState,
+    /// Whether others can connect to it, as [`Tracker::set_reachability`](crate::Tracker::set_reachability) says.
+    pub reachability: Reachability,
     /// Further details; `None` where that is [not kept](crate::Memory::Lean).
     pub detail: Option<PeerDetail>,
 }
@@ -83,6 +98,13 @@ pub struct PeerDetail {
     pub interval: Duration,
     /// The time at which it is dropped unless it announces again.
     pub expires: Instant,
+    /// `true` if its address is not the one that it announced from, but one that it
+    /// [claims to have](crate::AnnounceRequest::claimed_ip).
+    pub is_claimed: bool,
+    /// `true` if it is on the tracker's machine, or in a [container](crate::Config::container_networks) on it: others get it under
+    /// the address by which they reach this machine. It announced over loopback, from one of
+    /// [the machine's addresses](crate::Config::own_addresses), or from the very address that its request went to.
+    pub is_here: bool,
 }
 
 impl PeerDetail {
@@ -129,13 +151,19 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// The member that an announce makes of its sender.
-    pub(crate) fn new(ip: IpAddr, request: &AnnounceRequest, interval: Duration, rules: &Rules) -> Self {
+    /// The member that an announce makes of its sender, whose peer is kept under `ip`. `is_here` says whether that is on the
+    /// tracker's machine.
+    pub(crate) fn new(ip: IpAddr, is_here: bool, request: &AnnounceRequest, interval: Duration, rules: &Rules) -> Self {
         let now = rules.now;
         let state = PeerState::announced(request.event, request.left);
         let download = if state == PeerState::Leecher { Download::Begun } else { Download::Unseen };
         let (detail, digest_or_expiry) = match rules.memory {
-            Memory::Full => (Some(Detail::new(request, now, interval)), digest(request.peer_id)),
+            Memory::Full => {
+                let facts = Facts::default()
+                    .with(Facts::CLAIMED, request.claimed_ip().is_some() && ip != request.remote())
+                    .with(Facts::HERE, is_here);
+                (Some(Detail::new(request, facts, now, interval)), digest(request.peer_id))
+            }
             Memory::Lean => (None, rules.lifetimes.expiry(now + rules.lifetimes.timeout(interval))),
         };
         Self { ip, port: request.port, tag: Tag { state, download, digest_or_expiry }, detail }
@@ -147,8 +175,11 @@ impl Member {
             // libtorrent 1.1 announces once for each socket, also for one that does not listen.
             self.port = earlier.port;
         }
-        if let (Some(detail), Some(earlier)) = (&mut self.detail, earlier.detail) {
-            detail.first_seen = earlier.first_seen;
+        if let (Some(detail), Some(known)) = (&mut self.detail, earlier.detail) {
+            detail.first_seen = known.first_seen;
+            if self.port == earlier.port {
+                detail.inherit_reachability(&known);
+            }
         }
         let completed = earlier.tag.download == Download::Begun && self.tag.state == PeerState::Seeder;
         self.tag.download = match earlier.tag.download {
@@ -157,6 +188,11 @@ impl Member {
             seen => seen,
         };
         completed
+    }
+
+    /// Returns `true` if it is on the tracker's machine, as far as is known.
+    pub(crate) fn is_here(&self) -> bool {
+        self.detail.is_some_and(|detail| detail.is_here())
     }
 
     /// Returns `true` if it has this peer id, as far as is known.
@@ -195,6 +231,7 @@ impl Member {
         Peer {
             address: self.address(),
             state: self.tag.state,
+            reachability: self.detail.map(|detail| detail.reachability()).unwrap_or_default(),
             detail: self.detail.map(|detail| detail.to_public(lifetimes)),
         }
     }

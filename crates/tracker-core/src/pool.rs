@@ -1,5 +1,6 @@
 //! The peers of one family in a swarm, in packed arrays.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use smallvec::SmallVec;
@@ -10,7 +11,7 @@ use crate::entry::Entry;
 use crate::index::Index;
 use crate::peer::Member;
 use crate::rules::Rules;
-use crate::{Instant, PeerState, address};
+use crate::{Instant, PeerState, Reachability, address};
 
 /// A pool of more peers than this has an index. One of less is looked through: that takes less than a microsecond, and an
 /// index takes a third as much memory as the peers of a lean tracker.
@@ -46,8 +47,8 @@ struct Extras {
     sweep: Option<Sweep>,
 }
 
-/// The class of an entry: whether it downloads, and who can dial it. Leechers come before the others, and peers that
-/// everybody can dial before those that only some can.
+/// The class of an entry: whether it downloads, and who can dial it. First come peers that everybody can dial, as far as is known,
+/// then those known to be unreachable, and then those that only some can dial; among the former two leechers come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// Downloading on the tracker's machine, and announced over loopback: it may have the other family for some.
@@ -58,6 +59,10 @@ pub(crate) enum Class {
     Holding,
     /// Not downloading, with something to give, on the tracker's machine, and announced over loopback.
     HoldingHere,
+    /// Downloading elsewhere, and known to be unreachable.
+    LeechingUnreachable,
+    /// Not downloading, with something to give, and known to be unreachable.
+    HoldingUnreachable,
     /// In 169.254/16, where those in it can dial it.
     Nearby,
     /// Nobody can dial it.
@@ -65,17 +70,23 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    fn of<E: Entry>(entry: E) -> Self {
+    fn of<E: Entry>(entry: E, detail: Option<&Detail>) -> Self {
         let ip = entry.ip().into();
         match entry.tag().state {
             _ if !address::is_dialable(ip, entry.port()) => Self::Hidden,
             _ if address::is_v4_link_local(ip) => Self::Nearby,
             PeerState::Leecher if ip.is_loopback() => Self::LeechingHere,
+            PeerState::Leecher if is_unreachable(detail) => Self::LeechingUnreachable,
             PeerState::Leecher => Self::Leeching,
             PeerState::Seeder | PeerState::PartialSeed if ip.is_loopback() => Self::HoldingHere,
+            PeerState::Seeder | PeerState::PartialSeed if is_unreachable(detail) => Self::HoldingUnreachable,
             PeerState::Seeder | PeerState::PartialSeed => Self::Holding,
         }
     }
+}
+
+fn is_unreachable(detail: Option<&Detail>) -> bool {
+    detail.is_some_and(|detail| detail.reachability() == Reachability::No)
 }
 
 /// Positions between classes, in three bytes each: `Config::validate` bounds a swarm to fewer than 2^24 peers, and most swarms
@@ -181,6 +192,20 @@ impl<E: Entry> Pool<E> {
         }
     }
 
+    /// Returns `true` if there are peers that everybody could dial, if they were not known to be unreachable.
+    pub(crate) fn has_unreachable(&self) -> bool {
+        self.ends.0[Class::HoldingHere as usize] != self.ends.0[Class::HoldingUnreachable as usize]
+    }
+
+    /// The range of the entries of peers that everybody could dial, if they were not known to be unreachable.
+    pub(crate) fn unreachable(&self) -> Range<usize> {
+        self.range(Class::LeechingUnreachable).start..self.range(Class::HoldingUnreachable).end
+    }
+
+    fn class(&self, position: usize) -> Class {
+        Class::of(self.entries[position], self.detail(position))
+    }
+
     /// Returns `true` if some address may have more peers here than an answer should hold of one.
     pub(crate) fn is_crowded(&self) -> bool {
         self.marks & CROWDED != 0
@@ -196,6 +221,19 @@ impl<E: Entry> Pool<E> {
         self.marks |= CROWDED;
     }
 
+    /// Notes of peers at addresses of which it holds that they are on the tracker's machine. Returns how many these are, without
+    /// those of which it was known.
+    pub(crate) fn mark_here(&mut self, is_on_machine: impl Fn(IpAddr) -> bool) -> usize {
+        let mut marked = 0;
+        for (entry, detail) in self.entries.iter().zip(&mut self.details) {
+            if is_on_machine(entry.ip().into()) && !detail.is_here() {
+                detail.set_here();
+                marked += 1;
+            }
+        }
+        marked
+    }
+
     /// Makes the index anew, if there is one: other addresses than before count by themselves.
     pub(crate) fn rebuild_index(&mut self, rules: &Rules) {
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
@@ -206,11 +244,11 @@ impl<E: Entry> Pool<E> {
     /// Puts a peer in, and returns its position.
     ///
     /// Entries stand in order of their class, and in no order within one. So a place becomes free at the end of a class when the
-    /// first entry of each later class goes to the end of its own, from the last class to the first: one swap for each class,
-    /// however many entries there are. The new entry, which was pushed at the end of all, is what is swapped down.
+    /// first entry of each later class goes to the end of its own, from the last class to the first: one swap for each class that
+    /// has entries, however many these are. The new entry, which was pushed at the end of all, is what is swapped down.
     pub(crate) fn insert(&mut self, rules: &Rules, ip: E::Ip, member: &Member) -> usize {
         let entry = E::new(ip, member.port, member.tag);
-        let class = Class::of(entry) as usize;
+        let class = Class::of(entry, member.detail.as_ref()) as usize;
         // Peers that nobody can dial stand behind all others.
         let network = |ip| E::masked(ip, u128::MAX << 64);
         let is_first_dialable = self.ends.get(Ends::COUNT - 1) == 0;
@@ -233,7 +271,9 @@ impl<E: Entry> Pool<E> {
         let mut hole = self.entries.len() - 1;
         for later in (class..Ends::COUNT).rev() {
             let first = self.ends.get(later);
-            self.swap(rules, first, hole);
+            if first != hole {
+                self.swap(rules, first, hole);
+            }
             self.ends.set(later, first + 1);
             hole = first;
         }
@@ -248,16 +288,20 @@ impl<E: Entry> Pool<E> {
     /// [`Sweep`] relies.
     pub(crate) fn remove(&mut self, rules: &Rules, position: usize) -> Member {
         let removed = self.member(position);
-        let class = Class::of(self.entries[position]) as usize;
+        let class = self.class(position) as usize;
         let mut hole = position;
         for later in class..Ends::COUNT {
             let last = self.ends.get(later) - 1;
-            self.swap(rules, hole, last);
+            if hole != last {
+                self.swap(rules, hole, last);
+            }
             self.ends.set(later, last);
             hole = last;
         }
         let last = self.entries.len() - 1;
-        self.swap(rules, hole, last);
+        if hole != last {
+            self.swap(rules, hole, last);
+        }
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             let entries = &self.entries;
             index.remove(hash::<E>(rules, entries[last].ip()), last, |position| {
@@ -272,7 +316,11 @@ impl<E: Entry> Pool<E> {
     /// Puts `member` in the place of the peer at `position`, which is the same peer.
     pub(crate) fn replace(&mut self, rules: &Rules, position: usize, ip: E::Ip, member: &Member) -> usize {
         let (old, new) = (self.entries[position], E::new(ip, member.port, member.tag));
-        if Class::of(old) != Class::of(new) || old.ip() != ip {
+        // Mostly all of this is as it was, and so is the class.
+        let is_same = old.is_at(ip, member.port)
+            && old.tag().state == member.tag.state
+            && is_unreachable(self.detail(position)) == is_unreachable(member.detail.as_ref());
+        if !is_same && (self.class(position) != Class::of(new, member.detail.as_ref()) || old.ip() != ip) {
             self.remove(rules, position);
             return self.insert(rules, ip, member);
         }
@@ -349,11 +397,8 @@ impl<E: Entry> Pool<E> {
         }
     }
 
-    /// Swaps two entries, with their details and their positions in the index.
+    /// Swaps two different entries, with their details and their positions in the index.
     fn swap(&mut self, rules: &Rules, a: usize, b: usize) {
-        if a == b {
-            return;
-        }
         let (a, b) = (a.min(b), a.max(b));
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
             let hash = |position: usize| hash::<E>(rules, self.entries[position].ip());
@@ -419,7 +464,7 @@ fn step(len: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use rand::rngs::StdRng;
@@ -457,7 +502,7 @@ mod tests {
                 port,
             )
             .with_left(left);
-            Member::new(ip.into(), &request, Duration::from_secs(60), &self.rules)
+            Member::new(ip.into(), false, &request, Duration::from_secs(60), &self.rules)
         }
 
         fn pass(&mut self, secs: u64) {
@@ -471,6 +516,15 @@ mod tests {
                 None => _ = self.pool.insert(&self.rules, place.0, &member),
             }
             self.known.insert(place, member);
+        }
+
+        /// Finds out whether others can connect to a peer, if it is there.
+        fn find_out(&mut self, place: Place, reachability: Reachability) {
+            let Some(member) = self.known.get_mut(&place) else { return };
+            let Some(detail) = &mut member.detail else { return };
+            detail.set_reachability(reachability);
+            let position = self.pool.find(&self.rules, place.0, place.1).expect("it is there");
+            self.pool.replace(&self.rules, position, place.0, member);
         }
 
         fn stop(&mut self, place: Place) {
@@ -495,7 +549,9 @@ mod tests {
                 let position = self.pool.find(&self.rules, ip, port).expect("it is there");
                 let found = self.pool.member(position);
                 assert_eq!((found.address(), found.tag), (member.address(), member.tag));
-                assert!(self.pool.range(Class::of(self.pool.entry(position))).contains(&position));
+                let reachability = |member: &Member| member.detail.map(|detail| detail.reachability());
+                assert_eq!(reachability(&found), reachability(member));
+                assert!(self.pool.range(self.pool.class(position)).contains(&position));
             }
         }
     }
@@ -512,9 +568,13 @@ mod tests {
         (ip, rng.random_range(1..20))
     }
 
+    fn any_reachability(rng: &mut StdRng) -> Reachability {
+        [Reachability::Unknown, Reachability::Yes, Reachability::No][rng.random_range(0..3)]
+    }
+
     #[test]
     fn a_pool_of_a_small_swarm_is_small() {
-        assert_eq!(size_of::<Pool<EntryV4>>(), 56);
+        assert_eq!(size_of::<Pool<EntryV4>>(), 64);
     }
 
     #[test]
@@ -529,6 +589,9 @@ mod tests {
                     match rng.random_range(0..100) < leaving {
                         true => trial.stop(place),
                         false => trial.announce(place, rng.random_range(0..2)),
+                    }
+                    if rng.random_range(0..3) == 0 {
+                        trial.find_out(place, any_reachability(&mut rng));
                     }
                     if step % 500 == 0 {
                         trial.check();
@@ -579,8 +642,9 @@ mod tests {
                     }
                     for _ in 0..rng.random_range(0..20) {
                         let place = place(&mut rng);
-                        match rng.random_range(0..3) {
+                        match rng.random_range(0..4) {
                             0 => trial.stop(place),
+                            1 => trial.find_out(place, any_reachability(&mut rng)),
                             _ => trial.announce(place, rng.random_range(0..2)),
                         }
                     }

@@ -62,6 +62,15 @@ impl Useful {
     }
 }
 
+/// Peers of a swarm by what is known of connecting to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Not known to be unreachable.
+    Open,
+    /// Known to be unreachable. They can connect to the asker, when they ask themselves.
+    Closed,
+}
+
 /// A selection of peers of a swarm for one asker.
 #[derive(Debug)]
 pub(crate) struct Selection<'c> {
@@ -92,7 +101,8 @@ impl<'c> Selection<'c> {
         request: &AnnounceRequest,
         download: Download,
     ) -> Self {
-        let own_ip = asker.sees(ip, config).unwrap_or(ip);
+        let verbatim = Verbatim { asker, config, bits: rules.address_bits };
+        let own_ip = if verbatim.has(ip) { ip } else { asker.sees(ip, config).unwrap_or(ip) };
         Self {
             config,
             own: &rules.own,
@@ -104,32 +114,38 @@ impl<'c> Selection<'c> {
             families: request.families,
             peer_ids: request.peer_ids,
             wanted: config.wanted(request) as usize,
-            verbatim: Verbatim { asker, config, bits: rules.address_bits },
+            verbatim,
         }
     }
 
-    /// Fills `peers`, which is empty, with a random choice of the peers that are of use to the asker. Among those that are
-    /// of the same use each is equally likely, except that no address has more than [`MOST_OF_ONE_ADDRESS`], and no IPv6 network
-    /// of this machine more than half, while there are others: so nobody crowds out the others.
+    /// Fills `peers`, which is empty, with a random choice of the peers that are of use to the asker. Those that are known to be
+    /// unreachable get the places that others leave. Among those of the same reach and use each is equally likely, except that no
+    /// address has more than [`MOST_OF_ONE_ADDRESS`], and no IPv6 network of this machine more than half, while there are others:
+    /// so nobody crowds out the others.
     pub(crate) fn select(&self, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
-        for &useful in self.useful {
-            if peers.len() < self.wanted {
-                self.draw(useful, rng, swarm, peers);
+        for reach in [Reach::Open, Reach::Closed] {
+            if reach == Reach::Closed && !swarm.has_unreachable() {
+                break;
+            }
+            for &useful in self.useful {
+                if peers.len() < self.wanted {
+                    self.draw(reach, useful, rng, swarm, peers);
+                }
             }
         }
         peers.fill_up_with_crowd(self.wanted);
     }
 
-    /// Adds peers of this use, until there are as many as wanted.
+    /// Adds peers of this reach and use, until there are as many as wanted.
     ///
     /// The candidates of both families are numbered in one row: for each family those of its first range, then those of its
     /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred. Peers for whose address or
     /// network there are enough are kept for the end. When many of these were kept because of their network, the rest is drawn
     /// from IPv4, and then from IPv6 outside of that network, so that few such peers are found among thousands of addresses.
-    fn draw(&self, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
-        let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4, useful);
+    fn draw(&self, reach: Reach, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
+        let (first_v4, more_v4) = self.candidates(swarm.v4(), Families::V4, reach, useful);
         let v6 = swarm.v6();
-        let (first_v6, more_v6) = v6.map(|v6| self.candidates(v6, Families::V6, useful)).unwrap_or_default();
+        let (first_v6, more_v6) = v6.map(|v6| self.candidates(v6, Families::V6, reach, useful)).unwrap_or_default();
         let useful_v4 = first_v4.len() + more_v4.len();
         let candidates = useful_v4 + first_v6.len() + more_v6.len();
         let missing = self.wanted - peers.len();
@@ -141,7 +157,7 @@ impl<'c> Selection<'c> {
         let enough = self.wanted.max(ENOUGH_OF_NETWORK);
         // Nobody is crowded out where there is a place for everybody, those of a better use that were kept for the end included,
         // or where all are in one network.
-        let has_others = useful_v4 > 0 || v6.is_some_and(Pool::is_of_several_networks);
+        let has_others = useful_v4 > 0 || v6.is_some_and(Pool::is_of_several_networks) || swarm.has_unreachable();
         let is_short = candidates + peers.in_crowd() > missing;
         let most_of_network = if is_short && has_others { self.wanted.div_ceil(2) } else { usize::MAX };
         let is_plain = preference.is_none() && !self.peer_ids;
@@ -233,8 +249,23 @@ impl<'c> Selection<'c> {
         }
     }
 
-    /// The entries of a pool, which is of one family, that may be of this use to the asker: two ranges.
-    fn candidates<E: Entry>(&self, pool: &Pool<E>, family: Families, useful: Useful) -> (Range<usize>, Range<usize>) {
+    /// The entries of a pool, which is of one family, that are of this reach and may be of this use to the asker: two ranges.
+    fn candidates<E: Entry>(
+        &self,
+        pool: &Pool<E>,
+        family: Families,
+        reach: Reach,
+        useful: Useful,
+    ) -> (Range<usize>, Range<usize>) {
+        if reach == Reach::Closed {
+            let unreachable = match useful {
+                _ if self.families != Families::Both && self.families != family => 0..0,
+                Useful::All => pool.unreachable(),
+                Useful::Leechers => pool.range(Class::LeechingUnreachable),
+                Useful::Holders => pool.range(Class::HoldingUnreachable),
+            };
+            return (unreachable, 0..0);
+        }
         let (leeching_here, holding_here) = (pool.range(Class::LeechingHere), pool.range(Class::HoldingHere));
         if self.families != Families::Both && self.families != family {
             // A peer on this machine may have another family for the asker than it has here; the others have not.

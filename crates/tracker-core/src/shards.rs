@@ -1,6 +1,6 @@
 //! One tracker for many threads.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -8,13 +8,14 @@ use std::thread;
 
 use rand::{Rng, RngExt};
 
+use crate::address::Asker;
 use crate::address_group::OwnNetworks;
 use crate::survey::{Held, Place, Survey};
-use crate::tracker::{MOST_EVICTIONS, OtherShards};
+use crate::tracker::{Answer, MOST_EVICTIONS, OtherShards};
 use crate::{
-    Access, AddressGroup, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, InfoHash,
-    Instant, NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker,
-    Walk,
+    Access, AddressGroup, AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, ConfigError,
+    Event, InfoHash, Instant, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts,
+    SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
 };
 
 /// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -49,6 +50,7 @@ pub struct Shards {
     swarms: AtomicUsize,
     peers: AtomicUsize,
     scrapes: AtomicU64,
+    listener: Option<Arc<dyn AnnounceListener>>,
 }
 
 impl Shards {
@@ -76,7 +78,14 @@ impl Shards {
             swarms: 0.into(),
             peers: 0.into(),
             scrapes: 0.into(),
+            listener: None,
         })
+    }
+
+    /// These trackers, which tell `listener` of announces.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn AnnounceListener>) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// See [`Tracker::announce`].
@@ -101,19 +110,29 @@ impl Shards {
                 self.change(shard, |tracker, _| tracker.learn_network(now, request.local()));
             }
         }
-        self.with_room(answer, now, rng, request, peers)
+        let Answer { response, news } = self.with_room(answer, now, rng, request, peers)?;
+        if let Some(listener) = &self.listener {
+            if news.is_first_here {
+                listener.peer_is_here(&request.info_hash);
+            }
+            if news.has_come {
+                let ip = Asker::of(request).announced_ip(request, &self.config);
+                listener.peer_came(&request.info_hash, SocketAddr::new(ip, request.port));
+            }
+        }
+        Ok(response)
     }
 
     /// The answer to an announce that was refused, if it was for want of room, after room was made. No two shards are locked at
     /// the same time, so that another announce may take the room; hence it is tried again.
     fn with_room(
         &self,
-        mut answer: Result<AnnounceResponse, AnnounceError>,
+        mut answer: Result<Answer, AnnounceError>,
         now: Instant,
         rng: &mut impl Rng,
         request: &AnnounceRequest,
         peers: &mut Peers,
-    ) -> Result<AnnounceResponse, AnnounceError> {
+    ) -> Result<Answer, AnnounceError> {
         let shard = self.shard_of(&request.info_hash);
         for _ in 0..MOST_EVICTIONS {
             let place = answer.as_ref().err().and_then(|error| Place::wanted(request.info_hash, error));
@@ -136,6 +155,11 @@ impl Shards {
             answer = self.change(shard, |tracker, others| tracker.announce_again(others, now, rng, request, peers));
         }
         answer
+    }
+
+    /// See [`Tracker::sample`].
+    pub fn sample(&self, rng: &mut impl Rng, request: &AnnounceRequest, peers: &mut Peers) {
+        lock(self.shard_of(&request.info_hash)).sample(rng, request, peers);
     }
 
     /// See [`Tracker::scrape`].
@@ -211,13 +235,38 @@ impl Shards {
     pub fn set_network(&self, network: &NetworkConfig) -> Result<(), ConfigError> {
         network.validate()?;
         for shard in &self.shards {
-            lock(shard).set_network(network.clone())?;
+            // The lock is gone before the listener hears of it.
+            let first_here = lock(shard).move_to_network(network.clone())?;
+            if let Some(listener) = &self.listener {
+                first_here.iter().for_each(|info_hash| listener.peer_is_here(info_hash));
+            }
         }
         self.access.write().unwrap_or_else(PoisonError::into_inner).clone_from(&network.access);
         let mut config = Config::default();
         network.clone().apply_to(&mut config);
         *self.own_networks.write().unwrap_or_else(PoisonError::into_inner) = OwnNetworks::new(&config);
         Ok(())
+    }
+
+    /// See [`Tracker::set_own_peer`].
+    pub fn set_own_peer(&self, own_peer: Option<OwnPeer>) {
+        self.shards.iter().for_each(|shard| lock(shard).set_own_peer(own_peer));
+    }
+
+    /// See [`SwarmView::has_peer_here`]. `false` if the swarm is not known.
+    pub fn has_peer_here(&self, info_hash: &InfoHash) -> bool {
+        self.with_swarm(info_hash, |swarm| swarm.has_peer_here()).unwrap_or(false)
+    }
+
+    /// See [`Tracker::set_reachability`].
+    pub fn set_reachability(
+        &self,
+        info_hash: &InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool {
+        lock(self.shard_of(info_hash)).set_reachability(info_hash, address, peer_id, reachability)
     }
 
     /// Returns `true` if requests from this address are taken, by [`Config::access`] as it is now.

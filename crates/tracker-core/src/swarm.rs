@@ -8,7 +8,7 @@ use crate::entry::{Download, EntryV4, EntryV6};
 use crate::peer::{Identity, Member};
 use crate::pool::{MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
-use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, SwarmCounts, address};
+use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, Reachability, SwarmCounts, address};
 
 /// The peers of one torrent, to look at.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,19 @@ impl<'t> SwarmView<'t> {
     /// Returns `true` if it has no peers: it is remembered for its completed downloads only.
     pub fn is_empty(&self) -> bool {
         self.swarm.is_empty()
+    }
+
+    /// The peer at this [address](Peer::address), which listens on a port.
+    pub fn peer(&self, address: SocketAddr) -> Option<Peer> {
+        let Self { swarm, rules } = *self;
+        let slot = swarm.find(rules, address.ip(), address.port())?;
+        Some(swarm.member(slot).peer(&rules.lifetimes))
+    }
+
+    /// Returns `true` if there is a peer on the tracker's machine, or in a container on it: others get it under the address by which
+    /// they reach this machine. Always `false` in a [lean](Memory::Lean) tracker.
+    pub fn has_peer_here(&self) -> bool {
+        self.swarm.has_peer_here()
     }
 
     /// Returns `true` if the client of a peer of another swarm is in this one, too: at the same address and port or, as when it
@@ -69,8 +82,8 @@ impl<'t> SwarmView<'t> {
 
 /// The peers of one torrent.
 ///
-/// They stand in an array for each family, sorted by what they are good for: leeching, holding data, and not to be
-/// handed out (to most). A selection is then a draw of array positions, and what is drawn goes into the answer as it stands.
+/// They stand in an array for each family, sorted by what they are good for: leeching, holding data, known to be unreachable, and
+/// not to be handed out (to most). A selection is then a draw of array positions, and what is drawn goes into the answer as it stands.
 #[derive(Debug)]
 pub(crate) struct Swarm {
     pub(crate) info_hash: InfoHash,
@@ -80,6 +93,8 @@ pub(crate) struct Swarm {
     seeders: u32,
     partial_seeds: u32,
     completed: u32,
+    /// The number of peers on the tracker's machine.
+    here: u32,
     /// The time of the next search for peers to drop, never later than the first one is due; or, while there are none, the
     /// time at which the swarm is forgotten.
     pub(crate) deadline: Instant,
@@ -125,6 +140,11 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    /// Returns `true` if the peer is at an address and port where it was not before.
+    pub(crate) fn is_at_new_place(self) -> bool {
+        matches!(self, Self::Joined | Self::Updated { moved_from: Some(_), .. })
+    }
+
     /// Returns `true` if the peer's download has just been completed.
     pub(crate) fn is_completion(self) -> bool {
         matches!(self, Self::Updated { completed: true, .. })
@@ -142,7 +162,7 @@ pub(crate) enum Expired {
 
 impl Swarm {
     pub(crate) fn new(info_hash: InfoHash, deadline: Instant) -> Self {
-        Self { info_hash, v4: Pool::default(), v6: None, seeders: 0, partial_seeds: 0, completed: 0, deadline }
+        Self { info_hash, v4: Pool::default(), v6: None, seeders: 0, partial_seeds: 0, completed: 0, here: 0, deadline }
     }
 
     /// Its counts, peers that are not handed out included.
@@ -163,6 +183,16 @@ impl Swarm {
     /// Returns `true` if it has no peers: it is remembered for its completed downloads only.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns `true` if it has peers that are known to be unreachable.
+    pub(crate) fn has_unreachable(&self) -> bool {
+        self.v4.has_unreachable() || self.v6.as_ref().is_some_and(|v6| v6.has_unreachable())
+    }
+
+    /// Returns `true` if it has peers on the tracker's machine, as far as is known.
+    pub(crate) fn has_peer_here(&self) -> bool {
+        self.here > 0
     }
 
     pub(crate) fn v4(&self) -> &Pool<EntryV4> {
@@ -238,8 +268,12 @@ impl Swarm {
     pub(crate) fn finish(&mut self, rules: &Rules, sender: &Identity, member: &mut Member) -> Option<Change> {
         let slot = self.find_leaving(rules, sender)?;
         let earlier = self.member(slot);
-        // Its place stays: at another one, which it gives up anyway, there may be another client by now.
+        // Its place stays: at another one, which it gives up anyway, there may be another client by now. So does its key, which it
+        // may have forgotten.
         member.port = earlier.port;
+        if let (Some(detail), Some(known)) = (&mut member.detail, earlier.detail) {
+            detail.key = known.key;
+        }
         (earlier.tag.download == Download::Begun).then(|| self.refresh(rules, slot, member))
     }
 
@@ -267,6 +301,27 @@ impl Swarm {
         }
     }
 
+    /// Sets the reachability of the peer at this address and port, if it has this peer id. Returns `true` if there is one of
+    /// which it can be known.
+    pub(crate) fn set_reachability(
+        &mut self,
+        rules: &Rules,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool {
+        let Some(slot) = self.find(rules, address.ip(), address.port()) else { return false };
+        let earlier = self.member(slot);
+        let mut member = earlier;
+        let Some(detail) = member.detail.as_mut().filter(|detail| detail.peer_id == peer_id && !detail.is_claimed())
+        else {
+            return false;
+        };
+        detail.set_reachability(reachability);
+        self.replace(rules, slot, &earlier, &member);
+        true
+    }
+
     /// Takes out the peer of this identity, if it is still there.
     pub(crate) fn evict(&mut self, rules: &Rules, identity: &Identity) -> Option<Member> {
         let is_it = |member: Member| {
@@ -291,6 +346,12 @@ impl Swarm {
         self.v6.iter_mut().for_each(|v6| v6.rebuild_index(rules));
     }
 
+    /// Notes of peers at addresses of which it holds that they are on the tracker's machine.
+    pub(crate) fn mark_here(&mut self, is_on_machine: impl Fn(IpAddr) -> bool) {
+        let marked = self.v4.mark_here(&is_on_machine) + self.v6.as_mut().map_or(0, |v6| v6.mark_here(&is_on_machine));
+        self.here += marked as u32;
+    }
+
     /// Forgets everything but its completed downloads, until `deadline`.
     pub(crate) fn remember(&mut self, deadline: Instant) {
         *self = Self { completed: self.completed, ..Self::new(self.info_hash, deadline) };
@@ -301,10 +362,11 @@ impl Swarm {
     ///
     /// No peer may come in that is due before the shortest timeout is over.
     pub(crate) fn expire(&mut self, rules: &Rules, budget: &mut usize, mut expired: impl FnMut(&Member)) -> Expired {
-        let (mut seeders, mut partial_seeds) = (0, 0);
+        let (mut seeders, mut partial_seeds, mut here) = (0, 0, 0);
         let mut expired = |member: &Member| {
             seeders += u32::from(member.tag.state == PeerState::Seeder);
             partial_seeds += u32::from(member.tag.state == PeerState::PartialSeed);
+            here += u32::from(member.is_here());
             expired(member);
         };
         let mut v4 = self.v4.resume_sweep(rules);
@@ -316,6 +378,7 @@ impl Swarm {
         }
         self.seeders -= seeders;
         self.partial_seeds -= partial_seeds;
+        self.here -= here;
         if v4.left > 0 || v6.is_some_and(|v6| v6.left > 0) {
             self.v4.interrupt_sweep(v4);
             if let (Some(pool), Some(v6)) = (&mut self.v6, v6) {
@@ -403,7 +466,7 @@ impl Swarm {
     }
 
     fn insert(&mut self, rules: &Rules, member: &Member) {
-        self.count(member.tag.state, u32::wrapping_add);
+        self.count(member, u32::wrapping_add);
         match member.ip {
             IpAddr::V4(ip) => _ = self.v4.insert(rules, ip, member),
             IpAddr::V6(ip) => _ = self.v6.get_or_insert_default().insert(rules, ip, member),
@@ -415,14 +478,14 @@ impl Swarm {
             Slot::V4(position) => self.v4.remove(rules, position),
             Slot::V6(position) => self.v6.as_mut().expect(V6_IS_THERE).remove(rules, position),
         };
-        self.count(removed.tag.state, u32::wrapping_sub);
+        self.count(&removed, u32::wrapping_sub);
         removed
     }
 
     /// Puts `member` in the place of `earlier`, which is the same peer and stands in `slot`.
     fn replace(&mut self, rules: &Rules, slot: Slot, earlier: &Member, member: &Member) {
-        self.count(earlier.tag.state, u32::wrapping_sub);
-        self.count(member.tag.state, u32::wrapping_add);
+        self.count(earlier, u32::wrapping_sub);
+        self.count(member, u32::wrapping_add);
         match (slot, member.ip) {
             (Slot::V4(position), IpAddr::V4(ip)) => _ = self.v4.replace(rules, position, ip, member),
             (Slot::V6(position), IpAddr::V6(ip)) => {
@@ -447,8 +510,9 @@ impl Swarm {
         }
     }
 
-    fn count(&mut self, state: PeerState, change: impl Fn(u32, u32) -> u32) {
-        match state {
+    fn count(&mut self, member: &Member, change: impl Fn(u32, u32) -> u32) {
+        self.here = change(self.here, member.is_here().into());
+        match member.tag.state {
             PeerState::Seeder => self.seeders = change(self.seeders, 1),
             PeerState::PartialSeed => self.partial_seeds = change(self.partial_seeds, 1),
             PeerState::Leecher => {}

@@ -2,23 +2,27 @@
 
 mod announce;
 
+pub(crate) use announce::Answer;
+
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rand::Rng;
 
-use crate::address::{AddressBits, Asker};
+use crate::address::{self, AddressBits, Asker};
+use crate::entry::Download;
 use crate::event::EventQueue;
 use crate::peer::Identity;
 use crate::rules::Rules;
+use crate::select::Selection;
 use crate::survey::{Held, Place, Survey, Victim};
 use crate::swarm::{Expired, Swarm};
 use crate::swarms::{SwarmId, Swarms};
 use crate::{
     AddressGroup, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
-    Instant, NetworkConfig, Peers, ScrapeError, SwarmCounts, SwarmSlice, SwarmView, TorrentPolicy, Totals, Verdict,
-    Walk,
+    Instant, Memory, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts, SwarmSlice,
+    SwarmView, TorrentPolicy, Totals, Verdict, Walk,
 };
 
 /// A BitTorrent tracker as a pure state machine.
@@ -27,11 +31,11 @@ use crate::{
 /// the generator, and carries requests and answers. There are four kinds of method:
 ///
 /// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time,
-///   [`set_torrents`](Self::set_torrents) and [`set_network`](Self::set_network). An announce *returns* its answer; nothing is
+///   [`set_torrents`](Self::set_torrents), [`set_network`](Self::set_network), [`set_own_peer`](Self::set_own_peer) and
+///   [`set_reachability`](Self::set_reachability). An announce *returns* its answer; nothing is
 ///   sent later.
-/// - **Questions** change no swarm: [`scrape`](Self::scrape), [`with_swarm`](Self::with_swarm),
-///   [`for_each_swarm`](Self::for_each_swarm),
-///   [`totals`](Self::totals), [`config`](Self::config).
+/// - **Questions** change no swarm: [`scrape`](Self::scrape), [`sample`](Self::sample), [`with_swarm`](Self::with_swarm),
+///   [`for_each_swarm`](Self::for_each_swarm), [`totals`](Self::totals), [`config`](Self::config).
 /// - **One deadline**: [`next_expiry`](Self::next_expiry) says when [`expire`](Self::expire) has work next. Sleep until then,
 ///   or call `expire` every few seconds; answers between do not depend on it, except that a silent peer stays a little
 ///   longer.
@@ -76,6 +80,7 @@ pub struct Tracker {
     remembered: BTreeSet<(Instant, SwarmId)>,
     /// The next place of a swarm to be checked against the torrents that are served now, until all are.
     unchecked: Option<usize>,
+    own_peer: Option<OwnPeer>,
     totals: Totals,
     events: EventQueue,
 }
@@ -104,6 +109,7 @@ impl Tracker {
             deadlines: BTreeSet::new(),
             remembered: BTreeSet::new(),
             unchecked: None,
+            own_peer: None,
             totals: Totals::default(),
             events: EventQueue::new(config.max_pending_events),
             config,
@@ -147,7 +153,7 @@ impl Tracker {
             self.evict(now, &victim);
             answer = self.announce_again(OtherShards::default(), now, rng, request, peers);
         }
-        answer
+        answer.map(|answer| answer.response)
     }
 
     /// Takes an announce in again that was refused, since there may be room now.
@@ -158,7 +164,7 @@ impl Tracker {
         rng: &mut impl Rng,
         request: &AnnounceRequest,
         peers: &mut Peers,
-    ) -> Result<AnnounceResponse, AnnounceError> {
+    ) -> Result<Answer, AnnounceError> {
         self.totals.announces -= 1;
         self.totals.refused_announces -= 1;
         self.announce_beside(others, now, rng, request, peers)
@@ -213,13 +219,24 @@ impl Tracker {
         rng: &mut impl Rng,
         request: &AnnounceRequest,
         peers: &mut Peers,
-    ) -> Result<AnnounceResponse, AnnounceError> {
+    ) -> Result<Answer, AnnounceError> {
         peers.clear();
         self.advance(now);
         self.totals.announces += 1;
         let answer = self.answer(others, rng, request, peers);
         self.totals.refused_announces += u64::from(answer.is_err());
         answer
+    }
+
+    /// Fills `peers` (emptied first) with what this announce would get, and does not take it in: for a DHT, or to introduce peers to
+    /// each other. It is neither counted nor refused, whoever asks, and the [own peer](OwnPeer) is not among the peers.
+    pub fn sample(&self, rng: &mut impl Rng, request: &AnnounceRequest, peers: &mut Peers) {
+        peers.clear();
+        let Some(id) = self.swarms.find(&self.rules, &request.info_hash) else { return };
+        let asker = Asker::of(request);
+        let ip = asker.announced_ip(request, &self.config);
+        let selection = Selection::new(&self.config, &self.rules, asker, ip, request, Download::Unseen);
+        selection.select(rng, &self.swarms[id], peers);
     }
 
     /// Fills `counts` (emptied first) with what is known of each info-hash, in their order
@@ -302,19 +319,60 @@ impl Tracker {
         self.drop_batch_of_unserved();
     }
 
-    /// Goes on in another network: who is served, and which addresses are this machine's. Peers stay as they are, and are handed
-    /// out by the new settings from now on; those that are not served any more go when they have been silent for too long.
+    /// Goes on in another network: who is served, and which addresses are this machine's. Peers are handed out by the new settings
+    /// from now on; those that are not served any more go when they have been silent for too long. Peers at what is an address
+    /// of this machine now are [here](crate::PeerDetail::is_here), and those that were here stay so until they announce again.
     ///
     /// # Errors
     ///
     /// A value that cannot be used. Nothing is changed then.
     pub fn set_network(&mut self, network: NetworkConfig) -> Result<(), ConfigError> {
+        self.move_to_network(network).map(|_| ())
+    }
+
+    /// Does what [`set_network`](Self::set_network) does, and returns the swarms that have their first peers on this machine now.
+    pub(crate) fn move_to_network(&mut self, network: NetworkConfig) -> Result<Vec<InfoHash>, ConfigError> {
         network.validate()?;
         network.apply_to(&mut self.config);
         self.rules.address_bits = AddressBits::of(&self.config);
+        let mut first_here = Vec::new();
+        let (config, bits) = (&self.config, self.rules.address_bits);
+        for swarm in self.swarms.iter_mut() {
+            let had_peer_here = swarm.has_peer_here();
+            swarm.mark_here(|ip| address::is_own(ip, config, bits));
+            first_here.extend((swarm.has_peer_here() && !had_peer_here).then_some(swarm.info_hash));
+        }
         let own_ips: Vec<_> = self.config.own_ips().collect();
         own_ips.into_iter().for_each(|address| _ = self.learn_network(self.rules.now, address));
-        Ok(())
+        Ok(first_here)
+    }
+
+    /// Hands out this peer of the embedder's from now on, or none.
+    pub fn set_own_peer(&mut self, own_peer: Option<OwnPeer>) {
+        // A lean tracker does not know where it would be in the way.
+        self.own_peer = own_peer.filter(|_| self.config.memory == Memory::Full);
+    }
+
+    /// Sets whether others can connect to the peer of this peer id at this address and port, under which it is
+    /// [kept](crate::Peer::address). It holds as long as the client stays at this address and port.
+    ///
+    /// Peers that are not known to be unreachable are handed out first, and the others for the places that are left. So
+    /// [`Reachability::No`] should be set only when it is certain, and not after one connection that failed. For peers that
+    /// announced over loopback, or in 169.254/16, it makes no difference.
+    ///
+    /// Returns `false` if there is no such peer, if it is at a [claimed](crate::PeerDetail::is_claimed) address, and always in a
+    /// [lean](crate::Memory::Lean) tracker.
+    pub fn set_reachability(
+        &mut self,
+        info_hash: &InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        self.swarms
+            .find(&self.rules, info_hash)
+            .is_some_and(|id| self.swarms[id].set_reachability(&self.rules, address, peer_id, reachability))
     }
 
     /// Returns `true` if not all swarms were checked since other torrents are served.

@@ -2,14 +2,14 @@
 //!
 //! `allocation_counter` replaces the global allocator, and counts for the thread that measures only.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use allocation_counter::measure;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, Event, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, SubnetPreference,
-    SwarmCounts, Tracker,
+    AnnounceEvent, AnnounceRequest, Config, Event, InfoHash, Instant, Memory, OwnPeer, PeerId, PeerKey, Peers,
+    Reachability, SubnetPreference, SwarmCounts, Tracker,
 };
 
 const TORRENT: InfoHash = InfoHash::new([7; 20]);
@@ -114,6 +114,36 @@ fn a_change_of_state_allocates_nothing() {
         all_become(Some(AnnounceEvent::Completed), 0);
         all_become(Some(AnnounceEvent::Paused), 1);
         all_become(None, 1);
+    });
+    assert_eq!(allocated.count_total, 0);
+}
+
+#[test]
+fn the_own_peer_takes_no_memory() {
+    let mut embedder = Embedder::with_peers(Config::default(), 10);
+    embedder.tracker.set_own_peer(Some(OwnPeer::new(6968, PeerId::new([1; 20]))));
+    (0..10).for_each(|number| embedder.announce(&request(number)));
+    let allocated = measure(|| (0..100).for_each(|number| embedder.announce(&request(number % 10))));
+    assert_eq!(allocated.count_total, 0);
+    assert!(embedder.peers.iter().any(|peer| peer.address.port() == 6968));
+}
+
+#[test]
+fn nothing_is_allocated_where_peers_are_unreachable() {
+    let mut embedder = Embedder::with_peers(Config::default(), 1000);
+    let find_out = |embedder: &mut Embedder, number: u32, reachability| {
+        let request = request(number);
+        let address = SocketAddr::new(request.remote(), request.port);
+        assert!(embedder.tracker.set_reachability(&TORRENT, address, request.peer_id, reachability));
+    };
+    // All but those of every tenth number, so that answers have both.
+    let firewalled = || (0..1000).filter(|number| number % 10 != 0);
+    firewalled().for_each(|number| find_out(&mut embedder, number, Reachability::No));
+    (0..12).for_each(|number| embedder.announce(&request(number)));
+    let allocated = measure(|| {
+        (0..200).for_each(|number| embedder.announce(&request(number)));
+        firewalled().for_each(|number| find_out(&mut embedder, number, Reachability::Yes));
+        firewalled().for_each(|number| find_out(&mut embedder, number, Reachability::No));
     });
     assert_eq!(allocated.count_total, 0);
 }

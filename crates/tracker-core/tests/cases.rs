@@ -192,6 +192,28 @@ fn who_leaves_with_everything_has_completed_its_download() {
     }
 }
 
+/// A listener tells peers that listen nowhere apart by their peer ids and keys.
+#[test]
+fn who_leaves_without_naming_its_key_leaves_by_the_key_that_it_had() {
+    let mut embedder = embedder();
+    let nowhere = client("10.77.0.2:0");
+    embedder.announce(&started(nowhere.clone()));
+    happened(&mut embedder);
+    embedder.announce(&stopped(nowhere.clone()).with_key(PeerKey::NONE).with_left(0).with_downloaded(1));
+    let mut events = Vec::new();
+    embedder.tracker.poll_events(&mut events);
+    let keys: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::PeerUpdated { peer, .. } | EventKind::PeerCompleted(peer) | EventKind::PeerLeft(peer) => {
+                Some(detail(peer).key)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(keys, [nowhere.key; 3]);
+}
+
 #[test]
 fn stopped_twice_leaves_once() {
     let mut embedder = embedder();

@@ -5,14 +5,14 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use common::{Embedder, client, peer_id};
+use common::{Embedder, TORRENT, client, peer_id};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::sample::select;
 use proptest::{prop_assert, prop_assert_eq};
 use tracker_core::{
     Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, Memory, PeerEntry, PeerState,
-    SubnetPreference,
+    Reachability, SubnetPreference,
 };
 
 const ASKERS: [&str; 2] = ["10.77.0.200:6881", "[fd77::200]:6881"];
@@ -241,6 +241,25 @@ fn a_client_that_may_have_only_a_magnet_link_gets_leechers_and_then_seeders() {
         assert_eq!(counts(&mut embedder, &asker.clone().with_downloaded(1)), (10, 0), "{memory:?}");
         embedder.announce(&asker.clone().with_left(9));
         assert_eq!(counts(&mut embedder, &asker), (10, 0), "{memory:?}: was seen with something left");
+    }
+}
+
+#[test]
+fn peers_are_as_likely_among_the_reachable_and_among_the_unreachable() {
+    let (mut embedder, asker) = swarm(30, 30);
+    for number in (0..60).filter(|number| number % 3 != 0) {
+        let address = SocketAddr::new(nth(number).remote(), 6881);
+        assert!(embedder.tracker.set_reachability(&TORRENT, address, nth(number).peer_id, Reachability::No));
+    }
+    let reachable: BTreeSet<_> = (0..60).step_by(3).map(|number| nth(number).remote()).collect();
+    for (numwant, position, is_reachable, outcomes) in [(7, 0, true, 20), (20, 19, true, 20), (21, 20, false, 40)] {
+        let tally = tally(&mut embedder, &asker.clone().with_numwant(numwant), 50 * outcomes, |peers| {
+            let of_reachable = peers.iter().filter(|peer| reachable.contains(&peer.ip())).count();
+            assert_eq!((peers.len(), of_reachable), (numwant as usize, peers.len().min(20)));
+            assert_eq!(reachable.contains(&peers[position].ip()), is_reachable);
+            peers[position]
+        });
+        assert_uniform(&tally, outcomes);
     }
 }
 

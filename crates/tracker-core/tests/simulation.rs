@@ -9,14 +9,14 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::str::FromStr;
 
-use model::subject::Subject;
+use model::subject::{HeardShards, Subject};
 use model::trial::{self, SHARDS, Trial};
 use model::world::World;
 use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, Shards, Tracker};
+use tracker_core::{Config, Tracker};
 
 const SEEDS: u64 = 200;
 const STEPS: usize = 500;
@@ -29,7 +29,7 @@ fn a_tracker_is_as_the_model() {
 
 #[test]
 fn shards_are_as_one_tracker() {
-    simulate(|config, rng| Shards::new(config, SHARDS, rng).expect("a valid configuration"));
+    simulate(|config, rng| HeardShards::new(config, SHARDS, rng));
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
 use http_server::Handler;
 use tower::ServiceExt;
-use tracker_core::{Access, Config, Instant, Memory, Shards, TorrentPolicy};
+use tracker_core::{Access, Config, Instant, Memory, OwnPeer, PeerId, Shards, TorrentPolicy};
 use tracker_host::Clock;
 use tracker_http::{Adapter, Connection, HttpConfig, router};
 
@@ -101,6 +101,33 @@ async fn two_clients_find_each_other() {
     get(&adapter, stopped)
         .await
         .assert_body(b"d8:completei1e10:downloadedi1e10:incompletei0e8:intervali60e12:min intervali30e5:peers0:e");
+}
+
+#[tokio::test]
+async fn the_own_peer_is_one_more_peer() {
+    let config = Config::default().with(|config| config.interval_jitter_percent = 0);
+    let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut rand::rng()).unwrap());
+    shards.set_own_peer(Some(OwnPeer::new(6968, PeerId::new([b'o'; 20]))));
+    let adapter = Adapter::new(shards, Clock::fixed(Instant::ZERO), HttpConfig::default()).unwrap();
+    let head = "d8:completei0e10:downloadedi0e10:incompletei1e8:intervali60e12:min intervali30e5:peers";
+    for (remote, local, more, peers) in [
+        ("192.168.1.9", "192.168.1.1", "", b"6:\xc0\xa8\x01\x01\x1b\x38e".as_slice()),
+        (
+            "192.168.1.9",
+            "192.168.1.1",
+            "&compact=0",
+            b"ld2:ip11:192.168.1.17:peer id20:oooooooooooooooooooo4:porti6968eeee",
+        ),
+        ("192.168.1.9", "192.168.1.1", "&compact=0&no_peer_id=1", b"ld2:ip11:192.168.1.14:porti6968eeee"),
+        ("192.168.1.9", "192.168.1.1", "&numwant=0", b"0:e"),
+        ("fd77::9", "fd77::1", "", b"0:6:peers618:\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x1b\x38e"),
+    ] {
+        let (start, stop) = ("&left=9&event=started", "&left=9&event=stopped");
+        let target = |event| format!("/announce?{}{more}", announce('l', 6882, event));
+        let answer = get_from(&adapter, remote, local, &target(start)).await;
+        answer.assert_body(&[head.as_bytes(), peers].concat());
+        get_from(&adapter, remote, local, &target(stop)).await;
+    }
 }
 
 /// As aria2 announces before it has the metadata.

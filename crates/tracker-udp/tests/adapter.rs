@@ -5,7 +5,8 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, PeerId, PeerKey, Peers, TorrentPolicy,
+    Access, AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, OwnPeer, PeerId, PeerKey, Peers,
+    TorrentPolicy,
 };
 use tracker_udp::{Action, Adapter, Announce, MAX_SCRAPE_HASHES, Request};
 
@@ -89,6 +90,17 @@ fn an_answer_has_the_peers_of_one_family() {
     let v6 = Client::new(&adapter, "[fd77::9]:4000").announce(announce(4, 6884));
     let head = b"\0\0\0\x3c\0\0\0\x04\0\0\0\0";
     assert_eq!(v6, [head.as_slice(), b"\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x08\x1a\xe2"].concat());
+}
+
+#[test]
+fn the_own_peer_is_of_the_family_of_the_asker() {
+    let (shards, adapter) = adapter(Config::default(), 1);
+    shards.set_own_peer(Some(OwnPeer::new(6968, PeerId::new([b'o'; 20]))));
+    let v4 = Client::new(&adapter, "10.0.0.8:4000").announce(announce(1, 6881));
+    assert_eq!(v4, b"\0\0\0\x3c\0\0\0\x01\0\0\0\0\x0a\0\0\x01\x1b\x38");
+    let v6 = Client::new(&adapter, "[fd77::8]:4000").announce(announce(2, 6882));
+    let head = b"\0\0\0\x3c\0\0\0\x02\0\0\0\0".as_slice();
+    assert_eq!(v6, [head, b"\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x1b\x38"].concat());
 }
 
 #[test]

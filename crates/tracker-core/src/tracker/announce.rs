@@ -11,7 +11,7 @@ use crate::entry::Download;
 use crate::interval::{Intervals, Lifetimes};
 use crate::peer::{Identity, Member};
 use crate::select::Selection;
-use crate::swarm::{Change, NoRoom, Upserted};
+use crate::swarm::{Change, NoRoom, Swarm, Upserted};
 use crate::swarms::SwarmId;
 use crate::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, EventKind, InfoHash, Peers, SwarmCounts,
@@ -26,29 +26,38 @@ impl Tracker {
         rng: &mut impl Rng,
         request: &AnnounceRequest,
         peers: &mut Peers,
-    ) -> Result<AnnounceResponse, AnnounceError> {
+    ) -> Result<Answer, AnnounceError> {
         let asker = Asker::of(request);
         self.admit(&asker, &request.info_hash)?;
         let sender = Identity::new(asker.announced_ip(request, &self.config), request);
         let intervals = Intervals::draw(&self.config, others.peers + self.peers(), rng);
         let known = self.swarms.find(&self.rules, &request.info_hash);
-        let (counts, warning) = if request.event == Some(AnnounceEvent::Stopped) {
+        let (counts, warning, news) = if request.event == Some(AnnounceEvent::Stopped) {
             let counts = known.map(|id| self.leave(id, &sender, intervals.interval, request)).unwrap_or_default();
             // The swarm may be gone.
             let known = self.swarms.find(&self.rules, &request.info_hash);
-            (counts, self.warning(sender.ip, known, false))
+            (counts, self.warning(sender.ip, known, false), News::default())
         } else {
-            let Taken { id, download, took_place } =
+            let Taken { id, download, took_place, news } =
                 self.upsert(known, others, &sender, intervals.interval, request)?;
             let swarm = &self.swarms[id];
             Selection::new(&self.config, &self.rules, asker, sender.ip, request, download).select(rng, swarm, peers);
-            (swarm.counts(), self.warning(sender.ip, Some(id), took_place))
+            self.add_own_peer(&asker, request, swarm, peers);
+            (swarm.counts(), self.warning(sender.ip, Some(id), took_place), news)
         };
-        Ok(AnnounceResponse {
+        let response = AnnounceResponse {
             warning,
             external_ip: Some(asker.remote).filter(|&remote| !access::is_local(remote)),
             ..AnnounceResponse::new(intervals.interval, intervals.min_interval, counts)
-        })
+        };
+        Ok(Answer { response, news })
+    }
+
+    /// Hands out the own peer, if there is a place left, and nobody in the swarm is under the same address.
+    fn add_own_peer(&self, asker: &Asker, request: &AnnounceRequest, swarm: &Swarm, peers: &mut Peers) {
+        let has_place = || peers.len() < self.config.wanted(request) as usize && !swarm.has_peer_here();
+        let own_peer = self.own_peer.filter(|_| has_place());
+        peers.extend(own_peer.and_then(|own| own.entry(asker, request, &self.config, self.rules.address_bits)));
     }
 
     fn admit(&self, asker: &Asker, info_hash: &InfoHash) -> Result<(), AnnounceError> {
@@ -79,16 +88,19 @@ impl Tracker {
     /// Takes out a peer that says it leaves. Returns the counts without it.
     fn leave(&mut self, id: SwarmId, sender: &Identity, interval: Duration, request: &AnnounceRequest) -> SwarmCounts {
         let before = self.swarms[id].counts();
+        let mut leaving = *sender;
         if request.left == Some(0) && request.downloaded > 0 {
             // aria2 never says `completed` when it is not to seed, only that there is nothing left when it leaves.
-            let mut member = Member::new(sender.ip, request, interval, &self.rules);
+            let mut member = self.member(sender, interval, request);
             if let Some(change) = self.swarms[id].finish(&self.rules, sender, &mut member) {
                 self.totals.completed += 1;
                 self.push_changes(id, None, change, &member, false);
+                // A sender that names neither port nor key may be one of several, and the one that finished is to go.
+                leaving = Identity::of(&member);
             }
         }
         let swarm = &mut self.swarms[id];
-        let Some(member) = swarm.leave(&self.rules, sender) else { return before };
+        let Some(member) = swarm.leave(&self.rules, &leaving) else { return before };
         let (after, info_hash, is_empty) = (swarm.counts(), swarm.info_hash, swarm.is_empty());
         self.totals.swarm_changed(before, after);
         self.push(info_hash, |lifetimes| EventKind::PeerLeft(member.peer(lifetimes)));
@@ -108,20 +120,27 @@ impl Tracker {
         request: &AnnounceRequest,
     ) -> Result<Taken, AnnounceError> {
         let is_full = others.peers + self.peers() >= self.config.max_peers;
+        let mut member = self.member(sender, interval, request);
         let id = self.swarm_to_join(known, others, is_full, request.info_hash)?;
         let swarm = &mut self.swarms[id];
-        let before = swarm.counts();
-        let mut member = Member::new(sender.ip, request, interval, &self.rules);
+        let (before, had_peer_here) = (swarm.counts(), swarm.has_peer_here());
         let Upserted { left, change } = swarm
             .upsert(&self.rules, sender, &mut member, !is_full)
             .map_err(|no_room| refusal(&self.config, no_room))?;
         self.totals.swarm_changed(before, swarm.counts());
+        let news = News { has_come: change.is_at_new_place(), is_first_here: swarm.has_peer_here() && !had_peer_here };
         self.totals.completed += u64::from(change.is_completion());
         let took_place = left.as_ref().is_some_and(|left| left.gave_way_to(sender, &self.rules));
         if self.events.is_on() {
             self.push_changes(id, left.as_ref(), change, &member, took_place);
         }
-        Ok(Taken { id, download: member.tag.download, took_place })
+        Ok(Taken { id, download: member.tag.download, took_place, news })
+    }
+
+    /// The peer that an announce makes of its sender.
+    fn member(&self, sender: &Identity, interval: Duration, request: &AnnounceRequest) -> Member {
+        let is_here = Asker::of(request).is_on_machine(sender.ip, &self.config, self.rules.address_bits);
+        Member::new(sender.ip, is_here, request, interval, &self.rules)
     }
 
     /// Queues the events of an announce.
@@ -180,6 +199,21 @@ impl Tracker {
     }
 }
 
+/// The outcome of an announce beside the peers.
+pub(crate) struct Answer {
+    pub(crate) response: AnnounceResponse,
+    pub(crate) news: News,
+}
+
+/// What an [`AnnounceListener`](crate::AnnounceListener) is told of an announce.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct News {
+    /// `true` if the peer is at an address and port where it was not before.
+    pub(crate) has_come: bool,
+    /// `true` if it is the first of the swarm on the tracker's machine.
+    pub(crate) is_first_here: bool,
+}
+
 /// A peer that was taken in.
 struct Taken {
     /// Its swarm.
@@ -188,6 +222,7 @@ struct Taken {
     download: Download,
     /// `true` if another client had its address and port, and was still expected to announce.
     took_place: bool,
+    news: News,
 }
 
 /// The error for a peer for which there is no room.

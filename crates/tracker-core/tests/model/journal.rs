@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState};
+use tracker_core::{Event, EventKind, InfoHash, Peer, PeerState, Reachability};
 
 use super::Tally;
 
@@ -23,6 +23,12 @@ impl Journal {
 
     pub(crate) fn swarms(&self) -> &BTreeMap<InfoHash, Vec<Peer>> {
         &self.swarms
+    }
+
+    /// Takes over what the embedder found out about a peer, of which there are no events.
+    pub(crate) fn find_out(&mut self, info_hash: &InfoHash, address: SocketAddr, reachability: Reachability) {
+        let peers = self.swarms.get_mut(info_hash).map_or(&mut [][..], |peers| peers);
+        peers.iter_mut().filter(|peer| peer.address == address).for_each(|peer| peer.reachability = reachability);
     }
 
     pub(crate) fn take(&mut self, event: Event) {

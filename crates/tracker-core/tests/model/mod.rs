@@ -10,14 +10,16 @@ pub(crate) mod subject;
 pub(crate) mod trial;
 pub(crate) mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fairness::{Group, Networks};
+use subject::Heard;
 use tracker_core::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, Peer,
-    PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, ScrapeError, SwarmCounts, TorrentPolicy, Verdict, Warning,
+    PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, Reachability, ScrapeError, SwarmCounts, TorrentPolicy, Verdict,
+    Warning,
 };
 
 /// A tracker of lists.
@@ -31,7 +33,12 @@ pub(crate) struct Model {
     announces: u64,
     refused: u64,
     scrapes: u64,
+    has_own_peer: bool,
 }
+
+/// The port of the tracker's own peer, which nobody else has, and its peer id.
+pub(crate) const OWN_PORT: u16 = 6968;
+pub(crate) const OWN_PEER_ID: PeerId = PeerId::new(*b"-XX0001-the-own-peer");
 
 /// The number of times that each thing happened, to which the events must add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,11 +74,15 @@ struct Member {
     expires: Instant,
     seen_leeching: bool,
     counted: bool,
+    claimed: bool,
+    here: bool,
+    reachability: Reachability,
 }
 
 impl Member {
     fn is(&self, peer: &Peer) -> bool {
         let is_there = self.address == peer.address && self.state == peer.state;
+        let is_there = is_there && self.reachability == peer.reachability;
         let Some(detail) = &peer.detail else { return self.memory == Memory::Lean && is_there };
         self.memory == Memory::Full
             && is_there
@@ -81,11 +92,22 @@ impl Member {
             && self.first_seen == detail.first_seen
             && self.last_seen == detail.last_seen
             && self.expires == detail.expires
+            && self.claimed == detail.is_claimed
+            && self.here == detail.is_here
     }
 
     fn is_at(&self, place: SocketAddr) -> bool {
         // A lean tracker has nothing else to tell those apart by that listen nowhere.
         (place.port() > 1 || self.memory == Memory::Lean) && self.address == place
+    }
+
+    /// Returns `true` if it is handed out only for the places that others leave.
+    fn comes_last(&self) -> bool {
+        let comes_from_network = match self.address.ip() {
+            IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+            IpAddr::V6(v6) => !v6.is_loopback(),
+        };
+        self.reachability == Reachability::No && comes_from_network
     }
 
     fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
@@ -104,6 +126,7 @@ impl Model {
             announces: 0,
             refused: 0,
             scrapes: 0,
+            has_own_peer: false,
         }
     }
 
@@ -120,7 +143,7 @@ impl Model {
     }
 
     /// Checks an answer to an announce, and takes the announce in. `members` are the tracker's peers of that swarm after it, and
-    /// `left` are all.
+    /// `left` are all. Returns what a listener should have heard.
     pub(crate) fn announce(
         &mut self,
         now: Instant,
@@ -129,7 +152,7 @@ impl Model {
         peers: &[PeerEntry],
         members: &[Peer],
         left: &BTreeMap<InfoHash, Vec<Peer>>,
-    ) {
+    ) -> Vec<Heard> {
         self.now = self.now.max(now);
         self.announces += 1;
         self.networks.learn(request.local());
@@ -146,7 +169,7 @@ impl Model {
                 assert!(reasons.contains(error), "refused with {error:?}, reasons were {reasons:?}");
                 assert!(peers.is_empty(), "a refusal hands out {peers:?}");
                 self.refused += 1;
-                return;
+                return Vec::new();
             }
             Ok(answer) => {
                 assert!(reasons.is_empty(), "should have been refused: {reasons:?}");
@@ -157,6 +180,8 @@ impl Model {
         self.check_interval(answer);
         assert!(peers.iter().all(|peer| peer.peer_id.is_some() == (request.peer_ids && self.keeps_all())), "{peers:?}");
         assert!(peers.iter().all(|peer| request.families.contain(peer.address.ip())), "{peers:?}");
+        let had_peer_here = self.has_peer_here(&request.info_hash);
+        let Tally { joined, moved, .. } = self.tally;
         let mut took_place = false;
         if request.event == Some(AnnounceEvent::Stopped) {
             self.stop(request, members);
@@ -164,7 +189,8 @@ impl Model {
         } else {
             let timeout = self.config.peer_timeout.max(2 * answer.interval + Duration::from_secs(60));
             took_place = self.update(request, self.due(timeout), members);
-            self.check_peers(request, peers);
+            let peers = self.without_own_peer(request, peers);
+            self.check_peers(request, self.was_seen_leeching(request), &peers);
         }
 
         let counts = self.counts(&request.info_hash);
@@ -184,6 +210,14 @@ impl Model {
         assert_eq!(answer.warning, warning);
         let remote = request.remote().to_canonical();
         assert_eq!(answer.external_ip, is_public(remote).then_some(remote));
+
+        let is_here = self.has_peer_here(&request.info_hash) && !had_peer_here;
+        let has_come = (self.tally.joined, self.tally.moved) != (joined, moved);
+        let heard = [
+            is_here.then_some(Heard::IsHere(request.info_hash)),
+            has_come.then(|| Heard::Came(request.info_hash, self.place(request))),
+        ];
+        heard.into_iter().flatten().collect()
     }
 
     pub(crate) fn scrape(
@@ -242,6 +276,36 @@ impl Model {
     pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         self.config.torrents = torrents.clone().into();
         self.drop_unserved(left);
+    }
+
+    /// The embedder's own peer is there from now on, or gone.
+    pub(crate) fn set_own_peer(&mut self, is_there: bool) {
+        self.has_own_peer = is_there;
+    }
+
+    /// Checks the peers that an announce would get that is not taken in.
+    pub(crate) fn sample(&self, request: &AnnounceRequest, peers: &[PeerEntry]) {
+        assert!(peers.iter().all(|peer| peer.peer_id.is_some() == (request.peer_ids && self.keeps_all())), "{peers:?}");
+        self.check_peers(request, false, peers);
+    }
+
+    /// Takes over that the embedder found out about a peer. Returns `true` if it is there.
+    pub(crate) fn find_out(
+        &mut self,
+        info_hash: &InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        if !self.keeps_all() || address.port() < 2 {
+            return false;
+        }
+        let members = self.swarms.get_mut(info_hash).map_or(&mut [][..], |members| &mut members.peers);
+        let found = members.iter_mut().find(|member| member.address == address && member.peer_id == peer_id);
+        let Some(member) = found.filter(|member| !member.claimed) else { return false };
+        member.reachability = reachability;
+        true
     }
 
     fn drop_unserved(&mut self, left: &BTreeMap<InfoHash, Vec<Peer>>) {
@@ -437,17 +501,14 @@ impl Model {
     fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) -> bool {
         let keeps_all = self.keeps_all();
         let place = self.place(request);
+        let here = keeps_all && self.is_here(place.ip(), request);
         let members = self.swarms.entry(request.info_hash).or_insert_with(|| {
             self.tally.created += 1;
             Members::default()
         });
         members.forgotten = None;
         let peers = &mut members.peers;
-        let state = match (request.event, request.left) {
-            (Some(AnnounceEvent::Completed), _) | (_, Some(0)) => PeerState::Seeder,
-            (Some(AnnounceEvent::Paused), _) => PeerState::PartialSeed,
-            _ => PeerState::Leecher,
-        };
+        let state = state_of(request);
         let mut member = Member {
             memory: self.config.memory,
             address: place,
@@ -464,6 +525,9 @@ impl Model {
             expires,
             seen_leeching: state == PeerState::Leecher,
             counted: false,
+            claimed: place.ip() != request.remote().to_canonical(),
+            here,
+            reachability: Reachability::Unknown,
         };
 
         // Another client at the place is gone.
@@ -483,6 +547,10 @@ impl Model {
             // A port that others can dial is not given up for none.
             if place.port() < 2 {
                 member.address = earlier.address;
+            }
+            // What was found out is about this client at this place.
+            if keeps_all && !member.claimed && member.address == earlier.address {
+                member.reachability = earlier.reachability;
             }
             self.tally.updated += 1;
             self.tally.moved += u64::from(earlier.address != member.address);
@@ -547,25 +615,29 @@ impl Model {
         assert_eq!((answer.interval.subsec_nanos(), answer.min_interval.subsec_nanos()), (0, 0));
     }
 
-    /// Checks who is handed out, after the announce was taken in.
-    fn check_peers(&self, request: &AnnounceRequest, peers: &[PeerEntry]) {
-        let members = self.members(&request.info_hash);
+    fn was_seen_leeching(&self, request: &AnnounceRequest) -> bool {
         let place = self.place(request);
-        let is_asker = |member: &&Member| {
+        let is_sender = |member: &&Member| {
             member.is_client(place.ip(), request.peer_id, request.key) || (!self.keeps_all() && member.is_at(place))
         };
-        let asker = members.iter().find(is_asker);
-        let asker = asker.expect("the asker is a member");
-        let is_leecher = asker.state == PeerState::Leecher;
+        let sender = self.members(&request.info_hash).iter().find(is_sender);
+        sender.expect("the asker is a member").seen_leeching
+    }
+
+    /// Checks who is handed out, after the announce was taken in.
+    fn check_peers(&self, request: &AnnounceRequest, was_seen_leeching: bool, peers: &[PeerEntry]) {
+        let members = self.members(&request.info_hash);
+        let place = self.place(request);
+        let is_leecher = state_of(request) == PeerState::Leecher;
         // It may know no more than a magnet link, and then needs somebody who has the metadata.
-        let may_have_nothing = request.left == Some(0) && request.downloaded == 0 && !asker.seen_leeching;
+        let may_have_nothing = request.left == Some(0) && request.downloaded == 0 && !was_seen_leeching;
         let own = self.translated(place.ip(), request).unwrap_or_else(|| place.ip());
 
         // The same place twice, as when a client on this machine announces by two ways, is one candidate.
         let mut candidates: BTreeMap<SocketAddr, Vec<PeerId>> = BTreeMap::new();
         let mut groups: BTreeMap<SocketAddr, Vec<Group>> = BTreeMap::new();
-        // Those that come before the others.
-        let mut first = BTreeSet::new();
+        // Those of a lower rank come first.
+        let mut ranks: BTreeMap<SocketAddr, usize> = BTreeMap::new();
         for member in members {
             let useful = is_leecher || may_have_nothing || member.state == PeerState::Leecher;
             let itself = (self.keeps_all() && member.peer_id == request.peer_id) || member.address == place;
@@ -577,9 +649,14 @@ impl Model {
                 if address != SocketAddr::new(own, place.port()) && request.families.contain(ip) {
                     candidates.entry(address).or_default().push(member.peer_id);
                     groups.entry(address).or_default().push(self.networks.group(member.address.ip()));
-                    if is_leecher || member.state == PeerState::Leecher {
-                        first.insert(address);
-                    }
+                    let rank = match (member.comes_last(), is_leecher || member.state == PeerState::Leecher) {
+                        (false, true) => 0,
+                        (false, false) => 1,
+                        (true, true) => 2,
+                        (true, false) => 3,
+                    };
+                    let known = ranks.entry(address).or_insert(rank);
+                    *known = rank.min(*known);
                 }
             }
         }
@@ -594,8 +671,7 @@ impl Model {
             assert!(!again, "{peer:?} was handed out twice");
         }
 
-        let wanted = request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant);
-        let wanted = wanted.min(request.room.unwrap_or(wanted)) as usize;
+        let wanted = self.wanted(request);
         assert!(peers.len() <= wanted, "{} peers, {wanted} wanted", peers.len());
         // At most eight times as many as wanted are looked at, and some of those may be of no use.
         let looked_at = members.len().min(8 * wanted);
@@ -628,10 +704,9 @@ impl Model {
         if of_most > Some(3) {
             assert!(left_out.iter().all(|address| is_of_crowd(address)), "{peers:#?} of {candidates:#?}");
         }
-        if peers.iter().any(|peer| !first.contains(&peer.address)) {
-            let mut first_left_out = left_out.iter().filter(|address| first.contains(address));
-            assert!(first_left_out.all(|address| is_of_crowd(address)), "{first:#?} come first, not {peers:#?}");
-        }
+        let highest = peers.iter().map(|peer| ranks[&peer.address]).max().unwrap_or(0);
+        let mut earlier_left_out = left_out.iter().filter(|address| ranks[**address] < highest);
+        assert!(earlier_left_out.all(|address| is_of_crowd(address)), "{peers:#?} of {ranks:#?}");
 
         if let Some(preference) = self.config.prefer_subnet {
             let is_near = |address: &SocketAddr| match (own, address.ip()) {
@@ -645,17 +720,57 @@ impl Model {
                 }
                 _ => false,
             };
-            for is_first in [true, false] {
-                let of_this_use = |address: &SocketAddr| first.contains(address) == is_first;
-                let handed_out: Vec<_> = peers.iter().map(|peer| peer.address).filter(of_this_use).collect();
+            for rank in 0..4 {
+                let of_this_rank = |address: &SocketAddr| ranks[address] == rank;
+                let handed_out: Vec<_> = peers.iter().map(|peer| peer.address).filter(of_this_rank).collect();
                 let near = handed_out.iter().filter(|address| is_near(address)).count();
-                let mut near_left_out = left_out.iter().filter(|address| of_this_use(address) && is_near(address));
+                let mut near_left_out = left_out.iter().filter(|address| of_this_rank(address) && is_near(address));
                 assert!(
                     near == handed_out.len() || near_left_out.all(|address| is_of_crowd(address)),
                     "near {own}, {wanted} wanted: {peers:?} from {candidates:#?}"
                 );
             }
         }
+    }
+
+    /// Returns `true` if a swarm has a peer on the tracker's machine.
+    pub(crate) fn has_peer_here(&self, info_hash: &InfoHash) -> bool {
+        self.members(info_hash).iter().any(|member| member.here)
+    }
+
+    /// Returns `true` if an address is that of the tracker's machine, or of a container on it, to the sender of `request`.
+    fn is_here(&self, ip: IpAddr, request: &AnnounceRequest) -> bool {
+        let config = &self.config;
+        let host = [config.host_addresses.v4.map(IpAddr::V4), config.host_addresses.v6.map(IpAddr::V6)];
+        ip.is_loopback()
+            || ip == request.local()
+            || host.contains(&Some(ip))
+            || config.own_addresses.contains(&ip)
+            || config.container_networks.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Checks that the own peer is handed out if it is to be, and returns the other peers.
+    fn without_own_peer(&self, request: &AnnounceRequest, peers: &[PeerEntry]) -> Vec<PeerEntry> {
+        let (own, others): (Vec<_>, Vec<_>) = peers.iter().partition(|peer| peer.address.port() == OWN_PORT);
+        // To others it is a client on the tracker's machine that announced over loopback.
+        let loopback = [127, 0, 0, 1].into();
+        let address = self.translated(loopback, request).filter(|&ip| request.families.contain(ip));
+        let is_listed = self.has_own_peer
+            && self.keeps_all()
+            && !self.has_peer_here(&request.info_hash)
+            && !self.is_here(request.remote(), request)
+            && others.len() < self.wanted(request);
+        let expected = address.filter(|_| is_listed).map(|ip| PeerEntry {
+            address: SocketAddr::new(ip, OWN_PORT),
+            peer_id: request.peer_ids.then_some(OWN_PEER_ID),
+        });
+        assert_eq!(own, Vec::from_iter(expected), "the own peer among {peers:?}");
+        others
+    }
+
+    fn wanted(&self, request: &AnnounceRequest) -> usize {
+        let wanted = request.numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant);
+        wanted.min(request.room.unwrap_or(wanted)) as usize
     }
 
     /// The address by which the sender of `request` can dial what is kept under `ip`.
@@ -686,6 +801,15 @@ impl Model {
         }
         let is_localhost = ip == IpAddr::from([127, 0, 0, 1]) || ip.is_ipv6();
         if is_localhost { like(ip).or(Some(ip)) } else { Some(ip) }
+    }
+}
+
+/// The state of the sender of an announce.
+fn state_of(request: &AnnounceRequest) -> PeerState {
+    match (request.event, request.left) {
+        (Some(AnnounceEvent::Completed), _) | (_, Some(0)) => PeerState::Seeder,
+        (Some(AnnounceEvent::Paused), _) => PeerState::PartialSeed,
+        _ => PeerState::Leecher,
     }
 }
 

@@ -1,12 +1,57 @@
 //! The trackers that are compared with the model.
 
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
 use rand::rngs::StdRng;
 use tracker_core::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Event, InfoHash, Instant, Peer, Peers, ScrapeError, Shards,
-    SwarmCounts, TorrentPolicy, Totals, Tracker,
+    AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, Event, InfoHash, Instant, OwnPeer,
+    Peer, PeerId, Peers, Reachability, ScrapeError, Shards, SwarmCounts, TorrentPolicy, Totals, Tracker,
 };
 
-/// A [`Tracker`], or [`Shards`], which must not differ from it.
+/// [`Shards`], and what their listener heard.
+#[derive(Debug)]
+pub(crate) struct HeardShards {
+    shards: Shards,
+    recorder: Arc<Recorder>,
+}
+
+impl HeardShards {
+    pub(crate) fn new(config: Config, count: NonZeroUsize, rng: &mut StdRng) -> Self {
+        let recorder = Arc::<Recorder>::default();
+        let shards = Shards::new(config, count, rng).expect("a valid configuration");
+        Self { shards: shards.with_listener(recorder.clone()), recorder }
+    }
+}
+
+/// Something that a listener hears.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Came(InfoHash, SocketAddr),
+    IsHere(InfoHash),
+}
+
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<Heard>>);
+
+impl Recorder {
+    fn push(&self, heard: Heard) {
+        self.0.lock().expect("no announce panics").push(heard);
+    }
+}
+
+impl AnnounceListener for Recorder {
+    fn peer_came(&self, info_hash: &InfoHash, address: SocketAddr) {
+        self.push(Heard::Came(*info_hash, address));
+    }
+
+    fn peer_is_here(&self, info_hash: &InfoHash) {
+        self.push(Heard::IsHere(*info_hash));
+    }
+}
+
+/// A [`Tracker`], or [`HeardShards`], which must not differ from it.
 pub(crate) trait Subject {
     fn announce(
         &mut self,
@@ -18,7 +63,7 @@ pub(crate) trait Subject {
 
     fn scrape(
         &mut self,
-        remote: std::net::IpAddr,
+        remote: IpAddr,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError>;
@@ -31,7 +76,24 @@ pub(crate) trait Subject {
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy);
 
+    fn set_reachability(
+        &mut self,
+        info_hash: &InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool;
+
+    fn set_own_peer(&mut self, own_peer: Option<OwnPeer>);
+
+    fn sample(&mut self, rng: &mut StdRng, request: &AnnounceRequest, peers: &mut Peers);
+
+    /// What the listener heard since the last call, if there is one.
+    fn heard(&mut self) -> Option<Vec<Heard>>;
+
     fn totals(&self) -> Totals;
+
+    fn has_peer_here(&self, info_hash: &InfoHash) -> bool;
 
     fn swarm(&self, info_hash: &InfoHash) -> Option<(SwarmCounts, Vec<Peer>)>;
 
@@ -51,7 +113,7 @@ impl Subject for Tracker {
 
     fn scrape(
         &mut self,
-        remote: std::net::IpAddr,
+        remote: IpAddr,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
@@ -76,8 +138,34 @@ impl Subject for Tracker {
         self.set_torrents(torrents.clone());
     }
 
+    fn set_reachability(
+        &mut self,
+        info_hash: &InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool {
+        self.set_reachability(info_hash, address, peer_id, reachability)
+    }
+
+    fn set_own_peer(&mut self, own_peer: Option<OwnPeer>) {
+        self.set_own_peer(own_peer);
+    }
+
+    fn sample(&mut self, rng: &mut StdRng, request: &AnnounceRequest, peers: &mut Peers) {
+        Self::sample(self, rng, request, peers);
+    }
+
+    fn heard(&mut self) -> Option<Vec<Heard>> {
+        None
+    }
+
     fn totals(&self) -> Totals {
         self.totals()
+    }
+
+    fn has_peer_here(&self, info_hash: &InfoHash) -> bool {
+        self.with_swarm(info_hash, |swarm| swarm.has_peer_here()).unwrap_or(false)
     }
 
     fn swarm(&self, info_hash: &InfoHash) -> Option<(SwarmCounts, Vec<Peer>)> {
@@ -91,7 +179,7 @@ impl Subject for Tracker {
     }
 }
 
-impl Subject for Shards {
+impl Subject for HeardShards {
     fn announce(
         &mut self,
         now: Instant,
@@ -99,47 +187,73 @@ impl Subject for Shards {
         request: &AnnounceRequest,
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
-        Self::announce(self, now, rng, request, peers)
+        self.shards.announce(now, rng, request, peers)
     }
 
     fn scrape(
         &mut self,
-        remote: std::net::IpAddr,
+        remote: IpAddr,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
-        Self::scrape(self, remote, info_hashes, counts)
+        self.shards.scrape(remote, info_hashes, counts)
     }
 
     fn expire(&mut self, now: Instant) {
-        Self::expire(self, now);
+        self.shards.expire(now);
     }
 
     fn next_expiry(&self) -> Option<Instant> {
-        self.next_expiry()
+        self.shards.next_expiry()
     }
 
     fn events(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        self.poll_events(&mut events);
+        self.shards.poll_events(&mut events);
         events
     }
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy) {
-        Self::set_torrents(self, torrents.clone());
+        self.shards.set_torrents(torrents.clone());
+    }
+
+    fn set_reachability(
+        &mut self,
+        info_hash: &InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    ) -> bool {
+        self.shards.set_reachability(info_hash, address, peer_id, reachability)
+    }
+
+    fn set_own_peer(&mut self, own_peer: Option<OwnPeer>) {
+        self.shards.set_own_peer(own_peer);
+    }
+
+    fn sample(&mut self, rng: &mut StdRng, request: &AnnounceRequest, peers: &mut Peers) {
+        self.shards.sample(rng, request, peers);
+    }
+
+    fn heard(&mut self) -> Option<Vec<Heard>> {
+        Some(std::mem::take(&mut *self.recorder.0.lock().expect("no announce panics")))
     }
 
     fn totals(&self) -> Totals {
-        self.totals()
+        self.shards.totals()
+    }
+
+    fn has_peer_here(&self, info_hash: &InfoHash) -> bool {
+        self.shards.has_peer_here(info_hash)
     }
 
     fn swarm(&self, info_hash: &InfoHash) -> Option<(SwarmCounts, Vec<Peer>)> {
-        self.with_swarm(info_hash, |swarm| (swarm.counts(), swarm.peers().collect()))
+        self.shards.with_swarm(info_hash, |swarm| (swarm.counts(), swarm.peers().collect()))
     }
 
     fn info_hashes(&self) -> Vec<InfoHash> {
         let mut info_hashes = Vec::new();
-        self.for_each_swarm(|info_hash, _| info_hashes.push(info_hash));
+        self.shards.for_each_swarm(|info_hash, _| info_hashes.push(info_hash));
         info_hashes
     }
 }

@@ -1,17 +1,18 @@
 //! Runs operations against a tracker and the model, and compares.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, InfoHash, Instant, Memory, Peer, Peers, Shards, SwarmCounts, Tracker};
+use tracker_core::{Config, InfoHash, Instant, Memory, OwnPeer, Peer, Peers, SwarmCounts, Tracker};
 
-use super::Model;
 use super::journal::Journal;
-use super::subject::Subject;
+use super::subject::{HeardShards, Subject};
 use super::world::{Input, Operation, TORRENTS, World};
+use super::{Model, OWN_PEER_ID, OWN_PORT};
 
 /// Makes a configuration and operations of the input, and runs them.
 pub(crate) fn tracker_ops(input: &[u8]) {
@@ -20,7 +21,7 @@ pub(crate) fn tracker_ops(input: &[u8]) {
     let mut world = World::new(6, &mut choices);
     let mut rng = StdRng::seed_from_u64(0);
     let tracker = Tracker::new(config.clone(), &mut rng).expect("a valid configuration");
-    let shards = Shards::new(config.clone(), SHARDS, &mut rng).expect("a valid configuration");
+    let shards = HeardShards::new(config.clone(), SHARDS, &mut rng);
     let mut trial = Trial::new(tracker, config.clone(), 0);
     let mut trial_of_shards = Trial::new(shards, config, 0);
     while !choices.0.is_empty() {
@@ -76,7 +77,8 @@ impl<S: Subject> Trial<S> {
                 let answer = self.subject.announce(*now, &mut self.rng, request, &mut self.peers);
                 let members = self.subject.swarm(&request.info_hash).map(|(_, members)| members).unwrap_or_default();
                 let peers: Vec<_> = self.peers.iter().collect();
-                self.model.announce(*now, request, &answer, &peers, &members, &self.left());
+                let heard = self.model.announce(*now, request, &answer, &peers, &members, &self.left());
+                assert!(self.subject.heard().is_none_or(|told| told == heard), "{heard:?} should have been heard");
                 self.check_swarm(&request.info_hash);
             }
             Operation::Scrape { remote, info_hashes } => {
@@ -95,6 +97,24 @@ impl<S: Subject> Trial<S> {
                 self.subject.set_torrents(torrents);
                 self.model.set_torrents(torrents, &self.left());
                 everything = true;
+            }
+            Operation::Sample(request) => {
+                self.subject.sample(&mut self.rng, request, &mut self.peers);
+                self.model.sample(request, &self.peers.iter().collect::<Vec<_>>());
+                self.check_swarm(&request.info_hash);
+            }
+            Operation::SetOwnPeer(is_there) => {
+                self.subject.set_own_peer(is_there.then_some(OwnPeer::new(OWN_PORT, OWN_PEER_ID)));
+                self.model.set_own_peer(*is_there);
+            }
+            Operation::FindOut { info_hash, address, peer_id, reachability } => {
+                let is_there = self.subject.set_reachability(info_hash, *address, *peer_id, *reachability);
+                assert_eq!(is_there, self.model.find_out(info_hash, *address, *peer_id, *reachability));
+                if is_there {
+                    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                    self.journal.find_out(info_hash, address, *reachability);
+                }
+                self.check_swarm(info_hash);
             }
         }
         self.check_events();
@@ -143,6 +163,7 @@ impl<S: Subject> Trial<S> {
     }
 
     fn check_swarm(&self, info_hash: &InfoHash) {
+        assert_eq!(self.subject.has_peer_here(info_hash), self.model.has_peer_here(info_hash));
         match self.subject.swarm(info_hash) {
             Some((counts, members)) => {
                 assert_eq!(counts, self.model.counts(info_hash));

@@ -2,14 +2,14 @@
 //! its input.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
     Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, InfoHash, Instant, Memory, PeerId,
-    PeerKey, SubnetPreference, TorrentPolicy,
+    PeerKey, Reachability, SubnetPreference, TorrentPolicy,
 };
 
 /// Something done to a tracker.
@@ -29,6 +29,15 @@ pub(crate) enum Operation {
         wholly: bool,
     },
     SetTorrents(TorrentPolicy),
+    /// What an announce would get that is not taken in.
+    Sample(AnnounceRequest),
+    SetOwnPeer(bool),
+    FindOut {
+        info_hash: InfoHash,
+        address: SocketAddr,
+        peer_id: PeerId,
+        reachability: Reachability,
+    },
 }
 
 /// The source of choices.
@@ -216,8 +225,14 @@ impl World {
                 remote: home(choices).0,
                 info_hashes: (0..choices.below(6)).map(|_| torrent(choices)).collect(),
             },
-            3 if choices.one_in(3) => Operation::SetTorrents(policy(choices)),
-            4..=7 => self.anything(choices),
+            3 => match choices.below(6) {
+                0 | 1 => Operation::SetTorrents(policy(choices)),
+                2 => Operation::SetOwnPeer(!choices.one_in(4)),
+                _ => Operation::Sample(any_request(choices)),
+            },
+            4 | 5 => self.find_out(choices),
+            // Somebody announces something, with no regard to what was announced before.
+            6..=8 => Operation::Announce { now: self.moment(choices), request: any_request(choices) },
             _ => self.live(choices),
         }
     }
@@ -307,35 +322,16 @@ impl World {
         self.pending.pop_front().expect("every client has a home")
     }
 
-    /// Somebody announces something, with no regard to what was announced before.
-    fn anything(&self, choices: &mut impl Choices) -> Operation {
-        let events = [
-            None,
-            Some(AnnounceEvent::Started),
-            Some(AnnounceEvent::Completed),
-            Some(AnnounceEvent::Stopped),
-            Some(AnnounceEvent::Paused),
-        ];
-        // Half of the time in one place, so that the same few meet there.
-        let crowded = choices.one_in(2);
-        let (remote, local) = if crowded { address(HOMES[0]) } else { home(choices) };
-        let request = AnnounceRequest::new(
-            if crowded { InfoHash::new([0; 20]) } else { torrent(choices) },
-            peer_id(choices.below(FEW)),
-            remote,
-            local,
-            choices.of(&PORTS),
-        )
-        .with_key(choices.of(&[PeerKey::NONE, PeerKey::from_bytes(b"a"), PeerKey::from_bytes(b"b")]))
-        .with_claimed_ip(claimed_ip(choices))
-        .with_uploaded(u64::MAX)
-        .with_downloaded(choices.below(3) as u64)
-        .with_left(choices.of(&[None, Some(0), Some(1), Some(u64::MAX)]))
-        .with_event(choices.of(&events))
-        .with_numwant(choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]))
-        .with_families(families(choices))
-        .with_peer_ids(choices.one_in(2));
-        Operation::Announce { now: self.moment(choices), request }
+    /// The embedder finds out about a client, which may be gone, or about nobody.
+    fn find_out(&self, choices: &mut impl Choices) -> Operation {
+        let client = &self.clients[choices.below(self.clients.len())];
+        let ip = choices.of(&client.homes).0;
+        Operation::FindOut {
+            info_hash: client.torrent,
+            address: SocketAddr::new(client.claimed_ip.filter(|_| choices.one_in(2)).unwrap_or(ip), client.port),
+            peer_id: if choices.one_in(8) { peer_id(choices.below(FEW)) } else { client.peer_id },
+            reachability: choices.of(&[Reachability::Unknown, Reachability::Yes, Reachability::No, Reachability::No]),
+        }
     }
 
     fn newcomer(&mut self, choices: &mut impl Choices) -> Client {
@@ -357,6 +353,36 @@ impl World {
         self.identities += 1;
         peer_id(self.identities)
     }
+}
+
+/// An announce of anybody.
+fn any_request(choices: &mut impl Choices) -> AnnounceRequest {
+    let events = [
+        None,
+        Some(AnnounceEvent::Started),
+        Some(AnnounceEvent::Completed),
+        Some(AnnounceEvent::Stopped),
+        Some(AnnounceEvent::Paused),
+    ];
+    // Half of the time in one place, so that the same few meet there.
+    let crowded = choices.one_in(2);
+    let (remote, local) = if crowded { address(HOMES[0]) } else { home(choices) };
+    AnnounceRequest::new(
+        if crowded { InfoHash::new([0; 20]) } else { torrent(choices) },
+        peer_id(choices.below(FEW)),
+        remote,
+        local,
+        choices.of(&PORTS),
+    )
+    .with_key(choices.of(&[PeerKey::NONE, PeerKey::from_bytes(b"a"), PeerKey::from_bytes(b"b")]))
+    .with_claimed_ip(claimed_ip(choices))
+    .with_uploaded(u64::MAX)
+    .with_downloaded(choices.below(3) as u64)
+    .with_left(choices.of(&[None, Some(0), Some(1), Some(u64::MAX)]))
+    .with_event(choices.of(&events))
+    .with_numwant(choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]))
+    .with_families(families(choices))
+    .with_peer_ids(choices.one_in(2))
 }
 
 fn home(choices: &mut impl Choices) -> (IpAddr, IpAddr) {
