@@ -1,0 +1,459 @@
+//! Decides what the tracker's own peer does.
+
+mod action;
+mod attempts;
+mod capacity;
+mod connections;
+mod endpoints;
+mod event;
+mod evidence;
+mod introductions;
+mod neighbours;
+mod network;
+mod occupancy;
+mod peer;
+mod rate;
+mod schedule;
+mod sighting;
+mod swarm;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use peer_wire::PexFlags;
+use rand::{Rng, RngExt};
+use tracker_core::InfoHash;
+
+use self::attempts::Attempt;
+use self::capacity::{Capacity, Rank, Scope};
+use self::connections::Connection;
+use self::endpoints::Endpoints;
+use self::peer::{Peer, PeerNumber};
+use self::schedule::Schedule;
+use self::swarm::Swarm;
+pub use action::{Action, CloseReason, ConnectionId, Encryption};
+pub use event::{Announced, ConnectionEvent, DialOutcome, Incoming, ProbeOutcome, Refusal, Torrent, UtpOutcome};
+pub use network::{Network, Sharing, Source};
+pub use sighting::{Edge, Progress, Reachability, Reason, Sighting};
+
+/// Connections in all, also those that are being dialled. Each takes a socket and up to 8 KiB.
+const CONNECTIONS: usize = 2000;
+
+/// Peers that are known at a time, of at most 1 KiB each but for their neighbours. Of those that announce when there are as many
+/// nothing is known.
+const PEERS: usize = 20_000;
+
+/// The time between two looks at the peers that wait for a connection.
+const FILL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Pairs of peers that cannot reach each other, in one swarm. Nobody reads more.
+const PAIRS: usize = 100;
+
+/// Decides whom the tracker's own peer dials, from which address, by which way and when, what it closes, and whom it introduces to
+/// whom. Keeps what is known of each peer.
+///
+/// It does no I/O and reads no clock. Methods that take `now` take the time since any fixed moment, the same for all. Time that
+/// goes back counts as standing still. There are three kinds of method:
+///
+/// - Inputs change the state: `set_*`, `handle_*`. Any order of them is legal. What is reported of a connection that was closed,
+///   or of a peer that left, is ignored.
+/// - Outputs say what to do: [`poll_action`](Self::poll_action) after each input until there is none,
+///   [`poll_timeout`](Self::poll_timeout) after that, and [`take_changed`](Self::take_changed) whenever it is useful.
+/// - Queries: [`sighting`](Self::sighting), [`edges`](Self::edges), [`unreachable_pairs`](Self::unreachable_pairs).
+///
+/// # Never in the way
+///
+/// Clients keep one connection per address and torrent. If the tracker's own peer were connected to a client from an address under
+/// which a client on this machine is handed out, these two could never connect. So in each swarm it uses no address under
+/// which a peer on this machine is handed out. Where that leaves no address to dial from, it only connects and closes again, at most
+/// once a minute. Peers on this machine are dialled over loopback.
+///
+/// The planner is told of a peer on this machine as of any other, by [`handle_announce`](Self::handle_announce), and then closes
+/// what has to be closed. That comes after the tracker's answer left, so that the adapter has to do two things itself: close all
+/// connections of a swarm but those over loopback when its first peer on this machine announces, before the answer leaves; and
+/// look before each dial that says so ([`Action::Dial`]), and before it accepts a connection.
+///
+/// # Limits
+///
+/// 2,000 connections, of them 200 in one swarm; 200 attempts to connect in a second, 50 at once and one to each address; 20,000 peers
+/// in all. Where there are more peers than connections, a random sample of them has one, and each newcomer for its first minute.
+#[derive(Debug)]
+pub struct Planner {
+    now: Duration,
+    network: Network,
+    swarms: BTreeMap<InfoHash, Swarm>,
+    peers: BTreeMap<PeerNumber, Peer>,
+    /// The last number given to a peer, a connection or an attempt.
+    last_number: u64,
+    /// Attempts by TCP that are under way.
+    attempts: BTreeMap<ConnectionId, Attempt>,
+    /// Attempts by uTP that are under way.
+    utp_probes: BTreeMap<ConnectionId, PeerNumber>,
+    /// Established connections.
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Those of newcomers, with the time at which they are none any more.
+    newcomers: BTreeSet<(Duration, ConnectionId)>,
+    endpoints: Endpoints,
+    schedule: Schedule,
+    capacity: Capacity,
+    /// Swarms in which peers wait for room for a connection.
+    crowded: BTreeSet<InfoHash>,
+    /// The next look at those.
+    fill_at: Option<Duration>,
+    /// `true` if a peer on this machine is not known because there were too many. Then all swarms may have one.
+    has_missed_peers_here: bool,
+    actions: VecDeque<Action>,
+    changed: BTreeSet<(InfoHash, SocketAddr)>,
+}
+
+impl Planner {
+    /// A planner that knows of no peer.
+    pub fn new(network: Network) -> Self {
+        Self {
+            now: Duration::ZERO,
+            network,
+            swarms: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            last_number: 0,
+            attempts: BTreeMap::new(),
+            utp_probes: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            newcomers: BTreeSet::new(),
+            endpoints: Endpoints::default(),
+            schedule: Schedule::default(),
+            capacity: Capacity::new(CONNECTIONS),
+            crowded: BTreeSet::new(),
+            fill_at: None,
+            has_missed_peers_here: false,
+            actions: VecDeque::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// Replaces the machine's addresses. Looks at every peer.
+    pub fn set_network(&mut self, now: Duration, network: Network) {
+        self.advance(now);
+        self.network = network;
+        for swarm in self.swarms.values_mut() {
+            swarm.occupancy = occupancy::Occupancy::default();
+        }
+        let numbers: Vec<_> = self.peers.keys().copied().collect();
+        for &number in &numbers {
+            let peer = self.peers.get_mut(&number).expect("no peer leaves meanwhile");
+            let ip = peer.announced.address.ip();
+            peer.location = self.network.location_of(ip);
+            if peer.location.is_on_this_machine() {
+                self.swarms.get_mut(&peer.info_hash).expect("a peer's swarm is known").occupancy.insert(ip);
+            }
+        }
+        for &number in &numbers {
+            let peer = &self.peers[&number];
+            if peer.is_dialable(&self.network) {
+                self.schedule_soon(number);
+            } else if !self.network.admits(peer.announced.address.ip()) {
+                self.give_up(number, CloseReason::NetworkChanged);
+            }
+            self.update(number);
+        }
+        for info_hash in self.swarms.keys().copied().collect::<Vec<_>>() {
+            self.clear_the_way(&info_hash);
+        }
+        self.dispatch();
+    }
+
+    /// A peer announced: it joined, is still there, or changed. `torrent` is what is known of the swarm's torrent.
+    ///
+    /// A peer that moved to another address is told of as one that [left](Self::handle_left) and one that joined.
+    pub fn handle_announce(
+        &mut self,
+        now: Duration,
+        rng: &mut impl Rng,
+        info_hash: InfoHash,
+        torrent: Torrent,
+        announced: Announced,
+    ) {
+        self.advance(now);
+        match self.number_of(&info_hash, announced.address) {
+            Some(number) if self.peers[&number].is_same_peer(&announced) => {
+                self.peers.get_mut(&number).expect("a peer of a swarm is known").announced = announced;
+            }
+            other_client => {
+                if let Some(number) = other_client {
+                    self.remove(number);
+                }
+                self.insert(Rank(rng.random()), info_hash, announced);
+            }
+        }
+        self.learn(&info_hash, torrent);
+        self.dispatch();
+    }
+
+    /// The peer that was kept under this address left the swarm, or was silent for too long.
+    pub fn handle_left(&mut self, now: Duration, info_hash: &InfoHash, address: SocketAddr) {
+        self.advance(now);
+        if let Some(number) = self.number_of(info_hash, address) {
+            self.remove(number);
+        }
+        self.dispatch();
+    }
+
+    /// The tracker forgot the swarm, with all of its peers.
+    pub fn handle_swarm_dropped(&mut self, now: Duration, info_hash: &InfoHash) {
+        self.advance(now);
+        let swarm = self.swarms.get(info_hash);
+        let peers: Vec<_> = swarm.into_iter().flat_map(|swarm| swarm.peers.values()).copied().collect();
+        // All first, so that nobody is told that the others have gone.
+        for &number in &peers {
+            self.give_up(number, CloseReason::Left);
+        }
+        for number in peers {
+            self.remove(number);
+        }
+        self.dispatch();
+    }
+
+    /// More is known of the torrent of a swarm. What is known already is not forgotten.
+    pub fn set_torrent(&mut self, now: Duration, info_hash: &InfoHash, torrent: Torrent) {
+        self.advance(now);
+        self.learn(info_hash, torrent);
+        self.dispatch();
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) named has come, or any other.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.advance(now);
+        while let Some(&(end, connection)) = self.newcomers.first()
+            && end <= self.now
+        {
+            self.newcomers.pop_first();
+            self.make_evictable(connection);
+        }
+        if self.fill_at.is_some_and(|at| at <= self.now) {
+            self.fill();
+        }
+        self.dispatch();
+    }
+
+    /// The next thing to do.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The time at which to call [`handle_timeout`](Self::handle_timeout); `None` if nothing is due at any time.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let newcomer = self.newcomers.first().map(|&(end, _)| end);
+        [self.schedule.next_time(), newcomer, self.fill_at].into_iter().flatten().min()
+    }
+
+    /// Takes the peers whose [`sighting`](Self::sighting) changed since the last call. Each is named once, also one that left.
+    pub fn take_changed(&mut self) -> Vec<(InfoHash, SocketAddr)> {
+        std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
+    /// The number of connections to peers.
+    pub fn open_connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// What is known of the peer that is kept under this address.
+    pub fn sighting(&self, now: Duration, info_hash: &InfoHash, address: SocketAddr) -> Option<Sighting> {
+        let now = now.max(self.now);
+        let peer = &self.peers[&self.number_of(info_hash, address)?];
+        let (reachability, reason) = peer.verdict(now);
+        let is_connected = peer.connection.is_some();
+        let connected_until = if is_connected { Some(now) } else { peer.connected_until };
+        Some(Sighting {
+            reachability,
+            reason,
+            is_connected,
+            age: connected_until.map(|until| now - until),
+            peer_id: peer.shook_hands,
+            client: peer.client.clone(),
+            is_encrypted: peer.is_encrypted,
+            speaks_utp: peer.evidence.speaks_utp,
+            progress: peer.progress,
+            rate: peer.rate.per_second(now),
+        })
+    }
+
+    /// The connections between peers of a swarm, as they told of them in the last ten minutes, and over connections that there are.
+    /// For operators only: also names peers that never announced here.
+    pub fn edges(&self, now: Duration, info_hash: &InfoHash) -> Vec<Edge> {
+        let now = now.max(self.now);
+        let peers = self.swarms.get(info_hash).into_iter().flat_map(|swarm| swarm.peers.values());
+        let edges = peers.map(|number| &self.peers[number]).flat_map(|peer| {
+            peer.neighbours.iter(now, self.connected_at(peer)).map(|(to, flags)| Edge {
+                from: peer.announced.address,
+                to,
+                is_to_seed: flags.contains(PexFlags::SEED),
+            })
+        });
+        edges.collect()
+    }
+
+    /// Pairs of peers of a swarm neither of which can connect to the other, since both are unreachable, and which are not known to
+    /// be connected. Those who both have everything do not count. At most 100.
+    pub fn unreachable_pairs(&self, now: Duration, info_hash: &InfoHash) -> Vec<(SocketAddr, SocketAddr)> {
+        let now = now.max(self.now);
+        let peers = self.swarms.get(info_hash).into_iter().flat_map(|swarm| swarm.peers.values());
+        let is_unreachable = |peer: &&Peer| matches!(peer.verdict(now).1, Some(Reason::Refused | Reason::NoAnswer));
+        let unreachable: Vec<_> = peers.map(|number| &self.peers[number]).filter(is_unreachable).collect();
+        let are_connected = |a: &Peer, b: &Peer| a.neighbours.has(now, self.connected_at(a), b.announced.address);
+        let mut pairs = Vec::new();
+        for (index, one) in unreachable.iter().enumerate() {
+            let others = unreachable[index + 1..].iter().filter(|other| {
+                let have_everything = one.is_complete() && other.is_complete();
+                let is_of_use = !have_everything && !one.is_same_client(other);
+                is_of_use && !are_connected(one, other) && !are_connected(other, one)
+            });
+            pairs
+                .extend(others.map(|other| (one.announced.address, other.announced.address)).take(PAIRS - pairs.len()));
+        }
+        pairs
+    }
+
+    fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    fn number_of(&self, info_hash: &InfoHash, address: SocketAddr) -> Option<PeerNumber> {
+        self.swarms.get(info_hash)?.peers.get(&address).copied()
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// The peer's swarm.
+    fn swarm_of(&mut self, number: PeerNumber) -> &mut Swarm {
+        let info_hash = &self.peers[&number].info_hash;
+        self.swarms.get_mut(info_hash).expect("a peer's swarm is known")
+    }
+
+    fn insert(&mut self, rank: Rank, info_hash: InfoHash, announced: Announced) {
+        let address = announced.address;
+        let location = self.network.location_of(address.ip());
+        if self.peers.len() >= PEERS {
+            self.has_missed_peers_here |= location.is_on_this_machine();
+            return;
+        }
+        let number = PeerNumber(self.next_number());
+        let peer = Peer::new(self.now, info_hash, announced, location, rank);
+        let is_dialable = peer.is_dialable(&self.network);
+        self.peers.insert(number, peer);
+        self.endpoints.insert(address);
+        let swarm = self.swarms.entry(info_hash).or_insert_with(|| Swarm::new(Torrent::Unknown));
+        swarm.peers.insert(address, number);
+        swarm.by_peer_id.insert((announced.peer_id, number));
+        self.mark_changed(number);
+        if location.is_on_this_machine() {
+            let is_source = self.network.is_source(address.ip());
+            let occupancy = &mut self.swarm_of(number).occupancy;
+            let changes_nothing = occupancy.is_crowded(address.ip(), is_source);
+            occupancy.insert(address.ip());
+            if !changes_nothing {
+                self.clear_the_way(&info_hash);
+            }
+        }
+        if is_dialable {
+            self.schedule_soon(number);
+        }
+    }
+
+    fn remove(&mut self, number: PeerNumber) {
+        self.give_up(number, CloseReason::Left);
+        self.withdraw(number);
+        self.mark_changed(number);
+        let peer = self.peers.remove(&number).expect("it is removed once");
+        let (info_hash, address) = (peer.info_hash, peer.announced.address);
+        if let Some(probe) = peer.utp_probe {
+            self.utp_probes.remove(&probe);
+        }
+        self.endpoints.remove(address);
+        let is_source = self.network.is_source(address.ip());
+        let swarm = self.swarms.get_mut(&info_hash).expect("a peer's swarm is known");
+        swarm.peers.remove(&address);
+        swarm.by_peer_id.remove(&(peer.announced.peer_id, number));
+        if swarm.peers.is_empty() {
+            self.swarms.remove(&info_hash);
+        } else if peer.location.is_on_this_machine() {
+            swarm.occupancy.remove(address.ip());
+            if !swarm.occupancy.is_crowded(address.ip(), is_source) {
+                self.clear_the_way(&info_hash);
+            }
+        }
+    }
+
+    /// Ends all that has to do with connecting to a peer.
+    fn give_up(&mut self, number: PeerNumber, reason: CloseReason) {
+        self.schedule.cancel(number);
+        self.stop_waiting(number);
+        if let Some(attempt) = self.peers[&number].attempt {
+            self.abandon(attempt, reason);
+        }
+        if let Some(connection) = self.peers[&number].connection {
+            self.close(connection, reason);
+        }
+    }
+
+    /// The peer does not wait for room for a connection any more.
+    fn stop_waiting(&mut self, number: PeerNumber) {
+        match self.peers.get_mut(&number).expect("it is known").waiting.take() {
+            Some((Scope::Swarm, applicant)) => self.swarm_of(number).capacity.forget(applicant),
+            Some((Scope::All, applicant)) => self.capacity.forget(applicant),
+            None => {}
+        }
+    }
+
+    /// Closes what is in the way of peers on this machine, and looks again at all peers of the swarm that can be dialled in another
+    /// way than before, since one on this machine joined or left.
+    fn clear_the_way(&mut self, info_hash: &InfoHash) {
+        let swarm = &self.swarms[info_hash];
+        let is_in_the_way = |number: &PeerNumber, local| self.is_occupied(swarm, local, &self.peers[number]);
+        let connections = swarm.connections.iter().filter(|connection| {
+            let Connection { peer, local, .. } = &self.connections[connection];
+            is_in_the_way(peer, *local)
+        });
+        let connections: Vec<_> = connections.copied().collect();
+        let dials = swarm.dials.iter().filter(|dial| {
+            let attempt = &self.attempts[dial];
+            is_in_the_way(&attempt.peer, attempt.from)
+        });
+        let dials: Vec<_> = dials.copied().collect();
+        let peers: Vec<_> = swarm.peers.values().copied().collect();
+        for connection in connections {
+            self.close(connection, CloseReason::PeerHere);
+        }
+        for dial in dials {
+            self.abandon(dial, CloseReason::PeerHere);
+        }
+        for number in peers {
+            let peer = &self.peers[&number];
+            if !peer.evidence.has_failed() && peer.is_dialable(&self.network) {
+                self.schedule_soon(number);
+            }
+        }
+    }
+
+    /// Returns `true` if a peer of the swarm on this machine, beside the one that is dialled, goes out under an address of this machine.
+    fn is_occupied(&self, swarm: &Swarm, local: IpAddr, dialled: &Peer) -> bool {
+        let except = dialled.address_here();
+        let occupancy = &swarm.occupancy;
+        if local.is_loopback() {
+            // Loopback addresses go out only where there is nothing better.
+            !self.network.has_lan_address() && occupancy.has(local, except)
+        } else {
+            occupancy.has(local, except)
+                || self.network.is_shared(local) && occupancy.goes_out_in_family_of(local, except)
+        }
+    }
+
+    fn mark_changed(&mut self, number: PeerNumber) {
+        let peer = &self.peers[&number];
+        self.changed.insert((peer.info_hash, peer.announced.address));
+    }
+}

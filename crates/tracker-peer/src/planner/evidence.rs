@@ -1,0 +1,188 @@
+//! What attempts to connect to a peer have shown.
+
+use std::time::Duration;
+
+use super::{Reachability, Reason};
+
+/// Failed attempts after which a peer counts as unreachable. After one it does not: a client refuses connections while it checks its
+/// files.
+const FAILURES: u8 = 2;
+
+/// The time for which a peer that others said to be reachable does not count as unreachable. They tell of it once a minute at most.
+const VOUCHED_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// What the attempts to connect to a peer have shown.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// Failed attempts since one succeeded.
+    failures: u8,
+    /// What the last attempt failed of, if it did.
+    failure: Option<Failure>,
+    /// What the last attempt that succeeded has shown.
+    answer: Option<Answer>,
+    /// Whether it answers uTP.
+    pub(super) speaks_utp: Option<bool>,
+    /// When another peer said last that it is reachable.
+    vouched_at: Option<Duration>,
+}
+
+/// What an attempt failed of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    Refused,
+    NoAnswer,
+    NotThisTorrent,
+}
+
+/// What an attempt has shown that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// TCP connected. There was no handshake.
+    Tcp,
+    /// It shook hands.
+    Plain,
+    /// It shook hands encrypted, and not without.
+    Encrypted,
+    /// It shook hands with another peer id than it announced.
+    OtherClient,
+}
+
+impl Evidence {
+    /// An attempt succeeded.
+    pub(super) fn succeed(&mut self, answer: Answer) {
+        // That TCP connects says nothing of the torrent.
+        if answer == Answer::Tcp && self.failure == Some(Failure::NotThisTorrent) {
+            return;
+        }
+        (self.failures, self.failure) = (0, None);
+        if answer != Answer::Tcp || self.answer.is_none() {
+            self.answer = Some(answer);
+        }
+    }
+
+    /// An attempt failed.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failures = self.failures.saturating_add(1);
+        self.failure = Some(failure);
+    }
+
+    /// Another peer said that this one is reachable.
+    pub(super) fn vouch(&mut self, now: Duration) {
+        self.vouched_at = Some(now);
+    }
+
+    /// Returns `true` if the last attempt failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Returns `true` if it shook hands encrypted when it was tried last, and not without.
+    pub(super) fn prefers_encryption(&self) -> bool {
+        self.answer == Some(Answer::Encrypted)
+    }
+
+    /// The verdict on a peer on another machine.
+    pub(super) fn verdict(&self, now: Duration) -> (Reachability, Option<Reason>) {
+        let failure = self.failure.filter(|_| self.failures >= FAILURES);
+        let is_vouched_for = self.vouched_at.is_some_and(|at| now < at + VOUCHED_FOR);
+        match (failure, self.answer) {
+            (Some(Failure::NotThisTorrent), _) => (Reachability::No, Some(Reason::NotThisTorrent)),
+            (Some(_), _) if self.speaks_utp == Some(true) => (Reachability::Yes, Some(Reason::UtpOnly)),
+            (Some(_), _) if is_vouched_for => (Reachability::Unknown, None),
+            (Some(Failure::Refused), _) => (Reachability::No, Some(Reason::Refused)),
+            (Some(Failure::NoAnswer), _) => (Reachability::No, Some(Reason::NoAnswer)),
+            (None, None) => (Reachability::Unknown, None),
+            (None, Some(Answer::Tcp | Answer::Plain)) => (Reachability::Yes, None),
+            (None, Some(Answer::Encrypted)) => (Reachability::Yes, Some(Reason::EncryptedOnly)),
+            (None, Some(Answer::OtherClient)) => (Reachability::Yes, Some(Reason::OtherClient)),
+        }
+    }
+
+    /// The verdict on a peer on this machine: that a connection succeeds or fails here does not show what others can do.
+    pub(super) fn verdict_here(&self, now: Duration) -> (Reachability, Option<Reason>) {
+        let reason = match self.verdict(now).1 {
+            Some(reason @ (Reason::NotThisTorrent | Reason::EncryptedOnly | Reason::OtherClient)) => reason,
+            _ => Reason::SameMachine,
+        };
+        (Reachability::Unknown, Some(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1000);
+
+    fn verdict(evidence: &Evidence) -> (Reachability, Option<Reason>) {
+        evidence.verdict(NOW)
+    }
+
+    #[test]
+    fn two_failures_are_needed_for_no_and_one_success_for_yes() {
+        for (failure, reason) in [
+            (Failure::Refused, Reason::Refused),
+            (Failure::NoAnswer, Reason::NoAnswer),
+            (Failure::NotThisTorrent, Reason::NotThisTorrent),
+        ] {
+            let mut evidence = Evidence::default();
+            assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
+            evidence.fail(failure);
+            assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
+            evidence.fail(failure);
+            assert_eq!(verdict(&evidence), (Reachability::No, Some(reason)));
+            evidence.succeed(Answer::Plain);
+            assert_eq!(verdict(&evidence), (Reachability::Yes, None));
+            evidence.fail(failure);
+            assert_eq!(verdict(&evidence), (Reachability::Yes, None), "one failure does not outweigh a success");
+            evidence.fail(failure);
+            assert_eq!(verdict(&evidence), (Reachability::No, Some(reason)));
+        }
+    }
+
+    #[test]
+    fn what_answered_is_told() {
+        let mut evidence = Evidence::default();
+        for (answer, reason) in [
+            (Answer::Tcp, None),
+            (Answer::Encrypted, Some(Reason::EncryptedOnly)),
+            (Answer::Tcp, Some(Reason::EncryptedOnly)),
+            (Answer::OtherClient, Some(Reason::OtherClient)),
+            (Answer::Plain, None),
+        ] {
+            evidence.succeed(answer);
+            assert_eq!(verdict(&evidence), (Reachability::Yes, reason), "{answer:?}");
+        }
+        evidence.fail(Failure::NotThisTorrent);
+        evidence.fail(Failure::NotThisTorrent);
+        evidence.succeed(Answer::Tcp);
+        assert_eq!(verdict(&evidence), (Reachability::No, Some(Reason::NotThisTorrent)));
+    }
+
+    #[test]
+    fn utp_and_other_peers_speak_for_one_that_does_not_answer() {
+        let mut evidence = Evidence { speaks_utp: Some(true), ..Evidence::default() };
+        evidence.fail(Failure::NoAnswer);
+        assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
+        evidence.fail(Failure::NoAnswer);
+        assert_eq!(verdict(&evidence), (Reachability::Yes, Some(Reason::UtpOnly)));
+        evidence.speaks_utp = Some(false);
+        assert_eq!(verdict(&evidence), (Reachability::No, Some(Reason::NoAnswer)));
+        evidence.vouch(NOW);
+        assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
+        assert_eq!(evidence.verdict(NOW + VOUCHED_FOR), (Reachability::No, Some(Reason::NoAnswer)));
+        evidence.fail(Failure::NotThisTorrent);
+        assert_eq!(verdict(&evidence), (Reachability::No, Some(Reason::NotThisTorrent)), "others cannot know that");
+    }
+
+    #[test]
+    fn of_a_peer_on_this_machine_it_is_not_known() {
+        let mut evidence = Evidence::default();
+        assert_eq!(evidence.verdict_here(NOW), (Reachability::Unknown, Some(Reason::SameMachine)));
+        evidence.succeed(Answer::Encrypted);
+        assert_eq!(evidence.verdict_here(NOW), (Reachability::Unknown, Some(Reason::EncryptedOnly)));
+        evidence.fail(Failure::Refused);
+        evidence.fail(Failure::Refused);
+        assert_eq!(evidence.verdict_here(NOW), (Reachability::Unknown, Some(Reason::SameMachine)));
+    }
+}

@@ -1,0 +1,251 @@
+//! The tracker's own peer as a service.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use peer_wire::Local;
+use rand::RngExt;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracker_core::{Access, InfoHash, OwnPeer, PeerId, Shards};
+use tracker_host::{Addresses, BindError, EventListener, Events, Transport, bind};
+
+use crate::Torrents;
+use crate::announces::Announces;
+use crate::driver::{Context, Driver, SwarmKeys};
+use crate::machine;
+use crate::planner::{Edge, Planner, Sighting};
+use crate::session::BitfieldBytes;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// Events that may wait until they are looked at, five times a second. When there are more, all swarms are looked through.
+const MAX_PENDING_EVENTS: usize = 20_000;
+
+/// How the first letters of the peer id tell of this program, in the manner of most clients.
+const PEER_ID_PREFIX: &[u8; 8] = b"-TK0100-";
+
+/// What a [`Service`] works with.
+#[derive(Debug)]
+pub struct ServiceConfig {
+    /// The swarms, whose [listener](Shards::with_listener) is `announces`.
+    pub shards: Arc<Shards>,
+    /// What hears of announces.
+    pub announces: Arc<Announces>,
+    /// The tracker's events.
+    pub events: Events,
+    /// What is known of torrents.
+    pub torrents: Arc<dyn Torrents>,
+    /// The addresses to listen on, so that peers which cannot be dialled dial the tracker's own peer. Empty: it is not handed out.
+    pub listen: Vec<SocketAddr>,
+    /// The addresses of the machine.
+    pub addresses: Addresses,
+    /// From where the tracker takes announces. Nobody outside the LAN is dialled, whatever it says.
+    pub access: Access,
+    /// Addresses of this machine that no other program uses to share files. From there it may have connections although a client on
+    /// this machine is in the swarm.
+    pub exclusive: Vec<IpAddr>,
+}
+
+/// The tracker's own peer. It runs on a thread of its own until this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    sightings: Sightings,
+    shards: Arc<Shards>,
+    announces: Arc<Announces>,
+    exclusive: Arc<[IpAddr]>,
+    listening: Result<Vec<SocketAddr>, BindError>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// The thread ends when it is dropped.
+    stop: oneshot::Sender<Infallible>,
+    thread: JoinHandle<()>,
+}
+
+/// Why the tracker's own peer cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address that it should have for itself is not one of this machine.
+    #[error("{address} is not an address of this machine's networks: name one of {}", list(.own))]
+    NotOurs {
+        /// The address.
+        address: IpAddr,
+        /// Those that can be named.
+        own: Vec<IpAddr>,
+    },
+    /// Its thread or its runtime cannot be started.
+    #[error("cannot start the tracker's own peer")]
+    Thread(#[from] io::Error),
+}
+
+/// What the tracker's own peer sees. Cheap to clone.
+#[derive(Clone)]
+pub struct Sightings {
+    planner: Arc<Mutex<Planner>>,
+    start: Instant,
+}
+
+impl Service {
+    /// Starts it. If it cannot listen, it goes on without: see [`listening`](Self::listening).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StartError`] if an address is not the machine's, or the thread cannot be started.
+    pub fn start(config: ServiceConfig) -> Result<Self, StartError> {
+        let ServiceConfig { shards, announces, events, torrents, listen, addresses, access, exclusive } = config;
+        if let Some(&address) = exclusive.iter().find(|address| !addresses.all.contains(address)) {
+            return Err(StartError::NotOurs { address, own: addresses.all });
+        }
+        let exclusive: Arc<[IpAddr]> = exclusive.into();
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listeners = if listen.is_empty() { Ok(Vec::new()) } else { listeners(&runtime, &listen)? };
+        let local_addrs = |listeners: &Vec<TcpListener>| -> io::Result<Vec<SocketAddr>> {
+            listeners.iter().map(TcpListener::local_addr).collect()
+        };
+        let (listening, listeners) = match listeners {
+            Ok(listeners) => (Ok(local_addrs(&listeners)?), listeners),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        let start = Instant::now();
+        let planner = Arc::new(Mutex::new(Planner::new(machine::network(&addresses, access, &exclusive))));
+        let peer_id = peer_id();
+        let driver = Driver::new(Arc::clone(&planner), torrents, listener(&events), |reports| Context {
+            local: Local::new(peer_id, concat!("tracker ", env!("CARGO_PKG_VERSION"))),
+            shards: Arc::clone(&shards),
+            announces: Arc::clone(&announces),
+            reports,
+            start,
+            bitfields: BitfieldBytes::default(),
+            swarm_keys: SwarmKeys::default(),
+            exclusive: Arc::clone(&exclusive),
+        });
+        announces.collect(true);
+        if let Ok([first, ..]) = listening.as_deref() {
+            shards.set_own_peer(Some(OwnPeer::new(first.port(), PeerId::new(peer_id))));
+        }
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("own-peer".into()).spawn(move || {
+            runtime.block_on(driver.run(listeners, stopped));
+        })?;
+        let sightings = Sightings { planner, start };
+        Ok(Self { sightings, shards, announces, exclusive, listening, running: Some(Running { stop, thread }) })
+    }
+
+    /// The addresses that it listens on, or why it does not.
+    ///
+    /// # Errors
+    ///
+    /// The address that cannot be listened on.
+    pub fn listening(&self) -> Result<&[SocketAddr], &BindError> {
+        self.listening.as_deref()
+    }
+
+    /// What it sees.
+    pub fn sightings(&self) -> &Sightings {
+        &self.sightings
+    }
+
+    /// Takes the machine's new addresses, and the address policy.
+    pub fn set_network(&self, addresses: &Addresses, access: Access) {
+        let network = machine::network(addresses, access, &self.exclusive);
+        self.sightings.planner().set_network(self.sightings.now(), network);
+        // What follows from it is for the driver to carry out.
+        self.announces.wake();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shards.set_own_peer(None);
+        self.announces.collect(false);
+        if let Some(Running { stop, thread }) = self.running.take() {
+            drop(stop);
+            // If it panicked it has said so, and there is nothing to be done.
+            _ = thread.join();
+        }
+    }
+}
+
+impl Sightings {
+    /// What is known of these peers of a swarm, in their order. They are named by the addresses that they are kept under.
+    pub fn of_peers<'p>(
+        &self,
+        info_hash: &InfoHash,
+        peers: impl IntoIterator<Item = &'p SocketAddr>,
+    ) -> Vec<Option<Sighting>> {
+        let (planner, now) = (self.planner(), self.start.elapsed());
+        peers.into_iter().map(|&address| planner.sighting(now, info_hash, address)).collect()
+    }
+
+    /// See [`Planner::edges`].
+    pub fn edges(&self, info_hash: &InfoHash) -> Vec<Edge> {
+        self.planner().edges(self.now(), info_hash)
+    }
+
+    /// See [`Planner::unreachable_pairs`].
+    pub fn unreachable_pairs(&self, info_hash: &InfoHash) -> Vec<(SocketAddr, SocketAddr)> {
+        self.planner().unreachable_pairs(self.now(), info_hash)
+    }
+
+    /// The number of connections to peers.
+    pub fn open_connections(&self) -> usize {
+        self.planner().open_connections()
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn planner(&self) -> MutexGuard<'_, Planner> {
+        self.planner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sightings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sightings").finish_non_exhaustive()
+    }
+}
+
+/// Listens on these addresses. The outer error says that the runtime does not take a socket.
+fn listeners(runtime: &runtime::Runtime, addresses: &[SocketAddr]) -> io::Result<Result<Vec<TcpListener>, BindError>> {
+    let transport = Transport::Tcp { backlog: BACKLOG };
+    let sockets = match bind(addresses, transport, NonZeroUsize::MIN, |_, _| Ok(())) {
+        Ok(sockets) => sockets,
+        Err(error) => return Ok(Err(error)),
+    };
+    let _context = runtime.enter();
+    let listeners = sockets.into_iter().flatten().map(|socket| {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket.into())
+    });
+    listeners.collect::<io::Result<_>>().map(Ok)
+}
+
+fn listener(events: &Events) -> EventListener {
+    events.listen(MAX_PENDING_EVENTS)
+}
+
+/// Another one at each start, so that nobody takes it for a peer that was there before.
+fn peer_id() -> [u8; 20] {
+    let mut peer_id: [u8; 20] = rand::rng().random();
+    peer_id[..8].copy_from_slice(PEER_ID_PREFIX);
+    peer_id
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,43 @@
+//! What is known of torrents.
+
+use std::fmt;
+
+use tracker_core::InfoHash;
+
+/// Knows torrents. The embedder implements it, for instance with its .torrent files.
+///
+/// Methods are called on the thread of the tracker's own peer, which waits for them: they must not block for longer than it takes
+/// to look something up.
+pub trait Torrents: fmt::Debug + Send + Sync {
+    /// What is known of the torrent with this info-hash.
+    fn facts(&self, info_hash: &InfoHash) -> Option<TorrentFacts>;
+
+    /// A peer gave the info dictionary of a torrent of which only the info-hash was known. `info` is bencoded, at most 8 MiB, and
+    /// its digest is the info-hash; but nothing else of it was checked. Returns what it says, if it can be used.
+    fn learn(&self, info_hash: &InfoHash, info: &[u8]) -> Option<TorrentFacts>;
+}
+
+/// What a connection has to know of a torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TorrentFacts {
+    /// The number of its pieces; 0 if that is not known.
+    pub piece_count: u32,
+    /// `true` if peers are not to be told of others ([BEP 27](https://www.bittorrent.org/beps/bep_0027.html)).
+    pub is_private: bool,
+}
+
+impl TorrentFacts {
+    pub(crate) fn for_planner(facts: Option<Self>) -> crate::Torrent {
+        match facts {
+            None => crate::Torrent::Unknown,
+            Some(Self { is_private: true, .. }) => crate::Torrent::Private,
+            Some(Self { is_private: false, .. }) => crate::Torrent::Public,
+        }
+    }
+
+    pub(crate) fn for_connection(facts: Option<Self>) -> peer_wire::Torrent {
+        let Some(Self { piece_count, is_private }) = facts else { return peer_wire::Torrent::default() };
+        let torrent = peer_wire::Torrent::default().with_privacy(is_private);
+        if piece_count > 0 { torrent.with_piece_count(piece_count) } else { torrent }
+    }
+}

@@ -1,0 +1,328 @@
+//! Whom the planner dials, from where, by which way and when, and what it concludes.
+
+use tracker_core::{Access, PeerKey};
+use tracker_peer::{
+    Action, Announced, CloseReason, ConnectionEvent, DialOutcome, Encryption, Network, ProbeOutcome, Reachability,
+    Reason, Refusal, Torrent, UtpOutcome,
+};
+
+use crate::lab::{Lab, OTHER_SWARM, SWARM, as_dial, at, ip, leecher, network, peer_id, secs, seeder};
+
+const PEER: &str = "10.77.0.9:6881";
+
+#[test]
+fn a_newcomer_is_dialled_at_once_and_left_alone_while_connected() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    let Action::Dial { connection, info_hash, peer_id, to, from, encryption, only_if_nobody_here } = lab.action()
+    else {
+        panic!("it is dialled")
+    };
+    assert_eq!((info_hash, peer_id, to), (SWARM, leecher(PEER).peer_id, at(PEER)));
+    assert_eq!((from, encryption, only_if_nobody_here), (ip("10.77.0.1"), Encryption::Plain, true));
+    lab.planner.handle_dialled(lab.now, connection, DialOutcome::Established { peer_id });
+    let (address, reachability) = (at(PEER), Reachability::Yes);
+    assert_eq!(lab.action(), Action::SetReachability { info_hash, address, peer_id, reachability });
+    lab.announce(leecher(PEER));
+    lab.wait(secs(3600));
+    assert_eq!(lab.actions(), []);
+    let sighting = lab.sighting(PEER);
+    assert_eq!((sighting.is_connected, sighting.age), (true, Some(secs(0))));
+    assert_eq!((sighting.peer_id, sighting.is_encrypted), (Some(peer_id), false));
+}
+
+#[test]
+fn only_peers_that_announced_from_an_admitted_address_of_the_lan_are_dialled() {
+    let mut lab = Lab::with(Network { access: Access::All, ..network() });
+    lab.announce(Announced { is_claimed: true, ..leecher("10.77.0.2:6881") });
+    for address in ["10.77.0.3:0", "10.77.0.4:1", "203.0.113.5:6881", "[2001:db8::6]:6881", "[fe80::7]:6881"] {
+        lab.announce(leecher(address));
+    }
+    lab.wait(secs(600));
+    assert_eq!(lab.actions(), []);
+    lab.announce(leecher("10.77.0.9:6881"));
+    lab.announce(leecher("[fd77::9]:6881"));
+    let dials: Vec<_> = lab.dials().iter().map(|dial| (dial.to, dial.from)).collect();
+    assert_eq!(dials, [(at("10.77.0.9:6881"), ip("10.77.0.1")), (at("[fd77::9]:6881"), ip("fd77::1"))]);
+}
+
+#[test]
+fn attempts_that_fail_are_made_again_after_1_3_10_30_and_120_seconds() {
+    for outcome in [DialOutcome::OtherTorrent, DialOutcome::Withheld, DialOutcome::Refused, DialOutcome::NoAnswer] {
+        let mut lab = Lab::new();
+        lab.announce(leecher(PEER));
+        let mut dial = lab.dial();
+        for delay in [1, 3, 10, 30, 120, 120] {
+            lab.dialled(dial, outcome);
+            for action in lab.actions() {
+                if let Action::ProbeUtp { connection, .. } = action {
+                    lab.utp_probed(connection, UtpOutcome::NoAnswer);
+                }
+            }
+            while lab.planner.poll_action().is_some() {}
+            let (waited, next) = lab.wait_for_dial();
+            assert_eq!(waited, secs(delay), "{outcome:?}");
+            dial = next;
+        }
+    }
+}
+
+#[test]
+fn what_is_closed_without_a_handshake_is_tried_encrypted_at_once_and_the_way_that_works_is_remembered() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    let plain = lab.dial();
+    lab.dialled(plain, DialOutcome::NoHandshake);
+    let encrypted = lab.dial();
+    assert_eq!((encrypted.encryption, encrypted.to), (Encryption::Mse, plain.to));
+    lab.established(encrypted, leecher(PEER));
+    assert_eq!(lab.verdict(PEER), (Reachability::Yes, Some(Reason::EncryptedOnly)));
+    assert!(lab.sighting(PEER).is_encrypted);
+    lab.actions();
+    // In another torrent, too. There plain is the second way.
+    lab.announce_in(OTHER_SWARM, Torrent::Public, leecher(PEER));
+    let first = lab.dial();
+    assert_eq!(first.encryption, Encryption::Mse);
+    lab.dialled(first, DialOutcome::NoHandshake);
+    assert_eq!(lab.dial().encryption, Encryption::Plain);
+}
+
+#[test]
+fn a_client_without_the_torrent_is_told_from_one_that_cannot_be_reached() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    for failures in 1..=2 {
+        let plain = if failures == 1 { lab.dial() } else { lab.wait_for_dial().1 };
+        lab.dialled(plain, DialOutcome::NoHandshake);
+        let encrypted = lab.dial();
+        assert_eq!((plain.encryption, encrypted.encryption), (Encryption::Plain, Encryption::Mse));
+        assert_eq!(lab.verdict(PEER), (Reachability::Unknown, None));
+        lab.dialled(encrypted, DialOutcome::NoHandshake);
+    }
+    assert_eq!(lab.verdict(PEER), (Reachability::No, Some(Reason::NotThisTorrent)));
+    assert!(matches!(lab.action(), Action::SetReachability { reachability: Reachability::No, .. }));
+}
+
+#[test]
+fn utp_is_tried_once_when_tcp_fails() {
+    for (utp, verdict) in [
+        (UtpOutcome::Answered, (Reachability::Yes, Some(Reason::UtpOnly))),
+        (UtpOutcome::NoAnswer, (Reachability::No, Some(Reason::Refused))),
+    ] {
+        let mut lab = Lab::new();
+        lab.announce(leecher(PEER));
+        let dial = lab.dial();
+        lab.dialled(dial, DialOutcome::Refused);
+        let Action::ProbeUtp { connection, to, from, .. } = lab.action() else { panic!("uTP is tried") };
+        assert_eq!((to, from), (at(PEER), ip("10.77.0.1")));
+        lab.utp_probed(connection, utp);
+        assert_eq!(lab.actions(), [], "after one failure nothing is certain");
+        let (_, dial) = lab.wait_for_dial();
+        lab.dialled(dial, DialOutcome::Refused);
+        assert_eq!(lab.verdict(PEER), verdict);
+    }
+}
+
+#[test]
+fn another_client_at_the_address_is_told() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    let dial = lab.dial();
+    lab.dialled(dial, DialOutcome::Established { peer_id: peer_id(99) });
+    assert_eq!(lab.verdict(PEER), (Reachability::Yes, Some(Reason::OtherClient)));
+    assert_eq!(lab.sighting(PEER).peer_id, Some(peer_id(99)));
+}
+
+#[test]
+fn an_address_is_dialled_once_at_a_time() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    lab.announce_in(OTHER_SWARM, Torrent::Public, leecher(PEER));
+    lab.announce(leecher("10.77.0.9:6882"));
+    let first = lab.dial();
+    lab.established(first, leecher(PEER));
+    let second = lab.dials();
+    assert_eq!(second.len(), 1);
+    lab.dialled(second[0], DialOutcome::NoHandshake);
+    assert_eq!(lab.dials().len(), 1);
+}
+
+#[test]
+fn a_connection_that_ends_as_usual_is_made_again_soon_and_one_that_is_refused_later_each_time() {
+    let mut lab = Lab::new();
+    let mut connection = lab.connect(leecher(PEER));
+    for _ in 0..3 {
+        lab.actions();
+        // As aria2 does.
+        lab.wait(secs(30));
+        lab.event(connection, ConnectionEvent::Closed);
+        let (waited, dial) = lab.wait_for_dial();
+        assert_eq!(waited, secs(2));
+        lab.established(dial, leecher(PEER));
+        connection = dial.connection;
+    }
+    for delay in [1, 3, 10, 30, 120, 120] {
+        lab.event(connection, ConnectionEvent::Closed);
+        let (waited, dial) = lab.wait_for_dial();
+        assert_eq!(waited, secs(delay));
+        lab.established(dial, leecher(PEER));
+        connection = dial.connection;
+    }
+    assert_eq!(lab.verdict(PEER), (Reachability::Yes, None));
+}
+
+#[test]
+fn a_peer_that_leaves_is_not_looked_at_any_more() {
+    let mut lab = Lab::new();
+    let connection = lab.connect(leecher(PEER));
+    lab.actions();
+    lab.leave(PEER);
+    assert_eq!(lab.action(), Action::Close { connection, reason: CloseReason::Left });
+    lab.announce(leecher(PEER));
+    let dial = lab.dial();
+    lab.planner.handle_swarm_dropped(lab.now, &SWARM);
+    assert_eq!(lab.action(), Action::Close { connection: dial.connection, reason: CloseReason::Left });
+    lab.dialled(dial, DialOutcome::Refused);
+    lab.event(connection, ConnectionEvent::Closed);
+    lab.wait(secs(600));
+    assert_eq!((lab.actions(), lab.planner.poll_timeout()), (vec![], None));
+    assert_eq!(lab.planner.sighting(lab.now, &SWARM, at(PEER)), None);
+}
+
+#[test]
+fn progress_is_kept_until_another_client_takes_the_address() {
+    let mut lab = Lab::new();
+    let connection = lab.connect(leecher(PEER));
+    lab.event(connection, ConnectionEvent::Client { name: "aria2 1.36.0" });
+    lab.progress(connection, 10, 100);
+    lab.wait(secs(5));
+    lab.progress(connection, 60, 100);
+    assert_eq!(lab.sighting(PEER).rate, 10.0);
+    lab.event(connection, ConnectionEvent::Closed);
+    lab.wait(secs(9));
+    let sighting = lab.sighting(PEER);
+    assert_eq!((sighting.is_connected, sighting.age, sighting.rate), (false, Some(secs(9)), 0.0));
+    assert_eq!(sighting.progress.map(|progress| (progress.pieces, progress.of)), Some((60, Some(100))));
+    assert_eq!(sighting.client.as_deref(), Some("aria2 1.36.0"));
+    assert_eq!(lab.planner.take_changed(), [(SWARM, at(PEER))]);
+    assert_eq!(lab.planner.take_changed(), []);
+    lab.announce(Announced { peer_id: peer_id(99), ..leecher(PEER) });
+    assert_eq!(lab.sighting(PEER).progress, None);
+}
+
+#[test]
+fn a_client_with_two_addresses_is_connected_once_and_the_other_address_probed() {
+    let mut lab = Lab::new();
+    let (v4, v6) = ("10.77.0.9:6881", "[fd77::9]:6881");
+    let client = |address| Announced { peer_id: peer_id(1), key: PeerKey::from_number(5), ..leecher(address) };
+    lab.announce(client(v4));
+    lab.announce(client(v6));
+    let dial = lab.dial();
+    lab.established(dial, client(v4));
+    lab.actions();
+    let (waited, Action::Probe { connection, to, .. }) = lab.wait_for_action() else { panic!("it is probed") };
+    assert_eq!((waited, to), (secs(1), at(v6)));
+    lab.probed(connection, ProbeOutcome::Connected);
+    assert_eq!(lab.verdict(v6), (Reachability::Yes, None));
+    lab.actions();
+    lab.wait(secs(600));
+    assert_eq!(lab.actions(), []);
+    // Another client may have the same peer id, but hardly the same key.
+    lab.announce(Announced { peer_id: peer_id(1), ..leecher("10.77.0.10:6881") });
+    assert_eq!(lab.dials().len(), 1);
+    // When the connection is gone, either address will do.
+    lab.event(dial.connection, ConnectionEvent::Closed);
+    lab.wait(secs(10));
+    let dials = lab.dials();
+    assert_eq!(dials.iter().map(|dial| dial.to).collect::<Vec<_>>(), [at(v4)]);
+}
+
+#[test]
+fn a_peer_that_connects_by_itself_is_probed_to_learn_whether_others_can_connect_to_it() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    let dial = lab.dial();
+    lab.dialled(dial, DialOutcome::NoAnswer);
+    lab.actions();
+    assert!(lab.accept(leecher(PEER)).is_ok());
+    let (waited, Action::Probe { connection, to, from, .. }) = lab.wait_for_action() else { panic!("it is probed") };
+    assert_eq!((waited, to, from), (secs(1), at(PEER), ip("10.77.0.1")));
+    lab.probed(connection, ProbeOutcome::NoAnswer);
+    assert_eq!(lab.verdict(PEER), (Reachability::No, Some(Reason::NoAnswer)));
+    assert!(lab.sighting(PEER).is_connected);
+    lab.actions();
+    let (waited, Action::Probe { connection, .. }) = lab.wait_for_action() else { panic!("it is probed again") };
+    assert_eq!(waited, secs(60));
+    lab.probed(connection, ProbeOutcome::Connected);
+    assert_eq!(lab.verdict(PEER), (Reachability::Yes, None));
+    lab.actions();
+    lab.wait(secs(600));
+    assert_eq!(lab.actions(), []);
+}
+
+#[test]
+fn only_peers_that_announced_are_let_in_once_each() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.accept(leecher(PEER)), Err(Refusal::Stranger), "the swarm is not known");
+    lab.announce(leecher("10.77.0.8:6881"));
+    assert_eq!(lab.accept(leecher(PEER)), Err(Refusal::Stranger));
+    lab.announce(leecher(PEER));
+    lab.announce(leecher("10.77.0.9:0"));
+    lab.announce(leecher("127.0.0.1:6881"));
+    assert_eq!(lab.accept(leecher("10.77.0.1:6881")), Err(Refusal::SameMachine));
+    lab.leave("127.0.0.1:6881");
+    assert!(lab.accept(leecher(PEER)).is_ok());
+    assert_eq!(lab.accept(leecher(PEER)), Err(Refusal::AlreadyConnected));
+    // One that does not listen, with another peer id on each connection.
+    assert!(lab.accept(Announced { peer_id: peer_id(50), ..leecher(PEER) }).is_ok());
+    assert_eq!(lab.accept(Announced { peer_id: peer_id(51), ..leecher(PEER) }), Err(Refusal::AlreadyConnected));
+    assert!(lab.sighting("10.77.0.9:0").is_connected);
+}
+
+#[test]
+fn a_peer_that_connects_while_it_is_dialled_has_one_connection() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    let dial = lab.dial();
+    assert!(lab.accept(leecher(PEER)).is_ok());
+    lab.established(dial, leecher(PEER));
+    let close = Action::Close { connection: dial.connection, reason: CloseReason::Duplicate };
+    assert!(lab.actions().contains(&close));
+    assert_eq!(lab.verdict(PEER), (Reachability::Yes, None));
+    assert!(lab.sighting(PEER).is_connected);
+}
+
+#[test]
+fn a_refused_duplicate_says_nothing_of_the_torrent() {
+    let mut lab = Lab::new();
+    lab.announce(leecher(PEER));
+    for _ in 0..3 {
+        let (_, dial) = lab.wait_for_dial();
+        let connection = lab.accept(leecher(PEER)).unwrap();
+        lab.dialled(dial, DialOutcome::NoHandshake);
+        lab.event(connection, ConnectionEvent::Closed);
+        assert_eq!(lab.verdict(PEER), (Reachability::Unknown, None));
+    }
+}
+
+#[test]
+fn a_change_of_the_network_counts_at_once() {
+    let mut lab = Lab::new();
+    let connection = lab.connect(leecher(PEER));
+    lab.announce(leecher("192.168.1.9:6881"));
+    lab.actions();
+    let access = Access::Networks(vec!["192.168.1.0/24".parse().unwrap()]);
+    lab.planner.set_network(lab.now, Network { access, ..network() });
+    assert_eq!(lab.action(), Action::Close { connection, reason: CloseReason::NetworkChanged });
+    lab.planner.set_network(lab.now, network());
+    assert_eq!(lab.dials().iter().map(|dial| dial.to).collect::<Vec<_>>(), [at(PEER)]);
+}
+
+#[test]
+fn an_announce_changes_the_state_and_nothing_else() {
+    let mut lab = Lab::new();
+    lab.connect(leecher(PEER));
+    lab.actions();
+    lab.announce(seeder(PEER));
+    assert_eq!(lab.actions().iter().filter_map(as_dial).count(), 0);
+}
