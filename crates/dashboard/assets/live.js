@@ -75,6 +75,7 @@ function connect() {
     found();
     full.hidden = true;
     show(JSON.parse(data));
+    if (document.querySelector("[data-each-second]")) refreshNow();
   });
   on("tracker", () => refresh());
   on("torrents", () => soon(1000));
@@ -95,6 +96,13 @@ function on(name, act) {
 function disconnect() {
   source?.close();
   source = null;
+}
+
+/** Refreshes, unless the page is being fetched already: a status comes each second. */
+function refreshNow() {
+  refreshNow.running ??= refresh().finally(() => {
+    refreshNow.running = null;
+  });
 }
 
 /** Refreshes once for all that comes within this many milliseconds. */

@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
+use torrent_library::displayable;
 use tracker_core::PeerId;
+
+/// Characters of a program's name that are shown.
+const MAX_PROGRAM_LEN: usize = 64;
 
 /// Programs that put two letters and four characters of version between dashes, as most do
 /// ([BEP 20](https://www.bittorrent.org/beps/bep_0020.html)).
@@ -35,6 +39,12 @@ const CLIENTS: &[(&[u8; 2], &str)] = &[
 pub(crate) fn client(peer_id: &PeerId) -> String {
     let bytes = peer_id.as_bytes();
     azureus_style(bytes).or_else(|| aria2(bytes)).unwrap_or_else(|| bytes[..8].escape_ascii().to_string())
+}
+
+/// The name and version of a program as it tells them to other peers, which may be any text: `qBittorrent/5.1.0` is
+/// `qBittorrent 5.1.0`, as [`client`] has it.
+pub(crate) fn program(told: &str) -> String {
+    displayable(&told.chars().take(MAX_PROGRAM_LEN).collect::<String>().replacen('/', " ", 1))
 }
 
 /// The shortest interval at which the program announces, whatever the tracker asks for; measured. Programs that were not

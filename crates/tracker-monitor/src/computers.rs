@@ -1,5 +1,6 @@
 //! The computers of a lesson, and which files each of them has.
 
+mod connections;
 mod in_progress;
 mod rows;
 #[cfg(test)]
@@ -20,13 +21,15 @@ use crate::downloads::{Running, Transfers};
 use crate::event_log::browser;
 use crate::lesson::{Copy, FileNumber, FileRecord, Lesson, LessonEnd, Roster};
 use crate::names::Names;
-use crate::observer::Sighting;
+use crate::observer::Observation;
 use crate::{
-    CompletionPoint, ComputerName, Downloads, FileProgress, Lessons, NamesFileError, NetworkPoint, Sample, SetNameError,
+    CompletionPoint, ComputerName, Downloads, FileProgress, Lessons, NamesFileError, NetworkPoint, PeerSightings,
+    Sample, SeenTorrent, SetNameError,
 };
 
+pub use connections::{ConnectedComputer, ConnectionGraph};
 pub use in_progress::{DownloadsInProgress, StuckFile};
-pub use rows::{ComputerRow, CopyRow, OwnCopy, Reachability};
+pub use rows::{ComputerRow, CopyRow, OwnCopy};
 
 /// The shortest time over which rates are measured. When a tick comes late, the next one follows soon; its bytes wait.
 const SHORTEST_TICK: Duration = Duration::from_millis(500);
@@ -63,6 +66,8 @@ pub struct ComputersConfig {
     pub given_names: Option<PathBuf>,
     /// How long the tracker's adapters take to answer. Default: none; a report does not say it.
     pub answer_times: Vec<AnswerTimes>,
+    /// What the tracker's own peer sees. Default: none; all that is known of peers is what they announce.
+    pub sightings: Option<Arc<dyn PeerSightings>>,
 }
 
 #[derive(Debug)]
@@ -73,6 +78,7 @@ struct Inner {
     names: Names,
     transfers: Transfers,
     answer_times: Vec<AnswerTimes>,
+    sightings: Option<Arc<dyn PeerSightings>>,
     /// Locked for a moment only; no other lock is taken meanwhile, but that of the names.
     state: Mutex<State>,
 }
@@ -104,6 +110,7 @@ impl ComputersConfig {
             names_file: None,
             given_names: None,
             answer_times: Vec::new(),
+            sightings: None,
         }
     }
 
@@ -127,7 +134,7 @@ impl Computers {
     ///
     /// Returns an error if the names file cannot be read.
     pub fn start(config: ComputersConfig) -> Result<Self, NamesFileError> {
-        let ComputersConfig { clock, library, contents, names_file, given_names, answer_times } = config;
+        let ComputersConfig { clock, library, contents, names_file, given_names, answer_times, sightings } = config;
         let names = Names::start(names_file, given_names)?;
         let mut lesson = Lesson::new(1, clock.now());
         lesson.answered_before = sum(&answer_times);
@@ -141,7 +148,7 @@ impl Computers {
             measured: Duration::ZERO,
         };
         let (transfers, state) = (Transfers::default(), Mutex::new(state));
-        Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, answer_times, state })))
+        Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, answer_times, sightings, state })))
     }
 
     /// What this machine sends over HTTP.
@@ -244,33 +251,52 @@ impl Computers {
         &self.0.transfers
     }
 
+    /// What the tracker's own peer sees, if there is one.
+    pub(crate) fn sightings(&self) -> Option<&dyn PeerSightings> {
+        self.0.sightings.as_deref()
+    }
+
     /// Returns `true` if this machine has the content of a torrent and gives it to others.
     pub(crate) fn is_shared(&self, info_hash: &InfoHash) -> bool {
         self.0.contents.get(ContentKey::Swarm(*info_hash)).is_some()
     }
 
     /// Takes in peers that a sweep has seen, each with the key of its swarm, and the torrents of which it has seen all peers:
-    /// `true` if somebody who is there has all of it. `round` is the number of the sweep; `None` where the tracker keeps no
+    /// `true` if somebody who is there has all of it; and the torrents that peers told of. `round` is the number of the sweep; `None` where the tracker keeps no
     /// details, so that a sweep sees no peers.
     pub(crate) fn see(
         &self,
         round: Option<u32>,
         known: &KnownTorrents,
-        sightings: &mut Vec<(InfoHash, Sighting)>,
+        observations: &mut Vec<(InfoHash, Observation)>,
         verdicts: &mut Vec<(InfoHash, bool)>,
+        named: &mut Vec<(InfoHash, SeenTorrent)>,
     ) {
         let state = &mut *self.state();
         let now = self.now(state);
         let State { lesson, round: current, .. } = state;
         *current = round;
-        for (info_hash, sighting) in sightings.drain(..) {
+        for (info_hash, observation) in observations.drain(..) {
             let known = known.get(&info_hash);
             let info_hash = known.map_or(info_hash, |known| known.info_hash);
-            lesson.see(&info_hash, known.map(|known| &**known), &sighting, round.unwrap_or(0), now);
+            lesson.see(&info_hash, known.map(|known| &**known), &observation, round.unwrap_or(0), now);
         }
         for (info_hash, has_seeder) in verdicts.drain(..) {
             lesson.set_has_seeder(&info_hash, has_seeder);
         }
+        for (info_hash, torrent) in named.drain(..) {
+            lesson.name(&info_hash, &torrent);
+        }
+    }
+
+    /// The displayable name of a torrent, if its .torrent is known or a peer told of it.
+    pub fn file_name(&self, info_hash: &InfoHash) -> Option<Arc<str>> {
+        if let Some(known) = self.0.library.get(info_hash) {
+            return Some(Arc::clone(&known.name));
+        }
+        let state = self.state();
+        let file = state.lesson.file(state.lesson.find(ContentKey::Swarm(*info_hash))?);
+        file.is_known().then(|| Arc::clone(&file.name))
     }
 
     /// Takes in an event, again if need be: events come from several listeners.
@@ -280,12 +306,12 @@ impl Computers {
         match &event.kind {
             EventKind::PeerJoined(peer) | EventKind::PeerCompleted(peer) => {
                 let size = known.as_ref().map(|known| known.size);
-                let sighting = Sighting::of_event(peer, size, event.at);
+                let observation = Observation::of_event(peer, size, event.at);
                 let State { lesson, round, .. } = &mut *self.state();
-                lesson.see(&info_hash, known.as_deref(), &sighting, round.unwrap_or(0), event.at);
+                lesson.see(&info_hash, known.as_deref(), &observation, round.unwrap_or(0), event.at);
             }
             EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => {
-                let Sighting { address, peer_id, .. } = Sighting::of_event(peer, None, event.at);
+                let Observation { address, peer_id, .. } = Observation::of_event(peer, None, event.at);
                 self.state().lesson.leave(&info_hash, address, peer_id);
             }
             _ => {}

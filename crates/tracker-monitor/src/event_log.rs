@@ -3,6 +3,7 @@
 //! The message is a sentence for people. The field `event` has the same name for all events of a kind, for programs.
 
 pub(crate) mod browser;
+mod reachability;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -20,6 +21,8 @@ use crate::client_name::client;
 use crate::event_thread::EventThread;
 use crate::observer::may_lack_metadata;
 use crate::{Computers, FileProgress};
+
+pub(crate) use reachability::ReachabilityLog;
 
 /// Events that should be able to wait to be logged or observed, for
 /// [`Config::max_pending_events`](tracker_core::Config::max_pending_events).
@@ -267,8 +270,7 @@ fn who(computers: &Computers, address: IpAddr) -> Arc<str> {
 
 /// A file in a sentence: its name, or else the beginning of its info-hash.
 fn file(computers: &Computers, info_hash: &InfoHash) -> Arc<str> {
-    let known = computers.library().get(info_hash);
-    known.map_or_else(|| format!("torrent {:.8}…", info_hash.to_string()).into(), |known| Arc::clone(&known.name))
+    computers.file_name(info_hash).unwrap_or_else(|| format!("torrent {:.8}…", info_hash.to_string()).into())
 }
 
 /// How many computers have a file, in a sentence.

@@ -6,6 +6,7 @@ mod aliases;
 mod copy;
 mod file;
 mod series;
+mod torrent_copy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -18,14 +19,15 @@ use tracker_core::{InfoHash, Instant, PeerId};
 use tracker_host::AnswerCounts;
 
 use aliases::{Aliases, ClientAddresses};
-pub(crate) use copy::{BySentWay, Copy, Sent, TorrentCopy, Wanted};
+pub(crate) use copy::{BySentWay, Copy, Sent, Wanted};
 pub(crate) use file::{FileRecord, Roster};
 pub use series::CompletionPoint;
 pub(crate) use series::Plot;
+pub(crate) use torrent_copy::TorrentCopy;
 
 use crate::names::Listed;
-use crate::observer::Sighting;
-use crate::{NetworkPoint, PeerStuckReason, Way};
+use crate::observer::Observation;
+use crate::{NetworkPoint, PeerStuckReason, SeenTorrent, Way};
 
 /// What a computer does with a file.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq)]
@@ -201,19 +203,19 @@ impl Lesson {
         &mut self,
         info_hash: &InfoHash,
         known: Option<&KnownTorrent>,
-        sighting: &Sighting,
+        observation: &Observation,
         round: u32,
         now: Instant,
     ) -> Option<&Copy> {
         let number = self.file_of_swarm(info_hash, known, now)?;
         // Those of which the tracker keeps no details have no peer id.
-        if sighting.peer_id != PeerId::new([0; 20])
-            && let Some((v6, v4)) = self.file_mut(number).clients.take(sighting.peer_id, sighting.address)
+        if observation.peer_id != PeerId::new([0; 20])
+            && let Some((v6, v4)) = self.file_mut(number).clients.take(observation.peer_id, observation.address)
         {
             self.join_addresses(v6, v4);
         }
-        let copy = self.copy(number, sighting.address, sighting.first_seen.max(self.started))?;
-        copy.see(sighting, round);
+        let copy = self.copy(number, observation.address, observation.first_seen.max(self.started))?;
+        copy.see(observation, round);
         Some(copy)
     }
 
@@ -230,6 +232,14 @@ impl Lesson {
     pub(crate) fn set_has_seeder(&mut self, info_hash: &InfoHash, has_seeder: bool) {
         if let Some(file) = self.by_swarm.get(info_hash).and_then(|number| self.files.get_mut(number)) {
             file.has_seeder = has_seeder;
+        }
+    }
+
+    /// Takes in what a peer told of a torrent whose .torrent is not known.
+    pub(crate) fn name(&mut self, info_hash: &InfoHash, torrent: &SeenTorrent) {
+        if let Some(file) = self.by_swarm.get(info_hash).and_then(|number| self.files.get_mut(number)) {
+            let is_news = file.know(&torrent.name, torrent.size);
+            self.unknown_files = self.unknown_files.saturating_sub(is_news.into());
         }
     }
 
@@ -358,9 +368,9 @@ impl Lesson {
     ) -> Option<FileNumber> {
         if let Some(&number) = self.by_swarm.get(info_hash) {
             let file = self.files.get_mut(&number).expect("numbers are those of files that are there");
-            if let Some(known) = known.filter(|_| !file.is_known()) {
-                self.unknown_files = self.unknown_files.saturating_sub(1);
-                file.know(Arc::clone(&known.name), known.size);
+            if let Some(known) = known {
+                let is_news = file.know(&known.name, known.size);
+                self.unknown_files = self.unknown_files.saturating_sub(is_news.into());
             }
             return Some(number);
         }

@@ -18,10 +18,13 @@ mod names;
 mod observer;
 mod progress;
 mod ranges;
+mod reachability;
 mod report;
+mod sightings;
 
 pub use computers::{
-    ComputerRow, Computers, ComputersConfig, CopyRow, DownloadsInProgress, OwnCopy, Reachability, StuckFile,
+    ComputerRow, Computers, ComputersConfig, ConnectedComputer, ConnectionGraph, CopyRow, DownloadsInProgress, OwnCopy,
+    StuckFile,
 };
 pub use downloads::{BytesSent, Downloads, Transfer, TransferHandle, TransferPart, TransferTotals, Way};
 pub use event_log::{EventLog, MAX_PENDING_EVENTS};
@@ -33,11 +36,15 @@ pub use log_buffer::{LogBuffer, LogEntry, LogFilter};
 pub use metrics::{MetricsFormat, ProcessMetrics};
 pub use names::{ComputerName, NameSource, NamesFileError, SetNameError};
 pub use observer::{
-    DownloadCounts, Failures, Observer, PeerRow, PeerSort, PeerStatus, PeerStuckReason, Status, StuckCounts,
-    StuckReason, TorrentRow, TorrentSort,
+    Completion, DownloadCounts, Failures, FigureSource, Observer, OwnPeerStatus, PeerRow, PeerSort, PeerStatus,
+    PeerStuckReason, ReachabilityCounts, Status, StuckCounts, StuckReason, TorrentRow, TorrentSort,
 };
 pub use progress::FileProgress;
+pub use reachability::ReachabilityNote;
 pub use report::{AnswerReport, CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};
+pub use sightings::{
+    PeerSightings, Reachability, ReachabilityReason, SeenConnection, SeenPeer, SeenProgress, SeenTorrent,
+};
 
 /// A figure to three digits after the point, more than which none here is true to.
 pub fn rounded(figure: f64) -> f64 {

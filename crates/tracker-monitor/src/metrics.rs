@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::{Observer, Status, TransferTotals, rounded};
+use crate::{Observer, OwnPeerStatus, Status, TransferTotals, rounded};
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ struct Metrics {
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self { observer, process } = self;
-        let Status { totals, failures, last, stuck, downloads, .. } = observer.status();
+        let Status { totals, failures, last, stuck, downloads, own_peer, .. } = observer.status();
         let mut sheet = Sheet(encoder);
 
         sheet.info("tracker_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
@@ -114,10 +114,24 @@ impl Collector for Metrics {
                 ("undecided", downloads.undecided),
             ],
         )?;
+        if let Some(OwnPeerStatus { connections, reachable }) = own_peer {
+            sheet.gauge(
+                "tracker_own_peer_connections",
+                "Connections of the tracker's own peer to peers",
+                None,
+                connections as f64,
+            )?;
+            sheet.gauges(
+                "tracker_reachable_peers",
+                "Peers by whether others can connect to them; a client counts once for each torrent and address",
+                "reachable",
+                &[("yes", reachable.yes), ("no", reachable.no), ("unknown", reachable.unknown)],
+            )?;
+        }
         let rate = rounded(last.download_rate);
         sheet.gauge(
             "tracker_download_bytes_per_second",
-            "Bytes per second that the peers say they download",
+            "Bytes per second that the peers download, as they are seen or as they say",
             None,
             rate,
         )?;

@@ -1,13 +1,18 @@
 //! The observer: what is known about the torrents and their peers.
 
+mod completion;
 mod expectation;
+mod figures;
 mod hybrid;
 mod meter;
+mod observation;
 mod peers;
 mod records;
-mod sighting;
+mod rows;
+mod seen;
 mod snapshot;
 mod stuck;
+mod sums;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -16,14 +21,13 @@ mod watcher;
 
 use std::fmt::{self, Debug};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::watch;
-use tracker_core::{InfoHash, Instant, ShardsView, SwarmCounts, Totals};
+use tracker_core::{InfoHash, Instant, ShardsView, Totals};
 use tracker_host::{Clock, EventListener, Events, ServiceState};
 
 use crate::event_log::MAX_PENDING_EVENTS;
@@ -39,10 +43,15 @@ use sweep::Found;
 use torrents::TorrentEntry;
 use watcher::Watcher;
 
+pub use completion::{Completion, FigureSource};
 pub(crate) use expectation::may_lack_metadata;
-pub(crate) use sighting::Sighting;
+pub(crate) use observation::Observation;
+pub(crate) use records::PeerReachability;
+pub use rows::{PeerRow, PeerSort, PeerStatus, TorrentRow, TorrentSort};
+
 pub(crate) use stuck::PeerDownload;
 pub use stuck::{DownloadCounts, PeerStuckReason, StuckCounts, StuckReason};
+pub use sums::ReachabilityCounts;
 #[cfg(test)]
 pub(crate) use tests::Watching;
 
@@ -78,6 +87,20 @@ pub struct Status {
     pub stuck: StuckCounts,
     /// The downloads in progress, likewise.
     pub downloads: DownloadCounts,
+    /// The tracker's own peer, if there is one.
+    pub own_peer: Option<OwnPeerStatus>,
+}
+
+/// What the tracker's own peer does and knows at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct OwnPeerStatus {
+    /// Its connections to peers.
+    pub connections: usize,
+    /// The peers by whether others can connect to them, as of the last look at all of them. A client counts once for each torrent
+    /// and address.
+    pub reachable: ReachabilityCounts,
 }
 
 /// Requests so far that could not be read, and refused requests other than announces.
@@ -97,128 +120,6 @@ impl Failures {
     pub fn total(self) -> u64 {
         self.http.saturating_add(self.udp)
     }
-}
-
-/// A torrent that is known, or has a swarm.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TorrentRow {
-    /// Its info-hash.
-    pub info_hash: InfoHash,
-    /// Its name, if its .torrent is known.
-    pub name: Option<Arc<str>>,
-    /// Its size in bytes, if its .torrent is known.
-    pub size: Option<u64>,
-    /// Its peers and completed downloads. Seeders that may have a magnet link only count as leechers, as of the last look at
-    /// them; a scrape has them as they announce.
-    pub counts: SwarmCounts,
-    /// The number of its peers whose announce is overdue.
-    pub silent: u32,
-    /// The average completion of its peers, from 0 to 1, without those that do not report it; `None` if no peer does or the size
-    /// is unknown.
-    pub completion: Option<f64>,
-    /// Bytes per second that its peers say they download: between their last two announces, those that are overdue left out.
-    /// What a peer did that has all it wants counts for as long as it took, and at least 5 s.
-    pub download_rate: f64,
-    /// The time of the last announce of any of its peers.
-    pub last_seen: Option<Instant>,
-    /// Why its downloads do not get on, if they do not.
-    pub stuck: Option<StuckReason>,
-}
-
-/// The order of a list of torrents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum TorrentSort {
-    /// By name, those without one by info-hash after all others.
-    #[default]
-    Name,
-    /// By size.
-    Size,
-    /// By seeders.
-    Seeders,
-    /// By leechers.
-    Leechers,
-    /// By completed downloads.
-    Completed,
-    /// By average completion.
-    Completion,
-    /// By download rate.
-    DownloadRate,
-}
-
-/// A peer of a torrent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PeerRow {
-    /// Its address and port.
-    pub address: SocketAddr,
-    /// The [host name](tracker_host::host_name) of its address, if it is known.
-    pub host: Option<Arc<str>>,
-    /// Program and version; `None` where the tracker does not keep it.
-    pub client: Option<String>,
-    /// Its current status.
-    pub status: PeerStatus,
-    /// Why its download is stuck, if it is.
-    pub stuck: Option<PeerStuckReason>,
-    /// Its completion, from 0 to 1; `None` if it does not report it, the size of the torrent is unknown, or it may have no more
-    /// than a magnet link.
-    pub completion: Option<f64>,
-    /// Bytes that it still wants, if it knows.
-    pub left: Option<u64>,
-    /// Bytes uploaded, as it says.
-    pub uploaded: Option<u64>,
-    /// Bytes downloaded, as it says.
-    pub downloaded: Option<u64>,
-    /// Bytes per second between its last two announces; `None` when there was only one, it was started again since, it is
-    /// silent, or the tracker was stopped since.
-    pub upload_rate: Option<f64>,
-    /// Bytes per second between its last two announces, likewise; `None` also some seconds after a peer has got all it wants.
-    pub download_rate: Option<f64>,
-    /// The time of its first announce.
-    pub first_seen: Option<Instant>,
-    /// The time of its last announce, from which all other figures are.
-    pub last_seen: Option<Instant>,
-    /// The time at which its next announce is expected: after the interval that it was given, or after that of its program if
-    /// that is longer.
-    pub next_expected: Option<Instant>,
-}
-
-/// A peer's current status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum PeerStatus {
-    /// It wants more.
-    #[default]
-    Downloading,
-    /// It has all that it wants, but not everything.
-    Partial,
-    /// It has everything.
-    Seeding,
-    /// Its announce is overdue by more than a minute and a tenth of the interval.
-    Silent,
-}
-
-/// The order of a list of peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum PeerSort {
-    /// By address.
-    #[default]
-    Address,
-    /// By client.
-    Client,
-    /// By state.
-    State,
-    /// By completion.
-    Completion,
-    /// By download rate.
-    DownloadRate,
-    /// By upload rate.
-    UploadRate,
-    /// By last announce.
-    LastSeen,
 }
 
 impl Observer {
@@ -329,7 +230,9 @@ impl Observer {
         let known = shared.computers.library().get(swarm_key);
         let keys = SwarmKeys::new(*swarm_key, known.as_deref());
         let is_shared = shared.computers.is_shared(&keys.first);
-        peers::page(&shared.peers(keys), query, shared.clock.now(), known.map(|known| known.size), is_shared)
+        let named = || lock(&shared.records).named(&keys.first).map(|named| named.size);
+        let size = known.map(|known| known.size).or_else(named);
+        peers::page(&shared.peers(keys), query, shared.clock.now(), size, is_shared)
     }
 
     /// The time of the last look at the tracker, as it changes: once a second.
@@ -393,6 +296,10 @@ impl Shared {
             last: lock(&self.history).recent(),
             stuck: found.stuck,
             downloads: found.downloads,
+            own_peer: self.computers.sightings().map(|sightings| OwnPeerStatus {
+                connections: sightings.open_connections(),
+                reachable: found.reachable,
+            }),
         }
     }
 
@@ -436,7 +343,9 @@ impl Shared {
             return entries;
         }
         *kept = None;
-        let snapshot = Snapshot::make(|| peers::all(&self.shards, keys, &self.records));
+        let snapshot = Snapshot::make(|| {
+            peers::all(&self.shards, keys, &self.records, self.computers.sightings(), self.clock.now())
+        });
         let entries = snapshot.value();
         *kept = Some(snapshot).filter(|snapshot| snapshot.cost() > KEPT_ABOVE);
         drop(kept);

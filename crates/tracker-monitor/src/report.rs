@@ -12,7 +12,7 @@ use tracker_host::{AnswerCounts, unix_seconds};
 use crate::client_name::client;
 use crate::computers::Look;
 use crate::lesson::{Copy, FileRecord, TorrentCopy};
-use crate::{BytesSent, CompletionPoint, FileProgress, rounded};
+use crate::{BytesSent, CompletionPoint, FigureSource, FileProgress, rounded};
 
 /// The figures of a lesson. Times are Unix seconds. What is not known is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -123,15 +123,19 @@ pub struct CopyReport {
     pub counts: bool,
     /// When it first asked for the file.
     pub came: u64,
-    /// Seconds from then until it was first seen to have got something. A BitTorrent client says so at its next announce only.
+    /// Seconds from then until it had got something.
     pub setup_secs: Option<u64>,
+    /// Whence that is known: a BitTorrent client that is not seen says so at its next announce only, so that it is too long then.
+    /// `null` if this machine sent it something, which is exact.
+    pub setup_source: Option<FigureSource>,
     /// When it had all of it.
     pub finished: Option<u64>,
     /// Seconds from its coming until it had all of it.
     pub took_secs: Option<u64>,
     /// Bytes per second on average, until it had all of it or was last heard of.
     pub mean_rate: Option<f64>,
-    /// The highest rate in bytes per second: of a second in a browser, and between two announces of a BitTorrent client.
+    /// The highest rate in bytes per second: of a second in a browser, and of a BitTorrent client of five seconds while it is seen,
+    /// or else between two announces.
     pub peak_rate: Option<f64>,
     /// Its completion, from 0 to 1.
     pub completion: Option<f64>,
@@ -325,6 +329,7 @@ impl CopyReport {
             counts: look.roster.counts(address),
             came: unix(copy.came),
             setup_secs: copy.first_progress.filter(|_| is_moved).map(|at| at.since(copy.came).as_secs()),
+            setup_source: copy.first_progress_source.filter(|_| is_moved),
             finished: copy.finished.map(unix),
             took_secs: copy.finished.filter(|_| is_moved).map(|at| at.since(copy.came).as_secs()),
             mean_rate: Some(rounded(mean_rate)).filter(|&rate| is_moved && rate > 0.0),

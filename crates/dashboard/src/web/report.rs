@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use torrent_library::{Digest, KnownTorrent};
 use tracker_core::InfoHash;
-use tracker_monitor::{AnswerReport, CopyReport, CopyWay, FileReport, LessonReport};
+use tracker_monitor::{AnswerReport, CopyReport, CopyWay, FigureSource, FileReport, LessonReport};
 
 use super::Dashboard;
-use super::format::{counted, decimal};
+use super::format::{counted, decimal, elapsed};
 
 pub(crate) use table::table;
 pub(crate) use text::text;
@@ -59,6 +59,15 @@ pub(crate) fn only_digest(digests: &[Digest]) -> Option<&str> {
         [only] => only.sha256.as_deref(),
         _ => None,
     }
+}
+
+/// The time until a computer got something: at most that if only its client's reports tell of it.
+pub(crate) fn setup_text(copy: &CopyReport) -> Option<String> {
+    let text = elapsed(copy.setup_secs?);
+    Some(match copy.setup_source {
+        Some(FigureSource::Announced) => format!("at most {text}"),
+        Some(FigureSource::Seen) | None => text,
+    })
 }
 
 /// The way by which a computer got its copy, in a few words.

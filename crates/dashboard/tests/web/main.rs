@@ -11,6 +11,7 @@ mod pages;
 mod paths;
 mod public;
 mod reach;
+mod seen;
 mod site;
 mod support;
 mod torrents;

@@ -54,7 +54,10 @@ async fn files_have_who_has_them_and_where_they_come_from() {
     assert!(hostile.contains("nobody has it yet: start a client that has it, and let it seed"), "{hostile}");
     assert!(hostile.contains("0 of 4 have it"), "{hostile}");
     let unnamed = between(&html, "id=\"unnamed\"", "</section>");
-    assert!(unnamed.contains("1 file without a name") && unnamed.contains(&fixture.unknown.to_string()), "{unnamed}");
+    assert!(
+        unnamed.contains("1 file without a .torrent") && unnamed.contains(&fixture.unknown.to_string()),
+        "{unnamed}"
+    );
     // Words for people, not for programs.
     for word in ["eeder", "eecher"] {
         assert!(!html.contains(word), "{word}: {html}");

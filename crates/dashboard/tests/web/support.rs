@@ -1,11 +1,12 @@
 //! Helpers that the tests of this crate share: a dashboard of a small tracker, and requests to it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -25,10 +26,12 @@ use torrent_library::{
 };
 use tower::ServiceExt;
 use tracing_subscriber::layer::SubscriberExt;
-use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
+use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Peer, PeerId, Peers, Shards};
 use tracker_host::{AnswerTimes, Clock, Events};
 use tracker_host::{Bind, Bound, Service, ServiceError};
-use tracker_monitor::{Computers, ComputersConfig, Failures, LogBuffer, Observer};
+use tracker_monitor::{
+    Computers, ComputersConfig, Failures, LogBuffer, Observer, PeerSightings, SeenConnection, SeenPeer, SeenTorrent,
+};
 
 /// A torrent name with a script that no page may run.
 pub(crate) const HOSTILE_NAME: &str = "<script>alert('1')<script>.bin";
@@ -72,20 +75,30 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self::build(|_| {}, false, |_| {})
+        Self::build(|_| {}, false, None, |_| {})
     }
 
     /// With another configuration of the dashboard.
     pub(crate) fn with(change: impl FnOnce(&mut DashboardConfig)) -> Self {
-        Self::build(|_| {}, false, change)
+        Self::build(|_| {}, false, None, change)
     }
 
     /// Follows the share folder, in which `prepare` puts what it likes before.
     pub(crate) fn following(prepare: impl FnOnce(&Path)) -> Self {
-        Self::build(prepare, true, |_| {})
+        Self::build(prepare, true, None, |_| {})
     }
 
-    fn build(prepare: impl FnOnce(&Path), follows: bool, change: impl FnOnce(&mut DashboardConfig)) -> Self {
+    /// With an own peer of the tracker that sees this.
+    pub(crate) fn seeing(sightings: &FakeSightings) -> Self {
+        Self::build(|_| {}, false, Some(Arc::new(sightings.clone())), |_| {})
+    }
+
+    fn build(
+        prepare: impl FnOnce(&Path),
+        follows: bool,
+        sightings: Option<Arc<dyn PeerSightings>>,
+        change: impl FnOnce(&mut DashboardConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (torrents, share) = (folder.path().join("torrents"), folder.path().join("share"));
         fs::create_dir_all(&torrents).unwrap();
@@ -121,8 +134,11 @@ impl Fixture {
         let events = Events::start(Arc::clone(&shards)).unwrap();
         let answer_times = AnswerTimes::new();
         let config = ComputersConfig::new(clock, library.clone());
-        let computers =
-            Computers::start(config.with(|config| config.answer_times = vec![answer_times.clone()])).unwrap();
+        let computers = Computers::start(config.with(|config| {
+            config.answer_times = vec![answer_times.clone()];
+            config.sightings = sightings;
+        }))
+        .unwrap();
         answer_times.record(1000, Duration::from_micros(20));
         let observer = Observer::start(&events, computers, failures).unwrap();
         let (log_buffer, opener) = (LogBuffer::new(), FakePorts::default());
@@ -284,6 +300,48 @@ impl Answer {
         let sentence = self.json()["error"].as_str().expect("a sentence").to_owned();
         assert!(sentence.len() > 15, "{sentence}");
         sentence
+    }
+}
+
+/// An own peer of the tracker that sees what a test says. All clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeSightings(Arc<Mutex<Seen>>);
+
+/// What is seen, in whatever swarm.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) peers: HashMap<IpAddr, SeenPeer>,
+    pub(crate) connections: Vec<SeenConnection>,
+    pub(crate) pairs: Vec<(SocketAddr, SocketAddr)>,
+    pub(crate) torrent: Option<SeenTorrent>,
+}
+
+impl FakeSightings {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl PeerSightings for FakeSightings {
+    fn look(&self, _: &InfoHash, peers: &[Peer], seen: &mut Vec<Option<SeenPeer>>) {
+        let state = self.seen();
+        seen.extend(peers.iter().map(|peer| state.peers.get(&peer.address.ip()).cloned()));
+    }
+
+    fn connections(&self, _: &InfoHash) -> Vec<SeenConnection> {
+        self.seen().connections.clone()
+    }
+
+    fn unreachable_pairs(&self, _: &InfoHash) -> Vec<(SocketAddr, SocketAddr)> {
+        self.seen().pairs.clone()
+    }
+
+    fn torrent(&self, _: &InfoHash) -> Option<SeenTorrent> {
+        self.seen().torrent.clone()
+    }
+
+    fn open_connections(&self) -> usize {
+        7
     }
 }
 

@@ -64,7 +64,8 @@ async fn peers_say_how_far_they_are() {
     let peers = format!("/api/v1/torrents/{}/peers", fixture.film);
     let page = fixture.get_until(&peers, |answer| answer.json()["total"] == 5).await.json();
     let (now, items) = (page["now"].as_u64().unwrap(), page["items"].as_array().unwrap());
-    let summary: Vec<_> = items.iter().map(|peer| (&peer["address"], &peer["state"], &peer["completion"])).collect();
+    let summary: Vec<_> =
+        items.iter().map(|peer| (&peer["address"], &peer["state"], &peer["completion"]["value"])).collect();
     let expected = [
         (json!("192.168.1.10:6881"), json!("seeding"), json!(1.0)),
         (json!("192.168.1.11:6881"), json!("downloading"), json!(0.75)),

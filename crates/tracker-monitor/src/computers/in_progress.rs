@@ -7,6 +7,7 @@ use std::sync::Arc;
 use torrent_library::ContentKey;
 
 use super::Computers;
+use crate::Reachability;
 use crate::lesson::CopyStatus;
 
 /// The downloads that are in progress, in browsers and by BitTorrent clients. A download is one of a file by a computer; this
@@ -80,7 +81,7 @@ impl Computers {
             let (mut all, mut unreachable) = (HashSet::new(), HashSet::new());
             for (address, torrent) in torrents {
                 all.insert(address);
-                if torrent.is_here(look.round) && !torrent.is_dialable {
+                if torrent.reachability(look.round).0 == Reachability::No {
                     unreachable.insert(address);
                 }
             }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use serde::Serialize;
 use torrent_library::ContentKey;
 use tracker_core::{Instant, PeerId};
 
 use super::{Computers, Look};
 use crate::client_name::client;
 use crate::lesson::{Copy, CopyStatus, FileRecord};
-use crate::{ComputerName, Way};
+use crate::{ComputerName, Reachability, ReachabilityReason, Way};
 
 /// A computer and its copy of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +29,16 @@ pub struct CopyRow {
     pub status: CopyStatus,
     /// Its completion, from 0 to 1; `None` if it is not known.
     pub completion: Option<f64>,
+    /// The age of the completion: a client says it with an announce, of which there may be one in five minutes.
+    pub age: Duration,
+    /// `true` if all of this is as it is now: its client is seen by the tracker's own peer, or this machine sends it something.
+    pub is_live: bool,
+    /// Whether others can connect to its client.
+    pub reachability: Reachability,
+    /// The reason for that, where there is something to say.
+    pub reason: Option<ReachabilityReason>,
+    /// The port of its client, if it has used one.
+    pub port: Option<u16>,
     /// Bytes per second that it downloads, if it is known.
     pub rate: Option<f64>,
     /// The time until it has the file at this rate, if it gets on.
@@ -64,8 +73,10 @@ pub struct ComputerRow {
     pub client: Option<String>,
     /// `true` if it has downloaded in a browser.
     pub has_browser: bool,
-    /// Whether others can connect to its client.
+    /// Whether others can connect to its client. If it is known of several torrents, one to which they can connect counts.
     pub reachability: Reachability,
+    /// The reason for that, where there is something to say.
+    pub reason: Option<ReachabilityReason>,
     /// The number of files that it has.
     pub has: u32,
     /// The names of some of them.
@@ -76,18 +87,6 @@ pub struct ComputerRow {
     pub stuck: u32,
     /// Bytes per second that it downloads of all of them.
     pub rate: f64,
-}
-
-/// Whether others can connect to the BitTorrent client of a computer, as far as the tracker knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Reachability {
-    /// It uses none, or nothing is known against it.
-    #[default]
-    Unknown,
-    /// It says that it listens on no port, or it announces from an address to which nobody can connect.
-    Unreachable,
 }
 
 /// A file on the viewer's own computer.
@@ -102,7 +101,8 @@ pub struct OwnCopy {
     pub status: CopyStatus,
     /// Its completion, from 0 to 1; `None` if it is not known.
     pub completion: Option<f64>,
-    /// The age of the completion: a client says it with an announce, of which there may be one in five minutes.
+    /// The age of the completion: zero while it is seen; otherwise a client says it with an announce, of which there may be one
+    /// in five minutes.
     pub age: Duration,
     /// The time until it is complete at the current rate, if it gets on.
     pub time_left: Option<Duration>,
@@ -221,15 +221,22 @@ fn row(look: &Look<'_>, file: Option<&FileRecord>, address: IpAddr) -> CopyRow {
         let is_browser = http.sent.browser > 0 || http.running.browser > 0;
         Some(if is_browser { Way::Browser } else { Way::WebSeed })
     };
+    let torrent = of_file.and_then(|(_, copy)| copy.torrent.as_ref());
+    let (reachability, reason) = torrent.map(|torrent| torrent.reachability(look.round)).unwrap_or_default();
     CopyRow {
         address,
         name: None,
         counts: look.roster.counts(address),
         status: file.map_or(CopyStatus::NotBegun, |file| file.status(address, look.round, look.now)),
         completion: of_file.map_or(Some(0.0), |(file, copy)| copy.completion(file.size)),
+        age: of_file.map_or(Duration::ZERO, |(file, copy)| copy.age(file.size, look.now)),
+        is_live: of_file.is_some_and(|(_, copy)| copy.is_live(look.round)),
+        reachability,
+        reason,
+        port: torrent.map(|torrent| torrent.port),
         rate: of_file.and_then(|(_, copy)| copy.rate(look.round)),
         time_left: of_file.and_then(|(file, copy)| copy.time_left(file.size, look.round, look.now)),
-        client: of_file.and_then(|(_, copy)| Some(client(&copy.torrent.as_ref()?.peer_id))),
+        client: torrent.map(|torrent| client(&torrent.peer_id)),
         way: of_file.and_then(|(_, copy)| http(copy)),
         came: of_file.map(|(_, copy)| copy.came),
         last_seen: of_file.map(|(_, copy)| copy.last_seen()),
@@ -262,6 +269,7 @@ impl ComputerRow {
             client: None,
             has_browser: false,
             reachability: Reachability::Unknown,
+            reason: None,
             has: 0,
             has_names: Vec::new(),
             downloading: 0,
@@ -274,9 +282,8 @@ impl ComputerRow {
         self.last_seen = self.last_seen.max(Some(copy.last_seen()));
         self.has_browser |= copy.http.as_ref().is_some_and(|http| http.sent.browser > 0);
         self.rate += copy.rate(look.round).unwrap_or(0.0);
-        let is_unreachable = |torrent: &crate::lesson::TorrentCopy| torrent.is_here(look.round) && !torrent.is_dialable;
-        if copy.torrent.as_ref().is_some_and(is_unreachable) {
-            self.reachability = Reachability::Unreachable;
+        if let Some(torrent) = &copy.torrent {
+            self.add_reachability(torrent.reachability(look.round));
         }
         match copy.status(file.has_seeder, look.round, look.now) {
             CopyStatus::HasIt => {
@@ -288,6 +295,24 @@ impl ComputerRow {
             CopyStatus::Downloading => self.downloading += 1,
             CopyStatus::Stuck(_) => self.stuck += 1,
             CopyStatus::HasSelection | CopyStatus::Stopped | CopyStatus::NotBegun => {}
+        }
+    }
+
+    /// One torrent shows it, and others may show something else. A client that is running and does not have a torrent can be
+    /// connected to.
+    fn add_reachability(&mut self, of_torrent: (Reachability, Option<ReachabilityReason>)) {
+        let (reachability, reason) = match of_torrent {
+            (_, Some(ReachabilityReason::NotThisTorrent)) => (Reachability::Yes, None),
+            of_torrent => of_torrent,
+        };
+        let rank = |reachability| match reachability {
+            Reachability::Unknown => 0,
+            Reachability::No => 1,
+            Reachability::Yes => 2,
+        };
+        let is_better = rank(reachability) > rank(self.reachability);
+        if is_better || reachability == self.reachability && self.reason.is_none() {
+            (self.reachability, self.reason) = (reachability, reason);
         }
     }
 }

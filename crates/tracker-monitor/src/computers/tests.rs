@@ -4,6 +4,7 @@ mod addresses;
 mod copies;
 mod lessons;
 mod rates;
+mod seen;
 
 use std::fs;
 use std::net::IpAddr;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tracker_core::{Instant, PeerId};
 
-use super::CopyStatus;
-use crate::observer::{PeerDownload, Sighting};
+use super::{CopyStatus, TorrentCopy};
+use crate::observer::{Observation, PeerDownload};
 use crate::ranges::RangeSet;
-use crate::{PeerStuckReason, Way};
+use crate::{FigureSource, PeerStuckReason, Way};
 
 /// The time without a byte after which a transfer over HTTP is no progress any more: shorter than the 30 s after which the
 /// dashboard ends it.
@@ -24,6 +24,8 @@ pub(crate) struct Copy {
     pub(crate) came: Instant,
     /// When it was first seen to have got something.
     pub(crate) first_progress: Option<Instant>,
+    /// Whence that is known of a BitTorrent client; `None` if this machine sent it.
+    pub(crate) first_progress_source: Option<FigureSource>,
     /// When it was first seen to have all of it.
     pub(crate) finished: Option<Instant>,
     /// `true` if it had all of it when it came.
@@ -34,28 +36,6 @@ pub(crate) struct Copy {
     pub(crate) peak_rate: f64,
     pub(crate) torrent: Option<TorrentCopy>,
     pub(crate) http: Option<Box<HttpCopy>>,
-}
-
-/// A copy as a BitTorrent client announces it.
-#[derive(Debug, Clone)]
-pub(crate) struct TorrentCopy {
-    pub(crate) peer_id: PeerId,
-    pub(crate) last_seen: Instant,
-    pub(crate) has_everything: bool,
-    /// From 0 to 1, if the client says it.
-    pub(crate) completion: Option<f64>,
-    /// That of its first announce.
-    first_completion: Option<f64>,
-    /// Bytes per second between its last two announces, while they hold.
-    pub(crate) rate: Option<f64>,
-    pub(crate) is_dialable: bool,
-    is_source: bool,
-    is_partial: bool,
-    download: Option<PeerDownload>,
-    /// The sweep that saw it last.
-    round: u32,
-    /// `true` if the client said since that it leaves, or was silent for too long.
-    has_left: bool,
 }
 
 /// What this machine sent of it over HTTP.
@@ -127,6 +107,7 @@ impl Copy {
         Self {
             came,
             first_progress: None,
+            first_progress_source: None,
             finished: None,
             came_complete: false,
             carried_over: 0.0,
@@ -142,34 +123,35 @@ impl Copy {
             || self.torrent.as_ref().is_some_and(|torrent| torrent.has_everything)
     }
 
-    /// Takes in what a client announced. Of several clients at the address, the one that has most counts as long as it is there.
-    pub(crate) fn see(&mut self, sighting: &Sighting, round: u32) {
-        let Sighting { has_everything, completion, first_seen, last_seen, .. } = *sighting;
+    /// Takes in what a client announced, and what is seen of it. Of several clients at the address, the one that has most counts as
+    /// long as it is there.
+    pub(crate) fn see(&mut self, observation: &Observation, round: u32) {
+        let Observation { has_everything, completion, first_seen, last_seen, as_of, source, .. } = *observation;
         // The first client that is seen, or one that came no later, unless it has a part from a browser.
         let is_new = self.http.is_none() && (self.torrent.is_none() || first_seen <= self.came);
         self.came = if self.torrent.is_none() { self.came.min(first_seen) } else { self.came };
-        self.came_complete |= is_new && has_everything && sighting.is_first;
-        self.peak_rate = self.peak_rate.max(sighting.measured_rate.unwrap_or(0.0));
+        self.came_complete |= is_new && observation.came_complete;
+        self.peak_rate = self.peak_rate.max(observation.measured_rate.unwrap_or(0.0));
         let has_it = self.has_it();
-        let torrent = self.torrent.get_or_insert_with(|| TorrentCopy::new(sighting));
-        let is_same = torrent.peer_id == sighting.peer_id;
+        let torrent = self.torrent.get_or_insert_with(|| TorrentCopy::new(observation));
+        let is_same = torrent.peer_id == observation.peer_id;
         // What is known already, by another listener of events.
         let is_old = last_seen < torrent.last_seen
-            || last_seen == torrent.last_seen && torrent.has_everything && !has_everything;
+            || last_seen == torrent.last_seen && torrent.has_everything && !has_everything && !observation.is_live;
         let is_better = completion.is_some_and(|now| torrent.completion.is_none_or(|before| now >= before));
         // One that is not seen in this sweep yet is there, if the sweep before saw it: which comes first means nothing.
         let is_other = torrent.is_here(Some(round)) && !is_same && !is_better;
         if is_other || is_same && is_old {
             return;
         }
-        torrent.take(sighting, round);
-        let has_progress = has_everything && !self.came_complete
-            || completion.zip(torrent.first_completion).is_some_and(|(now, first)| now > first);
-        if has_progress {
-            self.first_progress.get_or_insert(last_seen);
+        let is_taken = torrent.take(observation, round);
+        let has_more = completion.zip(torrent.first_completion).is_some_and(|(now, first)| now > first);
+        let has_progress = is_taken && (has_more || has_everything && !self.came_complete);
+        if has_progress && self.first_progress.is_none() {
+            (self.first_progress, self.first_progress_source) = (Some(as_of), Some(source));
         }
         if !has_it && self.has_it() {
-            self.finished = Some(if self.came_complete { self.came } else { last_seen });
+            self.finished = Some(if self.came_complete { self.came } else { as_of });
         } else if !self.has_it() {
             // It was removed, or found damaged.
             self.finished = None;
@@ -180,8 +162,7 @@ impl Copy {
     /// A client has said that it leaves, or was silent for too long. Another one at the address may stay.
     pub(crate) fn leave(&mut self, peer_id: PeerId) {
         if let Some(torrent) = self.torrent.as_mut().filter(|torrent| torrent.peer_id == peer_id) {
-            torrent.has_left = true;
-            torrent.rate = None;
+            torrent.leave();
         }
     }
 
@@ -287,11 +268,20 @@ impl Copy {
         [http, torrent].into_iter().flatten().reduce(f64::max).filter(|_| !self.has_it())
     }
 
-    /// The age of its completion: a client's is that of its last announce, what this machine sent is current.
+    /// The age of its completion: a client's is that of its last announce unless it is seen, what this machine sent is current.
     pub(crate) fn age(&self, size: Option<u64>, now: Instant) -> Duration {
         let completion = self.completion(size);
-        let announced = self.torrent.as_ref().filter(|torrent| !self.has_it() && torrent.completion >= completion);
-        announced.map_or(Duration::ZERO, |torrent| now.since(torrent.last_seen))
+        let old = self
+            .torrent
+            .as_ref()
+            .filter(|torrent| !self.has_it() && !torrent.is_live && torrent.completion >= completion);
+        old.map_or(Duration::ZERO, |torrent| now.since(torrent.as_of))
+    }
+
+    /// Returns `true` if what is known of it is as it is now: its client is seen, or this machine sends it something.
+    pub(crate) fn is_live(&self, round: Option<u32>) -> bool {
+        self.http.as_ref().is_some_and(|http| http.running.total() > 0)
+            || self.torrent.as_ref().is_some_and(|torrent| torrent.is_live && torrent.is_here(round))
     }
 
     /// The time until it is complete at its current rate; `None` if it does not move, or should be complete by now.
@@ -337,7 +327,7 @@ impl Copy {
 
     /// When it was last heard of.
     pub(crate) fn last_seen(&self) -> Instant {
-        let torrent = self.torrent.as_ref().map(|torrent| torrent.last_seen);
+        let torrent = self.torrent.as_ref().map(|torrent| torrent.last_seen.max(torrent.as_of));
         let http = self.http.as_ref().map(|http| http.last_byte);
         torrent.max(http).unwrap_or(self.came).max(self.came)
     }
@@ -345,7 +335,10 @@ impl Copy {
     /// Takes in another record of the same copy.
     pub(crate) fn merge(&mut self, other: Self, max_ranges: usize) {
         self.came = self.came.min(other.came);
-        self.first_progress = earlier(self.first_progress, other.first_progress);
+        if other.first_progress.is_some() && earlier(self.first_progress, other.first_progress) == other.first_progress
+        {
+            (self.first_progress, self.first_progress_source) = (other.first_progress, other.first_progress_source);
+        }
         self.finished = earlier(self.finished, other.finished);
         self.came_complete &= other.came_complete;
         self.peak_rate = self.peak_rate.max(other.peak_rate);
@@ -394,59 +387,6 @@ impl HttpCopy {
     /// Returns `true` if browsers were sent all files that they asked for, and there were any.
     fn has_selection(&self) -> bool {
         self.wanted.len() > 0 && self.ranges.is_superset(&self.wanted)
-    }
-}
-
-impl TorrentCopy {
-    fn new(sighting: &Sighting) -> Self {
-        Self {
-            peer_id: sighting.peer_id,
-            last_seen: sighting.last_seen,
-            has_everything: false,
-            completion: None,
-            first_completion: None,
-            rate: None,
-            is_dialable: sighting.is_dialable,
-            is_source: false,
-            is_partial: false,
-            download: None,
-            round: 0,
-            has_left: false,
-        }
-    }
-
-    fn take(&mut self, sighting: &Sighting, round: u32) {
-        self.peer_id = sighting.peer_id;
-        self.last_seen = self.last_seen.max(sighting.last_seen);
-        // A client that does not say what it has is believed what was known before.
-        if sighting.has_everything || sighting.completion.is_some() {
-            self.has_everything = sighting.has_everything;
-            self.completion = sighting.completion;
-            if self.first_completion.is_none() {
-                self.first_completion = sighting.completion;
-            }
-        }
-        self.rate = sighting.rate;
-        (self.is_dialable, self.is_source) = (sighting.is_dialable, sighting.is_source);
-        self.is_partial = sighting.is_partial;
-        self.download = sighting.download;
-        (self.round, self.has_left) = (round, false);
-    }
-
-    /// Returns `true` if the client is there and can give others all of it.
-    pub(crate) fn is_source(&self, round: Option<u32>) -> bool {
-        self.is_source && self.is_here(round)
-    }
-
-    /// Returns `true` if the client is there: the current sweep saw it, or the last one.
-    pub(crate) fn is_here(&self, round: Option<u32>) -> bool {
-        !self.has_left && round.is_none_or(|round| round.saturating_sub(self.round) <= 1)
-    }
-
-    /// The part of the content that it has got, from 0 to 1, as far as it says so.
-    pub(crate) fn gained(&self) -> Option<f64> {
-        let now = if self.has_everything { 1.0 } else { self.completion? };
-        Some((now - self.first_completion.unwrap_or(0.0)).max(0.0))
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use torrent_library::{ContentId, ContentKey};
+use torrent_library::{ContentId, ContentKey, displayable};
 use tracker_core::{InfoHash, Instant};
 
 use super::aliases::ClientAddresses;
@@ -127,8 +127,13 @@ impl FileRecord {
         self.size.is_some()
     }
 
-    pub(crate) fn know(&mut self, name: Arc<str>, size: u64) {
-        (self.name, self.size) = (name, Some(size));
+    /// Its name and size are known from now on. Returns `true` if they were not before.
+    pub(super) fn know(&mut self, name: &str, size: u64) -> bool {
+        let is_news = !self.is_known();
+        if is_news {
+            (self.name, self.size) = (displayable(name).into(), Some(size));
+        }
+        is_news
     }
 
     /// Takes in another record of the same file. Returns the number of copies that were in both.

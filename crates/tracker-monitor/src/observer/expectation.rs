@@ -5,6 +5,8 @@ use std::time::Duration;
 use tracker_core::{Instant, Peer, PeerDetail, PeerState};
 
 use super::PeerStatus;
+use super::completion::has_everything;
+use super::figures::Figures;
 use crate::client_name::{says_nothing_is_left_without_metadata, shortest_interval};
 
 /// A peer is overdue when it is late by this and a tenth of its interval, which leaves time for a retry.
@@ -44,8 +46,8 @@ pub(super) fn left(peer: &Peer, size: Option<u64>) -> Option<u64> {
     peer.detail.as_ref()?.left.filter(|left| size == Some(*left) || !may_lack_metadata(peer))
 }
 
-/// Returns `true` if the peer has the whole content, as far as can be told.
-pub(super) fn has_everything(peer: &Peer) -> bool {
+/// Returns `true` if the peer announces that it has the whole content, and can be believed.
+pub(super) fn announces_everything(peer: &Peer) -> bool {
     peer.state == PeerState::Seeder && !may_lack_metadata(peer)
 }
 
@@ -54,20 +56,19 @@ fn expected_interval(detail: &PeerDetail) -> Duration {
 }
 
 /// The peer's current status.
-pub(super) fn status(peer: &Peer, now: Instant) -> PeerStatus {
+pub(super) fn status(peer: &Peer, figures: &Figures, now: Instant) -> PeerStatus {
     match (&peer.detail, peer.state) {
-        (Some(detail), _) if is_overdue(detail, now) => PeerStatus::Silent,
-        (_, PeerState::Leecher) => PeerStatus::Downloading,
+        (Some(detail), _) if !figures.is_live() && is_overdue(detail, now) => PeerStatus::Silent,
         (_, PeerState::PartialSeed) => PeerStatus::Partial,
-        (_, PeerState::Seeder) if has_everything(peer) => PeerStatus::Seeding,
-        (_, PeerState::Seeder) => PeerStatus::Downloading,
+        _ if has_everything(peer, figures.seen.as_ref()) => PeerStatus::Seeding,
+        (_, PeerState::Leecher | PeerState::Seeder) => PeerStatus::Downloading,
     }
 }
 
-/// The completion of a peer of a torrent of this size, from 0 to 1; `None` if it does not report it, or may have no more than a
-/// magnet link. Other clients that do not know the size report more than any torrent has: they count as having nothing.
-pub(super) fn completion(peer: &Peer, size: Option<u64>) -> Option<f64> {
-    if has_everything(peer) {
+/// The completion that a peer of a torrent of this size announces, from 0 to 1; `None` if it does not report it, or may have no
+/// more than a magnet link. Other clients that do not know the size report more than any torrent has: they count as having nothing.
+pub(super) fn announced_completion(peer: &Peer, size: Option<u64>) -> Option<f64> {
+    if announces_everything(peer) {
         return Some(1.0);
     }
     let left = left(peer, size)?;
@@ -85,7 +86,12 @@ mod tests {
     use rand::rngs::StdRng;
     use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Memory, PeerId, Peers, Shards};
 
+    use super::announced_completion as completion;
     use super::*;
+
+    fn status(peer: &Peer, now: Instant) -> PeerStatus {
+        super::status(peer, &Figures::default(), now)
+    }
 
     /// A peer as the tracker knows it that announced at 1000 s, of this client, that got this interval.
     fn peer(client: &[u8; 8], interval: u64, left: Option<u64>, event: Option<AnnounceEvent>, memory: Memory) -> Peer {

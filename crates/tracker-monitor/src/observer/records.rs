@@ -2,22 +2,20 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::iter;
 use std::mem;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use torrent_library::displayable;
 use tracker_core::{Event, EventKind, InfoHash, Instant, Peer, PeerDetail, PeerId, PeerState};
 
-use super::expectation::{completion, is_overdue};
-use super::sighting::Sighting;
+use super::figures::{Figures, Rates};
+use super::observation::Observation;
+use super::seen::{PieceCount, Seen, reachability};
 use super::stuck::{DownloadTally, Progress};
-
-/// The minimum time in seconds for which the download rate of a finished peer counts, so that viewers see it.
-const FINISHED: u32 = 5;
-
-/// A peer whose announces are at least this far apart and which wants the same in all of them is stalled.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
+use super::sums::Sums;
+use crate::{Reachability, ReachabilityReason, SeenPeer, SeenTorrent};
 
 /// The records of torrents and their peers. Bounded: torrents and peers beyond the limits have none, until others are gone.
 #[derive(Debug)]
@@ -32,8 +30,9 @@ pub(super) struct Records {
     /// Rates count of peers that announced at this time or later.
     rates_from: Instant,
     newly_stalled: NewlyStalled,
+    newly_reachable: NewlyReachable,
     /// What was seen of peers since it was taken last, each with the key of its swarm.
-    sightings: Vec<(InfoHash, Sighting)>,
+    observations: Vec<(InfoHash, Observation)>,
 }
 
 /// The peers that were found stalled since the last report.
@@ -57,10 +56,43 @@ impl NewlyStalled {
     }
 }
 
+/// The peers of which something else was found since the last report about whether others can connect to them.
+#[derive(Debug, Default)]
+pub(super) struct NewlyReachable {
+    /// The first of them.
+    pub(super) peers: Vec<PeerReachability>,
+    /// The number of the others.
+    pub(super) more: u64,
+}
+
+/// Whether others can connect to a peer of a torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PeerReachability {
+    pub(crate) info_hash: InfoHash,
+    pub(crate) address: SocketAddr,
+    pub(crate) reachability: Reachability,
+    pub(crate) reason: Option<ReachabilityReason>,
+}
+
+impl NewlyReachable {
+    /// As many as a class room has computers, with room.
+    const MAX_PEERS: usize = 100;
+
+    fn add(&mut self, peer: PeerReachability) {
+        if self.peers.len() < Self::MAX_PEERS {
+            self.peers.push(peer);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct TorrentRecord {
     peers: HashMap<PeerPlace, PeerRecord, RandomState>,
     sums: Sums,
+    /// What a peer told of the torrent, with a displayable name.
+    named: Option<SeenTorrent>,
     /// The sweep in which it was seen last.
     round: u32,
 }
@@ -88,6 +120,10 @@ struct PeerRecord {
     has_moved: bool,
     /// `true` if it is among those that were reported as stalled.
     is_reported: bool,
+    /// The pieces that it was seen to have.
+    pieces: Option<PieceCount>,
+    /// What was reported last of whether others can connect to it.
+    reachability: (Reachability, Option<ReachabilityReason>),
     /// The sweep in which it was seen last.
     round: u32,
 }
@@ -100,55 +136,17 @@ struct Count {
     downloaded: u64,
 }
 
-/// The rates of a peer between its last two announces.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rates {
-    /// Bytes per second.
-    pub(super) upload: f64,
-    /// Bytes per second.
-    pub(super) download: f64,
-    /// Seconds between the announces, which are whole ones; at least 1.
-    secs: u32,
-}
-
-/// What the announces of a peer say together.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Figures {
-    /// If it announced twice.
-    pub(super) rates: Option<Rates>,
-    pub(super) progress: Progress,
-}
-
-impl Figures {
-    /// Without rates that were announced before this time.
-    fn current(self, peer: &Peer, rates_from: Instant) -> Self {
-        let is_current = peer.detail.as_ref().is_some_and(|detail| detail.last_seen >= rates_from);
-        Self { rates: self.rates.filter(|_| is_current), ..self }
-    }
-}
-
-/// The sums over all peers of a torrent.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Sums {
-    /// Bytes per second.
-    pub(super) download_rate: f64,
-    /// The sum of the completion of the peers that report it.
-    pub(super) completion: f64,
-    /// The number of peers that report their completion.
-    pub(super) telling: u32,
-    /// The number of peers whose announce is overdue.
-    pub(super) silent: u32,
-    pub(super) downloads: DownloadTally,
-    pub(super) last_seen: Option<Instant>,
-}
-
 /// A slice of a swarm in a sweep.
 #[derive(Debug)]
 pub(super) struct Part<'p> {
     pub(super) info_hash: InfoHash,
     /// The torrent's size, if it is known.
     pub(super) size: Option<u64>,
+    /// What a peer told of the torrent, if its .torrent is not known.
+    pub(super) named: Option<&'p SeenTorrent>,
     pub(super) peers: &'p [Peer],
+    /// What the tracker's own peer sees of each of them; empty if there is none.
+    pub(super) seen: &'p [Option<SeenPeer>],
     /// `true` for the first slice of the swarm.
     pub(super) is_first: bool,
     /// `true` for the last slice of the swarm.
@@ -165,7 +163,8 @@ impl Records {
             round: 0,
             rates_from: Instant::ZERO,
             newly_stalled: NewlyStalled::default(),
-            sightings: Vec::new(),
+            newly_reachable: NewlyReachable::default(),
+            observations: Vec::new(),
         }
     }
 
@@ -177,27 +176,49 @@ impl Records {
         let rates_from = self.rates_from;
         // Taken out while a torrent is borrowed.
         let mut newly_stalled = mem::take(&mut self.newly_stalled);
-        let mut sightings = mem::take(&mut self.sightings);
+        let mut newly_reachable = mem::take(&mut self.newly_reachable);
+        let mut observations = mem::take(&mut self.observations);
         if part.peers.iter().all(|peer| peer.detail.is_none()) {
             // Nothing that could be remembered.
         } else if let Some((torrent, mut room)) = self.torrent(&part.info_hash) {
-            for peer in part.peers {
-                let record = torrent.take(peer, &mut room);
-                let figures = record.as_deref().map(PeerRecord::figures).unwrap_or_default();
-                sums.add(now, peer, part.size, figures, rates_from);
-                sightings
-                    .push((part.info_hash, Sighting::new(peer, figures.current(peer, rates_from), part.size, now)));
-                let is_stalled = peer.state == PeerState::Leecher && figures.progress == Progress::Stalled;
-                if let Some(record) = record
-                    && mem::replace(&mut record.is_reported, is_stalled) != is_stalled
-                    && is_stalled
-                {
+            if let (Some(named), None) = (part.named, &torrent.named) {
+                torrent.named = Some(SeenTorrent { name: displayable(&named.name).into(), ..named.clone() });
+            }
+            let seen = part.seen.iter().map(Option::as_ref).chain(iter::repeat(None));
+            for (peer, seen) in part.peers.iter().zip(seen) {
+                let seen = seen.map(|seen| Seen::new(seen, peer, now));
+                let mut record = torrent.take(peer, &mut room);
+                let figures = match &mut record {
+                    Some(record) => record.look(seen, now),
+                    None => Figures::default().with_seen(seen, Progress::Unknown),
+                };
+                let figures = figures.current(peer, rates_from);
+                sums.add(now, peer, part.size, figures);
+                let observation = Observation::new(peer, figures, part.size, now);
+                let is_stalled = peer.state == PeerState::Leecher
+                    && !observation.has_everything
+                    && figures.progress == Progress::Stalled;
+                observations.push((part.info_hash, observation));
+                let Some(record) = record else { continue };
+                if mem::replace(&mut record.is_reported, is_stalled) != is_stalled && is_stalled {
                     newly_stalled.add(&part.info_hash, peer);
+                }
+                if seen.is_some() {
+                    let (reachability, reason) = reachability(peer, seen.as_ref());
+                    if mem::replace(&mut record.reachability, (reachability, reason)) != (reachability, reason) {
+                        newly_reachable.add(PeerReachability {
+                            info_hash: part.info_hash,
+                            address: peer.address,
+                            reachability,
+                            reason,
+                        });
+                    }
                 }
             }
         }
+        self.newly_reachable = newly_reachable;
         self.newly_stalled = newly_stalled;
-        self.sightings = sightings;
+        self.observations = observations;
         if part.is_last {
             self.end_swarm(&part.info_hash, *sums);
         }
@@ -238,14 +259,21 @@ impl Records {
         self.torrents.get(info_hash).map(|torrent| torrent.sums).unwrap_or_default()
     }
 
-    /// The figures of this peer, without rates that do not count.
-    pub(super) fn figures(&self, info_hash: &InfoHash, peer: &Peer) -> Figures {
+    /// What a peer told of a torrent whose .torrent is not known.
+    pub(super) fn named(&self, info_hash: &InfoHash) -> Option<SeenTorrent> {
+        self.torrents.get(info_hash)?.named.clone()
+    }
+
+    /// The figures of this peer, of which this is seen now, without rates that do not count.
+    pub(super) fn figures(&self, info_hash: &InfoHash, peer: &Peer, seen: Option<&SeenPeer>, now: Instant) -> Figures {
+        let seen = seen.map(|seen| Seen::new(seen, peer, now));
         let record = self.torrents.get(info_hash).and_then(|torrent| torrent.peers.get(&PeerPlace::of(peer)));
-        let (Some(detail), Some(record)) = (&peer.detail, record) else { return Figures::default() };
-        if detail.first_seen != record.first_seen {
-            return Figures::default();
+        let is_same =
+            |record: &&PeerRecord| peer.detail.as_ref().map(|detail| detail.first_seen) == Some(record.first_seen);
+        match record.filter(is_same) {
+            Some(record) => record.figures(seen, now).current(peer, self.rates_from),
+            None => Figures::default().with_seen(seen, Progress::Unknown),
         }
-        record.figures().current(peer, self.rates_from)
     }
 
     /// Lets only the rates of peers count that announce at this time or later.
@@ -262,10 +290,15 @@ impl Records {
         stalled
     }
 
-    /// Moves what was seen of peers since the last call to `sightings`, each with the key of its swarm. Of peers beyond the
+    /// Takes the peers of which something else was found since this was called last about whether others can connect to them.
+    pub(super) fn take_newly_reachable(&mut self) -> NewlyReachable {
+        mem::take(&mut self.newly_reachable)
+    }
+
+    /// Moves what was seen of peers since the last call to `observations`, each with the key of its swarm. Of peers beyond the
     /// limits of torrents nothing was seen.
-    pub(super) fn take_sightings(&mut self, sightings: &mut Vec<(InfoHash, Sighting)>) {
-        sightings.append(&mut self.sightings);
+    pub(super) fn take_observations(&mut self, observations: &mut Vec<(InfoHash, Observation)>) {
+        observations.append(&mut self.observations);
     }
 
     /// The number of the current sweep.
@@ -367,18 +400,30 @@ impl PeerRecord {
             left_since: detail.last_seen,
             has_moved: false,
             is_reported: false,
+            pieces: None,
+            reachability: Default::default(),
             round,
         }
     }
 
-    fn figures(&self) -> Figures {
-        Figures { rates: self.rates(), progress: self.progress() }
+    /// Takes in what is seen of the peer now.
+    fn look(&mut self, seen: Option<Seen>, now: Instant) -> Figures {
+        if let Some(seen) = &seen {
+            self.pieces = PieceCount::take(self.pieces, seen, now);
+        }
+        self.figures(seen, now)
+    }
+
+    fn figures(&self, seen: Option<Seen>, now: Instant) -> Figures {
+        let announced = Figures { rates: self.rates(), progress: self.progress(), seen: None };
+        let progress = self.pieces.zip(seen).map(|(pieces, seen)| pieces.progress(&seen, now));
+        announced.with_seen(seen, progress.unwrap_or_default())
     }
 
     fn progress(&self) -> Progress {
         match self.left {
             None => Progress::Unknown,
-            Some(_) if self.last.at.since(self.left_since) >= STALLED_AFTER => Progress::Stalled,
+            Some(_) if self.last.at.since(self.left_since) >= Progress::STALLED_AFTER => Progress::Stalled,
             Some(_) if self.has_moved => Progress::Moving,
             Some(_) => Progress::Unknown,
         }
@@ -431,67 +476,5 @@ impl Count {
     /// Returns `true` if a running client can get from this count to the other.
     fn is_before(&self, later: &Self) -> bool {
         self.uploaded <= later.uploaded && self.downloaded <= later.downloaded
-    }
-}
-
-impl Sums {
-    /// Adds the sums of another swarm of the same torrent.
-    pub(super) fn add_swarm(&mut self, other: Self) {
-        self.download_rate += other.download_rate;
-        self.completion += other.completion;
-        self.telling += other.telling;
-        self.silent += other.silent;
-        self.downloads.add_swarm(other.downloads);
-        self.last_seen = self.last_seen.max(other.last_seen);
-    }
-
-    /// Adds a peer.
-    fn add(&mut self, now: Instant, peer: &Peer, size: Option<u64>, figures: Figures, rates_from: Instant) {
-        let Some(detail) = &peer.detail else { return };
-        self.downloads.add(peer, figures.progress, now);
-        self.last_seen = self.last_seen.max(Some(detail.last_seen));
-        self.silent += u32::from(is_overdue(detail, now));
-        if size.is_some()
-            && let Some(completion) = completion(peer, size)
-        {
-            self.completion += completion;
-            self.telling += 1;
-        }
-        if let Some(rates) = figures.rates
-            && detail.last_seen >= rates_from
-            && rates.still_hold(peer.state, detail, now)
-        {
-            self.download_rate += rates.download;
-        }
-    }
-}
-
-impl Rates {
-    /// The download rate for viewers, if there still is one: of a peer that is awake, and has not finished a while ago.
-    pub(super) fn current_download(&self, state: PeerState, detail: &PeerDetail, now: Instant) -> Option<f64> {
-        let is_current = match state {
-            PeerState::Leecher => !is_overdue(detail, now),
-            PeerState::PartialSeed | PeerState::Seeder => {
-                now.since(detail.last_seen) < Duration::from_secs(FINISHED.into())
-            }
-        };
-        is_current.then_some(self.download)
-    }
-
-    /// The upload rate for viewers, if the peer is awake.
-    pub(super) fn current_upload(&self, detail: &PeerDetail, now: Instant) -> Option<f64> {
-        (!is_overdue(detail, now)).then_some(self.upload)
-    }
-
-    /// Returns `true` if the peer is likely to continue at this rate. A peer that has all it wants downloads no more: its rate is
-    /// shown for as long as the interval that it is an average of.
-    fn still_hold(&self, state: PeerState, detail: &PeerDetail, now: Instant) -> bool {
-        match state {
-            _ if is_overdue(detail, now) => false,
-            PeerState::Leecher => true,
-            PeerState::PartialSeed | PeerState::Seeder => {
-                now.since(detail.last_seen) < Duration::from_secs(self.secs.max(FINISHED).into())
-            }
-        }
     }
 }

@@ -1,10 +1,14 @@
 //! Detection of stuck downloads, and the reasons.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tracker_core::{Instant, Memory, Peer, PeerState, SwarmCounts};
 
 use super::Observer;
-use super::expectation::{has_everything, is_overdue, may_lack_metadata};
+use super::completion::has_everything;
+use super::expectation::{is_overdue, may_lack_metadata};
+use super::figures::Figures;
 
 /// Why the downloads of a torrent are stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,7 +42,7 @@ pub enum StuckReason {
 pub enum PeerStuckReason {
     /// No other peer has the whole content, apart from those that have stopped announcing, and it gets nothing from others.
     NoSeeder,
-    /// What it wants did not become less over two announces at least a minute apart, although others have the whole content.
+    /// It got nothing for a minute, although others have the whole content: it is seen, or said so in two announces.
     NoProgress,
     /// It has stopped announcing before it had everything.
     Silent,
@@ -46,16 +50,25 @@ pub enum PeerStuckReason {
     Browser,
 }
 
-/// The progress of a peer's download between its announces.
+/// The progress of a peer's download, as it is seen or between its announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Progress {
-    /// It cannot be told: it announced once, or twice within a minute, or does not say what it wants.
+    /// It cannot be told: it announced once, or twice within a minute, or does not say what it wants; and it has not been seen
+    /// for a minute.
     #[default]
     Unknown,
-    /// What it wants was different at its last two announces, or the one before was less than a minute earlier.
+    /// It is seen to have other pieces than a minute ago; or what it wants was different at its last two announces, or the one
+    /// before was less than a minute earlier.
     Moving,
-    /// It wanted the same at its last announces, which were a minute or more apart.
+    /// It is seen to have the same pieces as a minute ago; or it wanted the same at its last announces, which were a minute or
+    /// more apart.
     Stalled,
+}
+
+impl Progress {
+    /// A peer that gets nothing for as long as this is stalled. The slowest client that was measured, rTorrent, tells what it got
+    /// within a few seconds when it is asked for it.
+    pub(super) const STALLED_AFTER: Duration = Duration::from_secs(60);
 }
 
 /// The state of a peer's download.
@@ -69,15 +82,30 @@ pub(crate) enum PeerDownload {
 
 impl PeerDownload {
     /// The download of a peer; `None` if the peer has all it wants, whether it is still there or not.
-    pub(super) fn of(peer: &Peer, progress: Progress, now: Instant) -> Option<Self> {
-        let is_overdue = peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now));
+    pub(super) fn of(peer: &Peer, figures: &Figures, now: Instant) -> Option<Self> {
+        let is_silent = is_silent(peer, figures, now);
         match peer.state {
-            PeerState::Seeder if !is_overdue && may_lack_metadata(peer) => Some(Self::Unclear),
-            PeerState::Seeder | PeerState::PartialSeed => None,
-            PeerState::Leecher if is_overdue => Some(Self::Silent),
-            PeerState::Leecher => Some(Self::Awake(progress)),
+            PeerState::PartialSeed => None,
+            _ if has_everything(peer, figures.seen.as_ref()) => None,
+            PeerState::Seeder if is_silent => None,
+            PeerState::Seeder if is_revealed(peer, figures) => Some(Self::Awake(figures.progress)),
+            PeerState::Seeder => Some(Self::Unclear),
+            PeerState::Leecher if is_silent => Some(Self::Silent),
+            PeerState::Leecher => Some(Self::Awake(figures.progress)),
         }
     }
+}
+
+/// Returns `true` if the announce of a peer is overdue, and nobody sees the peer either.
+fn is_silent(peer: &Peer, figures: &Figures, now: Instant) -> bool {
+    !figures.is_live() && peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now))
+}
+
+/// Returns `true` if a peer that announces that it has everything, but may have a magnet link only, is seen to have less.
+fn is_revealed(peer: &Peer, figures: &Figures) -> bool {
+    peer.state == PeerState::Seeder
+        && may_lack_metadata(peer)
+        && figures.seen.is_some_and(|seen| seen.is_live() && !seen.is_complete())
 }
 
 impl PeerDownload {
@@ -104,8 +132,8 @@ impl PeerDownload {
 
 impl PeerStuckReason {
     /// The reason for which a peer is stuck, if it is: see [`PeerDownload::stuck`].
-    pub(super) fn of(peer: &Peer, progress: Progress, has_seeder: bool, now: Instant) -> Option<Self> {
-        PeerDownload::of(peer, progress, now)?.stuck(has_seeder)
+    pub(super) fn of(peer: &Peer, figures: &Figures, has_seeder: bool, now: Instant) -> Option<Self> {
+        PeerDownload::of(peer, figures, now)?.stuck(has_seeder)
     }
 }
 
@@ -122,12 +150,13 @@ pub(super) enum Seeding {
 
 impl Seeding {
     /// The use of a peer as a seeder; `None` if it is none.
-    pub(super) fn of(peer: &Peer, now: Instant) -> Option<Self> {
-        Some(match peer.state {
-            PeerState::Leecher | PeerState::PartialSeed => return None,
-            PeerState::Seeder if peer.detail.as_ref().is_some_and(|detail| is_overdue(detail, now)) => Self::Silent,
-            PeerState::Seeder if has_everything(peer) && peer.is_dialable() => Self::Certain,
-            PeerState::Seeder => Self::Doubtful,
+    pub(super) fn of(peer: &Peer, figures: &Figures, now: Instant) -> Option<Self> {
+        let has_everything = has_everything(peer, figures.seen.as_ref());
+        let is_seeder = has_everything || peer.state == PeerState::Seeder && !is_revealed(peer, figures);
+        is_seeder.then(|| match () {
+            () if is_silent(peer, figures, now) => Self::Silent,
+            () if has_everything && peer.is_dialable() => Self::Certain,
+            () => Self::Doubtful,
         })
     }
 }
@@ -141,27 +170,34 @@ pub(super) struct DownloadTally {
     silent: u32,
     silent_seeders: u32,
     doubtful_seeders: u32,
-    /// Those of the seeders that may have a magnet link only, the silent ones included.
+    /// Those that announce as seeders and may have a magnet link only, the silent ones included.
     without_metadata: u32,
-    /// Those of them that are awake.
+    /// Those of them that are awake, and of which nothing else is seen.
     unclear: u32,
+    /// Those of them that are seen to have less than everything.
+    revealed: u32,
+    /// Those that announce as leechers and are seen to have everything.
+    finished: u32,
 }
 
 impl DownloadTally {
-    pub(super) fn add(&mut self, peer: &Peer, progress: Progress, now: Instant) {
-        match PeerDownload::of(peer, progress, now) {
+    pub(super) fn add(&mut self, peer: &Peer, figures: &Figures, now: Instant) {
+        match PeerDownload::of(peer, figures, now) {
             Some(PeerDownload::Silent) => self.silent += 1,
             Some(PeerDownload::Awake(Progress::Stalled)) => self.stalled += 1,
             Some(PeerDownload::Awake(Progress::Moving)) => self.moving += 1,
             Some(PeerDownload::Unclear) => self.unclear += 1,
             Some(PeerDownload::Awake(Progress::Unknown)) | None => {}
         }
-        match Seeding::of(peer, now) {
+        match Seeding::of(peer, figures, now) {
             Some(Seeding::Silent) => self.silent_seeders += 1,
             Some(Seeding::Doubtful) => self.doubtful_seeders += 1,
             Some(Seeding::Certain) | None => {}
         }
-        self.without_metadata += u32::from(peer.state == PeerState::Seeder && may_lack_metadata(peer));
+        let has_everything = has_everything(peer, figures.seen.as_ref());
+        self.without_metadata += u32::from(peer.state == PeerState::Seeder && !has_everything);
+        self.revealed += u32::from(is_revealed(peer, figures));
+        self.finished += u32::from(peer.state == PeerState::Leecher && has_everything);
     }
 
     pub(super) fn add_swarm(&mut self, other: Self) {
@@ -172,18 +208,20 @@ impl DownloadTally {
         self.doubtful_seeders += other.doubtful_seeders;
         self.without_metadata += other.without_metadata;
         self.unclear += other.unclear;
+        self.revealed += other.revealed;
+        self.finished += other.finished;
     }
 
-    /// The counts of a torrent with these peers for people to read: seeders that may have a magnet link only are leechers.
+    /// The counts of a torrent with these peers for people to read: seeders that may have a magnet link only are leechers, and
+    /// leechers that are seen to have everything are seeders.
     pub(super) fn corrected(self, counts: SwarmCounts) -> SwarmCounts {
-        let without_metadata = self.without_metadata.min(counts.seeders);
-        let (seeders, leechers) = (counts.seeders - without_metadata, counts.leechers + without_metadata);
-        SwarmCounts { seeders, leechers, ..counts }
+        moved(counts, self.without_metadata, self.finished)
     }
 
     /// The numbers of stuck and undecided downloads of a torrent with these peers. What was not looked at, or not long
     /// enough, is undecided. `is_shared` says whether this machine gives the whole content to others, too.
     pub(super) fn verdict(self, counts: SwarmCounts, is_shared: bool) -> Verdict {
+        let counts = moved(counts, self.revealed, self.finished);
         // Partial seeds have all they want: they wait for nobody.
         let waiting = counts.leechers.saturating_sub(counts.partial_seeds);
         let awake = waiting.saturating_sub(self.silent);
@@ -199,6 +237,18 @@ impl DownloadTally {
             silent: self.silent,
             undecided: unclear + if has_seeder { awake.saturating_sub(self.stalled + self.moving) } else { 0 },
         }
+    }
+}
+
+/// The counts of a torrent of which so many seeders are leechers, and so many leechers are seeders. They may have been looked at
+/// earlier than they were counted.
+fn moved(counts: SwarmCounts, seeders: u32, leechers: u32) -> SwarmCounts {
+    let (seeders, leechers) =
+        (seeders.min(counts.seeders), leechers.min(counts.leechers.saturating_sub(counts.partial_seeds)));
+    SwarmCounts {
+        seeders: counts.seeders - seeders + leechers,
+        leechers: counts.leechers - leechers + seeders,
+        ..counts
     }
 }
 

@@ -9,11 +9,12 @@ use torrent_library::KnownTorrents;
 use tracker_core::{InfoHash, Instant, Memory, Peer, ShardsView, SwarmCounts, Walk};
 
 use super::hybrid::{self, Doubles};
-use super::records::{Part, Records, Sums};
-use super::sighting::Sighting;
+use super::observation::Observation;
+use super::records::{Part, Records};
 use super::stuck::{DownloadTally, Verdict};
+use super::sums::{ReachabilityCounts, Sums};
 use super::{DownloadCounts, StuckCounts};
-use crate::Computers;
+use crate::{Computers, PeerSightings, SeenPeer, SeenTorrent};
 
 /// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
 pub(super) const STRIDE: usize = 1000;
@@ -28,11 +29,15 @@ pub(super) struct Sweep {
     found: Found,
     /// The peers of the hybrids so far, in both swarms, and the state of their downloads.
     hybrids: HashMap<InfoHash, (SwarmCounts, DownloadTally)>,
+    /// Swarms of two or more peers to which others cannot connect, so far.
+    unreachable: Vec<InfoHash>,
     /// Reused buffers.
     peers: Vec<Peer>,
+    seen: Vec<Option<SeenPeer>>,
     parts: Vec<Stretch>,
-    sightings: Vec<(InfoHash, Sighting)>,
+    observations: Vec<(InfoHash, Observation)>,
     verdicts: Vec<(InfoHash, bool)>,
+    named: Vec<(InfoHash, SeenTorrent)>,
 }
 
 /// The result of a sweep.
@@ -43,6 +48,8 @@ pub(super) struct Found {
     pub(super) downloads: DownloadCounts,
     /// What is in both swarms of a hybrid.
     pub(super) doubles: Doubles,
+    /// The peers by whether others can connect to them.
+    pub(super) reachable: ReachabilityCounts,
 }
 
 impl Found {
@@ -59,6 +66,8 @@ struct Stretch {
     info_hash: InfoHash,
     counts: SwarmCounts,
     peers: Range<usize>,
+    /// What a peer told of the torrent, if its .torrent is not known.
+    named: Option<SeenTorrent>,
     is_first: bool,
     is_last: bool,
 }
@@ -71,10 +80,13 @@ impl Sweep {
             sums,
             found,
             hybrids,
+            unreachable: Vec::new(),
             peers: Vec::new(),
+            seen: Vec::new(),
             parts: Vec::new(),
-            sightings: Vec::new(),
+            observations: Vec::new(),
             verdicts: Vec::new(),
+            named: Vec::new(),
         }
     }
 
@@ -92,11 +104,13 @@ impl Sweep {
         now: Instant,
         steps: usize,
     ) -> Option<Found> {
-        let Self { walk, sums, found, hybrids, peers, parts, sightings, verdicts } = self;
+        let Self { walk, sums, found, hybrids, unreachable, peers, seen, parts, observations, verdicts, named } = self;
+        let sightings = computers.sightings();
         // A lean tracker has nothing to remember of peers.
         let has_details = shards.config().memory == Memory::Full;
         for _ in 0..steps.div_ceil(STRIDE) {
             peers.clear();
+            seen.clear();
             parts.clear();
             let is_more = shards.walk(walk, STRIDE, |slice| {
                 let start = peers.len();
@@ -107,6 +121,7 @@ impl Sweep {
                     info_hash: slice.info_hash,
                     counts: slice.swarm.counts(),
                     peers: start..peers.len(),
+                    named: None,
                     is_first: slice.peers.start == 0,
                     is_last: slice.peers.end == slice.swarm.len(),
                 });
@@ -123,11 +138,23 @@ impl Sweep {
                     found.doubles.take_swarm(shards, &torrent.info_hash, *is_last);
                 }
             }
+            if let Some(sightings) = sightings.filter(|_| has_details) {
+                see(sightings, known, peers, parts, seen);
+                let told = |part: &Stretch| Some((part.info_hash, part.named.clone()?));
+                named.extend(parts.iter().filter_map(told));
+            }
+            seen.resize(peers.len(), None);
             let mut records = super::lock(records);
-            for Stretch { info_hash, counts, peers: range, is_first, is_last } in parts.drain(..) {
+            for Stretch { info_hash, counts, peers: range, named, is_first, is_last } in parts.drain(..) {
                 let torrent = known.get(&info_hash);
-                let size = torrent.map(|torrent| torrent.size);
-                records.look(now, &Part { info_hash, size, peers: &peers[range], is_first, is_last }, sums);
+                let size = torrent.map(|torrent| torrent.size).or_else(|| Some(named.as_ref()?.size));
+                let (peers, seen) = (&peers[range.clone()], &seen[range]);
+                let named = named.as_ref();
+                records.look(now, &Part { info_hash, size, named, peers, seen, is_first, is_last }, sums);
+                if is_last {
+                    found.reachable.add(sums.reachable);
+                    unreachable.extend((sums.reachable.no >= 2 && sightings.is_some()).then_some(info_hash));
+                }
                 match torrent.and_then(|torrent| hybrids.get_mut(&torrent.info_hash)) {
                     _ if !is_last => {}
                     Some((_, downloads)) => downloads.add_swarm(sums.downloads),
@@ -140,7 +167,7 @@ impl Sweep {
                 }
             }
             let round = records.round();
-            records.take_sightings(sightings);
+            records.take_observations(observations);
             if !is_more {
                 records.end_round();
                 hybrids.drain().for_each(|(info_hash, (counts, downloads))| {
@@ -150,11 +177,37 @@ impl Sweep {
                 });
             }
             drop(records);
-            computers.see(has_details.then_some(round), known, sightings, verdicts);
+            computers.see(has_details.then_some(round), known, observations, verdicts, named);
             if !is_more {
                 return Some(mem::take(found));
             }
         }
         None
+    }
+
+    /// Takes the swarms in which, in the sweep that has just ended, there were two or more peers to which others cannot connect.
+    pub(super) fn take_unreachable(&mut self) -> Vec<InfoHash> {
+        mem::take(&mut self.unreachable)
+    }
+}
+
+/// Takes in what the tracker's own peer sees of the copied peers, and the torrents of which only it knows more than an info-hash.
+///
+/// The second swarm of a hybrid may have peers that do not count, which are not looked at: their places are filled, so that each
+/// entry has the place of its peer.
+fn see(
+    sightings: &dyn PeerSightings,
+    known: &KnownTorrents,
+    peers: &[Peer],
+    parts: &mut [Stretch],
+    seen: &mut Vec<Option<SeenPeer>>,
+) {
+    for Stretch { info_hash, peers: range, named, .. } in parts {
+        seen.resize(range.start, None);
+        sightings.look(info_hash, &peers[range.clone()], seen);
+        let is_seen = seen.iter().skip(range.start).flatten().any(|seen| seen.progress.is_some());
+        if is_seen && known.get(info_hash).is_none() {
+            *named = sightings.torrent(info_hash);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod hybrids;
 mod limits;
 mod peer_list;
 mod rates;
+mod seen_peers;
 mod stuck_downloads;
 mod torrent_list;
 
@@ -18,13 +19,15 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use torrent_library::{Library, LibraryConfig};
 use tracker_core::{
-    AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, Peer, PeerId, Peers, Shards, SwarmView,
+    AnnounceEvent, AnnounceRequest, Config, InfoHash, Instant, Memory, Peer, PeerId, Peers, Shards, SwarmCounts,
+    SwarmView,
 };
 use tracker_host::{Clock, EventListener, Events};
 
 use super::watcher::Watcher;
 use super::*;
-use crate::Order;
+use crate::sightings::fake::FakeSightings;
+use crate::{ComputersConfig, Order, PeerSightings};
 
 /// What watches a tracker, for tests of what it tells others.
 pub(crate) struct Watching(Watcher);
@@ -57,6 +60,16 @@ struct Network {
 
 impl Network {
     fn new(config: Config) -> Self {
+        Self::build(config, None)
+    }
+
+    /// With an own peer that sees what it is told to.
+    fn seeing(sightings: &FakeSightings) -> Self {
+        let config = Config::default().with(|config| config.max_pending_events = 10_000);
+        Self::build(config, Some(Arc::new(sightings.clone())))
+    }
+
+    fn build(config: Config, sightings: Option<Arc<dyn PeerSightings>>) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
         let config = config.with(|config| {
             config.interval_jitter_percent = 0;
@@ -64,7 +77,8 @@ impl Network {
         });
         let shards = Arc::new(Shards::new(config, NonZeroUsize::new(3).unwrap(), &mut rng).unwrap());
         let library = Library::open(LibraryConfig::default()).unwrap();
-        let computers = Computers::new(Clock::fixed(Instant::ZERO), library);
+        let computers = ComputersConfig::new(Clock::fixed(Instant::ZERO), library);
+        let computers = Computers::start(computers.with(|config| config.sightings = sightings)).unwrap();
         let events = Events::without_thread(Arc::clone(&shards));
         let listener = events.listen(10_000);
         let shared = Arc::new(Shared::new(Arc::clone(&shards).into(), computers));
@@ -96,7 +110,9 @@ impl Network {
         let Shared { shards, records, computers, .. } = &*self.shared;
         let known = computers.library().get(info_hash);
         let keys = SwarmKeys::new(*info_hash, known.as_deref());
-        peers::page(&peers::all(shards, keys, records), query, self.now, known.map(|known| known.size), false)
+        let entries = peers::all(shards, keys, records, computers.sightings(), self.now);
+        let size = known.map(|known| known.size).or_else(|| Some(lock(records).named(info_hash)?.size));
+        peers::page(&entries, query, self.now, size, false)
     }
 
     fn peer(&self, request: &AnnounceRequest) -> PeerRow {

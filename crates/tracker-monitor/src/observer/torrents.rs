@@ -7,17 +7,20 @@ use torrent_library::{KnownTorrent, KnownTorrents};
 use tracker_core::{InfoHash, ShardsView, SwarmCounts, Walk};
 
 use super::hybrid::SwarmKeys;
-use super::records::{Records, Sums};
+use super::records::Records;
 use super::stuck::Verdict;
+use super::sums::Sums;
 use super::sweep::STRIDE;
 use super::{TorrentRow, TorrentSort};
-use crate::{Page, PageQuery};
+use crate::{Page, PageQuery, SeenTorrent};
 
 /// A torrent of the list. There may be a million.
 #[derive(Debug)]
 pub(super) struct TorrentEntry {
     info_hash: InfoHash,
     known: Option<Arc<KnownTorrent>>,
+    /// What a peer told of it, if it is not known.
+    named: Option<SeenTorrent>,
     /// As announced.
     counts: SwarmCounts,
     sums: Sums,
@@ -37,13 +40,14 @@ impl TorrentEntry {
         if let Some(second) = &keys.second {
             sums.add_swarm(records.sums(second));
         }
-        Self { info_hash: keys.first, known, counts, sums, is_shared }
+        let named = if known.is_none() { records.named(&keys.first) } else { None };
+        Self { info_hash: keys.first, known, named, counts, sums, is_shared }
     }
 
     pub(super) fn row(&self) -> TorrentRow {
         TorrentRow {
             info_hash: self.info_hash,
-            name: self.known.as_ref().map(|known| Arc::clone(&known.name)),
+            name: self.shared_name().cloned(),
             size: self.size(),
             counts: self.counts_to_read(),
             silent: self.sums.silent,
@@ -70,16 +74,20 @@ impl TorrentEntry {
     }
 
     fn name(&self) -> Option<&str> {
-        self.known.as_ref().map(|known| &*known.name)
+        self.shared_name().map(|name| &**name)
+    }
+
+    fn shared_name(&self) -> Option<&Arc<str>> {
+        self.known.as_ref().map(|known| &known.name).or_else(|| Some(&self.named.as_ref()?.name))
     }
 
     fn size(&self) -> Option<u64> {
-        self.known.as_ref().map(|known| known.size)
+        self.known.as_ref().map(|known| known.size).or_else(|| Some(self.named.as_ref()?.size))
     }
 
     fn completion(&self) -> Option<f64> {
         let Sums { completion, telling, .. } = self.sums;
-        (self.known.is_some() && telling > 0).then(|| completion / f64::from(telling))
+        (self.size().is_some() && telling > 0).then(|| completion / f64::from(telling))
     }
 }
 

@@ -11,7 +11,7 @@ use tracker_host::{EventListener, ServiceState};
 use super::meter::Meter;
 use super::sweep::Sweep;
 use super::{Failures, Shared, lock};
-use crate::event_log::{self, StuckPeer, USUAL_EVENTS};
+use crate::event_log::{self, ReachabilityLog, StuckPeer, USUAL_EVENTS};
 
 /// Steps of the sweep between two waits: 50,000 peers a second, which take about a hundredth of a processor.
 const STEPS: usize = 10_000;
@@ -34,6 +34,7 @@ pub(super) struct Watcher {
     /// The time of the last reading of the meter, by either clock.
     read: Option<(Instant, StdInstant)>,
     sweep: Sweep,
+    reachability_log: ReachabilityLog,
     is_sweeping: bool,
     /// The time since when the service runs, while it does.
     running_since: Option<SystemTime>,
@@ -51,6 +52,7 @@ impl Watcher {
             meter,
             read: None,
             sweep: Sweep::new(),
+            reachability_log: ReachabilityLog::default(),
             is_sweeping: false,
             running_since: None,
         };
@@ -81,7 +83,14 @@ impl Watcher {
                 *lock(found) = found_now;
                 self.is_sweeping = false;
             }
-            let stalled = lock(records).take_newly_stalled();
+            let (stalled, reachable) = {
+                let mut records = lock(records);
+                (records.take_newly_stalled(), records.take_newly_reachable())
+            };
+            self.reachability_log.log(&reachable.peers, reachable.more, computers);
+            if !self.is_sweeping {
+                self.reachability_log.log_pairs(&self.sweep.take_unreachable(), computers);
+            }
             let peers = stalled.peers.into_iter().map(|(info_hash, peer, downloads)| {
                 let counts = shards.with_swarm(&info_hash, |swarm| swarm.counts()).unwrap_or_default();
                 let is_shared = computers.is_shared(&info_hash);

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tracker_monitor::{ComputerName, ComputerRow, Reachability, rounded};
+use tracker_monitor::{ComputerName, ComputerRow, Reachability, ReachabilityReason, rounded};
 use utoipa::ToSchema;
 
 use super::extract::{AddressPath, Json};
@@ -40,7 +40,10 @@ struct Computer {
     client: Option<String>,
     /// `true` if it has downloaded in a browser.
     has_browser: bool,
-    reachability: Reachability,
+    /// Whether others can connect to its BitTorrent client.
+    reachable: Reachability,
+    /// The reason for that; `null` if there is nothing to say.
+    reason: Option<ReachabilityReason>,
     /// The number of files that it has.
     has: u32,
     /// The number of files that it is downloading.
@@ -68,7 +71,8 @@ impl Computer {
             last_seen: row.last_seen.map(|at| dashboard.unix(at)),
             client: row.client,
             has_browser: row.has_browser,
-            reachability: row.reachability,
+            reachable: row.reachability,
+            reason: row.reason,
             has: row.has,
             downloading: row.downloading,
             stuck: row.stuck,

@@ -7,7 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use torrent_library::ContentKey;
-use tracker_monitor::{ComputerName, CopyRow, CopyStatus, FileProgress, Page, PeerStuckReason, Way, rounded};
+use tracker_monitor::{
+    ComputerName, CopyRow, CopyStatus, FileProgress, Page, PeerStuckReason, Reachability, ReachabilityReason, Way,
+    rounded,
+};
 use utoipa::ToSchema;
 
 use super::extract::{Json, KeyPath, ListQuery, Query};
@@ -17,6 +20,9 @@ use crate::web::client::Client;
 use crate::web::files::{self, FileEntry, FileSort, Source};
 use crate::web::problem::Problem;
 use crate::web::public::{Offer, TorrentOf};
+
+/// Pairs of computers that cannot reach each other in an answer, at most.
+const MAX_PAIRS: usize = 100;
 
 /// A page of the list of files and folders.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,6 +88,9 @@ pub(super) struct Copies {
     progress: FileProgress,
     /// Those that are stuck first, then the least complete.
     computers: Vec<Copy>,
+    /// The first hundred pairs of computers neither of which can connect to the other, by their addresses.
+    #[schema(value_type = Vec<[String; 2]>)]
+    cannot_reach_each_other: Vec<[IpAddr; 2]>,
 }
 
 /// A computer and its copy of a file.
@@ -96,11 +105,21 @@ struct Copy {
     /// Why it is stuck.
     stuck: Option<PeerStuckReason>,
     completion: Option<f64>,
+    /// Seconds since it had that: a BitTorrent client that is not seen says it every few minutes.
+    completion_age_s: u64,
+    /// `true` if all of this is as it is now: its BitTorrent client is seen, or this machine sends it something.
+    live: bool,
     rate: Option<f64>,
     /// Seconds until it has the file, if it gets on.
     time_left: Option<u64>,
     /// Its BitTorrent client.
     client: Option<String>,
+    /// The port of its BitTorrent client.
+    port: Option<u16>,
+    /// Whether others can connect to its BitTorrent client.
+    reachable: Reachability,
+    /// The reason for that; `null` if there is nothing to say.
+    reason: Option<ReachabilityReason>,
     /// By which way it gets the file over HTTP, if it does.
     way: Option<Way>,
     came: Option<u64>,
@@ -171,9 +190,14 @@ impl Copy {
             state,
             stuck,
             completion: row.completion.map(rounded),
+            completion_age_s: row.age.as_secs(),
+            live: row.is_live,
             rate: row.rate.map(rounded),
             time_left: row.time_left.map(|left| left.as_secs_f64().ceil() as u64),
             client: row.client,
+            port: row.port,
+            reachable: row.reachability,
+            reason: row.reason,
             way: row.way,
             came: unix(row.came),
             last_seen: unix(row.last_seen),
@@ -232,10 +256,12 @@ pub(super) async fn copies(
             return Err(Problem::new(StatusCode::NOT_FOUND, "the tracker does not know this file"));
         };
         let rows = config.observer.computers().of_file(key);
+        let pairs = config.observer.computers().unreachable_pairs(key);
         Ok(Copies {
             now: dashboard.unix(config.clock.now()),
             progress: config.observer.computers().progress(key),
             computers: rows.into_iter().map(|row| Copy::new(row, dashboard)).collect(),
+            cannot_reach_each_other: pairs.into_iter().take(MAX_PAIRS).map(|(a, b)| [a, b]).collect(),
         })
     };
     long_list(dashboard, client, copies).await

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracker_core::InfoHash;
+use tracker_core::{InfoHash, Instant};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{InfoHashPath, Json, ListQuery, Query, first_page};
@@ -14,7 +14,10 @@ use crate::web::attachment::download;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::workload::body;
-use tracker_monitor::{Page, PageQuery, PeerRow, PeerSort, PeerStatus, PeerStuckReason, rounded};
+use tracker_monitor::{
+    FigureSource, Page, PageQuery, PeerRow, PeerSort, PeerStatus, PeerStuckReason, Reachability, ReachabilityReason,
+    rounded,
+};
 
 /// Peers in a table, at most; those after them are on its next page.
 const MAX_TABLE: usize = 10_000;
@@ -36,59 +39,94 @@ pub(super) struct TableQuery {
 /// Peers of a torrent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PeerPage {
-    /// The time of this list. The figures of a peer are from its `last_seen`.
+    /// The time of this list. The figures of a peer are from its `last_seen`, but for those that are seen.
     now: u64,
     #[serde(flatten)]
     page: Page<Peer>,
 }
 
-// `F` is a figure and `T` a time, which stand as text in a table.
-/// A peer, as of its last announce.
-#[derive(Debug, Default, Serialize, ToSchema)]
-struct Peer<F = f64, T = u64> {
+/// A peer, as of its last announce, and as the tracker's own peer sees it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Peer {
     /// IP address and port.
     address: String,
     /// Program and version; `null` where the tracker does not keep it.
     client: Option<String>,
     state: PeerStatus,
-    /// Its completion, from 0 to 1; `null` if it does not report it, the size of the torrent is unknown, or it may have no more
-    /// than a magnet link.
-    #[schema(value_type = Option<f64>)]
-    completion: Option<F>,
-    /// Bytes left to download.
+    /// Its completion; `null` if it is not seen and does not report it, the size of the torrent is unknown, or it may have no
+    /// more than a magnet link.
+    completion: Option<Completion>,
+    /// Bytes left to download, as it reports.
     left: Option<u64>,
-    /// Bytes uploaded since it started.
+    /// Bytes uploaded since it started, as it reports.
     uploaded: Option<u64>,
-    /// Bytes downloaded since it started.
+    /// Bytes downloaded since it started, as it reports.
     downloaded: Option<u64>,
     /// Bytes per second between its last two announces; `null` if it is silent, or the tracker was stopped since.
-    #[schema(value_type = Option<f64>)]
-    upload_rate: Option<F>,
-    /// Bytes per second between its last two announces; `null` likewise, and once it has all it wants.
-    #[schema(value_type = Option<f64>)]
-    download_rate: Option<F>,
+    upload_rate: Option<f64>,
+    /// Bytes per second of the last five seconds while it is seen, or else between its last two announces; `null` likewise, and
+    /// once it has all it wants.
+    download_rate: Option<f64>,
     /// The time of its first announce.
-    #[schema(value_type = Option<u64>)]
-    first_seen: Option<T>,
+    first_seen: Option<u64>,
     /// The time of its last announce.
-    #[schema(value_type = Option<u64>)]
-    last_seen: Option<T>,
+    last_seen: Option<u64>,
     /// The time at which its next announce is expected.
-    #[schema(value_type = Option<u64>)]
-    next_expected: Option<T>,
+    next_expected: Option<u64>,
     /// Why its download is stuck; `null` if it is not, or if it cannot be told yet.
     stuck: Option<PeerStuckReason>,
     /// The host name of its address, by the resolver of the tracker's machine; `null` if it is not known, or not yet.
     host: Option<String>,
+    /// Whether others can connect to it.
+    reachable: Reachability,
+    /// The reason for that; `null` if there is nothing to say.
+    reason: Option<ReachabilityReason>,
+}
+
+/// The completion of a peer.
+#[derive(Debug, Serialize, ToSchema)]
+struct Completion {
+    /// From 0 to 1.
+    value: f64,
+    source: FigureSource,
+    /// Seconds since it was that; 0 while the peer is seen.
+    age_s: u64,
+}
+
+/// A peer as it stands in a table for spreadsheets, with times as in RFC 3339.
+#[derive(Debug, Default, Serialize)]
+struct Line {
+    address: String,
+    client: Option<String>,
+    state: PeerStatus,
+    completion: Option<String>,
+    left: Option<u64>,
+    uploaded: Option<u64>,
+    downloaded: Option<u64>,
+    upload_rate: Option<String>,
+    download_rate: Option<String>,
+    first_seen: Option<String>,
+    last_seen: Option<String>,
+    next_expected: Option<String>,
+    stuck: Option<PeerStuckReason>,
+    host: Option<String>,
+    completion_source: Option<FigureSource>,
+    completion_age_s: Option<u64>,
+    reachable: Reachability,
+    reason: Option<ReachabilityReason>,
 }
 
 impl Peer {
-    fn new(row: PeerRow, dashboard: &Dashboard) -> Self {
+    fn new(row: PeerRow, dashboard: &Dashboard, now: Instant) -> Self {
         Self {
             address: row.address.to_string(),
             client: row.client,
             state: row.status,
-            completion: row.completion.map(rounded),
+            completion: row.completion.map(|completion| Completion {
+                value: rounded(completion.value),
+                source: completion.source,
+                age_s: now.since(completion.at).as_secs(),
+            }),
             left: row.left,
             uploaded: row.uploaded,
             downloaded: row.downloaded,
@@ -99,30 +137,35 @@ impl Peer {
             next_expected: row.next_expected.map(|at| dashboard.unix(at)),
             stuck: row.stuck,
             host: row.host.map(|host| host.to_string()),
+            reachable: row.reachability,
+            reason: row.reason,
         }
     }
 }
 
-impl Peer {
-    /// As it stands in a table for spreadsheets, with times as in RFC 3339.
-    fn into_line(self) -> Peer<String, String> {
-        let figure = |figure: Option<f64>| figure.map(|figure| figure.to_string());
+impl From<Peer> for Line {
+    fn from(peer: Peer) -> Self {
         let time = |unix: Option<u64>| Some(Timestamp::from_second(unix?.try_into().ok()?).ok()?.to_string());
-        Peer {
-            address: self.address,
-            client: self.client.map(harmless),
-            state: self.state,
-            completion: figure(self.completion),
-            left: self.left,
-            uploaded: self.uploaded,
-            downloaded: self.downloaded,
-            upload_rate: figure(self.upload_rate),
-            download_rate: figure(self.download_rate),
-            first_seen: time(self.first_seen),
-            last_seen: time(self.last_seen),
-            next_expected: time(self.next_expected),
-            stuck: self.stuck,
-            host: self.host.map(harmless),
+        let figure = |figure: Option<f64>| figure.map(|figure| figure.to_string());
+        Self {
+            address: peer.address,
+            client: peer.client.map(harmless),
+            state: peer.state,
+            completion: figure(peer.completion.as_ref().map(|completion| completion.value)),
+            left: peer.left,
+            uploaded: peer.uploaded,
+            downloaded: peer.downloaded,
+            upload_rate: figure(peer.upload_rate),
+            download_rate: figure(peer.download_rate),
+            first_seen: time(peer.first_seen),
+            last_seen: time(peer.last_seen),
+            next_expected: time(peer.next_expected),
+            stuck: peer.stuck,
+            host: peer.host.map(harmless),
+            completion_source: peer.completion.as_ref().map(|completion| completion.source),
+            completion_age_s: peer.completion.as_ref().map(|completion| completion.age_s),
+            reachable: peer.reachable,
+            reason: peer.reason,
         }
     }
 }
@@ -149,8 +192,8 @@ pub(super) async fn peers(
     check_torrent(&dashboard, &info_hash)?;
     let peers = move |dashboard: &Dashboard| {
         let page = dashboard.config().observer.peers(&info_hash, &query);
-        let now = dashboard.unix(dashboard.config().clock.now());
-        PeerPage { now, page: page.map(|row| Peer::new(row, dashboard)) }
+        let now = dashboard.config().clock.now();
+        PeerPage { now: dashboard.unix(now), page: page.map(|row| Peer::new(row, dashboard, now)) }
     };
     Ok(Json(dashboard.run(peers).await?))
 }
@@ -183,6 +226,7 @@ pub(super) async fn peers_csv(
 
 fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -> Vec<u8> {
     let mut table = Table::new();
+    let now = dashboard.config().clock.now();
     let pages = MAX_TABLE / MAX_PAGE_SIZE;
     for part in 1..=pages {
         let query = PageQuery {
@@ -193,7 +237,7 @@ fn table(dashboard: &Dashboard, info_hash: &InfoHash, search: &str, page: u32) -
         };
         let rows = dashboard.config().observer.peers(info_hash, &query).items;
         let is_last = rows.len() < MAX_PAGE_SIZE;
-        rows.into_iter().for_each(|row| table.push(Peer::new(row, dashboard)));
+        rows.into_iter().for_each(|row| table.push(Peer::new(row, dashboard, now).into()));
         if is_last {
             break;
         }
@@ -208,15 +252,15 @@ impl Table {
     fn new() -> Self {
         // The writer tells the names only together with a first line, and there may be none.
         let mut names = Self(csv::Writer::from_writer(Vec::new()));
-        names.push(Peer::default());
+        names.push(Line::default());
         let mut names = names.finish();
         let end = names.iter().position(|&byte| byte == b'\n').map_or(names.len(), |newline| newline + 1);
         names.truncate(end);
         Self(csv::WriterBuilder::new().has_headers(false).from_writer(names))
     }
 
-    fn push(&mut self, peer: Peer) {
-        self.0.serialize(peer.into_line()).expect("memory takes it, and a peer is one line");
+    fn push(&mut self, line: Line) {
+        self.0.serialize(line).expect("memory takes it, and a peer is one line");
     }
 
     fn finish(self) -> Vec<u8> {
@@ -255,13 +299,13 @@ mod tests {
     #[test]
     fn a_table_of_peers() {
         let mut table = Table::new();
-        table.push(Peer {
+        let peer = Peer {
             address: "[fd00::1]:6881".into(),
             client: Some("-a\",\nb".into()),
             state: PeerStatus::Silent,
             stuck: Some(PeerStuckReason::Silent),
             host: Some("lab-07".into()),
-            completion: Some(0.25),
+            completion: Some(Completion { value: 0.25, source: FigureSource::Seen, age_s: 7 }),
             left: Some(0),
             uploaded: None,
             downloaded: Some(u64::MAX),
@@ -270,11 +314,21 @@ mod tests {
             first_seen: Some(0),
             last_seen: Some(1_700_000_000),
             next_expected: Some(u64::MAX),
-        });
+            reachable: Reachability::No,
+            reason: Some(ReachabilityReason::NoAnswer),
+        };
+        table.push(peer.into());
         let expected = "address,client,state,completion,left,uploaded,downloaded,upload_rate,download_rate,first_seen,\
-            last_seen,next_expected,stuck,host\n\
+            last_seen,next_expected,stuck,host,completion_source,completion_age_s,reachable,reason\n\
             [fd00::1]:6881,\"'-a\"\",\nb\",silent,0.25,0,,18446744073709551615,1.5,,1970-01-01T00:00:00Z,\
-            2023-11-14T22:13:20Z,,silent,lab-07\n";
+            2023-11-14T22:13:20Z,,silent,lab-07,seen,7,no,no_answer\n";
         assert_eq!(String::from_utf8(table.finish()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_peer_that_is_seen_says_so() {
+        let completion = Completion { value: 0.25, source: FigureSource::Seen, age_s: 0 };
+        let json = serde_json::to_string(&completion).unwrap();
+        assert_eq!(json, r#"{"value":0.25,"source":"seen","age_s":0}"#);
     }
 }

@@ -32,9 +32,9 @@ use tracker_monitor::{Page, StuckReason, TorrentRow, TorrentSort, rounded};
 pub(super) struct Torrent {
     /// 40 hexadecimal digits.
     info_hash: String,
-    /// Its name, if its .torrent is known.
+    /// Its name, if its .torrent is known or a peer told of it.
     name: Option<String>,
-    /// Its size in bytes, if its .torrent is known.
+    /// Its size in bytes, if its .torrent is known or a peer told of it.
     size: Option<u64>,
     seeders: u32,
     /// Partial seeds included.
@@ -45,9 +45,9 @@ pub(super) struct Torrent {
     silent: u32,
     /// Downloads completed.
     completed: u32,
-    /// The average completion of its peers, from 0 to 1, without those that do not report it.
+    /// The average completion of its peers, from 0 to 1, without those of which it is not known.
     completion: Option<f64>,
-    /// Bytes per second that its peers report to download.
+    /// Bytes per second that its peers download, as they are seen or as they report.
     download_rate: f64,
     /// The time of the last announce of any of its peers.
     last_seen: Option<u64>,

@@ -12,7 +12,7 @@ use crate::web::Dashboard;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use tracker_host::{ServiceState, unix_seconds};
-use tracker_monitor::{DownloadCounts, Failures, StuckCounts, rounded};
+use tracker_monitor::{DownloadCounts, Failures, OwnPeerStatus, StuckCounts, rounded};
 
 /// The current state of the tracker, and its counters since the start.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,6 +46,8 @@ pub(in crate::web) struct Status {
     stuck_torrents: StuckCounts,
     /// Downloads in progress now, and how many of them are stuck, by reason.
     downloads: DownloadCounts,
+    /// The tracker's own peer, which connects to the peers; `null` if there is none.
+    own_peer: Option<OwnPeerStatus>,
 }
 
 /// Current rates: averages of the last ten seconds.
@@ -59,7 +61,7 @@ struct Rates {
     errors: f64,
     /// Downloads completed per minute.
     completed: f64,
-    /// Bytes per second that the peers report to download.
+    /// Bytes per second that the peers download, as they are seen or as they report.
     download_rate: f64,
 }
 
@@ -89,7 +91,7 @@ enum TrackerState {
 
 impl Status {
     pub(in crate::web) fn of(dashboard: &Dashboard) -> Self {
-        let tracker_monitor::Status { now, totals, failures, last, stuck, downloads } =
+        let tracker_monitor::Status { now, totals, failures, last, stuck, downloads, own_peer } =
             dashboard.config().observer.status();
         Self {
             now: dashboard.unix(now),
@@ -114,6 +116,7 @@ impl Status {
             },
             stuck_torrents: stuck,
             downloads,
+            own_peer,
         }
     }
 }

@@ -123,6 +123,8 @@ fn by_hand(dashboard: &Dashboard, role: Role, params: &FolderParams) -> Response
     let torrent_jobs = dashboard.0.config.torrent_jobs.as_ref();
     let path = params.path.as_deref().unwrap_or_default();
     let (shares, torrent_jobs) = (torrent_jobs.is_some(), torrent_jobs.filter(|_| shell.operator()));
+    // First, so that what is done here has its torrent in the folder below.
+    let makings = torrent_jobs.map(|torrent_jobs| torrent_jobs.all()).unwrap_or_default();
     let folder = match torrent_jobs {
         Some(torrent_jobs) => {
             let made = Made::of(dashboard, torrent_jobs);
@@ -131,7 +133,6 @@ fn by_hand(dashboard: &Dashboard, role: Role, params: &FolderParams) -> Response
         }
         None => Err(String::new()),
     };
-    let makings = torrent_jobs.map(|torrent_jobs| torrent_jobs.all()).unwrap_or_default();
     render(&ByHandPage {
         shares,
         running: !dashboard.announce_urls().is_empty(),

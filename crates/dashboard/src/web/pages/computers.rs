@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use tracker_monitor::{ComputerName, ComputerRow, NameSource, Reachability};
+use tracker_monitor::{ComputerName, ComputerRow, NameSource, Reachability, ReachabilityReason};
 
 use super::search::Search;
 use crate::web::Dashboard;
@@ -231,11 +231,19 @@ fn has_text(row: &ComputerRow) -> String {
 
 /// Whether others can connect to it, as far as the tracker knows.
 fn reach_text(row: &ComputerRow) -> &'static str {
-    match row.reachability {
-        Reachability::Unreachable => {
+    use ReachabilityReason::{EncryptedOnly, NoAnswer, OtherClient, Refused, SameMachine, UtpOnly};
+    match (row.reachability, row.reason) {
+        (Reachability::No, Some(NoAnswer)) => "no: no answer (its firewall)",
+        (Reachability::No, Some(Refused)) => "no: refused (no program listens on the port of its client)",
+        (Reachability::No, _) => {
             "cannot be reached: its client listens on no port, or announces from an address to which nobody can connect"
         }
-        _ if row.client.is_none() => "–",
-        _ => "not checked",
+        (_, Some(EncryptedOnly)) => "by encrypted connections only",
+        (_, Some(UtpOnly)) => "over UDP only",
+        (_, Some(OtherClient)) => "yes, but another BitTorrent client answers",
+        (Reachability::Yes, _) => "yes",
+        (Reachability::Unknown, Some(SameMachine)) => "on this machine: not checked",
+        (Reachability::Unknown, _) if row.client.is_none() => "–",
+        (Reachability::Unknown, _) => "not checked",
     }
 }

@@ -5,18 +5,18 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use torrent_library::{ContentKey, KnownTorrent};
-use tracker_core::InfoHash;
-use tracker_monitor::{CopyRow, CopyStatus, FileProgress, Way};
+use tracker_monitor::{CopyRow, CopyStatus, FileProgress, TorrentRow, Way};
 
 use super::completion::completion_plot;
 use super::computers::{NameView, programs};
+use super::connections::Connections;
 use super::course::CoursePlot;
 use super::files::{Has, preparing_text, source_text, time_left_text};
 use super::missing::Missing;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
 use crate::web::files::Source;
-use crate::web::format::{Bar, Moment, MomentStyle, counted, duration, percent, rate};
+use crate::web::format::{Bar, Moment, MomentStyle, bytes, counted, duration, percent, rate};
 use crate::web::problem::Problem;
 use crate::web::public::{Offer, PageLink, TorrentDetails, TorrentOf};
 use crate::web::reached_at::ReachedAt;
@@ -50,6 +50,11 @@ struct FilePage {
     time_left: Option<String>,
     rate: String,
     missing: Missing,
+    connections: Option<Connections>,
+    /// `true` if a download is seen as it goes on, so that the page is worth a look each second.
+    is_live: bool,
+    /// `true` if what some computer has is only known from its reports.
+    has_reports: bool,
     /// `30 computers`.
     computers_total: String,
     computers: Vec<ComputerView>,
@@ -79,8 +84,8 @@ struct ComputerView {
 /// What the page is about.
 enum Subject {
     Offer(Offer),
-    /// A torrent that clients announce, of which nothing else is known.
-    Unnamed(InfoHash),
+    /// A torrent that clients announce, of which the .torrent is not known.
+    Unnamed(TorrentRow),
 }
 
 /// `GET /manage/files/{key}`.
@@ -104,7 +109,7 @@ fn file(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params
     let subject = match (Offer::find(dashboard, key), key) {
         (Some(offer), _) => Subject::Offer(offer),
         (None, ContentKey::Swarm(info_hash)) => match config.observer.torrent(&info_hash) {
-            Some(row) => Subject::Unnamed(row.info_hash),
+            Some(row) => Subject::Unnamed(row),
             None => return not_known(),
         },
         (None, ContentKey::Id(_)) => return not_known(),
@@ -122,14 +127,15 @@ impl Subject {
     fn key(&self) -> ContentKey {
         match self {
             Self::Offer(offer) => offer.key,
-            Self::Unnamed(info_hash) => ContentKey::Swarm(*info_hash),
+            Self::Unnamed(row) => ContentKey::Swarm(row.info_hash),
         }
     }
 
     fn name(&self) -> String {
         match self {
             Self::Offer(offer) => offer.name.to_string(),
-            Self::Unnamed(info_hash) => info_hash.to_string(),
+            Self::Unnamed(TorrentRow { name: Some(name), .. }) => name.to_string(),
+            Self::Unnamed(row) => row.info_hash.to_string(),
         }
     }
 
@@ -137,6 +143,18 @@ impl Subject {
         match self {
             Self::Offer(offer) => Some(offer),
             Self::Unnamed(_) => None,
+        }
+    }
+
+    /// Returns `true` if nobody knows its name.
+    fn is_hash(&self) -> bool {
+        matches!(self, Self::Unnamed(TorrentRow { name: None, .. }))
+    }
+
+    fn size_text(&self) -> Option<String> {
+        match self {
+            Self::Offer(offer) => Some(offer.size_text()),
+            Self::Unnamed(row) => row.size.map(|size| bytes(size as f64)),
         }
     }
 
@@ -159,8 +177,8 @@ impl FilePage {
         let part = Part::new(&rows, PAGE, params.page());
         Self {
             name: subject.name(),
-            is_hash: offer.is_none(),
-            size: offer.map(Offer::size_text),
+            is_hash: subject.is_hash(),
+            size: subject.size_text(),
             source: source_text(source),
             is_nowhere: source == Source::Nobody,
             preparing: offer.and_then(|offer| preparing_text(&offer.torrent)),
@@ -169,6 +187,9 @@ impl FilePage {
             time_left: time_left_text(&progress),
             rate: rate(progress.rate),
             missing: Missing::new(&rows, NAMED),
+            connections: Connections::new(computers, key, &rows),
+            is_live: rows.iter().any(|row| row.is_live && is_downloading(row)),
+            has_reports: rows.iter().any(|row| !row.is_live && is_downloading(row)),
             computers_total: counted(rows.len() as u64, "computer"),
             computers: part.items.iter().map(|row| ComputerView::new(&shell, row)).collect(),
             pages: part.pages(&file_href(key), &[]),
@@ -196,7 +217,6 @@ impl ComputerView {
             CopyStatus::NotBegun => ("Has not begun", "partial"),
         };
         let last_seen = row.last_seen.map(|at| shell.moment(at, MomentStyle::Ago));
-        let is_downloading = matches!(row.status, CopyStatus::Downloading | CopyStatus::Stuck(_));
         Self {
             id: row.address.to_string(),
             name: NameView::new(row.address, row.name.as_ref()),
@@ -206,11 +226,15 @@ impl ComputerView {
             completion: Bar(row.completion),
             time_left: row.time_left.map(|left| duration(left.as_secs().max(1))),
             rate: row.rate.filter(|bytes| *bytes >= 1.0).map(rate),
-            stale: is_downloading
+            stale: is_downloading(row)
                 && last_seen.is_some_and(|seen| seen.now.saturating_sub(seen.at) > STALE_AFTER as i64),
             last_seen,
         }
     }
+}
+
+fn is_downloading(row: &CopyRow) -> bool {
+    matches!(row.status, CopyStatus::Downloading | CopyStatus::Stuck(_))
 }
 
 /// By which program a computer gets a file.

@@ -19,7 +19,7 @@ use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 /// The path of this page.
 const PATH: &str = "/manage";
 
-/// Torrents without a name that are shown.
+/// Torrents whose .torrent is not known that are shown.
 const UNNAMED: usize = 50;
 
 #[derive(Template)]
@@ -70,12 +70,13 @@ pub(super) struct Has {
 /// Torrents of which no .torrent file is known.
 struct Unnamed {
     rows: Vec<UnnamedRow>,
-    /// `12 files without a name`.
+    /// `12 files without a .torrent`.
     total: String,
     pages: Pages,
 }
 
 struct UnnamedRow {
+    info_hash: String,
     label: Label,
     have_it: String,
     downloading: String,
@@ -141,7 +142,8 @@ impl Row {
 impl UnnamedRow {
     fn new(row: &TorrentRow) -> Self {
         Self {
-            label: Label::new(&row.info_hash, None),
+            info_hash: row.info_hash.to_string(),
+            label: Label::new(&row.info_hash, row.name.as_deref()),
             have_it: count(row.counts.seeders.into()),
             downloading: count(row.counts.leechers.into()),
             rate: if row.download_rate >= 1.0 { rate(row.download_rate) } else { "–".to_owned() },
@@ -211,7 +213,7 @@ impl Unnamed {
         let href = |page: usize| link(PATH, &[("search", search), ("unnamed", &page.to_string())]);
         Self {
             rows: found.items.iter().map(UnnamedRow::new).collect(),
-            total: format!("{} without a name", counted(found.total as u64, "file")),
+            total: format!("{} without a .torrent", counted(found.total as u64, "file")),
             pages: Pages::new(found.page, found.page_size, found.total, href),
         }
     }

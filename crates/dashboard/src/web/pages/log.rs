@@ -117,7 +117,8 @@ fn file_of(dashboard: &Dashboard, entry: &LogEntry) -> Option<(String, String)> 
         Some(info_hash) => ContentKey::Swarm(info_hash),
         None => ContentKey::Id(field("content")?.parse().ok()?),
     };
-    let known = || dashboard.config().library.get(&entry.info_hash?).map(|known| known.name.to_string());
+    let computers = dashboard.config().observer.computers();
+    let known = || computers.file_name(&entry.info_hash?).map(|name| name.to_string());
     let name = field("file").map(str::to_owned).or_else(known);
     // As the sentence calls a torrent without a name.
     let name = name.or_else(|| entry.info_hash.map(|info_hash| format!("torrent {:.8}…", info_hash.to_string())));

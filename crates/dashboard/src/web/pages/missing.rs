@@ -1,6 +1,6 @@
 //! Who does not have a file, by reason, with what to do about it.
 
-use tracker_monitor::{CopyRow, CopyStatus, PeerStuckReason};
+use tracker_monitor::{CopyRow, CopyStatus, PeerStuckReason, Reachability, ReachabilityReason};
 
 use crate::web::format::{count, counted, percent};
 
@@ -28,6 +28,8 @@ pub(super) struct Group {
 /// The reason why a computer does not have a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
+    NotActive,
+    Unreachable,
     NoProgress,
     NoSeeder,
     Browser,
@@ -60,13 +62,24 @@ impl Missing {
 
 impl Reason {
     fn of(row: &CopyRow) -> Option<Self> {
-        match row.status {
-            CopyStatus::Stuck(PeerStuckReason::NoSeeder) => Some(Self::NoSeeder),
+        Self::new(row.status, row.counts, row.reachability, row.reason)
+    }
+
+    fn new(
+        status: CopyStatus,
+        counts: bool,
+        reachability: Reachability,
+        reason: Option<ReachabilityReason>,
+    ) -> Option<Self> {
+        match status {
             CopyStatus::Stuck(PeerStuckReason::Silent) => Some(Self::Silent),
             CopyStatus::Stuck(PeerStuckReason::Browser) => Some(Self::Browser),
+            CopyStatus::Stuck(_) if reason == Some(ReachabilityReason::NotThisTorrent) => Some(Self::NotActive),
+            CopyStatus::Stuck(PeerStuckReason::NoSeeder) => Some(Self::NoSeeder),
+            CopyStatus::Stuck(_) if reachability == Reachability::No => Some(Self::Unreachable),
             CopyStatus::Stuck(_) => Some(Self::NoProgress),
-            CopyStatus::Stopped if row.counts => Some(Self::Stopped),
-            CopyStatus::NotBegun if row.counts => Some(Self::NotBegun),
+            CopyStatus::Stopped if counts => Some(Self::Stopped),
+            CopyStatus::NotBegun if counts => Some(Self::NotBegun),
             _ => None,
         }
     }
@@ -76,6 +89,18 @@ impl Reason {
         let computers = counted(number as u64, "computer");
         let s = |one: &'static str, many: &'static str| if number == 1 { one } else { many };
         match self {
+            Self::NotActive => (
+                format!(
+                    "{computers} {} a BitTorrent client that is running, but this file is not active in it",
+                    s("has", "have")
+                ),
+                "It may be paused, removed, or still being checked: start it again there.",
+            ),
+            Self::Unreachable => (
+                format!("{computers} {} nothing, and cannot be reached by those that have it", s("gets", "get")),
+                "No answer: allow the BitTorrent client in the firewall there, or in that of those that have it. Refused: start the \
+                 client again there, and check the port in its settings. In a browser the file can be downloaded all the same.",
+            ),
             Self::NoProgress => (
                 format!("{computers} {} nothing, although others have it", s("gets", "get")),
                 "Most often a firewall blocks the port of their client, or that of the computers that have it: allow it on one \
@@ -124,8 +149,56 @@ impl Group {
 /// A computer, and how much it has.
 fn name(row: &CopyRow, reason: Reason) -> String {
     let name = row.name.as_ref().map_or_else(|| row.address.to_string(), |name| name.name.to_string());
-    match row.completion {
-        Some(part) if reason != Reason::NotBegun => format!("{name} ({})", percent(part)),
-        _ => name,
+    let has = row.completion.filter(|_| reason != Reason::NotBegun).map(percent);
+    let why = (reason == Reason::Unreachable).then(|| unreachable_text(row.port, row.reason));
+    match [has, why].into_iter().flatten().collect::<Vec<_>>().join(", ") {
+        known if known.is_empty() => name,
+        known => format!("{name} ({known})"),
+    }
+}
+
+/// Why a computer cannot be reached, in a few words.
+fn unreachable_text(port: Option<u16>, reason: Option<ReachabilityReason>) -> String {
+    match (reason, port) {
+        (Some(ReachabilityReason::NoAnswer), Some(port)) => format!("no answer on port {port}"),
+        (Some(ReachabilityReason::Refused), Some(port)) => format!("refused on port {port}"),
+        _ => "its client listens on no port that others can connect to".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_stuck_has_the_reason_that_helps_most() {
+        use PeerStuckReason::{Browser, NoProgress, NoSeeder, Silent};
+        use ReachabilityReason::{NoAnswer, NotThisTorrent};
+        for (status, reachability, reason, expected) in [
+            (NoProgress, Reachability::Unknown, None, Reason::NoProgress),
+            (NoProgress, Reachability::Yes, None, Reason::NoProgress),
+            (NoProgress, Reachability::No, Some(NoAnswer), Reason::Unreachable),
+            (NoProgress, Reachability::No, Some(NotThisTorrent), Reason::NotActive),
+            (NoSeeder, Reachability::No, Some(NoAnswer), Reason::NoSeeder),
+            (NoSeeder, Reachability::No, Some(NotThisTorrent), Reason::NotActive),
+            (Silent, Reachability::No, Some(NotThisTorrent), Reason::Silent),
+            (Browser, Reachability::No, Some(NoAnswer), Reason::Browser),
+        ] {
+            assert_eq!(Reason::new(CopyStatus::Stuck(status), true, reachability, reason), Some(expected));
+        }
+        let downloading = Reason::new(CopyStatus::Downloading, true, Reachability::No, Some(NoAnswer));
+        assert_eq!(downloading, None, "it can download from others");
+    }
+
+    #[test]
+    fn why_a_computer_cannot_be_reached_has_its_port() {
+        use ReachabilityReason::{NoAnswer, Refused};
+        for (port, reason, text) in [
+            (Some(51413), Some(NoAnswer), "no answer on port 51413"),
+            (Some(6881), Some(Refused), "refused on port 6881"),
+            (Some(0), None, "its client listens on no port that others can connect to"),
+        ] {
+            assert_eq!(unreachable_text(port, reason), text);
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::web::format::{
     Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, elapsed, have_it, percent, rate,
 };
 use crate::web::problem::Problem;
-use crate::web::report::{answer_times, compared_with_link, report, way};
+use crate::web::report::{answer_times, compared_with_link, report, setup_text, way};
 use crate::web::role::{Operator, Role};
 use crate::web::shell::{Section, Shell, link, render, render_blocking};
 use crate::web::table::{Pages, page_number};
@@ -202,7 +202,7 @@ impl CopyView {
         Self {
             name: NameView::of(copy.address, copy.name.as_deref()),
             came: moment(copy.came),
-            setup: copy.setup_secs.map(elapsed),
+            setup: setup_text(copy),
             took: copy.took_secs.map(elapsed),
             mean: copy.mean_rate.map(rate),
             peak: copy.peak_rate.map(rate),

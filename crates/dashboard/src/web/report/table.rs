@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tracker_monitor::{CopyCheck, CopyReport, FileReport, LessonReport};
+use tracker_monitor::{CopyCheck, CopyReport, FigureSource, FileReport, LessonReport};
 
 use super::{only_digest, way};
 use crate::web::api::harmless;
@@ -20,6 +20,7 @@ struct Line {
     address: String,
     came: Option<String>,
     setup_secs: Option<u64>,
+    setup_source: Option<FigureSource>,
     finished: Option<String>,
     took_secs: Option<u64>,
     mean_bytes_per_second: Option<f64>,
@@ -66,6 +67,7 @@ impl Line {
             address: copy.address.to_string(),
             came: time(copy.came),
             setup_secs: copy.setup_secs,
+            setup_source: copy.setup_source,
             finished: copy.finished.and_then(time),
             took_secs: copy.took_secs,
             mean_bytes_per_second: copy.mean_rate,

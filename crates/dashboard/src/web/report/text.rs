@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracker_monitor::{CopyCheck, CopyReport, FileReport, LessonReport};
 
-use super::{MAX_DIGESTS, answer_times, compared_with_link, way};
+use super::{MAX_DIGESTS, answer_times, compared_with_link, setup_text, way};
 use crate::web::format::{bits, bytes, counted, decimal, duration, elapsed, percent, rate};
 
 /// The report as a text, with times in the zone of the tracker's machine.
@@ -89,7 +89,7 @@ fn cells(copy: &CopyReport, time: &impl Fn(u64, &str) -> String) -> [String; 9] 
     [
         copy.name.as_ref().map_or_else(|| copy.address.to_string(), ToString::to_string),
         time(copy.came, "%H:%M:%S"),
-        secs(copy.setup_secs),
+        setup_text(copy).unwrap_or_else(|| "–".to_owned()),
         secs(copy.took_secs),
         figure(copy.mean_rate),
         figure(copy.peak_rate),

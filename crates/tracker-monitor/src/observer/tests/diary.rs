@@ -98,7 +98,7 @@ fn the_observer_agrees_with_a_record_of_every_announce() {
                         (_, Some(left), Some(&size)) => Some((size - size.min(left)) as f64 / size as f64),
                         _ => None,
                     };
-                    assert_eq!(row.completion, has, "{told}: {row:?}");
+                    assert_eq!(row.completion.map(|completion| completion.value), has, "{told}: {row:?}");
                     let silent_for = network.now.since(detail.last_seen).as_secs();
                     // The interval is 60 s, and it is Transmission.
                     let is_overdue = silent_for > 60 + 60 + 6;

@@ -29,7 +29,8 @@ fn a_lean_tracker_shows_what_it_has() {
         network.pass(60);
     }
     let row = network.peer(&request(ONE, 0, 0));
-    assert_eq!((row.status, row.completion, row.client), (PeerStatus::Seeding, Some(1.0), None));
+    let completion = row.completion.map(|completion| completion.value);
+    assert_eq!((row.status, completion, row.client), (PeerStatus::Seeding, Some(1.0), None));
     assert_eq!((row.left, row.uploaded, row.downloaded, row.download_rate), (None, None, None, None));
     assert_eq!((row.first_seen, row.last_seen, row.next_expected), (None, None, None));
     let row = network.torrent(&TORRENT);
@@ -78,16 +79,27 @@ fn what_is_beyond_the_limits_is_shown_without_rates() {
         }
         let peers: Vec<Peer> =
             network.shared.shards.with_swarm(&info_hash, |swarm| swarm.peers().collect()).unwrap_or_default();
-        let part = records::Part { info_hash, size: None, peers: &peers, is_first: true, is_last: true };
-        let mut sums = records::Sums::default();
+        let part = records::Part {
+            info_hash,
+            size: None,
+            named: None,
+            peers: &peers,
+            seen: &[],
+            is_first: true,
+            is_last: true,
+        };
+        let mut sums = sums::Sums::default();
         records.look(Instant::from_secs(now), &part, &mut sums);
-        (sums, peers.iter().filter(|peer| records.figures(&info_hash, peer).rates.is_some()).count())
+        (
+            sums,
+            peers.iter().filter(|peer| records.figures(&info_hash, peer, None, Instant::ZERO).rates.is_some()).count(),
+        )
     };
     look(&mut records, 1, 100, 0..3);
     let (sums, with_rates) = look(&mut records, 1, 160, 0..3);
     assert_eq!((sums.download_rate, sums.last_seen, with_rates), (2.0, Some(Instant::from_secs(160)), 2));
     look(&mut records, 2, 100, 0..3);
-    assert_eq!(look(&mut records, 2, 160, 0..3), (records::Sums::default(), 0), "there is no room for the torrent");
+    assert_eq!(look(&mut records, 2, 160, 0..3), (sums::Sums::default(), 0), "there is no room for the torrent");
 
     // Those that are not seen any more make room.
     for _ in 0..3 {

@@ -58,7 +58,7 @@ fn peers_are_found_by_what_their_rows_show() {
     network.announce(&request(ONE, 0, 9000));
     network.pass(1);
     let Shared { shards, records, .. } = &*network.shared;
-    let entries = peers::all(shards, SwarmKeys::new(TORRENT, None), records);
+    let entries = peers::all(shards, SwarmKeys::new(TORRENT, None), records, None, network.now);
     let candidate = peers::Candidate::new(&entries[0], true);
     let host_name = |ip: IpAddr| (ip == IpAddr::from(ONE)).then(|| Arc::from("Lab-07.fritz.box"));
     for search in ["lab-07", "fritz.box", "10.0.0.1:6881", "transmission"] {

@@ -15,7 +15,7 @@ fn a_torrent_is_known_by_its_file() {
     network.pass(1);
     assert_eq!(network.torrent(&film).completion, Some(0.5), "of three that say what they have");
     let peers = network.peers(&film, &PageQuery { sort: PeerSort::Completion, ..PageQuery::default() });
-    let completion: Vec<_> = peers.items.iter().map(|row| row.completion).collect();
+    let completion: Vec<_> = peers.items.iter().map(|row| row.completion.map(|completion| completion.value)).collect();
     assert_eq!(completion, [Some(0.0), Some(0.5), Some(1.0), None]);
 }
 
