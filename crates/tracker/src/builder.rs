@@ -1,7 +1,7 @@
 //! Putting a tracker together.
 
 use std::fmt::{self, Debug};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use torrent_library::{
     Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
 };
-use tracker_core::{Config, Shards};
+use tracker_core::{Config, Memory, Shards};
 use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms};
 use tracker_http::HttpConfig;
 use tracker_monitor::{Computers, ComputersConfig, EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
+use tracker_peer::{Announces, ServiceConfig};
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
@@ -23,6 +24,7 @@ use crate::data_folder::DataFolder;
 use crate::error::StartError;
 use crate::follower::{Follower, machine_names, network_config, set_network};
 use crate::lan_tracker::{EventSinks, LanTracker};
+use crate::own_peer::{self, OwnPeerView};
 use crate::page::Page;
 use crate::reach;
 use crate::share_folder;
@@ -32,6 +34,9 @@ pub const TRACKER_PORT: u16 = 6969;
 
 /// The default port of the dashboard.
 pub const DASHBOARD_PORT: u16 = 6970;
+
+/// The default port of the tracker's own peer.
+pub const PEER_PORT: u16 = 6968;
 
 /// The number of shards for each thread, so that threads seldom meet at one shard, and work that grows with the torrents of a
 /// shard stays small.
@@ -48,6 +53,9 @@ pub struct Builder {
     core: Config,
     http: HttpConfig,
     udp: Option<UdpConfig>,
+    peer: bool,
+    peer_listen: Vec<SocketAddr>,
+    peer_addresses: Vec<IpAddr>,
     allow_list: Option<PathBuf>,
     deny_list: Option<PathBuf>,
     data: Option<DataFolder>,
@@ -82,6 +90,9 @@ impl Builder {
             core: Config::default(),
             http: HttpConfig::default(),
             udp: Some(UdpConfig::default()),
+            peer: false,
+            peer_listen: all_addresses(PEER_PORT).to_vec(),
+            peer_addresses: Vec::new(),
             allow_list: None,
             deny_list: None,
             data: None,
@@ -132,6 +143,27 @@ impl Builder {
     /// Sets the configuration of UDP. `None` serves HTTP only.
     pub fn udp(mut self, config: impl Into<Option<UdpConfig>>) -> Self {
         self.udp = config.into();
+        self
+    }
+
+    /// Connects to the peers of each swarm, to see how far they are and whether others can reach them, and to introduce them to
+    /// each other. Only to those on the LAN; and not with [`Memory::Lean`](tracker_core::Memory::Lean). Default: `false`.
+    pub fn peer(mut self, peer: bool) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    /// Takes connections of peers on these addresses, so that those to which nobody can connect are seen and introduced, too. If a
+    /// port is taken, it goes on without. Default: port 6968 of all addresses.
+    pub fn peer_listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.peer_listen = addresses.into_iter().collect();
+        self
+    }
+
+    /// Connects to peers from these addresses of this machine first, which no client on this machine uses. Then it can stay
+    /// connected although such a client shares the same torrent. Default: none.
+    pub fn peer_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.peer_addresses = addresses.into_iter().collect();
         self
     }
 
@@ -268,7 +300,10 @@ impl Builder {
         let config = self.config(&addresses, &lists);
         let clock = Clock::start();
         let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
-        let shards = Arc::new(Shards::new(config, count, &mut rand::rng())?);
+        let announces = Arc::new(Announces::default());
+        let shards = Shards::new(config, count, &mut rand::rng())?;
+        let shards = if self.has_peer() { shards.with_listener(Arc::clone(&announces) as _) } else { shards };
+        let shards = Arc::new(shards);
 
         let names = machine_names(&self.host_names);
         let http = self.http.clone().with(|config| config.host_names.clone_from(&names));
@@ -279,11 +314,27 @@ impl Builder {
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http.clone(), udp, addresses.clone()));
         let clients = Service::new(Arc::clone(&ports));
 
-        let has_events = self.dashboard || self.log_events;
+        let has_events = self.has_events();
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
+        let own_peer = events.as_ref().filter(|_| self.has_peer()).map(|events| {
+            let view = OwnPeerView::new(library.clone());
+            let config = ServiceConfig {
+                shards: Arc::clone(&shards),
+                announces,
+                events: events.clone(),
+                torrents: Arc::clone(&view) as _,
+                listen: self.peer_listen.clone(),
+                addresses: addresses.clone(),
+                access: Allow::access(&self.allow, &addresses),
+                exclusive: self.peer_addresses.clone(),
+            };
+            own_peer::start(config, view)
+        });
+        let (own_peer, sightings) = own_peer.transpose()?.unzip();
         let computers = ComputersConfig::new(clock, library.clone()).with(|config| {
             config.names_file.clone_from(&self.names);
             config.given_names = data.map(DataFolder::given_names);
+            config.sightings = sightings.map(|view| view as _);
         });
         let computers = Computers::start(computers.with(|config| config.answer_times = answer_times))?;
         set_network(&computers, &addresses);
@@ -327,6 +378,7 @@ impl Builder {
             ports: Arc::clone(&ports),
             http,
             computers,
+            own_peer: own_peer.clone(),
             page,
         };
         let mut following = JoinSet::new();
@@ -336,6 +388,7 @@ impl Builder {
             clients,
             dashboard,
             sinks,
+            own_peer,
             expiry,
             watching,
             following,
@@ -352,9 +405,19 @@ impl Builder {
         self.core.clone().with(|config| {
             network_config(&self.allow, addresses).apply_to(config);
             config.torrents = Arc::new(lists.policy());
-            config.max_pending_events = if self.dashboard || self.log_events { MAX_PENDING_EVENTS } else { 0 };
+            config.max_pending_events = if self.has_events() { MAX_PENDING_EVENTS } else { 0 };
             config.update_events = false;
         })
+    }
+
+    /// Returns `true` if somebody listens to the events of the swarms.
+    fn has_events(&self) -> bool {
+        self.dashboard || self.log_events || self.has_peer()
+    }
+
+    /// Returns `true` if the tracker has a peer of its own. A lean tracker does not keep what that has to know of others.
+    fn has_peer(&self) -> bool {
+        self.peer && self.core.memory == Memory::Full
     }
 
     fn page(&self, config: DashboardConfig, shared_folder: Option<SharedFolder>, names: &[String]) -> Dashboard {
@@ -398,15 +461,16 @@ mod tests {
     #[test]
     fn events_are_kept_where_somebody_sees_them() {
         let lists = TorrentLists::read(None, None, None).unwrap();
-        for (dashboard, log_events, pending) in [
-            (false, false, 0),
-            (true, false, MAX_PENDING_EVENTS),
-            (false, true, MAX_PENDING_EVENTS),
-            (true, true, MAX_PENDING_EVENTS),
+        for (dashboard, log_events, peer, pending) in [
+            (false, false, false, 0),
+            (true, false, false, MAX_PENDING_EVENTS),
+            (false, true, false, MAX_PENDING_EVENTS),
+            (false, false, true, MAX_PENDING_EVENTS),
+            (true, true, true, MAX_PENDING_EVENTS),
         ] {
-            let builder = LanTracker::builder().dashboard(dashboard).log_events(log_events);
+            let builder = LanTracker::builder().dashboard(dashboard).log_events(log_events).peer(peer);
             let config = builder.config(&Addresses::default(), &lists);
-            assert_eq!(config.max_pending_events, pending, "{dashboard} {log_events}");
+            assert_eq!(config.max_pending_events, pending, "{dashboard} {log_events} {peer}");
         }
     }
 }

@@ -37,6 +37,9 @@ pub enum StartError {
     /// The share folder cannot be used.
     #[error(transparent)]
     Share(#[from] ShareFolderError),
+    /// The tracker's own peer cannot be started.
+    #[error(transparent)]
+    Peer(#[from] tracker_peer::StartError),
     /// An address for clients cannot be listened on.
     #[error("{error}: {advice}")]
     Clients {

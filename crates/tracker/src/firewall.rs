@@ -17,6 +17,8 @@ pub(crate) struct Firewall {
     protocols: &'static [Protocol],
     /// The ports of the dashboard, over TCP.
     dashboard: BTreeSet<u16>,
+    /// The ports of the tracker's own peer, over TCP.
+    peer: BTreeSet<u16>,
     /// The URL of the page for everybody.
     page: Option<String>,
 }
@@ -27,6 +29,7 @@ impl Firewall {
     pub(crate) fn new(settings: &Settings, machine: &Addresses) -> Self {
         let clients = settings.listen.iter().map(|listen| listen.0);
         let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0).filter(|_| settings.dashboard);
+        let peer = settings.peer_listen.iter().map(|listen| listen.0).filter(|_| has_peer(settings));
         let is_opened = |listen: &SocketAddr| listen.port() != 0 && !listen.ip().is_loopback();
         let dashboard: Vec<_> = dashboard.filter(is_opened).collect();
         let urls = DashboardUrls::of_machine(&dashboard, machine, |_| String::new());
@@ -34,6 +37,7 @@ impl Firewall {
             ports: clients.filter(is_opened).map(|listen| listen.port()).collect(),
             protocols: Protocol::served(settings.udp),
             dashboard: dashboard.iter().map(SocketAddr::port).collect(),
+            peer: peer.filter(is_opened).map(|listen| listen.port()).collect(),
             page: urls.viewers().first().cloned(),
         }
     }
@@ -53,6 +57,12 @@ impl Firewall {
         } else if settings.dashboard_listen != defaults.dashboard_listen {
             command += &format!(" --dashboard-listen {}", in_shell(&settings.dashboard_listen));
         }
+        if has_peer(settings) {
+            command += " --peer";
+            if settings.peer_listen != defaults.peer_listen {
+                command += &format!(" --peer-listen {}", in_shell(&settings.peer_listen));
+            }
+        }
         command
     }
 
@@ -60,12 +70,17 @@ impl Firewall {
     fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, &str) -> String) -> fmt::Result {
         let transports = self.protocols.iter().map(|protocol| protocol.transport());
         let clients = self.ports.iter().flat_map(|&port| transports.clone().map(move |transport| (port, transport)));
-        let people = self.dashboard.iter().map(|&port| (port, Protocol::Http.transport()));
-        for (port, transport) in clients.chain(people) {
+        let over_tcp = self.dashboard.iter().chain(&self.peer).map(|&port| (port, Protocol::Http.transport()));
+        for (port, transport) in clients.chain(over_tcp) {
             writeln!(f, "    {}", line(port, transport))?;
         }
         Ok(())
     }
+}
+
+/// Returns `true` if the tracker has a peer of its own with these settings.
+fn has_peer(settings: &Settings) -> bool {
+    settings.peer && !settings.lean
 }
 
 /// The addresses as the value of a flag, in quotes that every shell knows: some have a use of their own for brackets.
@@ -96,9 +111,14 @@ impl Display for Firewall {
         if !self.dashboard.is_empty() {
             writeln!(f, "Browsers reach the dashboard on TCP port {}.", list(&self.dashboard))?;
         }
+        if !self.peer.is_empty() {
+            let ports = list(&self.peer);
+            writeln!(f, "Clients to which nobody can connect reach the tracker's own peer on TCP port {ports}.")?;
+        }
         writeln!(
             f,
-            "If you start the tracker with other ports, write the same --listen, --dashboard-listen or --config here."
+            "If you start the tracker with other ports, write the same --listen, --dashboard-listen, --peer-listen or --config \
+             here."
         )?;
         writeln!(f, "To open these ports, run the commands for your firewall on the machine that runs the tracker.\n")?;
 
@@ -200,7 +220,9 @@ mod tests {
         let config = ["--config", file.to_str().unwrap()];
         for (flags, expected) in [
             (&[][..], "tracker --firewall"),
-            (&["--lean"], "tracker --firewall"),
+            (&["--lean", "--peer"], "tracker --firewall"),
+            (&["--peer"], "tracker --firewall --peer"),
+            (&["--peer", "--peer-listen", "0.0.0.0:80"], r#"tracker --firewall --peer --peer-listen "0.0.0.0:80""#),
             (&config, r#"tracker --firewall --listen "0.0.0.0:7000,[::]:7000""#),
             (&["--dashboard-listen", "0.0.0.0:80"], r#"tracker --firewall --dashboard-listen "0.0.0.0:80""#),
             (
@@ -214,6 +236,17 @@ mod tests {
             let again = command.replace('"', "");
             let again = Cli::parse(again.split(' ')).unwrap().settings().unwrap();
             assert_eq!(Firewall::new(&again, &machine()).to_string(), Firewall::new(&settings, &machine()).to_string());
+        }
+    }
+
+    #[test]
+    fn the_own_peer_needs_tcp_only() {
+        let text = firewall(&["--peer", "--peer-listen", "0.0.0.0:7001,127.0.0.1:7002"]);
+        assert!(text.contains("reach the tracker's own peer on TCP port 7001.\n"), "{text}");
+        assert!(text.contains("allow 7001/tcp") && !text.contains("7001/udp") && !text.contains("7002"), "{text}");
+        assert!(firewall(&["--peer"]).contains("allow 6968/tcp"));
+        for flags in [&[][..], &["--peer", "--lean"]] {
+            assert!(!firewall(flags).contains("6968"), "{flags:?}");
         }
     }
 

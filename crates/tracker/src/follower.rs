@@ -28,6 +28,7 @@ pub(crate) struct Follower {
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) http: tracker_http::Adapter,
     pub(crate) computers: Computers,
+    pub(crate) own_peer: Option<Arc<tracker_peer::Service>>,
     pub(crate) page: Option<Page>,
 }
 
@@ -66,6 +67,9 @@ impl Follower {
         }
         self.ports.set_addresses(addresses.clone());
         set_network(&self.computers, &addresses);
+        if let Some(own_peer) = &self.own_peer {
+            own_peer.set_network(&addresses, Allow::access(&self.allow, &addresses));
+        }
         if let Some(page) = &self.page {
             page.set_addresses(addresses.clone());
         }

@@ -29,6 +29,8 @@ pub struct LanTracker {
     pub(crate) clients: Service,
     pub(crate) dashboard: Option<dashboard::Server>,
     pub(crate) sinks: EventSinks,
+    /// The tracker's own peer, if it has one. It ends when this is dropped.
+    pub(crate) own_peer: Option<Arc<tracker_peer::Service>>,
     /// The task that drops silent peers. It is aborted when this is dropped.
     pub(crate) expiry: JoinSet<()>,
     /// Keeps the policy of torrents up to date until this is dropped.
@@ -122,6 +124,7 @@ impl LanTracker {
             clients,
             dashboard,
             sinks,
+            own_peer: _own_peer,
             mut expiry,
             watching: _watching,
             following: _following,

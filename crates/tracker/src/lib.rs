@@ -30,6 +30,7 @@ mod error;
 mod follower;
 mod lan_tracker;
 mod network;
+mod own_peer;
 mod page;
 mod protocol;
 mod reach;
@@ -38,7 +39,7 @@ mod share_folder;
 mod urls;
 
 pub use allow::{Allow, ParseAllowError};
-pub use builder::{Builder, DASHBOARD_PORT, TRACKER_PORT};
+pub use builder::{Builder, DASHBOARD_PORT, PEER_PORT, TRACKER_PORT};
 pub use data_folder::{DataFolder, DataFolderError};
 pub use error::{RunError, StartError};
 pub use lan_tracker::LanTracker;

@@ -6,7 +6,7 @@ mod listen;
 mod texts;
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf, absolute};
 
@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 use tracing::level_filters::LevelFilter;
-use tracker::{Allow, Builder, DASHBOARD_PORT, DataFolder, LanTracker, Network};
+use tracker::{Allow, Builder, DASHBOARD_PORT, DataFolder, LanTracker, Network, PEER_PORT};
 use tracker_core::{Config, Memory, SubnetPreference};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
@@ -163,8 +163,32 @@ pub(crate) struct Settings {
     /// Require the token even for requests from this machine
     ///
     /// Needed behind a reverse proxy on this machine that adds no Forwarded or X-Forwarded-For header.
-    #[arg(long, help_heading = "Dashboard")]
+    #[arg(long, help_heading = "Dashboard", hide_short_help = true)]
     pub(crate) dashboard_token_always: bool,
+
+    /// Connect to peers, to see how far they are, and introduce them to each other
+    ///
+    /// So the dashboard shows progress by the second and who cannot be reached, and clients find each other at once. Only computers
+    /// on the LAN are connected to. Not with --lean.
+    #[arg(long, help_heading = "Peers")]
+    pub(crate) peer: bool,
+
+    /// Take peers' connections on this address and port; repeatable
+    ///
+    /// A computer to which nobody can connect, as behind a firewall, connects to the tracker there, and is shown and introduced,
+    /// too. If the port is taken, the tracker goes on without.
+    #[arg(long, help_heading = "Peers", value_name = "ADDR:PORT", hide_short_help = true)]
+    #[serde(with = "texts")]
+    #[default(listen::all())]
+    pub(crate) peer_listen: Vec<ListenAddress<PEER_PORT>>,
+
+    /// Connect to peers from this address, which no client uses; repeatable
+    ///
+    /// A client keeps one connection to each address. If a BitTorrent client on this machine shares a torrent, the tracker does not
+    /// connect to others for it, unless it has an address of its own.
+    #[arg(long, help_heading = "Peers", value_name = "ADDR", hide_short_help = true)]
+    #[serde(with = "texts")]
+    pub(crate) peer_address: Vec<IpAddr>,
 
     /// Aim at this many announces per second
     ///
@@ -250,6 +274,7 @@ impl Settings {
         }
         listen::remove_duplicates(&mut self.listen);
         listen::remove_duplicates(&mut self.dashboard_listen);
+        listen::remove_duplicates(&mut self.peer_listen);
         listen::check("listen", &self.listen)?;
         if self.dashboard {
             listen::check("dashboard-listen", &self.dashboard_listen)?;
@@ -309,6 +334,9 @@ impl Settings {
             .core(self.core())
             .http(self.http())
             .udp(self.udp.then(|| self.udp_config()))
+            .peer(self.peer)
+            .peer_listen(self.peer_listen.iter().map(|listen| listen.0))
+            .peer_addresses(self.peer_address.iter().copied())
             .allow_list(self.allow_list.clone())
             .deny_list(self.deny_list.clone())
             .torrents(self.torrents.clone())

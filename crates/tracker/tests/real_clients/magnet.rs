@@ -71,7 +71,7 @@ pub(super) fn clients_that_wait_for_metadata_get_it_from_a_later_seeder(generati
     });
     // They have nothing, and none is shown as having something.
     for peer in tracker.displayed_peers(torrent.info_hash()).expect("the dashboard answers") {
-        assert!(peer["completion"].is_null() || peer["completion"] == 0.0, "{peer}");
+        assert!(peer["completion"].is_null() || peer["completion"]["value"] == 0.0, "{peer}");
         assert_ne!(peer["state"], "seeding", "{peer}");
     }
 

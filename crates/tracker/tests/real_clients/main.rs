@@ -19,6 +19,7 @@ mod magnet;
 mod matrix;
 mod moves;
 mod networks;
+mod own_peer;
 mod report;
 mod rtorrent;
 #[path = "../support/mod.rs"]
@@ -38,6 +39,7 @@ use crate::networks::{
     a_client_in_a_container_on_the_machine_of_the_tracker_is_reachable,
     a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its_networks,
 };
+use crate::own_peer::{a_seeder_behind_a_firewall_is_named_and_found, downloads_are_seen_as_they_go_on};
 use crate::report::Report;
 use crate::rtorrent::RTorrent;
 use crate::support::client::{Client, download, finish_download, seed, wait_until_underway};
@@ -99,6 +101,7 @@ tests! { debian_12, Debian12:
     clients_that_wait_for_metadata_get_it_from_a_later_seeder
     qbittorrent_shares_a_file_over_udp_with_each_client
     clients_complete_by_the_web_seed_alone
+    a_seeder_behind_a_firewall_is_named_and_found
     scrape_counts_follow_started_completed_and_stopped
 }
 
@@ -116,8 +119,9 @@ tests! { debian_13, Debian13:
     a_restart_of_the_tracker_in_the_middle_loses_no_download
 }
 
-// Together with the matrix these are for `.ci/nightly`: the gate has them with the clients of Debian 13 only.
+// Together with the matrix these are for `.ci/nightly`. The gate has the last two with the clients of Debian 13.
 tests! { nightly, Debian12:
+    downloads_are_seen_as_they_go_on
     clients_meet_whether_they_come_by_udp_or_http
     a_restart_of_the_tracker_in_the_middle_loses_no_download
 }

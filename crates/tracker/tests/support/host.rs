@@ -63,6 +63,14 @@ impl Host {
         ip(&[&["-n", &self.namespace], arguments].concat());
     }
 
+    /// Lets nobody connect to a port of this host, as a firewall does: nothing that leaves from it arrives. The host itself can connect
+    /// to others from other ports. Not for programs that bind their sockets to a device, as libtorrent does: these ask no rules.
+    pub(crate) fn block(&self, port: u16) {
+        for protocol in ["tcp", "udp"] {
+            self.ip(&["rule", "add", "pref", "1", "ipproto", protocol, "sport", &port.to_string(), "blackhole"]);
+        }
+    }
+
     /// Makes a folder in this host's folder and returns its path.
     pub(crate) fn make_folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.join(name);

@@ -14,7 +14,6 @@ use super::torrent::Torrent;
 use super::wait::wait_for;
 
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9091);
-const PORT: u16 = 40002;
 
 /// The header by which the daemon knows that no web page of strangers is calling.
 const SESSION: &str = "X-Transmission-Session-Id";
@@ -31,14 +30,26 @@ pub(crate) struct Transmission {
 }
 
 impl Transmission {
+    /// The port on which it listens for peers.
+    pub(crate) const PORT: u16 = 40002;
+
     pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, false)
+    }
+
+    /// With peer exchange, which is on by default outside of these tests.
+    pub(crate) fn start_with_pex(host: &Host) -> Self {
+        Self::start_with(host, true)
+    }
+
+    fn start_with(host: &Host, has_pex: bool) -> Self {
         let folder = host.make_folder("transmission");
         let settings = json!({
             "dht-enabled": false,
             "download-dir": folder,
             "lpd-enabled": false,
-            "peer-port": PORT,
-            "pex-enabled": false,
+            "peer-port": Self::PORT,
+            "pex-enabled": has_pex,
             "port-forwarding-enabled": false,
             "rpc-bind-address": API.ip().to_string(),
             "rpc-port": API.port(),

@@ -1,0 +1,163 @@
+//! The tracker's own peer, joined to the library and the monitor.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use metainfo::Metainfo;
+use torrent_library::Library;
+use tracker_core::{InfoHash, Peer};
+use tracker_monitor::{PeerSightings, ReachabilityReason, SeenConnection, SeenPeer, SeenProgress, SeenTorrent};
+use tracker_peer::{Reason, Service, ServiceConfig, Sighting, Sightings, TorrentFacts, Torrents};
+
+use crate::error::StartError;
+
+/// Torrents known by their info-hash only of which something is remembered that peers told. Of more, nothing is.
+const MAX_LEARNT: usize = 1000;
+
+/// What the tracker's own peer knows of torrents, and what it sees of peers.
+#[derive(Debug)]
+pub(crate) struct OwnPeerView {
+    library: Library,
+    learnt: Mutex<BTreeMap<InfoHash, Learnt>>,
+    /// Set when the peer has started.
+    sightings: OnceLock<Sightings>,
+}
+
+#[derive(Debug)]
+struct Learnt {
+    facts: TorrentFacts,
+    piece_length: u32,
+    torrent: SeenTorrent,
+}
+
+/// Starts the tracker's own peer. If it cannot listen, the log has it.
+pub(crate) fn start(
+    config: ServiceConfig,
+    view: Arc<OwnPeerView>,
+) -> Result<(Arc<Service>, Arc<OwnPeerView>), StartError> {
+    let service = Service::start(config)?;
+    match service.listening() {
+        Ok(addresses) => addresses.iter().for_each(|address| tracing::debug!(%address, "the own peer listens")),
+        Err(error) => tracing::warn!(
+            %error,
+            "the tracker's own peer goes on without listening: computers behind a firewall are not seen; free the port, or name \
+             another with --peer-listen"
+        ),
+    }
+    // There is one service for a view.
+    _ = view.sightings.set(service.sightings().clone());
+    Ok((Arc::new(service), view))
+}
+
+impl OwnPeerView {
+    pub(crate) fn new(library: Library) -> Arc<Self> {
+        Arc::new(Self { library, learnt: Mutex::default(), sightings: OnceLock::new() })
+    }
+
+    /// Bytes in a piece of this torrent, if it is known.
+    fn piece_length(&self, info_hash: &InfoHash) -> Option<u32> {
+        let known = self.library.get(info_hash).map(|torrent| torrent.metainfo.info().piece_length());
+        known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.piece_length))
+    }
+
+    fn learnt(&self) -> MutexGuard<'_, BTreeMap<InfoHash, Learnt>> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Torrents for OwnPeerView {
+    fn facts(&self, info_hash: &InfoHash) -> Option<TorrentFacts> {
+        let known = self.library.get(info_hash).map(|torrent| facts(&torrent.metainfo));
+        known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.facts))
+    }
+
+    fn learn(&self, info_hash: &InfoHash, info: &[u8]) -> Option<TorrentFacts> {
+        let metainfo = Metainfo::parse(&[b"d4:info", info, b"e"].concat()).inspect_err(|error| {
+            tracing::debug!(torrent = %info_hash, %error, "a peer gave an info dictionary that cannot be used");
+        });
+        let metainfo = metainfo.ok()?;
+        let (facts, info) = (facts(&metainfo), metainfo.info());
+        let piece_length = info.piece_length();
+        let torrent = SeenTorrent {
+            name: info.name().as_ref().into(),
+            size: info.content_length(),
+            files: info.content_files().count(),
+        };
+        let mut learnt = self.learnt();
+        if learnt.len() < MAX_LEARNT {
+            learnt.insert(*info_hash, Learnt { facts, piece_length, torrent });
+        }
+        Some(facts)
+    }
+}
+
+impl PeerSightings for OwnPeerView {
+    fn look(&self, info_hash: &InfoHash, peers: &[Peer], seen: &mut Vec<Option<SeenPeer>>) {
+        let Some(sightings) = self.sightings.get() else {
+            seen.extend(peers.iter().map(|_| None));
+            return;
+        };
+        let found = sightings.of_peers(info_hash, peers.iter().map(|peer| &peer.address));
+        let piece_length = self.piece_length(info_hash);
+        seen.extend(found.into_iter().map(|sighting| sighting.map(|sighting| seen_peer(sighting, piece_length))));
+    }
+
+    fn connections(&self, info_hash: &InfoHash) -> Vec<SeenConnection> {
+        let edges = self.sightings.get().map(|sightings| sightings.edges(info_hash)).unwrap_or_default();
+        let connection =
+            |edge: tracker_peer::Edge| SeenConnection { from: edge.from, to: edge.to, is_to_seed: edge.is_to_seed };
+        edges.into_iter().map(connection).collect()
+    }
+
+    fn unreachable_pairs(&self, info_hash: &InfoHash) -> Vec<(SocketAddr, SocketAddr)> {
+        self.sightings.get().map(|sightings| sightings.unreachable_pairs(info_hash)).unwrap_or_default()
+    }
+
+    fn torrent(&self, info_hash: &InfoHash) -> Option<SeenTorrent> {
+        self.learnt().get(info_hash).map(|learnt| learnt.torrent.clone())
+    }
+
+    fn open_connections(&self) -> usize {
+        self.sightings.get().map(Sightings::open_connections).unwrap_or_default()
+    }
+}
+
+fn facts(metainfo: &Metainfo) -> TorrentFacts {
+    let info = metainfo.info();
+    TorrentFacts { piece_count: u32::try_from(info.pieces().len()).unwrap_or(0), is_private: info.private() }
+}
+
+fn seen_peer(sighting: Sighting, piece_length: Option<u32>) -> SeenPeer {
+    let is_connected = sighting.is_connected;
+    let rate = piece_length.filter(|_| is_connected).map(|bytes| sighting.rate * f64::from(bytes));
+    SeenPeer {
+        reachability: match sighting.reachability {
+            tracker_peer::Reachability::Unknown => tracker_monitor::Reachability::Unknown,
+            tracker_peer::Reachability::Yes => tracker_monitor::Reachability::Yes,
+            tracker_peer::Reachability::No => tracker_monitor::Reachability::No,
+        },
+        reason: sighting.reason.and_then(reason),
+        client: sighting.client.as_deref().map(Into::into),
+        progress: sighting.progress.map(|progress| SeenProgress {
+            pieces: progress.pieces,
+            of: progress.of,
+            is_complete: progress.is_complete,
+            age: sighting.age.filter(|_| !is_connected),
+            rate,
+        }),
+    }
+}
+
+fn reason(reason: Reason) -> Option<ReachabilityReason> {
+    Some(match reason {
+        Reason::Refused => ReachabilityReason::Refused,
+        Reason::NoAnswer => ReachabilityReason::NoAnswer,
+        Reason::OtherClient => ReachabilityReason::OtherClient,
+        Reason::NotThisTorrent => ReachabilityReason::NotThisTorrent,
+        Reason::EncryptedOnly => ReachabilityReason::EncryptedOnly,
+        Reason::UtpOnly => ReachabilityReason::UtpOnly,
+        Reason::SameMachine => ReachabilityReason::SameMachine,
+        _ => return None,
+    })
+}
