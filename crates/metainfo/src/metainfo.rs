@@ -152,6 +152,25 @@ impl Metainfo {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The bencoded `info` dictionary as it stands in the file, whose digests are the [info-hashes](Self::info_hashes).
+    ///
+    /// Peers that know a torrent by its info-hash only are given it:
+    /// [BEP 9](https://www.bittorrent.org/beps/bep_0009.html).
+    ///
+    /// ```
+    /// use metainfo::{InfoHashV1, Metainfo};
+    ///
+    /// let file = b"d7:comment2:hi4:infod6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+    /// let metainfo = Metainfo::parse(file)?;
+    /// assert_eq!(metainfo.info_bytes(), &file[20..file.len() - 1]);
+    /// assert_eq!(metainfo.info_hashes().v1, Some(InfoHashV1::of_info(metainfo.info_bytes())));
+    /// # Ok::<(), metainfo::ParseError>(())
+    /// ```
+    pub fn info_bytes(&self) -> &[u8] {
+        let info = self.entries.iter().find(|entry| entry.key == b"info").expect("a torrent has an info dictionary");
+        &self.bytes[info.value.clone()]
+    }
 }
 
 /// A problem in a .torrent file that is accepted here but may confuse other programs.

@@ -3,6 +3,7 @@
 mod client;
 mod introductions;
 mod metadata_download;
+mod metadata_upload;
 mod pending_events;
 mod received_pex;
 mod session;
@@ -47,24 +48,25 @@ const MAX_EARLY_BYTES: usize = 16 * 1024;
 ///   [`poll_output`](Self::poll_output), [`poll_timeout`](Self::poll_timeout).
 /// - **Commands**: [`set_torrent`](Self::set_torrent), [`introduce`](Self::introduce),
 ///   [`request_metadata`](Self::request_metadata), [`keep_only_count`](Self::keep_only_count).
-/// - **Queries**: [`pieces`](Self::pieces), [`allocated`](Self::allocated).
+/// - **Queries**: [`pieces`](Self::pieces), [`partial_message`](Self::partial_message), [`allocated`](Self::allocated).
 ///
 /// An error ends the connection: close it. Events of what came before may still be polled; all else does nothing any more.
 /// Whatever the peer sends is an event, an error, or ignored, and never a panic.
 ///
 /// # What it does by itself
 ///
-/// It says what it has ([`Torrent::content`]) and which program this is, is never interested, sends a keep-alive every 90 s, and
-/// refuses requests for metadata, and those for blocks if it has nothing. Transmission 3 and rTorrent hold back which
-/// pieces they get; while they download, it asks them each second for a piece of the metadata that does not exist, after which
-/// they tell.
+/// It says what it has ([`Torrent::content`]) and which program this is, is never interested, sends a keep-alive every 90 s,
+/// gives the info dictionary to those who ask for it if it is [known](Torrent::info), and refuses requests for blocks if it has
+/// nothing. Transmission 3 and rTorrent hold back which pieces they get; while they download, it asks them each second for a
+/// piece of the metadata that does not exist, after which they tell.
 ///
 /// How fast a peer downloads is for you to derive from its [progress](Event::Progress).
 ///
 /// # Memory
 ///
 /// At most 8 KiB, apart from the bitfield, a message of which only a part has come, the info dictionary that is fetched, and what
-/// was not polled. The latter is bounded as well. [`allocated`](Self::allocated) tells the sum.
+/// was not polled. The latter is bounded as well. [`allocated`](Self::allocated) tells the sum. An info dictionary that is given
+/// is shared with its owner, and leaves in pieces of 16 KiB.
 ///
 /// # Example
 ///
@@ -177,14 +179,15 @@ impl Connection {
     }
 
     /// Sets what is known of the torrent. On an accepted connection whose handshake has come it goes on with the connection; on
-    /// others call it when more is known, for instance from the info dictionary. The peer is told once what this side has, so
-    /// that [`Torrent::content`] should not change later.
+    /// others call it when more is known, for instance from the info dictionary, which is offered to the peer then. The peer is
+    /// told once what this side has, so that [`Torrent::content`] should not change later.
     ///
     /// # Errors
     ///
     /// The connection has ended, because of what the peer sent right after its handshake, or earlier.
     pub fn set_torrent(&mut self, now: Duration, torrent: Torrent) -> Result<(), ConnectionError> {
         self.advance(now);
+        let piece_count = torrent.piece_count;
         self.session.set_torrent(self.now, torrent);
         match &mut self.stage {
             Stage::Undecided { peer, early } => {
@@ -195,9 +198,10 @@ impl Connection {
                 self.finish(result)
             }
             Stage::Open(decoder) => {
-                if let Some(piece_count) = torrent.piece_count {
+                if let Some(piece_count) = piece_count {
                     decoder.set_piece_count(piece_count);
                 }
+                self.session.offer_metadata(self.now, &self.local, self.remote);
                 Ok(())
             }
             Stage::Handshake { .. } => Ok(()),
@@ -250,7 +254,7 @@ impl Connection {
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Vec<u8>> {
         self.max_unsent = MAX_UNSENT_BYTES;
-        self.session.poll_output()
+        self.session.poll_output(self.now)
     }
 
     /// The time at which to call [`handle_timeout`](Self::handle_timeout). `None` when the connection has ended.
@@ -268,13 +272,18 @@ impl Connection {
         self.session.pieces()
     }
 
+    /// The bytes of memory that is allocated for a message of which only a part has come: up to 256 KiB for a bitfield if the number
+    /// of pieces is not known, and up to 512 bytes when there is no such message.
+    pub fn partial_message(&self) -> usize {
+        if let Stage::Open(decoder) = &self.stage { decoder.allocated() } else { 0 }
+    }
+
     /// The bytes of memory that it takes, with its own size.
     pub fn allocated(&self) -> usize {
         let buffered = match &self.stage {
             Stage::Handshake { received, .. } => received.capacity(),
             Stage::Undecided { early, .. } => early.capacity(),
-            Stage::Open(decoder) => decoder.allocated(),
-            Stage::Ended(_) => 0,
+            Stage::Open(_) | Stage::Ended(_) => self.partial_message(),
         };
         size_of::<Self>() + self.local.client.capacity() + buffered + self.session.allocated()
     }
@@ -353,7 +362,7 @@ impl Connection {
 
     fn open(&mut self, peer: Reserved) {
         self.session.open(self.now, &self.local, self.remote, peer);
-        self.stage = Stage::Open(Decoder::new(self.session.torrent().piece_count));
+        self.stage = Stage::Open(Decoder::new(self.session.piece_count()));
         self.deadline = self.now + SILENCE_TIMEOUT;
         self.max_unsent = self.session.unsent() + MAX_UNSENT_BYTES;
     }

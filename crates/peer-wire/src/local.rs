@@ -1,5 +1,9 @@
 //! This side of a connection.
 
+use bytes::Bytes;
+
+use crate::MAX_METADATA_BYTES;
+
 /// How this side presents itself to peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,7 +38,7 @@ impl Local {
 /// let torrent = Torrent::default().with_piece_count(306).with_privacy(true);
 /// assert_eq!((torrent.piece_count, torrent.is_private, torrent.content), (Some(306), true, Content::Nothing));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Torrent {
     /// The number of pieces. Default: not known.
@@ -44,6 +48,9 @@ pub struct Torrent {
     pub is_private: bool,
     /// The pieces that this side has. Default: none.
     pub content: Content,
+    /// The bencoded info dictionary, to be given to peers that know the torrent by its info-hash only
+    /// ([BEP 9](https://www.bittorrent.org/beps/bep_0009.html)). Default: not known, and then requests are refused.
+    pub info: Option<Bytes>,
 }
 
 /// The pieces that this side has.
@@ -59,19 +66,30 @@ pub enum Content {
 impl Torrent {
     /// Returns this with a number of pieces.
     #[must_use]
-    pub const fn with_piece_count(self, piece_count: u32) -> Self {
+    pub fn with_piece_count(self, piece_count: u32) -> Self {
         Self { piece_count: Some(piece_count), ..self }
     }
 
     /// Returns this as private or not.
     #[must_use]
-    pub const fn with_privacy(self, is_private: bool) -> Self {
+    pub fn with_privacy(self, is_private: bool) -> Self {
         Self { is_private, ..self }
     }
 
     /// Returns this with what this side has.
     #[must_use]
-    pub const fn with_content(self, content: Content) -> Self {
+    pub fn with_content(self, content: Content) -> Self {
         Self { content, ..self }
+    }
+
+    /// Returns this with an info dictionary. One of more than [`MAX_METADATA_BYTES`] is not given to peers.
+    #[must_use]
+    pub fn with_info(self, info: Bytes) -> Self {
+        Self { info: Some(info), ..self }
+    }
+
+    /// The info dictionary, if it is one that is given to peers.
+    pub(crate) fn offered_info(&self) -> Option<&Bytes> {
+        self.info.as_ref().filter(|info| (1..=MAX_METADATA_BYTES as usize).contains(&info.len()))
     }
 }

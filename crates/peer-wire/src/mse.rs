@@ -1,7 +1,7 @@
 //! Message Stream Encryption, also known as protocol encryption ([specification]): a handshake before the one of [BEP 3], after
 //! which a connection between two peers looks like random bytes.
 //!
-//! It was made against networks that slow BitTorrent down, and it is obfuscation, not security: whoever knows the info-hash can
+//! It was made against networks that slow BitTorrent down, and it is obfuscation, not security: those who know the info-hash can
 //! read and change everything, RC4 has no integrity check, and nobody proves who they are. Peers speak it because some clients
 //! are set to refuse everything else.
 //!

@@ -11,9 +11,9 @@ pub(super) fn holds_progress_back(client: &str) -> bool {
 /// How many messages of peer exchange a client takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PexRate {
-    /// So many messages …
+    /// The number of messages that may be sent in a period.
     pub(super) count: usize,
-    /// … in any time of this length.
+    /// The length of the period, which begins at any time.
     pub(super) period: Duration,
 }
 

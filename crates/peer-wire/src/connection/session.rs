@@ -7,6 +7,7 @@ use super::RequestMetadataError;
 use super::client::{self, PexRate};
 use super::introductions::Introductions;
 use super::metadata_download::{MetadataDownload, Outcome};
+use super::metadata_upload::MetadataUpload;
 use super::pending_events::{MAX_REQUESTS, PendingEvents};
 use crate::{
     Block, Content, Event, ExtendedHandshake, ExtensionIds, Handshake, Local, MAX_METADATA_BYTES, Message,
@@ -35,6 +36,8 @@ pub(super) struct Session {
     pieces: Pieces,
     /// `true` if the peer knows the fast extension.
     is_fast: bool,
+    /// `true` if the peer knows extended messages.
+    is_extended: bool,
     /// The ids by which the peer wants to get extended messages.
     extensions: ExtensionIds,
     client: Option<String>,
@@ -43,6 +46,7 @@ pub(super) struct Session {
     has_told_pieces: bool,
     introductions: Introductions,
     download: Option<MetadataDownload>,
+    upload: MetadataUpload,
     /// The time of the next request for [`ABSENT_PIECE`], while there are any.
     next_poke: Option<Duration>,
     output: Vec<u8>,
@@ -54,15 +58,17 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(now: Duration, torrent: Torrent) -> Self {
         Self {
-            torrent,
             pieces: Pieces::new(torrent.piece_count),
+            torrent,
             is_fast: false,
+            is_extended: false,
             extensions: ExtensionIds::default(),
             client: None,
             metadata_size: None,
             has_told_pieces: false,
             introductions: Introductions::default(),
             download: None,
+            upload: MetadataUpload::default(),
             next_poke: None,
             output: Vec::new(),
             sent: now,
@@ -82,10 +88,8 @@ impl Session {
     /// Both handshakes are done: sends what comes first.
     pub(super) fn open(&mut self, now: Duration, local: &Local, remote: IpAddr, peer: Reserved) {
         self.is_fast = peer.contains(Reserved::FAST);
-        if peer.contains(Reserved::EXTENSIONS) {
-            let payload = self.extended_handshake(local, remote).encode();
-            self.send(now, Message::Extended { id: 0, payload: &payload });
-        }
+        self.is_extended = peer.contains(Reserved::EXTENSIONS);
+        self.send_extended_handshake(now, local, remote);
         match (self.torrent.content, self.torrent.piece_count) {
             (Content::Nothing, _) if self.is_fast => self.send(now, Message::HaveNone),
             // No bitfield says the same, and is what clients do.
@@ -97,8 +101,19 @@ impl Session {
         }
     }
 
-    fn extended_handshake(&self, local: &Local, remote: IpAddr) -> ExtendedHandshake {
-        ExtendedHandshake {
+    /// Both handshakes were done before: offers the info dictionary if it has become known since.
+    pub(super) fn offer_metadata(&mut self, now: Duration, local: &Local, remote: IpAddr) {
+        if self.torrent.offered_info().is_some() && !self.upload.is_offered() {
+            self.send_extended_handshake(now, local, remote);
+        }
+    }
+
+    /// Says how to talk to this side, if the peer understands it. May be sent more than once.
+    fn send_extended_handshake(&mut self, now: Duration, local: &Local, remote: IpAddr) {
+        if !self.is_extended {
+            return;
+        }
+        let handshake = ExtendedHandshake {
             extensions: ExtensionIds {
                 pex: (!self.torrent.is_private).then_some(PEX),
                 metadata: Some(METADATA),
@@ -110,8 +125,9 @@ impl Session {
             your_ip: Some(remote),
             // libtorrent closes a connection on which neither side downloads, if this says so.
             upload_only: None,
-            metadata_size: None,
-        }
+            metadata_size: self.upload.offer(self.torrent.offered_info()),
+        };
+        self.send(now, Message::Extended { id: 0, payload: &handshake.encode() });
     }
 
     pub(super) fn handle_message(&mut self, now: Duration, message: Message<'_>) -> Result<(), PiecesError> {
@@ -219,7 +235,9 @@ impl Session {
 
     fn handle_metadata(&mut self, now: Duration, message: &MetadataMessage<'_>) {
         if let MetadataMessage::Request { piece } = *message {
-            self.send_metadata(now, MetadataMessage::Reject { piece });
+            if self.metadata_id().is_none() || !self.upload.request(piece) {
+                self.send_metadata(now, &MetadataMessage::Reject { piece }.encode());
+            }
         } else if let Some(download) = &mut self.download {
             match download.handle_answer(now, message) {
                 Outcome::Continues => self.request_pieces(now),
@@ -231,7 +249,7 @@ impl Session {
 
     pub(super) fn set_torrent(&mut self, now: Duration, torrent: Torrent) {
         self.torrent = torrent;
-        if let Some(count) = torrent.piece_count {
+        if let Some(count) = self.torrent.piece_count {
             self.pieces.set_count(count);
             if self.has_told_pieces {
                 self.events.progress = Some(self.pieces.progress());
@@ -283,7 +301,7 @@ impl Session {
 
     fn request_pieces(&mut self, now: Duration) {
         while let Some(piece) = self.download.as_mut().and_then(MetadataDownload::next_piece) {
-            self.send_metadata(now, MetadataMessage::Request { piece });
+            self.send_metadata(now, &MetadataMessage::Request { piece }.encode());
         }
     }
 
@@ -292,9 +310,9 @@ impl Session {
         self.events.metadata = Some(event);
     }
 
-    fn send_metadata(&mut self, now: Duration, message: MetadataMessage<'_>) {
+    fn send_metadata(&mut self, now: Duration, payload: &[u8]) {
         if let Some(id) = self.metadata_id() {
-            self.send(now, Message::Extended { id, payload: &message.encode() });
+            self.send(now, Message::Extended { id, payload });
         }
     }
 
@@ -309,7 +327,7 @@ impl Session {
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
         if self.next_poke.is_some_and(|due| due <= now) {
-            self.send_metadata(now, MetadataMessage::Request { piece: ABSENT_PIECE });
+            self.send_metadata(now, &MetadataMessage::Request { piece: ABSENT_PIECE }.encode());
             self.next_poke = Some(now + POKE_INTERVAL);
         }
         if self.download.as_ref().is_some_and(|download| download.deadline() <= now) {
@@ -338,7 +356,12 @@ impl Session {
         self.events.poll()
     }
 
-    pub(super) fn poll_output(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn poll_output(&mut self, now: Duration) -> Option<Vec<u8>> {
+        if self.output.is_empty()
+            && let Some(piece) = self.upload.next_piece()
+        {
+            self.send_metadata(now, &piece);
+        }
         (!self.output.is_empty()).then(|| std::mem::take(&mut self.output))
     }
 
@@ -351,10 +374,11 @@ impl Session {
     pub(super) fn end(&mut self) {
         self.output = Vec::new();
         self.download = None;
+        self.upload = MetadataUpload::default();
     }
 
-    pub(super) fn torrent(&self) -> Torrent {
-        self.torrent
+    pub(super) fn piece_count(&self) -> Option<u32> {
+        self.torrent.piece_count
     }
 
     pub(super) fn pieces(&self) -> &Pieces {
@@ -371,6 +395,7 @@ impl Session {
             + self.client.as_ref().map_or(0, String::capacity)
             + self.introductions.allocated()
             + self.download.as_ref().map_or(0, MetadataDownload::allocated)
+            + self.upload.allocated()
             + self.output.capacity()
             + self.events.allocated()
     }

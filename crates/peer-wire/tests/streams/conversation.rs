@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use peer_wire::{
-    Block, Connection, ConnectionError, Content, Decoder, Event, ExtendedHandshake, Handshake, Local, Message,
-    MetadataMessage, Pex, PexFlags, PexPeer, Reserved, Torrent,
+    Block, Connection, ConnectionError, Content, Decoder, Event, ExtendedHandshake, Handshake, Local,
+    METADATA_PIECE_BYTES, Message, MetadataMessage, Pex, PexFlags, PexPeer, Reserved, Torrent,
 };
 
+/// An info dictionary of two pieces.
+static INFO: [u8; 20_000] = [7; 20_000];
 const INFO_HASH: [u8; 20] = [7; 20];
 const LOCAL_ID: [u8; 20] = [1; 20];
 
@@ -72,7 +75,11 @@ impl<'a> Choices<'a> {
     }
 
     fn torrent(&mut self) -> Torrent {
-        let torrent = Torrent::default().with_privacy(self.byte() % 4 == 1);
+        let torrent = match self.byte() % 4 {
+            1 => Torrent::default().with_privacy(true),
+            2 => Torrent::default().with_info(Bytes::from_static(&INFO)),
+            _ => Torrent::default(),
+        };
         let torrent = if self.flag() { torrent.with_piece_count(self.number()) } else { torrent };
         torrent.with_content(if self.flag() { Content::Everything } else { Content::Nothing })
     }
@@ -170,7 +177,7 @@ impl Trial {
         let local = Local::new(LOCAL_ID, "Example 0.1");
         let remote = [10, 0, 0, 2].into();
         let torrent = choices.flag().then(|| choices.torrent());
-        let connection = match torrent {
+        let connection = match torrent.clone() {
             Some(torrent) => Connection::dial(Duration::ZERO, local, remote, INFO_HASH, torrent),
             None => Connection::accept(Duration::ZERO, local, remote),
         };
@@ -208,9 +215,9 @@ impl Trial {
             14 => {
                 let torrent = choices.torrent();
                 // What this side has is told once.
-                let content = self.torrent.map_or(torrent.content, |before| before.content);
+                let content = self.torrent.as_ref().map_or(torrent.content, |before| before.content);
                 let torrent = torrent.with_content(content);
-                self.torrent = Some(torrent);
+                self.torrent = Some(torrent.clone());
                 let result = self.connection.set_torrent(self.now, torrent);
                 self.check_result(result);
             }
@@ -261,12 +268,12 @@ impl Trial {
                 }
             }
         }
-        let output = self.connection.poll_output();
         if self.ended.is_some() {
-            assert_eq!((output, self.connection.poll_timeout()), (None, None));
-        } else {
-            let is_private = self.torrent.is_some_and(|torrent| torrent.is_private);
-            self.peer.read(self.now, is_private, &output.unwrap_or_default());
+            assert_eq!((self.connection.poll_output(), self.connection.poll_timeout()), (None, None));
+        }
+        let is_private = self.torrent.as_ref().is_some_and(|torrent| torrent.is_private);
+        while let Some(output) = self.connection.poll_output() {
+            self.peer.read(self.now, is_private, &output);
         }
         let rest = self.connection.allocated() - self.connection.pieces().allocated();
         assert!(rest <= MAX_BYTES + 2 * self.given, "{rest} bytes for {}", self.given);
@@ -282,6 +289,7 @@ struct Reader {
     told_pieces: bool,
     told_peers: BTreeSet<SocketAddr>,
     pex_times: Vec<Duration>,
+    is_offered_info: bool,
 }
 
 impl Reader {
@@ -304,9 +312,17 @@ impl Reader {
                 Message::Extended { id: 0, payload } => {
                     let handshake = ExtendedHandshake::decode(payload).expect("an extended handshake");
                     assert_eq!((handshake.upload_only, handshake.port), (None, None));
+                    if let Some(size) = handshake.metadata_size {
+                        assert!(!self.is_offered_info && size as usize == INFO.len());
+                        self.is_offered_info = true;
+                    }
                 }
                 Message::Extended { payload, .. } => match MetadataMessage::decode(payload) {
-                    Ok(message) => assert!(!matches!(message, MetadataMessage::Data { .. })),
+                    Ok(MetadataMessage::Data { piece, total_size, data }) => {
+                        assert!(self.is_offered_info && total_size as usize == INFO.len());
+                        assert_eq!(Some(data), INFO.chunks(METADATA_PIECE_BYTES).nth(piece as usize));
+                    }
+                    Ok(_) => {}
                     Err(_) => self.read_pex(now, is_private, &Pex::decode(payload).expect("peer exchange")),
                 },
                 other => panic!("this is never sent: {other:?}"),

@@ -18,7 +18,7 @@ pub(crate) fn peer_decoder(input: &[u8]) {
     assert_eq!(decode(piece_count, stream, cut), whole);
 
     let torrent = piece_count.map_or_else(Torrent::default, |count| Torrent::default().with_piece_count(count));
-    let whole = converse(torrent, stream, stream.len().max(1));
+    let whole = converse(torrent.clone(), stream, stream.len().max(1));
     assert_eq!(converse(torrent, stream, cut), whole);
 }
 

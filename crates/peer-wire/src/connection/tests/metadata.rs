@@ -1,4 +1,7 @@
+use bytes::Bytes;
+
 use super::*;
+use crate::MAX_METADATA_BYTES;
 
 fn request(piece: u32) -> String {
     extended_text(3, &MetadataMessage::Request { piece }.encode())
@@ -76,7 +79,7 @@ fn it_is_not_always_offered() {
 }
 
 #[test]
-fn this_side_has_none_to_give() {
+fn what_this_side_does_not_know_it_refuses() {
     let asks = extended(2, &MetadataMessage::Request { piece: 0 }.encode());
     let mut connection = offered();
     connection.handle_input(secs(0), &asks).expect("a request");
@@ -84,5 +87,95 @@ fn this_side_has_none_to_give() {
     // There is no id by which to answer.
     let mut connection = open(modern(), Torrent::default());
     connection.handle_input(secs(0), &asks).expect("a request");
+    assert_eq!(connection.poll_output(), None);
+}
+
+/// A connection whose side knows the info dictionary, to a peer that takes extended messages of metadata.
+fn giving(info: &[u8]) -> Connection {
+    let mut connection = open(modern(), torrent(1).with_info(Bytes::copy_from_slice(info)));
+    let handshake = ExtendedHandshake {
+        extensions: ExtensionIds { metadata: Some(3), ..Default::default() },
+        ..Default::default()
+    };
+    connection.handle_input(secs(0), &extended(0, &handshake.encode())).expect("an extended handshake");
+    connection
+}
+
+/// The sizes that this side offers in the messages that wait to be sent.
+fn offered_sizes(connection: &mut Connection) -> Vec<Option<u32>> {
+    let bytes = connection.poll_output().unwrap_or_default();
+    let bytes = bytes.strip_prefix(&b"\x13BitTorrent protocol"[..]).map_or(&bytes[..], |rest| &rest[48..]);
+    let (mut input, mut decoder) = (bytes, Decoder::new(None));
+    let mut sizes = Vec::new();
+    while let Some(message) = decoder.decode(&mut input).expect("messages") {
+        if let Message::Extended { id: 0, payload } = message {
+            sizes.push(ExtendedHandshake::decode(payload).expect("a handshake").metadata_size);
+        }
+    }
+    sizes
+}
+
+#[test]
+fn the_info_dictionary_is_given_piece_by_piece() {
+    let info: Vec<_> = (0..40_000).map(|n| (n / 7) as u8).collect();
+    let mut connection = giving(&info);
+    let asks = [1, 2, 0, 3, 9999].map(|piece| extended(2, &MetadataMessage::Request { piece }.encode()));
+    connection.handle_input(secs(1), &asks.concat()).expect("requests");
+    // What is refused is refused at once, and a piece leaves when all before it has left.
+    let refused = [3, 9999].map(|piece| extended_text(3, &MetadataMessage::Reject { piece }.encode()));
+    assert_eq!(sent(&mut connection), refused);
+    for piece in [1, 2, 0] {
+        let data = info.chunks(16_384).nth(piece as usize).expect("a piece");
+        let message = MetadataMessage::Data { piece, total_size: 40_000, data };
+        assert_eq!(sent(&mut connection), [extended_text(3, &message.encode())]);
+    }
+    assert_eq!(connection.poll_output(), None);
+}
+
+#[test]
+fn its_size_is_told_once_it_is_known() {
+    let known = || torrent(1).with_info(Bytes::from_static(b"d4:name1:xe"));
+    let mut connection = Connection::dial(Duration::ZERO, local(), remote(), INFO_HASH, known());
+    connection.handle_input(secs(0), &handshake(modern()).encode()).expect("a handshake");
+    assert_eq!(offered_sizes(&mut connection), [Some(11)]);
+    connection.set_torrent(secs(1), known()).expect("it is open");
+    assert_eq!(offered_sizes(&mut connection), [], "it was told");
+
+    let mut connection = Connection::dial(Duration::ZERO, local(), remote(), INFO_HASH, Torrent::default());
+    connection.handle_input(secs(0), &handshake(modern()).encode()).expect("a handshake");
+    assert_eq!(offered_sizes(&mut connection), [None]);
+    connection.set_torrent(secs(1), torrent(1)).expect("it is open");
+    assert_eq!(offered_sizes(&mut connection), []);
+    connection.set_torrent(secs(1), known()).expect("it is open");
+    assert_eq!(offered_sizes(&mut connection), [Some(11)]);
+
+    // A peer without extensions is told nothing.
+    let mut connection = open(Reserved::FAST, torrent(1));
+    connection.set_torrent(secs(1), known()).expect("it is open");
+    assert_eq!(connection.poll_output(), None);
+}
+
+#[test]
+fn an_info_dictionary_that_nobody_fetches_is_not_offered() {
+    let asks = extended(2, &MetadataMessage::Request { piece: 0 }.encode());
+    for size in [0, MAX_METADATA_BYTES as usize + 1] {
+        let mut connection = giving(&vec![0; size]);
+        connection.handle_input(secs(1), &asks).expect("a request");
+        assert_eq!(sent(&mut connection), [extended_text(3, b"d8:msg_typei2e5:piecei0ee")]);
+    }
+}
+
+#[test]
+fn requests_without_end_are_refused() {
+    let mut connection = giving(b"d4:name1:xe");
+    let asks = extended(2, &MetadataMessage::Request { piece: 0 }.encode());
+    connection.handle_input(secs(1), &asks.repeat(512)).expect("requests");
+    assert!(connection.allocated() < 8 * 1024, "{}", connection.allocated());
+    connection.handle_input(secs(1), &asks).expect("one more");
+    assert_eq!(sent(&mut connection), [extended_text(3, b"d8:msg_typei2e5:piecei0ee")]);
+    let data = MetadataMessage::Data { piece: 0, total_size: 11, data: b"d4:name1:xe" };
+    for _ in 0..512 {
+        assert_eq!(sent(&mut connection), [extended_text(3, &data.encode())]);
+    }
     assert_eq!(connection.poll_output(), None);
 }

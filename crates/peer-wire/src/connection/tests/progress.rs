@@ -79,6 +79,20 @@ fn only_counts_may_be_kept() {
 }
 
 #[test]
+fn a_part_of_a_message_is_told_of() {
+    let mut connection = open(modern(), torrent(80_000));
+    let bitfield = stream(&[Message::Bitfield(&[0xf0; 10_000])]);
+    let (most, rest) = bitfield.split_at(bitfield.len() - 1);
+    assert_eq!(connection.partial_message(), 0);
+    most.chunks(100).for_each(|part| connection.handle_input(secs(0), part).expect("a part of a bitfield"));
+    assert_eq!(connection.partial_message(), 10_001);
+    assert_eq!(connection.pieces().allocated(), 0);
+    connection.handle_input(secs(0), rest).expect("a bitfield");
+    assert!(connection.partial_message() <= 512, "{}", connection.partial_message());
+    assert_eq!(connection.pieces().allocated(), 10_000);
+}
+
+#[test]
 fn floods_take_no_memory() {
     let mut connection = open(modern(), Torrent::default().with_content(Content::Everything));
     let clients = ["a", "b"].map(|client| introduction(Some(client), Some(1), Some(2)));
