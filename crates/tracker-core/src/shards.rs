@@ -11,7 +11,7 @@ use rand::{Rng, RngExt};
 use crate::address::Asker;
 use crate::address_group::OwnNetworks;
 use crate::survey::{Held, Place, Survey};
-use crate::tracker::{Answer, MOST_EVICTIONS, OtherShards};
+use crate::tracker::{Answer, Arrival, MOST_EVICTIONS, OtherShards};
 use crate::{
     Access, AddressGroup, AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, ConfigError,
     Event, InfoHash, Instant, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts,
@@ -112,12 +112,17 @@ impl Shards {
         }
         let Answer { response, news } = self.with_room(answer, now, rng, request, peers)?;
         if let Some(listener) = &self.listener {
-            if news.is_first_here {
-                listener.peer_is_here(&request.info_hash);
-            }
-            if news.has_come {
+            let came = |moved_from| {
                 let ip = Asker::of(request).announced_ip(request, &self.config);
-                listener.peer_came(&request.info_hash, SocketAddr::new(ip, request.port));
+                listener.peer_came(&request.info_hash, SocketAddr::new(ip, request.port), moved_from);
+            };
+            match news.arrival {
+                Arrival::None => {}
+                Arrival::Joined => came(None),
+                Arrival::MovedFrom(address) => came(Some(address)),
+            }
+            if news.is_newly_here {
+                listener.peer_is_here(&request.info_hash);
             }
         }
         Ok(response)
@@ -250,7 +255,7 @@ impl Shards {
 
     /// See [`Tracker::set_own_peer`].
     pub fn set_own_peer(&self, own_peer: Option<OwnPeer>) {
-        self.shards.iter().for_each(|shard| lock(shard).set_own_peer(own_peer));
+        self.shards.iter().for_each(|shard| lock(shard).set_own_peer(own_peer.clone()));
     }
 
     /// See [`SwarmView::has_peer_here`]. `false` if the swarm is not known.

@@ -37,11 +37,17 @@ impl<'t> SwarmView<'t> {
         self.swarm.is_empty()
     }
 
-    /// The peer at this [address](Peer::address), which listens on a port.
+    /// The peer at this [address](Peer::address). Of those that do not [listen](Peer::is_listening) there may be several; it is one
+    /// of them then.
     pub fn peer(&self, address: SocketAddr) -> Option<Peer> {
         let Self { swarm, rules } = *self;
-        let slot = swarm.find(rules, address.ip(), address.port())?;
-        Some(swarm.member(slot).peer(&rules.lifetimes))
+        let (ip, port) = (address.ip(), address.port());
+        let slot = if address::is_listening(port) {
+            swarm.find(rules, ip, port)
+        } else {
+            swarm.find_at(rules, ip, |slot| swarm.member(slot).port == port)
+        };
+        Some(swarm.member(slot?).peer(&rules.lifetimes))
     }
 
     /// Returns `true` if there is a peer on the tracker's machine, or in a container on it: others get it under the address by which
@@ -140,11 +146,6 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Returns `true` if the peer is at an address and port where it was not before.
-    pub(crate) fn is_at_new_place(self) -> bool {
-        matches!(self, Self::Joined | Self::Updated { moved_from: Some(_), .. })
-    }
-
     /// Returns `true` if the peer's download has just been completed.
     pub(crate) fn is_completion(self) -> bool {
         matches!(self, Self::Updated { completed: true, .. })

@@ -2,7 +2,7 @@
 
 mod announce;
 
-pub(crate) use announce::Answer;
+pub(crate) use announce::{Answer, Arrival};
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -78,6 +79,30 @@ fn it_is_of_a_family_that_the_answer_can_carry() {
     assert_eq!(handed_out(&mut embedder(), &over_v4(Families::V6)), set([]));
     let over_v6 = client("[fd77::9]:6881").with_families(Families::V6);
     assert_eq!(handed_out(&mut embedder(), &over_v6), set(["[fd77::1]:6968"]));
+}
+
+#[test]
+fn it_is_only_where_it_listens() {
+    let askers = [ASKER, "10.78.0.9:6881", "[fd77::9]:6881"];
+    let all = ["10.77.0.1:6968", "10.78.0.1:6968", "[fd77::1]:6968"];
+    for (listen, expected) in [
+        (&["127.0.0.1", "::1"][..], &[][..]),
+        (&["10.78.0.1"], &all[1..2]),
+        (&["127.0.0.1", "10.77.0.1", "10.78.0.1"], &all[..2]),
+        (&["0.0.0.0"], &all[..2]),
+        (&["::"], &all[2..]),
+        (&["0.0.0.0", "::"], &all),
+        (&[], &[]),
+    ] {
+        let mut embedder = Embedder::new(config());
+        let listen_ips = listen.iter().map(|ip| ip.parse().unwrap());
+        embedder.tracker.set_own_peer(Some(OwnPeer::new(6968, OWN_ID).with_listen_ips(listen_ips)));
+        // Each in a swarm of its own.
+        let answers = askers.iter().zip(1..).flat_map(|(asker, swarm)| {
+            handed_out(&mut embedder, &client(asker).with_info_hash(InfoHash::new([swarm; 20])))
+        });
+        assert_eq!(answers.collect::<Vec<_>>(), expected, "{listen:?}");
+    }
 }
 
 #[test]
@@ -223,6 +248,8 @@ fn a_sample_is_what_an_announce_would_get_and_leaves_no_trace() {
 #[derive(Debug, PartialEq, Eq)]
 enum Heard {
     Came(String),
+    /// From the first to the second.
+    Moved(String, String),
     IsHere,
 }
 
@@ -230,9 +257,13 @@ enum Heard {
 struct Recorder(Mutex<Vec<Heard>>);
 
 impl AnnounceListener for Recorder {
-    fn peer_came(&self, info_hash: &InfoHash, address: std::net::SocketAddr) {
+    fn peer_came(&self, info_hash: &InfoHash, address: SocketAddr, moved_from: Option<SocketAddr>) {
         assert_eq!(*info_hash, TORRENT);
-        self.0.lock().unwrap().push(Heard::Came(address.to_string()));
+        let address = address.to_string();
+        self.0.lock().unwrap().push(match moved_from {
+            Some(earlier) => Heard::Moved(earlier.to_string(), address),
+            None => Heard::Came(address),
+        });
     }
 
     fn peer_is_here(&self, info_hash: &InfoHash) {
@@ -249,7 +280,7 @@ fn recorded(config: Config) -> (Shards, Arc<Recorder>) {
 }
 
 #[test]
-fn a_listener_hears_of_newcomers_and_of_the_first_peer_here_before_the_answer() {
+fn a_listener_hears_of_newcomers_and_of_peers_here_before_the_answer() {
     let (shards, recorder) = recorded(config().with(|config| config.max_peers = 3));
     let (mut rng, mut peers) = (StdRng::seed_from_u64(1), Peers::default());
     let mut heard = |request: &AnnounceRequest| {
@@ -259,16 +290,18 @@ fn a_listener_hears_of_newcomers_and_of_the_first_peer_here_before_the_answer() 
     let came = |address: &str| Heard::Came(address.to_owned());
     assert_eq!(heard(&client(A)), [came(A)]);
     assert_eq!(heard(&client(A)), [], "a regular announce");
-    assert_eq!(heard(&client(A).with_port(6882)), [came("10.77.0.2:6882")], "it moved");
+    // Whatever `Config::update_events` says.
+    let moved = Heard::Moved(A.to_owned(), "10.77.0.2:6882".to_owned());
+    assert_eq!(heard(&client(A).with_port(6882)), [moved]);
     assert_eq!(heard(&client(A).with_port(0)), [], "it keeps its port");
     let local = client("127.0.0.1:7000");
-    assert_eq!(heard(&local), [Heard::IsHere, came("127.0.0.1:7000")]);
+    assert_eq!(heard(&local), [came("127.0.0.1:7000"), Heard::IsHere]);
     assert_eq!(heard(&local), []);
-    assert_eq!(heard(&client("[::1]:7000")), [came("[::1]:7000")], "there is one already");
+    assert_eq!(heard(&client("[::1]:7000")), [came("[::1]:7000"), Heard::IsHere], "and another one");
     assert_eq!(heard(&client("10.77.0.9:6881")), [], "refused: all have as many");
     assert_eq!(heard(&client("[::1]:7000").with_event(AnnounceEvent::Stopped)), []);
     assert_eq!(heard(&local.clone().with_event(AnnounceEvent::Stopped)), []);
-    assert_eq!(heard(&local), [Heard::IsHere, came("127.0.0.1:7000")], "the first one again");
+    assert_eq!(heard(&local), [came("127.0.0.1:7000"), Heard::IsHere], "the first one again");
 }
 
 #[test]
@@ -295,12 +328,40 @@ fn a_listener_hears_of_peers_that_are_here_since_the_machine_has_their_address()
     assert!(!shards.has_peer_here(&TORRENT) && announce(&client(ASKER)));
 }
 
+#[test]
+fn a_listener_hears_of_each_peer_here_that_comes() {
+    let (shards, recorder) = recorded(config());
+    let (mut rng, mut peers) = (StdRng::seed_from_u64(1), Peers::default());
+    let mut is_heard = |request: &AnnounceRequest| {
+        shards.announce(Instant::ZERO, &mut rng, request, &mut peers).unwrap();
+        std::mem::take(&mut *recorder.0.lock().unwrap()).contains(&Heard::IsHere)
+    };
+    for here in ["10.77.0.1:7000", "[fd77::1]:7000", "127.0.0.1:7000", "172.17.0.2:7000"] {
+        assert!(!is_heard(&client(A)) && !is_heard(&client(ASKER)), "they are elsewhere");
+        assert!(is_heard(&client(here)), "{here}");
+        assert!(!is_heard(&client(here)), "{here} announces regularly");
+        assert!(is_heard(&client(here).with_port(7001)), "{here} moves");
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_listen_is_found_at_its_address() {
+    let mut embedder = embedder();
+    let at = |embedder: &Embedder, address: &str| {
+        let address = address.parse().unwrap();
+        embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.peer(address)).flatten().map(|peer| peer.address)
+    };
+    embedder.announce(&client(A).with_port(0));
+    assert_eq!(at(&embedder, "10.77.0.2:0"), Some("10.77.0.2:0".parse().unwrap()));
+    assert_eq!((at(&embedder, "10.77.0.2:1"), at(&embedder, "10.77.0.3:0"), at(&embedder, A)), (None, None, None));
+}
+
 /// The connections of an own peer in one swarm, as the documentation of [`AnnounceListener`] wants them.
 #[derive(Debug, Default)]
 struct Connections(Mutex<BTreeSet<usize>>);
 
 impl AnnounceListener for Connections {
-    fn peer_came(&self, _: &InfoHash, _: std::net::SocketAddr) {}
+    fn peer_came(&self, _: &InfoHash, _: SocketAddr, _: Option<SocketAddr>) {}
 
     fn peer_is_here(&self, _: &InfoHash) {
         self.0.lock().unwrap().clear();

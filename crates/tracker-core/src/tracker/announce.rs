@@ -1,6 +1,6 @@
 //! An announce, from the admission of its sender to the answer.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::Rng;
@@ -56,7 +56,7 @@ impl Tracker {
     /// Hands out the own peer, if there is a place left, and nobody in the swarm is under the same address.
     fn add_own_peer(&self, asker: &Asker, request: &AnnounceRequest, swarm: &Swarm, peers: &mut Peers) {
         let has_place = || peers.len() < self.config.wanted(request) as usize && !swarm.has_peer_here();
-        let own_peer = self.own_peer.filter(|_| has_place());
+        let own_peer = self.own_peer.as_ref().filter(|_| has_place());
         peers.extend(own_peer.and_then(|own| own.entry(asker, request, &self.config, self.rules.address_bits)));
     }
 
@@ -128,7 +128,10 @@ impl Tracker {
             .upsert(&self.rules, sender, &mut member, !is_full)
             .map_err(|no_room| refusal(&self.config, no_room))?;
         self.totals.swarm_changed(before, swarm.counts());
-        let news = News { has_come: change.is_at_new_place(), is_first_here: swarm.has_peer_here() && !had_peer_here };
+        let arrival = Arrival::of(change);
+        let is_newly_here =
+            if arrival == Arrival::None { swarm.has_peer_here() && !had_peer_here } else { member.is_here() };
+        let news = News { arrival, is_newly_here };
         self.totals.completed += u64::from(change.is_completion());
         let took_place = left.as_ref().is_some_and(|left| left.gave_way_to(sender, &self.rules));
         if self.events.is_on() {
@@ -208,10 +211,30 @@ pub(crate) struct Answer {
 /// What an [`AnnounceListener`](crate::AnnounceListener) is told of an announce.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct News {
-    /// `true` if the peer is at an address and port where it was not before.
-    pub(crate) has_come: bool,
-    /// `true` if it is the first of the swarm on the tracker's machine.
-    pub(crate) is_first_here: bool,
+    pub(crate) arrival: Arrival,
+    /// `true` if it is on the tracker's machine, and came or is the first of the swarm there.
+    pub(crate) is_newly_here: bool,
+}
+
+/// The way in which the peer that announced came to be where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Arrival {
+    /// It is where it was, or has left.
+    #[default]
+    None,
+    /// It joined.
+    Joined,
+    /// It moved from this address.
+    MovedFrom(SocketAddr),
+}
+
+impl Arrival {
+    fn of(change: Change) -> Self {
+        match change {
+            Change::Joined => Self::Joined,
+            Change::Updated { moved_from, .. } => moved_from.map_or(Self::None, Self::MovedFrom),
+        }
+    }
 }
 
 /// A peer that was taken in.

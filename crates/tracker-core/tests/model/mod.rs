@@ -181,14 +181,14 @@ impl Model {
         assert!(peers.iter().all(|peer| peer.peer_id.is_some() == (request.peer_ids && self.keeps_all())), "{peers:?}");
         assert!(peers.iter().all(|peer| request.families.contain(peer.address.ip())), "{peers:?}");
         let had_peer_here = self.has_peer_here(&request.info_hash);
-        let Tally { joined, moved, .. } = self.tally;
-        let mut took_place = false;
+        let joined = self.tally.joined;
+        let (mut took_place, mut moved_from) = (false, None);
         if request.event == Some(AnnounceEvent::Stopped) {
             self.stop(request, members);
             assert!(peers.is_empty(), "peers in the answer to stopped: {peers:?}");
         } else {
             let timeout = self.config.peer_timeout.max(2 * answer.interval + Duration::from_secs(60));
-            took_place = self.update(request, self.due(timeout), members);
+            (took_place, moved_from) = self.update(request, self.due(timeout), members);
             let peers = self.without_own_peer(request, peers);
             self.check_peers(request, self.was_seen_leeching(request), &peers);
         }
@@ -211,11 +211,13 @@ impl Model {
         let remote = request.remote().to_canonical();
         assert_eq!(answer.external_ip, is_public(remote).then_some(remote));
 
-        let is_here = self.has_peer_here(&request.info_hash) && !had_peer_here;
-        let has_come = (self.tally.joined, self.tally.moved) != (joined, moved);
+        let has_come = self.tally.joined != joined || moved_from.is_some();
+        let is_first_here = self.has_peer_here(&request.info_hash) && !had_peer_here;
+        let has_come_here = has_come && self.keeps_all() && self.is_here(self.place(request).ip(), request);
+        let is_here = is_first_here || has_come_here;
         let heard = [
+            has_come.then(|| Heard::Came(request.info_hash, self.place(request), moved_from)),
             is_here.then_some(Heard::IsHere(request.info_hash)),
-            has_come.then(|| Heard::Came(request.info_hash, self.place(request))),
         ];
         heard.into_iter().flatten().collect()
     }
@@ -497,8 +499,8 @@ impl Model {
         self.config.memory == Memory::Full
     }
 
-    /// Returns `true` if another client that is not overdue had the place.
-    fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) -> bool {
+    /// Returns whether another client that is not overdue had the place, and the address that the peer moved from, if it moved.
+    fn update(&mut self, request: &AnnounceRequest, expires: Instant, after: &[Peer]) -> (bool, Option<SocketAddr>) {
         let keeps_all = self.keeps_all();
         let place = self.place(request);
         let here = keeps_all && self.is_here(place.ip(), request);
@@ -553,7 +555,8 @@ impl Model {
                 member.reachability = earlier.reachability;
             }
             self.tally.updated += 1;
-            self.tally.moved += u64::from(earlier.address != member.address);
+            let moved_from = Some(earlier.address).filter(|address| *address != member.address);
+            self.tally.moved += u64::from(moved_from.is_some());
             if state == PeerState::Seeder && member.seen_leeching && !member.counted {
                 member.counted = true;
                 members.completed += 1;
@@ -565,7 +568,7 @@ impl Model {
                 peers.remove(old);
                 self.tally.left += 1;
             }
-            return took_place;
+            return (took_place, moved_from);
         }
 
         let group = self.networks.group(place.ip());
@@ -585,7 +588,7 @@ impl Model {
         }
         peers.push(member);
         self.tally.joined += 1;
-        took_place
+        (took_place, None)
     }
 
     /// Drops what is empty and was never completed, and what is empty and forgotten as of the given time.

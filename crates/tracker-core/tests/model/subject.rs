@@ -28,7 +28,8 @@ impl HeardShards {
 /// Something that a listener hears.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    Came(InfoHash, SocketAddr),
+    /// The address, and where the peer was if it moved.
+    Came(InfoHash, SocketAddr, Option<SocketAddr>),
     IsHere(InfoHash),
 }
 
@@ -42,8 +43,8 @@ impl Recorder {
 }
 
 impl AnnounceListener for Recorder {
-    fn peer_came(&self, info_hash: &InfoHash, address: SocketAddr) {
-        self.push(Heard::Came(*info_hash, address));
+    fn peer_came(&self, info_hash: &InfoHash, address: SocketAddr, moved_from: Option<SocketAddr>) {
+        self.push(Heard::Came(*info_hash, address, moved_from));
     }
 
     fn peer_is_here(&self, info_hash: &InfoHash) {
