@@ -3,28 +3,32 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peer_wire::mse::{Ciphers, Detected, detect};
 use peer_wire::{Connection, Event};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-use tracker_core::{InfoHash, PeerId};
+use tracker_core::{AddressGroup, InfoHash, PeerId};
 
-use crate::driver::{Context, Report};
-use crate::encrypted::{self, Encrypted};
+use crate::commands::{CommandSender, commands};
+use crate::context::Context;
+use crate::driver::Report;
+use crate::encrypted;
 use crate::planner::{ConnectionId, Encryption, Incoming, Refusal};
 use crate::session::Session;
 
-/// The shortest time between two connections that are accepted. An encrypted handshake costs about 0.3 ms of a processor, so that
-/// nobody can make this machine spend more than a few hundredths of one on them.
+/// The shortest time between two connections that are accepted, by all listeners together. An encrypted handshake costs about
+/// 0.3 ms of a processor, so that nobody can make this machine spend more than a few hundredths of one on them.
 const ACCEPT_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Connections in whose handshake the tracker's own peer is at a time: all, and of one address. Others are closed.
+/// Connections in whose handshake the tracker's own peer is at a time: all, those of one [address](AddressGroup), and those of an
+/// IPv6 network that this machine is in, where one machine can take many addresses. Others are closed.
 const MAX_HANDSHAKES: usize = 100;
 const MAX_HANDSHAKES_PER_ADDRESS: usize = 8;
+const MAX_HANDSHAKES_PER_NETWORK: usize = MAX_HANDSHAKES / 2;
 
 /// How long the first bytes may take.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Admitted {
     pub(crate) connection: ConnectionId,
     pub(crate) torrent: peer_wire::Torrent,
+    /// Not while the tracker has a peer on this machine in the swarm.
+    pub(crate) only_if_nobody_here: bool,
 }
 
 /// A connection whose handshake has come.
@@ -44,18 +50,31 @@ pub(crate) struct Admitted {
 pub(crate) struct Request {
     pub(crate) incoming: Incoming,
     /// The connection's commands, if it is admitted.
-    pub(crate) commands: mpsc::Sender<crate::session::Command>,
+    pub(crate) commands: CommandSender,
     pub(crate) answer: oneshot::Sender<Result<Admitted, Refusal>>,
+}
+
+/// The addresses of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    remote: IpAddr,
+    local: IpAddr,
+}
+
+/// A connection after its handshake.
+struct Shaken {
+    session: Box<Session>,
+    peer: peer_wire::Handshake,
+    encryption: Encryption,
 }
 
 /// Takes connections until it is dropped.
 pub(crate) async fn accept(listener: TcpListener, context: Context, handshakes: Handshakes) -> Infallible {
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => {
-                if let Some(handshake) = handshakes.begin(remote.ip().to_canonical()) {
-                    tokio::spawn(take(stream, context.clone(), handshake));
-                }
+            Ok((stream, _)) => {
+                let _turn = handshakes.turn.lock().await;
+                begin(stream, &context, &handshakes);
                 sleep(ACCEPT_INTERVAL).await;
             }
             Err(error) => {
@@ -66,23 +85,32 @@ pub(crate) async fn accept(listener: TcpListener, context: Context, handshakes: 
     }
 }
 
-async fn take(stream: TcpStream, context: Context, handshake: Handshake) {
-    let Ok((remote, local)) = stream.peer_addr().and_then(|remote| Ok((remote.ip(), stream.local_addr()?.ip()))) else {
+/// Goes on with a connection, unless its address says enough.
+fn begin(stream: TcpStream, context: &Context, handshakes: &Handshakes) {
+    let Ok(ends) = Ends::of(&stream) else {
         // It is closed already.
         return;
     };
-    let (remote, local) = (remote.to_canonical(), local.to_canonical());
-    let stream = Arc::new(stream);
-    let Some((Encrypted { ciphers, received }, encryption)) = shake_hands(&stream, &context).await else { return };
-    let connection = Connection::accept(context.start.elapsed(), context.local.clone(), remote);
-    let bitfields = context.bitfields.clone();
-    let mut session = Session::new(stream, ciphers, connection, &received, context.start, bitfields);
-    let Some(Event::Handshake(peer)) = session.event().await else { return };
+    if let Err(refusal) = context.planner().check_remote(ends.remote) {
+        tracing::debug!(remote = %ends.remote, %refusal, "a peer's connection is refused");
+        return;
+    }
+    if let Some(handshake) = handshakes.begin(AddressGroup::of(ends.remote, ends.local)) {
+        tokio::spawn(take(stream, ends, context.clone(), handshake));
+    }
+}
 
+async fn take(stream: TcpStream, ends: Ends, context: Context, handshake: Handshake) {
+    let Ends { remote, local } = ends;
+    // In a box, which is gone when the connection begins.
+    let shaken = Box::pin(shake_hands(stream, remote, &context)).await;
+    let Some(Shaken { mut session, peer, encryption }) = shaken else { return };
     let (info_hash, peer_id) = (InfoHash::new(peer.info_hash), PeerId::new(peer.peer_id));
     let incoming = Incoming { info_hash, peer_id, remote, local, encryption };
-    let (commands, mut wanted) = mpsc::channel(Context::COMMANDS);
+    let (commands, wanted) = commands();
     let (answer, admitted) = oneshot::channel();
+    // Before it is decided, so that a client on this machine of which nobody knew then closes it.
+    let entry = context.enter(info_hash, local);
     if context.reports.send(Report::Incoming(Request { incoming, commands, answer })).await.is_err() {
         return;
     }
@@ -96,21 +124,45 @@ async fn take(stream: TcpStream, context: Context, handshake: Handshake) {
         Err(_) => return,
     };
     drop(handshake);
-    // Over loopback nobody is in the way. The planner admits none from this machine; a container's is not over loopback.
-    let entry = context.announces.sockets.enter(info_hash);
-    let is_free = || !context.shards.has_peer_here(&info_hash) || context.is_exclusive(local);
-    let is_open = entry.open(is_free, || Ok::<_, Infallible>(Arc::clone(session.stream()))).is_some();
+    let is_free = || context.is_free(&info_hash, admitted.only_if_nobody_here);
+    let open = || Ok::<_, Infallible>(Arc::clone(session.stream()));
+    let is_open = entry.as_ref().is_none_or(|entry| entry.open(is_free, open).is_some());
     if is_open {
-        session.hold((!context.is_exclusive(local)).then_some(entry));
+        session.hold(entry);
         session.set_torrent(admitted.torrent);
-        session.run(admitted.connection, &mut wanted, &context.reports).await;
+        session.run(admitted.connection, &wanted, &context.reports).await;
     } else {
         _ = context.reports.send(Report::Closed { connection: admitted.connection }).await;
     }
 }
 
+/// Waits for the peer's handshake, encrypted or not. `None` if there is none, or one that contradicts itself.
+async fn shake_hands(stream: TcpStream, remote: IpAddr, context: &Context) -> Option<Shaken> {
+    let stream = Arc::new(stream);
+    let Opened { ciphers, received, encrypted_for } = open(&stream, context).await?;
+    let connection = Connection::accept(context.start.elapsed(), context.local.clone(), remote);
+    let limits = context.limits.clone();
+    let mut session = Box::new(Session::new(stream, ciphers, connection, &received, context.start, limits));
+    let Some(Event::Handshake(peer)) = session.event().await else { return None };
+    if encrypted_for.is_some_and(|info_hash| info_hash != peer.info_hash) {
+        tracing::debug!(%remote, "a peer's connection is refused: it is encrypted for another torrent than it is for");
+        return None;
+    }
+    let encryption = if encrypted_for.is_some() { Encryption::Mse } else { Encryption::Plain };
+    Some(Shaken { session, peer, encryption })
+}
+
+/// A connection before its BitTorrent handshake.
+struct Opened {
+    ciphers: Ciphers,
+    /// What has come, decrypted.
+    received: Vec<u8>,
+    /// The info-hash of the encrypted handshake, if it was one.
+    encrypted_for: Option<[u8; 20]>,
+}
+
 /// Finds out whether the connection is encrypted, and if so, shakes hands for that.
-async fn shake_hands(stream: &TcpStream, context: &Context) -> Option<(Encrypted, Encryption)> {
+async fn open(stream: &TcpStream, context: &Context) -> Option<Opened> {
     let mut received = Vec::new();
     let first_bytes = async {
         let mut buffer = Vec::new();
@@ -124,46 +176,68 @@ async fn shake_hands(stream: &TcpStream, context: &Context) -> Option<(Encrypted
         }
     };
     match timeout(FIRST_BYTES_TIMEOUT, first_bytes).await.ok()?? {
-        Detected::Plain => Some((Encrypted { ciphers: Ciphers::plaintext(), received }, Encryption::Plain)),
+        Detected::Plain => Some(Opened { ciphers: Ciphers::plaintext(), received, encrypted_for: None }),
         _ => {
-            let encrypted = encrypted::respond(stream, &received, |hash| context.swarm_keys.find(hash)).await;
-            let encrypted = encrypted.inspect_err(|error| tracing::debug!(%error, "no encrypted handshake of a peer"));
-            Some((encrypted.ok()?, Encryption::Mse))
+            let established = encrypted::respond(stream, &received, |hash| context.swarm_keys.find(hash)).await;
+            let established = established.inspect_err(|error| tracing::debug!(%error, "no encrypted handshake"));
+            let established = established.ok()?;
+            let encrypted_for = Some(established.info_hash);
+            Some(Opened { ciphers: established.ciphers, received: established.received, encrypted_for })
         }
+    }
+}
+
+impl Ends {
+    fn of(stream: &TcpStream) -> std::io::Result<Self> {
+        let [remote, local] = [stream.peer_addr()?, stream.local_addr()?].map(|end| end.ip().to_canonical());
+        Ok(Self { remote, local })
     }
 }
 
 /// The connections whose handshakes are in progress, by address. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Handshakes(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(crate) struct Handshakes {
+    in_progress: Arc<Mutex<HashMap<AddressGroup, usize>>>,
+    /// Held by the listener that has accepted the latest connection, for as long as the others have to wait.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 /// A handshake in progress. It is over when this is dropped.
 #[derive(Debug)]
 struct Handshake {
     handshakes: Handshakes,
-    remote: IpAddr,
+    address: AddressGroup,
 }
 
 impl Handshakes {
     /// One more, unless there are too many.
-    fn begin(&self, remote: IpAddr) -> Option<Handshake> {
-        let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_this = addresses.get(&remote).copied().unwrap_or(0);
-        if of_this >= MAX_HANDSHAKES_PER_ADDRESS || addresses.values().sum::<usize>() >= MAX_HANDSHAKES {
+    fn begin(&self, address: AddressGroup) -> Option<Handshake> {
+        let mut in_progress = self.lock();
+        let of_this = in_progress.get(&address).copied().unwrap_or(0);
+        let in_network = |other: &AddressGroup| address.network().is_some() && other.network() == address.network();
+        let of_network: usize = in_progress.iter().filter(|(other, _)| in_network(other)).map(|(_, count)| count).sum();
+        if of_this >= MAX_HANDSHAKES_PER_ADDRESS
+            || of_network >= MAX_HANDSHAKES_PER_NETWORK
+            || in_progress.values().sum::<usize>() >= MAX_HANDSHAKES
+        {
             return None;
         }
-        addresses.insert(remote, of_this + 1);
-        Some(Handshake { handshakes: self.clone(), remote })
+        in_progress.insert(address, of_this + 1);
+        Some(Handshake { handshakes: self.clone(), address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AddressGroup, usize>> {
+        self.in_progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        let mut addresses = self.handshakes.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&self.remote) {
+        let mut in_progress = self.handshakes.lock();
+        if let Some(count) = in_progress.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                addresses.remove(&self.remote);
+                in_progress.remove(&self.address);
             }
         }
     }
@@ -171,12 +245,28 @@ impl Drop for Handshake {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::time::Instant;
+
+    use peer_wire::mse::{Initiator, Methods};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+    use crate::context::tests::context;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const ONE: InfoHash = InfoHash::new([1; 20]);
+    const OTHER: InfoHash = InfoHash::new([2; 20]);
+
+    fn group(remote: &str) -> AddressGroup {
+        let local = if remote.contains(':') { "fd77::1" } else { "10.0.0.1" };
+        AddressGroup::of(remote.parse().unwrap(), local.parse().unwrap())
+    }
 
     #[test]
     fn nobody_takes_all_handshakes() {
         let handshakes = Handshakes::default();
-        let address = |host: usize| IpAddr::from([10, 0, 0, u8::try_from(host).unwrap()]);
+        let address = |host: usize| group(&format!("10.0.0.{host}"));
         let mut begun: Vec<_> =
             (0..MAX_HANDSHAKES_PER_ADDRESS).map(|_| handshakes.begin(address(1)).unwrap()).collect();
         assert!(handshakes.begin(address(1)).is_none());
@@ -185,6 +275,95 @@ mod tests {
         begun.remove(0);
         assert!(handshakes.begin(address(1)).is_some());
         begun.clear();
-        assert!(handshakes.0.lock().unwrap().is_empty());
+        assert!(handshakes.lock().is_empty());
+    }
+
+    #[test]
+    fn a_machine_with_many_addresses_of_ipv6_does_not_either() {
+        let handshakes = Handshakes::default();
+        // Elsewhere the network is one address; in that of this machine each machine has one, and together they have half.
+        let far: Vec<_> = (0..100).map_while(|host| handshakes.begin(group(&format!("fd78::{host:x}")))).collect();
+        assert_eq!(far.len(), MAX_HANDSHAKES_PER_ADDRESS);
+        let near: Vec<_> = (2..100).map_while(|host| handshakes.begin(group(&format!("fd77::{host:x}")))).collect();
+        assert_eq!(near.len(), MAX_HANDSHAKES_PER_NETWORK);
+        assert!(handshakes.begin(group("10.0.0.1")).is_some());
+    }
+
+    /// Two listeners to which many connect: all of them are refused by their address.
+    #[test]
+    fn all_listeners_together_accept_at_one_rate() {
+        const EACH: usize = 20;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (context, _reports) = runtime.block_on(async { context() });
+        let handshakes = Handshakes::default();
+        let addresses: Vec<_> = (0..2)
+            .map(|_| {
+                let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+                let address = listener.local_addr().unwrap();
+                runtime.spawn(accept(listener, context.clone(), handshakes.clone()));
+                address
+            })
+            .collect();
+        let begun = Instant::now();
+        let streams: Vec<_> = (0..2 * EACH).map(|n| std::net::TcpStream::connect(addresses[n % 2]).unwrap()).collect();
+        let reading = std::thread::spawn(|| {
+            for mut stream in streams {
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                assert_eq!(
+                    stream.read(&mut [0]).unwrap(),
+                    0,
+                    "this machine's own peers are refused before a handshake"
+                );
+            }
+        });
+        runtime.block_on(async {
+            while !reading.is_finished() {
+                sleep(Duration::from_millis(1)).await
+            }
+        });
+        reading.join().unwrap();
+        let least = ACCEPT_INTERVAL * (2 * EACH as u32 - 1);
+        assert!(begun.elapsed() >= least, "{:?} for {} connections", begun.elapsed(), 2 * EACH);
+    }
+
+    /// Shakes hands over an encrypted connection, for `encrypted_for` first, and then for `torrent`.
+    async fn dial_encrypted(context: &Context, encrypted_for: InfoHash, torrent: InfoHash) -> Option<Shaken> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, remote) = listener.accept().await.unwrap();
+        let dialling = async {
+            let mut initiator = Initiator::new(*encrypted_for.as_bytes(), Methods::Rc4Only, &mut rand::rng());
+            let mut established = loop {
+                if let Some(bytes) = initiator.poll_output() {
+                    peer.write_all(&bytes).await.unwrap();
+                }
+                if let Some(established) = initiator.poll_established() {
+                    break established;
+                }
+                let mut buffer = [0; 1024];
+                let length = peer.read(&mut buffer).await.unwrap();
+                assert!(length > 0, "the encrypted handshake is refused");
+                initiator.handle_input(&buffer[..length]).unwrap();
+            };
+            let handshake = peer_wire::Handshake {
+                reserved: peer_wire::Reserved::FAST,
+                info_hash: *torrent.as_bytes(),
+                peer_id: [3; 20],
+            };
+            let mut bytes = handshake.encode();
+            established.ciphers.encrypt(&mut bytes);
+            peer.write_all(&bytes).await.unwrap();
+        };
+        let taking = shake_hands(stream, remote.ip(), context);
+        timeout(PATIENCE, async { tokio::join!(taking, dialling).0 }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_connection_is_for_the_torrent_that_it_is_encrypted_for() {
+        let (context, _reports) = context();
+        [ONE, OTHER].iter().for_each(|info_hash| context.swarm_keys.insert(info_hash));
+        let shaken = dial_encrypted(&context, ONE, ONE).await.unwrap();
+        assert_eq!((shaken.peer.info_hash, shaken.encryption), (*ONE.as_bytes(), Encryption::Mse));
+        assert!(dial_encrypted(&context, ONE, OTHER).await.is_none());
     }
 }

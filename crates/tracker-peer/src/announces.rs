@@ -9,30 +9,32 @@ use tracker_core::{AnnounceListener, InfoHash};
 
 use crate::swarm_sockets::SwarmSockets;
 
-/// Newcomers that wait until the service takes them. When more come, all swarms are looked through instead.
-const MAX_NEWCOMERS: usize = 10_000;
+/// Addresses that wait until the service takes them. When there are more, all swarms are looked through instead.
+const MAX_WAITING: usize = 10_000;
 
 /// Hears of announces for a [`Service`](crate::Service): give it to [`Shards::with_listener`](tracker_core::Shards::with_listener),
 /// and to the service.
 ///
-/// It costs the announce of a newcomer a lock that is held for a moment. Other announces it does not hear of.
+/// It costs the announce of a newcomer, or of a peer that moved, a lock that is held for a moment. Other announces it does not hear
+/// of.
 #[derive(Debug, Default)]
 pub struct Announces {
     pub(crate) sockets: SwarmSockets,
-    newcomers: Mutex<Newcomers>,
+    arrivals: Mutex<Arrivals>,
     has_come: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Newcomers {
+struct Arrivals {
     /// `true` while a service takes them.
     is_wanted: bool,
+    /// The addresses to look at: those at which a peer is now, and those that one moved from.
     waiting: VecDeque<(InfoHash, SocketAddr)>,
     has_overflowed: bool,
 }
 
 impl Announces {
-    /// Waits until there are newcomers to [take](Self::take).
+    /// Waits until there are addresses to [take](Self::take).
     pub(crate) async fn has_come(&self) {
         self.has_come.notified().await;
     }
@@ -42,36 +44,40 @@ impl Announces {
         self.has_come.notify_one();
     }
 
-    /// Moves the newcomers into `taken`. Returns `false` if some are missing, since they were too many.
+    /// Moves the addresses to look at, since a peer came to them or moved from them, into `taken`. Returns `false` if some are
+    /// missing, since they were too many.
     pub(crate) fn take(&self, taken: &mut VecDeque<(InfoHash, SocketAddr)>) -> bool {
-        let mut newcomers = self.lock();
-        taken.append(&mut newcomers.waiting);
-        !std::mem::take(&mut newcomers.has_overflowed)
+        let mut arrivals = self.lock();
+        taken.append(&mut arrivals.waiting);
+        !std::mem::take(&mut arrivals.has_overflowed)
     }
 
-    /// Collects newcomers from now on, or not any more.
+    /// Collects arrivals from now on, or not any more.
     pub(crate) fn collect(&self, is_wanted: bool) {
-        *self.lock() = Newcomers { is_wanted, ..Newcomers::default() };
+        *self.lock() = Arrivals { is_wanted, ..Arrivals::default() };
     }
 
-    fn lock(&self) -> MutexGuard<'_, Newcomers> {
-        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AnnounceListener for Announces {
-    fn peer_came(&self, info_hash: &InfoHash, address: SocketAddr) {
-        let mut newcomers = self.lock();
-        if !newcomers.is_wanted {
+    fn peer_came(&self, info_hash: &InfoHash, address: SocketAddr, moved_from: Option<SocketAddr>) {
+        let mut arrivals = self.lock();
+        if !arrivals.is_wanted {
             return;
         }
-        if newcomers.waiting.len() == MAX_NEWCOMERS {
-            newcomers.has_overflowed = true;
-            return;
+        let is_first = arrivals.waiting.is_empty();
+        // The earlier address comes first, so that no client seems to have two.
+        for address in moved_from.into_iter().chain([address]) {
+            if arrivals.waiting.len() == MAX_WAITING {
+                arrivals.has_overflowed = true;
+                return;
+            }
+            arrivals.waiting.push_back((*info_hash, address));
         }
-        newcomers.waiting.push_back((*info_hash, address));
-        let is_first = newcomers.waiting.len() == 1;
-        drop(newcomers);
+        drop(arrivals);
         // The others are taken with it: waking up a thread is a system call.
         if is_first {
             self.has_come.notify_one();
@@ -96,16 +102,16 @@ mod tests {
     #[tokio::test]
     async fn newcomers_are_collected_while_somebody_takes_them() {
         let announces = Announces::default();
-        announces.peer_came(&SWARM, address(1000));
+        announces.peer_came(&SWARM, address(1000), None);
         announces.collect(true);
-        announces.peer_came(&SWARM, address(1001));
-        announces.peer_came(&SWARM, address(1002));
+        announces.peer_came(&SWARM, address(1001), None);
+        announces.peer_came(&SWARM, address(1002), Some(address(1001)));
         announces.has_come().await;
         let mut taken = VecDeque::new();
         assert!(announces.take(&mut taken));
-        assert_eq!(taken, [(SWARM, address(1001)), (SWARM, address(1002))]);
+        assert_eq!(taken, [1001, 1001, 1002].map(|port| (SWARM, address(port))));
 
-        announces.peer_came(&SWARM, address(1003));
+        announces.peer_came(&SWARM, address(1003), None);
         announces.collect(false);
         taken.clear();
         assert!(announces.take(&mut taken));
@@ -116,10 +122,10 @@ mod tests {
     fn too_many_newcomers_are_told_of() {
         let announces = Announces::default();
         announces.collect(true);
-        (0..=MAX_NEWCOMERS).for_each(|_| announces.peer_came(&SWARM, address(1000)));
+        (0..=MAX_WAITING).for_each(|_| announces.peer_came(&SWARM, address(1000), None));
         let mut taken = VecDeque::new();
         assert!(!announces.take(&mut taken));
-        assert_eq!(taken.len(), MAX_NEWCOMERS);
+        assert_eq!(taken.len(), MAX_WAITING);
         assert!(announces.take(&mut taken), "it is told once");
     }
 }

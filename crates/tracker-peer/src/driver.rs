@@ -1,36 +1,43 @@
 //! The driver: carries out what the planner decides, and tells it what happens.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use peer_wire::mse::obfuscated_hash;
-use peer_wire::{Event, Local};
+use peer_wire::{Event, Handshake, Reserved};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracker_core::{EventKind, InfoHash, Peer, Shards};
+use tracker_core::{EventKind, InfoHash, Peer, Walk};
 use tracker_host::EventListener;
 
 use crate::accept::{Admitted, Handshakes, Request, accept};
-use crate::announces::Announces;
+use crate::commands::{CommandSender, commands};
+use crate::context::Context;
 use crate::dial::{Dial, probe};
 use crate::planner::{
-    Action, Announced, ConnectionEvent, ConnectionId, DialOutcome, Planner, ProbeOutcome, Progress, Reachability,
-    UtpOutcome,
+    Action, Announced, ConnectionEvent, ConnectionId, DialOutcome, PEERS, Planner, ProbeOutcome, Progress,
+    Reachability, UtpOutcome,
 };
 use crate::probe::probe_utp;
-use crate::session::{BitfieldBytes, Command};
+use crate::torrents::for_connection;
 use crate::{TorrentFacts, Torrents};
 
 /// How often the tracker's events are looked at. Newcomers are told of at once; this is about those that leave.
 const EVENTS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The shortest time between two looks at all swarms, which take some hundredths of a second when there are many peers.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Swarms that are listed at once, for which a shard is locked for a fraction of a millisecond.
+const SWARMS_AT_ONCE: usize = 1000;
 
 /// How often torrents that are not known are looked up again.
 const FACTS_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,52 +59,6 @@ pub(crate) enum Report {
     Closed { connection: ConnectionId },
 }
 
-/// What tasks need. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) local: Local,
-    pub(crate) shards: Arc<Shards>,
-    pub(crate) announces: Arc<Announces>,
-    pub(crate) reports: mpsc::Sender<Report>,
-    /// The zero of all times.
-    pub(crate) start: Instant,
-    pub(crate) bitfields: BitfieldBytes,
-    pub(crate) swarm_keys: SwarmKeys,
-    /// The addresses that only the tracker's own peer uses.
-    pub(crate) exclusive: Arc<[IpAddr]>,
-}
-
-impl Context {
-    /// Commands that wait for a connection. When there are more, the peer is not told of some others.
-    pub(crate) const COMMANDS: usize = 32;
-
-    pub(crate) fn is_exclusive(&self, local: IpAddr) -> bool {
-        self.exclusive.contains(&local)
-    }
-}
-
-/// The swarms by the hash under which they are asked for in an encrypted handshake. Cheap to clone; all clones are one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SwarmKeys(Arc<Mutex<HashMap<[u8; 20], [u8; 20]>>>);
-
-impl SwarmKeys {
-    pub(crate) fn find(&self, obfuscated: &[u8; 20]) -> Option<[u8; 20]> {
-        self.lock().get(obfuscated).copied()
-    }
-
-    fn insert(&self, info_hash: &InfoHash) {
-        self.lock().insert(obfuscated_hash(info_hash.as_bytes()), *info_hash.as_bytes());
-    }
-
-    fn remove(&self, info_hash: &InfoHash) {
-        self.lock().remove(&obfuscated_hash(info_hash.as_bytes()));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 20], [u8; 20]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Carries out what the planner decides.
 pub(crate) struct Driver {
     planner: Arc<Mutex<Planner>>,
@@ -107,15 +68,25 @@ pub(crate) struct Driver {
     reports: mpsc::Receiver<Report>,
     /// The commands of each connection and attempt. It is closed when these are dropped.
     connections: HashMap<ConnectionId, Connection>,
-    /// The swarms with peers, each with `true` if its torrent is known.
+    /// The probes that are under way.
+    probes: HashMap<ConnectionId, AbortHandle>,
+    /// The swarms of which the planner knows, each with `true` if its torrent is known.
     swarms: HashMap<InfoHash, bool>,
     rng: StdRng,
     newcomers: VecDeque<(InfoHash, SocketAddr)>,
+    /// `true` if something happened in the swarms that was not heard.
+    is_behind: bool,
+    /// The number of events that the tracker itself has dropped.
+    dropped_events: u64,
+    /// The next look at all swarms, at the earliest.
+    next_look: Duration,
 }
 
 struct Connection {
     info_hash: InfoHash,
-    commands: mpsc::Sender<Command>,
+    commands: CommandSender,
+    /// `true` if it was told what is known of the torrent.
+    knows_torrent: bool,
 }
 
 impl Driver {
@@ -133,9 +104,13 @@ impl Driver {
             context: context(sender),
             reports,
             connections: HashMap::new(),
+            probes: HashMap::new(),
             swarms: HashMap::new(),
             rng: StdRng::from_rng(&mut rand::rng()),
             newcomers: VecDeque::new(),
+            is_behind: false,
+            dropped_events: 0,
+            next_look: Duration::ZERO,
         }
     }
 
@@ -149,6 +124,7 @@ impl Driver {
         events.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut facts = interval(FACTS_INTERVAL);
         facts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.context.announces.collect(true);
         // Those that were there before.
         self.look_at_all();
         loop {
@@ -171,54 +147,42 @@ impl Driver {
 
     fn take_newcomers(&mut self) {
         let mut newcomers = std::mem::take(&mut self.newcomers);
-        let is_complete = self.context.announces.take(&mut newcomers);
+        self.is_behind |= !self.context.announces.take(&mut newcomers);
         for (info_hash, address) in newcomers.drain(..) {
-            if let Some(peer) = self.peer_at(&info_hash, address) {
-                self.announced(info_hash, &peer);
-            }
+            self.look_at(info_hash, address);
         }
         self.newcomers = newcomers;
-        if !is_complete {
-            self.look_at_all();
-        }
     }
 
+    /// Takes the tracker's events, of which only the addresses count: who is there now may be another peer already.
     fn take_events(&mut self) {
         let mut events = Vec::new();
         let lost = self.events.take(&mut events);
-        let now = self.now();
         for event in events {
             let info_hash = event.info_hash;
             match event.kind {
-                // A newcomer may have left since it came, and come back.
-                EventKind::PeerJoined(peer) | EventKind::PeerCompleted(peer) => {
-                    if let Some(peer) = self.peer_at(&info_hash, peer.address) {
-                        self.announced(info_hash, &peer);
-                    }
-                }
+                EventKind::PeerJoined(peer)
+                | EventKind::PeerCompleted(peer)
+                | EventKind::PeerLeft(peer)
+                | EventKind::PeerExpired(peer) => self.look_at(info_hash, peer.address),
                 EventKind::PeerUpdated { peer, moved_from } => {
-                    if let Some(address) = moved_from {
-                        self.planner().handle_left(now, &info_hash, address);
-                    }
-                    self.announced(info_hash, &peer);
+                    moved_from.into_iter().chain([peer.address]).for_each(|address| self.look_at(info_hash, address));
                 }
-                EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => {
-                    // Another one may be there by now, of which the planner was told.
-                    match self.peer_at(&info_hash, peer.address) {
-                        Some(successor) => self.announced(info_hash, &successor),
-                        None => self.planner().handle_left(now, &info_hash, peer.address),
-                    }
-                }
-                EventKind::SwarmDropped if !self.has_peers(&info_hash) => {
-                    self.planner().handle_swarm_dropped(now, &info_hash);
-                    self.swarms.remove(&info_hash);
-                    self.context.swarm_keys.remove(&info_hash);
-                }
+                EventKind::SwarmDropped => self.look_at_known(info_hash),
                 _ => {}
             }
         }
-        if lost > 0 {
+        // Beside those that this listener lost there are those that nobody was told of.
+        let totals = self.context.shards.totals();
+        let dropped = totals.dropped_events;
+        self.is_behind |= lost > 0 || dropped != self.dropped_events;
+        self.dropped_events = dropped;
+        // There is room for all again.
+        self.is_behind |= totals.peers() <= PEERS as u64 && self.planner().is_incomplete();
+        let now = self.now();
+        if self.is_behind && now >= self.next_look {
             self.look_at_all();
+            self.next_look = now + LOOK_INTERVAL;
         }
     }
 
@@ -226,44 +190,106 @@ impl Driver {
         self.context.shards.with_swarm(info_hash, |swarm| swarm.peer(address)).flatten()
     }
 
-    fn has_peers(&self, info_hash: &InfoHash) -> bool {
-        self.context.shards.with_swarm(info_hash, |swarm| !swarm.is_empty()).unwrap_or(false)
+    /// Looks who is at an address, and tells the planner: a peer, or nobody any more.
+    fn look_at(&mut self, info_hash: InfoHash, address: SocketAddr) {
+        match self.peer_at(&info_hash, address) {
+            Some(peer) => self.announced(info_hash, &peer),
+            None => {
+                let now = self.now();
+                self.planner().handle_left(now, &info_hash, address);
+                self.forget_unless_known(info_hash);
+            }
+        }
     }
 
-    /// Looks at the peers of all swarms.
-    fn look_at_all(&mut self) {
-        let mut found: Vec<(InfoHash, Peer)> = Vec::new();
-        self.context
-            .shards
-            .for_each_swarm(|info_hash, swarm| found.extend(swarm.peers().map(|peer| (info_hash, peer))));
-        for (info_hash, peer) in &found {
-            self.announced(*info_hash, peer);
+    /// Forgets a swarm in which the planner knows nobody.
+    fn forget_unless_known(&mut self, info_hash: InfoHash) {
+        if !self.planner().has_swarm(&info_hash) {
+            self.swarms.remove(&info_hash);
+            self.context.swarm_keys.remove(&info_hash);
         }
+    }
+
+    /// Looks at the addresses of a swarm that the planner knows.
+    fn look_at_known(&mut self, info_hash: InfoHash) {
+        let shards = &self.context.shards;
+        if shards.with_swarm(&info_hash, |swarm| !swarm.is_empty()).unwrap_or(false) {
+            let addresses = self.planner().addresses(&info_hash);
+            addresses.into_iter().for_each(|address| self.look_at(info_hash, address));
+        } else {
+            let now = self.now();
+            self.planner().handle_swarm_dropped(now, &info_hash);
+            self.forget_unless_known(info_hash);
+        }
+    }
+
+    /// Looks at all swarms, one at a time: first at the peers that are known, since those that have left make room, and then for
+    /// others, until there is no more room.
+    fn look_at_all(&mut self) {
+        self.is_behind = false;
+        let known: Vec<_> = self.swarms.keys().copied().collect();
+        known.into_iter().for_each(|info_hash| self.look_at_known(info_hash));
+        let (mut walk, mut swarms, mut has_more) = (Walk::by_swarm(), Vec::new(), true);
+        while has_more {
+            has_more = self.context.shards.walk(&mut walk, SWARMS_AT_ONCE, |slice| swarms.push(slice.info_hash));
+            for info_hash in swarms.drain(..) {
+                if !self.look_for_others(info_hash) {
+                    self.planner().set_incomplete(true);
+                    return;
+                }
+            }
+        }
+        self.planner().set_incomplete(false);
+    }
+
+    /// Looks for peers of a swarm that the planner does not know. Returns `false` if it has no room for all of them.
+    fn look_for_others(&mut self, info_hash: InfoHash) -> bool {
+        let (room, known) = {
+            let planner = self.planner();
+            (planner.room(), planner.addresses(&info_hash))
+        };
+        let known: HashSet<_> = known.into_iter().collect();
+        let found = self.context.shards.with_swarm(&info_hash, |swarm| {
+            let others = swarm.peers().filter(|peer| !known.contains(&peer.address));
+            others.take(room + 1).collect::<Vec<_>>()
+        });
+        let found = found.unwrap_or_default();
+        found.iter().take(room).for_each(|peer| self.announced(info_hash, peer));
+        found.len() <= room
     }
 
     fn announced(&mut self, info_hash: InfoHash, peer: &Peer) {
         // Of a lean tracker's peers too little is known.
         let Some(detail) = &peer.detail else { return };
         let facts = self.torrents.facts(&info_hash);
-        if self.swarms.insert(info_hash, facts.is_some()).is_none() {
-            self.context.swarm_keys.insert(&info_hash);
-        }
         let announced = Announced {
             address: peer.address,
             peer_id: detail.peer_id,
             key: detail.key,
             state: peer.state,
             is_claimed: detail.is_claimed,
+            reachability: match peer.reachability {
+                tracker_core::Reachability::Unknown => Reachability::Unknown,
+                tracker_core::Reachability::Yes => Reachability::Yes,
+                tracker_core::Reachability::No => Reachability::No,
+            },
         };
         let (now, torrent) = (self.now(), TorrentFacts::for_planner(facts));
         let mut planner = self.planner.lock().unwrap_or_else(PoisonError::into_inner);
         planner.handle_announce(now, &mut self.rng, info_hash, torrent, announced);
+        // The tracker may have many more swarms than the planner has room for peers.
+        let is_known = planner.has_swarm(&info_hash);
+        drop(planner);
+        if is_known && self.swarms.insert(info_hash, facts.is_some()).is_none() {
+            self.context.swarm_keys.insert(&info_hash);
+        }
     }
 
-    /// Looks for torrents that have become known.
+    /// Looks for torrents that have become known. Of some a swarm knows by an announce, and its connections do not.
     fn look_up_torrents(&mut self) {
-        let unknown = self.swarms.iter().filter(|(_, is_known)| !**is_known).map(|(info_hash, _)| *info_hash);
-        let unknown: Vec<_> = unknown.collect();
+        let swarms = self.swarms.iter().filter(|(_, is_known)| !**is_known).map(|(info_hash, _)| *info_hash);
+        let connections = self.connections.values().filter(|connection| !connection.knows_torrent);
+        let unknown: HashSet<_> = swarms.chain(connections.map(|connection| connection.info_hash)).collect();
         for info_hash in unknown {
             if let Some(facts) = self.torrents.facts(&info_hash) {
                 self.learn(info_hash, facts);
@@ -272,12 +298,14 @@ impl Driver {
     }
 
     fn learn(&mut self, info_hash: InfoHash, facts: TorrentFacts) {
-        self.swarms.insert(info_hash, true);
+        // One that was dropped meanwhile does not come back.
+        self.swarms.entry(info_hash).and_modify(|is_known| *is_known = true);
         let now = self.now();
         self.planner().set_torrent(now, &info_hash, TorrentFacts::for_planner(Some(facts)));
-        let torrent = TorrentFacts::for_connection(Some(facts));
-        for connection in self.connections.values().filter(|connection| connection.info_hash == info_hash) {
-            connection.send(Command::SetTorrent(torrent));
+        let torrent = for_connection(&*self.torrents, &info_hash);
+        for connection in self.connections.values_mut().filter(|connection| connection.info_hash == info_hash) {
+            connection.knows_torrent = true;
+            connection.commands.set_torrent(torrent.clone());
         }
     }
 
@@ -302,8 +330,14 @@ impl Driver {
                 }
                 self.planner().handle_dialled(now, connection, outcome);
             }
-            Report::Probed { connection, outcome } => self.planner().handle_probed(now, connection, outcome),
-            Report::UtpProbed { connection, outcome } => self.planner().handle_utp_probed(now, connection, outcome),
+            Report::Probed { connection, outcome } => {
+                self.probes.remove(&connection);
+                self.planner().handle_probed(now, connection, outcome);
+            }
+            Report::UtpProbed { connection, outcome } => {
+                self.probes.remove(&connection);
+                self.planner().handle_utp_probed(now, connection, outcome);
+            }
             Report::Incoming(request) => self.admit(now, request),
             Report::Event { connection, event } => self.take_event(now, connection, event),
             Report::Closed { connection } => {
@@ -315,12 +349,14 @@ impl Driver {
 
     fn admit(&mut self, now: Duration, request: Request) {
         let Request { incoming, commands, answer } = request;
+        let info_hash = incoming.info_hash;
         let admitted = self.planner().handle_accepted(now, &incoming);
         let admitted = admitted.map(|connection| {
-            let info_hash = incoming.info_hash;
-            self.connections.insert(connection, Connection { info_hash, commands });
-            let torrent = TorrentFacts::for_connection(self.torrents.facts(&info_hash));
-            Admitted { connection, torrent }
+            let only_if_nobody_here = self.planner().needs_nobody_here(&info_hash, incoming.local);
+            let torrent = for_connection(&*self.torrents, &info_hash);
+            let knows_torrent = torrent.piece_count.is_some();
+            self.connections.insert(connection, Connection { info_hash, commands, knows_torrent });
+            Admitted { connection, torrent, only_if_nobody_here }
         });
         // A task that has ended meanwhile said so, or the runtime ends.
         if let Err(Ok(Admitted { connection, .. })) = answer.send(admitted) {
@@ -348,7 +384,7 @@ impl Driver {
             }
             Event::Metadata(info) => {
                 let is_right = is_digest(info_hash, &info);
-                match is_right.then(|| self.torrents.learn(&info_hash, &info)).flatten() {
+                match is_right.then(|| self.torrents.learn(&info_hash, info.into())).flatten() {
                     Some(facts) => self.learn(info_hash, facts),
                     None => self.planner().handle_event(now, connection, ConnectionEvent::MetadataFailed),
                 }
@@ -361,10 +397,23 @@ impl Driver {
         }
     }
 
+    /// Carries out all actions.
+    ///
+    /// A dial has its place among the sockets of its swarm when this returns, and begins later. A client on this machine that announces
+    /// is first among the newcomers, and closes all sockets then. So it closes the dial, if that has its place by then; or the
+    /// client is among the newcomers before the dial has its place, and the planner hears of it here, and gives the dial up.
     fn act(&mut self) {
         loop {
-            let Some(action) = self.planner().poll_action() else { return };
-            self.carry_out(action);
+            let mut has_dials = false;
+            loop {
+                let Some(action) = self.planner().poll_action() else { break };
+                has_dials |= matches!(action, Action::Dial { .. });
+                self.carry_out(action);
+            }
+            if !has_dials {
+                return;
+            }
+            self.take_newcomers();
         }
     }
 
@@ -372,32 +421,51 @@ impl Driver {
         let reports = self.context.reports.clone();
         match action {
             Action::Dial { connection, info_hash, to, from, encryption, only_if_nobody_here, .. } => {
-                let torrent = TorrentFacts::for_connection(self.torrents.facts(&info_hash));
-                let (commands, wanted) = mpsc::channel(Context::COMMANDS);
-                self.connections.insert(connection, Connection { info_hash, commands });
+                let torrent = for_connection(&*self.torrents, &info_hash);
+                let knows_torrent = torrent.piece_count.is_some();
+                let (commands, wanted) = commands();
+                self.connections.insert(connection, Connection { info_hash, commands, knows_torrent });
                 let dial = Dial { connection, info_hash, to, from, encryption, only_if_nobody_here, torrent };
-                tokio::spawn(dial.run(self.context.clone(), wanted));
+                let entry = self.context.enter(info_hash, from);
+                tokio::spawn(dial.run(self.context.clone(), entry, wanted));
             }
             Action::Probe { connection, to, from, .. } => {
-                tokio::spawn(async move {
+                let probe = tokio::spawn(async move {
                     let outcome = probe(to, from).await;
                     _ = reports.send(Report::Probed { connection, outcome }).await;
                 });
+                self.probes.insert(connection, probe.abort_handle());
             }
-            Action::ProbeUtp { connection, to, from, .. } => {
-                tokio::spawn(async move {
-                    let outcome = probe_utp(to, from).await;
+            Action::ProbeUtp { connection, info_hash, to, from, shakes_hands } => {
+                let handshake = shakes_hands.then(|| Handshake {
+                    reserved: Reserved::EXTENSIONS,
+                    info_hash: *info_hash.as_bytes(),
+                    peer_id: self.context.local.peer_id,
+                });
+                let probe = tokio::spawn(async move {
+                    let outcome = probe_utp(to, from, handshake).await;
                     _ = reports.send(Report::UtpProbed { connection, outcome }).await;
                 });
+                self.probes.insert(connection, probe.abort_handle());
             }
             Action::Close { connection, reason } => {
                 tracing::debug!(?connection, ?reason, "closing a connection to a peer");
                 self.connections.remove(&connection);
+                if let Some(probe) = self.probes.remove(&connection) {
+                    probe.abort();
+                }
             }
+            // Of a connection that has ended the planner will be told, or was.
             Action::Introduce { connection, added, dropped } => {
-                self.command(connection, Command::Introduce { added, dropped });
+                if let Some(Connection { commands, .. }) = self.connections.get(&connection) {
+                    commands.introduce(added, &dropped);
+                }
             }
-            Action::RequestMetadata { connection } => self.command(connection, Command::RequestMetadata),
+            Action::RequestMetadata { connection } => {
+                if let Some(Connection { commands, .. }) = self.connections.get(&connection) {
+                    commands.request_metadata();
+                }
+            }
             Action::SetReachability { info_hash, address, peer_id, reachability } => {
                 let reachability = match reachability {
                     Reachability::Unknown => tracker_core::Reachability::Unknown,
@@ -410,12 +478,6 @@ impl Driver {
         }
     }
 
-    fn command(&self, connection: ConnectionId, command: Command) {
-        if let Some(connection) = self.connections.get(&connection) {
-            connection.send(command);
-        }
-    }
-
     fn now(&self) -> Duration {
         self.context.start.elapsed()
     }
@@ -425,17 +487,135 @@ impl Driver {
     }
 }
 
-impl Connection {
-    fn send(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
-            tracing::debug!("a connection to a peer takes no commands");
-        }
-    }
-}
-
 /// Returns `true` if this is the digest of an info dictionary: SHA-1, or the beginning of SHA-256
 /// ([BEP 52](https://www.bittorrent.org/beps/bep_0052.html)).
 fn is_digest(info_hash: InfoHash, info: &[u8]) -> bool {
     let hash = info_hash.as_bytes();
     Sha1::digest(info).as_slice() == hash || Sha256::digest(info)[..hash.len()] == hash[..]
+}
+
+/// On Linux, where a listener at which enough connections wait does not answer.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use bytes::Bytes;
+    use peer_wire::mse::obfuscated_hash;
+    use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+    use tokio::time::{sleep, timeout};
+    use tracker_core::{AnnounceEvent, AnnounceRequest, PeerId};
+    use tracker_host::Events;
+
+    use super::*;
+    use crate::context::tests::context;
+    use crate::planner::CloseReason;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const SWARM: InfoHash = InfoHash::new([1; 20]);
+
+    #[derive(Debug)]
+    struct NoTorrents;
+
+    impl Torrents for NoTorrents {
+        fn facts(&self, _: &InfoHash) -> Option<TorrentFacts> {
+            None
+        }
+
+        fn learn(&self, _: &InfoHash, _: Bytes) -> Option<TorrentFacts> {
+            None
+        }
+    }
+
+    fn driver() -> Driver {
+        let (context, _) = context();
+        let events = Events::without_thread(Arc::clone(&context.shards)).listen(1);
+        let planner = Arc::clone(&context.planner);
+        Driver::new(planner, Arc::new(NoTorrents), events, |reports| Context { reports, ..context })
+    }
+
+    /// A listener that answers no more: connections wait at it, as many as may.
+    async fn silent_listener() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+        }
+        (listener, waiting)
+    }
+
+    /// One of many peers announces, a thousand of which are in each swarm. Returns its swarm and address.
+    fn announce(driver: &Driver, number: usize, event: AnnounceEvent) -> (InfoHash, SocketAddr) {
+        let info_hash = InfoHash::new([(number / 1000) as u8; 20]);
+        let (ip, port) = (Ipv4Addr::from_bits(0x0a00_0000 + number as u32), 6881);
+        let peer_id = PeerId::new([9; 20]);
+        let request = AnnounceRequest::new(info_hash, peer_id, ip.into(), [10, 255, 0, 1].into(), port);
+        let (mut rng, mut answer) = (StdRng::seed_from_u64(1), tracker_core::Peers::default());
+        let (now, request) = (tracker_core::Instant::ZERO, request.with_left(1).with_event(event));
+        driver.context.shards.announce(now, &mut rng, &request, &mut answer).unwrap();
+        (info_hash, (ip, port).into())
+    }
+
+    #[test]
+    fn of_a_swarm_without_known_peers_nothing_is_kept() {
+        let mut driver = driver();
+        (0..PEERS).for_each(|number| _ = announce(&driver, number, AnnounceEvent::Started));
+        driver.look_at_all();
+        assert_eq!((driver.planner().room(), driver.swarms.len()), (0, PEERS / 1000));
+        let (crowded_out, address) = announce(&driver, PEERS, AnnounceEvent::Started);
+        driver.look_at(crowded_out, address);
+        assert!(!driver.swarms.contains_key(&crowded_out), "there is no room");
+
+        let left: Vec<_> = (0..1000).map(|number| announce(&driver, number, AnnounceEvent::Stopped)).collect();
+        left.iter().for_each(|&(info_hash, address)| driver.look_at(info_hash, address));
+        assert!(!driver.swarms.contains_key(&left[0].0));
+        assert!(driver.context.swarm_keys.find(&obfuscated_hash(left[0].0.as_bytes())).is_none());
+        driver.look_at(crowded_out, address);
+        assert!(driver.swarms.contains_key(&crowded_out));
+    }
+
+    #[test]
+    fn the_planner_is_complete_again_when_there_is_room_for_all() {
+        let mut driver = driver();
+        (0..=PEERS).for_each(|number| _ = announce(&driver, number, AnnounceEvent::Started));
+        driver.look_at_all();
+        assert!(driver.planner().is_incomplete());
+        driver.take_events();
+        assert!(driver.planner().is_incomplete(), "there is no room yet");
+
+        announce(&driver, 0, AnnounceEvent::Stopped);
+        driver.take_events();
+        assert!(!driver.planner().is_incomplete());
+        assert_eq!(driver.planner().room(), 0, "the one that was not known is");
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_is_closed_ends_at_once() {
+        let mut driver = driver();
+        let (listener, _waiting) = silent_listener().await;
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let [tcp, utp] = [1, 2].map(ConnectionId::for_test);
+        let from = listener.local_addr().unwrap().ip();
+        let (to, utp_to) = (listener.local_addr().unwrap(), silent.local_addr().unwrap());
+        driver.carry_out(Action::Probe { connection: tcp, info_hash: SWARM, to, from });
+        driver.carry_out(Action::ProbeUtp { connection: utp, info_hash: SWARM, to: utp_to, from, shakes_hands: true });
+        // Both are under way.
+        timeout(PATIENCE, silent.readable()).await.unwrap().unwrap();
+        let tasks = tokio::runtime::Handle::current().metrics();
+        assert_eq!((tasks.num_alive_tasks(), driver.probes.len()), (2, 2));
+
+        for connection in [tcp, utp] {
+            driver.carry_out(Action::Close { connection, reason: CloseReason::Left });
+        }
+        let ending = async {
+            while tasks.num_alive_tasks() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, ending).await.unwrap();
+        driver.reports.try_recv().expect_err("nothing is reported of a probe that was closed");
+        assert!(driver.probes.is_empty());
+    }
 }

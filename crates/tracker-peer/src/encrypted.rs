@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use peer_wire::mse::{Ciphers, HandshakeError, Initiator, Methods, Responder};
+use peer_wire::mse::{Established, HandshakeError, Initiator, Methods, Responder};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -12,14 +12,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bytes that are read at once.
 const READ_BYTES: usize = 2048;
-
-/// A stream after the encrypted handshake.
-#[derive(Debug)]
-pub(crate) struct Encrypted {
-    pub(crate) ciphers: Ciphers,
-    /// What has come after the handshake, decrypted.
-    pub(crate) received: Vec<u8>,
-}
 
 /// The encrypted handshake did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +25,7 @@ pub(crate) enum EncryptionError {
 }
 
 /// Shakes hands as the side that has dialled.
-pub(crate) async fn initiate(stream: &TcpStream, info_hash: [u8; 20]) -> Result<Encrypted, EncryptionError> {
+pub(crate) async fn initiate(stream: &TcpStream, info_hash: [u8; 20]) -> Result<Established, EncryptionError> {
     let mut initiator = Initiator::new(info_hash, Methods::Both, &mut rand::rng());
     let exchange = async {
         let mut buffer = Vec::new();
@@ -42,7 +34,7 @@ pub(crate) async fn initiate(stream: &TcpStream, info_hash: [u8; 20]) -> Result<
                 send(stream, &bytes).await?;
             }
             if let Some(established) = initiator.poll_established() {
-                return Ok(Encrypted { ciphers: established.ciphers, received: established.received });
+                return Ok(established);
             }
             receive(stream, &mut buffer).await?;
             initiator.handle_input(&buffer)?;
@@ -57,7 +49,7 @@ pub(crate) async fn respond(
     stream: &TcpStream,
     received: &[u8],
     find: impl Fn(&[u8; 20]) -> Option<[u8; 20]>,
-) -> Result<Encrypted, EncryptionError> {
+) -> Result<Established, EncryptionError> {
     let mut responder = Responder::new(Methods::Both, &mut rand::rng());
     responder.handle_input(received, &find)?;
     let exchange = async {
@@ -67,7 +59,7 @@ pub(crate) async fn respond(
                 send(stream, &bytes).await?;
             }
             if let Some(established) = responder.poll_established() {
-                return Ok(Encrypted { ciphers: established.ciphers, received: established.received });
+                return Ok(established);
             }
             receive(stream, &mut buffer).await?;
             responder.handle_input(&buffer, &find)?;

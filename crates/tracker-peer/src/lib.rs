@@ -15,14 +15,25 @@
 //!
 //! # Memory
 //!
-//! Beside what the planner and the connections document, at most 64 MiB of bitfields ([`MAX_BITFIELD_BYTES`]); beyond that only the
-//! number of a peer's pieces is kept.
+//! A connection takes about 9 KiB, with what the planner knows of the peer and a bitfield of 4,096 pieces. The bitfields of all,
+//! with the messages of which only a part has come, take at most 64 MiB ([`MAX_BITFIELD_BYTES`]). The last eighth of them is for
+//! such messages, most of which are bitfields on their way, so that beyond 56 MiB only the number of a peer's pieces is kept. When
+//! the 64 MiB are used up, a connection is closed on which more than 4 KiB of a message have come and the rest has not.
+//!
+//! # Floods
+//!
+//! Of a peer at most 1 MiB is read in a second, and of all together 2 MiB. The first 2 KiB of each are read in any case, so that a
+//! peer that says which pieces it gets is heard while others flood; what is beyond waits in its socket.
 
 mod accept;
 mod announces;
+mod commands;
+mod context;
 mod dial;
 mod driver;
 mod encrypted;
+mod limits;
+mod listen;
 mod machine;
 mod planner;
 mod probe;
@@ -32,11 +43,11 @@ mod swarm_sockets;
 mod torrents;
 
 pub use announces::Announces;
+pub use limits::MAX_BITFIELD_BYTES;
 pub use peer_wire::{PexFlags, PexPeer};
 pub use planner::{
     Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Edge, Encryption, Incoming, Network,
     Planner, ProbeOutcome, Progress, Reachability, Reason, Refusal, Sharing, Sighting, Source, Torrent, UtpOutcome,
 };
 pub use service::{Service, ServiceConfig, Sightings, StartError};
-pub use session::MAX_BITFIELD_BYTES;
 pub use torrents::{TorrentFacts, Torrents};

@@ -8,6 +8,7 @@ mod endpoints;
 mod event;
 mod evidence;
 mod introductions;
+mod metadata;
 mod neighbours;
 mod network;
 mod occupancy;
@@ -29,6 +30,8 @@ use self::attempts::Attempt;
 use self::capacity::{Capacity, Rank, Scope};
 use self::connections::Connection;
 use self::endpoints::Endpoints;
+use self::metadata::MetadataQueue;
+use self::neighbours::Neighbours;
 use self::peer::{Peer, PeerNumber};
 use self::schedule::Schedule;
 use self::swarm::Swarm;
@@ -42,13 +45,19 @@ const CONNECTIONS: usize = 2000;
 
 /// Peers that are known at a time, of at most 1 KiB each but for their neighbours. Of those that announce when there are as many
 /// nothing is known.
-const PEERS: usize = 20_000;
+pub(crate) const PEERS: usize = 20_000;
+
+/// Neighbours of all peers together, of about 100 bytes each: as many as those can have that are connected.
+const NEIGHBOURS: usize = CONNECTIONS * Neighbours::MOST;
 
 /// The time between two looks at the peers that wait for a connection.
 const FILL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pairs of peers that cannot reach each other, in one swarm. Nobody reads more.
 const PAIRS: usize = 100;
+
+/// Pairs of unreachable peers that are looked at to find those: all of 200 peers, which takes a few milliseconds.
+const PAIRS_LOOKED_AT: usize = 20_000;
 
 /// Decides whom the tracker's own peer dials, from which address, by which way and when, what it closes, and whom it introduces to
 /// whom. Keeps what is known of each peer.
@@ -58,9 +67,10 @@ const PAIRS: usize = 100;
 ///
 /// - Inputs change the state: `set_*`, `handle_*`. Any order of them is legal. What is reported of a connection that was closed,
 ///   or of a peer that left, is ignored.
-/// - Outputs say what to do: [`poll_action`](Self::poll_action) after each input until there is none,
-///   [`poll_timeout`](Self::poll_timeout) after that, and [`take_changed`](Self::take_changed) whenever it is useful.
-/// - Queries: [`sighting`](Self::sighting), [`edges`](Self::edges), [`unreachable_pairs`](Self::unreachable_pairs).
+/// - Outputs say what to do: [`poll_action`](Self::poll_action) after each input until there is none, and
+///   [`poll_timeout`](Self::poll_timeout) after that.
+/// - Queries: [`sighting`](Self::sighting), [`edges`](Self::edges), [`unreachable_pairs`](Self::unreachable_pairs),
+///   [`addresses`](Self::addresses), [`room`](Self::room), [`is_incomplete`](Self::is_incomplete).
 ///
 /// # Never in the way
 ///
@@ -70,20 +80,35 @@ const PAIRS: usize = 100;
 /// once a minute. Peers on this machine are dialled over loopback.
 ///
 /// The planner is told of a peer on this machine as of any other, by [`handle_announce`](Self::handle_announce), and then closes
-/// what has to be closed. That comes after the tracker's answer left, so that the adapter has to do two things itself: close all
-/// connections of a swarm but those over loopback when its first peer on this machine announces, before the answer leaves; and
-/// look before each dial that says so ([`Action::Dial`]), and before it accepts a connection.
+/// what has to be closed. That comes after the tracker's answer left, so that the adapter has to do three things itself: close all
+/// connections of a swarm but those over loopback and from [exclusive](Sharing::Exclusive) addresses when a peer on this machine
+/// joins it or moves, before the answer leaves; look before each dial that says so ([`Action::Dial`]), and before it accepts a
+/// connection; and note each connection where the first finds it, and then tell of the peers that have announced, before it opens
+/// the connection.
+///
+/// So nothing is in the way of a peer on this machine when it has its answer: a connection was noted before that closed all, or
+/// the planner is told of the peer before the connection is opened, and gives it up. For the second peer on this machine in a swarm
+/// this holds as long as the planner is told of each that comes: not while there are too many to be known, or too many that come
+/// at the same time.
+/// Left is a handshake by uTP ([`Action::ProbeUtp`]) that began before the announce, which takes a client with the torrent 20 ms,
+/// and 1 s at most.
 ///
 /// # Limits
 ///
 /// 2,000 connections, of them 200 in one swarm; 200 attempts to connect in a second, 50 at once and one to each address; 20,000 peers
 /// in all. Where there are more peers than connections, a random sample of them has one, and each newcomer for its first minute.
+///
+/// Four info dictionaries are fetched at the same time, one in a swarm, and each for a minute at most; the other swarms wait for
+/// their turn. Of each peer 200 are kept to which it says that it is connected, and 400,000 in all: when there are more, what was
+/// said by those that are not connected is forgotten.
 #[derive(Debug)]
 pub struct Planner {
     now: Duration,
     network: Network,
     swarms: BTreeMap<InfoHash, Swarm>,
     peers: BTreeMap<PeerNumber, Peer>,
+    /// The number of the neighbours of all peers.
+    neighbours: usize,
     /// The last number given to a peer, a connection or an attempt.
     last_number: u64,
     /// Attempts by TCP that are under way.
@@ -94,17 +119,19 @@ pub struct Planner {
     connections: BTreeMap<ConnectionId, Connection>,
     /// Those of newcomers, with the time at which they are none any more.
     newcomers: BTreeSet<(Duration, ConnectionId)>,
+    /// Those whose peers are told of others later, with the time.
+    told_later: BTreeSet<(Duration, ConnectionId)>,
     endpoints: Endpoints,
     schedule: Schedule,
     capacity: Capacity,
+    metadata: MetadataQueue,
     /// Swarms in which peers wait for room for a connection.
     crowded: BTreeSet<InfoHash>,
     /// The next look at those.
     fill_at: Option<Duration>,
-    /// `true` if a peer on this machine is not known because there were too many. Then all swarms may have one.
+    /// `true` if a peer on this machine may not be known because there were too many. Then all swarms may have one.
     has_missed_peers_here: bool,
     actions: VecDeque<Action>,
-    changed: BTreeSet<(InfoHash, SocketAddr)>,
 }
 
 impl Planner {
@@ -115,19 +142,21 @@ impl Planner {
             network,
             swarms: BTreeMap::new(),
             peers: BTreeMap::new(),
+            neighbours: 0,
             last_number: 0,
             attempts: BTreeMap::new(),
             utp_probes: BTreeMap::new(),
             connections: BTreeMap::new(),
             newcomers: BTreeSet::new(),
+            told_later: BTreeSet::new(),
             endpoints: Endpoints::default(),
             schedule: Schedule::default(),
             capacity: Capacity::new(CONNECTIONS),
+            metadata: MetadataQueue::default(),
             crowded: BTreeSet::new(),
             fill_at: None,
             has_missed_peers_here: false,
             actions: VecDeque::new(),
-            changed: BTreeSet::new(),
         }
     }
 
@@ -176,7 +205,10 @@ impl Planner {
         self.advance(now);
         match self.number_of(&info_hash, announced.address) {
             Some(number) if self.peers[&number].is_same_peer(&announced) => {
-                self.peers.get_mut(&number).expect("a peer of a swarm is known").announced = announced;
+                let peer = self.peers.get_mut(&number).expect("a peer of a swarm is known");
+                peer.announced = announced;
+                peer.told = announced.reachability;
+                self.update(number);
             }
             other_client => {
                 if let Some(number) = other_client {
@@ -213,6 +245,17 @@ impl Planner {
         self.dispatch();
     }
 
+    /// Sets whether the tracker has peers that it does not tell of, since there is no [`room`](Self::room). Some may be on this machine.
+    pub fn set_incomplete(&mut self, is_incomplete: bool) {
+        self.has_missed_peers_here = is_incomplete;
+    }
+
+    /// Returns `true` if a peer on this machine may not be known, since there was no [`room`](Self::room) for it. It stays so until
+    /// the adapter has told of all peers, and [says so](Self::set_incomplete).
+    pub fn is_incomplete(&self) -> bool {
+        self.has_missed_peers_here
+    }
+
     /// More is known of the torrent of a swarm. What is known already is not forgotten.
     pub fn set_torrent(&mut self, now: Duration, info_hash: &InfoHash, torrent: Torrent) {
         self.advance(now);
@@ -232,6 +275,8 @@ impl Planner {
         if self.fill_at.is_some_and(|at| at <= self.now) {
             self.fill();
         }
+        self.end_slow_metadata();
+        self.tell_those_due();
         self.dispatch();
     }
 
@@ -245,12 +290,24 @@ impl Planner {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let newcomer = self.newcomers.first().map(|&(end, _)| end);
-        [self.schedule.next_time(), newcomer, self.fill_at].into_iter().flatten().min()
+        let told = self.told_later.first().map(|&(at, _)| at);
+        let timers = [self.schedule.next_time(), newcomer, told, self.fill_at, self.metadata.next_timeout()];
+        timers.into_iter().flatten().min()
     }
 
-    /// Takes the peers whose [`sighting`](Self::sighting) changed since the last call. Each is named once, also one that left.
-    pub fn take_changed(&mut self) -> Vec<(InfoHash, SocketAddr)> {
-        std::mem::take(&mut self.changed).into_iter().collect()
+    /// Returns `true` if a peer of this swarm is known.
+    pub fn has_swarm(&self, info_hash: &InfoHash) -> bool {
+        self.swarms.contains_key(info_hash)
+    }
+
+    /// The addresses under which the known peers of a swarm are kept.
+    pub fn addresses(&self, info_hash: &InfoHash) -> Vec<SocketAddr> {
+        self.swarms.get(info_hash).into_iter().flat_map(|swarm| swarm.peers.keys()).copied().collect()
+    }
+
+    /// The number of peers that can become known. If there is no room, those that announce are ignored.
+    pub fn room(&self) -> usize {
+        PEERS - self.peers.len()
     }
 
     /// The number of connections to peers.
@@ -273,7 +330,7 @@ impl Planner {
             peer_id: peer.shook_hands,
             client: peer.client.clone(),
             is_encrypted: peer.is_encrypted,
-            speaks_utp: peer.evidence.speaks_utp,
+            speaks_utp: peer.evidence.speaks_utp(),
             progress: peer.progress,
             rate: peer.rate.per_second(now),
         })
@@ -295,24 +352,24 @@ impl Planner {
     }
 
     /// Pairs of peers of a swarm neither of which can connect to the other, since both are unreachable, and which are not known to
-    /// be connected. Those who both have everything do not count. At most 100.
+    /// be connected. Those who both have everything do not count. At most 100, and not all of them if there are more than 200 peers
+    /// that are unreachable.
     pub fn unreachable_pairs(&self, now: Duration, info_hash: &InfoHash) -> Vec<(SocketAddr, SocketAddr)> {
         let now = now.max(self.now);
         let peers = self.swarms.get(info_hash).into_iter().flat_map(|swarm| swarm.peers.values());
         let is_unreachable = |peer: &&Peer| matches!(peer.verdict(now).1, Some(Reason::Refused | Reason::NoAnswer));
         let unreachable: Vec<_> = peers.map(|number| &self.peers[number]).filter(is_unreachable).collect();
         let are_connected = |a: &Peer, b: &Peer| a.neighbours.has(now, self.connected_at(a), b.announced.address);
-        let mut pairs = Vec::new();
-        for (index, one) in unreachable.iter().enumerate() {
-            let others = unreachable[index + 1..].iter().filter(|other| {
-                let have_everything = one.is_complete() && other.is_complete();
-                let is_of_use = !have_everything && !one.is_same_client(other);
-                is_of_use && !are_connected(one, other) && !are_connected(other, one)
-            });
-            pairs
-                .extend(others.map(|other| (one.announced.address, other.announced.address)).take(PAIRS - pairs.len()));
-        }
-        pairs
+        let pairs = unreachable.iter().enumerate().flat_map(|(index, &one)| {
+            let others = &unreachable[index + 1..];
+            others.iter().map(move |&other| (one, other))
+        });
+        let apart = pairs.take(PAIRS_LOOKED_AT).filter(|(one, other)| {
+            let have_everything = one.is_complete() && other.is_complete();
+            let is_of_use = !have_everything && !one.is_same_client(other);
+            is_of_use && !are_connected(one, other) && !are_connected(other, one)
+        });
+        apart.take(PAIRS).map(|(one, other)| (one.announced.address, other.announced.address)).collect()
     }
 
     fn advance(&mut self, now: Duration) {
@@ -349,7 +406,7 @@ impl Planner {
         let swarm = self.swarms.entry(info_hash).or_insert_with(|| Swarm::new(Torrent::Unknown));
         swarm.peers.insert(address, number);
         swarm.by_peer_id.insert((announced.peer_id, number));
-        self.mark_changed(number);
+        self.update(number);
         if location.is_on_this_machine() {
             let is_source = self.network.is_source(address.ip());
             let occupancy = &mut self.swarm_of(number).occupancy;
@@ -367,8 +424,8 @@ impl Planner {
     fn remove(&mut self, number: PeerNumber) {
         self.give_up(number, CloseReason::Left);
         self.withdraw(number);
-        self.mark_changed(number);
         let peer = self.peers.remove(&number).expect("it is removed once");
+        self.neighbours -= peer.neighbours.len();
         let (info_hash, address) = (peer.info_hash, peer.announced.address);
         if let Some(probe) = peer.utp_probe {
             self.utp_probes.remove(&probe);
@@ -450,10 +507,5 @@ impl Planner {
             occupancy.has(local, except)
                 || self.network.is_shared(local) && occupancy.goes_out_in_family_of(local, except)
         }
-    }
-
-    fn mark_changed(&mut self, number: PeerNumber) {
-        let peer = &self.peers[&number];
-        self.changed.insert((peer.info_hash, peer.announced.address));
     }
 }

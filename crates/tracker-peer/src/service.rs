@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,18 +14,17 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracker_core::{Access, InfoHash, OwnPeer, PeerId, Shards};
-use tracker_host::{Addresses, BindError, EventListener, Events, Transport, bind};
+use tracker_core::{Access, InfoHash, OwnPeer, PeerId, Reachability, Shards};
+use tracker_host::{Addresses, BindError, EventListener, Events};
 
 use crate::Torrents;
 use crate::announces::Announces;
-use crate::driver::{Context, Driver, SwarmKeys};
+use crate::context::{Context, SwarmKeys};
+use crate::driver::Driver;
+use crate::limits::SharedLimits;
+use crate::listen::{has_one_port, listen_on};
 use crate::machine;
 use crate::planner::{Edge, Planner, Sighting};
-use crate::session::BitfieldBytes;
-
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 64;
 
 /// Events that may wait until they are looked at, five times a second. When there are more, all swarms are looked through.
 const MAX_PENDING_EVENTS: usize = 20_000;
@@ -45,7 +43,9 @@ pub struct ServiceConfig {
     pub events: Events,
     /// What is known of torrents.
     pub torrents: Arc<dyn Torrents>,
-    /// The addresses to listen on, so that peers which cannot be dialled dial the tracker's own peer. Empty: it is not handed out.
+    /// The addresses to listen on, so that peers which cannot be dialled dial the tracker's own peer. All have the same port, as it is
+    /// handed out under one; 0 is any free port, the same for all. It is handed out to those who reach the tracker by one of these
+    /// addresses, or by any, if this is the unspecified one of the family. Empty: it is not handed out.
     pub listen: Vec<SocketAddr>,
     /// The addresses of the machine.
     pub addresses: Addresses,
@@ -56,7 +56,8 @@ pub struct ServiceConfig {
     pub exclusive: Vec<IpAddr>,
 }
 
-/// The tracker's own peer. It runs on a thread of its own until this is dropped.
+/// The tracker's own peer. It runs on a thread of its own until this is dropped: then it is not handed out any more, and what it
+/// found out about the reachability of peers is forgotten.
 #[derive(Debug)]
 pub struct Service {
     sightings: Sightings,
@@ -86,6 +87,12 @@ pub enum StartError {
         /// Those that can be named.
         own: Vec<IpAddr>,
     },
+    /// It should listen on several ports, and can be handed out under one.
+    #[error("the tracker's own peer listens on one port: {} have different ones", list(.addresses))]
+    SeveralPorts {
+        /// The addresses to listen on.
+        addresses: Vec<SocketAddr>,
+    },
     /// Its thread or its runtime cannot be started.
     #[error("cannot start the tracker's own peer")]
     Thread(#[from] io::Error),
@@ -103,15 +110,22 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`StartError`] if an address is not the machine's, or the thread cannot be started.
+    /// Returns [`StartError`] if an address is not the machine's, if the addresses to listen on have different ports, or if the
+    /// thread cannot be started. Nothing is changed then.
     pub fn start(config: ServiceConfig) -> Result<Self, StartError> {
         let ServiceConfig { shards, announces, events, torrents, listen, addresses, access, exclusive } = config;
         if let Some(&address) = exclusive.iter().find(|address| !addresses.all.contains(address)) {
             return Err(StartError::NotOurs { address, own: addresses.all });
         }
+        if !has_one_port(&listen) {
+            return Err(StartError::SeveralPorts { addresses: listen });
+        }
         let exclusive: Arc<[IpAddr]> = exclusive.into();
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let listeners = if listen.is_empty() { Ok(Vec::new()) } else { listeners(&runtime, &listen)? };
+        let listeners = {
+            let _context = runtime.enter();
+            listen_on(&listen)?
+        };
         let local_addrs = |listeners: &Vec<TcpListener>| -> io::Result<Vec<SocketAddr>> {
             listeners.iter().map(TcpListener::local_addr).collect()
         };
@@ -125,21 +139,22 @@ impl Service {
         let driver = Driver::new(Arc::clone(&planner), torrents, listener(&events), |reports| Context {
             local: Local::new(peer_id, concat!("tracker ", env!("CARGO_PKG_VERSION"))),
             shards: Arc::clone(&shards),
+            planner: Arc::clone(&planner),
             announces: Arc::clone(&announces),
             reports,
             start,
-            bitfields: BitfieldBytes::default(),
+            limits: SharedLimits::default(),
             swarm_keys: SwarmKeys::default(),
             exclusive: Arc::clone(&exclusive),
         });
-        announces.collect(true);
-        if let Ok([first, ..]) = listening.as_deref() {
-            shards.set_own_peer(Some(OwnPeer::new(first.port(), PeerId::new(peer_id))));
-        }
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("own-peer".into()).spawn(move || {
             runtime.block_on(driver.run(listeners, stopped));
         })?;
+        if let Ok(addresses @ [first, ..]) = listening.as_deref() {
+            let own_peer = OwnPeer::new(first.port(), PeerId::new(peer_id));
+            shards.set_own_peer(Some(own_peer.with_listen_ips(addresses.iter().map(SocketAddr::ip))));
+        }
         let sightings = Sightings { planner, start };
         Ok(Self { sightings, shards, announces, exclusive, listening, running: Some(Running { stop, thread }) })
     }
@@ -165,17 +180,30 @@ impl Service {
         // What follows from it is for the driver to carry out.
         self.announces.wake();
     }
+
+    /// Nobody finds out any more who can be reached, so that what was found out must not stay.
+    fn forget_reachability(&self) {
+        let mut known = Vec::new();
+        self.shards.for_each_swarm(|info_hash, swarm| {
+            let peers = swarm.peers().filter(|peer| peer.reachability != Reachability::Unknown);
+            known.extend(peers.filter_map(|peer| Some((info_hash, peer.address, peer.detail?.peer_id))));
+        });
+        for (info_hash, address, peer_id) in known {
+            self.shards.set_reachability(&info_hash, address, peer_id, Reachability::Unknown);
+        }
+    }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.shards.set_own_peer(None);
-        self.announces.collect(false);
         if let Some(Running { stop, thread }) = self.running.take() {
             drop(stop);
             // If it panicked it has said so, and there is nothing to be done.
             _ = thread.join();
         }
+        self.announces.collect(false);
+        self.forget_reachability();
     }
 }
 
@@ -220,21 +248,6 @@ impl fmt::Debug for Sightings {
     }
 }
 
-/// Listens on these addresses. The outer error says that the runtime does not take a socket.
-fn listeners(runtime: &runtime::Runtime, addresses: &[SocketAddr]) -> io::Result<Result<Vec<TcpListener>, BindError>> {
-    let transport = Transport::Tcp { backlog: BACKLOG };
-    let sockets = match bind(addresses, transport, NonZeroUsize::MIN, |_, _| Ok(())) {
-        Ok(sockets) => sockets,
-        Err(error) => return Ok(Err(error)),
-    };
-    let _context = runtime.enter();
-    let listeners = sockets.into_iter().flatten().map(|socket| {
-        socket.set_nonblocking(true)?;
-        TcpListener::from_std(socket.into())
-    });
-    listeners.collect::<io::Result<_>>().map(Ok)
-}
-
 fn listener(events: &Events) -> EventListener {
     events.listen(MAX_PENDING_EVENTS)
 }
@@ -246,6 +259,6 @@ fn peer_id() -> [u8; 20] {
     peer_id
 }
 
-fn list(addresses: &[IpAddr]) -> String {
+fn list(addresses: &[impl ToString]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

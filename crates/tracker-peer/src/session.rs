@@ -2,43 +2,29 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use peer_wire::mse::Ciphers;
-use peer_wire::{Connection, ConnectionError, Event, PexPeer, Torrent};
+use peer_wire::{Connection, ConnectionError, Event, RequestMetadataError, Torrent};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::commands::{CommandReceiver, Commands};
 use crate::driver::Report;
+use crate::limits::{MemoryShare, ReadQuota, SharedLimits};
 use crate::planner::ConnectionId;
 use crate::swarm_sockets::SocketEntry;
 
-/// The most bytes of bitfields that are kept, of all peers together: those of 2,000 peers in torrents of 268,000 pieces each. Of
-/// the peers beyond only the number of their pieces is kept.
-pub const MAX_BITFIELD_BYTES: usize = 64 * 1024 * 1024;
-
-/// Bytes that a peer may send in a second. Nothing is requested of peers but the info dictionary, so that more is a flood, and waits.
-const MAX_BYTES_PER_SECOND: usize = 1024 * 1024;
+/// The least time between two reports of those to whom a peer is connected. Clients tell once a minute
+/// ([BEP 11](https://www.bittorrent.org/beps/bep_0011.html)); what comes sooner is a flood, and ignored.
+const PEX_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The bytes that are read at once.
 const READ_BYTES: usize = 4096;
 
-/// What the driver wants of a connection. It is closed when the sender is dropped.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Tell the peer of others.
-    Introduce { added: Vec<PexPeer>, dropped: Vec<std::net::SocketAddr> },
-    /// Request the info dictionary.
-    RequestMetadata,
-    /// More is known of the torrent.
-    SetTorrent(Torrent),
-}
-
-/// The sum of all bitfields in memory. Cheap to clone; all clones are one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BitfieldBytes(Arc<AtomicUsize>);
+/// Bytes of a message of which only a part has come that a peer may take when all take too many.
+const MAX_SMALL_MESSAGE: usize = 4096;
 
 /// The socket of a connection, and its protocol.
 pub(crate) struct Session {
@@ -52,9 +38,14 @@ pub(crate) struct Session {
     /// Encrypted bytes that wait for the socket.
     unsent: Vec<u8>,
     end: Option<End>,
-    quota: Quota,
-    bitfield: BitfieldShare,
+    quota: ReadQuota,
+    /// The time of the last report of those to whom the peer is connected.
+    pex_reported: Option<Instant>,
+    memory: MemoryShare,
 }
+
+/// The peer does not offer the info dictionary any more.
+struct NoMetadata;
 
 /// Why a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +54,8 @@ pub(crate) enum End {
     Closed,
     /// By the protocol.
     Protocol(ConnectionError),
+    /// It waits for the rest of a message, and such messages and bitfields take too much memory.
+    NoMemory,
 }
 
 impl Session {
@@ -73,7 +66,7 @@ impl Session {
         connection: Connection,
         received: &[u8],
         start: Instant,
-        bitfields: BitfieldBytes,
+        limits: SharedLimits,
     ) -> Self {
         let mut session = Self {
             stream,
@@ -83,8 +76,9 @@ impl Session {
             start,
             unsent: Vec::new(),
             end: None,
-            quota: Quota { since: Instant::now(), bytes: 0 },
-            bitfield: BitfieldShare { all: bitfields, own: 0 },
+            quota: ReadQuota::new(limits.clone()),
+            pex_reported: None,
+            memory: MemoryShare::new(limits),
         };
         session.handle_input(received);
         session
@@ -105,8 +99,10 @@ impl Session {
     }
 
     pub(crate) fn set_torrent(&mut self, torrent: Torrent) {
+        // What came right after the handshake of an accepted connection is read only now.
         let result = self.connection.set_torrent(self.now(), torrent);
         self.take(result);
+        self.account_memory();
     }
 
     /// The next event, for which bytes are sent and received until there is one; `None` when the connection has ended. Nothing is
@@ -127,7 +123,7 @@ impl Session {
                 self.send();
                 continue;
             }
-            let throttled_until = self.quota.throttled_until(Instant::now());
+            let throttled_until = self.quota.exhausted_until(Instant::now());
             let timeout = self.connection.poll_timeout().map(|at| self.start + at);
             let wake_up = [throttled_until, timeout].into_iter().flatten().min();
             tokio::select! {
@@ -149,49 +145,76 @@ impl Session {
 
     /// Reports the events of an established connection and carries out commands, until it is closed by either side.
     pub(crate) async fn run(
-        mut self,
+        mut self: Box<Self>,
         id: ConnectionId,
-        commands: &mut mpsc::Receiver<Command>,
+        commands: &CommandReceiver,
         reports: &mpsc::Sender<Report>,
     ) {
         loop {
-            tokio::select! {
-                event = self.event() => {
-                    let report = match event {
-                        Some(event) => Report::Event { connection: id, event },
-                        None => {
-                            tracing::debug!(?id, end = ?self.end, "a connection to a peer has ended");
-                            Report::Closed { connection: id }
-                        }
-                    };
-                    let is_last = matches!(report, Report::Closed { .. });
-                    if reports.send(report).await.is_err() || is_last {
-                        return;
-                    }
-                }
-                command = commands.recv() => match command {
-                    Some(command) => self.carry_out(command),
+            let event = tokio::select! {
+                // What is known of the torrent comes before what the peer says of it.
+                biased;
+                commands = commands.recv() => match commands.map(|commands| self.carry_out(commands)) {
+                    Some(Ok(())) => continue,
+                    // Nothing would ever come of the request.
+                    Some(Err(NoMetadata)) => Some(Event::MetadataFailed),
                     None => return,
                 },
+                event = self.event() => event,
+            };
+            let report = match event {
+                Some(Event::Pex(_)) if self.is_pex_flood() => continue,
+                Some(event) => Report::Event { connection: id, event },
+                None => {
+                    tracing::debug!(?id, end = ?self.end, "a connection to a peer has ended");
+                    Report::Closed { connection: id }
+                }
+            };
+            let is_last = matches!(report, Report::Closed { .. });
+            if reports.send(report).await.is_err() || is_last {
+                return;
             }
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::Introduce { added, dropped } => self.connection.introduce(self.now(), &added, &dropped),
-            // What is not offered any more is told by an event when it is tried.
-            Command::RequestMetadata => _ = self.connection.request_metadata(self.now()),
-            Command::SetTorrent(torrent) => self.set_torrent(torrent),
+    /// Returns `true` if the peer tells to whom it is connected sooner than it may.
+    fn is_pex_flood(&mut self) -> bool {
+        let now = Instant::now();
+        let is_flood = self.pex_reported.is_some_and(|reported| now - reported < PEX_INTERVAL);
+        if !is_flood {
+            self.pex_reported = Some(now);
+        }
+        is_flood
+    }
+
+    fn carry_out(&mut self, commands: Commands) -> Result<(), NoMetadata> {
+        let Commands { torrent, requests_metadata, added, dropped } = commands;
+        if let Some(torrent) = torrent {
+            self.set_torrent(torrent);
+        }
+        self.connection.introduce(self.now(), &added, &dropped);
+        if !requests_metadata {
+            return Ok(());
+        }
+        match self.connection.request_metadata(self.now()) {
+            // The answer to the request before is one to this, too.
+            Ok(()) | Err(RequestMetadataError::InProgress) => Ok(()),
+            Err(_) => Err(NoMetadata),
         }
     }
 
     fn receive(&mut self) {
+        let now = Instant::now();
         let mut buffer = [0; READ_BYTES];
-        match self.stream.try_read(&mut buffer) {
+        let length = READ_BYTES.min(self.quota.remaining(now));
+        if length == 0 {
+            // Others have read meanwhile.
+            return;
+        }
+        match self.stream.try_read(&mut buffer[..length]) {
             Ok(0) => self.end = Some(End::Closed),
             Ok(length) => {
-                self.quota.add(Instant::now(), length);
+                self.quota.add(now, length);
                 self.ciphers.decrypt(&mut buffer[..length]);
                 self.handle_input(&buffer[..length]);
             }
@@ -211,9 +234,18 @@ impl Session {
     fn handle_input(&mut self, bytes: &[u8]) {
         let result = self.connection.handle_input(self.now(), bytes);
         self.take(result);
-        if !self.bitfield.set(self.connection.pieces().allocated()) {
+        self.account_memory();
+    }
+
+    /// A complete bitfield that does not fit into the memory is reduced to its count. What has come of a message cannot be.
+    fn account_memory(&mut self) {
+        let message = self.connection.partial_message();
+        if !self.memory.set_message(message) && message > MAX_SMALL_MESSAGE {
+            self.end = Some(End::NoMemory);
+        }
+        if !self.memory.set_bitfield(self.connection.pieces().allocated()) {
             self.connection.keep_only_count();
-            self.bitfield.set(self.connection.pieces().allocated());
+            self.memory.set_bitfield(0);
         }
     }
 
@@ -228,50 +260,160 @@ impl Session {
     }
 }
 
-/// The bytes of one peer's bitfield among all. They are given back when this is dropped.
-struct BitfieldShare {
-    all: BitfieldBytes,
-    own: usize,
-}
+#[cfg(test)]
+mod tests {
+    use peer_wire::{Handshake, Local, Message, Pex, PexFlags, PexPeer, Reserved};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
 
-impl BitfieldShare {
-    /// Returns `false` if there are too many now.
-    fn set(&mut self, own: usize) -> bool {
-        let all = &self.all.0;
-        let sum = if own >= self.own {
-            all.fetch_add(own - self.own, Ordering::Relaxed) + (own - self.own)
-        } else {
-            all.fetch_sub(self.own - own, Ordering::Relaxed) - (self.own - own)
-        };
-        let has_grown = own > self.own;
-        self.own = own;
-        !has_grown || sum <= MAX_BITFIELD_BYTES
-    }
-}
+    use super::*;
+    use crate::commands::commands;
+    use crate::limits::MAX_BITFIELD_BYTES;
 
-impl Drop for BitfieldShare {
-    fn drop(&mut self) {
-        self.all.0.fetch_sub(self.own, Ordering::Relaxed);
-    }
-}
+    /// Bytes that come in many segments, each of which is an event of its own.
+    #[tokio::test]
+    async fn a_flood_of_peer_exchange_is_one_report_a_second() {
+        const MESSAGES: u16 = 2000;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let start = Instant::now();
+        let local = Local::new([2; 20], "x");
+        let connection = Connection::dial(Duration::ZERO, local, [127, 0, 0, 1].into(), [7; 20], Torrent::default());
+        let session = Box::new(Session::new(
+            Arc::new(stream),
+            Ciphers::plaintext(),
+            connection,
+            &[],
+            start,
+            SharedLimits::default(),
+        ));
+        let (_sender, commands) = commands();
+        let (reports, mut reported) = mpsc::channel(1);
+        let running = tokio::spawn(async move { session.run(ConnectionId::for_test(1), &commands, &reports).await });
 
-/// What a peer has sent in the current second.
-struct Quota {
-    since: Instant,
-    bytes: usize,
-}
-
-impl Quota {
-    fn add(&mut self, now: Instant, bytes: usize) {
-        if now - self.since >= Duration::from_secs(1) {
-            *self = Self { since: now, bytes: 0 };
+        let handshake = Handshake { reserved: Reserved::EXTENSIONS, info_hash: [7; 20], peer_id: [1; 20] };
+        let mut bytes = handshake.encode().to_vec();
+        for port in 1..=MESSAGES {
+            let address = ([10, 0, 0, 2], port).into();
+            let pex = Pex { added: vec![PexPeer { address, flags: PexFlags::default() }], dropped: vec![] };
+            Message::Extended { id: 1, payload: &pex.encode() }.encode(&mut bytes);
         }
-        self.bytes += bytes;
+        let sending = tokio::spawn(async move {
+            peer.write_all(&bytes).await.unwrap();
+            peer.shutdown().await.unwrap();
+            peer
+        });
+        let mut count = 0;
+        while let Some(Report::Event { event, .. }) = reported.recv().await {
+            count += u64::from(matches!(event, Event::Pex(_)));
+        }
+        sending.await.unwrap();
+        running.await.unwrap();
+        assert!((1..=2 + start.elapsed().as_secs()).contains(&count), "{count} reports in {:?}", start.elapsed());
     }
 
-    /// The time from which on the peer is read again, if it has sent too much.
-    fn throttled_until(&self, now: Instant) -> Option<Instant> {
-        let end = self.since + Duration::from_secs(1);
-        (self.bytes > MAX_BYTES_PER_SECOND && now < end).then_some(end)
+    #[tokio::test]
+    async fn a_bitfield_that_came_with_the_handshake_counts_among_all() {
+        const PIECES: u32 = 8 * 1000;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let handshake = Handshake { reserved: Reserved::FAST, info_hash: [7; 20], peer_id: [1; 20] };
+        let mut received = handshake.encode().to_vec();
+        Message::Bitfield(&[0b0101_0101; PIECES as usize / 8]).encode(&mut received);
+
+        let (start, limits) = (Instant::now(), SharedLimits::default());
+        let connection = Connection::accept(Duration::ZERO, Local::new([2; 20], "x"), [127, 0, 0, 1].into());
+        let ciphers = Ciphers::plaintext();
+        let mut session = Session::new(Arc::new(stream), ciphers, connection, &received, start, limits.clone());
+        assert_eq!(session.event().await, Some(Event::Handshake(handshake)));
+        let sum = || limits.bytes();
+        assert_eq!(sum(), 0, "it is not read before the torrent is known");
+        session.set_torrent(Torrent::default().with_piece_count(PIECES));
+        assert!(sum() >= PIECES as usize / 8, "{}", sum());
+        drop(session);
+        assert_eq!(sum(), 0);
+    }
+
+    /// A session with a peer whose handshake has come, in a torrent of which nothing is known.
+    async fn open(start: Instant, limits: &SharedLimits, stream: TcpStream) -> Session {
+        let connection = Connection::accept(Duration::ZERO, Local::new([2; 20], "x"), [127, 0, 0, 1].into());
+        let handshake = Handshake { reserved: Reserved::FAST, info_hash: [7; 20], peer_id: [1; 20] };
+        let (stream, ciphers) = (Arc::new(stream), Ciphers::plaintext());
+        let mut session = Session::new(stream, ciphers, connection, &handshake.encode(), start, limits.clone());
+        assert_eq!(session.event().await, Some(Event::Handshake(handshake)));
+        session.set_torrent(Torrent::default());
+        session
+    }
+
+    /// A stream on which nothing comes.
+    async fn silent() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (stream, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn withheld_ends_of_bitfields_take_no_more_memory_than_there_is() {
+        const BYTES: usize = 256 * 1024;
+        let (start, limits) = (Instant::now(), SharedLimits::default());
+        let mut bitfield = Vec::new();
+        Message::Bitfield(&[0x55; BYTES]).encode(&mut bitfield);
+        let (mut sessions, mut peers) = (Vec::new(), Vec::new());
+        let end = loop {
+            let (stream, peer) = silent().await;
+            let mut session = open(start, &limits, stream).await;
+            for part in bitfield[..bitfield.len() - 1].chunks(READ_BYTES) {
+                session.handle_input(part);
+            }
+            if let Some(end) = session.end() {
+                break end;
+            }
+            sessions.push(session);
+            peers.push(peer);
+            assert!(sessions.len() <= MAX_BITFIELD_BYTES / BYTES);
+        };
+        assert_eq!(end, End::NoMemory);
+        assert!(sessions.len() >= MAX_BITFIELD_BYTES / BYTES - 1, "{} withhold theirs", sessions.len());
+
+        let (stream, _peer) = silent().await;
+        let mut honest = open(start, &limits, stream).await;
+        let mut small = Vec::new();
+        Message::Bitfield(&[0x55; 1000]).encode(&mut small);
+        small.chunks(100).for_each(|part| honest.handle_input(part));
+        assert_eq!((honest.end(), honest.connection.pieces().allocated()), (None, 0));
+        assert_eq!(honest.connection.pieces().progress().had, 4000, "the count is kept");
+
+        // The rest comes late: only the count of each is kept, since all together are too many.
+        sessions[0].handle_input(&bitfield[bitfield.len() - 1..]);
+        assert_eq!((sessions[0].end(), sessions[0].connection.pieces().allocated()), (None, 0));
+        assert_eq!(sessions[0].connection.pieces().progress().had as usize, BYTES * 4);
+        drop((sessions, honest));
+        assert_eq!(limits.bytes(), 0);
+    }
+
+    /// As many as all together may send in ten seconds, in one.
+    #[tokio::test]
+    async fn a_peer_is_heard_while_others_flood() {
+        let (start, limits) = (Instant::now(), SharedLimits::default());
+        let mut flooding = ReadQuota::new(limits.clone());
+        flooding.add(start, 20 * 1024 * 1024);
+        let (stream, mut peer) = silent().await;
+        let mut session = open(start, &limits, stream).await;
+        let mut bytes = Vec::new();
+        Message::Have { piece: 7 }.encode(&mut bytes);
+        peer.write_all(&bytes).await.unwrap();
+        let Some(Event::Progress(progress)) = session.event().await else { panic!("no progress") };
+        assert_eq!(progress.had, 1);
+        assert!(flooding.exhausted_until(Instant::now()).is_some() || start.elapsed() >= Duration::from_secs(1));
+
+        // One that sends more than it is spared is read from the next second on.
+        let keep_alives = vec![0; 4 * 1000];
+        peer.write_all(&keep_alives).await.unwrap();
+        Message::Have { piece: 8 }.encode(&mut bytes);
+        peer.write_all(&bytes).await.unwrap();
+        let Some(Event::Progress(progress)) = session.event().await else { panic!("no progress") };
+        assert_eq!(progress.had, 2);
+        assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use tracker_core::InfoHash;
 
 /// Knows torrents. The embedder implements it, for instance with its .torrent files.
@@ -12,9 +13,16 @@ pub trait Torrents: fmt::Debug + Send + Sync {
     /// What is known of the torrent with this info-hash.
     fn facts(&self, info_hash: &InfoHash) -> Option<TorrentFacts>;
 
+    /// The bencoded info dictionary of the torrent with this info-hash, to be given to peers that have only a magnet link
+    /// ([BEP 9](https://www.bittorrent.org/beps/bep_0009.html)). One of more than 8 MiB is not given. Called for each connection, so
+    /// that it should return a clone of what is shared. By default none is given.
+    fn info(&self, _info_hash: &InfoHash) -> Option<Bytes> {
+        None
+    }
+
     /// A peer gave the info dictionary of a torrent of which only the info-hash was known. `info` is bencoded, at most 8 MiB, and
     /// its digest is the info-hash; but nothing else of it was checked. Returns what it says, if it can be used.
-    fn learn(&self, info_hash: &InfoHash, info: &[u8]) -> Option<TorrentFacts>;
+    fn learn(&self, info_hash: &InfoHash, info: Bytes) -> Option<TorrentFacts>;
 }
 
 /// What a connection has to know of a torrent.
@@ -34,10 +42,19 @@ impl TorrentFacts {
             Some(Self { is_private: false, .. }) => crate::Torrent::Public,
         }
     }
+}
 
-    pub(crate) fn for_connection(facts: Option<Self>) -> peer_wire::Torrent {
-        let Some(Self { piece_count, is_private }) = facts else { return peer_wire::Torrent::default() };
-        let torrent = peer_wire::Torrent::default().with_privacy(is_private);
-        if piece_count > 0 { torrent.with_piece_count(piece_count) } else { torrent }
+/// What a connection is told of a torrent.
+pub(crate) fn for_connection(torrents: &dyn Torrents, info_hash: &InfoHash) -> peer_wire::Torrent {
+    let mut torrent = peer_wire::Torrent::default();
+    if let Some(TorrentFacts { piece_count, is_private }) = torrents.facts(info_hash) {
+        torrent = torrent.with_privacy(is_private);
+        if piece_count > 0 {
+            torrent = torrent.with_piece_count(piece_count);
+        }
+    }
+    match torrents.info(info_hash) {
+        Some(info) => torrent.with_info(info),
+        None => torrent,
     }
 }

@@ -11,6 +11,14 @@ use super::Reachability;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(super) u64);
 
+#[cfg(test)]
+impl ConnectionId {
+    /// One that no planner gave.
+    pub(crate) const fn for_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Something that the planner wants to be done. They are to be carried out in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,7 +56,8 @@ pub enum Action {
         from: IpAddr,
     },
     /// Send one SYN of the Micro Transport Protocol ([BEP 29](https://www.bittorrent.org/beps/bep_0029.html)), and a RESET if it
-    /// is answered. Answered by exactly one [`Planner::handle_utp_probed`](super::Planner::handle_utp_probed).
+    /// is answered; before that the handshake, if that is wanted, and wait for the peer's. Answered by exactly one
+    /// [`Planner::handle_utp_probed`](super::Planner::handle_utp_probed).
     ProbeUtp {
         /// The attempt.
         connection: ConnectionId,
@@ -58,6 +67,8 @@ pub enum Action {
         to: SocketAddr,
         /// The address of this machine to send it from.
         from: IpAddr,
+        /// Whether to shake hands.
+        shakes_hands: bool,
     },
     /// Close a connection, or give up a dial or a probe. Nothing is to be reported of it any more.
     Close {
@@ -130,4 +141,6 @@ pub enum CloseReason {
     NotSampled,
     /// The network changed, and the peer is not to be dialled any more.
     NetworkChanged,
+    /// The peer did not give the info dictionary in a minute.
+    SlowMetadata,
 }

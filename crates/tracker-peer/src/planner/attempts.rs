@@ -111,7 +111,7 @@ impl Planner {
         if let Some(number) = self.utp_probes.remove(&connection) {
             let peer = self.peers.get_mut(&number).expect("a probe's peer is known");
             peer.utp_probe = None;
-            peer.evidence.speaks_utp = Some(outcome == UtpOutcome::Answered);
+            peer.evidence.utp = Some(outcome);
             self.update(number);
         }
         self.dispatch();
@@ -189,8 +189,8 @@ impl Planner {
         match free.filter(|_| !is_connected) {
             Some(_) if self.client_of(peer).any(is_dialled) => Look::Later(self.now + OTHER_ADDRESS),
             Some(&from) => {
-                let knows_all_here = !swarm.occupancy.is_empty() && !self.has_missed_peers_here;
-                Look::Dial { to, from, only_if_nobody_here: !from.is_loopback() && !knows_all_here }
+                let only_if_nobody_here = self.needs_nobody_here(&peer.info_hash, from);
+                Look::Dial { to, from, only_if_nobody_here }
             }
             None => match peer.probed_at.map(|at| at + PROBE_INTERVAL) {
                 Some(next) if next > self.now => Look::Later(next),
@@ -286,7 +286,16 @@ impl Planner {
                 peer.second_way = Some(encryption.other());
                 self.schedule.set(number, self.now, Urgency::First);
             }
-            DialOutcome::NoHandshake | DialOutcome::OtherTorrent => {
+            DialOutcome::NoHandshake => {
+                peer.evidence.fail(Failure::NotThisTorrent);
+                // Perhaps its TCP is off. Where the dial was in nobody's way, a handshake by uTP is not either.
+                if peer.probed_at.is_none_or(|at| self.now >= at + PROBE_INTERVAL) {
+                    peer.probed_at = Some(self.now);
+                    self.probe_utp(number, attempt.from, true);
+                }
+                self.retry_later(number);
+            }
+            DialOutcome::OtherTorrent => {
                 peer.evidence.fail(Failure::NotThisTorrent);
                 self.retry_later(number);
             }
@@ -303,15 +312,21 @@ impl Planner {
     fn tcp_failed(&mut self, number: PeerNumber, from: IpAddr, failure: Failure) {
         let peer = self.peers.get_mut(&number).expect("an attempt's peer is known");
         peer.evidence.fail(failure);
+        self.probe_utp(number, from, false);
+        self.retry_later(number);
+    }
+
+    /// Tries uTP, unless that is under way.
+    fn probe_utp(&mut self, number: PeerNumber, from: IpAddr, shakes_hands: bool) {
+        let peer = &self.peers[&number];
         let info_hash = peer.info_hash;
         if peer.utp_probe.is_none() {
             let to = self.network.target(peer.announced.address);
             let connection = ConnectionId(self.next_number());
             self.peers.get_mut(&number).expect("it is known").utp_probe = Some(connection);
             self.utp_probes.insert(connection, number);
-            self.actions.push_back(Action::ProbeUtp { connection, info_hash, to, from });
+            self.actions.push_back(Action::ProbeUtp { connection, info_hash, to, from, shakes_hands });
         }
-        self.retry_later(number);
     }
 
     fn retry_later(&mut self, number: PeerNumber) {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use peer_wire::{PexFlags, PexPeer};
 use tracker_core::{InfoHash, PeerId};
 
+use super::neighbours::Neighbours;
 use super::network::Location;
 use super::peer::{Peer, PeerNumber};
 use super::schedule::Urgency;
-use super::swarm::MetadataRequests;
-use super::{Action, CloseReason, ConnectionEvent, ConnectionId, Encryption, Incoming, Planner, Refusal, Torrent};
+use super::{
+    Action, CloseReason, ConnectionEvent, ConnectionId, Encryption, Incoming, NEIGHBOURS, Planner, Refusal, Torrent,
+};
 
 /// The time that a connection lasts which ended as usual: aria2 closes an idle one after 30 s, Transmission after 240 s.
 const USUAL: Duration = Duration::from_secs(20);
@@ -24,7 +26,9 @@ pub(super) struct Connection {
     pub(super) peer: PeerNumber,
     /// The address of this machine.
     pub(super) local: IpAddr,
-    since: Duration,
+    pub(super) since: Duration,
+    /// When its peer is told of others.
+    pub(super) tell_at: Option<Duration>,
 }
 
 impl Planner {
@@ -50,6 +54,22 @@ impl Planner {
         self.dispatch();
     }
 
+    /// Refuses an address from which no connection is accepted, whatever its handshake says: for the time before it.
+    pub(crate) fn check_remote(&self, remote: IpAddr) -> Result<(), Refusal> {
+        if self.network.location_of(remote) == Location::Here {
+            return Err(Refusal::SameMachine);
+        }
+        if self.network.admits(remote) { Ok(()) } else { Err(Refusal::Stranger) }
+    }
+
+    /// Returns `true` if a connection from or to this address of the machine must not be opened while the tracker has a peer on this
+    /// machine in the swarm: then it is one of which this was not told yet, so that nobody knows whether the address is free.
+    pub(crate) fn needs_nobody_here(&self, info_hash: &InfoHash, local: IpAddr) -> bool {
+        let swarm = self.swarms.get(info_hash);
+        let knows_all_here = swarm.is_some_and(|swarm| !swarm.occupancy.is_empty()) && !self.has_missed_peers_here;
+        !local.is_loopback() && !knows_all_here
+    }
+
     /// There is a connection to a peer.
     pub(super) fn connect(
         &mut self,
@@ -60,17 +80,16 @@ impl Planner {
         peer_id: PeerId,
     ) {
         let since = self.now;
-        self.connections.insert(connection, Connection { peer: number, local, since });
+        self.connections.insert(connection, Connection { peer: number, local, since, tell_at: None });
         self.swarm_of(number).connections.insert(connection);
         let peer = self.peers.get_mut(&number).expect("a connection's peer is known");
         peer.connection = Some(connection);
         peer.shook_hands = Some(peer_id);
         peer.is_encrypted = encryption == Encryption::Mse;
-        peer.neighbours.expire(since);
         self.newcomers.insert((peer.newcomer_until(), connection));
+        self.change_neighbours(number, |neighbours| neighbours.expire(since));
         self.introduce_others(connection);
         self.update(number);
-        self.mark_changed(number);
     }
 
     /// Closes a connection.
@@ -104,18 +123,13 @@ impl Planner {
             && torrent != Torrent::Unknown
         {
             swarm.torrent = torrent;
-            swarm.metadata = MetadataRequests::default();
+            self.end_metadata_requests(info_hash);
         }
     }
 
     fn accept(&mut self, incoming: &Incoming) -> Result<ConnectionId, Refusal> {
         let (remote, local) = (incoming.remote.to_canonical(), incoming.local.to_canonical());
-        if self.network.location_of(remote) == Location::Here {
-            return Err(Refusal::SameMachine);
-        }
-        if !self.network.admits(remote) {
-            return Err(Refusal::Stranger);
-        }
+        self.check_remote(remote)?;
         let number = self.peer_at(incoming, remote)?;
         let peer = &self.peers[&number];
         if self.is_occupied(&self.swarms[&incoming.info_hash], local, peer) {
@@ -161,35 +175,26 @@ impl Planner {
             }
             ConnectionEvent::Pex { added, dropped } => self.learn_neighbours(number, added, dropped),
             ConnectionEvent::MetadataOffered => {
-                let failures = peer.metadata_failures;
-                let swarm = self.swarm_of(number);
-                if swarm.torrent == Torrent::Unknown {
-                    swarm.metadata.offer(failures, connection);
+                if self.swarm_of(number).torrent == Torrent::Unknown {
+                    self.metadata_offered(number, connection);
                 }
-                self.request_metadata(number);
-                return;
             }
-            ConnectionEvent::MetadataFailed => {
-                if self.swarm_of(number).metadata.fail(connection) {
-                    self.metadata_failed(number);
-                }
-                return;
-            }
-            ConnectionEvent::Closed => return self.closed_by_peer(connection),
+            ConnectionEvent::MetadataFailed => self.metadata_failed(number, connection),
+            ConnectionEvent::Closed => self.closed_by_peer(connection),
         }
-        self.mark_changed(number);
     }
 
     fn learn_neighbours(&mut self, number: PeerNumber, added: &[PexPeer], dropped: &[SocketAddr]) {
         let now = self.now;
-        let peer = self.peers.get_mut(&number).expect("a connection's peer is known");
-        for &address in dropped {
-            peer.neighbours.remove(address);
+        // A client tells of as many at most, and what is beyond costs nothing.
+        let added = &added[..added.len().min(Neighbours::MOST)];
+        self.change_neighbours(number, |neighbours| neighbours.update(now, added, dropped));
+        if self.neighbours > NEIGHBOURS {
+            for peer in self.peers.values_mut().filter(|peer| peer.connection.is_none()) {
+                self.neighbours -= std::mem::take(&mut peer.neighbours).len();
+            }
         }
-        for &neighbour in added {
-            peer.neighbours.insert(now, neighbour);
-        }
-        let info_hash = peer.info_hash;
+        let info_hash = self.peers[&number].info_hash;
         for neighbour in added.iter().filter(|neighbour| neighbour.flags.contains(PexFlags::REACHABLE)) {
             if let Some(other) = self.number_of(&info_hash, neighbour.address).filter(|&other| other != number) {
                 self.peers.get_mut(&other).expect("a peer of a swarm is known").evidence.vouch(now);
@@ -198,17 +203,11 @@ impl Planner {
         }
     }
 
-    fn metadata_failed(&mut self, number: PeerNumber) {
-        let peer = self.peers.get_mut(&number).expect("a connection's peer is known");
-        peer.metadata_failures = peer.metadata_failures.saturating_add(1);
-        self.request_metadata(number);
-    }
-
-    /// Asks the next peer of the swarm for the info dictionary, unless one is being asked.
-    fn request_metadata(&mut self, number: PeerNumber) {
-        if let Some(connection) = self.swarm_of(number).metadata.next() {
-            self.actions.push_back(Action::RequestMetadata { connection });
-        }
+    fn change_neighbours(&mut self, number: PeerNumber, change: impl FnOnce(&mut Neighbours)) {
+        let neighbours = &mut self.peers.get_mut(&number).expect("a connection's peer is known").neighbours;
+        self.neighbours -= neighbours.len();
+        change(neighbours);
+        self.neighbours += neighbours.len();
     }
 
     /// The connection ended by itself: the peer is dialled again soon if it had lasted, or else later each time.
@@ -226,22 +225,19 @@ impl Planner {
     }
 
     fn disconnect(&mut self, connection: ConnectionId) {
+        self.tell_at(connection, None);
         let Connection { peer: number, .. } = self.connections.remove(&connection).expect("it is closed once");
         self.release(number, connection);
         let now = self.now;
         let peer = self.peers.get_mut(&number).expect("a connection's peer is known");
         peer.connection = None;
         peer.connected_until = Some(now);
-        peer.neighbours.expire(now);
-        let (newcomer_until, failures) = (peer.newcomer_until(), peer.metadata_failures);
+        let newcomer_until = peer.newcomer_until();
+        self.change_neighbours(number, |neighbours| neighbours.expire(now));
         self.newcomers.remove(&(newcomer_until, connection));
-        let swarm = self.swarm_of(number);
-        swarm.connections.remove(&connection);
-        if swarm.metadata.forget(failures, connection) {
-            self.metadata_failed(number);
-        }
+        self.swarm_of(number).connections.remove(&connection);
+        self.forget_metadata(number, connection);
         self.look_at_other_addresses(number);
-        self.mark_changed(number);
     }
 
     /// Looks at the other addresses of a client, which is not connected any more.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use peer_wire::PexPeer;
 use tracker_core::{InfoHash, PeerId, PeerKey, PeerState};
 
-use super::{Encryption, Progress};
+use super::{Encryption, Progress, Reachability};
 
 /// A peer of a swarm, as it announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub struct Announced {
     pub state: PeerState,
     /// `true` if it named this address (`ip=`) and did not announce from it. Such a peer is neither dialled nor told of.
     pub is_claimed: bool,
+    /// Its reachability, as the tracker has it. If it has something else than
+    /// [`Action::SetReachability`](super::Action::SetReachability) said last, because the peer left and came back, it is told again.
+    pub reachability: Reachability,
 }
 
 /// What is known of the torrent of a swarm.
@@ -72,7 +75,9 @@ pub enum ProbeOutcome {
 /// What became of an [`Action::ProbeUtp`](super::Action::ProbeUtp).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UtpOutcome {
-    /// The SYN was answered with a STATE.
+    /// It shook hands, for this torrent.
+    ShookHands,
+    /// The SYN was answered with a STATE. It did not shake hands in 1 s, or was not to.
     Answered,
     /// There was another answer, or none in 1 s.
     NoAnswer,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Reachability, Reason};
+use super::{Reachability, Reason, UtpOutcome};
 
 /// Failed attempts after which a peer counts as unreachable. After one it does not: a client refuses connections while it checks its
 /// files.
@@ -20,8 +20,8 @@ pub(super) struct Evidence {
     failure: Option<Failure>,
     /// What the last attempt that succeeded has shown.
     answer: Option<Answer>,
-    /// Whether it answers uTP.
-    pub(super) speaks_utp: Option<bool>,
+    /// What became of the last attempt by uTP.
+    pub(super) utp: Option<UtpOutcome>,
     /// When another peer said last that it is reachable.
     vouched_at: Option<Duration>,
 }
@@ -71,6 +71,11 @@ impl Evidence {
         self.vouched_at = Some(now);
     }
 
+    /// Whether it answers uTP, if it was tried.
+    pub(super) fn speaks_utp(&self) -> Option<bool> {
+        self.utp.map(|outcome| outcome != UtpOutcome::NoAnswer)
+    }
+
     /// Returns `true` if the last attempt failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failures > 0
@@ -86,8 +91,10 @@ impl Evidence {
         let failure = self.failure.filter(|_| self.failures >= FAILURES);
         let is_vouched_for = self.vouched_at.is_some_and(|at| now < at + VOUCHED_FOR);
         match (failure, self.answer) {
+            // A client with TCP off may accept connections all the same, and close them.
+            (Some(_), _) if self.utp == Some(UtpOutcome::ShookHands) => (Reachability::Yes, Some(Reason::UtpOnly)),
             (Some(Failure::NotThisTorrent), _) => (Reachability::No, Some(Reason::NotThisTorrent)),
-            (Some(_), _) if self.speaks_utp == Some(true) => (Reachability::Yes, Some(Reason::UtpOnly)),
+            (Some(_), _) if self.speaks_utp() == Some(true) => (Reachability::Yes, Some(Reason::UtpOnly)),
             (Some(_), _) if is_vouched_for => (Reachability::Unknown, None),
             (Some(Failure::Refused), _) => (Reachability::No, Some(Reason::Refused)),
             (Some(Failure::NoAnswer), _) => (Reachability::No, Some(Reason::NoAnswer)),
@@ -161,18 +168,35 @@ mod tests {
 
     #[test]
     fn utp_and_other_peers_speak_for_one_that_does_not_answer() {
-        let mut evidence = Evidence { speaks_utp: Some(true), ..Evidence::default() };
+        let mut evidence = Evidence { utp: Some(UtpOutcome::Answered), ..Evidence::default() };
         evidence.fail(Failure::NoAnswer);
         assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
         evidence.fail(Failure::NoAnswer);
         assert_eq!(verdict(&evidence), (Reachability::Yes, Some(Reason::UtpOnly)));
-        evidence.speaks_utp = Some(false);
+        evidence.utp = Some(UtpOutcome::NoAnswer);
         assert_eq!(verdict(&evidence), (Reachability::No, Some(Reason::NoAnswer)));
         evidence.vouch(NOW);
         assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
         assert_eq!(evidence.verdict(NOW + VOUCHED_FOR), (Reachability::No, Some(Reason::NoAnswer)));
         evidence.fail(Failure::NotThisTorrent);
         assert_eq!(verdict(&evidence), (Reachability::No, Some(Reason::NotThisTorrent)), "others cannot know that");
+    }
+
+    #[test]
+    fn a_handshake_by_utp_speaks_for_one_that_closes_tcp() {
+        for (utp, expected) in [
+            (UtpOutcome::ShookHands, (Reachability::Yes, Some(Reason::UtpOnly))),
+            (UtpOutcome::Answered, (Reachability::No, Some(Reason::NotThisTorrent))),
+            (UtpOutcome::NoAnswer, (Reachability::No, Some(Reason::NotThisTorrent))),
+        ] {
+            let mut evidence = Evidence { utp: Some(utp), ..Evidence::default() };
+            evidence.fail(Failure::NotThisTorrent);
+            assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
+            evidence.fail(Failure::NotThisTorrent);
+            assert_eq!(verdict(&evidence), expected);
+            evidence.succeed(Answer::Plain);
+            assert_eq!(verdict(&evidence), (Reachability::Yes, None));
+        }
     }
 
     #[test]

@@ -2,22 +2,39 @@
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use peer_wire::{PexFlags, PexPeer};
 
+use super::connections::Connection;
 use super::peer::{Peer, PeerNumber};
 use super::{Action, ConnectionId, Planner, Reachability, Torrent};
 
-/// Peers that one is told of when it is connected. The tracker's answer has named others, and all that come later are told of.
+/// Peers that one is told of which were there before it was connected. The tracker's answer has named others, and all that come later
+/// are told of.
 const AT_FIRST: usize = 20;
+
+/// The time until a peer that others may be able to dial is told of one that can be introduced, or of the others when it is connected
+/// itself. By then the newcomer has connected to those that its answer named. If one of them dialled the newcomer at the same moment,
+/// libtorrent would close both connections and try again after a minute. A peer that nobody can dial is told at once.
+const DELAY: Duration = Duration::from_secs(2);
+
+/// A peer can be introduced to others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Introduction {
+    /// Its number among the introductions in the swarm, in the order in which they came.
+    number: u64,
+    /// When it came.
+    at: Duration,
+}
 
 impl Planner {
     /// Draws the conclusions when something changed that says whether others can connect to a peer: tells the tracker, and tells the
     /// others of the peer.
     ///
-    /// Each peer that can be introduced has a number, in the order in which they could be. A connected peer is told of each that gets
-    /// one. One that connects (again) is told of those with a higher number than the last of which it was told. So each is told of
-    /// each other once, with one number to remember. A peer that was unreachable for a while gets a new number.
+    /// Each peer that can be introduced has a number, in the order in which they could be. A connected peer is told of those with a
+    /// higher number than the last of which it was told, also if it was not connected when they came. So each is told of each other
+    /// once, with one number to remember. A peer that was unreachable for a while gets a new number.
     pub(super) fn update(&mut self, number: PeerNumber) {
         let peer = self.peers.get_mut(&number).expect("it is known");
         let (reachability, _) = peer.verdict(self.now);
@@ -41,51 +58,96 @@ impl Planner {
         match (is_introducible, peer.introduction) {
             (true, None) => self.introduce(number),
             (false, Some(introduction)) => {
-                self.swarm_of(number).introductions.remove(&introduction);
+                self.swarm_of(number).introductions.remove(&introduction.number);
                 self.peers.get_mut(&number).expect("it is known").introduction = None;
             }
             _ => {}
         }
-        self.mark_changed(number);
     }
 
-    /// Tells a peer that is connected now of the others, those with everything first, and then in an order that is another one for
-    /// each receiver.
+    /// Tells a connected peer of those of which it was not told yet: at once if nobody can dial it, since nobody but it can make the
+    /// connection, or else when they have had time to dial it.
     pub(super) fn introduce_others(&mut self, connection: ConnectionId) {
-        let receiver = &self.peers[&self.connections[&connection].peer];
+        let Connection { peer, tell_at, .. } = self.connections[&connection];
+        if self.peers[&peer].verdict(self.now).0 == Reachability::No {
+            self.tell_of_others(connection, self.now);
+        } else if tell_at.is_none() {
+            self.tell_at(connection, Some(self.now + DELAY));
+        }
+    }
+
+    /// Tells the connected peers for which the time has come.
+    pub(super) fn tell_those_due(&mut self) {
+        while let Some(&(due, connection)) = self.told_later.first()
+            && due <= self.now
+        {
+            self.tell_of_others(connection, self.now - DELAY);
+        }
+    }
+
+    /// Sets the time at which a connected peer is told of others, instead of the one that was set before.
+    pub(super) fn tell_at(&mut self, connection: ConnectionId, at: Option<Duration>) {
+        let tell_at = &mut self.connections.get_mut(&connection).expect("it is connected").tell_at;
+        if let Some(before) = std::mem::replace(tell_at, at) {
+            self.told_later.remove(&(before, connection));
+        }
+        self.told_later.extend(at.map(|at| (at, connection)));
+    }
+
+    /// Tells a connected peer of those that came until a time and of which it was not told yet, those with everything first, and then in
+    /// an order that is another one for each receiver. Of those that come after that time it is told later.
+    fn tell_of_others(&mut self, connection: ConnectionId, until: Duration) {
+        let Connection { peer: number, since, .. } = self.connections[&connection];
+        let receiver = &self.peers[&number];
         let swarm = &self.swarms[&receiver.info_hash];
-        let others = swarm.introductions.range(receiver.told_up_to + 1..).map(|(_, other)| &self.peers[other]);
-        let mut others: Vec<_> = others.filter(|other| is_of_use(receiver, other)).collect();
-        others.sort_by_key(|other| (Reverse(other.is_complete()), other.rank.0 ^ receiver.rank.0));
-        let added = others.into_iter().filter_map(|other| self.pex_peer(receiver, other)).take(AT_FIRST).collect();
-        let number = self.connections[&connection].peer;
-        let last = swarm.last_introduction;
-        self.peers.get_mut(&number).expect("a connection's peer is known").told_up_to = last;
+        let mut told_up_to = receiver.told_up_to;
+        let mut next = None;
+        // With `true` for those that were there before it was connected.
+        let mut others = Vec::new();
+        for (&introduction, other) in swarm.introductions.range(told_up_to + 1..) {
+            let other = &self.peers[other];
+            let at = other.introduction.expect("it is introduced").at;
+            if at > until {
+                next = Some(at + DELAY);
+                break;
+            }
+            told_up_to = introduction;
+            if is_of_use(receiver, other)
+                && let Some(pex_peer) = self.pex_peer(receiver, other)
+            {
+                let order = (Reverse(other.is_complete()), other.rank.0 ^ receiver.rank.0);
+                others.push((order, at <= since, pex_peer));
+            }
+        }
+        others.sort_by_key(|&(order, ..)| order);
+        let mut at_first = 0..AT_FIRST;
+        others.retain(|&(_, was_there, _)| !was_there || at_first.next().is_some());
+        let added = others.into_iter().map(|(.., pex_peer)| pex_peer).collect();
+        self.peers.get_mut(&number).expect("a connection's peer is known").told_up_to = told_up_to;
+        self.tell_at(connection, next);
         self.tell(connection, added, Vec::new());
     }
 
     /// A peer leaves: those who may have been told of it are told so.
     pub(super) fn withdraw(&mut self, number: PeerNumber) {
         let Some(introduction) = self.peers.get_mut(&number).expect("it is known").introduction.take() else { return };
-        self.swarm_of(number).introductions.remove(&introduction);
+        self.swarm_of(number).introductions.remove(&introduction.number);
         for (connection, receiver) in self.receivers(number) {
             let address = self.address_for(&self.peers[&receiver], &self.peers[&number]);
             self.tell(connection, Vec::new(), address.into_iter().collect());
         }
     }
 
-    /// Tells all who are connected of a peer.
+    /// A peer can be introduced: tells all who are connected of it.
     fn introduce(&mut self, number: PeerNumber) {
+        let at = self.now;
         let swarm = self.swarm_of(number);
         swarm.last_introduction += 1;
-        let introduction = swarm.last_introduction;
-        swarm.introductions.insert(introduction, number);
+        let introduction = Introduction { number: swarm.last_introduction, at };
+        swarm.introductions.insert(introduction.number, number);
         self.peers.get_mut(&number).expect("it is known").introduction = Some(introduction);
-        for (connection, receiver) in self.receivers(number) {
-            self.peers.get_mut(&receiver).expect("a connection's peer is known").told_up_to = introduction;
-            let (receiver, peer) = (&self.peers[&receiver], &self.peers[&number]);
-            let added = self.pex_peer(receiver, peer).filter(|_| is_of_use(receiver, peer));
-            self.tell(connection, added.into_iter().collect(), Vec::new());
+        for (connection, _) in self.receivers(number) {
+            self.introduce_others(connection);
         }
     }
 
@@ -108,7 +170,7 @@ impl Planner {
         let flags = [
             (PexFlags::ENCRYPTION, peer.evidence.prefers_encryption()),
             (PexFlags::SEED, peer.is_complete()),
-            (PexFlags::UTP, peer.evidence.speaks_utp == Some(true)),
+            (PexFlags::UTP, peer.evidence.speaks_utp() == Some(true)),
             (PexFlags::REACHABLE, peer.verdict(self.now).0 == Reachability::Yes),
         ];
         let set = flags.into_iter().filter(|&(_, is_set)| is_set);

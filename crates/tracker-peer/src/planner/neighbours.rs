@@ -10,9 +10,6 @@ use peer_wire::{PexFlags, PexPeer};
 /// connection.
 const KEPT: Duration = Duration::from_secs(10 * 60);
 
-/// Peers that one peer is known to be connected to. A client has up to 100 connections per torrent, by default.
-const MOST: usize = 200;
-
 /// The peers that a peer is connected to, as it says by peer exchange.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
@@ -26,20 +23,30 @@ struct Neighbour {
 }
 
 impl Neighbours {
-    /// The peer said that it is connected to another, which is one of at most [`MOST`] then.
-    pub(super) fn insert(&mut self, now: Duration, peer: PexPeer) {
-        if self.by_address.len() >= MOST && !self.by_address.contains_key(&peer.address) {
-            let oldest = self.by_address.iter().min_by_key(|(_, neighbour)| neighbour.told_at);
-            if let Some(oldest) = oldest.map(|(&address, _)| address) {
-                self.by_address.remove(&oldest);
+    /// Peers that one peer is known to be connected to. A client has up to 100 connections per torrent, by default.
+    pub(super) const MOST: usize = 200;
+
+    /// The peer said that it is connected to some, which are among at most [`MOST`](Self::MOST) then, and not to others any more.
+    /// Those give way that were told longest ago, all in one pass, so that a message costs little however full it is.
+    pub(super) fn update(&mut self, now: Duration, added: &[PexPeer], dropped: &[SocketAddr]) {
+        for address in dropped {
+            self.by_address.remove(address);
+        }
+        let told = |peer: &PexPeer| (peer.address, Neighbour { flags: peer.flags, told_at: now });
+        self.by_address.extend(added.iter().take(Self::MOST).map(told));
+        let surplus = self.by_address.len().saturating_sub(Self::MOST);
+        if surplus > 0 {
+            let ages = self.by_address.iter().map(|(&address, neighbour)| (neighbour.told_at, address));
+            let mut ages: Vec<_> = ages.collect();
+            ages.select_nth_unstable(surplus - 1);
+            for (_, address) in &ages[..surplus] {
+                self.by_address.remove(address);
             }
         }
-        self.by_address.insert(peer.address, Neighbour { flags: peer.flags, told_at: now });
     }
 
-    /// The peer said that it is not connected to another any more.
-    pub(super) fn remove(&mut self, address: SocketAddr) {
-        self.by_address.remove(&address);
+    pub(super) fn len(&self) -> usize {
+        self.by_address.len()
     }
 
     /// The connection over which the peer spoke is established or closed: forgets what is too old.
@@ -54,16 +61,19 @@ impl Neighbours {
         now: Duration,
         connected_at: Option<Duration>,
     ) -> impl Iterator<Item = (SocketAddr, PexFlags)> {
-        let is_valid = move |neighbour: &Neighbour| {
-            now < neighbour.told_at + KEPT || connected_at.is_some_and(|at| at <= neighbour.told_at)
-        };
-        let valid = self.by_address.iter().filter(move |(_, neighbour)| is_valid(neighbour));
+        let valid = self.by_address.iter().filter(move |(_, neighbour)| neighbour.is_valid(now, connected_at));
         valid.map(|(&address, neighbour)| (address, neighbour.flags))
     }
 
     /// Returns `true` if it said that it is connected to this address.
     pub(super) fn has(&self, now: Duration, connected_at: Option<Duration>, address: SocketAddr) -> bool {
-        self.iter(now, connected_at).any(|(neighbour, _)| neighbour == address)
+        self.by_address.get(&address).is_some_and(|neighbour| neighbour.is_valid(now, connected_at))
+    }
+}
+
+impl Neighbour {
+    fn is_valid(&self, now: Duration, connected_at: Option<Duration>) -> bool {
+        now < self.told_at + KEPT || connected_at.is_some_and(|at| at <= self.told_at)
     }
 }
 
@@ -79,27 +89,35 @@ mod tests {
     fn what_is_said_lasts_ten_minutes_or_as_long_as_the_connection() {
         let mut neighbours = Neighbours::default();
         let told = Duration::from_secs(100);
-        neighbours.insert(told, peer(1));
+        neighbours.update(told, &[peer(1)], &[]);
         let later = told + KEPT;
         assert!(neighbours.has(later - Duration::from_millis(1), None, peer(1).address));
         assert!(!neighbours.has(later, None, peer(1).address));
         assert!(neighbours.has(later, Some(told), peer(1).address));
         assert!(!neighbours.has(later, Some(later), peer(1).address), "said over an earlier connection");
-        neighbours.insert(later, peer(2));
+        neighbours.update(later, &[peer(2)], &[]);
         neighbours.expire(later);
         assert_eq!(neighbours.by_address.len(), 1);
-        neighbours.remove(peer(2).address);
+        neighbours.update(later, &[], &[peer(2).address]);
         assert_eq!(neighbours.iter(later, None).count(), 0);
     }
 
     #[test]
-    fn the_oldest_gives_way() {
+    fn the_oldest_give_way() {
+        let most = Neighbours::MOST as u8;
         let mut neighbours = Neighbours::default();
-        for last in 0..=MOST as u8 {
-            neighbours.insert(Duration::from_secs(last.into()), peer(last));
+        for last in 0..most {
+            neighbours.update(Duration::from_secs(last.into()), &[peer(last)], &[]);
         }
-        let now = Duration::from_secs(MOST as u64);
-        assert_eq!(neighbours.iter(now, None).count(), MOST);
-        assert!(!neighbours.has(now, None, peer(0).address) && neighbours.has(now, None, peer(1).address));
+        let now = Duration::from_secs(most.into());
+        neighbours.update(now, &[peer(1), peer(most), peer(most + 1)], &[]);
+        assert_eq!(neighbours.iter(now, None).count(), Neighbours::MOST);
+        let gone: Vec<_> = (0..most + 2).filter(|&last| !neighbours.has(now, None, peer(last).address)).collect();
+        assert_eq!(gone, [0, 2]);
+        let flood: Vec<_> =
+            (0..1000).map(|port| PexPeer { address: ([10, 0, 1, 1], port).into(), ..peer(1) }).collect();
+        neighbours.update(now + KEPT / 2, &flood, &[]);
+        assert_eq!(neighbours.by_address.len(), Neighbours::MOST);
+        assert!(neighbours.iter(now, None).all(|(address, _)| address.ip() == flood[0].address.ip()));
     }
 }

@@ -8,7 +8,7 @@ use tracker_core::Access;
 /// The machine's addresses and networks, and the address policy. Replaced as a whole when something of it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Network {
-    /// The addresses to connect from, the best first: those on the LAN, and the machine's ends of the container networks.
+    /// The addresses to connect from, the best first: those on the LAN.
     pub sources: Vec<Source>,
     /// All addresses of this machine but loopback.
     pub own_addresses: Vec<IpAddr>,
@@ -94,7 +94,7 @@ impl Network {
     }
 
     /// The addresses from which a target can be dialled, the best first: in its network, or else in the network by which this machine
-    /// reaches most others. Exclusive ones come first, since from there a connection can stay whoever joins.
+    /// reaches most others. Exclusive ones come first, since from there a connection can stay when a client on this machine joins.
     pub(super) fn sources_to(&self, target: IpAddr) -> Vec<IpAddr> {
         if target.is_loopback() {
             return vec![loopback(target)];

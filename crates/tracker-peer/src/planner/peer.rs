@@ -7,6 +7,7 @@ use tracker_core::{InfoHash, PeerId, PeerState};
 
 use super::capacity::{Applicant, Rank, Scope};
 use super::evidence::Evidence;
+use super::introductions::Introduction;
 use super::neighbours::Neighbours;
 use super::network::{Location, Network};
 use super::rate::Rate;
@@ -55,12 +56,12 @@ pub(super) struct Peer {
     pub(super) probed_at: Option<Duration>,
 
     pub(super) evidence: Evidence,
-    /// What the tracker was told last.
+    /// What the tracker was told last, if it has not forgotten it.
     pub(super) told: Reachability,
 
-    /// Its number among the peers of the swarm that others are told of, in the order in which they could be.
-    pub(super) introduction: Option<u64>,
-    /// The highest such number of which this peer was told.
+    /// Set while others can be told of it.
+    pub(super) introduction: Option<Introduction>,
+    /// The highest number of an introduction of which this peer was told.
     pub(super) told_up_to: u64,
     /// How often it failed to give the info dictionary.
     pub(super) metadata_failures: u8,
@@ -98,7 +99,7 @@ impl Peer {
             waiting: None,
             probed_at: None,
             evidence: Evidence::default(),
-            told: Reachability::Unknown,
+            told: announced.reachability,
             introduction: None,
             told_up_to: 0,
             metadata_failures: 0,
@@ -141,7 +142,7 @@ impl Peer {
         self.progress.is_some_and(|progress| progress.is_complete)
     }
 
-    /// Whether others can connect to it, and why.
+    /// Its reachability, and the reason.
     pub(super) fn verdict(&self, now: Duration) -> (Reachability, Option<Reason>) {
         if self.location.is_on_this_machine() { self.evidence.verdict_here(now) } else { self.evidence.verdict(now) }
     }

@@ -102,7 +102,7 @@ impl Schedule {
         Some(entry.peer)
     }
 
-    /// Parks the peer if an attempt is under way at the address, until that is over. Says whether it did.
+    /// Parks the peer if an attempt is under way at the address, until that is over. Returns `true` if it did.
     pub(super) fn park_if_busy(&mut self, now: Duration, peer: PeerNumber, address: IpAddr, urgency: Urgency) -> bool {
         let is_busy = self.busy.contains(&address);
         if is_busy {

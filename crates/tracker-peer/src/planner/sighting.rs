@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracker_core::PeerId;
 
-/// Whether others can connect to a peer.
+/// The reachability of a peer: can others connect to it?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Reachability {
     /// Not known: it was not tried often enough, or cannot be tried from here.
@@ -41,7 +41,7 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Sighting {
-    /// Whether others can connect to it.
+    /// The peer's reachability.
     pub reachability: Reachability,
     /// The reason, where there is something to say.
     pub reason: Option<Reason>,
@@ -55,7 +55,7 @@ pub struct Sighting {
     pub client: Option<Box<str>>,
     /// `true` if the last handshake with it was encrypted.
     pub is_encrypted: bool,
-    /// Whether it answers the Micro Transport Protocol. Only tried when TCP was refused or not answered.
+    /// `true` if it answers the Micro Transport Protocol, `None` if that was not tried: only when TCP was refused or not answered.
     pub speaks_utp: Option<bool>,
     /// The pieces that it has, as of `age`.
     pub progress: Option<Progress>,

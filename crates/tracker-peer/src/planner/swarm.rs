@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use tracker_core::PeerId;
 
 use super::capacity::Capacity;
+use super::metadata::MetadataRequests;
 use super::occupancy::Occupancy;
 use super::peer::PeerNumber;
 use super::{ConnectionId, Torrent};
@@ -64,43 +65,5 @@ impl Swarm {
     pub(super) fn peers_with_id(&self, peer_id: PeerId) -> impl Iterator<Item = PeerNumber> {
         let range = (peer_id, PeerNumber(0))..=(peer_id, PeerNumber(u64::MAX));
         self.by_peer_id.range(range).map(|&(_, peer)| peer).take(ADDRESSES)
-    }
-}
-
-/// Asks one peer at a time for the info dictionary: those first who failed least often.
-#[derive(Debug, Default)]
-pub(super) struct MetadataRequests {
-    asked: Option<ConnectionId>,
-    /// Connections by which it is offered and was not asked for, by the failures of the peer.
-    offers: BTreeSet<(u8, ConnectionId)>,
-}
-
-impl MetadataRequests {
-    /// It is offered.
-    pub(super) fn offer(&mut self, failures: u8, connection: ConnectionId) {
-        if self.asked != Some(connection) {
-            self.offers.insert((failures, connection));
-        }
-    }
-
-    /// The peer that was asked did not give it. Returns `false` if it was not asked.
-    pub(super) fn fail(&mut self, connection: ConnectionId) -> bool {
-        self.asked.take_if(|asked| *asked == connection).is_some()
-    }
-
-    /// The connection is gone. Says whether it had been asked by it.
-    pub(super) fn forget(&mut self, failures: u8, connection: ConnectionId) -> bool {
-        self.offers.remove(&(failures, connection));
-        self.fail(connection)
-    }
-
-    /// The next to ask, if nobody is being asked.
-    pub(super) fn next(&mut self) -> Option<ConnectionId> {
-        if self.asked.is_some() {
-            return None;
-        }
-        let (_, connection) = self.offers.pop_first()?;
-        self.asked = Some(connection);
-        self.asked
     }
 }

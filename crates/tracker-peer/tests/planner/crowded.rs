@@ -7,7 +7,10 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::InfoHash;
-use tracker_peer::{Action, CloseReason, ConnectionId, DialOutcome, Network, Planner, Torrent};
+use tracker_peer::{
+    Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Network, PexFlags, PexPeer, Planner,
+    Torrent,
+};
 
 use crate::lab::{leecher, network, secs};
 
@@ -36,6 +39,10 @@ fn address(number: u32) -> SocketAddr {
     (IpAddr::V4(ip), 6881).into()
 }
 
+fn announced(number: u32) -> Announced {
+    leecher(&address(number).to_string())
+}
+
 impl Crowd {
     fn new(seed: u64) -> Self {
         let lan = vec!["10.80.0.0/16".parse().unwrap()];
@@ -51,8 +58,7 @@ impl Crowd {
     }
 
     fn join(&mut self, swarm: InfoHash, number: u32) {
-        let announced = leecher(&address(number).to_string());
-        self.planner.handle_announce(self.now, &mut self.rng, swarm, Torrent::Private, announced);
+        self.planner.handle_announce(self.now, &mut self.rng, swarm, Torrent::Private, announced(number));
         self.drain();
     }
 
@@ -132,7 +138,8 @@ fn when_a_peer_leaves_another_one_has_its_place() {
         crowd.planner.handle_left(crowd.now, &swarm(1), leaver);
         crowd.drain();
     }
-    crowd.wait(secs(2));
+    // A second until the places are taken, and two until those who took them are told of others.
+    crowd.wait(secs(4));
     assert_eq!(crowd.connected.len(), 150);
     assert_eq!(crowd.planner.poll_timeout(), None, "nobody waits any more");
 }
@@ -150,4 +157,49 @@ fn all_swarms_together_have_two_thousand_connections() {
     assert_eq!(crowd.dialled.len(), 2400, "each was looked at in its first minute");
     // No swarm has much more than its share of 125.
     assert!(crowd.in_swarm.values().all(|&count| (95..=150).contains(&count)), "{:?}", crowd.in_swarm);
+}
+
+#[test]
+fn when_peers_tell_of_too_many_others_what_those_without_a_connection_said_is_forgotten() {
+    let mut crowd = Crowd::new(1);
+    let neighbour = |port| PexPeer { address: ([10, 90, 0, 1], port).into(), flags: PexFlags::default() };
+    let neighbours: Vec<_> = (1000..1200).map(neighbour).collect();
+    let tell = |crowd: &mut Crowd, connection: ConnectionId| {
+        let pex = ConnectionEvent::Pex { added: &neighbours, dropped: &[] };
+        crowd.planner.handle_event(crowd.now, connection, pex);
+    };
+    for number in 0..IN_ALL as u32 {
+        crowd.join(swarm((number % 16) as u8), number);
+        crowd.wait(Duration::from_millis(5));
+    }
+    assert_eq!(crowd.connected.len(), IN_ALL);
+    let connections: Vec<_> = crowd.connected.keys().copied().collect();
+    connections.iter().for_each(|&connection| tell(&mut crowd, connection));
+    let edges =
+        |crowd: &Crowd| -> usize { (0..17).map(|number| crowd.planner.edges(crowd.now, &swarm(number)).len()).sum() };
+    assert_eq!(edges(&crowd), 200 * IN_ALL);
+    // One that has told already is not connected any more when another one tells.
+    let (gone, _) = crowd.connected.pop_first().unwrap();
+    crowd.planner.handle_event(crowd.now, gone, ConnectionEvent::Closed);
+    assert_eq!(edges(&crowd), 200 * IN_ALL, "it is remembered");
+    crowd.join(swarm(16), IN_ALL as u32);
+    let newcomer = *crowd.connected.last_key_value().unwrap().0;
+    tell(&mut crowd, newcomer);
+    assert_eq!(edges(&crowd), 200 * IN_ALL, "that one is forgotten, and nothing else");
+    assert_eq!(crowd.planner.edges(crowd.now, &swarm(16)).len(), 200);
+}
+
+#[test]
+fn of_those_that_come_when_there_are_too_many_nothing_is_known() {
+    let mut crowd = Crowd::new(1);
+    for number in 0..20_000 {
+        crowd.planner.handle_announce(crowd.now, &mut crowd.rng, swarm(1), Torrent::Private, announced(number));
+    }
+    assert_eq!((crowd.planner.room(), crowd.planner.addresses(&swarm(1)).len()), (0, 20_000));
+    crowd.planner.handle_announce(crowd.now, &mut crowd.rng, swarm(2), Torrent::Private, announced(20_000));
+    assert_eq!(crowd.planner.addresses(&swarm(2)), []);
+    crowd.planner.handle_left(crowd.now, &swarm(1), address(7));
+    assert_eq!(crowd.planner.room(), 1);
+    crowd.planner.handle_announce(crowd.now, &mut crowd.rng, swarm(2), Torrent::Private, announced(20_000));
+    assert_eq!((crowd.planner.room(), crowd.planner.addresses(&swarm(2))), (0, vec![address(20_000)]));
 }

@@ -14,7 +14,7 @@ use tracker_peer::{
 pub(crate) const SWARM: InfoHash = InfoHash::new([7; 20]);
 pub(crate) const OTHER_SWARM: InfoHash = InfoHash::new([8; 20]);
 
-pub(crate) fn secs(secs: u64) -> Duration {
+pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
@@ -57,7 +57,8 @@ pub(crate) fn leecher(address: &str) -> Announced {
         IpAddr::V6(v6) => id[2..18].copy_from_slice(&v6.octets()),
     }
     let (peer_id, key) = (PeerId::new(id), PeerKey::NONE);
-    Announced { address, peer_id, key, state: PeerState::Leecher, is_claimed: false }
+    let (state, reachability) = (PeerState::Leecher, Reachability::Unknown);
+    Announced { address, peer_id, key, state, is_claimed: false, reachability }
 }
 
 pub(crate) fn seeder(address: &str) -> Announced {

@@ -23,12 +23,29 @@ fn a_newcomer_is_dialled_at_once_and_left_alone_while_connected() {
     lab.planner.handle_dialled(lab.now, connection, DialOutcome::Established { peer_id });
     let (address, reachability) = (at(PEER), Reachability::Yes);
     assert_eq!(lab.action(), Action::SetReachability { info_hash, address, peer_id, reachability });
-    lab.announce(leecher(PEER));
+    lab.announce(Announced { reachability, ..leecher(PEER) });
     lab.wait(secs(3600));
     assert_eq!(lab.actions(), []);
     let sighting = lab.sighting(PEER);
     assert_eq!((sighting.is_connected, sighting.age), (true, Some(secs(0))));
     assert_eq!((sighting.peer_id, sighting.is_encrypted), (Some(peer_id), false));
+}
+
+#[test]
+fn what_the_tracker_has_forgotten_is_told_again() {
+    let mut lab = Lab::new();
+    lab.connect(leecher(PEER));
+    lab.actions();
+    for (known, told) in [(Reachability::Unknown, true), (Reachability::Yes, false), (Reachability::No, true)] {
+        lab.announce(Announced { reachability: known, ..leecher(PEER) });
+        let (address, peer_id) = (at(PEER), leecher(PEER).peer_id);
+        let action = Action::SetReachability { info_hash: SWARM, address, peer_id, reachability: Reachability::Yes };
+        assert_eq!(lab.actions(), Vec::from_iter(told.then_some(action)), "{known:?}");
+    }
+    // Another tracker's peer of its own may have found it out, or this one before it was started again.
+    lab.announce(Announced { reachability: Reachability::No, ..leecher("10.77.0.8:6881") });
+    let told = lab.actions().into_iter().find(|action| matches!(action, Action::SetReachability { .. }));
+    assert!(matches!(told, Some(Action::SetReachability { reachability: Reachability::Unknown, .. })), "{told:?}");
 }
 
 #[test]
@@ -104,6 +121,42 @@ fn a_client_without_the_torrent_is_told_from_one_that_cannot_be_reached() {
 }
 
 #[test]
+fn a_client_that_closes_tcp_is_asked_for_the_torrent_by_utp() {
+    for (utp, verdict) in [
+        (UtpOutcome::ShookHands, (Reachability::Yes, Some(Reason::UtpOnly))),
+        (UtpOutcome::Answered, (Reachability::No, Some(Reason::NotThisTorrent))),
+    ] {
+        let mut lab = Lab::new();
+        lab.announce(leecher(PEER));
+        let begin = lab.now;
+        let mut probes = Vec::new();
+        for _ in 0..5 {
+            for _way in 0..2 {
+                let (_, dial) = lab.wait_for_dial();
+                lab.dialled(dial, DialOutcome::NoHandshake);
+            }
+            // The next dial may be due as well as this.
+            for action in lab.actions() {
+                if let Action::ProbeUtp { connection, to, from, shakes_hands, .. } = action {
+                    assert_eq!((to, from, shakes_hands), (at(PEER), ip("10.77.0.1"), true));
+                    probes.push(lab.now - begin);
+                    lab.utp_probed(connection, utp);
+                }
+            }
+        }
+        assert_eq!(lab.verdict(PEER), verdict);
+        // At 0, 1, 4, 14 and 44 s it was dialled.
+        assert_eq!(probes, [secs(0)], "one in a minute");
+        for _way in 0..2 {
+            let (_, dial) = lab.wait_for_dial();
+            lab.dialled(dial, DialOutcome::NoHandshake);
+        }
+        let is_probed = |action: &Action| matches!(action, Action::ProbeUtp { shakes_hands: true, .. });
+        assert!(lab.actions().iter().any(is_probed), "after 164 s");
+    }
+}
+
+#[test]
 fn utp_is_tried_once_when_tcp_fails() {
     for (utp, verdict) in [
         (UtpOutcome::Answered, (Reachability::Yes, Some(Reason::UtpOnly))),
@@ -113,8 +166,8 @@ fn utp_is_tried_once_when_tcp_fails() {
         lab.announce(leecher(PEER));
         let dial = lab.dial();
         lab.dialled(dial, DialOutcome::Refused);
-        let Action::ProbeUtp { connection, to, from, .. } = lab.action() else { panic!("uTP is tried") };
-        assert_eq!((to, from), (at(PEER), ip("10.77.0.1")));
+        let Action::ProbeUtp { connection, to, from, shakes_hands, .. } = lab.action() else { panic!("uTP is tried") };
+        assert_eq!((to, from, shakes_hands), (at(PEER), ip("10.77.0.1"), false));
         lab.utp_probed(connection, utp);
         assert_eq!(lab.actions(), [], "after one failure nothing is certain");
         let (_, dial) = lab.wait_for_dial();
@@ -204,8 +257,6 @@ fn progress_is_kept_until_another_client_takes_the_address() {
     assert_eq!((sighting.is_connected, sighting.age, sighting.rate), (false, Some(secs(9)), 0.0));
     assert_eq!(sighting.progress.map(|progress| (progress.pieces, progress.of)), Some((60, Some(100))));
     assert_eq!(sighting.client.as_deref(), Some("aria2 1.36.0"));
-    assert_eq!(lab.planner.take_changed(), [(SWARM, at(PEER))]);
-    assert_eq!(lab.planner.take_changed(), []);
     lab.announce(Announced { peer_id: peer_id(99), ..leecher(PEER) });
     assert_eq!(lab.sighting(PEER).progress, None);
 }

@@ -17,6 +17,9 @@ use crate::lab::{ip, secs};
 /// A swarm and the address that a peer is kept under.
 pub(crate) type Key = (InfoHash, SocketAddr);
 
+/// The time until one is told of others, unless nobody can dial it.
+const DELAY: Duration = secs(2);
+
 const BACK_OFF: [u64; 5] = [1, 3, 10, 30, 120];
 
 /// What the planner was told, and what it asked for.
@@ -49,9 +52,14 @@ struct Member {
     /// `true` if the next dial is the second way of the same attempt.
     is_second: bool,
     probed_at: Option<Duration>,
-    was_tried: bool,
+    /// When it was dialled or probed first.
+    tried_at: Option<Duration>,
     reachability: Reachability,
+    /// Since when others can connect to it.
+    reachable_since: Option<Duration>,
     losses: u32,
+    /// When another peer said last that it is reachable.
+    vouched_at: Option<Duration>,
     /// When its client was connected or dialled last, under this address or another.
     known_until: Option<Duration>,
     /// `true` if it was seen to have everything.
@@ -118,12 +126,18 @@ impl Model {
         self.members[&(swarm, address)].announced
     }
 
+    /// What the tracker was told of a peer.
+    pub(crate) fn reachability(&self, swarm: InfoHash, address: SocketAddr) -> Reachability {
+        self.members.get(&(swarm, address)).map(|member| member.reachability).unwrap_or_default()
+    }
+
     pub(crate) fn announce(&mut self, swarm: InfoHash, torrent: Torrent, announced: Announced) {
         let key = (swarm, announced.address);
         let identity = |announced: &Announced| (announced.peer_id, announced.is_claimed);
         if let Some(member) = self.members.get_mut(&key) {
             if identity(&member.announced) == identity(&announced) {
                 member.announced = announced;
+                member.reachability = announced.reachability;
                 return;
             }
             self.leave(swarm, announced.address);
@@ -138,9 +152,11 @@ impl Model {
             not_before: Duration::ZERO,
             is_second: false,
             probed_at: None,
-            was_tried: false,
-            reachability: Reachability::Unknown,
+            tried_at: None,
+            reachability: announced.reachability,
+            reachable_since: None,
             losses: 0,
+            vouched_at: None,
             known_until: None,
             was_complete: false,
         };
@@ -163,7 +179,11 @@ impl Model {
     }
 
     pub(crate) fn set_network(&mut self, network: Network) {
+        let here: BTreeSet<_> = self.members.keys().filter(|key| self.is_here(key.1.ip())).copied().collect();
         self.network = network;
+        let elsewhere: BTreeSet<_> = here.into_iter().filter(|key| !self.is_here(key.1.ip())).collect();
+        // Others were told of a peer on this machine though it did not answer, and are told again when it does.
+        self.members.iter_mut().filter(|(key, _)| elsewhere.contains(key)).for_each(|(_, member)| member.losses += 1);
         self.members.values_mut().for_each(|member| member.not_before = Duration::ZERO);
     }
 
@@ -206,9 +226,15 @@ impl Model {
                 let last = member.probed_at.replace(self.now);
                 assert!(last.is_none_or(|at| self.now >= at + secs(60)), "{key:?} was probed at {last:?}");
             }
-            Action::ProbeUtp { connection, info_hash, to, from } => {
-                let member = self.find(info_hash, to);
-                self.pending.insert(connection, Pending { member, kind: Kind::Utp, target: to.ip(), from });
+            Action::ProbeUtp { connection, info_hash, to, from, shakes_hands } => {
+                let key = self.find(info_hash, to);
+                self.pending.insert(connection, Pending { member: key, kind: Kind::Utp, target: to.ip(), from });
+                if shakes_hands {
+                    assert!(!self.is_occupied(key, from), "{from} belongs to a peer here; {key:?}");
+                    let member = self.members.get_mut(&key).expect("a member");
+                    let last = member.probed_at.replace(self.now);
+                    assert!(last.is_none_or(|at| self.now >= at + secs(60)), "{key:?} was probed at {last:?}");
+                }
             }
             Action::Close { connection, reason } => {
                 let live = self.live.remove(&connection);
@@ -217,12 +243,19 @@ impl Model {
                 assert_ne!(reason, CloseReason::NotSampled, "there is room");
                 if let Some(live) = live {
                     self.disconnected(connection, live.member);
+                    if reason == CloseReason::SlowMetadata {
+                        assert!(self.now >= live.since + secs(60));
+                        self.members.get_mut(&live.member).expect("a member").back_off(self.now);
+                    }
                 }
             }
             Action::Introduce { connection, added, dropped } => {
-                let receiver = self.live[&connection].member;
+                let Live { member: receiver, since, .. } = self.live[&connection];
                 assert_ne!(self.torrents[&receiver.0], Torrent::Private);
-                assert!(added.len() <= 20 && !(added.is_empty() && dropped.is_empty()));
+                assert!(!(added.is_empty() && dropped.is_empty()));
+                let is_in_time = self.is_unreachable(receiver) || self.now >= since + DELAY;
+                assert!(added.is_empty() || is_in_time, "{receiver:?} is told too early");
+                let mut at_first = 0;
                 for peer in added {
                     let told = self.members.iter().filter(|(key, _)| key.0 == receiver.0 && **key != receiver);
                     let told = told.filter(|(key, _)| self.address_for(receiver.1.ip(), key.1) == Some(peer.address));
@@ -234,8 +267,14 @@ impl Model {
                     let &(number, losses) =
                         new.unwrap_or_else(|| panic!("{receiver:?} is told of {peer:?} again, or for nothing"));
                     self.told.insert((self.members[&receiver].number, number, losses));
+                    let other = self.members.values().find(|other| other.number == number).expect("it was found");
+                    let is_in_time =
+                        self.is_unreachable(receiver) || other.tried_at.is_some_and(|at| self.now >= at + DELAY);
+                    assert!(is_in_time, "{receiver:?} is told of {peer:?} too early");
+                    at_first += usize::from(other.reachable_since.is_none_or(|at| at <= since));
                     assert_ne!(peer.address.port(), 0);
                 }
+                assert!(at_first <= 20);
             }
             Action::RequestMetadata { connection } => {
                 let swarm = self.live[&connection].member.0;
@@ -250,6 +289,8 @@ impl Model {
                     member.losses += 1;
                 }
                 member.reachability = reachability;
+                let is_reachable = reachability == Reachability::Yes;
+                member.reachable_since = is_reachable.then(|| member.reachable_since.unwrap_or(self.now));
             }
             other => panic!("{other:?} is not known"),
         }
@@ -271,7 +312,7 @@ impl Model {
         self.attempts.push(self.now);
         assert!(self.attempts.len() <= 250);
         self.pending.insert(connection, Pending { member: key, kind, target: to.ip(), from });
-        self.members.get_mut(&key).expect("a member").was_tried = true;
+        self.members.get_mut(&key).expect("a member").tried_at.get_or_insert(self.now);
     }
 
     pub(crate) fn dialled(&mut self, connection: ConnectionId, outcome: DialOutcome) {
@@ -373,9 +414,22 @@ impl Model {
         }
     }
 
+    /// A peer said that the one at this address is reachable.
+    pub(crate) fn vouch(&mut self, connection: ConnectionId, address: SocketAddr) {
+        let by = self.live[&connection].member;
+        if let Some(member) = self.members.get_mut(&(by.0, address)).filter(|_| by.1 != address) {
+            member.vouched_at = Some(self.now);
+        }
+    }
+
     fn disconnected(&mut self, connection: ConnectionId, key: Key) {
         if let Some(member) = self.members.get(&key) {
-            self.relax_client(key, (member.announced.peer_id, member.announced.key));
+            let client = (member.announced.peer_id, member.announced.key);
+            self.relax_client(key, client);
+            let now = self.now;
+            let is_client = |member: &&mut Member| (member.announced.peer_id, member.announced.key) == client;
+            let others = self.members.iter_mut().filter(|(other, _)| other.0 == key.0).map(|(_, member)| member);
+            others.filter(is_client).for_each(|member| member.known_until = Some(now));
         }
         if self.asked.get(&key.0) == Some(&connection) {
             self.asked.remove(&key.0);
@@ -400,7 +454,11 @@ impl Model {
             assert!(connections <= 1, "{key:?} has {connections} connections");
             assert_eq!(sighting.is_connected, connections == 1);
             if !self.is_here(key.1.ip()) {
-                assert_eq!(sighting.reachability, member.reachability);
+                // When nobody said for ten minutes that others reach it, the tracker is told after the next attempt.
+                let is_vouching_over = member.vouched_at.is_some_and(|at| self.now >= at + secs(600));
+                let is_to_be_told = is_vouching_over
+                    && (sighting.reachability, member.reachability) == (Reachability::No, Reachability::Unknown);
+                assert!(is_to_be_told || sighting.reachability == member.reachability, "{key:?}: {sighting:?}");
             }
         }
         for key in self.members.keys().copied().collect::<Vec<_>>() {
@@ -427,21 +485,23 @@ impl Model {
         }
         let was_client_known = member.known_until.is_some_and(|until| now <= until + secs(2));
         if is_lookable && !member.announced.is_claimed && !is_busy && !is_fast && !was_client_known {
-            assert!(member.was_tried, "{key:?} is not looked at");
+            assert!(member.tried_at.is_some(), "{key:?} is not looked at");
         }
     }
 
-    /// Each who is connected was told of each who can be reached.
+    /// Each who is connected was told of each who can be reached, when it is time to.
     fn check_introductions(&self) {
-        for receiver in self.live.values().map(|live| live.member) {
+        for Live { member: receiver, since, .. } in self.live.values().cloned() {
             if self.torrents[&receiver.0] == Torrent::Private || self.members_of(receiver.0).len() > 20 {
                 continue;
             }
             for (key, member) in self.members.iter().filter(|(key, _)| key.0 == receiver.0 && **key != receiver) {
                 let is_reachable = member.reachability == Reachability::Yes && !self.is_here(key.1.ip());
+                let is_due = member.reachable_since.is_some_and(|at| self.now >= at.max(since) + DELAY);
                 let have_everything = self.members[&receiver].was_complete && member.was_complete;
                 let has_address = self.address_for(receiver.1.ip(), key.1).is_some();
                 if is_reachable
+                    && is_due
                     && has_address
                     && !have_everything
                     && !self.is_same_client(*key, receiver)
@@ -453,6 +513,13 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Returns `true` if nobody can dial it. When nobody said for ten minutes that others reach it, the tracker is told of that later.
+    fn is_unreachable(&self, key: Key) -> bool {
+        let Member { reachability, vouched_at, .. } = &self.members[&key];
+        let is_vouching_over = vouched_at.is_some_and(|at| self.now >= at + secs(600));
+        *reachability == Reachability::No || *reachability == Reachability::Unknown && is_vouching_over
     }
 
     /// The peer that is dialled at this address. There is one, since clients on this machine have different ports.

@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use tracker_core::{InfoHash, PeerId, PeerKey, PeerState};
 use tracker_peer::{
     Announced, ConnectionEvent, ConnectionId, DialOutcome, Encryption, Incoming, Network, PexFlags, PexPeer, Planner,
-    ProbeOutcome, Progress, Sharing, Torrent, UtpOutcome,
+    ProbeOutcome, Progress, Reachability, Sharing, Torrent, UtpOutcome,
 };
 
 use crate::lab::{at, ip, network, source};
@@ -133,12 +133,20 @@ impl World {
             1 => 1,
             _ => 2 + (port % 10) as u8 + 10 * index as u8,
         };
+        let address = (ip, port).into();
         let announced = Announced {
-            address: (ip, port).into(),
+            address,
             peer_id: PeerId::new([client; 20]),
             key: PeerKey::from_number(client.into()),
             state: *[PeerState::Leecher, PeerState::Seeder].choose(&mut self.rng).unwrap(),
             is_claimed: self.rng.random_ratio(1, 20),
+            // The peer may have left and come back, of which the planner is not told.
+            reachability: match self.rng.random_range(0..20) {
+                0 => Reachability::Unknown,
+                1 => Reachability::Yes,
+                2 => Reachability::No,
+                _ => self.model.reachability(swarm, address),
+            },
         };
         self.planner.handle_announce(self.model.now, &mut self.rng, swarm, torrent, announced);
         self.model.announce(swarm, torrent, announced);
@@ -191,7 +199,9 @@ impl World {
                 self.model.probed(connection, outcome);
             }
             Kind::Utp => {
-                let outcome = *[UtpOutcome::Answered, UtpOutcome::NoAnswer].choose(&mut self.rng).unwrap();
+                let outcome = *[UtpOutcome::ShookHands, UtpOutcome::Answered, UtpOutcome::NoAnswer]
+                    .choose(&mut self.rng)
+                    .unwrap();
                 self.planner.handle_utp_probed(now, connection, outcome);
                 self.model.pending.remove(&connection);
             }
@@ -249,6 +259,9 @@ impl World {
             _ => {
                 let address = at("10.77.0.10:6881");
                 let flags = PexFlags::from_bits(self.rng.random());
+                if flags.contains(PexFlags::REACHABLE) {
+                    self.model.vouch(connection, address);
+                }
                 let neighbour = [PexPeer { address, flags }];
                 let event = ConnectionEvent::Pex { added: &neighbour, dropped: &[] };
                 return self.planner.handle_event(now, connection, event);
