@@ -95,6 +95,9 @@ pub struct DashboardConfig {
     pub token_always: bool,
     /// `true` if only torrents of the library are served. Default: `false`.
     pub only_known: bool,
+    /// The addresses on which the tracker's own peer listens, or a sentence that says why it does not; `None` if there is no such
+    /// peer. Default: `None`.
+    pub own_peer: Option<Result<Vec<SocketAddr>, String>>,
     /// The maximum number of bytes per second that are sent of shared files, to all together. It is shared fairly by addresses,
     /// however many connections each of them has. Default: no limit.
     pub upload_limit: Option<NonZeroU64>,
@@ -126,6 +129,7 @@ impl DashboardConfig {
             host_names: Vec::new(),
             token_always: false,
             only_known: false,
+            own_peer: None,
             upload_limit: None,
         }
     }

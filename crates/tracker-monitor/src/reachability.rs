@@ -46,7 +46,7 @@ impl ReachabilityNote {
                     "{who} cannot be reached: its BitTorrent client listens on no port, or announces from an address to which \
                      nobody can connect"
                 ),
-                "It can still download from others. Look for a proxy in the settings of its client.",
+                "It can still download from others. Switch off the proxy in the settings of its client, if there is one.",
             ),
             (Yes | Unknown, Some(EncryptedOnly)) => (
                 format!("{who} accepts encrypted connections only"),

@@ -14,8 +14,8 @@ use tracker_core::{InfoHash, Peer};
 /// What the tracker's own peer sees of the peers of all swarms.
 ///
 /// The tracker's own peer connects to peers as any client would. So it knows the pieces that each of them has while it gets them,
-/// where an announce says it every few minutes, and whether others can connect to it. Whoever embeds the monitor implements
-/// this, and hands it over as [`ComputersConfig::sightings`](crate::ComputersConfig::sightings).
+/// where an announce says it every few minutes, and whether others can connect to it. An embedder implements this, and hands
+/// it over as [`ComputersConfig::sightings`](crate::ComputersConfig::sightings).
 ///
 /// All methods return at once: they look something up in a snapshot or under a lock that is held for a moment. They may be called
 /// from any thread, and never call back.
@@ -53,7 +53,7 @@ pub trait PeerSightings: Debug + Send + Sync {
 /// What the tracker's own peer knows of a peer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SeenPeer {
-    /// Whether others can connect to it.
+    /// The peer's reachability.
     pub reachability: Reachability,
     /// The reason, where there is something to say.
     pub reason: Option<ReachabilityReason>,
@@ -101,7 +101,7 @@ pub struct SeenTorrent {
     pub files: usize,
 }
 
-/// Whether others can connect to a peer.
+/// The reachability of a peer: can others connect to it?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

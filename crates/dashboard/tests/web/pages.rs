@@ -170,6 +170,24 @@ async fn the_tracker_page_has_the_state_of_the_service() {
 }
 
 #[tokio::test]
+async fn the_tracker_page_has_the_port_of_the_own_peer() {
+    let of = async |own_peer| {
+        let fixture = Fixture::with(|config| config.own_peer = own_peer);
+        page(&fixture, OPERATOR, "/manage/tracker").await
+    };
+    let html = of(Some(Ok(vec!["0.0.0.0:6968".parse().unwrap(), "[::]:6968".parse().unwrap()]))).await;
+    assert!(html.contains("Port 6968, TCP<") && html.contains("behind a firewall connect to it"), "{html}");
+    let why = "nginx <8> has the port; stop it, or choose another port with --peer-listen";
+    let html = of(Some(Err(why.to_owned()))).await;
+    assert!(
+        html.contains("Not listening: nginx &#60;8&#62; has the port; stop it") && !html.contains("6968"),
+        "{html}"
+    );
+    assert!(of(Some(Ok(Vec::new()))).await.contains("Not listening<"));
+    assert!(!of(None).await.contains("Own peer"));
+}
+
+#[tokio::test]
 async fn the_files_page_has_who_is_stuck() {
     let fixture = Fixture::new();
     let alone = InfoHash::new([0xcd; 20]);

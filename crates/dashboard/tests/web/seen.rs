@@ -206,7 +206,7 @@ async fn a_picture_shows_who_is_connected_to_whom() {
 #[tokio::test]
 async fn a_file_that_only_its_peers_know_has_its_name() {
     let sightings = FakeSightings::default();
-    sightings.seen().torrent = Some(SeenTorrent { name: "a <b> lecture.mp4".into(), size: 2_000_000, files: 1 });
+    sightings.seen().torrent = Some(SeenTorrent { name: "a <b> lecture.mp4".into(), size: 2_000_000, files: 12 });
     sightings.seen().peers.insert("192.168.1.20".parse().unwrap(), live(1, Reachability::Yes, None));
     let fixture = Fixture::seeing(&sightings);
     let unknown = fixture.unknown;
@@ -214,7 +214,7 @@ async fn a_file_that_only_its_peers_know_has_its_name() {
     let target = format!("/api/v1/torrents/{unknown}");
     let torrent = fixture.get_until(&target, |answer| answer.json()["name"] != Value::Null).await.json();
     assert_eq!((&torrent["name"], &torrent["size"]), (&json!("a <b> lecture.mp4"), &json!(2_000_000)));
-    assert_eq!(torrent["metainfo"], Value::Null);
+    assert_eq!((&torrent["file_count"], &torrent["metainfo"]), (&json!(12), &Value::Null));
     let list = fixture.get("/manage").await;
     assert!(
         list.text().contains(&format!("href=\"/manage/files/{unknown}\">a &#60;b&#62; lecture.mp4</a>")),
@@ -224,6 +224,7 @@ async fn a_file_that_only_its_peers_know_has_its_name() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text().contains("a &#60;b&#62; lecture.mp4") && page.text().contains("2 MB"), "{}", page.text());
     assert!(page.text().contains("As a BitTorrent client told them"), "{}", page.text());
+    assert!(text_of(page.text()).contains("Content 12 files"), "{}", page.text());
 }
 
 #[tokio::test]

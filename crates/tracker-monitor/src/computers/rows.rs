@@ -33,7 +33,7 @@ pub struct CopyRow {
     pub age: Duration,
     /// `true` if all of this is as it is now: its client is seen by the tracker's own peer, or this machine sends it something.
     pub is_live: bool,
-    /// Whether others can connect to its client.
+    /// The reachability of its client.
     pub reachability: Reachability,
     /// The reason for that, where there is something to say.
     pub reason: Option<ReachabilityReason>,
@@ -73,7 +73,7 @@ pub struct ComputerRow {
     pub client: Option<String>,
     /// `true` if it has downloaded in a browser.
     pub has_browser: bool,
-    /// Whether others can connect to its client. If it is known of several torrents, one to which they can connect counts.
+    /// The reachability of its client. If it is known of several torrents, one to which they can connect counts.
     pub reachability: Reachability,
     /// The reason for that, where there is something to say.
     pub reason: Option<ReachabilityReason>,

@@ -6,18 +6,18 @@ use tracker_core::{Instant, Peer, PeerState};
 use super::expectation::{announced_completion, announces_everything};
 use super::seen::Seen;
 
-/// The completion of a peer, and whence it is known.
+/// The completion of a peer, and the source of the figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Completion {
     /// From 0 to 1.
     pub value: f64,
-    /// Whence it is known.
+    /// The source of the figure.
     pub source: FigureSource,
     /// The time at which it was that: now, while the peer is seen.
     pub at: Instant,
 }
 
-/// Whence a figure of a peer is known.
+/// The source of a figure of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

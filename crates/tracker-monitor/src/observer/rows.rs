@@ -18,6 +18,8 @@ pub struct TorrentRow {
     pub name: Option<Arc<str>>,
     /// Its size in bytes, if its .torrent is known or a peer told of it.
     pub size: Option<u64>,
+    /// The number of its files, if its .torrent is known or a peer told of it.
+    pub file_count: Option<usize>,
     /// Its peers and completed downloads. Seeders that may have a magnet link only count as leechers, and leechers that are seen to
     /// have everything as seeders, as of the last look at them; a scrape has them as they announce.
     pub counts: SwarmCounts,

@@ -28,7 +28,7 @@ struct Pieces {
     rate: Option<f64>,
 }
 
-/// Whether the number of pieces that a peer has grows, from one look to the next.
+/// The number of pieces that a peer has, from one look to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PieceCount {
     number: u32,
@@ -88,7 +88,7 @@ impl Seen {
     }
 }
 
-/// Whether others can connect to a peer, and why, if it is known. Nobody can connect to one that has no port, or a link-local
+/// The reachability of a peer, and the reason for it, if it is known. Nobody can connect to one that has no port, or a link-local
 /// address.
 pub(super) fn reachability(peer: &Peer, seen: Option<&Seen>) -> (Reachability, Option<ReachabilityReason>) {
     match seen {

@@ -49,6 +49,7 @@ impl TorrentEntry {
             info_hash: self.info_hash,
             name: self.shared_name().cloned(),
             size: self.size(),
+            file_count: self.file_count(),
             counts: self.counts_to_read(),
             silent: self.sums.silent,
             completion: self.completion(),
@@ -83,6 +84,10 @@ impl TorrentEntry {
 
     fn size(&self) -> Option<u64> {
         self.known.as_ref().map(|known| known.size).or_else(|| Some(self.named.as_ref()?.size))
+    }
+
+    fn file_count(&self) -> Option<usize> {
+        self.known.as_ref().map(|known| known.file_count()).or_else(|| Some(self.named.as_ref()?.files))
     }
 
     fn completion(&self) -> Option<f64> {

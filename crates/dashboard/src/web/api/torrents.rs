@@ -36,6 +36,8 @@ pub(super) struct Torrent {
     name: Option<String>,
     /// Its size in bytes, if its .torrent is known or a peer told of it.
     size: Option<u64>,
+    /// The number of its files, if its .torrent is known or a peer told of it.
+    file_count: Option<usize>,
     seeders: u32,
     /// Partial seeds included.
     leechers: u32,
@@ -98,6 +100,7 @@ impl Torrent {
             info_hash: row.info_hash.to_string(),
             name: row.name.map(|name| name.to_string()),
             size: row.size,
+            file_count: row.file_count,
             seeders: row.counts.seeders,
             leechers: row.counts.leechers,
             partial_seeds: row.counts.partial_seeds,

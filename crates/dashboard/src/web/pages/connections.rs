@@ -17,7 +17,7 @@ const NAMED: usize = 40;
 
 /// What is known of the connections between computers.
 pub(super) struct Connections {
-    /// Those that need a deed first.
+    /// Those for which there is something to do come first.
     pub(super) notes: Vec<Note>,
     /// `18 more: lab-08, lab-09, …`.
     pub(super) more: Option<String>,

@@ -64,6 +64,8 @@ struct FilePage {
     page_link: Option<PageLink>,
     torrent: Option<TorrentDetails>,
     info_hash: Option<String>,
+    /// `12 files`.
+    files: Option<String>,
 }
 
 /// A computer in the list.
@@ -158,6 +160,14 @@ impl Subject {
         }
     }
 
+    /// The number of the files of a torrent.
+    fn file_count(&self) -> Option<usize> {
+        match self {
+            Self::Offer(_) => self.known().map(KnownTorrent::file_count),
+            Self::Unnamed(row) => row.file_count,
+        }
+    }
+
     fn known(&self) -> Option<&KnownTorrent> {
         match self {
             Self::Offer(Offer { torrent: TorrentOf::Known(known), .. }) => Some(known),
@@ -200,6 +210,7 @@ impl FilePage {
                 ContentKey::Swarm(info_hash) => Some(info_hash.to_string()),
                 ContentKey::Id(_) => None,
             },
+            files: subject.file_count().map(|files| counted(files as u64, "file")),
             key: key.to_string(),
             shell,
         }

@@ -28,6 +28,7 @@ use crate::web::shell::{Section, Shell, link, render, render_blocking};
 struct TrackerPage {
     shell: Shell,
     service: ServiceView,
+    own_peer: Option<OwnPeerView>,
     health: Vec<HealthLine>,
     /// The page for everybody.
     page_link: Option<PageLink>,
@@ -46,6 +47,13 @@ struct TrackerPage {
 enum ServiceView {
     Running { since: Moment, elapsed: Moment, ports: String, announce_urls: Vec<String> },
     Stopped { since: Moment, error: Option<String> },
+}
+
+/// Where the tracker's own peer listens.
+#[derive(Debug, PartialEq, Eq)]
+enum OwnPeerView {
+    Listening { ports: String },
+    NotListening { why: Option<String> },
 }
 
 /// What is known of who reaches the tracker.
@@ -97,6 +105,7 @@ fn tracker(dashboard: &Dashboard, role: Role, viewer: ReachedAt, params: Tracker
     let Sample { announces, download_rate, .. } = status.last;
     let page = TrackerPage {
         service: service(&shell, config.service.state()),
+        own_peer: config.own_peer.as_ref().map(OwnPeerView::new),
         health: health(dashboard),
         page_link: PageLink::of(dashboard, viewer, None),
         only_known: config.only_known,
@@ -160,6 +169,16 @@ fn service(shell: &Shell, state: ServiceState) -> ServiceView {
     }
 }
 
+impl OwnPeerView {
+    fn new(listening: &Result<Vec<SocketAddr>, String>) -> Self {
+        match listening {
+            Ok(addresses) if addresses.is_empty() => Self::NotListening { why: None },
+            Ok(addresses) => Self::Listening { ports: format!("{}, TCP", port_numbers(addresses)) },
+            Err(why) => Self::NotListening { why: Some(why.clone()) },
+        }
+    }
+}
+
 /// Good news only of what was seen; what was not seen yet may be on its way.
 fn health(dashboard: &Dashboard) -> Vec<HealthLine> {
     let observer = &dashboard.config().observer;
@@ -196,8 +215,6 @@ fn health(dashboard: &Dashboard) -> Vec<HealthLine> {
 
 /// The ports and their protocols: `6969, TCP and UDP`.
 fn ports(addresses: &[SocketAddr], announce_urls: &[String]) -> String {
-    let numbers: BTreeSet<_> = addresses.iter().map(SocketAddr::port).collect();
-    let numbers: Vec<_> = numbers.iter().map(u16::to_string).collect();
     let speaks = |scheme: &str| announce_urls.iter().any(|url| url.starts_with(scheme));
     let protocols = match (speaks("http"), speaks("udp:")) {
         (true, true) => ", TCP and UDP",
@@ -205,7 +222,13 @@ fn ports(addresses: &[SocketAddr], announce_urls: &[String]) -> String {
         (false, true) => ", UDP",
         (false, false) => "",
     };
-    format!("{}{protocols}", numbers.join(", "))
+    format!("{}{protocols}", port_numbers(addresses))
+}
+
+/// Each port once: `6969, 7000`.
+fn port_numbers(addresses: &[SocketAddr]) -> String {
+    let numbers: BTreeSet<_> = addresses.iter().map(SocketAddr::port).collect();
+    numbers.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Debug, Deserialize)]

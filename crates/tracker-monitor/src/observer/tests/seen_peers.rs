@@ -209,19 +209,23 @@ fn a_client_is_named_by_itself() {
 }
 
 #[test]
-fn a_torrent_that_only_peers_know_has_a_name_and_a_size() {
+fn a_torrent_that_only_peers_know_has_a_name_a_size_and_files() {
     let sightings = FakeSightings::default();
     let mut network = Network::seeing(&sightings);
-    let torrent = SeenTorrent { name: "lecture\u{202e}.mp4".into(), size: 1000, files: 1 };
+    let torrent = SeenTorrent { name: "lecture\u{202e}.mp4".into(), size: 1000, files: 3 };
     sightings.state().torrents.insert(TORRENT, torrent);
     network.announce(&request(ONE, 0, 250));
     network.pass(1);
-    assert_eq!(network.torrent(&TORRENT).name, None, "nobody was asked yet");
+    let row = network.torrent(&TORRENT);
+    assert_eq!((row.name, row.file_count), (None, None), "nobody was asked yet");
     sightings.live(TORRENT, at(TWO), 50);
     network.announce(&request(TWO, 0, 900));
     network.pass(1);
     let row = network.torrent(&TORRENT);
     assert_eq!((row.name.as_deref(), row.size), (Some("lecture\u{fffd}.mp4"), Some(1000)));
+    assert_eq!(row.file_count, Some(3));
+    let film = network.know("film", 1000);
+    assert_eq!(network.torrent(&film).file_count, Some(1), "from its .torrent");
     assert_eq!(row.completion, Some((0.75 + 0.5) / 2.0));
     assert_eq!(network.peer(&request(ONE, 0, 0)).completion.map(|completion| completion.value), Some(0.75));
     assert_eq!(network.shared.computers.file_name(&TORRENT).as_deref(), Some("lecture\u{fffd}.mp4"));
