@@ -1,9 +1,10 @@
 //! Checks of answers against what the simulated peers know.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::answer::{AnnounceAnswer, ScrapeCounts};
 use crate::ask::{Announce, Ask, Event, Scraped};
+use crate::own_peer::OwnPeer;
 use crate::persona;
 use crate::population::{Population, Role};
 use crate::violation::{Violation, Violations};
@@ -20,28 +21,39 @@ pub(crate) struct Claims {
 /// Checks the answer to an announce. Call it before the answer's effects are recorded in the population.
 pub(crate) fn check_announce(
     population: &mut Population,
+    own_peer: &mut OwnPeer,
     claims: Claims,
     ask: &Ask,
     announce: &Announce,
     answer: &AnnounceAnswer<'_>,
     found: &mut Violations,
 ) {
-    let mut count = 0;
+    let sources = population.sources.clone();
+    let (mut count, mut own) = (0, 0);
+    let mut check = |address: SocketAddr, number: Option<u32>| {
+        if number.is_none() && own_peer.is_at(address) {
+            own += 1;
+        } else {
+            check_peer(population, claims, ask, announce, number, found);
+            count += 1;
+        }
+    };
     for peer in answer.peers.as_chunks::<6>().0 {
         let &[a, b, c, d, high, low] = peer;
-        let number = population.sources.number_of_v4(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]));
-        check_peer(population, claims, ask, announce, number, found);
-        count += 1;
+        let (address, port) = (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]));
+        check((address, port).into(), sources.number_of_v4(address, port));
     }
     for peer in answer.peers6.as_chunks::<18>().0 {
         let (address, port) = peer.split_at(16);
         let address: [u8; 16] = address.try_into().expect("16 bytes");
         let port: [u8; 2] = port.try_into().expect("2 bytes");
-        let number = population.sources.number_of_v6(Ipv6Addr::from(address), u16::from_be_bytes(port));
-        check_peer(population, claims, ask, announce, number, found);
-        count += 1;
+        let (address, port) = (Ipv6Addr::from(address), u16::from_be_bytes(port));
+        check((address, port).into(), sources.number_of_v6(address, port));
     }
-    if count > announce.numwant {
+    if own > 1 {
+        found.add(Violation::Duplicate);
+    }
+    if count + own > announce.numwant {
         found.add(Violation::TooManyPeers);
     }
     if answer.interval <= 0 {

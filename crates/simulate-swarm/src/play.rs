@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::answer::{AnnounceAnswer, NoAnswer, ScrapeCounts};
 use crate::ask::{Announce, Ask, Kind, Scraped};
 use crate::check::{Claims, check_announce, check_scraped};
+use crate::own_peer::OwnPeer;
 use crate::pace::{Due, Schedule};
 use crate::progress::Bar;
 use crate::record::{Exchange, Record};
@@ -29,6 +30,7 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Play<'a> {
     pub(crate) traffic: &'a mut Traffic,
+    pub(crate) own_peer: &'a mut OwnPeer,
     pub(crate) record: Record,
     pub(crate) schedule: Schedule,
     pub(crate) claims: Claims,
@@ -80,7 +82,7 @@ impl Play<'_> {
         exchange: Exchange,
         found: &mut Violations,
     ) {
-        check_announce(&mut self.traffic.population, self.claims, ask, announce, answer, found);
+        check_announce(&mut self.traffic.population, self.own_peer, self.claims, ask, announce, answer, found);
         self.record.announce(exchange, answer.peers.len() / 6 + answer.peers6.len() / 18);
         self.traffic.answered(announce);
     }

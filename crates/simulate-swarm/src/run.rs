@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 use crate::check::Claims;
 use crate::cli::{Action, Cli, Spread};
 use crate::http::HttpClient;
+use crate::own_peer::OwnPeer;
 use crate::pace::{Pace, Schedule};
 use crate::play::Play;
 use crate::plot;
@@ -52,6 +53,7 @@ struct Stage<'a> {
     cli: &'a Cli,
     client: Client,
     traffic: Traffic,
+    own_peer: OwnPeer,
     stop: Arc<AtomicBool>,
 }
 
@@ -130,7 +132,7 @@ fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity
     let stop = Arc::new(AtomicBool::new(false));
     let handler = Arc::clone(&stop);
     ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
-    let mut stage = Stage { cli, client, traffic, stop };
+    let mut stage = Stage { cli, client, traffic, own_peer: OwnPeer::of(target.address), stop };
 
     let mut samples = Vec::new();
     let fill = if cli.skip_fill {
@@ -193,6 +195,7 @@ impl Stage<'_> {
         let sample = pace.duration.map_or(SHORTEST_SAMPLE, |duration| (duration / 600).max(SHORTEST_SAMPLE));
         let mut play = Play {
             traffic: &mut self.traffic,
+            own_peer: &mut self.own_peer,
             record: Record::start(start, sample),
             schedule: Schedule::start(pace, start),
             claims: Claims { max_peers: cli.max_peers, seeds_to_seeds: cli.seeds_to_seeds },

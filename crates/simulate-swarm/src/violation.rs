@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(crate) enum Violation {
     /// The asking peer is among the peers.
     SelfInPeers,
-    /// A peer that does not exist, or that is in another torrent.
+    /// A peer that does not exist, or that is in another torrent. The tracker's own peer is in each.
     Stranger,
     /// A peer whose `stopped` was answered before this request began.
     Departed,

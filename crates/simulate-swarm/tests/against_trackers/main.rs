@@ -75,6 +75,29 @@ fn a_correct_tracker_passes_over_ipv6() {
 }
 
 #[test]
+fn the_own_peer_of_a_tracker_is_one_more_peer() {
+    // More peers than a swarm has are asked for, so that each answer has a place left for it.
+    let arguments = [&ARGUMENTS[..8], &["--numwant", "60"]].concat();
+    let over_udp = |fault| simulate(&UdpTracker::start("127.0.0.1:0", fault).url(), &arguments);
+    let over_http = |fault| simulate(&HttpTracker::start("127.0.0.1:0", fault).url(), &arguments);
+    for run in [&over_udp as &dyn Fn(Fault) -> Outcome, &over_http] {
+        let (with, without) = (run(Fault::OwnPeer), run(Fault::None));
+        assert_right(&with);
+        // While the swarms fill, each answer has all that came before, in whatever order. Later they are never quite the same.
+        let peers = |outcome: &Outcome| outcome.number("/fill/peers_per_answer_mean");
+        assert!((peers(&with) - peers(&without) - 1.0).abs() < 1e-9, "{with:?} {without:?}");
+        for (fault, kind) in [
+            (Fault::OwnPeerTwice, "duplicate"),
+            (Fault::OwnPeerMoves, "stranger"),
+            (Fault::OnlyOwnPeer, "too_few_peers"),
+        ] {
+            let outcome = run(fault);
+            assert_eq!((outcome.violations(), outcome.code), (vec![kind], Some(1)), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn connects_are_counted_apart() {
     let outcome = over_udp(Fault::None, &["--sources", "5", "--concurrency", "1"]);
     assert_eq!([outcome.number("/fill/connects"), outcome.number("/steady/connects")], [5.0, 0.0], "{outcome:?}");

@@ -1,12 +1,20 @@
 //! The swarms of a simple tracker.
 
 use std::collections::HashMap;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A fault of a tracker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
+    /// None, either: the tracker has a peer of its own in all swarms.
+    OwnPeer,
+    OwnPeerTwice,
+    /// It is in each answer at another port.
+    OwnPeerMoves,
+    /// Nobody else is handed out.
+    OnlyOwnPeer,
     SelfInPeers,
     Stranger,
     OtherTorrent,
@@ -104,13 +112,13 @@ impl Swarms {
                 + if self.fault == Fault::TooManyLeechers { 1000 } else { 0 },
             peers,
         };
-        self.spoil(answer, &request.info_hash)
+        self.spoil(answer, &request.info_hash, request.numwant)
     }
 
-    fn spoil(&self, mut answer: Answer, info_hash: &[u8; 20]) -> Answer {
+    fn spoil(&self, mut answer: Answer, info_hash: &[u8; 20], numwant: usize) -> Answer {
         let peers = &mut answer.peers;
         match self.fault {
-            Fault::NoPeers => peers.clear(),
+            Fault::NoPeers | Fault::OnlyOwnPeer => peers.clear(),
             Fault::AtMostFivePeers => peers.truncate(5),
             _ => {}
         }
@@ -125,6 +133,15 @@ impl Swarms {
         };
         if let (Some(first), Some(wrong)) = (peers.first_mut(), wrong) {
             *first = wrong;
+        }
+        let port = if self.fault == Fault::OwnPeerMoves { 6000 + self.turn as u16 % 2 } else { 6968 };
+        let own_peers = match self.fault {
+            Fault::OwnPeer | Fault::OwnPeerMoves | Fault::OnlyOwnPeer => 1,
+            Fault::OwnPeerTwice => 2,
+            _ => 0,
+        };
+        if peers.len() + own_peers <= numwant {
+            peers.extend(iter::repeat_n(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), own_peers));
         }
         answer
     }
