@@ -2,9 +2,9 @@
 //!
 //!     cargo run --release --example lan_tracker [SHARE [TORRENTS]]
 //!
-//! Clients reach it over HTTP and UDP on port 6969 of all addresses, and browsers on port 6970. It prints the URL by which
-//! everybody gets what is in the folder SHARE, the URL of the dashboard, and the announce URLs to put into torrents. Ctrl-C stops
-//! it. The `tracker` program is the same with settings. Nothing is kept when it ends, but in the folder TORRENTS.
+//! Clients reach it over HTTP and UDP on port 6969 of all addresses, its own peer on port 6968, and browsers on port 6970. It prints
+//! the URL by which everybody gets what is in the folder SHARE, the URL of the dashboard, and the announce URLs to put into torrents.
+//! Ctrl-C stops it. The `tracker` program is the same with settings. Nothing is kept when it ends, but in the folder TORRENTS.
 
 use std::path::PathBuf;
 

@@ -55,12 +55,13 @@ progress, complete and go: popularity of torrents by Zipf's law, 5 % of announce
 Rows of a scenario take turns, each round beginning with another one. A figure is the median of the rounds, a ratio the
 median of the rounds' ratios. With `--quick` there are a tenth of the peers, and a second.
 
-All trackers log warnings and errors only, as opentracker and aquatic do by themselves, and ours has no dashboard; a row of
-its own shows what our default costs, which is a dashboard, and a line in the log for each peer. Ours has its default
+All trackers log warnings and errors only, as opentracker and aquatic do by themselves, and ours has neither a dashboard nor
+a peer of its own, which the others do not have, either; a row of its own shows what our default costs: a dashboard, a peer
+that connects to others (here to peers that do not listen), and a line in the log for each peer. Ours has its default
 limits: at most 1,024 connections from an address, and 128 peers from an address in a torrent. Neither is reached. Ours
 hands leechers only to seeders that downloaded, as nearly all of these say, which makes its answers a little shorter; that
-others hand seeders to seeders is not counted as a violation. At a fixed rate, CPU time per request is read from a clock that ticks 100 times a second, and
-includes what idling costs."""
+others hand seeders to seeders is not counted as a violation. At a fixed rate, CPU time per request is read from a clock
+that ticks 100 times a second, and includes what idling costs."""
 
 
 def _goals(outcomes: list[Outcome]) -> str:

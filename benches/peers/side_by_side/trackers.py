@@ -74,9 +74,9 @@ def _ours(*flags: str) -> Callable[[Place], Start]:
     def start(place: Place) -> Start:
         # As it does by default, but for the ports.
         listen = f"0.0.0.0:{place.port},[::]:{place.port}"
-        dashboard = "127.0.0.1:0"
+        ports = ["--listen", listen, "--dashboard-listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]
         program = str(place.installed.release / "tracker")
-        return Start([program, "--listen", listen, "--dashboard-listen", dashboard, "--data", "none", *flags])
+        return Start([program, *ports, "--data", "none", *flags])
 
     return start
 
@@ -89,7 +89,9 @@ def _our_tracker(name: str, *flags: str) -> Tracker:
         program=lambda installed: installed.release / "tracker",
         version=_our_version,
         seeds_to_seeds=False,
-        settings=f"`{' '.join(flags)}`" if flags else "dashboard, and a line in the log for each peer that comes or goes",
+        settings=f"`{' '.join(flags)}`"
+        if flags
+        else "dashboard, a peer of its own, and a line in the log for each peer that comes or goes",
     )
 
 
@@ -191,7 +193,7 @@ def _output(command: list[str]) -> str:
 TRACKERS: dict[str, Tracker] = {
     tracker.name: tracker
     for tracker in [
-        _our_tracker("tracker", "--dashboard=false", "--log-level", "warn"),
+        _our_tracker("tracker", "--dashboard=false", "--peer=false", "--log-level", "warn"),
         _our_tracker("tracker --lean", "--dashboard=false", "--log-level", "warn", "--lean"),
         _our_tracker("tracker, as it comes"),
         Tracker(

@@ -44,8 +44,8 @@ const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// A tracker that is being put together. Made by [`LanTracker::builder`].
 ///
-/// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970. It
-/// keeps all in memory unless it has a [data folder](Self::data).
+/// By default it serves clients on the LAN on port 6969 of all addresses, over HTTP and UDP, and a dashboard on port 6970; and it
+/// has a [peer](Self::peer) of its own on port 6968. It keeps all in memory unless it has a [data folder](Self::data).
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
     listen: Vec<SocketAddr>,
@@ -90,7 +90,7 @@ impl Builder {
             core: Config::default(),
             http: HttpConfig::default(),
             udp: Some(UdpConfig::default()),
-            peer: false,
+            peer: true,
             peer_listen: all_addresses(PEER_PORT).to_vec(),
             peer_addresses: Vec::new(),
             allow_list: None,
@@ -147,14 +147,15 @@ impl Builder {
     }
 
     /// Connects to the peers of each swarm, to see how far they are and whether others can reach them, and to introduce them to
-    /// each other. Only to those on the LAN; and not with [`Memory::Lean`](tracker_core::Memory::Lean). Default: `false`.
+    /// each other. Only to those on the LAN; and not with [`Memory::Lean`](tracker_core::Memory::Lean). Default: `true`.
     pub fn peer(mut self, peer: bool) -> Self {
         self.peer = peer;
         self
     }
 
     /// Takes connections of peers on these addresses, so that those to which nobody can connect are seen and introduced, too. If a
-    /// port is taken, it goes on without. Default: port 6968 of all addresses.
+    /// port is taken, it goes on without. All have the same port: it is an error at the start if not. Default: port 6968 of all
+    /// addresses.
     pub fn peer_listen(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.peer_listen = addresses.into_iter().collect();
         self
@@ -350,6 +351,7 @@ impl Builder {
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
+            let config = config.with(|config| config.own_peer = own_peer.as_deref().map(own_peer::listening));
             self.page(config, shared_folder.clone(), &names)
         });
         let (dashboard, page) = page.map(|page| self.serve(page, &addresses)).transpose()?.unzip();
@@ -362,6 +364,8 @@ impl Builder {
         let mut expiry = JoinSet::new();
         expiry.spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;
+        // Not before: another tracker that has all the ports is an error.
+        own_peer.iter().for_each(|service| own_peer::log_listening(service));
         let listening = ports.listening();
         let dashboard_urls = page.as_ref().map(Page::urls);
         let mut reach = JoinSet::new();
@@ -378,7 +382,7 @@ impl Builder {
             ports: Arc::clone(&ports),
             http,
             computers,
-            own_peer: own_peer.clone(),
+            own_peer: own_peer.as_ref().map(Arc::downgrade),
             page,
         };
         let mut following = JoinSet::new();
@@ -457,6 +461,14 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tracker_has_a_peer_unless_it_is_lean() {
+        assert!(LanTracker::builder().has_peer());
+        assert!(!LanTracker::builder().peer(false).has_peer());
+        let lean = Config::default().with(|config| config.memory = Memory::Lean);
+        assert!(!LanTracker::builder().core(lean).has_peer());
+    }
 
     #[test]
     fn events_are_kept_where_somebody_sees_them() {

@@ -17,8 +17,8 @@ use crate::settings::Settings;
 /// Share a folder with your network, as in `tracker ~/Lessons`: a BitTorrent tracker with a page
 ///
 /// `tracker FOLDER` shares a folder. Without any argument the tracker serves the LAN on port 6969, over HTTP and UDP, IPv4 and
-/// IPv6, and a dashboard for browsers on port 6970. It prints the URL of the dashboard, and the announce URLs to put into
-/// torrents.
+/// IPv6, and a dashboard for browsers on port 6970, and has a peer of its own on port 6968. It prints the URL of the dashboard, and
+/// the announce URLs to put into torrents.
 ///
 /// Everybody who may use the tracker may view the dashboard. To stop and start the tracker there, to make torrents, and to
 /// register and remove them, open it on this machine, or by the URL with the token that is printed at the start. Programs send

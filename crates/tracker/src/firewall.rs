@@ -29,7 +29,7 @@ impl Firewall {
     pub(crate) fn new(settings: &Settings, machine: &Addresses) -> Self {
         let clients = settings.listen.iter().map(|listen| listen.0);
         let dashboard = settings.dashboard_listen.iter().map(|listen| listen.0).filter(|_| settings.dashboard);
-        let peer = settings.peer_listen.iter().map(|listen| listen.0).filter(|_| has_peer(settings));
+        let peer = settings.peer_listen.iter().map(|listen| listen.0).filter(|_| settings.has_peer());
         let is_opened = |listen: &SocketAddr| listen.port() != 0 && !listen.ip().is_loopback();
         let dashboard: Vec<_> = dashboard.filter(is_opened).collect();
         let urls = DashboardUrls::of_machine(&dashboard, machine, |_| String::new());
@@ -57,11 +57,10 @@ impl Firewall {
         } else if settings.dashboard_listen != defaults.dashboard_listen {
             command += &format!(" --dashboard-listen {}", in_shell(&settings.dashboard_listen));
         }
-        if has_peer(settings) {
-            command += " --peer";
-            if settings.peer_listen != defaults.peer_listen {
-                command += &format!(" --peer-listen {}", in_shell(&settings.peer_listen));
-            }
+        if !settings.has_peer() {
+            command += " --peer=false";
+        } else if settings.peer_listen != defaults.peer_listen {
+            command += &format!(" --peer-listen {}", in_shell(&settings.peer_listen));
         }
         command
     }
@@ -78,11 +77,6 @@ impl Firewall {
     }
 }
 
-/// Returns `true` if the tracker has a peer of its own with these settings.
-fn has_peer(settings: &Settings) -> bool {
-    settings.peer && !settings.lean
-}
-
 /// The addresses as the value of a flag, in quotes that every shell knows: some have a use of their own for brackets.
 fn in_shell(addresses: &[impl Display]) -> String {
     let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
@@ -95,11 +89,11 @@ fn list(ports: &BTreeSet<u16>) -> String {
 
 impl Display for Firewall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ports.is_empty() && self.dashboard.is_empty() {
+        if self.ports.is_empty() && self.dashboard.is_empty() && self.peer.is_empty() {
             return writeln!(
                 f,
                 "There is no port to open: the tracker would use any free port, or be there for this machine only. Choose \
-                 addresses and ports with --listen and --dashboard-listen first."
+                 addresses and ports with --listen, --dashboard-listen and --peer-listen first."
             );
         }
         let program = env::current_exe().ok();
@@ -206,7 +200,13 @@ mod tests {
     #[test]
     fn any_port_and_one_of_loopback_cannot_be_opened() {
         for listen in ["0.0.0.0:0", "127.0.0.1:7000"] {
-            assert!(text(&[listen], true).starts_with("There is no port to open"), "{listen}");
+            let alone = firewall(&["--listen", listen, "--dashboard=false", "--peer=false"]);
+            assert!(alone.starts_with("There is no port to open"), "{listen}");
+            let here = firewall(&["--listen", listen, "--dashboard=false", "--peer-listen", "127.0.0.1:7002"]);
+            assert!(here.starts_with("There is no port to open"), "{listen}");
+            let peer = text(&[listen], true);
+            assert!(peer.starts_with("Clients to which nobody can connect reach the tracker's own peer"), "{peer}");
+            assert!(peer.contains("allow 6968/tcp") && !peer.contains("Clients reach"), "{peer}");
             let dashboard = firewall(&["--listen", listen]);
             assert!(dashboard.contains("allow 6970/tcp") && !dashboard.contains("Clients reach"), "{dashboard}");
         }
@@ -220,9 +220,9 @@ mod tests {
         let config = ["--config", file.to_str().unwrap()];
         for (flags, expected) in [
             (&[][..], "tracker --firewall"),
-            (&["--lean", "--peer"], "tracker --firewall"),
-            (&["--peer"], "tracker --firewall --peer"),
-            (&["--peer", "--peer-listen", "0.0.0.0:80"], r#"tracker --firewall --peer --peer-listen "0.0.0.0:80""#),
+            (&["--lean"], "tracker --firewall --peer=false"),
+            (&["--peer=false", "--peer-listen", "0.0.0.0:80"], "tracker --firewall --peer=false"),
+            (&["--peer-listen", "0.0.0.0:80"], r#"tracker --firewall --peer-listen "0.0.0.0:80""#),
             (&config, r#"tracker --firewall --listen "0.0.0.0:7000,[::]:7000""#),
             (&["--dashboard-listen", "0.0.0.0:80"], r#"tracker --firewall --dashboard-listen "0.0.0.0:80""#),
             (
@@ -241,12 +241,13 @@ mod tests {
 
     #[test]
     fn the_own_peer_needs_tcp_only() {
-        let text = firewall(&["--peer", "--peer-listen", "0.0.0.0:7001,127.0.0.1:7002"]);
+        let text = firewall(&["--peer-listen", "10.0.0.1:7001,127.0.0.1:7001"]);
         assert!(text.contains("reach the tracker's own peer on TCP port 7001.\n"), "{text}");
-        assert!(text.contains("allow 7001/tcp") && !text.contains("7001/udp") && !text.contains("7002"), "{text}");
-        assert!(firewall(&["--peer"]).contains("allow 6968/tcp"));
-        for flags in [&[][..], &["--peer", "--lean"]] {
-            assert!(!firewall(flags).contains("6968"), "{flags:?}");
+        assert!(text.contains("allow 7001/tcp") && !text.contains("7001/udp"), "{text}");
+        assert!(!firewall(&["--peer-listen", "127.0.0.1:7001"]).contains("7001"));
+        assert!(firewall(&[]).contains("allow 6968/tcp"));
+        for flag in ["--peer=false", "--lean"] {
+            assert!(!firewall(&[flag]).contains("6968"), "{flag}");
         }
     }
 

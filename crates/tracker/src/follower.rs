@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tracker_core::{Config, NetworkConfig, Shards};
 use tracker_host::{Addresses, NetworkChanges, Service, host_names, link_speed};
@@ -28,7 +28,8 @@ pub(crate) struct Follower {
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) http: tracker_http::Adapter,
     pub(crate) computers: Computers,
-    pub(crate) own_peer: Option<Arc<tracker_peer::Service>>,
+    /// It ends with the tracker, not with this.
+    pub(crate) own_peer: Option<Weak<tracker_peer::Service>>,
     pub(crate) page: Option<Page>,
 }
 
@@ -67,7 +68,7 @@ impl Follower {
         }
         self.ports.set_addresses(addresses.clone());
         set_network(&self.computers, &addresses);
-        if let Some(own_peer) = &self.own_peer {
+        if let Some(own_peer) = self.own_peer.as_ref().and_then(Weak::upgrade) {
             own_peer.set_network(&addresses, Allow::access(&self.allow, &addresses));
         }
         if let Some(page) = &self.page {

@@ -187,7 +187,8 @@ mod tests {
 
     /// Without a dashboard, on a free port of this loopback address.
     async fn start(address: &str) -> LanTracker {
-        LanTracker::builder().listen([address.parse().unwrap()]).dashboard(false).start().await.unwrap()
+        let here = || [address.parse().unwrap()];
+        LanTracker::builder().listen(here()).peer_listen(here()).dashboard(false).start().await.unwrap()
     }
 
     async fn with_expiry(expiry: impl Future<Output = ()> + Send + 'static) -> RunError {
@@ -212,7 +213,7 @@ mod tests {
             let list = folder.path().join("allowed.txt");
             fs::write(&list, "").unwrap();
             let here = || ["127.0.7.6:0".parse().unwrap()];
-            let builder = LanTracker::builder().listen(here()).dashboard_listen(here());
+            let builder = LanTracker::builder().listen(here()).dashboard_listen(here()).peer_listen(here());
             let tracker = builder.only_known(true).allow_list(list).start().await.unwrap();
             // Kept by the embedder: they keep nothing running.
             let shards = Arc::clone(tracker.shards());

@@ -29,6 +29,7 @@ mod data_folder;
 mod error;
 mod follower;
 mod lan_tracker;
+mod learnt;
 mod network;
 mod own_peer;
 mod page;

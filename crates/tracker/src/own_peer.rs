@@ -1,53 +1,53 @@
 //! The tracker's own peer, joined to the library and the monitor.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use metainfo::Metainfo;
-use torrent_library::Library;
+use bytes::Bytes;
+use torrent_library::{KnownTorrent, Library};
 use tracker_core::{InfoHash, Peer};
 use tracker_monitor::{PeerSightings, ReachabilityReason, SeenConnection, SeenPeer, SeenProgress, SeenTorrent};
 use tracker_peer::{Reason, Service, ServiceConfig, Sighting, Sightings, TorrentFacts, Torrents};
 
 use crate::error::StartError;
-
-/// Torrents known by their info-hash only of which something is remembered that peers told. Of more, nothing is.
-const MAX_LEARNT: usize = 1000;
+use crate::learnt::{LearntTorrent, LearntTorrents, facts};
 
 /// What the tracker's own peer knows of torrents, and what it sees of peers.
 #[derive(Debug)]
 pub(crate) struct OwnPeerView {
     library: Library,
-    learnt: Mutex<BTreeMap<InfoHash, Learnt>>,
+    learnt: Mutex<LearntTorrents>,
     /// Set when the peer has started.
     sightings: OnceLock<Sightings>,
 }
 
-#[derive(Debug)]
-struct Learnt {
-    facts: TorrentFacts,
-    piece_length: u32,
-    torrent: SeenTorrent,
-}
-
-/// Starts the tracker's own peer. If it cannot listen, the log has it.
+/// Starts the tracker's own peer.
 pub(crate) fn start(
     config: ServiceConfig,
     view: Arc<OwnPeerView>,
 ) -> Result<(Arc<Service>, Arc<OwnPeerView>), StartError> {
     let service = Service::start(config)?;
+    // There is one service for a view.
+    _ = view.sightings.set(service.sightings().clone());
+    Ok((Arc::new(service), view))
+}
+
+/// Where the tracker's own peer listens; or why it does not, and what to do.
+pub(crate) fn listening(service: &Service) -> Result<Vec<SocketAddr>, String> {
+    service.listening().map(<[_]>::to_vec).map_err(|error| format!("{error}: {} with --peer-listen", error.advice()))
+}
+
+/// Logs where the tracker's own peer listens, or why it does not.
+pub(crate) fn log_listening(service: &Service) {
     match service.listening() {
         Ok(addresses) => addresses.iter().for_each(|address| tracing::debug!(%address, "the own peer listens")),
         Err(error) => tracing::warn!(
             %error,
-            "the tracker's own peer goes on without listening: computers behind a firewall are not seen; free the port, or name \
-             another with --peer-listen"
+            "the tracker's own peer goes on without listening, so that computers behind a firewall are not seen: {} with \
+             --peer-listen",
+            error.advice(),
         ),
     }
-    // There is one service for a view.
-    _ = view.sightings.set(service.sightings().clone());
-    Ok((Arc::new(service), view))
 }
 
 impl OwnPeerView {
@@ -61,7 +61,7 @@ impl OwnPeerView {
         known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.piece_length))
     }
 
-    fn learnt(&self) -> MutexGuard<'_, BTreeMap<InfoHash, Learnt>> {
+    fn learnt(&self) -> MutexGuard<'_, LearntTorrents> {
         self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,22 +72,18 @@ impl Torrents for OwnPeerView {
         known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.facts))
     }
 
-    fn learn(&self, info_hash: &InfoHash, info: &[u8]) -> Option<TorrentFacts> {
-        let metainfo = Metainfo::parse(&[b"d4:info", info, b"e"].concat()).inspect_err(|error| {
+    fn info(&self, info_hash: &InfoHash) -> Option<Bytes> {
+        let known = self.library.get(info_hash).map(|torrent| Bytes::from_owner(InfoBytes(torrent)));
+        known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.info.clone()))
+    }
+
+    fn learn(&self, info_hash: &InfoHash, info: Bytes) -> Option<TorrentFacts> {
+        let torrent = LearntTorrent::read(info).inspect_err(|error| {
             tracing::debug!(torrent = %info_hash, %error, "a peer gave an info dictionary that cannot be used");
         });
-        let metainfo = metainfo.ok()?;
-        let (facts, info) = (facts(&metainfo), metainfo.info());
-        let piece_length = info.piece_length();
-        let torrent = SeenTorrent {
-            name: info.name().as_ref().into(),
-            size: info.content_length(),
-            files: info.content_files().count(),
-        };
-        let mut learnt = self.learnt();
-        if learnt.len() < MAX_LEARNT {
-            learnt.insert(*info_hash, Learnt { facts, piece_length, torrent });
-        }
+        let torrent = torrent.ok()?;
+        let facts = torrent.facts;
+        self.learnt().insert(*info_hash, torrent);
         Some(facts)
     }
 }
@@ -123,9 +119,13 @@ impl PeerSightings for OwnPeerView {
     }
 }
 
-fn facts(metainfo: &Metainfo) -> TorrentFacts {
-    let info = metainfo.info();
-    TorrentFacts { piece_count: u32::try_from(info.pieces().len()).unwrap_or(0), is_private: info.private() }
+/// The info dictionary of a known torrent.
+struct InfoBytes(Arc<KnownTorrent>);
+
+impl AsRef<[u8]> for InfoBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.metainfo.info_bytes()
+    }
 }
 
 fn seen_peer(sighting: Sighting, piece_length: Option<u32>) -> SeenPeer {

@@ -133,7 +133,7 @@ fn open_data(data: Data, is_shared: bool) -> anyhow::Result<Option<DataFolder>> 
         }
         Err(error @ DataFolderError::InUse { .. }) => Err(anyhow!(
             "{error}: stop it, or give this one a folder and ports of its own, such as --data DIR --listen 0.0.0.0:7069 \
-             --dashboard-listen 0.0.0.0:7070, or keep all in memory with --data none"
+             --dashboard-listen 0.0.0.0:7070 --peer-listen 0.0.0.0:7068, or keep all in memory with --data none"
         )),
         Err(error) => Err(error.into()),
     }

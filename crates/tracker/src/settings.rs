@@ -171,12 +171,14 @@ pub(crate) struct Settings {
     /// So the dashboard shows progress by the second and who cannot be reached, and clients find each other at once. Only computers
     /// on the LAN are connected to. Not with --lean.
     #[arg(long, help_heading = "Peers")]
+    #[default = true]
     pub(crate) peer: bool,
 
     /// Take peers' connections on this address and port; repeatable
     ///
     /// A computer to which nobody can connect, as behind a firewall, connects to the tracker there, and is shown and introduced,
-    /// too. If the port is taken, the tracker goes on without.
+    /// too. If the port is taken, the tracker goes on without. Several addresses have the same port. Only computers that reach the
+    /// tracker by such an address are told of it.
     #[arg(long, help_heading = "Peers", value_name = "ADDR:PORT", hide_short_help = true)]
     #[serde(with = "texts")]
     #[default(listen::all())]
@@ -280,6 +282,13 @@ impl Settings {
             listen::check("dashboard-listen", &self.dashboard_listen)?;
             listen::check_both(&self.listen, &self.dashboard_listen)?;
         }
+        if self.has_peer() {
+            listen::check("peer-listen", &self.peer_listen)?;
+            listen::check_own_peer("listen", &self.listen, &self.peer_listen)?;
+            if self.dashboard {
+                listen::check_own_peer("dashboard-listen", &self.dashboard_listen, &self.peer_listen)?;
+            }
+        }
         ensure!(
             !self.only_known || self.dashboard || self.torrents.is_some() || self.allow_list.is_some(),
             "`only-known` without `torrents` and without the dashboard would serve nothing; name the folder with --torrents"
@@ -315,10 +324,16 @@ impl Settings {
         }
     }
 
+    /// Returns `true` if the tracker has a peer of its own.
+    pub(crate) fn has_peer(&self) -> bool {
+        self.peer && !self.lean
+    }
+
     /// The addresses for all IPv6 addresses of the machine that leave out IPv4.
     pub(crate) fn ipv6_only(&self) -> impl Iterator<Item = SocketAddr> {
         let dashboard = self.dashboard.then(|| listen::ipv6_only(&self.dashboard_listen)).flatten();
-        listen::ipv6_only(&self.listen).into_iter().chain(dashboard)
+        let peer = self.has_peer().then(|| listen::ipv6_only(&self.peer_listen)).flatten();
+        listen::ipv6_only(&self.listen).into_iter().chain(dashboard).chain(peer)
     }
 
     /// The number of threads that serve an address.

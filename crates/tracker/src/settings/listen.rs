@@ -50,6 +50,23 @@ pub(super) fn check_both<const CLIENTS: u16, const PEOPLE: u16>(
     Ok(())
 }
 
+/// Checks that the tracker's own peer has ports to itself.
+pub(super) fn check_own_peer<const OTHER: u16, const PEER: u16>(
+    setting: &str,
+    listen: &[ListenAddress<OTHER>],
+    peer_listen: &[ListenAddress<PEER>],
+) -> anyhow::Result<()> {
+    for other in listen {
+        if let Some(peer) = peer_listen.iter().find(|peer| overlap(peer.0, other.0)) {
+            bail!(
+                "`{setting}` has {other} and `peer-listen` {peer}, which is the same port; choose another for one of them with \
+                 --{setting} or --peer-listen, or do without the tracker's own peer with --peer=false"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// The address that stands for all IPv6 addresses, if no other one is of IPv4. To many programs it stands for IPv4, too.
 pub(super) fn ipv6_only<const PORT: u16>(listen: &[ListenAddress<PORT>]) -> Option<SocketAddr> {
     let all = listen.iter().find(|listen| listen.0.is_ipv6() && listen.0.ip().is_unspecified());

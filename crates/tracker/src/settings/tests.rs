@@ -34,6 +34,7 @@ fn defaults_come_from_the_crates_that_use_them() {
     assert_eq!(settings.core().memory, Memory::default());
     assert_eq!(to_strings(&settings.listen), ["0.0.0.0:6969", "[::]:6969"]);
     assert_eq!(to_strings(&settings.dashboard_listen), ["0.0.0.0:6970", "[::]:6970"]);
+    assert_eq!(to_strings(&settings.peer_listen), ["0.0.0.0:6968", "[::]:6968"]);
     assert_eq!(settings.allow, [Allow::Lan]);
 }
 
@@ -90,6 +91,8 @@ fn all_ipv6_addresses_without_ipv4_are_noticed() {
         (&["--listen", "[::]:6969"], &["[::]:6969"]),
         (&["--listen", "[::]:6969", "--dashboard-listen", "[::]:80"], &["[::]:6969", "[::]:80"]),
         (&["--listen", "[::]:6969", "--dashboard=false"], &["[::]:6969"]),
+        (&["--peer-listen", "[::]:6968"], &["[::]:6968"]),
+        (&["--peer-listen", "[::]:6968", "--peer=false"], &[]),
         (&["--listen", "[::]:6969", "--listen", "192.168.1.5:6969"], &[]),
         (&["--listen", "[::1]:6969"], &[]),
         (&["--listen", "0.0.0.0:6969"], &[]),
@@ -131,6 +134,7 @@ fn printed_settings_can_be_fed_back() {
             "--share-by-hand",
         ]),
         flags(&["--upload-limit", "10M", "--zip=false"]),
+        flags(&["--peer=false", "--peer-listen", "127.0.0.1:7000", "--peer-address", "192.168.1.9"]),
         flags(&["--data", "none", "--names", lists[0].to_str().unwrap()]),
         flags(&["--data", folder.to_str().unwrap()]),
         flags(&["--allow-list", lists[0].to_str().unwrap(), "--deny-list", lists[1].to_str().unwrap()]),
@@ -240,6 +244,24 @@ fn clients_and_dashboard_have_separate_ports() {
 }
 
 #[test]
+fn the_own_peer_has_a_port_of_its_own() {
+    for setting in ["listen", "dashboard-listen"] {
+        let other = format!("--{setting}");
+        let both = |listen, peer| parse(&[&other, listen, "--peer-listen", peer]);
+        let error = both("127.0.0.1:80", "0.0.0.0:80").unwrap_err().to_string();
+        assert!(error.contains(&format!("`{setting}` has 127.0.0.1:80 and `peer-listen` 0.0.0.0:80")), "{error}");
+        assert!(error.contains("--peer-listen") && error.contains("--peer=false"), "{error}");
+        assert!(parse(&[&other, "0.0.0.0:6968"]).is_err());
+        both("127.0.0.1:80", "127.0.0.2:80").unwrap();
+        both("0.0.0.0:0", "0.0.0.0:0").unwrap();
+        for without in ["--peer=false", "--lean"] {
+            flags(&[&other, "0.0.0.0:6968", without]);
+        }
+    }
+    assert!(parse(&["--peer-listen", "0.0.0.0:1,127.0.0.1:1"]).is_err());
+}
+
+#[test]
 fn events_are_logged_from_level_info_on() {
     for (level, logs_events) in [("error", false), ("warn", false), ("info", true), ("debug", true)] {
         assert_eq!(flags(&["--log-level", level]).logs_events(), logs_events, "{level}");
@@ -252,6 +274,7 @@ fn settings_that_would_serve_nothing_are_errors() {
         "listen = []",
         "allow = []",
         "dashboard-listen = []",
+        "peer-listen = []",
         "only-known = true\ndashboard = false",
         "share = '.'\ndashboard = false",
     ] {

@@ -25,6 +25,8 @@ const VICTIM: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
 
 /// The client's port on its host.
 const PORT: u16 = 6881;
+/// The port of the tracker's own peer.
+const OWN_PEER: u16 = 6968;
 /// The port of a peer that nobody connects to.
 const NOBODY: u16 = 9;
 const STARTED: u32 = 2;
@@ -71,8 +73,8 @@ fn a_page_neither_brings_in_an_address_nor_takes_a_place() {
     let tracker = Tracker::start(&machine);
     let (pupil, asker) = (lan.host("pupil"), lan.host("asker"));
     announce(&tracker, &pupil, PORT, STARTED);
-    let client = SocketAddrV4::new(pupil.address, PORT);
-    assert_eq!(peers_told_to(&tracker, &asker), [client]);
+    let (client, own_peer) = (SocketAddrV4::new(pupil.address, PORT), SocketAddrV4::new(machine.address, OWN_PEER));
+    assert_eq!(peers_told_to(&tracker, &asker), [client, own_peer]);
 
     let loopback = SocketAddrV4::new(Ipv4Addr::LOCALHOST, tracker.address().port());
     for (host, page, target) in [
@@ -103,12 +105,13 @@ fn a_page_neither_brings_in_an_address_nor_takes_a_place() {
         attack(&format!("port={PORT}&event=stopped"));
         drop(browser);
 
-        assert_eq!(peers_told_to(&tracker, &asker), [client]);
+        assert_eq!(peers_told_to(&tracker, &asker), [client, own_peer]);
         let torrent = tracker.api(&format!("/api/v1/torrents/{INFO_HASH}"));
         assert_eq!((&torrent["seeders"], &torrent["leechers"]), (&0.into(), &1.into()), "{torrent}");
     }
 
-    // What is sent by a client is answered, and its address counts for no more than where it came from.
+    // What is sent by a client is answered, and its address counts for no more than where it came from. The own peer makes way
+    // for a client on its machine.
     let target = format!("/announce?{TORRENT}&port=80&ip={VICTIM}&event=started");
     let answer = machine.request(loopback, &Request::get(&target)).expect("the tracker answers");
     assert_eq!(answer.status, 200);

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 
 use metainfo::Metainfo;
 use serde_json::Value;
 
 use crate::client::{announce, get, request, send};
-use crate::running::{PATIENCE, Tracker, wait_until};
+use crate::running::{PATIENCE, Tracker, tracker, wait_until};
 use crate::{INFO_HASH, OTHER, error_of};
 
 const HERE: &str = "127.0.0.1:0";
@@ -25,8 +26,19 @@ pub(crate) fn observed(flags: &[&str]) -> Observed {
 }
 
 fn observed_at(listen: &str, flags: &[&str]) -> Observed {
-    let listen = ["--dashboard", "--listen", listen, "--dashboard-listen", listen, "--log-format", "json"];
-    let mut tracker = Tracker::start(&[&listen, flags].concat());
+    observed_as(tracker(), listen, flags)
+}
+
+/// Likewise, with these environment variables.
+pub(crate) fn observed_with(variables: &[(&str, &str)], flags: &[&str]) -> Observed {
+    let mut command = tracker();
+    command.envs(variables.iter().copied());
+    observed_as(command, HERE, flags)
+}
+
+fn observed_as(mut command: Command, listen: &str, flags: &[&str]) -> Observed {
+    command.args(["--dashboard", "--listen", listen, "--dashboard-listen", listen, "--log-format", "json"]).args(flags);
+    let mut tracker = Tracker::spawn(command);
     let url = |what: &str| {
         let line: Value = serde_json::from_str(&tracker.log.wait_for(|line| line.contains(what))).unwrap();
         line["url"].as_str().unwrap().to_owned()

@@ -3,6 +3,7 @@
 mod client;
 mod dashboard;
 mod folders;
+mod own_peer;
 mod report;
 mod running;
 mod shared;
@@ -471,6 +472,8 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
         (&["--dashboard-listen", "6970"], "write 0.0.0.0:6970"),
         (&["--dashboard-listen", "10.0.0.1"], "write 10.0.0.1:6970"),
         (&["--dashboard", "--listen", "0.0.0.0:6970"], "--dashboard=false"),
+        (&["--listen", "0.0.0.0:7001", "--peer-listen", "127.0.0.1:7001"], "--peer=false"),
+        (&["--peer-address", "203.0.113.77"], "203.0.113.77 is not an address of this machine's networks: name one of"),
         (&["--host-name", "http://lab-pc"], "write a name such as"),
         (&["--torrents", &path("unknown.toml")], "cannot read the folder of torrents"),
         (&["--data", &path("unknown.toml")], "cannot use the data folder"),

@@ -13,7 +13,6 @@ use crate::support::torrent::Torrent;
 use crate::support::wait::wait_for;
 
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6800);
-const PORT: u16 = 40003;
 
 /// aria2c, driven through its JSON-RPC: <https://aria2.github.io/manual/en/html/aria2c.html#rpc-interface>.
 #[derive(Debug)]
@@ -25,22 +24,30 @@ pub(crate) struct Aria2 {
 }
 
 impl Aria2 {
+    /// The port on which it listens for peers.
+    pub(crate) const PORT: u16 = 40003;
+
     pub(crate) fn start(host: &Host) -> Self {
         Self::start_with(host, &["--enable-dht=false"])
     }
 
-    /// With a DHT, without which aria2 does not announce over UDP. It has no entry point: there is nobody in it.
-    pub(crate) fn start_with_udp(host: &Host) -> Self {
-        Self::start_with(host, &["--enable-dht=true", &format!("--dht-listen-port={PORT}")])
+    /// With peer exchange, which is on by default outside of these tests.
+    pub(crate) fn start_with_pex(host: &Host) -> Self {
+        Self::start_with(host, &["--enable-dht=false", "--enable-peer-exchange=true"])
     }
 
-    fn start_with(host: &Host, dht: &[&str]) -> Self {
+    /// With a DHT, without which aria2 does not announce over UDP. It has no entry point: there is nobody in it.
+    pub(crate) fn start_with_udp(host: &Host) -> Self {
+        Self::start_with(host, &["--enable-dht=true", &format!("--dht-listen-port={}", Self::PORT)])
+    }
+
+    fn start_with(host: &Host, more: &[&str]) -> Self {
         let folder = host.make_folder("aria2");
         let always = [
             "--no-conf",
             "--enable-rpc",
             &format!("--rpc-listen-port={}", API.port()),
-            &format!("--listen-port={PORT}"),
+            &format!("--listen-port={}", Self::PORT),
             &format!("--dir={}", folder.display()),
             "--enable-peer-exchange=false",
             "--bt-enable-lpd=false",
@@ -50,7 +57,7 @@ impl Aria2 {
             "--seed-ratio=0",
             "--show-console-readout=false",
         ];
-        let program = host.run("aria2c", &[&always, dht].concat());
+        let program = host.run("aria2c", &[&always, more].concat());
         let mut client = Self { host: host.clone(), folder, download: String::new(), program };
         wait_for("aria2 to start", START, || {
             client.program.check_alive()?;

@@ -8,23 +8,30 @@
 //! cargo test -p tracker --test real_clients -- --ignored
 //! ```
 //!
-//! The clients learn of each other from the tracker only: PEX and local discovery are off, and so is DHT but in aria2, where
-//! it has no entry point. The scenarios run with the clients of Debian 12 and with those of Debian 13, one after another,
+//! The clients learn of each other from the tracker only: local discovery is off, and so are DHT but in aria2, where it has no
+//! entry point, and PEX but where the tracker's own peer is to introduce them. The scenarios run with the clients of Debian 12 and with those of Debian 13, one after another,
 //! whatever `--test-threads` says, so that they do not disturb each other's figures.
 #![cfg(target_os = "linux")]
 
 mod aria2;
+mod beside;
 mod busy;
+mod crowd;
+mod deluge;
+mod introductions;
 mod magnet;
 mod matrix;
 mod moves;
 mod networks;
 mod own_peer;
+mod reasons;
 mod report;
 mod rtorrent;
+mod simulated;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracker;
+mod usage;
 mod web_seed;
 mod webtorrent;
 
@@ -32,6 +39,12 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use crate::aria2::Aria2;
+use crate::beside::{
+    a_newcomer_and_a_seeder_beside_the_own_peer_meet_at_once, a_seeder_beside_the_own_peer_gives_to_one_that_waits,
+    each_seeder_beside_the_own_peer_gives_to_each,
+};
+use crate::deluge::Deluge;
+use crate::introductions::{clients_that_know_only_the_own_peer_meet, transmission_seeds_to_clients_that_wait};
 use crate::magnet::{
     clients_that_wait_for_metadata_get_it_from_a_later_seeder, each_client_downloads_by_a_magnet_link,
 };
@@ -39,7 +52,11 @@ use crate::networks::{
     a_client_in_a_container_on_the_machine_of_the_tracker_is_reachable,
     a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its_networks,
 };
-use crate::own_peer::{a_seeder_behind_a_firewall_is_named_and_found, downloads_are_seen_as_they_go_on};
+use crate::own_peer::{
+    a_bare_info_hash_gets_its_name_from_a_peer, a_seeder_behind_a_firewall_is_named_and_found,
+    downloads_are_seen_as_they_go_on, each_seeder_behind_a_firewall_is_named_and_found,
+};
+use crate::reasons::each_client_is_named_with_the_reason;
 use crate::report::Report;
 use crate::rtorrent::RTorrent;
 use crate::support::client::{Client, download, finish_download, seed, wait_until_underway};
@@ -57,8 +74,18 @@ use crate::webtorrent::WebTorrent;
 const MB: u64 = 1_000_000;
 
 /// The programs that the scenarios need, besides the tracker.
-const PROGRAMS: [&str; 8] =
-    ["ip", "setpriv", "sha256sum", "qbittorrent-nox", "transmission-daemon", "aria2c", "rtorrent", "node"];
+const PROGRAMS: [&str; 10] = [
+    "ip",
+    "nft",
+    "setpriv",
+    "sha256sum",
+    "qbittorrent-nox",
+    "transmission-daemon",
+    "aria2c",
+    "rtorrent",
+    "deluged",
+    "node",
+];
 
 /// Starts a client on a host.
 type Start = fn(&Host) -> Box<dyn Client>;
@@ -102,10 +129,14 @@ tests! { debian_12, Debian12:
     qbittorrent_shares_a_file_over_udp_with_each_client
     clients_complete_by_the_web_seed_alone
     a_seeder_behind_a_firewall_is_named_and_found
+    a_seeder_beside_the_own_peer_gives_to_one_that_waits
+    each_client_is_named_with_the_reason
+    a_bare_info_hash_gets_its_name_from_a_peer
     scrape_counts_follow_started_completed_and_stopped
 }
 
 tests! { debian_13, Debian13:
+    clients_that_know_only_the_own_peer_meet
     qbittorrent_shares_a_file_with_each_client
     a_client_on_the_machine_of_the_tracker_is_reachable_for_the_others
     a_client_on_the_machine_of_the_tracker_is_reachable_in_each_of_its_networks
@@ -115,15 +146,31 @@ tests! { debian_13, Debian13:
     qbittorrent_shares_a_file_over_udp_with_each_client
     clients_meet_whether_they_come_by_udp_or_http
     clients_complete_by_the_web_seed_alone
+    each_client_is_named_with_the_reason
+    a_bare_info_hash_gets_its_name_from_a_peer
     scrape_counts_follow_started_completed_and_stopped
     a_restart_of_the_tracker_in_the_middle_loses_no_download
 }
 
-// Together with the matrix these are for `.ci/nightly`. The gate has the last two with the clients of Debian 13.
+// Together with the matrix and the crowd these are for `.ci/nightly`: those that take longer, and those that the gate has with the
+// clients of Debian 13.
 tests! { nightly, Debian12:
+    each_seeder_behind_a_firewall_is_named_and_found
+    a_newcomer_and_a_seeder_beside_the_own_peer_meet_at_once
+    each_seeder_beside_the_own_peer_gives_to_each
+    transmission_seeds_to_clients_that_wait
+    clients_that_know_only_the_own_peer_meet
     downloads_are_seen_as_they_go_on
     clients_meet_whether_they_come_by_udp_or_http
     a_restart_of_the_tracker_in_the_middle_loses_no_download
+}
+
+tests! { debian_13_nightly, Debian13:
+    each_seeder_behind_a_firewall_is_named_and_found
+    a_newcomer_and_a_seeder_beside_the_own_peer_meet_at_once
+    downloads_are_seen_as_they_go_on
+    each_seeder_beside_the_own_peer_gives_to_each
+    transmission_seeds_to_clients_that_wait
 }
 
 fn qbittorrent_shares_a_file_with_each_client(generation: Generation) {

@@ -12,8 +12,6 @@ use crate::support::program::Program;
 use crate::support::torrent::Torrent;
 use crate::support::wait::wait_for;
 
-const PORT: u16 = 40004;
-
 /// rtorrent, driven through XML-RPC over SCGI: <https://rtorrent-docs.readthedocs.io/en/latest/cmd-ref.html>.
 #[derive(Debug)]
 pub(crate) struct RTorrent {
@@ -24,19 +22,32 @@ pub(crate) struct RTorrent {
 }
 
 impl RTorrent {
+    /// The port on which it listens for peers.
+    pub(crate) const PORT: u16 = 40004;
+
     pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, false)
+    }
+
+    /// With peer exchange, which is on by default outside of these tests.
+    pub(crate) fn start_with_pex(host: &Host) -> Self {
+        Self::start_with(host, true)
+    }
+
+    fn start_with(host: &Host, has_pex: bool) -> Self {
         let folder = host.make_folder("rtorrent");
         let session = host.make_folder("session");
+        let port = Self::PORT;
         let api = host.folder.join("rtorrent.socket");
         // With a check of everything at the end, its default, 0.9.8 queues `completed` and does not send it.
         let settings = format!(
             "system.daemon.set = true\n\
              session.path.set = {}\n\
              directory.default.set = {}\n\
-             network.port_range.set = {PORT}-{PORT}\n\
+             network.port_range.set = {port}-{port}\n\
              network.scgi.open_local = {}\n\
              dht.mode.set = disable\n\
-             protocol.pex.set = no\n\
+             protocol.pex.set = {}\n\
              pieces.hash.on_completion.set = no\n\
              log.open_file = messages, {}\n\
              log.add_output = info, messages\n\
@@ -44,6 +55,7 @@ impl RTorrent {
             session.display(),
             folder.display(),
             api.display(),
+            if has_pex { "yes" } else { "no" },
             host.folder.join("rtorrent-messages.log").display(),
         );
         let config = host.folder.join("rtorrent.rc");

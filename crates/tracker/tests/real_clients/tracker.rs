@@ -29,6 +29,9 @@ const HASHING: Duration = Duration::from_secs(60);
 /// The port of a peer that nobody should connect to: the discard service.
 const NOBODY: u16 = 9;
 
+/// The peer id with which the tests announce themselves.
+const ONLY_LOOKING: &str = "-XX0000-onlylooking!";
+
 /// The `tracker` binary of this package, running on a host.
 #[derive(Debug)]
 pub(crate) struct Tracker {
@@ -79,6 +82,11 @@ impl Tracker {
         self.program.terminate();
         let status = wait_for("the tracker to stop", START, || self.program.exit_status());
         assert!(status.success(), "SIGTERM ends the tracker with {status}");
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.pid()
     }
 
     pub(crate) fn address(&self) -> SocketAddrV4 {
@@ -154,6 +162,14 @@ impl Tracker {
         details["magnet"].as_str().expect("a torrent has a magnet link").to_owned()
     }
 
+    /// The peer of a torrent that is on this host, as the dashboard shows it.
+    pub(crate) fn displayed_peer(&self, info_hash: &str, host: &Host) -> anyhow::Result<Value> {
+        let peers = self.displayed_peers(info_hash)?;
+        let prefix = format!("{}:", host.address);
+        let is_it = |peer: &&Value| peer["address"].as_str().is_some_and(|address| address.starts_with(&prefix));
+        peers.iter().find(is_it).cloned().with_context(|| format!("{peers:?}"))
+    }
+
     /// The peers of a torrent as the dashboard shows them.
     pub(crate) fn displayed_peers(&self, info_hash: &str) -> anyhow::Result<Vec<Value>> {
         let mut page = self.ask(&Request::get(&format!("/api/v1/torrents/{info_hash}/peers")))?;
@@ -162,17 +178,39 @@ impl Tracker {
 
     /// Asks the dashboard's API on the tracker's own host, which may do everything there.
     pub(crate) fn ask(&self, request: &Request<'_>) -> anyhow::Result<Value> {
+        let text = self.ask_for_text(request)?;
+        if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
+    }
+
+    /// Stops serving clients, as the operator does on the dashboard; all else goes on.
+    pub(crate) fn stop_service(&self) {
+        let stop = Request { method: "POST", target: "/api/v1/tracker/stop", ..Request::default() };
+        self.ask(&stop).expect("the dashboard stops the service");
+        assert!(self.host.connect(self.address()).is_err(), "its port is free");
+    }
+
+    /// Announces from this host that a client on it listens on a port and lacks a byte. The client knows nothing of it.
+    pub(crate) fn announce_for(&self, host: &Host, info_hash: &str, port: u16) {
+        // No two of them are one client with two addresses.
+        let peer_id = format!("-XX0000-{:06}{port:06}", host.address.octets()[3]);
+        let target = announce_target(info_hash, port, "started").replace(ONLY_LOOKING, &peer_id);
+        let response = host.request(self.address(), &Request::get(&target)).expect("the tracker answers");
+        assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
+    }
+
+    /// As [`ask`](Self::ask), for what is not JSON: a page of the dashboard.
+    pub(crate) fn ask_for_text(&self, request: &Request<'_>) -> anyhow::Result<String> {
         let dashboard = SocketAddrV4::new(Ipv4Addr::LOCALHOST, DASHBOARD_PORT);
         let response = self.host.request(dashboard, request)?;
-        let text = String::from_utf8_lossy(&response.body);
+        let text = String::from_utf8_lossy(&response.body).into_owned();
         ensure!(matches!(response.status, 200 | 201), "{} answers {}: {text}", request.target, response.status);
-        if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
+        Ok(text)
     }
 
     /// The IPv4 peers that a newcomer on this host gets. It announces, reads the response, and stops.
     pub(crate) fn peers_told_to(&self, host: &Host, info_hash: &str) -> Vec<SocketAddrV4> {
         let announce = |event| {
-            let target = announce_target(info_hash, event);
+            let target = announce_target(info_hash, NOBODY, event);
             host.request(self.address(), &Request::get(&target)).expect("the tracker answers")
         };
         let response = announce("started");
@@ -241,7 +279,7 @@ impl Tracker {
 /// Announces from the calling thread's host to a swarm of nobody else, and returns the duration of the request and that with the
 /// opening of its connection.
 fn announce(address: SocketAddrV4) -> (Duration, Duration) {
-    let target = announce_target(&"00".repeat(20), "");
+    let target = announce_target(&"00".repeat(20), NOBODY, "");
     let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     let announce = || -> std::io::Result<_> {
         let start = Instant::now();
@@ -265,16 +303,16 @@ fn medians(announce: impl FnMut() -> (Duration, Duration)) -> Latency {
     Latency { request: requests[SAMPLES / 2], with_connect: with_connects[SAMPLES / 2] }
 }
 
-fn announce_target(info_hash: &str, event: &str) -> String {
+fn announce_target(info_hash: &str, port: u16, event: &str) -> String {
     format!(
-        "/announce?info_hash={}&peer_id=-XX0000-onlylooking!&port={NOBODY}&uploaded=0&downloaded=0&left=1&compact=1\
+        "/announce?info_hash={}&peer_id={ONLY_LOOKING}&port={port}&uploaded=0&downloaded=0&left=1&compact=1\
          &numwant=50&event={event}",
         escape(info_hash)
     )
 }
 
 /// 40 hexadecimal digits as a query has them: `%` before each byte.
-fn escape(info_hash: &str) -> String {
+pub(crate) fn escape(info_hash: &str) -> String {
     let bytes = info_hash.as_bytes().chunks(2);
     bytes.flat_map(|byte| [b'%'].into_iter().chain(byte.iter().copied())).map(char::from).collect()
 }

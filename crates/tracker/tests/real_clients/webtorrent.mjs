@@ -1,15 +1,16 @@
-// WebTorrent with one torrent, for the tests: webtorrent.mjs MODULES FOLDER TORRENT_PORT API_PORT
+// WebTorrent with one torrent, for the tests: webtorrent.mjs MODULES FOLDER TORRENT_PORT API_PORT PEX
 //
 // It is told what to do by POST /add (with the path of a .torrent file), /pause, /resume and /limit (with bytes per second, or
-// -1), and says how it is by GET /status. PEX, local discovery, DHT and uTP are off.
+// -1), and says how it is by GET /status. PEX is on if PEX is "true"; local
+// discovery, DHT and uTP are off.
 import http from 'node:http'
 import { pathToFileURL } from 'node:url'
 
-const [modules, folder, torrentPort, apiPort] = process.argv.slice(2)
+const [modules, folder, torrentPort, apiPort, pex] = process.argv.slice(2)
 const { default: WebTorrent } = await import(pathToFileURL(`${modules}/webtorrent/index.js`))
 
 const client = new WebTorrent({
-  dht: false, lsd: false, utPex: false, utp: false, natUpnp: false, natPmp: false, webSeeds: false, torrentPort: Number(torrentPort)
+  dht: false, lsd: false, utPex: pex === 'true', utp: false, natUpnp: false, natPmp: false, webSeeds: false, torrentPort: Number(torrentPort)
 })
 client.on('error', (error) => console.error('error', error))
 let path = null

@@ -17,8 +17,6 @@ const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real_clients/we
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/webtorrent/node_modules");
 
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6802);
-const PORT: u16 = 40005;
-
 /// [WebTorrent](https://webtorrent.io) on Node.js, whose requests resemble a browser's in some headers.
 #[derive(Debug)]
 pub(crate) struct WebTorrent {
@@ -28,10 +26,23 @@ pub(crate) struct WebTorrent {
 }
 
 impl WebTorrent {
+    /// The port on which it listens for peers.
+    pub(crate) const PORT: u16 = 40005;
+
     pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, false)
+    }
+
+    /// With peer exchange, which is on by default outside of these tests.
+    pub(crate) fn start_with_pex(host: &Host) -> Self {
+        Self::start_with(host, true)
+    }
+
+    fn start_with(host: &Host, has_pex: bool) -> Self {
         assert!(Path::new(MODULES).exists(), "{MODULES}: .ci/install-webtorrent installs it");
         let folder = host.make_folder("webtorrent");
-        let arguments = [DRIVER, MODULES, &folder.display().to_string(), &PORT.to_string(), &API.port().to_string()];
+        let (path, port, api_port) = (folder.display().to_string(), Self::PORT.to_string(), API.port().to_string());
+        let arguments = [DRIVER, MODULES, &path, &port, &api_port, &has_pex.to_string()];
         let program = host.run("node", &arguments);
         let mut client = Self { host: host.clone(), folder, program };
         wait_for("WebTorrent to start", START, || {

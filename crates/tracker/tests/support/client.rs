@@ -14,8 +14,8 @@ const TRANSFER: Duration = Duration::from_secs(150);
 
 /// A BitTorrent client with one torrent, driven through its own API as its user interface drives it.
 ///
-/// PEX and local discovery are off in all of them, and so is DHT where they can do without: whom they meet they know from
-/// the tracker.
+/// Local discovery is off in all of them, and so are PEX unless a scenario wants it, and DHT where they can do without: whom they
+/// meet they know from the tracker.
 pub(crate) trait Client {
     /// The client's name for people.
     fn name(&self) -> &'static str;
@@ -97,6 +97,24 @@ pub(crate) fn finish_download(client: &mut dyn Client, torrent: &Torrent, added:
     let first_peer = first_peer.context("complete without a byte").unwrap();
     torrent.content().assert_is_copied_to(client.folder());
     Transfer { first_peer, transfer: complete - first_peer }
+}
+
+/// Waits until a client has downloaded the torrent, compares the copy, and returns the times of its first byte and of its last since
+/// then. The tracker's own peer is a peer, too, but gives no bytes.
+#[track_caller]
+pub(crate) fn wait_until_complete(client: &mut dyn Client, torrent: &Torrent, since: Instant) -> (Duration, Duration) {
+    let name = client.name();
+    let mut first_byte = None;
+    let complete = wait_for(&format!("{name} to complete its download"), TRANSFER, || {
+        let status = client.status()?;
+        if status.bytes > 0 {
+            first_byte.get_or_insert_with(|| since.elapsed());
+        }
+        ensure!(status.seeds, "{status:?}");
+        Ok(since.elapsed())
+    });
+    torrent.content().assert_is_copied_to(client.folder());
+    (first_byte.context("complete without a byte").unwrap(), complete)
 }
 
 /// Waits until a client is in the middle of its download.

@@ -63,11 +63,21 @@ impl Host {
         ip(&[&["-n", &self.namespace], arguments].concat());
     }
 
-    /// Lets nobody connect to a port of this host, as a firewall does: nothing that leaves from it arrives. The host itself can connect
-    /// to others from other ports. Not for programs that bind their sockets to a device, as libtorrent does: these ask no rules.
+    /// Lets nobody connect to a port of this host, as a firewall does: what comes unasked is dropped. The host itself can connect to
+    /// others.
     pub(crate) fn block(&self, port: u16) {
-        for protocol in ["tcp", "udp"] {
-            self.ip(&["rule", "add", "pref", "1", "ipproto", protocol, "sport", &port.to_string(), "blackhole"]);
+        ["tcp", "udp"].iter().for_each(|protocol| self.block_protocol(protocol, port));
+    }
+
+    /// As [`block`](Self::block), for `tcp` or `udp` alone.
+    pub(crate) fn block_protocol(&self, protocol: &str, port: u16) {
+        for command in [
+            "add table inet firewall",
+            "add chain inet firewall input { type filter hook input priority 0; }",
+            "add rule inet firewall input ct state established,related accept",
+            &format!("add rule inet firewall input {protocol} dport {port} drop"),
+        ] {
+            ip(&["netns", "exec", &self.namespace, "nft", command]);
         }
     }
 

@@ -25,6 +25,11 @@ impl Program {
         Ok(())
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the program to end, as `kill` and a service manager do.
     pub(crate) fn terminate(&self) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a pid is a positive i32"));

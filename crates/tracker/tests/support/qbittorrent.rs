@@ -33,8 +33,20 @@ impl QBittorrent {
     pub(crate) const PORT: u16 = 40001;
 
     pub(crate) fn start(host: &Host) -> Self {
+        Self::start_with(host, &[])
+    }
+
+    /// With peer exchange, which is on by default outside of these tests.
+    pub(crate) fn start_with_pex(host: &Host) -> Self {
+        Self::start_with(host, &["PeXEnabled=true"])
+    }
+
+    /// With these settings of its BitTorrent session.
+    pub(crate) fn start_with(host: &Host, session: &[&str]) -> Self {
         let folder = host.make_folder("qbittorrent");
         let config = host.make_folder("profile/qBittorrent/config").join("qBittorrent.conf");
+        // The last one of a name counts.
+        let session: String = session.iter().map(|setting| format!("Session\\{setting}\n")).collect();
         let settings = format!(
             "[BitTorrent]\n\
              Session\\DHTEnabled=false\n\
@@ -42,6 +54,7 @@ impl QBittorrent {
              Session\\PeXEnabled=false\n\
              Session\\Port={}\n\
              Session\\QueueingSystemEnabled=false\n\
+             {session}\
              [LegalNotice]\n\
              Accepted=true\n\
              [Network]\n\

@@ -83,6 +83,7 @@ pub(crate) struct Torrent {
     content: Content,
     path: PathBuf,
     info_hash: String,
+    piece_length: u32,
 }
 
 impl Torrent {
@@ -97,7 +98,12 @@ impl Torrent {
     pub(crate) fn read(content: &Content, path: PathBuf) -> anyhow::Result<Self> {
         let metainfo = Metainfo::parse(&fs::read(&path)?)?;
         let info_hash = metainfo.info_hashes().v1.context("a torrent without an info-hash of version 1")?;
-        Ok(Self { content: content.clone(), path, info_hash: info_hash.to_string() })
+        Ok(Self {
+            content: content.clone(),
+            path,
+            info_hash: info_hash.to_string(),
+            piece_length: metainfo.info().piece_length(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -107,6 +113,11 @@ impl Torrent {
     /// 40 hexadecimal digits.
     pub(crate) fn info_hash(&self) -> &str {
         &self.info_hash
+    }
+
+    /// Bytes in a piece.
+    pub(crate) fn piece_length(&self) -> u32 {
+        self.piece_length
     }
 
     /// What it describes.

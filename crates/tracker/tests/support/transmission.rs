@@ -34,22 +34,24 @@ impl Transmission {
     pub(crate) const PORT: u16 = 40002;
 
     pub(crate) fn start(host: &Host) -> Self {
-        Self::start_with(host, false)
+        Self::start_with(host, &json!({}))
     }
 
     /// With peer exchange, which is on by default outside of these tests.
     pub(crate) fn start_with_pex(host: &Host) -> Self {
-        Self::start_with(host, true)
+        Self::start_with(host, &json!({ "pex-enabled": true }))
     }
 
-    fn start_with(host: &Host, has_pex: bool) -> Self {
+    /// With these settings instead of those of the tests:
+    /// <https://github.com/transmission/transmission/blob/main/docs/Editing-Configuration-Files.md>.
+    pub(crate) fn start_with(host: &Host, more: &Value) -> Self {
         let folder = host.make_folder("transmission");
-        let settings = json!({
+        let mut settings = json!({
             "dht-enabled": false,
             "download-dir": folder,
             "lpd-enabled": false,
             "peer-port": Self::PORT,
-            "pex-enabled": has_pex,
+            "pex-enabled": false,
             "port-forwarding-enabled": false,
             "rpc-bind-address": API.ip().to_string(),
             "rpc-port": API.port(),
@@ -57,6 +59,9 @@ impl Transmission {
             // https://github.com/transmission/transmission/issues/4033.
             "utp-enabled": host.generation != Generation::Debian12,
         });
+        for (name, value) in more.as_object().expect("settings have names") {
+            settings[name] = value.clone();
+        }
         let config = host.make_folder("config");
         fs::write(config.join("settings.json"), settings.to_string()).expect("a configuration can be written");
         let program = host.run("transmission-daemon", &["--foreground", "--config-dir", "config"]);
