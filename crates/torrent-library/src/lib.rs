@@ -4,7 +4,8 @@
 //! - [`Share`] is the folder of content; [`TorrentJobs`] makes torrents of what is in it, and [`Digests`] computes the SHA-256 of
 //!   its files.
 //! - [`Content`] is what is shared: a file or folder of the share folder, as it was when it was listed, to be opened and sent;
-//!   [`Contents`] finds it by its id or the key of a swarm, and a [`Zip`] is a folder of it in one file.
+//!   [`Contents`] finds it by its id or the key of a swarm, a [`Zip`] is a folder of it in one file, and a [`PieceReader`] reads the
+//!   pieces of its torrent.
 //! - [`SharedFolder`] follows the share folder, so that all that is put into it is listed, hashed and registered by itself.
 //! - [`TorrentLists`] is the policy of a tracker that serves only known torrents, or those in an allow list, or all but those in
 //!   a deny list; it keeps the policy of [`tracker_core::Shards`] up to date. Nothing else here changes a tracker.
@@ -20,6 +21,7 @@ mod list_file;
 mod lists;
 mod natural;
 mod open_beneath;
+mod piece_reader;
 mod replace_file;
 mod share;
 mod shared_folder;
@@ -38,6 +40,7 @@ pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use natural::natural_key;
+pub use piece_reader::{OtherFilesError, PieceReader, ReadError};
 pub use replace_file::{is_temporary, replace_file};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
