@@ -12,6 +12,8 @@
 //! - [`Service`] carries them out, on a thread of its own. `peer-wire` has the protocol.
 //! - [`Announces`] stands between the tracker and the service: it hears of newcomers, and closes connections that would be in the
 //!   way of a client on the tracker's machine before that client has its answer.
+//! - [`Spreader`](spreader::Spreader) decides what is given to whom: of which pieces a peer is told, and which block is served
+//!   next. It is as pure as the planner. The service does not use it yet.
 //!
 //! # Memory
 //!
@@ -39,6 +41,7 @@ mod planner;
 mod probe;
 mod service;
 mod session;
+pub mod spreader;
 mod swarm_sockets;
 mod torrents;
 

@@ -1,0 +1,506 @@
+//! Decides what the tracker's own peer gives next.
+//!
+//! One source has a file, and many want it at once. What the source's link sends twice is what the last one waits for: so it
+//! gives each piece once before it gives any twice, and leaves the rest to those who have got something. Clients that are shown
+//! everything do not ask for that, since each asks for what is rare as far as it knows. So the [`Spreader`] tells each peer of
+//! few pieces at a time.
+
+mod action;
+mod bits;
+mod copies;
+mod layout;
+mod meter;
+mod pace;
+mod receiver;
+mod slots;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use peer_wire::Block;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use self::copies::Copies;
+use self::pace::Pace;
+use self::receiver::{Promise, Receiver, Standing};
+use self::slots::Slots;
+use self::window::Window;
+pub use action::Action;
+pub use layout::{Layout, LayoutError, MAX_BLOCK_BYTES, MAX_PIECES};
+
+/// Peers that are given a torrent at a time.
+pub const MAX_RECEIVERS: usize = 200;
+
+/// Requests of a peer that wait. Tell clients by `reqq` in the extended handshake
+/// ([BEP 10](https://www.bittorrent.org/beps/bep_0010.html)).
+pub const MAX_WAITING: usize = 128;
+
+/// The time after which a peer that neither requests nor takes anything is not counted on.
+const STALL: Duration = Duration::from_secs(5);
+
+/// The time after which a peer is not counted on for a piece of which nothing was requested and nothing left.
+const PROMISE: Duration = Duration::from_secs(20);
+
+/// The time between two looks at peers that may have stalled.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Decides what one torrent's peers are told of, who is unchoked, and which block is served next.
+///
+/// `C` names a connection; it is the caller's, and is not used again for another one. The spreader does no I/O and reads no
+/// clock. Methods that take `now` take the time since any fixed moment, the same for all. Time that goes back counts as
+/// standing still. There are two kinds of method:
+///
+/// - Inputs change the state: `set_*`, `handle_*`. Any order of them is legal. What is reported of a connection that is not
+///   known is ignored, and so is a piece that does not exist.
+/// - Outputs say what to do: [`poll_action`](Self::poll_action) after each input until there is none, and
+///   [`poll_timeout`](Self::poll_timeout) after that.
+///
+/// # What is given to whom
+///
+/// A peer is told of the least available piece that it lacks, at random among equals. A piece is as available as there are
+/// connected peers that have it or were told of it lately. So each is given once before any is given twice; one that was given
+/// to a peer that leaves or stalls is available less, and is given next; and at the end those are given that are rarest.
+///
+/// A peer is told of some pieces ahead, of 1 MiB: of less if it is slow, of more if it is very fast, and always of two pieces at
+/// least. Nothing waits until a piece was seen at somebody else's, as super-seeding by the book does
+/// ([BEP 16](https://www.bittorrent.org/beps/bep_0016.html)): then the link would be idle at times. Of pieces that nobody has, a
+/// peer is told of no more than its share, so that all peers get the last of them at the same time. Of pieces that somebody has,
+/// all peers together are told of as much as one alone would be: they can also get these from each other, but do not while they
+/// wait for them from here. So a single peer is served as fast as by any seed, also one that comes late.
+///
+/// Requests are served in the order in which they came, and connections in turn by what they have been served. Everybody is
+/// unchoked who lacks something, so that the link is full if it can be, or as many as [`set_slots`](Self::set_slots) says. What
+/// was not revealed to a peer is not served: requests for it are rejected, or ignored if the peer has not the fast extension.
+/// Nothing is `allowed fast` ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)), since hardly anybody is choked.
+///
+/// # Limits
+///
+/// 200 peers; of each 128 waiting requests, at most 256 KiB that are served and have not left, and 1,024 pieces that it was
+/// told of and has not got. Memory: a little more than 3 bytes for each piece, 2 bits for each piece and peer, and up to 64 KiB
+/// for each peer: 34 MB at most with 400,000 pieces and 200 peers. A command takes time in proportion to a 64th of the number
+/// of pieces, at most, and to the pieces that come or go with it; and for each peer if one leaves.
+#[derive(Debug)]
+pub struct Spreader<C> {
+    now: Duration,
+    layout: Layout,
+    rng: StdRng,
+    copies: Copies,
+    receivers: BTreeMap<C, Receiver>,
+    /// Receivers that are unchoked and lack something.
+    takers: u64,
+    slots: Slots<C>,
+    pace: Pace,
+    /// Those who are ready to be served, by their turn.
+    ready: BTreeSet<(u64, C)>,
+    /// The turn of the one that was served last.
+    turn: u64,
+    /// The next look at peers that may have stalled, or whose turn in a slot may be over.
+    look_at: Option<Duration>,
+    actions: VecDeque<Action<C>>,
+}
+
+impl<C: Copy + Ord> Spreader<C> {
+    /// A spreader of the torrent with this layout, without peers. The random generator is used here only.
+    pub fn new(layout: Layout, rng: &mut impl Rng) -> Self {
+        Self {
+            now: Duration::ZERO,
+            layout,
+            rng: StdRng::from_rng(rng),
+            copies: Copies::new(layout.count()),
+            receivers: BTreeMap::new(),
+            takers: 0,
+            slots: Slots::new(),
+            pace: Pace::new(),
+            ready: BTreeSet::new(),
+            turn: 0,
+            look_at: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// A peer connected. When there are [`MAX_RECEIVERS`] it is ignored.
+    ///
+    /// `has_fast` is `true` if both sides have the fast extension. `bitfield` is what the peer has as far as it is known; all
+    /// bits are set if it said "all". If it is `None`, the peer has nothing until it [says otherwise](Self::handle_bitfield).
+    pub fn handle_joined(&mut self, now: Duration, connection: C, has_fast: bool, bitfield: Option<&[u8]>) {
+        self.advance(now);
+        if self.receivers.len() >= MAX_RECEIVERS || self.receivers.contains_key(&connection) {
+            return;
+        }
+        self.receivers.insert(connection, Receiver::new(self.now, self.layout.count(), has_fast));
+        self.learn(connection, bitfield.unwrap_or_default());
+        self.settle(connection);
+    }
+
+    /// The connection was closed.
+    pub fn handle_left(&mut self, now: Duration, connection: C) {
+        self.advance(now);
+        let Some(receiver) = self.receivers.remove(&connection) else { return };
+        self.takers -= u64::from(receiver.is_taker());
+        self.ready.remove(&(receiver.turn, connection));
+        receiver.has.iter().chain(receiver.promises.keys().copied()).for_each(|piece| self.copies.remove(piece));
+        self.slots.remove(connection);
+        self.turn_slots();
+        self.reveal_to_all();
+    }
+
+    /// The peer has these pieces, and those of which it told before. May be told at any time, and more than once.
+    pub fn handle_bitfield(&mut self, now: Duration, connection: C, bitfield: &[u8]) {
+        self.advance(now);
+        self.learn(connection, bitfield);
+        self.settle(connection);
+    }
+
+    /// The peer has this piece.
+    pub fn handle_have(&mut self, now: Duration, connection: C, piece: u32) {
+        self.advance(now);
+        self.gain(connection, piece);
+        self.settle(connection);
+    }
+
+    /// The peer wants something of this side, or nothing more. Peers are unchoked without that: what is revealed to them is
+    /// what makes them interested.
+    pub fn handle_interested(&mut self, now: Duration, connection: C, is_interested: bool) {
+        self.advance(now);
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        if is_interested {
+            receiver.is_stalled = false;
+            // Also one that was sent everything: something of it may have been damaged.
+            self.wait_for_slot(connection);
+            self.turn_slots();
+            self.reveal(connection);
+        } else {
+            receiver.is_stalled = true;
+            self.break_promises(connection, |_, _| true);
+            self.reveal_to_all();
+        }
+    }
+
+    /// The peer requested a block. It may be anything.
+    pub fn handle_request(&mut self, now: Duration, connection: C, block: Block) {
+        self.advance(now);
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        if receiver.is_getting(block) {
+            return;
+        }
+        let is_served = receiver.standing == Standing::Unchoked
+            && self.layout.has(block)
+            && receiver.revealed.contains(block.piece)
+            && !self.copies.is_withdrawn(block.piece)
+            && receiver.waiting.len() < MAX_WAITING;
+        if !is_served {
+            if receiver.has_fast {
+                self.actions.push_back(Action::Reject { connection, block });
+            }
+            return;
+        }
+        receiver.waiting.push_back(block);
+        receiver.active_at = self.now;
+        receiver.is_stalled = false;
+        if let Some(promise) = receiver.promises.get_mut(&block.piece) {
+            promise.touched = self.now;
+        }
+        self.reveal(connection);
+        self.serve(connection);
+    }
+
+    /// The peer does not want a block any more. What is served already is sent.
+    pub fn handle_cancel(&mut self, now: Duration, connection: C, block: Block) {
+        self.advance(now);
+        if self.receivers.contains_key(&connection) {
+            self.drop_waiting(connection, |&waiting| waiting == block);
+        }
+    }
+
+    /// So many bytes of blocks that are to be [served](Action::Serve) left. Bytes that were not to be served do not count.
+    pub fn handle_sent(&mut self, now: Duration, connection: C, bytes: u32) {
+        self.advance(now);
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        receiver.active_at = self.now;
+        receiver.is_stalled = false;
+        let mut left = bytes;
+        let mut whole = Vec::new();
+        while let Some((block, part)) = receiver.take_sent(&mut left) {
+            if let Some(promise) = receiver.promises.get_mut(&block.piece) {
+                promise.touched = self.now;
+                promise.sent = promise.sent.saturating_add(part);
+                if promise.sent >= self.layout.length_of(block.piece) {
+                    whole.push(block.piece);
+                }
+            }
+        }
+        receiver.meter.add(self.now, bytes - left);
+        for piece in whole {
+            self.gain(connection, piece);
+        }
+        self.settle(connection);
+        self.serve(connection);
+    }
+
+    /// The piece cannot be given any more. Requests for it that wait are dropped. What is served already is the caller's.
+    pub fn handle_withdrawn(&mut self, now: Duration, piece: u32) {
+        self.advance(now);
+        if piece >= self.layout.count() {
+            return;
+        }
+        self.copies.withdraw(piece);
+        for connection in self.connections() {
+            self.break_promises(connection, |promised, _| promised == piece);
+            self.drop_waiting(connection, |block| block.piece == piece);
+        }
+        self.reveal_to_all();
+    }
+
+    /// Unchokes no more peers at a time than this. Then those who lack something take turns of at least 10 s. By default there
+    /// is no limit.
+    pub fn set_slots(&mut self, now: Duration, limit: Option<NonZeroUsize>) {
+        self.advance(now);
+        self.slots.set_limit(limit);
+        self.turn_slots();
+    }
+
+    /// Serves no more than so many bytes per second. By default there is no limit: then blocks are served as fast as others
+    /// leave.
+    pub fn set_rate_limit(&mut self, now: Duration, limit: Option<NonZeroU64>) {
+        self.advance(now);
+        self.pace.set_limit(self.now, limit);
+        self.serve_ready();
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) named has come, or any other.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.advance(now);
+        self.serve_ready();
+        if self.look_at.is_some_and(|at| at <= self.now) {
+            self.look_at = None;
+            for connection in self.connections() {
+                self.look_at_promises(connection);
+            }
+            self.turn_slots();
+            self.reveal_to_all();
+        }
+    }
+
+    /// The next thing to do.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action<C>> {
+        self.actions.pop_front()
+    }
+
+    /// The time at which to call [`handle_timeout`](Self::handle_timeout); `None` if nothing is due at any time.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let pace = if self.ready.is_empty() { None } else { self.pace.ready_at() };
+        [self.look_at, pace].into_iter().flatten().min()
+    }
+
+    fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    fn connections(&self) -> Vec<C> {
+        self.receivers.keys().copied().collect()
+    }
+
+    fn receiver(&mut self, connection: C) -> &mut Receiver {
+        self.receivers.get_mut(&connection).expect("the caller has looked whether it is connected")
+    }
+
+    fn learn(&mut self, connection: C, bitfield: &[u8]) {
+        let Some(receiver) = self.receivers.get(&connection) else { return };
+        for piece in receiver.has.new_in(bitfield) {
+            self.gain(connection, piece);
+        }
+    }
+
+    /// The peer has one piece more.
+    fn gain(&mut self, connection: C, piece: u32) {
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        receiver.is_stalled = false;
+        if piece >= self.layout.count() || !receiver.has.insert(piece) {
+            return;
+        }
+        let was_taker = receiver.is_taker();
+        receiver.lacks -= 1;
+        self.takers -= u64::from(was_taker && !receiver.is_taker());
+        // A promise was counted as a copy already.
+        if receiver.promises.remove(&piece).is_some() {
+            receiver.promised -= u64::from(self.layout.length_of(piece));
+        } else {
+            self.copies.add(piece);
+        }
+    }
+
+    /// Does what follows if a peer has more than before, or more has left.
+    fn settle(&mut self, connection: C) {
+        let Some(receiver) = self.receivers.get(&connection) else { return };
+        if receiver.lacks > 0 {
+            self.wait_for_slot(connection);
+        }
+        self.turn_slots();
+        self.reveal(connection);
+    }
+
+    fn wait_for_slot(&mut self, connection: C) {
+        let receiver = self.receiver(connection);
+        if receiver.standing == Standing::Outside {
+            receiver.standing = Standing::Waiting;
+            self.slots.insert(connection);
+        }
+    }
+
+    fn turn_slots(&mut self) {
+        loop {
+            let Self { slots, receivers, .. } = self;
+            if let Some(connection) = slots.choke_next(self.now, |connection| receivers[&connection].lacks == 0) {
+                self.choke(connection);
+            } else if let Some(connection) = slots.unchoke_next(self.now) {
+                self.unchoke(connection);
+            } else {
+                break;
+            }
+        }
+        if self.slots.has_waiting() {
+            self.look_soon();
+        }
+    }
+
+    fn choke(&mut self, connection: C) {
+        let receiver = self.receiver(connection);
+        let was_taker = receiver.is_taker();
+        receiver.standing = if receiver.lacks == 0 { Standing::Outside } else { Standing::Waiting };
+        self.takers -= u64::from(was_taker);
+        self.actions.push_back(Action::Choke { connection });
+        self.drop_waiting(connection, |_| true);
+        self.break_promises(connection, |_, _| true);
+    }
+
+    fn unchoke(&mut self, connection: C) {
+        let receiver = self.receiver(connection);
+        receiver.standing = Standing::Unchoked;
+        let is_taker = receiver.is_taker();
+        self.takers += u64::from(is_taker);
+        self.actions.push_back(Action::Unchoke { connection });
+        self.reveal(connection);
+    }
+
+    /// Does not count any more on a peer that stalled, nor on one for a piece that it does not seem to want.
+    fn look_at_promises(&mut self, connection: C) {
+        let now = self.now;
+        let receiver = self.receiver(connection);
+        // One that waits for a rate limit does not stall.
+        let is_our_turn = !receiver.has_in_flight() && !receiver.waiting.is_empty();
+        let is_expected = receiver.has_in_flight() || !receiver.promises.is_empty();
+        receiver.is_stalled |= is_expected && !is_our_turn && receiver.active_at + STALL <= now;
+        let is_stalled = receiver.is_stalled;
+        self.break_promises(connection, |_, promise| is_stalled || !is_our_turn && promise.touched + PROMISE <= now);
+    }
+
+    fn look_soon(&mut self) {
+        self.look_at.get_or_insert(self.now + LOOK_INTERVAL);
+    }
+
+    fn break_promises(&mut self, connection: C, is_broken: impl Fn(u32, &Promise) -> bool) {
+        let Self { receivers, copies, layout, .. } = self;
+        let Some(receiver) = receivers.get_mut(&connection) else { return };
+        let promised = &mut receiver.promised;
+        receiver.promises.retain(|&piece, promise| {
+            let is_broken = is_broken(piece, promise);
+            if is_broken {
+                copies.remove(piece);
+                *promised -= u64::from(layout.length_of(piece));
+            }
+            !is_broken
+        });
+    }
+
+    fn reveal_to_all(&mut self) {
+        for connection in self.connections() {
+            self.reveal(connection);
+        }
+    }
+
+    /// Tells a peer of as many pieces as it may be told of now.
+    fn reveal(&mut self, connection: C) {
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        let rate = receiver.meter.per_second(self.now);
+        while receiver.is_taker() && receiver.may_be_told && !receiver.is_stalled {
+            let pool = u64::from(self.copies.without()) * u64::from(self.layout.piece_length());
+            let window = Window::new(rate, pool, self.takers);
+            let (count, promised) = (receiver.promises.len(), receiver.promised);
+            let has_room = |length: u64, window: u64| window::has_room(window, count, promised + length);
+            // Before the search: nearly always there is no room.
+            if !has_room(1, if pool > 0 { window.first_copies } else { window.later_copies }) {
+                break;
+            }
+            let Some(piece) = self.copies.rarest(&mut self.rng, [&receiver.has, &receiver.revealed]) else {
+                receiver.may_be_told = false;
+                break;
+            };
+            let length = u64::from(self.layout.length_of(piece));
+            let is_first = self.copies.of(piece) == 0;
+            if !has_room(length, if is_first { window.first_copies } else { window.later_copies }) {
+                break;
+            }
+            if receiver.promises.is_empty() {
+                receiver.active_at = self.now;
+            }
+            receiver.promises.insert(piece, Promise { sent: 0, touched: self.now });
+            receiver.promised += length;
+            receiver.revealed.insert(piece);
+            self.copies.add(piece);
+            self.actions.push_back(Action::Reveal { connection, piece });
+        }
+        if !receiver.promises.is_empty() || receiver.has_in_flight() {
+            self.look_soon();
+        }
+    }
+
+    /// Drops requests that wait.
+    fn drop_waiting(&mut self, connection: C, is_dropped: impl Fn(&Block) -> bool) {
+        let Self { receivers, actions, .. } = self;
+        let Some(receiver) = receivers.get_mut(&connection) else { return };
+        let has_fast = receiver.has_fast;
+        receiver.waiting.retain(|&block| {
+            let is_dropped = is_dropped(&block);
+            if is_dropped && has_fast {
+                actions.push_back(Action::Reject { connection, block });
+            }
+            !is_dropped
+        });
+        self.serve(connection);
+    }
+
+    /// Serves a peer what it waits for, or others before if it is their turn.
+    fn serve(&mut self, connection: C) {
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        self.ready.remove(&(receiver.turn, connection));
+        if receiver.is_ready() {
+            // One that did not want anything for a while does not come first until it has caught up.
+            receiver.turn = receiver.turn.max(self.turn);
+            self.ready.insert((receiver.turn, connection));
+        }
+        self.serve_ready();
+    }
+
+    fn serve_ready(&mut self) {
+        while let Some(&(turn, connection)) = self.ready.first() {
+            let receiver = self.receivers.get_mut(&connection).expect("only connected peers are ready");
+            let length = receiver.waiting.front().map_or(0, |block| block.length);
+            if !self.pace.take(self.now, length) {
+                break;
+            }
+            self.ready.pop_first();
+            self.turn = turn;
+            if let Some(block) = receiver.serve_next() {
+                self.actions.push_back(Action::Serve { connection, block });
+            }
+            if receiver.is_ready() {
+                self.ready.insert((receiver.turn, connection));
+            }
+        }
+    }
+}
