@@ -27,6 +27,7 @@ mod own_peer;
 mod reasons;
 mod report;
 mod rtorrent;
+mod scripted;
 mod simulated;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,8 +1,8 @@
 // WebTorrent with one torrent, for the tests: webtorrent.mjs MODULES FOLDER TORRENT_PORT API_PORT PEX
 //
 // It is told what to do by POST /add (with the path of a .torrent file), /pause, /resume and /limit (with bytes per second, or
-// -1), and says how it is by GET /status. PEX is on if PEX is "true"; local
-// discovery, DHT and uTP are off.
+// -1), and says how it is by GET /status. PEX is on if PEX is "true"; local discovery,
+// DHT and uTP are off.
 import http from 'node:http'
 import { pathToFileURL } from 'node:url'
 
