@@ -32,7 +32,7 @@ impl PeerState {
     }
 }
 
-/// Whether others can connect to a peer, as far as the embedder has found out: the tracker itself connects to nobody.
+/// The reachability of a peer, as far as the embedder has found out: can others connect to it? The tracker itself connects to nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Reachability {
     /// Nobody has found out, or not since the peer came to its address and port.

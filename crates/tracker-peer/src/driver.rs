@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use peer_wire::{Event, Handshake, Reserved};
@@ -23,8 +23,7 @@ use crate::commands::{CommandSender, commands};
 use crate::context::Context;
 use crate::dial::{Dial, probe};
 use crate::planner::{
-    Action, Announced, ConnectionEvent, ConnectionId, DialOutcome, PEERS, Planner, ProbeOutcome, Progress,
-    Reachability, UtpOutcome,
+    Action, Announced, ConnectionEvent, ConnectionId, DialOutcome, PEERS, Planner, ProbeOutcome, Progress, UtpOutcome,
 };
 use crate::probe::probe_utp;
 use crate::torrents::for_connection;
@@ -61,7 +60,6 @@ pub(crate) enum Report {
 
 /// Carries out what the planner decides.
 pub(crate) struct Driver {
-    planner: Arc<Mutex<Planner>>,
     torrents: Arc<dyn Torrents>,
     events: EventListener,
     context: Context,
@@ -91,14 +89,12 @@ struct Connection {
 
 impl Driver {
     pub(crate) fn new(
-        planner: Arc<Mutex<Planner>>,
         torrents: Arc<dyn Torrents>,
         events: EventListener,
         context: impl FnOnce(mpsc::Sender<Report>) -> Context,
     ) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         Self {
-            planner,
             torrents,
             events,
             context: context(sender),
@@ -268,14 +264,10 @@ impl Driver {
             key: detail.key,
             state: peer.state,
             is_claimed: detail.is_claimed,
-            reachability: match peer.reachability {
-                tracker_core::Reachability::Unknown => Reachability::Unknown,
-                tracker_core::Reachability::Yes => Reachability::Yes,
-                tracker_core::Reachability::No => Reachability::No,
-            },
+            reachability: peer.reachability,
         };
         let (now, torrent) = (self.now(), TorrentFacts::for_planner(facts));
-        let mut planner = self.planner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut planner = self.context.planner();
         planner.handle_announce(now, &mut self.rng, info_hash, torrent, announced);
         // The tracker may have many more swarms than the planner has room for peers.
         let is_known = planner.has_swarm(&info_hash);
@@ -467,11 +459,6 @@ impl Driver {
                 }
             }
             Action::SetReachability { info_hash, address, peer_id, reachability } => {
-                let reachability = match reachability {
-                    Reachability::Unknown => tracker_core::Reachability::Unknown,
-                    Reachability::Yes => tracker_core::Reachability::Yes,
-                    Reachability::No => tracker_core::Reachability::No,
-                };
                 // A peer that has left meanwhile has none.
                 self.context.shards.set_reachability(&info_hash, address, peer_id, reachability);
             }
@@ -483,7 +470,7 @@ impl Driver {
     }
 
     fn planner(&self) -> MutexGuard<'_, Planner> {
-        self.planner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.context.planner()
     }
 }
 
@@ -529,8 +516,7 @@ mod tests {
     fn driver() -> Driver {
         let (context, _) = context();
         let events = Events::without_thread(Arc::clone(&context.shards)).listen(1);
-        let planner = Arc::clone(&context.planner);
-        Driver::new(planner, Arc::new(NoTorrents), events, |reports| Context { reports, ..context })
+        Driver::new(Arc::new(NoTorrents), events, |reports| Context { reports, ..context })
     }
 
     /// A listener that answers no more: connections wait at it, as many as may.

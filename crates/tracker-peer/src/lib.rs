@@ -50,7 +50,7 @@ pub use limits::MAX_BITFIELD_BYTES;
 pub use peer_wire::{PexFlags, PexPeer};
 pub use planner::{
     Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Edge, Encryption, Incoming, Network,
-    Planner, ProbeOutcome, Progress, Reachability, Reason, Refusal, Sharing, Sighting, Source, Torrent, UtpOutcome,
+    Planner, ProbeOutcome, Progress, Reason, Refusal, Sharing, Sighting, Source, Torrent, UtpOutcome,
 };
 pub use service::{Service, ServiceConfig, Sightings, StartError};
 pub use torrents::{TorrentFacts, Torrents};

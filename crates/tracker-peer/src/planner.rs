@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use peer_wire::PexFlags;
 use rand::{Rng, RngExt};
-use tracker_core::InfoHash;
+use tracker_core::{InfoHash, Reachability};
 
 use self::attempts::Attempt;
 use self::capacity::{Capacity, Rank, Scope};
@@ -38,7 +38,7 @@ use self::swarm::Swarm;
 pub use action::{Action, CloseReason, ConnectionId, Encryption};
 pub use event::{Announced, ConnectionEvent, DialOutcome, Incoming, ProbeOutcome, Refusal, Torrent, UtpOutcome};
 pub use network::{Network, Sharing, Source};
-pub use sighting::{Edge, Progress, Reachability, Reason, Sighting};
+pub use sighting::{Edge, Progress, Reason, Sighting};
 
 /// Connections in all, also those that are being dialled. Each takes a socket and up to 8 KiB.
 const CONNECTIONS: usize = 2000;

@@ -136,7 +136,7 @@ impl Service {
         let start = Instant::now();
         let planner = Arc::new(Mutex::new(Planner::new(machine::network(&addresses, access, &exclusive))));
         let peer_id = peer_id();
-        let driver = Driver::new(Arc::clone(&planner), torrents, listener(&events), |reports| Context {
+        let driver = Driver::new(torrents, listener(&events), |reports| Context {
             local: Local::new(peer_id, concat!("tracker ", env!("CARGO_PKG_VERSION"))),
             shards: Arc::clone(&shards),
             planner: Arc::clone(&planner),

@@ -133,9 +133,9 @@ fn seen_peer(sighting: Sighting, piece_length: Option<u32>) -> SeenPeer {
     let rate = piece_length.filter(|_| is_connected).map(|bytes| sighting.rate * f64::from(bytes));
     SeenPeer {
         reachability: match sighting.reachability {
-            tracker_peer::Reachability::Unknown => tracker_monitor::Reachability::Unknown,
-            tracker_peer::Reachability::Yes => tracker_monitor::Reachability::Yes,
-            tracker_peer::Reachability::No => tracker_monitor::Reachability::No,
+            tracker_core::Reachability::Unknown => tracker_monitor::Reachability::Unknown,
+            tracker_core::Reachability::Yes => tracker_monitor::Reachability::Yes,
+            tracker_core::Reachability::No => tracker_monitor::Reachability::No,
         },
         reason: sighting.reason.and_then(reason),
         client: sighting.client.as_deref().map(Into::into),

@@ -3,19 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tracker_core::PeerId;
-
-/// The reachability of a peer: can others connect to it?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Reachability {
-    /// Not known: it was not tried often enough, or cannot be tried from here.
-    #[default]
-    Unknown,
-    /// They can.
-    Yes,
-    /// They cannot.
-    No,
-}
+use tracker_core::{PeerId, Reachability};
 
 /// The reason for a peer's reachability, where there is something to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tracker_core::{InfoHash, PeerState};
+use tracker_core::{InfoHash, PeerState, Reachability};
 use tracker_peer::{
-    Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Edge, PexFlags, PexPeer, Reachability,
-    Torrent, UtpOutcome,
+    Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Edge, PexFlags, PexPeer, Torrent,
+    UtpOutcome,
 };
 
 use crate::lab::{Lab, OTHER_SWARM, SWARM, as_dial, at, leecher, secs, seeder};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Access, InfoHash, PeerId, PeerKey, PeerState};
+use tracker_core::{Access, InfoHash, PeerId, PeerKey, PeerState, Reachability};
 use tracker_peer::{
     Action, Announced, ConnectionEvent, ConnectionId, DialOutcome, Encryption, Incoming, Network, Planner,
-    ProbeOutcome, Progress, Reachability, Reason, Refusal, Sharing, Sighting, Source, Torrent, UtpOutcome,
+    ProbeOutcome, Progress, Reason, Refusal, Sharing, Sighting, Source, Torrent, UtpOutcome,
 };
 
 pub(crate) const SWARM: InfoHash = InfoHash::new([7; 20]);

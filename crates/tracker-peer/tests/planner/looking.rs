@@ -1,9 +1,9 @@
 //! Whom the planner dials, from where, by which way and when, and what it concludes.
 
-use tracker_core::{Access, PeerKey};
+use tracker_core::{Access, PeerKey, Reachability};
 use tracker_peer::{
-    Action, Announced, CloseReason, ConnectionEvent, DialOutcome, Encryption, Network, ProbeOutcome, Reachability,
-    Reason, Refusal, Torrent, UtpOutcome,
+    Action, Announced, CloseReason, ConnectionEvent, DialOutcome, Encryption, Network, ProbeOutcome, Reason, Refusal,
+    Torrent, UtpOutcome,
 };
 
 use crate::lab::{Lab, OTHER_SWARM, SWARM, as_dial, at, ip, leecher, network, peer_id, secs, seeder};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use tracker_core::{InfoHash, PeerId, PeerKey};
+use tracker_core::{InfoHash, PeerId, PeerKey, Reachability};
 use tracker_peer::{
     Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Encryption, Incoming, Network, Planner,
-    ProbeOutcome, Reachability, Refusal, Sharing, Torrent,
+    ProbeOutcome, Refusal, Sharing, Torrent,
 };
 
 use crate::lab::{ip, secs};

@@ -1,9 +1,9 @@
 //! The tracker's own peer never uses an address under which a peer on this machine is handed out.
 
-use tracker_core::{PeerKey, PeerState};
+use tracker_core::{PeerKey, PeerState, Reachability};
 use tracker_peer::{
     Action, Announced, CloseReason, ConnectionEvent, ConnectionId, DialOutcome, Encryption, Incoming, Network,
-    ProbeOutcome, Reachability, Reason, Refusal, Sharing,
+    ProbeOutcome, Reason, Refusal, Sharing,
 };
 
 use crate::lab::{Dial, Lab, SWARM, as_dial, at, ip, leecher, network, secs, seeder, source};

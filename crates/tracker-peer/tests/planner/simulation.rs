@@ -10,10 +10,10 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use tracker_core::{InfoHash, PeerId, PeerKey, PeerState};
+use tracker_core::{InfoHash, PeerId, PeerKey, PeerState, Reachability};
 use tracker_peer::{
     Announced, ConnectionEvent, ConnectionId, DialOutcome, Encryption, Incoming, Network, PexFlags, PexPeer, Planner,
-    ProbeOutcome, Progress, Reachability, Sharing, Torrent, UtpOutcome,
+    ProbeOutcome, Progress, Sharing, Torrent, UtpOutcome,
 };
 
 use crate::lab::{at, ip, network, source};
