@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -56,6 +57,13 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts the only browser of a host.
     pub(crate) fn start(host: &Host) -> Self {
+        // Chromium aborts what it loads when an address of the machine appears.
+        wait_for("the host to have its addresses", START, || {
+            let addresses = ["-n", &host.namespace, "-6", "address", "show", "tentative"];
+            let tentative = Command::new("ip").args(addresses).output()?.stdout;
+            ensure!(tentative.is_empty(), "{}", String::from_utf8_lossy(&tentative));
+            Ok(())
+        });
         let mut driver = host.run("chromedriver", &["--port=9515", "--log-level=WARNING"]);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
         let downloads = host.make_folder("downloads");
