@@ -16,7 +16,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    DecodeError, Decoder, Event, Handshake, HandshakeError, Local, PexPeer, Pieces, PiecesError, Reserved, Torrent,
+    Block, DecodeError, Decoder, Event, Handshake, HandshakeError, Local, Message, PexPeer, Pieces, PiecesError,
+    Reserved, Torrent,
 };
 use session::Session;
 
@@ -29,8 +30,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The most bytes that wait to be polled, apart from this side's bitfield, when there is new input.
-const MAX_UNSENT_BYTES: usize = 4 * 1024;
+/// The most bytes that wait to be polled when there is new input: more than a thousand pieces that the peer is told of at once.
+const MAX_UNSENT_BYTES: usize = 16 * 1024;
 
 /// The most bytes that are kept before [`Connection::set_torrent`] is called on an accepted connection.
 const MAX_EARLY_BYTES: usize = 16 * 1024;
@@ -47,17 +48,20 @@ const MAX_EARLY_BYTES: usize = 16 * 1024;
 /// - **Outputs**, to be polled after each input and command, in this order: [`poll_event`](Self::poll_event) until there is none,
 ///   [`poll_output`](Self::poll_output), [`poll_timeout`](Self::poll_timeout).
 /// - **Commands**: [`set_torrent`](Self::set_torrent), [`introduce`](Self::introduce),
-///   [`request_metadata`](Self::request_metadata), [`keep_only_count`](Self::keep_only_count).
-/// - **Queries**: [`pieces`](Self::pieces), [`partial_message`](Self::partial_message), [`allocated`](Self::allocated).
+///   [`request_metadata`](Self::request_metadata), [`keep_only_count`](Self::keep_only_count);
+///   [`take_requests`](Self::take_requests), [`have`](Self::have), [`unchoke`](Self::unchoke), [`choke`](Self::choke) and
+///   [`reject`](Self::reject) for those who give.
+/// - **Queries**: [`pieces`](Self::pieces), [`is_fast`](Self::is_fast), [`partial_message`](Self::partial_message), [`allocated`](Self::allocated).
 ///
 /// An error ends the connection: close it. Events of what came before may still be polled; all else does nothing any more.
 /// Whatever the peer sends is an event, an error, or ignored, and never a panic.
 ///
 /// # What it does by itself
 ///
-/// It says what it has ([`Torrent::content`]) and which program this is, is never interested, sends a keep-alive every 90 s,
-/// gives the info dictionary to those who ask for it if it is [known](Torrent::info), and refuses requests for blocks if it has
-/// nothing. Transmission 3 and rTorrent hold back which pieces they get; while they download, it asks them each second for a
+/// It says that it has nothing and which program this is, is never interested, sends a keep-alive every 90 s, gives the info
+/// dictionary to those who ask for it if it is [known](Torrent::info), and refuses requests for blocks unless it
+/// [takes](Self::take_requests) them. Blocks are sent by the caller, between what is polled: a [`header`](Block::header) and the
+/// data. Transmission 3 and rTorrent hold back which pieces they get; while they download, it asks them each second for a
 /// piece of the metadata that does not exist, after which they tell.
 ///
 /// How fast a peer downloads is for you to derive from its [progress](Event::Progress).
@@ -106,8 +110,6 @@ pub struct Connection {
     remote: IpAddr,
     stage: Stage,
     session: Session,
-    /// The most bytes that may wait to be polled when there is new input: more, as long as this side's bitfield is among them.
-    max_unsent: usize,
 }
 
 enum Stage {
@@ -152,7 +154,6 @@ impl Connection {
             remote,
             stage: Stage::Handshake { received: Vec::new(), direction },
             session: Session::new(now, torrent),
-            max_unsent: MAX_UNSENT_BYTES,
         }
     }
 
@@ -179,8 +180,7 @@ impl Connection {
     }
 
     /// Sets what is known of the torrent. On an accepted connection whose handshake has come it goes on with the connection; on
-    /// others call it when more is known, for instance from the info dictionary, which is offered to the peer then. The peer is
-    /// told once what this side has, so that [`Torrent::content`] should not change later.
+    /// others call it when more is known, for instance from the info dictionary, which is offered to the peer then.
     ///
     /// # Errors
     ///
@@ -238,6 +238,44 @@ impl Connection {
         }
     }
 
+    /// Takes the peer's requests for blocks from now on, which [`Event::Request`] tells, or refuses them. Those that were told of
+    /// are the caller's to answer. At first requests are refused.
+    ///
+    /// This side says at first that it has nothing; which pieces it has, the peer is told by [`have`](Self::have).
+    pub fn take_requests(&mut self, now: Duration, takes_requests: bool) {
+        if let Some(now) = self.command_time(now) {
+            self.session.take_requests(now, takes_requests);
+        }
+    }
+
+    /// Tells the peer that this side has a piece.
+    pub fn have(&mut self, now: Duration, piece: u32) {
+        self.send(now, Message::Have { piece });
+    }
+
+    /// Tells the peer that requests are answered.
+    pub fn unchoke(&mut self, now: Duration) {
+        self.send(now, Message::Unchoke);
+    }
+
+    /// Tells the peer that requests are not answered any more. Those that wait are to be [rejected](Self::reject).
+    pub fn choke(&mut self, now: Duration) {
+        self.send(now, Message::Choke);
+    }
+
+    /// Tells a peer with the fast extension that a request is not answered
+    /// ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)). Others are told nothing.
+    pub fn reject(&mut self, now: Duration, block: Block) {
+        if let Some(now) = self.command_time(now) {
+            self.session.reject(now, block);
+        }
+    }
+
+    /// Returns `true` if both sides have the fast extension ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)).
+    pub fn is_fast(&self) -> bool {
+        self.session.is_fast()
+    }
+
     /// Keeps no more than the number of the peer's pieces from now on, to save memory. See [`Pieces::keep_only_count`].
     pub fn keep_only_count(&mut self) {
         self.session.keep_only_count();
@@ -253,7 +291,6 @@ impl Connection {
     /// what waits here.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Vec<u8>> {
-        self.max_unsent = MAX_UNSENT_BYTES;
         self.session.poll_output(self.now)
     }
 
@@ -288,12 +325,24 @@ impl Connection {
         size_of::<Self>() + self.local.client.capacity() + buffered + self.session.allocated()
     }
 
+    fn send(&mut self, now: Duration, message: Message<'_>) {
+        if let Some(now) = self.command_time(now) {
+            self.session.send(now, message);
+        }
+    }
+
+    /// The time of a command; `None` if the connection is not open, and it has no effect.
+    fn command_time(&mut self, now: Duration) -> Option<Duration> {
+        self.advance(now);
+        matches!(self.stage, Stage::Open(_)).then_some(self.now)
+    }
+
     fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
     }
 
     fn check_unsent(&self) -> Result<(), ConnectionError> {
-        if self.session.unsent() > self.max_unsent { Err(ConnectionError::NotReading) } else { Ok(()) }
+        if self.session.unsent() > MAX_UNSENT_BYTES { Err(ConnectionError::NotReading) } else { Ok(()) }
     }
 
     fn take_input(&mut self, mut input: &[u8]) -> Result<(), ConnectionError> {
@@ -364,7 +413,6 @@ impl Connection {
         self.session.open(self.now, &self.local, self.remote, peer);
         self.stage = Stage::Open(Decoder::new(self.session.piece_count()));
         self.deadline = self.now + SILENCE_TIMEOUT;
-        self.max_unsent = self.session.unsent() + MAX_UNSENT_BYTES;
     }
 
     /// Ends the connection if there is an error.

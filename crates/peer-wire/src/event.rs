@@ -24,8 +24,8 @@ pub enum Event {
     Pex(Pex),
     /// The peer wants pieces of this side, or no more.
     Interested(bool),
-    /// The peer wants a block. Only told of if this side [has something](crate::Content::Everything); at most
-    /// [`MAX_REQUESTS`](crate::MAX_REQUESTS) at once, others are refused. Its numbers are not checked.
+    /// The peer wants a block. Only told of while this side [takes requests](crate::Connection::take_requests); at most
+    /// [`MAX_REQUESTS`](crate::MAX_REQUESTS) at once, others are rejected. Its numbers are not checked.
     Request(Block),
     /// The peer does not want a block any more. Usually one of which an earlier event told, but peers may say anything.
     Cancel(Block),

@@ -45,7 +45,7 @@ pub use event::Event;
 pub use extended_handshake::{ExtendedHandshake, ExtendedHandshakeError, MAX_CLIENT_CHARS};
 pub use extension::ExtensionIds;
 pub use handshake::{Handshake, HandshakeError, Reserved};
-pub use local::{Content, Local, Torrent};
+pub use local::{Local, Torrent};
 pub use message::{Block, Message, MessageError};
 pub use metadata::{
     MAX_METADATA_BYTES, METADATA_PIECE_BYTES, MetadataAssembler, MetadataMessage, MetadataMessageError,

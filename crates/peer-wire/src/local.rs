@@ -30,13 +30,13 @@ impl Local {
     }
 }
 
-/// What this side knows and has of the torrent of a connection.
+/// What this side knows of the torrent of a connection.
 ///
 /// ```
-/// use peer_wire::{Content, Torrent};
+/// use peer_wire::Torrent;
 ///
 /// let torrent = Torrent::default().with_piece_count(306).with_privacy(true);
-/// assert_eq!((torrent.piece_count, torrent.is_private, torrent.content), (Some(306), true, Content::Nothing));
+/// assert_eq!((torrent.piece_count, torrent.is_private, torrent.info), (Some(306), true, None));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -46,21 +46,9 @@ pub struct Torrent {
     /// `true` if peers are not to be told of others ([BEP 27](https://www.bittorrent.org/beps/bep_0027.html)). Default: `false`;
     /// clients that know their torrent to be private do not offer peer exchange.
     pub is_private: bool,
-    /// The pieces that this side has. Default: none.
-    pub content: Content,
     /// The bencoded info dictionary, to be given to peers that know the torrent by its info-hash only
     /// ([BEP 9](https://www.bittorrent.org/beps/bep_0009.html)). Default: not known, and then requests are refused.
     pub info: Option<Bytes>,
-}
-
-/// The pieces that this side has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Content {
-    /// None: requests are refused.
-    #[default]
-    Nothing,
-    /// All: [`Event::Request`](crate::Event::Request) tells what the peer wants.
-    Everything,
 }
 
 impl Torrent {
@@ -74,12 +62,6 @@ impl Torrent {
     #[must_use]
     pub fn with_privacy(self, is_private: bool) -> Self {
         Self { is_private, ..self }
-    }
-
-    /// Returns this with what this side has.
-    #[must_use]
-    pub fn with_content(self, content: Content) -> Self {
-        Self { content, ..self }
     }
 
     /// Returns this with an info dictionary. One of more than [`MAX_METADATA_BYTES`] is not given to peers.

@@ -172,6 +172,31 @@ impl<'a> Message<'a> {
 }
 
 impl Block {
+    /// The number of bytes of a [piece message](Message::Piece) before its data.
+    pub const HEADER_BYTES: usize = 13;
+
+    /// The bytes of a [piece message](Message::Piece) with this block before its data, which must have the block's length. So the
+    /// data can be read to where it is sent from.
+    ///
+    /// ```
+    /// use peer_wire::{Block, Message};
+    ///
+    /// let block = Block { piece: 7, begin: 16384, length: 4 };
+    /// let mut bytes = Vec::new();
+    /// Message::Piece { piece: 7, begin: 16384, data: b"data" }.encode(&mut bytes);
+    /// assert_eq!(bytes, [&block.header()[..], b"data"].concat());
+    /// ```
+    #[must_use]
+    pub fn header(self) -> [u8; Self::HEADER_BYTES] {
+        let mut header = [0; Self::HEADER_BYTES];
+        // The id and two numbers come before the data.
+        header[..4].copy_from_slice(&self.length.saturating_add(9).to_be_bytes());
+        header[4] = PIECE;
+        header[5..9].copy_from_slice(&self.piece.to_be_bytes());
+        header[9..].copy_from_slice(&self.begin.to_be_bytes());
+        header
+    }
+
     fn decode(payload: &[u8]) -> Option<Self> {
         let ([piece, begin, length], []) = numbers(payload)? else { return None };
         Some(Self { piece, begin, length })

@@ -1,5 +1,6 @@
 //! The pieces that a peer has.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
@@ -85,6 +86,17 @@ impl Pieces {
             Had::None | Had::Count(_) => false,
             Had::All => self.count.is_none_or(|count| piece < count),
             Had::Bits { bits, .. } => bits.get(index(piece)).is_some_and(|byte| byte & bit(piece) != 0),
+        }
+    }
+
+    /// The bitfield of the peer's pieces: a bit for each, the highest bit of the first byte for the first piece. `None` if
+    /// [only their number](Self::keep_only_count) is kept, or if the peer has all of an unknown number.
+    pub fn bitfield(&self) -> Option<Cow<'_, [u8]>> {
+        match &self.had {
+            Had::None => Some(Cow::Borrowed(&[])),
+            Had::All => self.count.map(|count| Self::full_bitfield(count).into()),
+            Had::Bits { bits, .. } => Some(bits.into()),
+            Had::Count(_) => None,
         }
     }
 

@@ -59,6 +59,15 @@ impl PendingEvents {
         has_room
     }
 
+    /// Takes the first request out that was not polled, and the cancels before it.
+    pub(super) fn take_request(&mut self) -> Option<Block> {
+        loop {
+            if let Asked::Request(block) = self.requests.pop_front()? {
+                return Some(block);
+            }
+        }
+    }
+
     /// Takes a request back. `true` if it was not polled yet, so that nobody will answer it.
     pub(super) fn cancel(&mut self, block: Block) -> bool {
         let waiting = self.requests.iter().position(|asked| *asked == Asked::Request(block));

@@ -10,8 +10,8 @@ use super::metadata_download::{MetadataDownload, Outcome};
 use super::metadata_upload::MetadataUpload;
 use super::pending_events::{MAX_REQUESTS, PendingEvents};
 use crate::{
-    Block, Content, Event, ExtendedHandshake, ExtensionIds, Handshake, Local, MAX_METADATA_BYTES, Message,
-    MetadataMessage, Pex, PexPeer, Pieces, PiecesError, Reserved, Torrent,
+    Block, Event, ExtendedHandshake, ExtensionIds, Handshake, Local, MAX_METADATA_BYTES, Message, MetadataMessage, Pex,
+    PexPeer, Pieces, PiecesError, Reserved, Torrent,
 };
 
 /// How long this side is silent before it sends a keep-alive. libtorrent and aria2 close a silent connection after 120 s.
@@ -36,6 +36,8 @@ pub(super) struct Session {
     pieces: Pieces,
     /// `true` if the peer knows the fast extension.
     is_fast: bool,
+    /// `true` while this side takes requests for blocks.
+    takes_requests: bool,
     /// `true` if the peer knows extended messages.
     is_extended: bool,
     /// The ids by which the peer wants to get extended messages.
@@ -61,6 +63,7 @@ impl Session {
             pieces: Pieces::new(torrent.piece_count),
             torrent,
             is_fast: false,
+            takes_requests: false,
             is_extended: false,
             extensions: ExtensionIds::default(),
             client: None,
@@ -90,14 +93,9 @@ impl Session {
         self.is_fast = peer.contains(Reserved::FAST);
         self.is_extended = peer.contains(Reserved::EXTENSIONS);
         self.send_extended_handshake(now, local, remote);
-        match (self.torrent.content, self.torrent.piece_count) {
-            (Content::Nothing, _) if self.is_fast => self.send(now, Message::HaveNone),
-            // No bitfield says the same, and is what clients do.
-            (Content::Nothing, _) => {}
-            (Content::Everything, _) if self.is_fast => self.send(now, Message::HaveAll),
-            (Content::Everything, Some(count)) => self.send(now, Message::Bitfield(&Pieces::full_bitfield(count))),
-            // How long a bitfield would have to be is not known.
-            (Content::Everything, None) => {}
+        // No bitfield says the same, and is what clients do.
+        if self.is_fast {
+            self.send(now, Message::HaveNone);
         }
     }
 
@@ -173,7 +171,7 @@ impl Session {
     }
 
     fn handle_request(&mut self, now: Duration, block: Block) {
-        let is_taken = self.torrent.content == Content::Everything && self.events.request(block);
+        let is_taken = self.takes_requests && self.events.request(block);
         if !is_taken {
             self.reject(now, block);
         }
@@ -181,12 +179,21 @@ impl Session {
 
     fn handle_cancel(&mut self, now: Duration, block: Block) {
         // A request that was refused needs no second answer.
-        if self.torrent.content == Content::Everything && self.events.cancel(block) {
+        if self.takes_requests && self.events.cancel(block) {
             self.reject(now, block);
         }
     }
 
-    fn reject(&mut self, now: Duration, block: Block) {
+    pub(super) fn take_requests(&mut self, now: Duration, takes_requests: bool) {
+        self.takes_requests = takes_requests;
+        if !takes_requests {
+            while let Some(block) = self.events.take_request() {
+                self.reject(now, block);
+            }
+        }
+    }
+
+    pub(super) fn reject(&mut self, now: Duration, block: Block) {
         if self.is_fast {
             self.send(now, Message::Reject(block));
         }
@@ -347,7 +354,7 @@ impl Session {
         dues.into_iter().flatten().min().expect("a keep-alive is always due")
     }
 
-    fn send(&mut self, now: Duration, message: Message<'_>) {
+    pub(super) fn send(&mut self, now: Duration, message: Message<'_>) {
         message.encode(&mut self.output);
         self.sent = now;
     }
@@ -375,6 +382,10 @@ impl Session {
         self.output = Vec::new();
         self.download = None;
         self.upload = MetadataUpload::default();
+    }
+
+    pub(super) fn is_fast(&self) -> bool {
+        self.is_fast
     }
 
     pub(super) fn piece_count(&self) -> Option<u32> {

@@ -1,7 +1,6 @@
 use super::*;
 use crate::{
-    Block, Content, ExtendedHandshake, ExtensionIds, MAX_PEX_RECEIVED, Message, MetadataMessage, Pex, PexFlags,
-    Progress,
+    Block, ExtendedHandshake, ExtensionIds, MAX_PEX_RECEIVED, Message, MetadataMessage, Pex, PexFlags, Progress,
 };
 
 mod handshakes;

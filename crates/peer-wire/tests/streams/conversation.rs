@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peer_wire::{
-    Block, Connection, ConnectionError, Content, Decoder, Event, ExtendedHandshake, Handshake, Local,
-    METADATA_PIECE_BYTES, Message, MetadataMessage, Pex, PexFlags, PexPeer, Reserved, Torrent,
+    Block, Connection, ConnectionError, Decoder, Event, ExtendedHandshake, Handshake, Local, METADATA_PIECE_BYTES,
+    Message, MetadataMessage, Pex, PexFlags, PexPeer, Reserved, Torrent,
 };
 
 /// An info dictionary of two pieces.
@@ -80,8 +80,7 @@ impl<'a> Choices<'a> {
             2 => Torrent::default().with_info(Bytes::from_static(&INFO)),
             _ => Torrent::default(),
         };
-        let torrent = if self.flag() { torrent.with_piece_count(self.number()) } else { torrent };
-        torrent.with_content(if self.flag() { Content::Everything } else { Content::Nothing })
+        if self.flag() { torrent.with_piece_count(self.number()) } else { torrent }
     }
 
     fn block(&mut self) -> Block {
@@ -166,6 +165,7 @@ struct Trial {
     connection: Connection,
     now: Duration,
     torrent: Option<Torrent>,
+    takes_requests: bool,
     /// Bytes that were given to the connection.
     given: usize,
     ended: Option<ConnectionError>,
@@ -181,8 +181,15 @@ impl Trial {
             Some(torrent) => Connection::dial(Duration::ZERO, local, remote, INFO_HASH, torrent),
             None => Connection::accept(Duration::ZERO, local, remote),
         };
-        let mut trial =
-            Self { connection, now: Duration::ZERO, torrent, given: 0, ended: None, peer: Reader::default() };
+        let mut trial = Self {
+            connection,
+            now: Duration::ZERO,
+            torrent,
+            takes_requests: false,
+            given: 0,
+            ended: None,
+            peer: Reader::default(),
+        };
         if choices.byte() > 0 {
             let handshake = Handshake {
                 reserved: Reserved::new([0, 0, 0, 0, 0, choices.byte(), 0, choices.byte()]),
@@ -214,16 +221,27 @@ impl Trial {
             13 => _ = self.connection.request_metadata(self.now),
             14 => {
                 let torrent = choices.torrent();
-                // What this side has is told once.
-                let content = self.torrent.as_ref().map_or(torrent.content, |before| before.content);
-                let torrent = torrent.with_content(content);
                 self.torrent = Some(torrent.clone());
                 let result = self.connection.set_torrent(self.now, torrent);
                 self.check_result(result);
             }
-            _ => self.connection.keep_only_count(),
+            _ => self.command(choices),
         }
         self.check();
+    }
+
+    fn command(&mut self, choices: &mut Choices<'_>) {
+        match choices.byte() % 8 {
+            0 => self.connection.keep_only_count(),
+            1 => self.connection.have(self.now, choices.number()),
+            2 => self.connection.unchoke(self.now),
+            3 => self.connection.choke(self.now),
+            4 => self.connection.reject(self.now, choices.block()),
+            _ => {
+                self.takes_requests = choices.flag();
+                self.connection.take_requests(self.now, self.takes_requests);
+            }
+        }
     }
 
     fn input(&mut self, choices: &mut Choices<'_>, bytes: &[u8]) {
@@ -261,11 +279,15 @@ impl Trial {
 
     fn check(&mut self) {
         while let Some(event) = self.connection.poll_event() {
-            if let Event::Progress(progress) = event {
-                assert_eq!(progress, self.connection.pieces().progress());
-                if let Some(of) = progress.of {
-                    assert!(progress.had <= of && (progress.is_complete == (progress.had == of) || of == 0));
+            match event {
+                Event::Progress(progress) => {
+                    assert_eq!(progress, self.connection.pieces().progress());
+                    if let Some(of) = progress.of {
+                        assert!(progress.had <= of && (progress.is_complete == (progress.had == of) || of == 0));
+                    }
                 }
+                Event::Request(_) => assert!(self.takes_requests, "the request is refused"),
+                _ => {}
             }
         }
         if self.ended.is_some() {
@@ -305,7 +327,8 @@ impl Reader {
         while let Some(message) = decoder.decode(&mut bytes).expect("a message") {
             match message {
                 Message::KeepAlive | Message::Reject(_) => {}
-                Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => {
+                Message::Have { .. } | Message::Choke | Message::Unchoke => {}
+                Message::HaveNone => {
                     assert!(!self.told_pieces, "it is told once");
                     self.told_pieces = true;
                 }

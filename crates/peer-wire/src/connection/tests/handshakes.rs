@@ -79,22 +79,6 @@ fn a_private_torrent_has_no_peer_exchange_and_a_port_is_told_if_it_is_given() {
 }
 
 #[test]
-fn this_side_may_have_everything() {
-    for (reserved, piece_count, expected) in [
-        (Reserved::FAST, Some(11), Some(&b"\0\0\0\x01\x0e"[..])),
-        (Reserved::FAST, None, Some(b"\0\0\0\x01\x0e")),
-        (Reserved::default(), Some(11), Some(b"\0\0\0\x03\x05\xff\xe0")),
-        (Reserved::default(), None, None),
-    ] {
-        let torrent = Torrent { piece_count, ..Torrent::default().with_content(Content::Everything) };
-        let mut connection = Connection::dial(secs(0), local(), remote(), INFO_HASH, torrent);
-        assert!(connection.poll_output().is_some());
-        connection.handle_input(secs(0), &handshake(reserved).encode()).expect("a handshake");
-        assert_eq!(connection.poll_output().as_deref(), expected);
-    }
-}
-
-#[test]
 fn wrong_handshakes_end_the_connection() {
     let other = Handshake { info_hash: [9; 20], ..handshake(modern()) };
     let itself = Handshake { peer_id: LOCAL_ID, ..handshake(modern()) };

@@ -94,7 +94,8 @@ fn a_part_of_a_message_is_told_of() {
 
 #[test]
 fn floods_take_no_memory() {
-    let mut connection = open(modern(), Torrent::default().with_content(Content::Everything));
+    let mut connection = open(modern(), Torrent::default());
+    connection.take_requests(secs(0), true);
     let clients = ["a", "b"].map(|client| introduction(Some(client), Some(1), Some(2)));
     for n in 0..2000_u32 {
         let address = |network, port: u16| SocketAddr::from(([10, network, (n % 251) as u8, 1], port + 1));
