@@ -55,6 +55,7 @@ impl Detail {
     pub(crate) fn reachability(&self) -> Reachability {
         match self.facts {
             facts if facts.has(Facts::REACHABLE) => Reachability::Yes,
+            facts if facts.has(Facts::INTRODUCED) => Reachability::Introduced,
             facts if facts.has(Facts::UNREACHABLE) => Reachability::No,
             _ => Reachability::Unknown,
         }
@@ -63,15 +64,20 @@ impl Detail {
     /// Carries over the reachability from the same peer at the same place.
     pub(crate) fn inherit_reachability(&mut self, earlier: &Self) {
         if !self.is_claimed() {
-            self.facts.0 |= earlier.facts.0 & (Facts::REACHABLE | Facts::UNREACHABLE);
+            self.facts.0 |= earlier.facts.0 & Facts::REACHABILITY;
         }
     }
 
     /// Sets the reachability, except of a peer at a claimed address: nobody connects to it to find out.
     pub(crate) fn set_reachability(&mut self, reachability: Reachability) {
-        let is = |value| reachability == value && !self.is_claimed();
-        self.facts =
-            self.facts.with(Facts::REACHABLE, is(Reachability::Yes)).with(Facts::UNREACHABLE, is(Reachability::No));
+        let fact = match reachability {
+            _ if self.is_claimed() => 0,
+            Reachability::Unknown => 0,
+            Reachability::Yes => Facts::REACHABLE,
+            Reachability::No => Facts::UNREACHABLE,
+            Reachability::Introduced => Facts::INTRODUCED,
+        };
+        self.facts = Facts(self.facts.0 & !Facts::REACHABILITY | fact);
     }
 
     pub(crate) fn is_client(&self, peer_id: PeerId, key: PeerKey) -> bool {
@@ -119,6 +125,9 @@ impl Facts {
     pub(crate) const CLAIMED: u8 = 1 << 2;
     /// It is on the tracker's machine, or in a container on it.
     pub(crate) const HERE: u8 = 1 << 3;
+    const INTRODUCED: u8 = 1 << 4;
+    /// At most one of these.
+    const REACHABILITY: u8 = Self::REACHABLE | Self::UNREACHABLE | Self::INTRODUCED;
 
     /// These facts, and this one if `holds`, else without it.
     pub(crate) fn with(self, fact: u8, holds: bool) -> Self {
@@ -178,7 +187,9 @@ mod tests {
             let facts = Facts::default().with(Facts::CLAIMED, is_claimed).with(Facts::HERE, true);
             let mut detail = Detail::new(&request, facts, Instant::ZERO, Duration::from_secs(60));
             assert_eq!((detail.reachability(), detail.is_claimed()), (Reachability::Unknown, is_claimed));
-            for reachability in [Reachability::Yes, Reachability::No, Reachability::Unknown, Reachability::No] {
+            for reachability in
+                [Reachability::Yes, Reachability::No, Reachability::Introduced, Reachability::Unknown, Reachability::No]
+            {
                 detail.set_reachability(reachability);
                 let kept = if is_claimed { Reachability::Unknown } else { reachability };
                 assert_eq!((detail.reachability(), detail.is_claimed(), detail.is_here()), (kept, is_claimed, true));

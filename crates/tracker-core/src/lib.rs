@@ -85,7 +85,8 @@
 //! ports does not crowd out the rest, and no more than half of IPv6 addresses in one network of this machine. What counts as
 //! one address says [`AddressGroup`]. A client that says that nothing is left, but was never seen to download anything, may have
 //! a magnet link only: aria2 says `left=0` until it has the metadata. It gets leechers first, and seeders for the places that are
-//! left. Peers that are known to be unreachable get the places that all others leave.
+//! left. Peers that are known to be unreachable get the places that all others leave, or none if the embedder
+//! [introduces](Reachability::Introduced) them to newcomers.
 //!
 //! # When it is full
 //!

@@ -42,6 +42,9 @@ pub enum Reachability {
     Yes,
     /// They cannot, as when a firewall is in the way. The peer can still connect to others.
     No,
+    /// They cannot, and need not: the embedder tells the peer of each newcomer as it comes, so that it connects to them. It is handed
+    /// out to nobody, since a newcomer that tries in vain to connect to it may refuse its connection meanwhile.
+    Introduced,
 }
 
 /// A peer as the tracker knows it: a copy to look at, in events and snapshots.

@@ -65,28 +65,29 @@ pub(crate) enum Class {
     HoldingUnreachable,
     /// In 169.254/16, where those in it can dial it.
     Nearby,
-    /// Nobody can dial it.
+    /// Nobody can dial it, or nobody is to.
     Hidden,
 }
 
 impl Class {
     fn of<E: Entry>(entry: E, detail: Option<&Detail>) -> Self {
         let ip = entry.ip().into();
-        match entry.tag().state {
+        match (entry.tag().state, reachability(detail)) {
             _ if !address::is_dialable(ip, entry.port()) => Self::Hidden,
             _ if address::is_v4_link_local(ip) => Self::Nearby,
-            PeerState::Leecher if ip.is_loopback() => Self::LeechingHere,
-            PeerState::Leecher if is_unreachable(detail) => Self::LeechingUnreachable,
-            PeerState::Leecher => Self::Leeching,
-            PeerState::Seeder | PeerState::PartialSeed if ip.is_loopback() => Self::HoldingHere,
-            PeerState::Seeder | PeerState::PartialSeed if is_unreachable(detail) => Self::HoldingUnreachable,
-            PeerState::Seeder | PeerState::PartialSeed => Self::Holding,
+            (PeerState::Leecher, _) if ip.is_loopback() => Self::LeechingHere,
+            (PeerState::Seeder | PeerState::PartialSeed, _) if ip.is_loopback() => Self::HoldingHere,
+            (_, Reachability::Introduced) => Self::Hidden,
+            (PeerState::Leecher, Reachability::No) => Self::LeechingUnreachable,
+            (PeerState::Seeder | PeerState::PartialSeed, Reachability::No) => Self::HoldingUnreachable,
+            (PeerState::Leecher, Reachability::Unknown | Reachability::Yes) => Self::Leeching,
+            (PeerState::Seeder | PeerState::PartialSeed, Reachability::Unknown | Reachability::Yes) => Self::Holding,
         }
     }
 }
 
-fn is_unreachable(detail: Option<&Detail>) -> bool {
-    detail.is_some_and(|detail| detail.reachability() == Reachability::No)
+fn reachability(detail: Option<&Detail>) -> Reachability {
+    detail.map_or(Reachability::Unknown, Detail::reachability)
 }
 
 /// Positions between classes, in three bytes each: `Config::validate` bounds a swarm to fewer than 2^24 peers, and most swarms
@@ -319,7 +320,7 @@ impl<E: Entry> Pool<E> {
         // Mostly all of this is as it was, and so is the class.
         let is_same = old.is_at(ip, member.port)
             && old.tag().state == member.tag.state
-            && is_unreachable(self.detail(position)) == is_unreachable(member.detail.as_ref());
+            && reachability(self.detail(position)) == reachability(member.detail.as_ref());
         if !is_same && (self.class(position) != Class::of(new, member.detail.as_ref()) || old.ip() != ip) {
             self.remove(rules, position);
             return self.insert(rules, ip, member);
@@ -569,7 +570,7 @@ mod tests {
     }
 
     fn any_reachability(rng: &mut StdRng) -> Reachability {
-        [Reachability::Unknown, Reachability::Yes, Reachability::No][rng.random_range(0..3)]
+        [Reachability::Unknown, Reachability::Yes, Reachability::No, Reachability::Introduced][rng.random_range(0..4)]
     }
 
     #[test]

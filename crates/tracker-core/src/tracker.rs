@@ -356,9 +356,9 @@ impl Tracker {
     /// Sets whether others can connect to the peer of this peer id at this address and port, under which it is
     /// [kept](crate::Peer::address). It holds as long as the client stays at this address and port.
     ///
-    /// Peers that are not known to be unreachable are handed out first, and the others for the places that are left. So
-    /// [`Reachability::No`] should be set only when it is certain, and not after one connection that failed. For peers that
-    /// announced over loopback, or in 169.254/16, it makes no difference.
+    /// Peers that are not known to be unreachable are handed out first, and the others for the places that are left, except those
+    /// that are [introduced](Reachability::Introduced). So [`Reachability::No`] should be set only when it is certain, and not
+    /// after one connection that failed. For peers that announced over loopback, or in 169.254/16, it makes no difference.
     ///
     /// Returns `false` if there is no such peer, if it is at a [claimed](crate::PeerDetail::is_claimed) address, and always in a
     /// [lean](crate::Memory::Lean) tracker.

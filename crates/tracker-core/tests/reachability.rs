@@ -49,7 +49,7 @@ fn nth(number: usize) -> AnnounceRequest {
 
 #[test]
 fn it_holds_while_the_client_stays_where_it_is() {
-    use Reachability::{No, Unknown, Yes};
+    use Reachability::{Introduced, No, Unknown, Yes};
     let first = client(A);
     let changes: [(&str, AnnounceRequest, Reachability); 7] = [
         ("announces again", first.clone(), No),
@@ -64,7 +64,7 @@ fn it_holds_while_the_client_stays_where_it_is() {
         let mut embedder = Embedder::new(Config::default());
         embedder.announce(&first);
         assert_eq!(reachability(&embedder), [Unknown]);
-        for known in [Yes, No] {
+        for known in [Yes, Introduced, No] {
             assert!(find_out(&mut embedder, &first, known));
             assert_eq!(reachability(&embedder), [known]);
         }
@@ -175,6 +175,26 @@ fn an_unreachable_peer_that_finishes_holds_data() {
     assert_eq!(handed_out(&mut embedder, &seeder).len(), 0);
     let peer = peers(&embedder).into_iter().find(|peer| peer.address.to_string() == A).unwrap();
     assert_eq!((peer.state, peer.reachability), (PeerState::Seeder, Reachability::No));
+}
+
+#[test]
+fn one_that_is_told_of_others_is_handed_out_to_nobody() {
+    let mut embedder = Embedder::new(Config::default());
+    for introduced in [client(A), seed(client("[fd77::4]:6881"))] {
+        embedder.announce(&introduced);
+        assert!(find_out(&mut embedder, &introduced, Reachability::Introduced));
+    }
+    let other = "10.77.0.3:6881";
+    embedder.announce(&seed(client(other)));
+    assert_eq!(handed_out(&mut embedder, &client(ASKER)), BTreeSet::from([other.to_owned()]));
+    // It counts, and is handed out again when it is not told of others any more.
+    assert_eq!(embedder.announce(&client(ASKER)).seeders, 2);
+    assert!(find_out(&mut embedder, &client(A), Reachability::No));
+    assert_eq!(handed_out(&mut embedder, &client(ASKER)), BTreeSet::from([A.to_owned(), other.to_owned()]));
+    // Over loopback the tracker's embedder finds nothing out.
+    embedder.announce(&client("127.0.0.1:7000"));
+    find_out(&mut embedder, &client("127.0.0.1:7000"), Reachability::Introduced);
+    assert_eq!(handed_out(&mut embedder, &client(ASKER)).len(), 3);
 }
 
 #[test]

@@ -103,11 +103,19 @@ impl Member {
 
     /// Returns `true` if it is handed out only for the places that others leave.
     fn comes_last(&self) -> bool {
-        let comes_from_network = match self.address.ip() {
+        self.reachability == Reachability::No && self.comes_from_network()
+    }
+
+    /// Returns `true` if it is handed out to nobody, because it is told of others.
+    fn is_introduced(&self) -> bool {
+        self.reachability == Reachability::Introduced && self.comes_from_network()
+    }
+
+    fn comes_from_network(&self) -> bool {
+        match self.address.ip() {
             IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
             IpAddr::V6(v6) => !v6.is_loopback(),
-        };
-        self.reachability == Reachability::No && comes_from_network
+        }
     }
 
     fn is_client(&self, ip: IpAddr, peer_id: PeerId, key: PeerKey) -> bool {
@@ -644,7 +652,8 @@ impl Model {
         for member in members {
             let useful = is_leecher || may_have_nothing || member.state == PeerState::Leecher;
             let itself = (self.keeps_all() && member.peer_id == request.peer_id) || member.address == place;
-            if !useful || itself || member.address.port() < 2 || !is_usable(member.address.ip()) {
+            let is_hidden = member.is_introduced() || member.address.port() < 2 || !is_usable(member.address.ip());
+            if !useful || itself || is_hidden {
                 continue;
             }
             if let Some(ip) = self.translated(member.address.ip(), request) {

@@ -330,7 +330,13 @@ impl World {
             info_hash: client.torrent,
             address: SocketAddr::new(client.claimed_ip.filter(|_| choices.one_in(2)).unwrap_or(ip), client.port),
             peer_id: if choices.one_in(8) { peer_id(choices.below(FEW)) } else { client.peer_id },
-            reachability: choices.of(&[Reachability::Unknown, Reachability::Yes, Reachability::No, Reachability::No]),
+            reachability: choices.of(&[
+                Reachability::Unknown,
+                Reachability::Yes,
+                Reachability::No,
+                Reachability::No,
+                Reachability::Introduced,
+            ]),
         }
     }
 
