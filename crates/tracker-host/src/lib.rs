@@ -10,7 +10,8 @@
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused,
 //!   [`AnswerTimes`] how long it took to answer, and [`ClaimedAddresses`] logs who announces another address than its own;
-//! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core;
+//! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core, and [`UploadLimit`] the
+//!   rate that all servers which send shared files keep to together;
 //! - [`Events`] hands the core's events to several listeners;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment
 //!   of the tracker's clock.
@@ -57,6 +58,7 @@ mod refusals;
 mod reverse_names;
 mod service;
 mod start_time;
+mod upload_limit;
 mod wall_clock;
 mod workers;
 
@@ -77,5 +79,6 @@ pub use reverse_names::host_name;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceStartError, ServiceState, StopSignal};
 pub use start_time::StartTime;
 pub use tracker_core::AddressGroup;
+pub use upload_limit::UploadLimit;
 pub use wall_clock::{WallClock, unix_seconds};
 pub use workers::{run_threads, run_until_one_ends};

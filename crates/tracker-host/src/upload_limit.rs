@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
-use tracker_host::AddressGroup;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::AddressGroup;
 
 /// One grant is what the rate allows in this time, within [`QUANTUM`].
 const PERIOD: Duration = Duration::from_millis(20);
@@ -21,12 +22,19 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// transfer would not get as much as several of another address.
 const QUANTUM: (u64, u64) = (1 << 10, 4 << 20);
 
+/// Those who wait look so often whether there is still a task that grants.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What was not used for so long is lost: timers are late by a few milliseconds.
 const BURST: Duration = Duration::from_millis(40);
 
-/// Shares a rate between addresses. Cheap to clone; all clones are one.
+/// The maximum rate at which this machine sends what is shared, over all protocols together, and a fair share of it for each
+/// address that gets something, however many connections it has. Cheap to clone; all clones are one.
+///
+/// Those who wait take some kilobytes of memory for each hundred of them. Time in which nobody sends is not made up for, except
+/// for the last 40 ms.
 #[derive(Debug, Clone)]
-pub(super) struct Pacer(Arc<Inner>);
+pub struct UploadLimit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -49,53 +57,89 @@ struct Queue {
     is_served: bool,
 }
 
+/// The task that grants. Its runtime may end before others that wait.
+struct Serving {
+    limit: UploadLimit,
+    /// `true` when nobody waited any more.
+    is_over: bool,
+}
+
+impl Serving {
+    /// Nobody waited any more, which the queue knows.
+    fn end(&mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // There may be another one already if this is over.
+        if !self.is_over {
+            self.limit.queue().is_served = false;
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     bytes: u64,
     grant: oneshot::Sender<u64>,
 }
 
-impl Pacer {
-    /// So many bytes per second.
-    pub(super) fn new(rate: NonZeroU64) -> Self {
+impl UploadLimit {
+    /// A limit of so many bytes per second.
+    pub fn new(rate: NonZeroU64) -> Self {
         let in_period = u128::from(rate.get()) * PERIOD.as_millis() / 1000;
         let quantum = u64::try_from(in_period).unwrap_or(u64::MAX).clamp(QUANTUM.0, QUANTUM.1);
         Self(Arc::new(Inner { rate, quantum, queue: Mutex::default() }))
     }
 
-    /// Waits for the turn of a transfer to this address, and returns the number of bytes that it may send: from 1 to `want`.
-    pub(super) async fn take(&self, address: AddressGroup, want: u64) -> u64 {
-        let (grant, granted) = oneshot::channel();
+    /// Waits for the turn of a transfer to this address, and returns the number of bytes that it may send: from 1 to `want`,
+    /// which must not be 0. What was granted a moment before is lost if the future is dropped. Must be called within a Tokio runtime with time enabled,
+    /// which may be another one for each call, and may end.
+    pub async fn take(&self, address: AddressGroup, want: u64) -> u64 {
+        let (grant, mut granted) = oneshot::channel();
         {
             let mut queue = self.queue();
-            let Queue { waiting, turns, is_served, .. } = &mut *queue;
+            let Queue { waiting, turns, .. } = &mut *queue;
             let of_address = waiting.entry(address).or_default();
             if of_address.is_empty() {
                 turns.push_back(address);
             }
             of_address.push_back(Waiting { bytes: want.min(self.0.quantum), grant });
-            if !*is_served {
-                *is_served = true;
-                let pacer = self.clone();
-                tokio::spawn(async move { pacer.serve().await });
+        }
+        loop {
+            self.serve();
+            if let Ok(granted) = timeout(LOOK_INTERVAL, &mut granted).await {
+                return granted.expect("who waits stays in the queue until it is granted something");
             }
         }
-        granted.await.expect("the task grants until nobody waits")
     }
 
-    /// Grants until nobody waits.
-    async fn serve(&self) {
-        while let Some(paid) = self.next_turn() {
-            sleep_until(paid).await;
-            self.grant();
+    /// Has a task grant until nobody waits, if there is none.
+    fn serve(&self) {
+        if std::mem::replace(&mut self.queue().is_served, true) {
+            return;
         }
+        let mut serving = Serving { limit: self.clone(), is_over: false };
+        tokio::spawn(async move {
+            while let Some(paid) = serving.limit.next_turn() {
+                sleep_until(paid).await;
+                serving.limit.grant();
+            }
+            serving.end();
+        });
     }
 
     /// The time of the next turn; `None` if nobody waits, which ends the task.
     fn next_turn(&self) -> Option<Instant> {
         let mut queue = self.queue();
-        queue.is_served = !queue.turns.is_empty();
-        queue.is_served.then(|| queue.paid.unwrap_or_else(Instant::now))
+        if queue.turns.is_empty() {
+            // Before the lock is released, so that who comes next has another task begin.
+            queue.is_served = false;
+            return None;
+        }
+        Some(queue.paid.unwrap_or_else(Instant::now))
     }
 
     /// Gives the first address its turn.
@@ -133,8 +177,9 @@ mod tests {
     use std::net::IpAddr;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use tokio::runtime;
     use tokio::task::{JoinSet, yield_now};
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -143,17 +188,17 @@ mod tests {
         AddressGroup::of(address, address)
     }
 
-    fn pacer(rate: u64) -> Pacer {
-        Pacer::new(NonZeroU64::new(rate).unwrap())
+    fn limit_of(rate: u64) -> UploadLimit {
+        UploadLimit::new(NonZeroU64::new(rate).unwrap())
     }
 
     /// Takes bytes until it is dropped, as many at a time as there may be.
-    fn spawn_taker(tasks: &mut JoinSet<()>, pacer: &Pacer, address: AddressGroup) -> Arc<AtomicU64> {
+    fn spawn_taker(tasks: &mut JoinSet<()>, limit: &UploadLimit, address: AddressGroup) -> Arc<AtomicU64> {
         let taken = Arc::new(AtomicU64::new(0));
-        let (pacer, count) = (pacer.clone(), Arc::clone(&taken));
+        let (limit, count) = (limit.clone(), Arc::clone(&taken));
         tasks.spawn(async move {
             loop {
-                let granted = pacer.take(address, 1 << 30).await;
+                let granted = limit.take(address, 1 << 30).await;
                 count.fetch_add(granted, Ordering::Relaxed);
             }
         });
@@ -163,16 +208,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_rate_is_kept_and_shared_by_addresses() {
         for rate in [1_000, 10_000, 1_000_000, 100_000_000, 1_000_000_000] {
-            let pacer = pacer(rate);
+            let limit = limit_of(rate);
             let mut tasks = JoinSet::new();
-            let many: Vec<_> = (0..8).map(|_| spawn_taker(&mut tasks, &pacer, address("10.0.0.2"))).collect();
-            let one = spawn_taker(&mut tasks, &pacer, address("10.0.0.3"));
+            let many: Vec<_> = (0..8).map(|_| spawn_taker(&mut tasks, &limit, address("10.0.0.2"))).collect();
+            let one = spawn_taker(&mut tasks, &limit, address("10.0.0.3"));
             let seconds = if rate < 10_000 { 100 } else { 2 };
             sleep(Duration::from_secs(seconds)).await;
             tasks.shutdown().await;
             let many: u64 = many.iter().map(|taken| taken.load(Ordering::Relaxed)).sum();
             let one = one.load(Ordering::Relaxed);
-            let (expected, quantum) = (rate * seconds, pacer.0.quantum);
+            let (expected, quantum) = (rate * seconds, limit.0.quantum);
             let most = expected + expected / 20 + 2 * quantum;
             assert!((expected * 9 / 10..=most).contains(&(many + one)), "{rate}: {many} and {one}");
             assert!(many.abs_diff(one) <= 2 * quantum, "{rate}: {many} and {one}");
@@ -181,39 +226,58 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_alone_has_all_of_it_and_time_unused_is_lost() {
-        let pacer = pacer(1_000_000);
+        let limit = limit_of(1_000_000);
         let start = Instant::now();
         let mut rest = 1_000_000;
         while rest > 0 {
-            rest -= pacer.take(address("10.0.0.2"), rest).await;
+            rest -= limit.take(address("10.0.0.2"), rest).await;
         }
         assert!((0.9..1.1).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
-        assert!(!pacer.queue().is_served || pacer.queue().turns.is_empty());
+        assert!(!limit.queue().is_served || limit.queue().turns.is_empty());
 
         sleep(Duration::from_secs(100)).await;
         let start = Instant::now();
         let mut rest = 1_000_000;
         while rest > 0 {
-            rest -= pacer.take(address("10.0.0.2"), rest).await;
+            rest -= limit.take(address("10.0.0.2"), rest).await;
         }
         assert!((0.9..1.1).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_leave_take_nothing_with_them() {
-        let pacer = pacer(10_000);
+        let limit = limit_of(10_000);
         let mut tasks = JoinSet::new();
         for _ in 0..100 {
-            spawn_taker(&mut tasks, &pacer, address("10.0.0.2"));
+            spawn_taker(&mut tasks, &limit, address("10.0.0.2"));
         }
         sleep(Duration::from_millis(500)).await;
         tasks.shutdown().await;
         let start = Instant::now();
-        assert_eq!(pacer.take(address("10.0.0.3"), 100).await, 100);
+        assert_eq!(limit.take(address("10.0.0.3"), 100).await, 100);
         assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
-        while pacer.queue().is_served {
+        while limit.queue().is_served {
             yield_now().await;
         }
-        assert!(pacer.queue().waiting.is_empty() && pacer.queue().turns.is_empty());
+        assert!(limit.queue().waiting.is_empty() && limit.queue().turns.is_empty());
+    }
+
+    #[test]
+    fn others_go_on_when_the_runtime_of_the_first_has_ended() {
+        let limit = limit_of(100_000);
+        let first = runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        first.block_on(async {
+            // It waits for long, and so does the task that grants.
+            limit.take(address("10.0.0.2"), 2_000).await;
+            let long = limit.take(address("10.0.0.2"), 2_000);
+            timeout(Duration::from_millis(1), long).await.expect_err("it has to wait");
+        });
+        assert!(limit.queue().is_served);
+        let second = runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let waiting = second.spawn(async move { limit.take(address("10.0.0.3"), 2_000).await });
+        second.block_on(yield_now());
+        drop(first);
+        let granted = second.block_on(async { timeout(Duration::from_secs(10), waiting).await });
+        assert_eq!(granted.unwrap().unwrap(), 2_000);
     }
 }
