@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peer_wire::{MAX_PEX_SENT, PexFlags, PexPeer, Torrent};
 use tokio::sync::Notify;
 
+use crate::session::GivenTorrent;
+
 /// Peers that wait to be told of. When there are more, the oldest are left out, seeds last, as the connection itself would do.
 const MAX_ADDED: usize = MAX_PEX_SENT;
 
@@ -20,6 +22,8 @@ const MAX_DROPPED: usize = 2 * MAX_PEX_SENT;
 pub(crate) struct Commands {
     /// More is known of the torrent.
     pub(crate) torrent: Option<Torrent>,
+    /// Give this torrent from now on, or nothing.
+    pub(crate) given: Option<Option<GivenTorrent>>,
     /// Request the info dictionary.
     pub(crate) requests_metadata: bool,
     /// Tell the peer of these.
@@ -57,6 +61,10 @@ pub(crate) fn commands() -> (CommandSender, CommandReceiver) {
 impl CommandSender {
     pub(crate) fn set_torrent(&self, torrent: Torrent) {
         self.change(|waiting| waiting.commands.torrent = Some(torrent));
+    }
+
+    pub(crate) fn set_given(&self, given: Option<GivenTorrent>) {
+        self.change(|waiting| waiting.commands.given = Some(given));
     }
 
     pub(crate) fn request_metadata(&self) {

@@ -26,7 +26,9 @@ use crate::planner::{
     Action, Announced, ConnectionEvent, ConnectionId, DialOutcome, PEERS, Planner, ProbeOutcome, Progress, UtpOutcome,
 };
 use crate::probe::probe_utp;
+use crate::session::GivenTorrent;
 use crate::torrents::for_connection;
+use crate::uploads::Uploads;
 use crate::{TorrentFacts, Torrents};
 
 /// How often the tracker's events are looked at. Newcomers are told of at once; this is about those that leave.
@@ -63,6 +65,9 @@ pub(crate) struct Driver {
     torrents: Arc<dyn Torrents>,
     events: EventListener,
     context: Context,
+    uploads: Uploads,
+    /// The version of the contents that are given.
+    content_version: u64,
     reports: mpsc::Receiver<Report>,
     /// The commands of each connection and attempt. It is closed when these are dropped.
     connections: HashMap<ConnectionId, Connection>,
@@ -91,13 +96,16 @@ impl Driver {
     pub(crate) fn new(
         torrents: Arc<dyn Torrents>,
         events: EventListener,
+        uploads: Uploads,
         context: impl FnOnce(mpsc::Sender<Report>) -> Context,
     ) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         Self {
+            content_version: torrents.content_version(),
             torrents,
             events,
             context: context(sender),
+            uploads,
             reports,
             connections: HashMap::new(),
             probes: HashMap::new(),
@@ -131,8 +139,14 @@ impl Driver {
                 _ = &mut stop => return,
                 () = self.context.announces.has_come() => {}
                 Some(report) = self.reports.recv() => self.take_reports(report),
-                _ = events.tick() => self.take_events(),
-                _ = facts.tick() => self.look_up_torrents(),
+                _ = events.tick() => {
+                    self.take_events();
+                    self.uploads.handle_timeout(self.now());
+                }
+                _ = facts.tick() => {
+                    self.look_up_torrents();
+                    self.look_up_contents();
+                }
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     let now = self.now();
                     self.planner().handle_timeout(now);
@@ -203,6 +217,7 @@ impl Driver {
         if !self.planner().has_swarm(&info_hash) {
             self.swarms.remove(&info_hash);
             self.context.swarm_keys.remove(&info_hash);
+            self.uploads.set_content(self.now(), info_hash, None);
         }
     }
 
@@ -274,6 +289,40 @@ impl Driver {
         drop(planner);
         if is_known && self.swarms.insert(info_hash, facts.is_some()).is_none() {
             self.context.swarm_keys.insert(&info_hash);
+            self.look_up_content(info_hash);
+        }
+    }
+
+    /// Looks which contents there are to be given, if that may have changed.
+    fn look_up_contents(&mut self) {
+        // Before, so that what changes meanwhile is looked at next time.
+        let version = self.torrents.content_version();
+        if version != self.content_version {
+            self.content_version = version;
+            self.swarms.keys().copied().collect::<Vec<_>>().into_iter().for_each(|swarm| self.look_up_content(swarm));
+        }
+    }
+
+    fn look_up_content(&self, info_hash: InfoHash) {
+        if self.uploads.set_content(self.now(), info_hash, self.torrents.content(&info_hash)) {
+            let connections = self.connections.iter().filter(|(_, connection)| connection.info_hash == info_hash);
+            connections.for_each(|(&id, connection)| connection.commands.set_given(self.given(id, &info_hash)));
+        }
+    }
+
+    /// What a connection is to give, if anything.
+    fn given(&self, connection: ConnectionId, info_hash: &InfoHash) -> Option<GivenTorrent> {
+        let upload = self.uploads.get(info_hash)?;
+        let address = self.planner().address_of(connection)?;
+        Some(GivenTorrent { upload, address })
+    }
+
+    /// Has a connection that is established give what there is.
+    fn give(&self, connection: ConnectionId) {
+        if let Some(Connection { info_hash, commands, .. }) = self.connections.get(&connection)
+            && let Some(given) = self.given(connection, info_hash)
+        {
+            commands.set_given(Some(given));
         }
     }
 
@@ -321,6 +370,7 @@ impl Driver {
                     self.connections.remove(&connection);
                 }
                 self.planner().handle_dialled(now, connection, outcome);
+                self.give(connection);
             }
             Report::Probed { connection, outcome } => {
                 self.probes.remove(&connection);
@@ -350,6 +400,11 @@ impl Driver {
             self.connections.insert(connection, Connection { info_hash, commands, knows_torrent });
             Admitted { connection, torrent, only_if_nobody_here }
         });
+        // The connection that gives way to it is closed before it joins the torrent's receivers.
+        self.act();
+        if let Ok(Admitted { connection, .. }) = &admitted {
+            self.give(*connection);
+        }
         // A task that has ended meanwhile said so, or the runtime ends.
         if let Err(Ok(Admitted { connection, .. })) = answer.send(admitted) {
             self.connections.remove(&connection);
@@ -384,7 +439,7 @@ impl Driver {
             Event::MetadataFailed => {
                 self.planner().handle_event(now, connection, ConnectionEvent::MetadataFailed);
             }
-            // The own peer has nothing to give, and the handshake was reported before.
+            // The connection itself has to do with the others, and the handshake was reported before.
             _ => {}
         }
     }
@@ -516,7 +571,8 @@ mod tests {
     fn driver() -> Driver {
         let (context, _) = context();
         let events = Events::without_thread(Arc::clone(&context.shards)).listen(1);
-        Driver::new(Arc::new(NoTorrents), events, |reports| Context { reports, ..context })
+        let uploads = Uploads::new(None);
+        Driver::new(Arc::new(NoTorrents), events, uploads, |reports| Context { reports, ..context })
     }
 
     /// A listener that answers no more: connections wait at it, as many as may.

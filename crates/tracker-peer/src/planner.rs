@@ -336,6 +336,12 @@ impl Planner {
         })
     }
 
+    /// The address that the peer of an established connection is kept under.
+    pub(crate) fn address_of(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        let connection = self.connections.get(&connection)?;
+        self.peers.get(&connection.peer).map(|peer| peer.announced.address)
+    }
+
     /// The connections between peers of a swarm, as they told of them in the last ten minutes, and over connections that there are.
     /// For operators only: also names peers that never announced here.
     pub fn edges(&self, now: Duration, info_hash: &InfoHash) -> Vec<Edge> {
@@ -374,6 +380,13 @@ impl Planner {
 
     fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
+    }
+
+    /// Returns `true` if there are peers of a swarm under this IP address, and a connection to each of them.
+    pub fn is_connected_to_all_at(&self, info_hash: &InfoHash, ip: IpAddr) -> bool {
+        let Some(swarm) = self.swarms.get(info_hash) else { return false };
+        let mut peers = swarm.peers_at(ip).map(|number| &self.peers[&number]).peekable();
+        peers.peek().is_some() && peers.all(|peer| peer.connection.is_some())
     }
 
     fn number_of(&self, info_hash: &InfoHash, address: SocketAddr) -> Option<PeerNumber> {

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use tracker_core::{Access, InfoHash, OwnPeer, PeerId, Reachability, Shards};
 use tracker_host::{Addresses, BindError, EventListener, Events};
 
-use crate::Torrents;
 use crate::announces::Announces;
 use crate::context::{Context, SwarmKeys};
 use crate::driver::Driver;
@@ -25,9 +24,14 @@ use crate::limits::SharedLimits;
 use crate::listen::{has_one_port, listen_on};
 use crate::machine;
 use crate::planner::{Edge, Planner, Sighting};
+use crate::uploads::Uploads;
+use crate::{Seeding, Torrents, Uploaded};
 
 /// Events that may wait until they are looked at, five times a second. When there are more, all swarms are looked through.
 const MAX_PENDING_EVENTS: usize = 20_000;
+
+/// Threads that read what is given. Disks are no faster with more, and blocks that the system has in memory take one at most.
+const READERS: usize = 4;
 
 /// How the first letters of the peer id tell of this program, in the manner of most clients.
 const PEER_ID_PREFIX: &[u8; 8] = b"-TK0100-";
@@ -54,6 +58,8 @@ pub struct ServiceConfig {
     /// Addresses of this machine that no other program uses to share files. From there it may have connections although a client on
     /// this machine is in the swarm.
     pub exclusive: Vec<IpAddr>,
+    /// How it seeds the torrents whose [content](Torrents::content) is there; `None` if it only looks and introduces.
+    pub seeding: Option<Seeding>,
 }
 
 /// The tracker's own peer. It runs on a thread of its own until this is dropped: then it is not handed out any more, and what it
@@ -102,6 +108,7 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Sightings {
     planner: Arc<Mutex<Planner>>,
+    uploads: Uploads,
     start: Instant,
 }
 
@@ -113,7 +120,8 @@ impl Service {
     /// Returns [`StartError`] if an address is not the machine's, if the addresses to listen on have different ports, or if the
     /// thread cannot be started. Nothing is changed then.
     pub fn start(config: ServiceConfig) -> Result<Self, StartError> {
-        let ServiceConfig { shards, announces, events, torrents, listen, addresses, access, exclusive } = config;
+        let ServiceConfig { shards, announces, events, torrents, listen, addresses, access, exclusive, seeding } =
+            config;
         if let Some(&address) = exclusive.iter().find(|address| !addresses.all.contains(address)) {
             return Err(StartError::NotOurs { address, own: addresses.all });
         }
@@ -121,7 +129,8 @@ impl Service {
             return Err(StartError::SeveralPorts { addresses: listen });
         }
         let exclusive: Arc<[IpAddr]> = exclusive.into();
-        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime =
+            runtime::Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(READERS).build()?;
         let listeners = {
             let _context = runtime.enter();
             listen_on(&listen)?
@@ -136,7 +145,8 @@ impl Service {
         let start = Instant::now();
         let planner = Arc::new(Mutex::new(Planner::new(machine::network(&addresses, access, &exclusive))));
         let peer_id = peer_id();
-        let driver = Driver::new(torrents, listener(&events), |reports| Context {
+        let uploads = Uploads::new(seeding);
+        let driver = Driver::new(torrents, listener(&events), uploads.clone(), |reports| Context {
             local: Local::new(peer_id, concat!("tracker ", env!("CARGO_PKG_VERSION"))),
             shards: Arc::clone(&shards),
             planner: Arc::clone(&planner),
@@ -150,12 +160,14 @@ impl Service {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("own-peer".into()).spawn(move || {
             runtime.block_on(driver.run(listeners, stopped));
+            // Reads in progress may wait for a disk that does not answer.
+            runtime.shutdown_background();
         })?;
         if let Ok(addresses @ [first, ..]) = listening.as_deref() {
             let own_peer = OwnPeer::new(first.port(), PeerId::new(peer_id));
             shards.set_own_peer(Some(own_peer.with_listen_ips(addresses.iter().map(SocketAddr::ip))));
         }
-        let sightings = Sightings { planner, start };
+        let sightings = Sightings { planner, uploads, start };
         Ok(Self { sightings, shards, announces, exclusive, listening, running: Some(Running { stop, thread }) })
     }
 
@@ -226,6 +238,21 @@ impl Sightings {
     /// See [`Planner::unreachable_pairs`].
     pub fn unreachable_pairs(&self, info_hash: &InfoHash) -> Vec<(SocketAddr, SocketAddr)> {
         self.planner().unreachable_pairs(self.now(), info_hash)
+    }
+
+    /// Returns `true` if a torrent is seeded now.
+    pub fn is_seeding(&self, info_hash: &InfoHash) -> bool {
+        self.uploads.is_seeding(info_hash)
+    }
+
+    /// What was sent of a torrent since the start.
+    pub fn uploaded(&self, info_hash: &InfoHash) -> Uploaded {
+        self.uploads.uploaded(info_hash)
+    }
+
+    /// See [`Planner::is_connected_to_all_at`].
+    pub fn is_connected_to_all_at(&self, info_hash: &InfoHash, ip: IpAddr) -> bool {
+        self.planner().is_connected_to_all_at(info_hash, ip)
     }
 
     /// The number of connections to peers.

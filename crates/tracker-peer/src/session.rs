@@ -1,5 +1,9 @@
 //! A connection in progress: the socket, the encryption, and the protocol.
 
+mod blocks;
+mod giving;
+
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +13,17 @@ use peer_wire::{Connection, ConnectionError, Event, RequestMetadataError, Torren
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tracker_core::AddressGroup;
 
 use crate::commands::{CommandReceiver, Commands};
 use crate::driver::Report;
 use crate::limits::{MemoryShare, ReadQuota, SharedLimits};
 use crate::planner::ConnectionId;
 use crate::swarm_sockets::SocketEntry;
+use crate::uploads::Receiver;
+use giving::Giving;
+
+pub(crate) use giving::GivenTorrent;
 
 /// The least time between two reports of those to whom a peer is connected. Clients tell once a minute
 /// ([BEP 11](https://www.bittorrent.org/beps/bep_0011.html)); what comes sooner is a flood, and ignored.
@@ -42,6 +51,8 @@ pub(crate) struct Session {
     /// The time of the last report of those to whom the peer is connected.
     pex_reported: Option<Instant>,
     memory: MemoryShare,
+    /// What is given to the peer; `None` if nothing ever was.
+    giving: Option<Box<Giving>>,
 }
 
 /// The peer does not offer the info dictionary any more.
@@ -56,6 +67,8 @@ pub(crate) enum End {
     Protocol(ConnectionError),
     /// It waits for the rest of a message, and such messages and bitfields take too much memory.
     NoMemory,
+    /// The peer does not take the blocks that it has requested.
+    NotTaking,
 }
 
 impl Session {
@@ -79,6 +92,7 @@ impl Session {
             quota: ReadQuota::new(limits.clone()),
             pex_reported: None,
             memory: MemoryShare::new(limits),
+            giving: None,
         };
         session.handle_input(received);
         session
@@ -110,19 +124,16 @@ impl Session {
     pub(crate) async fn event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.connection.poll_event() {
-                return Some(event);
+                match self.give(event) {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
             }
             if self.end.is_some() {
                 return None;
             }
-            if self.unsent.is_empty()
-                && let Some(mut bytes) = self.connection.poll_output()
-            {
-                self.ciphers.encrypt(&mut bytes);
-                self.unsent = bytes;
-                self.send();
-                continue;
-            }
+            let has_unsent = self.send();
+            let now = self.now();
             let throttled_until = self.quota.exhausted_until(Instant::now());
             let timeout = self.connection.poll_timeout().map(|at| self.start + at);
             let wake_up = [throttled_until, timeout].into_iter().flatten().min();
@@ -131,9 +142,19 @@ impl Session {
                     Ok(()) => self.receive(),
                     Err(_) => self.end = Some(End::Closed),
                 },
-                ready = self.stream.writable(), if !self.unsent.is_empty() => match ready {
-                    Ok(()) => self.send(),
-                    Err(_) => self.end = Some(End::Closed),
+                ready = self.stream.writable(), if has_unsent => if ready.is_err() {
+                    self.end = Some(End::Closed);
+                },
+                (giving, ready) = async {
+                    match &mut self.giving {
+                        Some(giving) => {
+                            let ready = giving.ready().await;
+                            (giving, ready)
+                        }
+                        None => pending().await,
+                    }
+                } => if !giving.handle_ready(now, &mut self.connection, ready) {
+                    self.end = Some(End::NotTaking);
                 },
                 () = sleep_until(wake_up.unwrap_or_else(Instant::now)), if wake_up.is_some() => {
                     let result = self.connection.handle_timeout(self.now());
@@ -154,7 +175,7 @@ impl Session {
             let event = tokio::select! {
                 // What is known of the torrent comes before what the peer says of it.
                 biased;
-                commands = commands.recv() => match commands.map(|commands| self.carry_out(commands)) {
+                commands = commands.recv() => match commands.map(|commands| self.carry_out(id, commands)) {
                     Some(Ok(())) => continue,
                     // Nothing would ever come of the request.
                     Some(Err(NoMetadata)) => Some(Event::MetadataFailed),
@@ -187,10 +208,13 @@ impl Session {
         is_flood
     }
 
-    fn carry_out(&mut self, commands: Commands) -> Result<(), NoMetadata> {
-        let Commands { torrent, requests_metadata, added, dropped } = commands;
+    fn carry_out(&mut self, id: ConnectionId, commands: Commands) -> Result<(), NoMetadata> {
+        let Commands { torrent, given, requests_metadata, added, dropped } = commands;
         if let Some(torrent) = torrent {
             self.set_torrent(torrent);
+        }
+        if let Some(given) = given {
+            self.set_given(id, given);
         }
         self.connection.introduce(self.now(), &added, &dropped);
         if !requests_metadata {
@@ -201,6 +225,60 @@ impl Session {
             Ok(()) | Err(RequestMetadataError::InProgress) => Ok(()),
             Err(_) => Err(NoMetadata),
         }
+    }
+
+    /// Gives this torrent from now on, or nothing.
+    fn set_given(&mut self, id: ConnectionId, given: Option<GivenTorrent>) {
+        if given.is_none() && self.giving.is_none() {
+            return;
+        }
+        let Ok(group) = self.stream.peer_addr().and_then(|remote| {
+            Ok(AddressGroup::of(remote.ip().to_canonical(), self.stream.local_addr()?.ip().to_canonical()))
+        }) else {
+            // It is closed already.
+            return;
+        };
+        let now = self.now();
+        let receiver = given.map(|GivenTorrent { upload, address }| {
+            Receiver::join(upload, now, id, address, self.connection.is_fast(), self.connection.pieces())
+        });
+        let giving = self.giving.get_or_insert_with(|| Box::new(Giving::new(group)));
+        giving.set_receiver(now, &mut self.connection, receiver);
+        giving.act(now, &mut self.connection);
+    }
+
+    /// Tells the torrent's spreader what it has to know of an event. Returns the event if others have to know it, too.
+    fn give(&mut self, event: Event) -> Option<Event> {
+        let now = self.now();
+        let Some(giving) = &mut self.giving else {
+            let is_for_spreader = matches!(event, Event::Interested(_) | Event::Request(_) | Event::Cancel(_));
+            return (!is_for_spreader).then_some(event);
+        };
+        let receiver = giving.receiver();
+        let event = match event {
+            Event::Interested(is_interested) => {
+                receiver.inspect(|receiver| receiver.handle_interested(now, is_interested));
+                None
+            }
+            Event::Request(block) => {
+                match receiver.filter(|receiver| !receiver.upload().is_over()) {
+                    Some(receiver) => receiver.handle_request(now, block),
+                    None => self.connection.reject(now, block),
+                }
+                None
+            }
+            Event::Cancel(block) => {
+                receiver.inspect(|receiver| receiver.handle_cancel(now, block));
+                None
+            }
+            Event::Progress(_) => {
+                giving.handle_pieces(now, self.connection.pieces());
+                Some(event)
+            }
+            event => Some(event),
+        };
+        giving.act(now, &mut self.connection);
+        event
     }
 
     fn receive(&mut self) {
@@ -223,12 +301,43 @@ impl Session {
         }
     }
 
-    fn send(&mut self) {
-        match self.stream.try_write(&self.unsent) {
-            Ok(sent) => _ = self.unsent.drain(..sent),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.end = Some(End::Closed),
+    /// Sends as much as the socket takes: messages, and blocks when there are none. Returns `true` if there is more to send.
+    fn send(&mut self) -> bool {
+        while self.end.is_none() {
+            if self.unsent.is_empty()
+                && self.is_between_portions()
+                && let Some(mut bytes) = self.connection.poll_output()
+            {
+                self.ciphers.encrypt(&mut bytes);
+                self.unsent = bytes;
+            }
+            let has_messages = !self.unsent.is_empty();
+            let portion = match &mut self.giving {
+                Some(giving) if !has_messages => giving.portion(&mut self.ciphers),
+                _ => &self.unsent,
+            };
+            if portion.is_empty() {
+                return false;
+            }
+            match self.stream.try_write(portion) {
+                Ok(sent) if has_messages => _ = self.unsent.drain(..sent),
+                Ok(sent) => {
+                    let now = self.now();
+                    if let Some(giving) = &mut self.giving {
+                        giving.sent(now, sent);
+                        giving.act(now, &mut self.connection);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => self.end = Some(End::Closed),
+            }
         }
+        false
+    }
+
+    /// Returns `true` if no block has begun to leave and has not left whole.
+    fn is_between_portions(&self) -> bool {
+        self.giving.as_ref().is_none_or(|giving| !giving.has_portion())
     }
 
     fn handle_input(&mut self, bytes: &[u8]) {
@@ -262,13 +371,18 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use peer_wire::{Handshake, Local, Message, Pex, PexFlags, PexPeer, Reserved};
+    use peer_wire::{Block, Handshake, Local, MAX_REQUESTS, Message, Pex, PexFlags, PexPeer, Reserved};
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
+
+    use tracker_core::InfoHash;
 
     use super::*;
     use crate::commands::commands;
     use crate::limits::MAX_BITFIELD_BYTES;
+    use crate::spreader::{Layout, MAX_BLOCK_BYTES};
+    use crate::uploads::Uploads;
+    use crate::{Content, ContentError, Seeding};
 
     /// Bytes that come in many segments, each of which is an event of its own.
     #[tokio::test]
@@ -415,5 +529,42 @@ mod tests {
         let Some(Event::Progress(progress)) = session.event().await else { panic!("no progress") };
         assert_eq!(progress.had, 2);
         assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    /// Two pieces of zeros.
+    #[derive(Debug)]
+    struct Zeros;
+
+    impl Content for Zeros {
+        fn layout(&self) -> Layout {
+            Layout::new(2 << 24, 1 << 24).unwrap()
+        }
+
+        fn read(&self, _: Block, _: &mut [u8]) -> Result<(), ContentError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_of_what_it_requested_is_given_up() {
+        let start = Instant::now();
+        let (stream, mut peer) = silent().await;
+        let mut session = open(start, &SharedLimits::default(), stream).await;
+        session.set_torrent(Torrent::default().with_piece_count(2));
+        let (uploads, info_hash) = (Uploads::new(Some(Seeding::default())), InfoHash::new([7; 20]));
+        uploads.set_content(Duration::ZERO, info_hash, Some(Arc::new(Zeros)));
+        let (upload, address) = (uploads.get(&info_hash).unwrap(), ([10, 0, 0, 2], 6881).into());
+        session.set_given(ConnectionId::for_test(1), Some(GivenTorrent { upload, address }));
+        // More than sockets hold.
+        let mut requests = Vec::new();
+        for number in 0..MAX_REQUESTS as u32 {
+            let block = Block { piece: number / 64, begin: number % 64 * MAX_BLOCK_BYTES, length: MAX_BLOCK_BYTES };
+            Message::Request(block).encode(&mut requests);
+        }
+        peer.write_all(&requests).await.unwrap();
+        assert_eq!(session.event().await, None);
+        assert_eq!(session.end(), Some(End::NotTaking));
+        let sent = uploads.uploaded(&info_hash).bytes;
+        assert!(sent > 0 && sent < u64::from(MAX_BLOCK_BYTES) * MAX_REQUESTS as u64, "{sent}");
     }
 }

@@ -10,13 +10,12 @@ mod bits;
 mod copies;
 mod layout;
 mod meter;
-mod pace;
 mod receiver;
 mod slots;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use peer_wire::Block;
@@ -24,15 +23,15 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use self::copies::Copies;
-use self::pace::Pace;
 use self::receiver::{Promise, Receiver, Standing};
 use self::slots::Slots;
 use self::window::Window;
 pub use action::Action;
 pub use layout::{Layout, LayoutError, MAX_BLOCK_BYTES, MAX_PIECES};
 
-/// Peers that are given a torrent at a time.
-pub const MAX_RECEIVERS: usize = 200;
+/// Peers that are given a torrent at a time: more than the service has connections to in a swarm, so that one that takes the place of
+/// another is not too early.
+pub const MAX_RECEIVERS: usize = 250;
 
 /// Requests of a peer that wait. Tell clients by `reqq` in the extended handshake
 /// ([BEP 10](https://www.bittorrent.org/beps/bep_0010.html)).
@@ -71,17 +70,18 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// all peers together are told of as much as one alone would be: they can also get these from each other, but do not while they
 /// wait for them from here. So a single peer is served as fast as by any seed, also one that comes late.
 ///
-/// Requests are served in the order in which they came, and connections in turn by what they have been served. Everybody is
-/// unchoked who lacks something, so that the link is full if it can be, or as many as [`set_slots`](Self::set_slots) says. What
-/// was not revealed to a peer is not served: requests for it are rejected, or ignored if the peer has not the fast extension.
-/// Nothing is `allowed fast` ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)), since hardly anybody is choked.
+/// Requests are served in the order in which they came. Everybody is unchoked who lacks something, so that the link is full if it
+/// can be, or as many as [`set_slots`](Self::set_slots) says. What was not revealed to a peer is not served: requests for it are
+/// rejected, or ignored if the peer has not the fast extension. Nothing is `allowed fast`
+/// ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)), since hardly anybody is choked.
 ///
 /// # Limits
 ///
-/// 200 peers; of each 128 waiting requests, at most 256 KiB that are served and have not left, and 1,024 pieces that it was
-/// told of and has not got. Memory: a little more than 3 bytes for each piece, 2 bits for each piece and peer, and up to 64 KiB
-/// for each peer: 34 MB at most with 400,000 pieces and 200 peers. A command takes time in proportion to a 64th of the number
-/// of pieces, at most, and to the pieces that come or go with it; and for each peer if one leaves.
+/// 250 peers; of each 128 waiting requests, at most 256 KiB that are served and have not left, or what it takes in 10 ms if that
+/// is more, up to 2 MiB, and 1,024 pieces that it was told of and has not got. Memory: a little more than 3 bytes for each
+/// piece, 2 bits for each piece and peer, and up to 64 KiB for each peer: 42 MB at most with 400,000 pieces and 250 peers. A
+/// command takes time in proportion to a 64th of the number of pieces, at most, and to the pieces that come or go with it; and
+/// for each peer if one leaves.
 #[derive(Debug)]
 pub struct Spreader<C> {
     now: Duration,
@@ -92,11 +92,6 @@ pub struct Spreader<C> {
     /// Receivers that are unchoked and lack something.
     takers: u64,
     slots: Slots<C>,
-    pace: Pace,
-    /// Those who are ready to be served, by their turn.
-    ready: BTreeSet<(u64, C)>,
-    /// The turn of the one that was served last.
-    turn: u64,
     /// The next look at peers that may have stalled, or whose turn in a slot may be over.
     look_at: Option<Duration>,
     actions: VecDeque<Action<C>>,
@@ -113,9 +108,6 @@ impl<C: Copy + Ord> Spreader<C> {
             receivers: BTreeMap::new(),
             takers: 0,
             slots: Slots::new(),
-            pace: Pace::new(),
-            ready: BTreeSet::new(),
-            turn: 0,
             look_at: None,
             actions: VecDeque::new(),
         }
@@ -140,7 +132,6 @@ impl<C: Copy + Ord> Spreader<C> {
         self.advance(now);
         let Some(receiver) = self.receivers.remove(&connection) else { return };
         self.takers -= u64::from(receiver.is_taker());
-        self.ready.remove(&(receiver.turn, connection));
         receiver.has.iter().chain(receiver.promises.keys().copied()).for_each(|piece| self.copies.remove(piece));
         self.slots.remove(connection);
         self.turn_slots();
@@ -215,7 +206,8 @@ impl<C: Copy + Ord> Spreader<C> {
         }
     }
 
-    /// So many bytes of blocks that are to be [served](Action::Serve) left. Bytes that were not to be served do not count.
+    /// So many bytes of blocks that are to be [served](Action::Serve) left; 0 if they wait for a rate limit, so that the peer is not
+    /// taken to stall. Bytes that were not to be served do not count.
     pub fn handle_sent(&mut self, now: Duration, connection: C, bytes: u32) {
         self.advance(now);
         let Some(receiver) = self.receivers.get_mut(&connection) else { return };
@@ -254,6 +246,20 @@ impl<C: Copy + Ord> Spreader<C> {
         self.reveal_to_all();
     }
 
+    /// Nothing can be given any more. All requests that wait are dropped, and all peers are choked. What is served already is the
+    /// caller's. No other peer is to be reported after that.
+    pub fn handle_ended(&mut self, now: Duration) {
+        self.advance(now);
+        (0..self.layout.count()).for_each(|piece| self.copies.withdraw(piece));
+        for connection in self.connections() {
+            if self.receivers[&connection].standing == Standing::Unchoked {
+                self.choke(connection);
+            }
+            self.slots.remove(connection);
+            self.receiver(connection).standing = Standing::Outside;
+        }
+    }
+
     /// Unchokes no more peers at a time than this. Then those who lack something take turns of at least 10 s. By default there
     /// is no limit.
     pub fn set_slots(&mut self, now: Duration, limit: Option<NonZeroUsize>) {
@@ -262,18 +268,9 @@ impl<C: Copy + Ord> Spreader<C> {
         self.turn_slots();
     }
 
-    /// Serves no more than so many bytes per second. By default there is no limit: then blocks are served as fast as others
-    /// leave.
-    pub fn set_rate_limit(&mut self, now: Duration, limit: Option<NonZeroU64>) {
-        self.advance(now);
-        self.pace.set_limit(self.now, limit);
-        self.serve_ready();
-    }
-
     /// The time that [`poll_timeout`](Self::poll_timeout) named has come, or any other.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.advance(now);
-        self.serve_ready();
         if self.look_at.is_some_and(|at| at <= self.now) {
             self.look_at = None;
             for connection in self.connections() {
@@ -293,8 +290,7 @@ impl<C: Copy + Ord> Spreader<C> {
     /// The time at which to call [`handle_timeout`](Self::handle_timeout); `None` if nothing is due at any time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let pace = if self.ready.is_empty() { None } else { self.pace.ready_at() };
-        [self.look_at, pace].into_iter().flatten().min()
+        self.look_at
     }
 
     fn advance(&mut self, now: Duration) {
@@ -391,12 +387,10 @@ impl<C: Copy + Ord> Spreader<C> {
     fn look_at_promises(&mut self, connection: C) {
         let now = self.now;
         let receiver = self.receiver(connection);
-        // One that waits for a rate limit does not stall.
-        let is_our_turn = !receiver.has_in_flight() && !receiver.waiting.is_empty();
         let is_expected = receiver.has_in_flight() || !receiver.promises.is_empty();
-        receiver.is_stalled |= is_expected && !is_our_turn && receiver.active_at + STALL <= now;
+        receiver.is_stalled |= is_expected && receiver.active_at + STALL <= now;
         let is_stalled = receiver.is_stalled;
-        self.break_promises(connection, |_, promise| is_stalled || !is_our_turn && promise.touched + PROMISE <= now);
+        self.break_promises(connection, |_, promise| is_stalled || promise.touched + PROMISE <= now);
     }
 
     fn look_soon(&mut self) {
@@ -474,33 +468,13 @@ impl<C: Copy + Ord> Spreader<C> {
         self.serve(connection);
     }
 
-    /// Serves a peer what it waits for, or others before if it is their turn.
+    /// Serves a peer what it waits for, as far as it may be read ahead.
     fn serve(&mut self, connection: C) {
         let Some(receiver) = self.receivers.get_mut(&connection) else { return };
-        self.ready.remove(&(receiver.turn, connection));
-        if receiver.is_ready() {
-            // One that did not want anything for a while does not come first until it has caught up.
-            receiver.turn = receiver.turn.max(self.turn);
-            self.ready.insert((receiver.turn, connection));
-        }
-        self.serve_ready();
-    }
-
-    fn serve_ready(&mut self) {
-        while let Some(&(turn, connection)) = self.ready.first() {
-            let receiver = self.receivers.get_mut(&connection).expect("only connected peers are ready");
-            let length = receiver.waiting.front().map_or(0, |block| block.length);
-            if !self.pace.take(self.now, length) {
-                break;
-            }
-            self.ready.pop_first();
-            self.turn = turn;
-            if let Some(block) = receiver.serve_next() {
-                self.actions.push_back(Action::Serve { connection, block });
-            }
-            if receiver.is_ready() {
-                self.ready.insert((receiver.turn, connection));
-            }
+        while receiver.is_ready(self.now)
+            && let Some(block) = receiver.serve_next()
+        {
+            self.actions.push_back(Action::Serve { connection, block });
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What is known of torrents.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tracker_core::InfoHash;
+
+use crate::Content;
 
 /// Knows torrents. The embedder implements it, for instance with its .torrent files.
 ///
@@ -18,6 +21,17 @@ pub trait Torrents: fmt::Debug + Send + Sync {
     /// that it should return a clone of what is shared. By default none is given.
     fn info(&self, _info_hash: &InfoHash) -> Option<Bytes> {
         None
+    }
+
+    /// The content of the torrent with this info-hash, to be seeded; `None` if it is not there to be seeded. Called for each swarm
+    /// when [`content_version`](Self::content_version) has changed. By default there is none.
+    fn content(&self, _info_hash: &InfoHash) -> Option<Arc<dyn Content>> {
+        None
+    }
+
+    /// A number that changes whenever [`content`](Self::content) may return something else than before. Called once a second.
+    fn content_version(&self) -> u64 {
+        0
     }
 
     /// A peer gave the info dictionary of a torrent of which only the info-hash was known. `info` is bencoded, at most 8 MiB, and

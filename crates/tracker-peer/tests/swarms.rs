@@ -57,6 +57,7 @@ impl Tracker {
             addresses: Addresses::default(),
             access: Access::default(),
             exclusive: Vec::new(),
+            seeding: None,
         });
         service.unwrap()
     }

@@ -103,7 +103,7 @@ pub enum Action {
         address: SocketAddr,
         /// The peer id that it announced.
         peer_id: PeerId,
-        /// Whether others can connect to it.
+        /// Whether others can connect to it, or it is told of each newcomer instead.
         reachability: Reachability,
     },
 }

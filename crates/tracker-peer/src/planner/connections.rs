@@ -95,7 +95,11 @@ impl Planner {
     /// Closes a connection.
     pub(super) fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
         self.actions.push_back(Action::Close { connection, reason });
+        let number = self.connections[&connection].peer;
         self.disconnect(connection);
+        if reason != CloseReason::Left {
+            self.tell_tracker(number);
+        }
     }
 
     /// The first minute of a connection's peer is over.
@@ -122,8 +126,13 @@ impl Planner {
         if let Some(swarm) = self.swarms.get_mut(info_hash)
             && torrent != Torrent::Unknown
         {
+            let has_changed = swarm.torrent != torrent;
             swarm.torrent = torrent;
             self.end_metadata_requests(info_hash);
+            if has_changed {
+                let connections: Vec<_> = self.swarms[info_hash].connections.iter().copied().collect();
+                connections.iter().for_each(|connection| self.tell_tracker(self.connections[connection].peer));
+            }
         }
     }
 
@@ -139,6 +148,7 @@ impl Planner {
         self.stop_waiting(number);
         self.take_room(number);
         let connection = ConnectionId(self.next_number());
+        self.peers.get_mut(&number).expect("it is known").evidence.meet();
         self.connect(connection, number, local, incoming.encryption, incoming.peer_id);
         if !self.schedule.has(number) && self.peers[&number].attempt.is_none() {
             self.schedule.set(number, self.now, Urgency::Again);
@@ -214,6 +224,7 @@ impl Planner {
     fn closed_by_peer(&mut self, connection: ConnectionId) {
         let Connection { peer: number, since, .. } = self.connections[&connection];
         self.disconnect(connection);
+        self.tell_tracker(number);
         let peer = self.peers.get_mut(&number).expect("a connection's peer is known");
         let delay = if self.now >= since + USUAL {
             peer.back_off.reset();

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::{Reachability, Reason, UtpOutcome};
 
-/// Failed attempts after which a peer counts as unreachable. After one it does not: a client refuses connections while it checks its
-/// files.
+/// Failed attempts after which a peer counts as unreachable. After one it does not: a client refuses connections while it starts.
 const FAILURES: u8 = 2;
+
+/// Failed attempts after which a client counts as one that does not have the torrent: it closes connections while it checks its files.
+const FAILURES_WITHOUT_TORRENT: u8 = 3;
 
 /// The time for which a peer that others said to be reachable does not count as unreachable. They tell of it once a minute at most.
 const VOUCHED_FOR: Duration = Duration::from_secs(10 * 60);
@@ -66,6 +68,13 @@ impl Evidence {
         self.failure = Some(failure);
     }
 
+    /// It connected to this machine for the torrent, so that it has it.
+    pub(super) fn meet(&mut self) {
+        if self.failure == Some(Failure::NotThisTorrent) {
+            (self.failures, self.failure) = (0, None);
+        }
+    }
+
     /// Another peer said that this one is reachable.
     pub(super) fn vouch(&mut self, now: Duration) {
         self.vouched_at = Some(now);
@@ -88,7 +97,10 @@ impl Evidence {
 
     /// The verdict on a peer on another machine.
     pub(super) fn verdict(&self, now: Duration) -> (Reachability, Option<Reason>) {
-        let failure = self.failure.filter(|_| self.failures >= FAILURES);
+        let failure = self.failure.filter(|failure| {
+            let needed = if *failure == Failure::NotThisTorrent { FAILURES_WITHOUT_TORRENT } else { FAILURES };
+            self.failures >= needed
+        });
         let is_vouched_for = self.vouched_at.is_some_and(|at| now < at + VOUCHED_FOR);
         match (failure, self.answer) {
             // A client with TCP off may accept connections all the same, and close them.
@@ -126,24 +138,24 @@ mod tests {
     }
 
     #[test]
-    fn two_failures_are_needed_for_no_and_one_success_for_yes() {
-        for (failure, reason) in [
-            (Failure::Refused, Reason::Refused),
-            (Failure::NoAnswer, Reason::NoAnswer),
-            (Failure::NotThisTorrent, Reason::NotThisTorrent),
+    fn several_failures_are_needed_for_no_and_one_success_for_yes() {
+        for (failure, reason, needed) in [
+            (Failure::Refused, Reason::Refused, 2),
+            (Failure::NoAnswer, Reason::NoAnswer, 2),
+            (Failure::NotThisTorrent, Reason::NotThisTorrent, 3),
         ] {
             let mut evidence = Evidence::default();
-            assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
-            evidence.fail(failure);
-            assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
-            evidence.fail(failure);
-            assert_eq!(verdict(&evidence), (Reachability::No, Some(reason)));
-            evidence.succeed(Answer::Plain);
-            assert_eq!(verdict(&evidence), (Reachability::Yes, None));
-            evidence.fail(failure);
-            assert_eq!(verdict(&evidence), (Reachability::Yes, None), "one failure does not outweigh a success");
-            evidence.fail(failure);
-            assert_eq!(verdict(&evidence), (Reachability::No, Some(reason)));
+            for before in [(Reachability::Unknown, None), (Reachability::Yes, None)] {
+                for _ in 1..needed {
+                    assert_eq!(verdict(&evidence), before);
+                    evidence.fail(failure);
+                }
+                assert_eq!(verdict(&evidence), before, "fewer do not outweigh what was known");
+                evidence.fail(failure);
+                assert_eq!(verdict(&evidence), (Reachability::No, Some(reason)));
+                evidence.succeed(Answer::Plain);
+                assert_eq!(verdict(&evidence), (Reachability::Yes, None));
+            }
         }
     }
 
@@ -160,10 +172,11 @@ mod tests {
             evidence.succeed(answer);
             assert_eq!(verdict(&evidence), (Reachability::Yes, reason), "{answer:?}");
         }
-        evidence.fail(Failure::NotThisTorrent);
-        evidence.fail(Failure::NotThisTorrent);
+        (0..3).for_each(|_| evidence.fail(Failure::NotThisTorrent));
         evidence.succeed(Answer::Tcp);
         assert_eq!(verdict(&evidence), (Reachability::No, Some(Reason::NotThisTorrent)));
+        evidence.meet();
+        assert_eq!(verdict(&evidence), (Reachability::Yes, None), "it has connected for the torrent");
     }
 
     #[test]
@@ -190,6 +203,7 @@ mod tests {
             (UtpOutcome::NoAnswer, (Reachability::No, Some(Reason::NotThisTorrent))),
         ] {
             let mut evidence = Evidence { utp: Some(utp), ..Evidence::default() };
+            evidence.fail(Failure::NotThisTorrent);
             evidence.fail(Failure::NotThisTorrent);
             assert_eq!(verdict(&evidence), (Reachability::Unknown, None));
             evidence.fail(Failure::NotThisTorrent);

@@ -8,7 +8,7 @@ use peer_wire::{PexFlags, PexPeer};
 
 use super::connections::Connection;
 use super::peer::{Peer, PeerNumber};
-use super::{Action, ConnectionId, Planner, Reachability, Torrent};
+use super::{Action, ConnectionId, Planner, Reachability, Reason, Torrent};
 
 /// Peers that one is told of which were there before it was connected. The tracker's answer has named others, and all that come later
 /// are told of.
@@ -36,8 +36,30 @@ impl Planner {
     /// higher number than the last of which it was told, also if it was not connected when they came. So each is told of each other
     /// once, with one number to remember. A peer that was unreachable for a while gets a new number.
     pub(super) fn update(&mut self, number: PeerNumber) {
-        let peer = self.peers.get_mut(&number).expect("it is known");
+        self.tell_tracker(number);
+        let peer = &self.peers[&number];
         let (reachability, _) = peer.verdict(self.now);
+        let is_introducible = peer.is_dialable(&self.network)
+            && match reachability {
+                Reachability::Yes => true,
+                // A client that is bound to another address does not answer over loopback.
+                Reachability::Unknown => peer.location.is_on_this_machine() && peer.is_tried,
+                Reachability::No | Reachability::Introduced => false,
+            };
+        match (is_introducible, peer.introduction) {
+            (true, None) => self.introduce(number),
+            (false, Some(introduction)) => {
+                self.swarm_of(number).introductions.remove(&introduction.number);
+                self.peers.get_mut(&number).expect("it is known").introduction = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the tracker whether others can connect to a peer, if that has changed.
+    pub(super) fn tell_tracker(&mut self, number: PeerNumber) {
+        let reachability = self.told_reachability(&self.peers[&number]);
+        let peer = self.peers.get_mut(&number).expect("it is known");
         if peer.told != reachability {
             peer.told = reachability;
             self.actions.push_back(Action::SetReachability {
@@ -47,21 +69,23 @@ impl Planner {
                 reachability,
             });
         }
-        let peer = &self.peers[&number];
-        let is_introducible = peer.is_dialable(&self.network)
-            && match reachability {
-                Reachability::Yes => true,
-                // A client that is bound to another address does not answer over loopback.
-                Reachability::Unknown => peer.location.is_on_this_machine() && peer.is_tried,
-                Reachability::No => false,
-            };
-        match (is_introducible, peer.introduction) {
-            (true, None) => self.introduce(number),
-            (false, Some(introduction)) => {
-                self.swarm_of(number).introductions.remove(&introduction.number);
-                self.peers.get_mut(&number).expect("it is known").introduction = None;
+    }
+
+    /// The reachability of a peer that the tracker is told.
+    ///
+    /// One that nobody can dial and that is connected is told of each newcomer at once, and connects to it. Meanwhile the newcomer must
+    /// not try in vain to dial it, or libtorrent may keep that attempt, refuse the connection, and wait for a minute. That is
+    /// certain only of a peer in a network of this machine: to another one a router may be in the way of this machine alone.
+    fn told_reachability(&self, peer: &Peer) -> Reachability {
+        let is_told_of_newcomers =
+            || peer.connection.is_some() && self.swarms[&peer.info_hash].torrent == Torrent::Public;
+        match peer.verdict(self.now) {
+            (Reachability::No, Some(Reason::Refused | Reason::NoAnswer))
+                if is_told_of_newcomers() && self.network.is_adjacent(peer.announced.address.ip()) =>
+            {
+                Reachability::Introduced
             }
-            _ => {}
+            (reachability, _) => reachability,
         }
     }
 

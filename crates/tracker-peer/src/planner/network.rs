@@ -110,6 +110,11 @@ impl Network {
         sources.into_iter().map(|source| source.ip).collect()
     }
 
+    /// Returns `true` if an address is in a network of this machine, so that there is no router between them.
+    pub(super) fn is_adjacent(&self, ip: IpAddr) -> bool {
+        self.sources.iter().any(|source| source.network.contains(&ip))
+    }
+
     /// Returns `true` if peers may be dialled from an address.
     pub(super) fn is_source(&self, ip: IpAddr) -> bool {
         ip == loopback(ip) || self.sources.iter().any(|source| source.ip == ip)

@@ -1,6 +1,7 @@
 //! A peer that pieces are given to.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use peer_wire::Block;
@@ -8,8 +9,10 @@ use peer_wire::Block;
 use super::bits::Bits;
 use super::meter::Meter;
 
-/// Bytes that are read ahead for a connection, and wait in its socket.
-const MAX_IN_FLIGHT_BYTES: u32 = 256 * 1024;
+/// Bytes that are read ahead for a connection, and wait in its socket: as much as a peer takes in a part of a second, but so much at
+/// least, and at most.
+const IN_FLIGHT_BYTES: RangeInclusive<u64> = 256 * 1024..=2 * 1024 * 1024;
+const IN_FLIGHT_PARTS: u64 = 100;
 
 /// A peer that pieces are given to.
 #[derive(Debug)]
@@ -41,8 +44,6 @@ pub(super) struct Receiver {
     /// It did not request or take anything for long, and shows no other sign of life.
     pub(super) is_stalled: bool,
     pub(super) meter: Meter,
-    /// The one with the lowest is served next. Grows by what it is served.
-    pub(super) turn: u64,
 }
 
 /// A piece that a peer is to get from us.
@@ -83,7 +84,6 @@ impl Receiver {
             active_at: now,
             is_stalled: false,
             meter: Meter::default(),
-            turn: 0,
         }
     }
 
@@ -102,8 +102,10 @@ impl Receiver {
     }
 
     /// Returns `true` if a block is waiting that may be served now.
-    pub(super) fn is_ready(&self) -> bool {
-        let has_room = |block: &Block| self.in_flight_bytes + block.length <= MAX_IN_FLIGHT_BYTES;
+    pub(super) fn is_ready(&self, now: Duration) -> bool {
+        let in_part = self.meter.per_second(now) / IN_FLIGHT_PARTS;
+        let most = in_part.clamp(*IN_FLIGHT_BYTES.start(), *IN_FLIGHT_BYTES.end());
+        let has_room = |block: &Block| u64::from(self.in_flight_bytes) + u64::from(block.length) <= most;
         self.waiting.front().is_some_and(has_room)
     }
 
@@ -112,7 +114,6 @@ impl Receiver {
         let block = self.waiting.pop_front()?;
         self.in_flight.push_back(block);
         self.in_flight_bytes += block.length;
-        self.turn += u64::from(block.length);
         Some(block)
     }
 

@@ -136,6 +136,46 @@ fn the_flags_say_what_is_known() {
     assert!(introduced.contains(&(a, vec![peer(C, 0x14)], vec![])), "{introduced:?}");
 }
 
+/// What the tracker is told of the reachability of the only peer.
+fn told_reachability(actions: Vec<Action>) -> Vec<Reachability> {
+    let told = actions.into_iter().filter_map(|action| match action {
+        Action::SetReachability { reachability, .. } => Some(reachability),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Only while the peer is connected, no router is between, and it may be told of others.
+#[test]
+fn whoever_cannot_be_reached_and_is_told_of_newcomers_is_not_handed_out() {
+    use Reachability::{Introduced, No};
+    let far = "10.78.0.11:6881";
+    for (address, torrent, when_connected, when_public) in [
+        (A, Torrent::Public, vec![Introduced], vec![]),
+        (A, Torrent::Unknown, vec![], vec![Introduced]),
+        (A, Torrent::Private, vec![], vec![]),
+        (far, Torrent::Public, vec![], vec![]),
+    ] {
+        let mut lab = Lab::new();
+        lab.announce_in(SWARM, torrent, seeder(address));
+        for _ in 0..2 {
+            let (_, dial) = lab.wait_for_dial();
+            lab.dialled(dial, DialOutcome::NoAnswer);
+        }
+        assert_eq!(told_reachability(lab.actions()), [No]);
+        let connection = lab.accept(seeder(address)).unwrap();
+        assert_eq!(told_reachability(lab.actions()), when_connected, "{address} {torrent:?}");
+        if torrent != Torrent::Private {
+            lab.planner.set_torrent(lab.now, &SWARM, Torrent::Public);
+        }
+        assert_eq!(told_reachability(lab.actions()), when_public, "{address} {torrent:?}");
+        lab.event(connection, ConnectionEvent::Closed);
+        let was_told = !when_connected.is_empty() || !when_public.is_empty();
+        let expected: &[_] = if was_told { &[No] } else { &[] };
+        assert_eq!(told_reachability(lab.actions()), expected, "{address} {torrent:?}");
+    }
+}
+
 #[test]
 fn whoever_cannot_be_reached_is_told_at_once_and_not_told_of() {
     let mut lab = Lab::new();

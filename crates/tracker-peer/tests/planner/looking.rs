@@ -32,6 +32,23 @@ fn a_newcomer_is_dialled_at_once_and_left_alone_while_connected() {
 }
 
 #[test]
+fn an_address_is_connected_to_if_all_its_peers_are() {
+    let mut lab = Lab::new();
+    let connected = |lab: &Lab, at_ip| lab.planner.is_connected_to_all_at(&SWARM, ip(at_ip));
+    let address = at(PEER).ip().to_string();
+    assert!(!connected(&lab, &address), "nobody is there");
+    let connection = lab.connect(leecher(PEER));
+    assert!(connected(&lab, &address) && !connected(&lab, "10.77.0.99"));
+    // Another client of the machine, or of another one behind the same address.
+    lab.announce(leecher(&format!("{address}:7777")));
+    assert!(!connected(&lab, &address));
+    lab.leave(&format!("{address}:7777"));
+    assert!(connected(&lab, &address));
+    lab.event(connection, ConnectionEvent::Closed);
+    assert!(!connected(&lab, &address));
+}
+
+#[test]
 fn what_the_tracker_has_forgotten_is_told_again() {
     let mut lab = Lab::new();
     lab.connect(leecher(PEER));
@@ -108,7 +125,7 @@ fn what_is_closed_without_a_handshake_is_tried_encrypted_at_once_and_the_way_tha
 fn a_client_without_the_torrent_is_told_from_one_that_cannot_be_reached() {
     let mut lab = Lab::new();
     lab.announce(leecher(PEER));
-    for failures in 1..=2 {
+    for failures in 1..=3 {
         let plain = if failures == 1 { lab.dial() } else { lab.wait_for_dial().1 };
         lab.dialled(plain, DialOutcome::NoHandshake);
         let encrypted = lab.dial();
@@ -118,6 +135,18 @@ fn a_client_without_the_torrent_is_told_from_one_that_cannot_be_reached() {
     }
     assert_eq!(lab.verdict(PEER), (Reachability::No, Some(Reason::NotThisTorrent)));
     assert!(matches!(lab.action(), Action::SetReachability { reachability: Reachability::No, .. }));
+
+    // It was still checking its files, and connects itself for the torrent.
+    lab.accept(leecher(PEER)).unwrap();
+    assert_eq!(lab.verdict(PEER), (Reachability::Unknown, None));
+    // It was asked by uTP as well, and probes are rare.
+    lab.wait(secs(60));
+    let probe = lab.actions().into_iter().find_map(|action| match action {
+        Action::Probe { connection, .. } => Some(connection),
+        _ => None,
+    });
+    lab.planner.handle_probed(lab.now, probe.expect("it is probed"), ProbeOutcome::Connected);
+    assert_eq!(lab.verdict(PEER), (Reachability::Yes, None));
 }
 
 #[test]

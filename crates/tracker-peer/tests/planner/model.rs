@@ -385,6 +385,10 @@ impl Model {
         if let (Ok(connection), Ok(member)) = (accepted, expected) {
             assert!(self.used.insert(connection));
             self.live.insert(connection, Live { member, local: incoming.local, since: self.now });
+            let member = self.members.get_mut(&member).expect("a member");
+            if member.failure == Failure::NotThisTorrent {
+                member.failure = Failure::None;
+            }
         }
     }
 
@@ -458,7 +462,14 @@ impl Model {
                 let is_vouching_over = member.vouched_at.is_some_and(|at| self.now >= at + secs(600));
                 let is_to_be_told = is_vouching_over
                     && (sighting.reachability, member.reachability) == (Reachability::No, Reachability::Unknown);
-                assert!(is_to_be_told || sighting.reachability == member.reachability, "{key:?}: {sighting:?}");
+                let known = match member.reachability {
+                    Reachability::Introduced => Reachability::No,
+                    known => known,
+                };
+                assert!(is_to_be_told || sighting.reachability == known, "{key:?}: {sighting:?}");
+                // It is told of newcomers only while it is connected, and in a public torrent.
+                let may_be_introduced = connections == 1 && self.torrents[&key.0] == Torrent::Public;
+                assert!(may_be_introduced || member.reachability != Reachability::Introduced, "{key:?}: {sighting:?}");
             }
         }
         for key in self.members.keys().copied().collect::<Vec<_>>() {
@@ -519,7 +530,8 @@ impl Model {
     fn is_unreachable(&self, key: Key) -> bool {
         let Member { reachability, vouched_at, .. } = &self.members[&key];
         let is_vouching_over = vouched_at.is_some_and(|at| self.now >= at + secs(600));
-        *reachability == Reachability::No || *reachability == Reachability::Unknown && is_vouching_over
+        matches!(reachability, Reachability::No | Reachability::Introduced)
+            || *reachability == Reachability::Unknown && is_vouching_over
     }
 
     /// The peer that is dialled at this address. There is one, since clients on this machine have different ports.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{self, Command};
+use std::sync::Arc;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
@@ -12,10 +13,12 @@ use peer_wire::mse::{Established, Initiator, Methods};
 use peer_wire::{Handshake, Message};
 use tracker_core::{AnnounceEvent, AnnounceRequest, InfoHash, PeerId};
 use tracker_host::{Addresses, all_addresses};
+use tracker_peer::{Seeding, TorrentFacts};
 
+use crate::seeding::Numbers;
 use crate::support::{
     LAN, LEECHER, PATIENCE, TORRENT, Tracker, announce, encoded, handshake, has_pieces, read_handshake, send,
-    wait_for_end,
+    wait_for_end, wait_for_message,
 };
 
 /// The addresses of the two machines: the tracker's has two of IPv4.
@@ -83,6 +86,7 @@ impl Lan {
             Tracker::start_with(addresses, |config| {
                 config.listen = all_addresses(0).into();
                 config.exclusive = exclusive.into();
+                config.seeding = Some(Seeding::default());
             })
         })
     }
@@ -188,6 +192,26 @@ fn a_peer_that_cannot_be_dialled_connects_and_is_seen() {
     let mut stranger = lan.connect(&tracker);
     stranger.write_all(&handshake(InfoHash::new([9; 20]), LEECHER).encode()).unwrap();
     wait_for_end(&mut stranger);
+}
+
+/// The address by IPv6 of one that announced by IPv4 is nobody's who announced.
+#[test]
+#[ignore = "needs root, for network namespaces"]
+fn a_private_torrent_is_given_only_to_those_who_announced() {
+    let lan = Lan::new("private");
+    let tracker = lan.start_tracker();
+    tracker.torrents.insert(TORRENT, TorrentFacts { piece_count: 10, is_private: true });
+    tracker.torrents.set_content(TORRENT, Some(Arc::new(Numbers::default())));
+    announce_from(&tracker, CLIENT, LEECHER, CLOSED_PORT);
+    let mut stranger = lan.connect_to(&tracker, TRACKER_V6);
+    stranger.write_all(&handshake(TORRENT, LEECHER).encode()).unwrap();
+    let mut answer = Vec::new();
+    _ = stranger.read_to_end(&mut answer);
+    assert_eq!(answer, [], "not even the handshake");
+
+    let mut member = lan.connect(&tracker);
+    shake_hands(&mut member, TORRENT);
+    wait_for_message(&mut member, |message| matches!(message, Message::Have { .. }));
 }
 
 #[test]

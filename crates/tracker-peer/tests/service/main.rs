@@ -4,5 +4,6 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod lan;
 mod looking;
+mod seeding;
 mod starting;
 mod support;

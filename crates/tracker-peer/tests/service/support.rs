@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{Access, AnnounceEvent, AnnounceRequest, Config, InfoHash, PeerId, Peers, Shards};
 use tracker_host::{Addresses, Events};
-use tracker_peer::{Announces, Service, ServiceConfig, Sighting, TorrentFacts, Torrents};
+use tracker_peer::{Announces, Content, Service, ServiceConfig, Sighting, TorrentFacts, Torrents};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -29,16 +30,34 @@ pub(crate) struct KnownTorrents {
     /// Those that were asked for, each with `true` if it was known.
     asked: Mutex<HashSet<(InfoHash, bool)>>,
     pub(crate) learnt: Mutex<Vec<(InfoHash, Bytes)>>,
+    contents: Mutex<HashMap<InfoHash, Arc<dyn Content>>>,
+    version: AtomicU64,
 }
 
 impl KnownTorrents {
     fn new() -> Self {
         let known = HashMap::from([(TORRENT, TorrentFacts { piece_count: 10, is_private: false })]);
-        Self { known: Mutex::new(known), asked: Mutex::default(), learnt: Mutex::default() }
+        Self {
+            known: Mutex::new(known),
+            asked: Mutex::default(),
+            learnt: Mutex::default(),
+            contents: Mutex::default(),
+            version: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn insert(&self, info_hash: InfoHash, facts: TorrentFacts) {
         self.known.lock().unwrap().insert(info_hash, facts);
+    }
+
+    /// Has a content to be seeded from now on, or not any more.
+    pub(crate) fn set_content(&self, info_hash: InfoHash, content: Option<Arc<dyn Content>>) {
+        let mut contents = self.contents.lock().unwrap();
+        match content {
+            Some(content) => _ = contents.insert(info_hash, content),
+            None => _ = contents.remove(&info_hash),
+        }
+        self.version.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn was_asked(&self, info_hash: InfoHash, is_known: bool) -> bool {
@@ -56,6 +75,14 @@ impl Torrents for KnownTorrents {
     fn info(&self, info_hash: &InfoHash) -> Option<Bytes> {
         let learnt = self.learnt.lock().unwrap();
         learnt.iter().find(|(learnt, _)| learnt == info_hash).map(|(_, info)| info.clone())
+    }
+
+    fn content(&self, info_hash: &InfoHash) -> Option<Arc<dyn Content>> {
+        self.contents.lock().unwrap().get(info_hash).cloned()
+    }
+
+    fn content_version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
     }
 
     fn learn(&self, info_hash: &InfoHash, info: Bytes) -> Option<TorrentFacts> {
@@ -91,6 +118,7 @@ pub(crate) fn config(shards: &Arc<Shards>, announces: Arc<Announces>, addresses:
         addresses,
         access: Access::default(),
         exclusive: Vec::new(),
+        seeding: None,
     }
 }
 
@@ -244,13 +272,18 @@ pub(crate) fn encoded(message: Message<'_>) -> Vec<u8> {
 
 /// Reads messages until this one comes.
 pub(crate) fn wait_for_extended(stream: &mut TcpStream, id: u8, payload: &[u8]) {
+    wait_for_message(stream, |message| *message == Message::Extended { id, payload });
+}
+
+/// Reads messages until such a one comes.
+pub(crate) fn wait_for_message(stream: &mut TcpStream, is_it: impl Fn(&Message<'_>) -> bool) {
     let (mut decoder, mut buffer) = (Decoder::new(None), [0; 1024]);
     loop {
         let length = stream.read(&mut buffer).unwrap();
         assert!(length > 0, "the connection is closed");
         let mut bytes = &buffer[..length];
         while let Some(message) = decoder.decode(&mut bytes).unwrap() {
-            if message == (Message::Extended { id, payload }) {
+            if is_it(&message) {
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! Any order of commands is legal, and nothing is served that was not requested.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use peer_wire::Block;
@@ -41,7 +41,6 @@ enum Command {
     Sent(u32),
     Withdraw(u32),
     Slots(usize),
-    RateLimit(u64),
     /// In milliseconds.
     Wait(u64),
     GoBack,
@@ -64,7 +63,6 @@ fn command() -> impl Strategy<Value = Command> {
         15 => (0..60_000u32).prop_map(Command::Sent),
         1 => any::<u32>().prop_map(|piece| Command::Withdraw(piece % (PIECES + 1))),
         1 => (0..4usize).prop_map(Command::Slots),
-        1 => (0..200_000u64).prop_map(Command::RateLimit),
         5 => (0..8000u64).prop_map(Command::Wait),
         1 => Just(Command::GoBack),
     ]
@@ -199,7 +197,6 @@ impl World {
                 model.slots = slots;
                 spreader.set_slots(*now, NonZeroUsize::new(slots));
             }
-            Command::RateLimit(limit) => spreader.set_rate_limit(*now, NonZeroU64::new(limit)),
             Command::Wait(milliseconds) => {
                 *now += Duration::from_millis(milliseconds);
                 spreader.handle_timeout(*now);

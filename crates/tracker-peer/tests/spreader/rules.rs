@@ -1,7 +1,7 @@
 //! What the spreader does on single commands.
 
 use std::collections::BTreeSet;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use peer_wire::{Block, Pieces};
@@ -348,48 +348,41 @@ fn slots_are_unlimited_or_take_turns() {
 
 #[test]
 fn a_choked_peer_is_not_served() {
-    let mut lab = Lab::new(1000, 128);
+    let mut lab = Lab::new(1000, 512);
     lab.join(1);
     let piece = lab.revealed()[0];
-    let blocks: Vec<_> = (0..4).map(|index| Block { piece, begin: index * 16 * KIB, length: 16 * KIB }).collect();
-    lab.spreader.set_rate_limit(lab.now, NonZeroU64::new(1));
+    let blocks: Vec<_> = (0..19).map(|index| Block { piece, begin: index * 16 * KIB, length: 16 * KIB }).collect();
     for &block in &blocks {
         lab.request(1, block);
     }
-    assert_eq!(lab.served(), [(1, blocks[0])]);
+    let (at_once, waiting) = blocks.split_at(16);
+    assert_eq!(lab.served(), at_once.iter().map(|&block| (1, block)).collect::<Vec<_>>());
     lab.join(2);
     lab.actions();
     lab.spreader.set_slots(lab.now, NonZeroUsize::new(1));
-    let rejected = blocks[1..].iter().map(|&block| Action::Reject { connection: 1, block });
+    let rejected = waiting.iter().map(|&block| Action::Reject { connection: 1, block });
     let expected: Vec<_> = std::iter::once(Action::Choke { connection: 1 }).chain(rejected).collect();
     assert_eq!(lab.actions()[..4], expected);
-    lab.request(1, blocks[1]);
-    assert_eq!(lab.actions(), [Action::Reject { connection: 1, block: blocks[1] }]);
+    lab.request(1, waiting[0]);
+    assert_eq!(lab.actions(), [Action::Reject { connection: 1, block: waiting[0] }]);
 }
 
 #[test]
-fn a_limited_rate_is_shared_equally() {
-    let mut lab = Lab::new(1000, 8192);
-    lab.spreader.set_rate_limit(lab.now, NonZeroU64::new(160 * 1024));
-    (1..=3).for_each(|peer| lab.join(peer));
-    let pieces: Vec<_> = lab.revealed().chunks(2).map(|pieces| pieces[0]).collect();
-    for index in 0..100 {
-        for (peer, &piece) in (1..).zip(&pieces) {
-            lab.request(peer, Block { piece, begin: index * 16 * KIB, length: 16 * KIB });
-        }
-    }
-    let mut bytes = [0; 4];
-    let begin = lab.now;
-    while lab.now < begin + Duration::from_secs(20) {
-        for (peer, block) in lab.served() {
-            bytes[peer as usize] += block.length;
-            lab.sent(peer, block.length);
-        }
-        lab.wait(Duration::from_millis(50));
-    }
-    let all: u32 = bytes.iter().sum();
-    assert!(all.abs_diff(20 * 160 * KIB) <= 32 * KIB, "{all}");
-    assert!(bytes[1..].iter().all(|&one| one.abs_diff(all / 3) <= 16 * KIB), "{bytes:?}");
+fn nothing_is_given_after_the_end() {
+    let mut lab = Lab::new(1000, 512);
+    lab.join(1);
+    lab.join(2);
+    let piece = lab.revealed()[0];
+    let blocks: Vec<_> = (0..17).map(|index| Block { piece, begin: index * 16 * KIB, length: 16 * KIB }).collect();
+    blocks.iter().for_each(|&block| lab.request(1, block));
+    lab.actions();
+    lab.spreader.handle_ended(lab.now);
+    let rejected = Action::Reject { connection: 1, block: blocks[16] };
+    let choked = [1, 2].map(|connection| Action::Choke { connection });
+    assert_eq!(lab.actions(), [choked[0], rejected, choked[1]]);
+    lab.request(2, blocks[0]);
+    lab.wait(Duration::from_secs(30));
+    assert_eq!(lab.actions(), [Action::Reject { connection: 2, block: blocks[0] }]);
 }
 
 #[test]
