@@ -1,21 +1,25 @@
 //! All that is shared, by id and by swarm.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::mem;
 use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracker_core::InfoHash;
 
-use crate::{Content, ContentId};
+use crate::{Content, ContentId, HashProgress, KnownTorrent};
 
 /// The registry of what is shared. Cheap to clone; all clones are one.
 ///
 /// A [`Content`] is found by its id from the moment it is inserted, and by the keys of its torrent's swarms once it is hashed. Of
 /// several with the same swarm the newest is found. It has as many entries as its owner inserts. Of those that others have
 /// [taken the place](Self::replace) of, the [`MAX_REPLACED`](Self::MAX_REPLACED) latest keys are remembered.
+///
+/// It also knows what must not be given to BitTorrent clients, whose torrents say what they get: a content that is
+/// [damaged](Self::damage), and a torrent that the operator has [stopped](Self::is_stopped).
 #[derive(Debug, Clone, Default)]
 pub struct Contents(Arc<Inner>);
 
@@ -23,6 +27,7 @@ pub struct Contents(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     reported: Condvar,
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +38,9 @@ struct State {
     /// Those that somebody found changed, until they are [taken](Contents::take_changed).
     changed: Vec<ContentId>,
     replaced: Replaced,
+    stopped: Stopped,
+    /// Counts what becomes damaged or right again, and stopped or seeded again.
+    withdrawals: u64,
 }
 
 #[derive(Debug)]
@@ -42,6 +50,28 @@ struct Entry {
     swarms: Vec<InfoHash>,
     /// `true` if somebody found it changed.
     is_changed: bool,
+    damage: Option<Damage>,
+}
+
+/// The damage of a [`Content`] that is not what its torrent says, although its files are unchanged by their stamps: a disk that
+/// fails, or a program that has set back their times. It is not sent to anybody until it was
+/// [checked again](crate::SharedFolder::check_again) and is right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The number of pieces that are not the torrent's, or cannot be read, once all of them were checked. `None`: one was found when
+    /// it was to be sent, and the others were not checked.
+    pub bad_pieces: Option<u32>,
+    /// The progress of the check that is under way, if there is one.
+    pub check: Option<HashProgress>,
+}
+
+/// The keys of the swarms of torrents that the operator has stopped.
+#[derive(Debug, Default)]
+struct Stopped {
+    keys: HashSet<InfoHash>,
+    /// The same, the oldest first.
+    order: VecDeque<InfoHash>,
 }
 
 /// What has taken the place of the contents with these keys.
@@ -79,6 +109,9 @@ impl Contents {
     /// 10,000, for which 1 MB is enough. The oldest are forgotten.
     pub const MAX_REPLACED: usize = 10_000;
 
+    /// The maximum number of swarms that are [stopped](Self::is_stopped): 10,000. The oldest are forgotten, and seeded again.
+    pub const MAX_STOPPED: usize = 10_000;
+
     /// A registry without contents.
     pub fn new() -> Self {
         Self::default()
@@ -104,9 +137,26 @@ impl Contents {
         }
     }
 
+    /// The content that may be given to the peers of a swarm: one that nobody has found changed or [damaged](Self::damage), of a
+    /// torrent that is not [stopped](Self::is_stopped). Its files may have changed since, as [`Content::open`] finds.
+    pub fn to_seed(&self, swarm_key: &InfoHash) -> Option<Arc<Content>> {
+        let state = self.state();
+        if state.stopped.keys.contains(swarm_key) {
+            return None;
+        }
+        let entry = state.entries.get(&state.id_of(ContentKey::Swarm(*swarm_key))?)?;
+        (!entry.is_changed && entry.damage.is_none()).then(|| Arc::clone(&entry.content))
+    }
+
+    /// Counts the changes, as they happen: of what is found by which key, and of what is [to be seeded](Self::to_seed).
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
     /// Puts a content in, with the keys of its torrent's swarms if it is hashed already, the info-hash first.
     pub fn insert(&self, content: Arc<Content>, swarms: &[InfoHash]) {
         self.state().insert(content, swarms);
+        self.notify();
     }
 
     /// [Puts a content in](Self::insert) in the place of those with these keys. Those with these ids are taken out; of swarms
@@ -122,6 +172,8 @@ impl Contents {
                 state.replaced.insert(ContentKey::Swarm(*swarm), id);
             }
         }
+        drop(state);
+        self.notify();
     }
 
     /// The key under which the content is found now that has [taken the place](Self::replace) of the one with this key; `None` if
@@ -145,22 +197,121 @@ impl Contents {
     /// Adds the keys of the swarms of a content's torrent, the info-hash first, now that it is hashed. Returns `false` if there
     /// is no such content any more.
     pub fn hashed(&self, id: ContentId, swarms: &[InfoHash]) -> bool {
-        self.state().set_swarms(id, swarms)
+        let is_there = self.state().set_swarms(id, swarms);
+        self.notify();
+        is_there
     }
 
     /// Takes a content out: from now on it is found by none of its keys. Files of it that are open stay so.
     pub fn remove(&self, id: ContentId) -> Option<Arc<Content>> {
-        self.state().remove(id).map(|entry| entry.content)
+        let removed = self.state().remove(id)?;
+        self.notify();
+        Some(removed.content)
     }
 
     /// Reports that a file of a content [cannot be opened](Content::open) any more, since it has changed or is gone. The first
     /// report of a content counts.
     pub fn report_changed(&self, id: ContentId) {
-        let state = &mut *self.state();
+        let mut state = self.state();
         let Some(entry) = state.entries.get_mut(&id) else { return };
         if !mem::replace(&mut entry.is_changed, true) {
             state.changed.push(id);
+            drop(state);
             self.0.reported.notify_all();
+            self.notify();
+        }
+    }
+
+    /// Reports that a content is not what its torrent says, although its files are unchanged by their stamps. It is
+    /// [damaged](Self::damage) from now on. Returns `false` if that is known, or if there is no such content any more.
+    pub fn report_damaged(&self, id: ContentId) -> bool {
+        let mut state = self.state();
+        let undamaged = state.entries.get_mut(&id).filter(|entry| entry.damage.is_none());
+        let is_new = undamaged.map(|entry| entry.damage = Some(Damage::default())).is_some();
+        self.withdrawn(state, is_new);
+        is_new
+    }
+
+    /// The damage of the content that is found by a swarm's key; `None` if it is not known to be damaged.
+    pub fn damage(&self, swarm_key: &InfoHash) -> Option<Damage> {
+        let state = self.state();
+        state.entries.get(&state.id_of(ContentKey::Swarm(*swarm_key))?)?.damage.clone()
+    }
+
+    /// Returns `true` if a content is known to be [damaged](Self::damage).
+    pub fn is_damaged(&self, id: ContentId) -> bool {
+        self.state().entries.get(&id).is_some_and(|entry| entry.damage.is_some())
+    }
+
+    /// The content that is found by a swarm's key, which is checked from now on; `None` if it is not damaged, or is being checked
+    /// already.
+    pub(crate) fn begin_check(&self, swarm_key: &InfoHash) -> Option<(Arc<Content>, HashProgress)> {
+        let mut state = self.state();
+        let id = state.id_of(ContentKey::Swarm(*swarm_key))?;
+        let entry = state.entries.get_mut(&id)?;
+        let damage = entry.damage.as_mut().filter(|damage| damage.check.is_none())?;
+        let progress = HashProgress::new(entry.content.size());
+        damage.check = Some(progress.clone());
+        Some((Arc::clone(&entry.content), progress))
+    }
+
+    /// The check of a content has ended, and so many pieces are bad. `None`: it was given up.
+    pub(crate) fn end_check(&self, id: ContentId, bad_pieces: Option<u32>) {
+        let mut state = self.state();
+        let Some(entry) = state.entries.get_mut(&id) else { return };
+        let before = entry.damage.take();
+        entry.damage = match bad_pieces {
+            Some(0) => None,
+            Some(_) => Some(Damage { bad_pieces, check: None }),
+            None => before.map(|damage| Damage { check: None, ..damage }),
+        };
+        self.withdrawn(state, true);
+    }
+
+    /// Returns `true` if the operator does not want the torrent with this swarm to be given to BitTorrent clients.
+    pub fn is_stopped(&self, swarm_key: &InfoHash) -> bool {
+        self.state().stopped.keys.contains(swarm_key)
+    }
+
+    /// [Stops](Self::is_stopped) a torrent, or lets it be seeded again. Of a hybrid that holds for both swarms. It is forgotten at
+    /// the end of the program, unless it comes by [`SharedFolder::stop_seeding`](crate::SharedFolder::stop_seeding).
+    pub fn set_stopped(&self, torrent: &KnownTorrent, is_stopped: bool) {
+        self.set_stopped_keys(torrent.swarm_keys(), is_stopped);
+    }
+
+    /// Stops the swarms with these keys, or lets them be seeded again.
+    pub(crate) fn set_stopped_keys(&self, swarms: impl IntoIterator<Item = InfoHash>, is_stopped: bool) {
+        let mut state = self.state();
+        let mut is_new = false;
+        for swarm in swarms {
+            is_new |= if is_stopped { state.stopped.insert(swarm) } else { state.stopped.remove(&swarm) };
+        }
+        self.withdrawn(state, is_new);
+    }
+
+    /// The keys of the swarms that are [stopped](Self::is_stopped), the oldest first.
+    pub(crate) fn stopped(&self) -> Vec<InfoHash> {
+        self.state().stopped.order.iter().copied().collect()
+    }
+
+    /// The contents that are [damaged](Self::is_damaged).
+    pub(crate) fn damaged(&self) -> HashSet<ContentId> {
+        let state = self.state();
+        state.entries.iter().filter(|(_, entry)| entry.damage.is_some()).map(|(id, _)| *id).collect()
+    }
+
+    /// A count of what became damaged or right again, and stopped or seeded again.
+    pub(crate) fn withdrawals(&self) -> u64 {
+        self.state().withdrawals
+    }
+
+    /// Counts a change of what is damaged or stopped, if there is one, and wakes those who wait for changes.
+    fn withdrawn(&self, mut state: MutexGuard<'_, State>, is_new: bool) {
+        if is_new {
+            state.withdrawals += 1;
+            drop(state);
+            self.0.reported.notify_all();
+            self.notify();
         }
     }
 
@@ -182,6 +333,10 @@ impl Contents {
         self.0.reported.notify_all();
     }
 
+    fn notify(&self) {
+        self.0.changes.send_modify(|changes| *changes += 1);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,18 +346,21 @@ impl State {
     fn id_of(&self, key: ContentKey) -> Option<ContentId> {
         match key {
             ContentKey::Id(id) => Some(id).filter(|id| self.entries.contains_key(id)),
-            // Of equal contents the newest that has not changed.
+            // Of equal contents the newest that is right, or at least has not changed.
             ContentKey::Swarm(swarm) => {
                 let ids = self.by_swarm.get(&swarm)?;
-                let is_unchanged = |id: &&ContentId| self.entries.get(*id).is_some_and(|entry| !entry.is_changed);
-                ids.iter().rev().find(is_unchanged).or_else(|| ids.last()).copied()
+                let newest = |is_right: fn(&Entry) -> bool| {
+                    ids.iter().rev().find(|id| self.entries.get(*id).is_some_and(is_right))
+                };
+                let right = newest(|entry| !entry.is_changed && entry.damage.is_none());
+                right.or_else(|| newest(|entry| !entry.is_changed)).or_else(|| ids.last()).copied()
             }
         }
     }
 
     fn insert(&mut self, content: Arc<Content>, swarms: &[InfoHash]) {
         let id = content.id();
-        self.entries.insert(id, Entry { content, swarms: Vec::new(), is_changed: false });
+        self.entries.insert(id, Entry { content, swarms: Vec::new(), is_changed: false, damage: None });
         self.set_swarms(id, swarms);
     }
 
@@ -245,6 +403,31 @@ impl Replaced {
         {
             self.by.remove(&oldest);
         }
+    }
+}
+
+impl Stopped {
+    /// Returns `false` if it was there.
+    fn insert(&mut self, swarm: InfoHash) -> bool {
+        if !self.keys.insert(swarm) {
+            return false;
+        }
+        self.order.push_back(swarm);
+        if self.order.len() > Contents::MAX_STOPPED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        true
+    }
+
+    /// Returns `false` if it was not there.
+    fn remove(&mut self, swarm: &InfoHash) -> bool {
+        let was_there = self.keys.remove(swarm);
+        if was_there {
+            self.order.retain(|stopped| stopped != swarm);
+        }
+        was_there
     }
 }
 

@@ -34,7 +34,7 @@ mod zip;
 pub const OPERATOR_LOG: &str = "operator";
 
 pub use content::{Content, ContentError, ContentFile, ContentId, OpenError, ParseContentIdError, SharedFile};
-pub use contents::{ContentKey, Contents, ParseContentKeyError};
+pub use contents::{ContentKey, Contents, Damage, ParseContentKeyError};
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};

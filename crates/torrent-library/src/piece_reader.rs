@@ -40,7 +40,7 @@ pub enum ReadError {
         /// The offset in the piece, in bytes.
         begin: u32,
         /// The length in bytes.
-        length: u32,
+        length: usize,
     },
     /// A file is not there as it was when it was shared.
     #[error("{path}: {source}")]
@@ -99,34 +99,47 @@ impl PieceReader {
         &self.content
     }
 
-    /// Reads a block. Padding is zeros.
+    /// Reads a block into `into`, which is as long as the block, at least a byte. Padding is zeros.
     ///
     /// # Errors
     ///
-    /// Returns [`ReadError`] if the torrent has no such block, or if the content is not the torrent's any more.
-    pub fn read(&self, piece: u32, begin: u32, length: u32) -> Result<Vec<u8>, ReadError> {
-        let no_such_block = ReadError::NoSuchBlock { piece, begin, length };
-        let Some(of_piece) = self.range_of(piece) else { return Err(no_such_block) };
+    /// Returns [`ReadError`] if the torrent has no such block, or if the content is not the torrent's any more. What is in `into`
+    /// then must not be used.
+    pub fn read(&self, piece: u32, begin: u32, into: &mut [u8]) -> Result<(), ReadError> {
+        let no_such_block = || ReadError::NoSuchBlock { piece, begin, length: into.len() };
+        let of_piece = self.range_of(piece).ok_or_else(no_such_block)?;
         let start = of_piece.start + u64::from(begin);
-        let end = start + u64::from(length);
-        if length == 0 || end > of_piece.end {
-            return Err(no_such_block);
+        if into.is_empty() || of_piece.end.checked_sub(start).is_none_or(|left| left < into.len() as u64) {
+            return Err(no_such_block());
         }
         if !self.is_verified(piece) {
             self.verify(piece, of_piece)?;
         }
-        let mut block = vec![0; length as usize];
-        self.fill(start, &mut block)?;
-        Ok(block)
+        self.fill(start, into)
+    }
+
+    /// Closes the file that was read last, if nothing was read since the last call: it would keep a handle, and the room of a file
+    /// that is removed. To be called from time to time.
+    pub fn close_unused(&self) {
+        self.opened.close_unused();
+    }
+
+    /// Compares a piece with its digest, also if that was done before. Reads all of it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ReadError`] if the torrent has no such piece, or if the content is not the torrent's any more.
+    pub fn check(&self, piece: u32) -> Result<(), ReadError> {
+        let range = self.range_of(piece).ok_or(ReadError::NoSuchBlock { piece, begin: 0, length: 0 })?;
+        self.verify(piece, range)
     }
 
     /// Compares a piece with its digest.
     fn verify(&self, piece: u32, range: Range<u64>) -> Result<(), ReadError> {
         let mut digest = Sha1::new();
-        let mut chunk = Vec::new();
+        let mut chunk = vec![0; CHUNK_BYTES.min(range.end - range.start) as usize];
         for start in range.clone().step_by(CHUNK_BYTES as usize) {
-            chunk.clear();
-            chunk.resize(CHUNK_BYTES.min(range.end - start) as usize, 0);
+            chunk.truncate((range.end - start).min(CHUNK_BYTES) as usize);
             self.fill(start, &mut chunk)?;
             digest.update(&chunk);
         }
@@ -151,7 +164,7 @@ impl PieceReader {
         ((piece as usize) < info.pieces().len()).then_some(start..end)
     }
 
-    /// Reads all bytes from this offset among all of the torrent. `into` is zeros before.
+    /// Reads all bytes from this offset among all of the torrent.
     fn fill(&self, start: u64, mut into: &mut [u8]) -> Result<(), ReadError> {
         let files = self.torrent.metainfo.info().files();
         let first = files.partition_point(|file| file.offset + file.length <= start);
@@ -162,8 +175,9 @@ impl PieceReader {
             let offset = start.saturating_sub(file.offset);
             let length = (file.length - offset).min(into.len() as u64) as usize;
             let (part, rest) = into.split_at_mut(length);
-            if let Some(index) = source.filter(|_| length > 0) {
-                self.read_file(index as usize, offset, part)?;
+            match source {
+                Some(index) if length > 0 => self.read_file(*index as usize, offset, part)?,
+                _ => part.fill(0),
             }
             into = rest;
         }
@@ -188,13 +202,22 @@ impl PieceReader {
 #[cfg(all(unix, not(portable)))]
 mod opened {
     use std::io;
+    use std::mem;
     use std::os::unix::fs::FileExt as _;
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
     use super::{Content, OpenError, SharedFile};
 
     #[derive(Debug)]
-    pub(super) struct OpenedFile(Mutex<Option<(usize, Arc<SharedFile>)>>);
+    pub(super) struct OpenedFile(Mutex<Option<Opened>>);
+
+    #[derive(Debug)]
+    struct Opened {
+        index: usize,
+        file: Arc<SharedFile>,
+        /// `true` if it was read since somebody asked.
+        is_used: bool,
+    }
 
     impl OpenedFile {
         pub(super) const fn new() -> Self {
@@ -202,14 +225,27 @@ mod opened {
         }
 
         pub(super) fn open(&self, content: &Content, index: usize) -> Result<Arc<SharedFile>, OpenError> {
-            let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, file)) = opened.as_ref().filter(|(last, _)| *last == index) {
-                return Ok(Arc::clone(file));
+            let mut opened = self.opened();
+            if let Some(opened) = opened.as_mut().filter(|opened| opened.index == index) {
+                opened.is_used = true;
+                return Ok(Arc::clone(&opened.file));
             }
             *opened = None;
             let file = Arc::new(content.open(index)?);
-            *opened = Some((index, Arc::clone(&file)));
+            *opened = Some(Opened { index, file: Arc::clone(&file), is_used: true });
             Ok(file)
+        }
+
+        pub(super) fn close_unused(&self) {
+            let mut opened = self.opened();
+            let used = opened.take_if(|opened| !mem::replace(&mut opened.is_used, false));
+            // Closing may wait for the disk, and others for the lock.
+            drop(opened);
+            drop(used);
+        }
+
+        fn opened(&self) -> MutexGuard<'_, Option<Opened>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 
@@ -236,6 +272,8 @@ mod opened {
         pub(super) fn open(&self, content: &Content, index: usize) -> Result<SharedFile, OpenError> {
             content.open(index)
         }
+
+        pub(super) const fn close_unused(&self) {}
     }
 
     pub(super) fn read_exact_at(file: &SharedFile, into: &mut [u8], offset: u64) -> io::Result<()> {
@@ -327,6 +365,12 @@ mod tests {
         }
     }
 
+    /// A block, read over bytes that are none of it.
+    fn read(reader: &PieceReader, piece: u32, begin: u32, length: usize) -> Result<Vec<u8>, ReadError> {
+        let mut block = vec![0xa5; length];
+        reader.read(piece, begin, &mut block).map(|()| block)
+    }
+
     fn parts() -> Vec<Part> {
         vec![
             Part::File("a", bytes(1, 20_000)),
@@ -345,7 +389,7 @@ mod tests {
         for (piece, whole) in all.chunks(PIECE).enumerate() {
             let piece = piece as u32;
             for (begin, length) in [(0, whole.len()), (5, whole.len() - 5), (whole.len() - 1, 1), (3, 4)] {
-                let block = reader.read(piece, begin as u32, length as u32).unwrap();
+                let block = read(&reader, piece, begin as u32, length).unwrap();
                 assert!(block == whole[begin..begin + length], "{piece} {begin} {length}");
             }
         }
@@ -353,14 +397,15 @@ mod tests {
         let end = (all.len() % PIECE) as u32;
         for (piece, begin, length) in [
             (0, 0, 0),
-            (0, 1, PIECE as u32),
-            (0, u32::MAX, u32::MAX),
+            (0, 1, PIECE),
+            (0, u32::MAX, PIECE),
             (last as u32, end, 1),
-            (last as u32, 0, end + 1),
+            (last as u32, end + 1, 1),
+            (last as u32, 0, end as usize + 1),
             (last as u32 + 1, 0, 1),
             (u32::MAX, 0, 1),
         ] {
-            let error = reader.read(piece, begin, length).unwrap_err();
+            let error = read(&reader, piece, begin, length).unwrap_err();
             assert!(matches!(error, ReadError::NoSuchBlock { .. }), "{error}");
         }
     }
@@ -373,7 +418,7 @@ mod tests {
         let share = Share::open(place.path().to_owned()).unwrap();
         let content = Arc::new(Content::list(&share, "course").unwrap());
         let reader = PieceReader::new(known("6:lengthi40000e", &all), content).unwrap();
-        assert!(reader.read(1, 0, PIECE as u32).unwrap() == all[PIECE..2 * PIECE]);
+        assert!(read(&reader, 1, 0, PIECE).unwrap() == all[PIECE..2 * PIECE]);
     }
 
     #[test]
@@ -386,9 +431,12 @@ mod tests {
         fs::write(fixture.share.folder().join("course/d"), damaged).unwrap();
         let reader = PieceReader::new(torrent, fixture.content()).unwrap();
         let last = (all.len() / PIECE) as u32;
-        let error = reader.read(last, 0, 1).unwrap_err();
+        let error = read(&reader, last, 0, 1).unwrap_err();
         assert!(matches!(error, ReadError::Damaged { piece } if piece == last), "{error}");
-        assert!(reader.read(0, 0, 1).is_ok());
+        assert!(read(&reader, 0, 0, 1).is_ok());
+        let bad: Vec<_> = (0..=last).filter(|piece| reader.check(*piece).is_err()).collect();
+        assert_eq!(bad, [last]);
+        assert!(matches!(reader.check(last + 1), Err(ReadError::NoSuchBlock { .. })));
     }
 
     #[test]
@@ -396,13 +444,32 @@ mod tests {
         let (torrent, _) = folder(&parts());
         let fixture = Fixture::new(&parts());
         let reader = PieceReader::new(torrent, fixture.content()).unwrap();
-        assert!(reader.read(0, 0, 10).is_ok());
+        assert!(read(&reader, 0, 0, 10).is_ok());
         fixture.overwrite("a", &bytes(7, 20_000));
-        let error = reader.read(0, 0, 10).unwrap_err();
+        let error = read(&reader, 0, 0, 10).unwrap_err();
         assert!(matches!(&error, ReadError::File { path, source: OpenError::Changed } if path == "a"), "{error}");
         assert_eq!(error.to_string(), "a: the file has changed since it was shared");
         fixture.overwrite("d", b"short");
-        assert!(matches!(reader.read(3, 0, 10).unwrap_err(), ReadError::File { source: OpenError::Changed, .. }));
+        assert!(matches!(read(&reader, 3, 0, 10).unwrap_err(), ReadError::File { source: OpenError::Changed, .. }));
+    }
+
+    #[cfg(all(target_os = "linux", not(portable)))]
+    #[test]
+    fn a_file_that_is_not_read_any_more_is_closed() {
+        let (torrent, _) = folder(&parts());
+        let fixture = Fixture::new(&parts());
+        let path = fixture.share.folder().join("course/d");
+        let is_open = || {
+            let handles = fs::read_dir("/proc/self/fd").unwrap();
+            handles.filter_map(|handle| fs::read_link(handle.ok()?.path()).ok()).any(|open| open == path)
+        };
+        let reader = PieceReader::new(torrent, fixture.content()).unwrap();
+        assert!(read(&reader, 3, 0, 10).is_ok() && is_open());
+        reader.close_unused();
+        assert!(is_open(), "it was read since the last call");
+        reader.close_unused();
+        assert!(!is_open());
+        assert!(read(&reader, 3, 0, 10).is_ok() && is_open());
     }
 
     #[test]

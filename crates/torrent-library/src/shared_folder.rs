@@ -1,5 +1,6 @@
 //! The share folder, followed: what is put into it is shared.
 
+mod check;
 mod hasher;
 mod item;
 mod items;
@@ -11,6 +12,7 @@ mod state_file;
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,7 +23,9 @@ use tokio::sync::watch;
 use tracker_core::InfoHash;
 
 use crate::library::LOOKING_PART;
+use crate::worker::Worker;
 use crate::{Content, ContentError, Contents, Library, OPERATOR_LOG, RemoveError, Share};
+use check::CheckJob;
 use item::Key;
 use items::{Effects, Items, Listed};
 use large::LargeFolders;
@@ -47,8 +51,9 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 pub struct SharedFolderConfig {
     /// `true` to share only that of which torrents are made by hand. Default: `false`.
     pub by_hand: bool,
-    /// The file that remembers which torrents were made of what, so that a restart does not read everything again. It is not in
-    /// the share folder. Default: none, and everything is read again.
+    /// The file that remembers which torrents were made of what, so that a restart does not read everything again; and what is
+    /// [stopped](Contents::is_stopped) or [damaged](Contents::damage). It is not in the share folder. Default: none, and everything
+    /// is read again.
     pub state_file: Option<PathBuf>,
 }
 
@@ -80,6 +85,9 @@ impl SharedFolderConfig {
 /// finished, what systems and office programs leave behind, what cannot be read, and what is empty. Below a folder the same is
 /// left out, except for .torrent files, which may be part of it; a folder with something that cannot be read is passed over as a
 /// whole.
+///
+/// What the [contents](Contents) know to be [damaged](Contents::damage) stays listed. A file with other times is another content,
+/// also one that was put in the place of a damaged one; for one with the same times there is [`check_again`](Self::check_again).
 ///
 /// Nothing is ever written into the folder. Following ends when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -146,6 +154,7 @@ pub enum ItemState {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
+    checks: Worker<CheckJob>,
 }
 
 #[derive(Debug)]
@@ -187,7 +196,8 @@ impl SharedFolder {
         max_entries: usize,
     ) -> io::Result<Self> {
         let state_file = StateFile::new(config.state_file, share.folder());
-        let items = state_file.load();
+        let (items, stopped) = state_file.load();
+        contents.set_stopped_keys(stopped, true);
         let shared = Arc::new(Shared {
             share,
             library,
@@ -200,7 +210,9 @@ impl SharedFolder {
             changed: watch::Sender::new(0),
             closed: AtomicBool::new(false),
         });
-        let inner = Inner { shared: Arc::clone(&shared) };
+        let of_checks = Arc::clone(&shared);
+        let checks = Worker::new("share check", move |job, closed: &AtomicBool| of_checks.check(&job, closed));
+        let inner = Inner { shared: Arc::clone(&shared), checks };
         let of_hasher = Arc::clone(&shared);
         thread::Builder::new().name("share folder".into()).spawn(move || shared.follow())?;
         thread::Builder::new().name("share hashing".into()).spawn(move || of_hasher.hash_all())?;
@@ -227,6 +239,42 @@ impl SharedFolder {
         self.0.shared.items().snapshot()
     }
 
+    /// Stops giving a torrent to BitTorrent clients, until it is [seeded again](Self::seed_again): see [`Contents::is_stopped`].
+    /// Browsers still get it. It stays so after a restart, if there is a [state file](SharedFolderConfig::state_file), which is
+    /// written now: waits for the disk. Returns `false` if there is no such torrent.
+    pub fn stop_seeding(&self, swarm_key: &InfoHash) -> bool {
+        self.set_stopped(swarm_key, true)
+    }
+
+    /// Gives a torrent to BitTorrent clients again. Otherwise as [`stop_seeding`](Self::stop_seeding).
+    pub fn seed_again(&self, swarm_key: &InfoHash) -> bool {
+        self.set_stopped(swarm_key, false)
+    }
+
+    fn set_stopped(&self, swarm_key: &InfoHash, is_stopped: bool) -> bool {
+        let shared = &self.0.shared;
+        let Some(torrent) = shared.library.get(swarm_key) else { return false };
+        shared.contents.set_stopped(&torrent, is_stopped);
+        shared.items().unsaved = true;
+        // Now, and not when it is time: an operator does not press the button often.
+        shared.save(true);
+        shared.notify();
+        true
+    }
+
+    /// Compares a [damaged](Contents::damage) content with its torrent, all of it, in the background, one after the other. If it is
+    /// right, it is given again; if not, the number of bad pieces is known then. Returns `false` if no content with this swarm is
+    /// damaged, or if it is being checked already.
+    pub fn check_again(&self, swarm_key: &InfoHash) -> bool {
+        let shared = &self.0.shared;
+        let Some(job) = shared.check_job(swarm_key) else { return false };
+        if let Err(error) = self.0.checks.push(job) {
+            shared.cannot_check(swarm_key, &error);
+        }
+        shared.notify();
+        true
+    }
+
     /// A count of all changes, as it grows. The progress of hashing does not count.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.shared.changed.subscribe()
@@ -238,7 +286,7 @@ impl SharedFolder {
         let content = Arc::new(content);
         let mut items = shared.items();
         let effects = items.made_by_hand(Instant::now(), path, fingerprint, info_hash, Arc::clone(&content));
-        shared.insert(Listed { content, info_hash: Some(info_hash), earlier: Vec::new() });
+        shared.insert(Listed { content, info_hash: Some(info_hash), earlier: Vec::new(), is_damaged: false });
         drop(items);
         shared.apply(effects);
     }
@@ -273,6 +321,7 @@ impl Shared {
     /// Follows the folder until everything ends. In between, what is reported as changed counts as changed at once.
     fn follow(self: &Arc<Self>) {
         let (mut is_unreadable, mut large_folders) = (false, LargeFolders::default());
+        let mut withdrawals = 0;
         while !self.is_closed() {
             let start = Instant::now();
             let looked = self.look();
@@ -302,6 +351,10 @@ impl Shared {
                 for content in self.contents.take_changed(left.min(PERIOD)) {
                     let effects = self.items().changed(content.id(), Instant::now());
                     self.apply(effects);
+                }
+                let now = self.contents.withdrawals();
+                if mem::replace(&mut withdrawals, now) != now {
+                    self.notify();
                 }
             }
         }
@@ -364,10 +417,14 @@ impl Shared {
 
     /// Puts a content into the registry, with the items locked, so that it is there before it is withdrawn.
     fn insert(&self, listed: Listed) {
-        let Listed { content, info_hash, earlier } = listed;
+        let Listed { content, info_hash, earlier, is_damaged } = listed;
+        let id = content.id();
         let known = info_hash.and_then(|info_hash| self.library.get(&info_hash));
         let swarms: Vec<_> = known.iter().flat_map(|known| known.swarm_keys()).collect();
         self.contents.replace(earlier, content, &swarms);
+        if is_damaged {
+            self.contents.report_damaged(id);
+        }
     }
 
     /// Does what follows from a change.
@@ -406,12 +463,13 @@ impl Shared {
     fn save(&self, is_end: bool) {
         let mut state_file = self.state_file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut items = self.items();
+        items.set_damaged(&self.contents.damaged());
         // Before the first look nobody knows what is gone.
         if !items.unsaved || !items.has_looked() || !state_file.is_due(is_end) {
             return;
         }
         items.unsaved = false;
-        let bytes = state_file.encode(&items);
+        let bytes = state_file.encode(&items, &self.contents.stopped());
         drop(items);
         state_file.write(&bytes);
     }

@@ -66,6 +66,8 @@ pub(super) struct Made {
     pub(super) info_hash: InfoHash,
     /// `true` if the operator has removed it from the library.
     pub(super) removed: bool,
+    /// `true` if the content was found not to be the torrent's, although its fingerprint is the same.
+    pub(super) damaged: bool,
 }
 
 /// What has become of an item.

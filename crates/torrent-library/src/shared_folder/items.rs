@@ -78,6 +78,8 @@ pub(super) struct Listed {
     pub(super) info_hash: Option<InfoHash>,
     /// The keys of the earlier ones of which it takes the place.
     pub(super) earlier: Vec<ContentKey>,
+    /// `true` if it is known to be damaged from an earlier run of the program.
+    pub(super) is_damaged: bool,
 }
 
 /// The order to hash an item.
@@ -283,7 +285,8 @@ impl Items {
             let made_before = item.made.filter(|_| known.is_none()).map(|made| ContentKey::Swarm(made.info_hash));
             let earlier = before.map(ContentKey::Id).into_iter().chain(made_before).collect();
             let info_hash = known.map(|made| made.info_hash);
-            effects.insert = Some(Listed { content: Arc::clone(&content), info_hash, earlier });
+            let is_damaged = known.is_some_and(|made| made.damaged);
+            effects.insert = Some(Listed { content: Arc::clone(&content), info_hash, earlier, is_damaged });
             item.content = Some(content);
             effects.waiting.extend(matches!(stage, Stage::Waiting).then(|| key.clone()));
         } else {
@@ -324,7 +327,7 @@ impl Items {
             effects.released.push(info_hash);
             return (false, self.finish(effects));
         };
-        let made = Made { fingerprint: job.fingerprint, info_hash, removed: false };
+        let made = Made { fingerprint: job.fingerprint, info_hash, removed: false, damaged: false };
         item.stage = Stage::Made;
         let before = item.made.replace(made).filter(|before| before.info_hash != info_hash);
         item.replaced = before.map(|before| before.info_hash).or(item.replaced).filter(|before| *before != info_hash);
@@ -351,6 +354,16 @@ impl Items {
         self.finish(effects)
     }
 
+    /// Takes in which contents are damaged.
+    pub(super) fn set_damaged(&mut self, damaged: &HashSet<ContentId>) {
+        for item in self.items.values_mut().filter(|item| matches!(item.stage, Stage::Made)) {
+            let is_damaged = item.content.as_ref().is_some_and(|content| damaged.contains(&content.id()));
+            if let Some(made) = item.made.as_mut().filter(|made| made.damaged != is_damaged) {
+                (made.damaged, self.unsaved) = (is_damaged, true);
+            }
+        }
+    }
+
     /// Gives up all hashing, since everything ends.
     pub(super) fn cancel(&self) {
         self.items.values().for_each(Item::stop);
@@ -372,7 +385,7 @@ impl Items {
         self.drop_item(&key, &mut effects);
         let mut item = Item::new(fingerprint, now);
         item.stage = Stage::Made;
-        item.made = Some(Made { fingerprint, info_hash, removed: false });
+        item.made = Some(Made { fingerprint, info_hash, removed: false, damaged: false });
         item.content = Some(content);
         self.items.insert(key, item);
         self.order = None;

@@ -1,4 +1,5 @@
-//! The file that remembers which torrents were made of what, so that a restart does not read everything again.
+//! The file that remembers which torrents were made of what, so that a restart does not read everything again, and what is not to
+//! be seeded.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -37,6 +38,9 @@ struct Saved {
     version: u32,
     share: String,
     items: Vec<SavedItem>,
+    /// The keys of the swarms that the operator has stopped, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stopped: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,6 +58,9 @@ struct SavedItem {
     /// `true` if the operator removed the torrent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
+    /// `true` if the content was found damaged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    damaged: bool,
 }
 
 /// Why the state file cannot be used.
@@ -76,23 +83,25 @@ impl StateFile {
         Self { path, share: share.to_string_lossy().into_owned(), due: Instant::now(), failed: false }
     }
 
-    /// The items as they were saved. A file that cannot be used is ignored with a warning: everything is hashed again.
-    pub(super) fn load(&self) -> Items {
-        let Some(path) = &self.path else { return Items::default() };
+    /// The items and the stopped swarms as they were saved. A file that cannot be used is ignored with a warning: everything is
+    /// hashed again.
+    pub(super) fn load(&self) -> (Items, Vec<InfoHash>) {
+        let Some(path) = &self.path else { return Default::default() };
         match self.read(path) {
-            Ok(items) => items,
-            Err(LoadError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Items::default(),
+            Ok(saved) => saved,
+            Err(LoadError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(error) => {
                 tracing::warn!(
-                    "cannot use {:?}, which remembers the torrents of the share folder: {error}; they are made again",
+                    "cannot use {:?}, which remembers the torrents of the share folder: {error}; they are made again, and what was \
+                     stopped is given again",
                     path.file_name().unwrap_or_default()
                 );
-                Items::default()
+                Default::default()
             }
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Items, LoadError> {
+    fn read(&self, path: &Path) -> Result<(Items, Vec<InfoHash>), LoadError> {
         if fs::metadata(path)?.len() > MAX_LEN {
             return Err(LoadError::TooLarge);
         }
@@ -103,7 +112,7 @@ impl StateFile {
         let (mut items, mut ours, mut of_other_folder) = (HashMap::new(), HashSet::new(), Vec::new());
         let is_here = saved.share == self.share;
         for item in saved.items {
-            let info_hash: InfoHash = item.info_hash.parse().map_err(|_| LoadError::Value(item.info_hash.clone()))?;
+            let info_hash = info_hash(&item.info_hash)?;
             let fingerprint = item.state.parse().map_err(|_| LoadError::Value(item.state.clone()))?;
             if item.ours {
                 ours.insert(info_hash);
@@ -111,10 +120,11 @@ impl StateFile {
             }
             if is_here {
                 let key = Key { path: item.path.into(), by_hand: item.by_hand.then_some(info_hash) };
-                items.insert(key, Made { fingerprint, info_hash, removed: item.removed });
+                items.insert(key, Made { fingerprint, info_hash, removed: item.removed, damaged: item.damaged });
             }
         }
-        Ok(Items::restore(items, ours, of_other_folder))
+        let stopped = saved.stopped.iter().map(|stopped| info_hash(stopped)).collect::<Result<_, _>>()?;
+        Ok((Items::restore(items, ours, of_other_folder), stopped))
     }
 
     /// Returns `true` if it is to be written now. Not too often, so that many changes do not keep the disk busy; at the end
@@ -124,7 +134,7 @@ impl StateFile {
     }
 
     /// The bytes to [`write`](Self::write).
-    pub(super) fn encode(&self, items: &Items) -> Vec<u8> {
+    pub(super) fn encode(&self, items: &Items, stopped: &[InfoHash]) -> Vec<u8> {
         let mut saved: Vec<_> = items
             .to_save()
             .map(|(key, made, ours)| SavedItem {
@@ -134,10 +144,12 @@ impl StateFile {
                 by_hand: key.by_hand.is_some(),
                 ours,
                 removed: made.removed,
+                damaged: made.damaged,
             })
             .collect();
         saved.sort_by(|one, other| (&one.path, one.by_hand).cmp(&(&other.path, other.by_hand)));
-        let saved = Saved { version: VERSION, share: self.share.clone(), items: saved };
+        let stopped = stopped.iter().map(InfoHash::to_string).collect();
+        let saved = Saved { version: VERSION, share: self.share.clone(), items: saved, stopped };
         serde_json::to_vec(&saved).expect("texts, numbers and lists are JSON")
     }
 
@@ -153,7 +165,7 @@ impl StateFile {
                 if !self.failed {
                     tracing::warn!(
                         "cannot write {:?}, which remembers the torrents of the share folder: {error}; after a restart they are \
-                         made again",
+                         made again, and what was stopped is given again",
                         path.file_name().unwrap_or_default()
                     );
                 }
@@ -161,4 +173,8 @@ impl StateFile {
             }
         }
     }
+}
+
+fn info_hash(text: &str) -> Result<InfoHash, LoadError> {
+    text.parse().map_err(|_| LoadError::Value(text.to_owned()))
 }

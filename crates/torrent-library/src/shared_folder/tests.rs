@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::{ContentKey, LibraryConfig, OpenError, TorrentJobs};
 
+mod seeding;
+
 /// Longer than any test may take to hash, and no bytes on disk.
 const ENDLESS: u64 = 1 << 40;
 

@@ -163,7 +163,8 @@ fn a_change_ends_hashing_and_keeps_the_old_torrent_until_there_is_another() {
 
     world.wait(5);
     let (_, effects) = world.look_and_list();
-    let Listed { content, info_hash, earlier } = effects.insert.unwrap();
+    let Listed { content, info_hash, earlier, is_damaged } = effects.insert.unwrap();
+    assert!(!is_damaged);
     assert_eq!((info_hash, earlier), (None, vec![ContentKey::Id(id), ContentKey::Swarm(old)]));
     let job = world.next();
     assert_eq!(job.content.id(), content.id());
