@@ -3,6 +3,7 @@
 mod connections;
 mod in_progress;
 mod rows;
+mod seeding;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,8 @@ use crate::{
 pub use connections::{ConnectedComputer, ConnectionGraph};
 pub use in_progress::{DownloadsInProgress, StuckFile};
 pub use rows::{ComputerRow, CopyRow, OwnCopy};
+use seeding::Uploads;
+pub use seeding::{SentTo, TorrentSeeding};
 
 /// The shortest time over which rates are measured. When a tick comes late, the next one follows soon; its bytes wait.
 const SHORTEST_TICK: Duration = Duration::from_millis(500);
@@ -98,6 +101,8 @@ struct State {
     ticked: Instant,
     /// The exact time since zero at which rates were measured last.
     measured: Duration,
+    /// What the tracker's own peer has sent, as far as it was taken in.
+    uploads: Uploads,
 }
 
 impl ComputersConfig {
@@ -146,6 +151,7 @@ impl Computers {
             link_speed: None,
             ticked: clock.now(),
             measured: Duration::ZERO,
+            uploads: Uploads::default(),
         };
         let (transfers, state) = (Transfers::default(), Mutex::new(state));
         Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, answer_times, sightings, state })))
@@ -239,6 +245,12 @@ impl Computers {
         &self.0.contents
     }
 
+    /// Returns `true` if the tracker's own peer gives a torrent to the peers at this address, as
+    /// [`PeerSightings::serves`] says.
+    pub fn are_served(&self, swarm_key: &InfoHash, address: IpAddr) -> bool {
+        self.sightings().is_some_and(|sightings| sightings.serves(swarm_key, address))
+    }
+
     pub(crate) fn clock(&self) -> Clock {
         self.0.clock
     }
@@ -256,9 +268,9 @@ impl Computers {
         self.0.sightings.as_deref()
     }
 
-    /// Returns `true` if this machine has the content of a torrent and gives it to others.
+    /// Returns `true` if this machine has the content of a torrent and gives it to BitTorrent clients.
     pub(crate) fn is_shared(&self, info_hash: &InfoHash) -> bool {
-        self.0.contents.get(ContentKey::Swarm(*info_hash)).is_some()
+        self.0.contents.to_seed(info_hash).is_some()
     }
 
     /// Takes in peers that a sweep has seen, each with the key of its swarm, and the torrents of which it has seen all peers:
@@ -318,9 +330,10 @@ impl Computers {
         }
     }
 
-    /// A second has passed: takes in what was sent over HTTP since, and takes samples for plots.
+    /// A second has passed: takes in what was sent since, and takes samples for plots.
     pub(crate) fn tick(&self, now: Instant, sample: &Sample) {
         self.state().ticked = now;
+        self.take_uploads();
         let mut in_flight: HashMap<_, u64, RandomState> = HashMap::default();
         for running in self.0.transfers.all() {
             self.take_sent(&running);
@@ -399,6 +412,8 @@ impl Computers {
 
     /// Begins a new lesson. Returns its number.
     pub(crate) fn next_lesson(&self) -> u32 {
+        // What was sent until now belongs to the lesson that ends.
+        self.take_uploads();
         let (listed, answered) = (self.0.names.listed(), self.answered());
         let state = &mut *self.state();
         let now = self.now(state);

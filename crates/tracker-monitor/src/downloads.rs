@@ -1,4 +1,4 @@
-//! What this machine sends over HTTP.
+//! What this machine sends over HTTP, and the counts of what it sends at all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use torrent_library::{Content, ContentId, ContentKey, displayable};
 
 use crate::Computers;
-use crate::lesson::{BySentWay, Sent, Wanted};
+use crate::lesson::{Sent, Wanted};
 use crate::ranges::RangeSet;
 
 /// What this machine sends over HTTP: the downloads of browsers, and what BitTorrent clients fetch from it as a web seed. Cheap
@@ -77,23 +77,40 @@ pub enum Way {
     WebSeed,
 }
 
-/// Bytes that this machine has sent over HTTP to other computers.
+/// Bytes that this machine has sent to other computers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BytesSent {
+    /// To BitTorrent clients, by the tracker's own peer: over TCP.
+    pub peer: u64,
+    /// To BitTorrent clients that use this machine as a web seed: over HTTP.
+    pub web_seed: u64,
     /// To browsers.
     pub browser: u64,
-    /// To BitTorrent clients that use this machine as a web seed.
-    pub web_seed: u64,
 }
 
-/// The transfers over HTTP of all files together.
+impl BytesSent {
+    /// By all ways.
+    pub fn total(self) -> u64 {
+        self.peer.saturating_add(self.web_seed).saturating_add(self.browser)
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            peer: self.peer.saturating_add(other.peer),
+            web_seed: self.web_seed.saturating_add(other.web_seed),
+            browser: self.browser.saturating_add(other.browser),
+        }
+    }
+}
+
+/// What this machine sends of all files together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TransferTotals {
-    /// Transfers to browsers in progress.
+    /// Transfers to browsers over HTTP in progress.
     pub browser: u64,
-    /// Transfers to BitTorrent clients in progress.
+    /// Transfers to BitTorrent clients over HTTP in progress.
     pub web_seed: u64,
     /// Bytes sent since the program began.
     pub bytes: BytesSent,
@@ -180,22 +197,22 @@ impl Downloads {
         downloads.len()
     }
 
-    /// All transfers in progress, and the bytes that were sent since the program began, to this machine, too.
+    /// All transfers in progress, and the bytes that were sent since the program began, to this machine, too. Those of the tracker's
+    /// own peer are up to a second old.
     pub fn totals(&self) -> TransferTotals {
         let transfers = self.transfers();
         let of_way = |way| transfers.running().values().filter(|running| running.way == way).count() as u64;
         let bytes = BytesSent {
             browser: transfers.browser_bytes.load(Ordering::Relaxed),
             web_seed: transfers.web_seed_bytes.load(Ordering::Relaxed),
+            peer: self.0.uploaded(),
         };
         TransferTotals { browser: of_way(Way::Browser), web_seed: of_way(Way::WebSeed), bytes }
     }
 
     /// Bytes of the file or folder with this key that were sent in this lesson.
     pub fn sent(&self, key: ContentKey) -> BytesSent {
-        let BySentWay { browser, web_seed } =
-            self.0.look(|look| look.file(key).map(|file| file.sent(look.roster))).unwrap_or_default();
-        BytesSent { browser, web_seed }
+        self.0.look(|look| look.file(key).map(|file| file.sent(look.roster))).unwrap_or_default()
     }
 
     fn transfers(&self) -> &Transfers {

@@ -19,7 +19,7 @@ use tracker_core::{InfoHash, Instant, PeerId};
 use tracker_host::AnswerCounts;
 
 use aliases::{Aliases, ClientAddresses};
-pub(crate) use copy::{BySentWay, Copy, Sent, Wanted};
+pub(crate) use copy::{Copy, Sent, Wanted};
 pub(crate) use file::{FileRecord, Roster};
 pub use series::CompletionPoint;
 pub(crate) use series::Plot;
@@ -255,6 +255,13 @@ impl Lesson {
         has_finished
     }
 
+    /// The tracker's own peer has sent so many more bytes of a file to the client at an address.
+    pub(crate) fn uploaded(&mut self, number: FileNumber, address: IpAddr, bytes: u64, now: Instant) {
+        let Some(copy) = self.copy(number, address, now) else { return };
+        copy.uploaded(bytes, now);
+        self.file_mut(number).uploaded_since_tick += bytes;
+    }
+
     /// A transfer over HTTP begins. Returns `true` if it is the first of this file to this computer.
     pub(crate) fn begin(
         &mut self,
@@ -287,7 +294,7 @@ impl Lesson {
     /// So many seconds have passed since the last tick. `in_flight` has the bytes of archives of a content that are being sent to
     /// a computer. Returns the rate at which this machine sent, in bytes per second.
     pub(crate) fn tick(&mut self, secs: f64, in_flight: impl Fn(ContentId, IpAddr) -> u64) -> f64 {
-        let mut sent_rate = 0.0;
+        let mut sent_rate = self.files.values_mut().map(|file| file.tick(secs)).sum();
         let mut contents: HashMap<FileNumber, Vec<ContentId>, RandomState> = HashMap::default();
         self.by_content.iter().for_each(|(id, number)| contents.entry(*number).or_default().push(*id));
         for (number, ids) in contents {

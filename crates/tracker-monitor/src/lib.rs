@@ -24,7 +24,7 @@ mod sightings;
 
 pub use computers::{
     ComputerRow, Computers, ComputersConfig, ConnectedComputer, ConnectionGraph, CopyRow, DownloadsInProgress, OwnCopy,
-    StuckFile,
+    SentTo, StuckFile, TorrentSeeding,
 };
 pub use downloads::{BytesSent, Downloads, Transfer, TransferHandle, TransferPart, TransferTotals, Way};
 pub use event_log::{EventLog, MAX_PENDING_EVENTS};
@@ -43,7 +43,8 @@ pub use progress::FileProgress;
 pub use reachability::ReachabilityNote;
 pub use report::{AnswerReport, CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};
 pub use sightings::{
-    PeerSightings, Reachability, ReachabilityReason, SeenConnection, SeenPeer, SeenProgress, SeenTorrent,
+    PeerSightings, Reachability, ReachabilityReason, SeedingState, SeenConnection, SeenPeer, SeenProgress, SeenSeeding,
+    SeenTorrent,
 };
 
 /// A figure to three digits after the point, more than which none here is true to.

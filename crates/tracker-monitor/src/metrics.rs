@@ -127,6 +127,18 @@ impl Collector for Metrics {
                 "reachable",
                 &[("yes", reachable.yes), ("no", reachable.no), ("unknown", reachable.unknown)],
             )?;
+            let seeded = observer.computers().seeded_torrents().unwrap_or_default();
+            sheet.gauge(
+                "tracker_own_peer_seeded_torrents",
+                "Torrents that the tracker's own peer seeds",
+                None,
+                seeded as f64,
+            )?;
+            sheet.counter(
+                "tracker_own_peer_uploaded_bytes",
+                "Bytes that the tracker's own peer has sent to peers",
+                observer.downloads().totals().bytes.peer,
+            )?;
         }
         let rate = rounded(last.download_rate);
         sheet.gauge(

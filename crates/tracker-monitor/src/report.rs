@@ -87,9 +87,9 @@ pub struct FileReport {
     pub size: Option<u64>,
     /// How far it came.
     pub progress: FileProgress,
-    /// Bytes that this machine sent over HTTP.
+    /// Bytes that this machine sent to other computers.
     pub sent: BytesSent,
-    /// Copies that this machine sent over HTTP: bytes by size.
+    /// Copies that this machine sent to other computers, by all ways: bytes by size.
     pub copies_sent: Option<f64>,
     /// Seconds from the first computer that asked for it to the last that got all of it.
     pub spread_secs: Option<u64>,
@@ -143,6 +143,11 @@ pub struct CopyReport {
     pub came_complete: bool,
     /// By which ways it got it.
     pub ways: Vec<CopyWay>,
+    /// Bytes that it got from this machine.
+    pub sent: BytesSent,
+    /// Bytes that its BitTorrent client got from other computers: about, for what it got twice is not known. `null` if the client
+    /// does not say what it has.
+    pub from_others: Option<u64>,
     /// Its BitTorrent client.
     pub client: Option<String>,
     /// How the copy was checked.
@@ -156,7 +161,9 @@ pub struct CopyReport {
 pub enum CopyWay {
     /// From other computers, by a BitTorrent client.
     BitTorrent,
-    /// From this machine, by a BitTorrent client.
+    /// From the tracker's own peer on this machine, by a BitTorrent client.
+    Peer,
+    /// From this machine over HTTP, by a BitTorrent client.
     WebSeed,
     /// From this machine, in a browser.
     Browser,
@@ -188,7 +195,7 @@ pub struct NetworkPoint {
     pub leechers: f64,
     /// Bytes per second that BitTorrent clients say they download, on average until the next point.
     pub download_rate: f64,
-    /// Bytes per second that this machine sends over HTTP, on average until the next point.
+    /// Bytes per second that this machine sends, on average until the next point.
     pub sent_rate: f64,
 }
 
@@ -268,7 +275,7 @@ impl FileReport {
             name: Arc::clone(&file.name),
             size: file.size,
             progress: look.progress(file),
-            sent: BytesSent { browser: sent.browser, web_seed: sent.web_seed },
+            sent,
             copies_sent: file.size.filter(|&size| size > 0).map(|size| rounded(sent.total() as f64 / size as f64)),
             spread_secs: first.zip(last).map(|(first, last)| last.since(first).as_secs()),
             link_secs: None,
@@ -304,20 +311,24 @@ impl CopyReport {
         let secs = end.since(copy.came).as_secs().max(1);
         let got = completion.zip(file.size).map(|(now, size)| (now - copy.first_completion()).max(0.0) * size as f64);
         let is_moved = !copy.came_complete;
-        let http = copy.http.as_ref();
-        let (by_browser, by_web_seed) =
-            (http.map_or(0, |http| http.sent.browser), http.map_or(0, |http| http.sent.web_seed));
+        let sent = copy.sent_from_here();
+        let by_client = sent.peer.saturating_add(sent.web_seed);
         // What a client did not get from this machine, it got from others. Of one that does not say what it has, and of whose
         // computer a browser got something, nobody knows.
         let is_of_others = |torrent: &TorrentCopy| match torrent.gained().zip(file.size) {
-            Some((gained, size)) => gained * size as f64 * 0.99 > by_web_seed as f64,
-            None => by_browser == 0,
+            Some((gained, size)) => gained * size as f64 * 0.99 > by_client as f64,
+            None => sent.total() == 0,
+        };
+        let of_others = |torrent: &TorrentCopy| {
+            let gained = torrent.gained()? * file.size? as f64;
+            Some((gained.round() as u64).saturating_sub(by_client))
         };
         let is_from_others = is_moved && copy.torrent.as_ref().is_some_and(is_of_others);
         let ways = [
             (is_from_others, CopyWay::BitTorrent),
-            (by_web_seed > 0, CopyWay::WebSeed),
-            (by_browser > 0, CopyWay::Browser),
+            (sent.peer > 0, CopyWay::Peer),
+            (sent.web_seed > 0, CopyWay::WebSeed),
+            (sent.browser > 0, CopyWay::Browser),
         ];
         let mean_rate = got.filter(|&got| got > 0.0).map_or(0.0, |got| got / secs as f64);
         // The average is over whole seconds, so it may be higher than what was seen of a short download.
@@ -337,6 +348,11 @@ impl CopyReport {
             completion: completion.map(rounded_down),
             came_complete: copy.came_complete,
             ways: ways.into_iter().filter_map(|(is_used, way)| is_used.then_some(way)).collect(),
+            sent,
+            from_others: match copy.torrent.as_ref().filter(|_| is_moved) {
+                Some(torrent) if is_from_others => of_others(torrent),
+                _ => Some(0),
+            },
             client: copy.torrent.as_ref().map(|torrent| client(&torrent.peer_id)),
             check: match (copy.has_it(), has_torrent) {
                 (false, _) => CopyCheck::Incomplete,

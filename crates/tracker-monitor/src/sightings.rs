@@ -4,7 +4,7 @@
 pub(crate) mod fake;
 
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,8 +46,53 @@ pub trait PeerSightings: Debug + Send + Sync {
     /// Called once a second for each swarm of an unknown torrent of whose peers something was seen.
     fn torrent(&self, info_hash: &InfoHash) -> Option<SeenTorrent>;
 
+    /// What the tracker's own peer has sent of a torrent, and whether it seeds it. Called once a second for each torrent that is
+    /// shared, and when somebody looks at a page.
+    fn seeding(&self, info_hash: &InfoHash) -> SeenSeeding;
+
+    /// Returns `true` if the tracker's own peer seeds a torrent, and is connected to every peer of its swarm that is at this
+    /// address: then nobody there needs to get it from this machine in another way. By default nobody is served.
+    ///
+    /// Called for each request of a web seed's client.
+    fn serves(&self, _info_hash: &InfoHash, _address: IpAddr) -> bool {
+        false
+    }
+
     /// The number of connections that there are now, in all swarms.
     fn open_connections(&self) -> usize;
+}
+
+/// What the tracker's own peer does with a torrent, and has sent of it since the program started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeenSeeding {
+    /// Whether it seeds the torrent, and why not.
+    pub state: SeedingState,
+    /// Bytes that it has sent in all.
+    pub bytes: u64,
+    /// The peers that got something, under the addresses under which the tracker keeps them, and the bytes that each got.
+    pub to: Vec<(SocketAddr, u64)>,
+}
+
+/// Whether the tracker's own peer seeds a torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub enum SeedingState {
+    /// It does not: its content is not in the share folder, or is not ready yet.
+    #[default]
+    NotShared,
+    /// It does.
+    Seeding,
+    /// A client on the tracker's machine has the torrent, and the swarm is left to it: clients keep one connection to an address.
+    LocalClient,
+    /// The operator has stopped it.
+    Stopped,
+    /// It does not: a part of the content was found not to be the torrent's, although its files seemed unchanged. Nothing of it is
+    /// sent until it is checked again.
+    Damaged,
+    /// Seeding is switched off for all torrents.
+    Off,
 }
 
 /// What the tracker's own peer knows of a peer.

@@ -13,7 +13,7 @@ use tracker_core::{Instant, PeerId};
 use super::{Computers, Look};
 use crate::client_name::client;
 use crate::lesson::{Copy, CopyStatus, FileRecord};
-use crate::{ComputerName, Reachability, ReachabilityReason, Way};
+use crate::{BytesSent, ComputerName, Reachability, ReachabilityReason, Way};
 
 /// A computer and its copy of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,8 @@ pub struct ComputerRow {
     pub stuck: u32,
     /// Bytes per second that it downloads of all of them.
     pub rate: f64,
+    /// Bytes that it got from this machine in this lesson.
+    pub sent: BytesSent,
 }
 
 /// A file on the viewer's own computer.
@@ -275,6 +277,7 @@ impl ComputerRow {
             downloading: 0,
             stuck: 0,
             rate: 0.0,
+            sent: BytesSent::default(),
         }
     }
 
@@ -282,6 +285,7 @@ impl ComputerRow {
         self.last_seen = self.last_seen.max(Some(copy.last_seen()));
         self.has_browser |= copy.http.as_ref().is_some_and(|http| http.sent.browser > 0);
         self.rate += copy.rate(look.round).unwrap_or(0.0);
+        self.sent = self.sent.plus(copy.sent_from_here());
         if let Some(torrent) = &copy.torrent {
             self.add_reachability(torrent.reachability(look.round));
         }

@@ -4,6 +4,7 @@ mod addresses;
 mod copies;
 mod lessons;
 mod rates;
+mod seeding;
 mod seen;
 
 use std::fs;

@@ -8,7 +8,7 @@ use tracker_core::{Instant, PeerId};
 use super::{CopyStatus, TorrentCopy};
 use crate::observer::{Observation, PeerDownload};
 use crate::ranges::RangeSet;
-use crate::{FigureSource, PeerStuckReason, Way};
+use crate::{BytesSent, FigureSource, PeerStuckReason, Way};
 
 /// The time without a byte after which a transfer over HTTP is no progress any more: shorter than the 30 s after which the
 /// dashboard ends it.
@@ -36,6 +36,8 @@ pub(crate) struct Copy {
     pub(crate) peak_rate: f64,
     pub(crate) torrent: Option<TorrentCopy>,
     pub(crate) http: Option<Box<HttpCopy>>,
+    /// Bytes that the tracker's own peer has sent of it.
+    pub(crate) uploaded: u64,
 }
 
 /// What this machine sent of it over HTTP.
@@ -114,6 +116,7 @@ impl Copy {
             peak_rate: 0.0,
             torrent: None,
             http: None,
+            uploaded: 0,
         }
     }
 
@@ -202,6 +205,18 @@ impl Copy {
         let is_first = self.finished.is_none();
         self.finished.get_or_insert(now);
         is_first
+    }
+
+    /// The tracker's own peer has sent so many more bytes to its client.
+    pub(crate) fn uploaded(&mut self, bytes: u64, now: Instant) {
+        self.uploaded += bytes;
+        self.first_progress.get_or_insert(now);
+    }
+
+    /// Bytes that this machine has sent of it, by all ways.
+    pub(crate) fn sent_from_here(&self) -> BytesSent {
+        let BySentWay { browser, web_seed } = self.http.as_ref().map(|http| http.sent).unwrap_or_default();
+        BytesSent { peer: self.uploaded, web_seed, browser }
     }
 
     /// Ranges beyond the first of each set.
@@ -343,6 +358,7 @@ impl Copy {
         self.came_complete &= other.came_complete;
         self.peak_rate = self.peak_rate.max(other.peak_rate);
         self.torrent = self.torrent.take().or(other.torrent);
+        self.uploaded += other.uploaded;
         match (&mut self.http, other.http) {
             (Some(own), Some(other)) => {
                 own.ranges.merge(&other.ranges, max_ranges);

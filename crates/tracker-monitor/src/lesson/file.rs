@@ -9,10 +9,10 @@ use torrent_library::{ContentId, ContentKey, displayable};
 use tracker_core::{InfoHash, Instant};
 
 use super::aliases::ClientAddresses;
-use super::copy::{BySentWay, Copy};
+use super::copy::Copy;
 use super::series::{CompletionPoint, Plot};
 use super::{ComputerRecord, CopyStatus};
-use crate::FileProgress;
+use crate::{BytesSent, FileProgress};
 
 /// A file or folder that somebody has asked for.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ pub(crate) struct FileRecord {
     /// yet.
     pub(crate) has_seeder: bool,
     pub(crate) plot: Plot<CompletionPoint>,
+    /// Bytes that the tracker's own peer has sent of it since the last tick.
+    pub(super) uploaded_since_tick: u64,
+    /// Bytes per second that it sent between the last two ticks.
+    pub(crate) upload_rate: f64,
 }
 
 /// The computers that are counted: "27 of 30".
@@ -101,6 +105,8 @@ impl FileRecord {
             clients: ClientAddresses::default(),
             has_seeder: true,
             plot: Plot::new(Plot::<CompletionPoint>::MAX_OF_FILE, now),
+            uploaded_since_tick: 0,
+            upload_rate: 0.0,
         }
     }
 
@@ -139,6 +145,7 @@ impl FileRecord {
     /// Takes in another record of the same file. Returns the number of copies that were in both.
     pub(super) fn merge(&mut self, other: Self, max_ranges: usize) -> usize {
         self.content = self.content.or(other.content);
+        self.uploaded_since_tick += other.uploaded_since_tick;
         let mut double = 0;
         for (address, copy) in other.copies {
             match self.copies.get_mut(&address) {
@@ -193,14 +200,17 @@ impl FileRecord {
         progress
     }
 
-    /// Bytes that this machine has sent over HTTP to others.
-    pub(crate) fn sent(&self, roster: Roster<'_>) -> BySentWay {
+    /// Bytes that this machine has sent to others.
+    pub(crate) fn sent(&self, roster: Roster<'_>) -> BytesSent {
         let others = self.copies.iter().filter(|(address, _)| !roster.is_own(**address));
-        let sent = others.filter_map(|(_, copy)| Some(copy.http.as_ref()?.sent));
-        sent.fold(BySentWay::default(), |sum, sent| BySentWay {
-            browser: sum.browser + sent.browser,
-            web_seed: sum.web_seed + sent.web_seed,
-        })
+        others.fold(BytesSent::default(), |sum, (_, copy)| sum.plus(copy.sent_from_here()))
+    }
+
+    /// So many seconds have passed since the last tick. Returns the rate at which the tracker's own peer sent, in bytes per
+    /// second.
+    pub(super) fn tick(&mut self, secs: f64) -> f64 {
+        self.upload_rate = std::mem::take(&mut self.uploaded_since_tick) as f64 / secs;
+        self.upload_rate
     }
 
     /// Takes a sample for the plot, if it is time.

@@ -19,6 +19,7 @@ pub(crate) struct State {
     pub(crate) connections: Vec<SeenConnection>,
     pub(crate) pairs: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) torrents: HashMap<InfoHash, SeenTorrent>,
+    pub(crate) seeding: HashMap<InfoHash, SeenSeeding>,
 }
 
 impl FakeSightings {
@@ -39,6 +40,12 @@ impl FakeSightings {
         let mut state = self.state();
         let progress = state.peers.get_mut(&(info_hash, address)).and_then(|seen| seen.progress.as_mut()).unwrap();
         progress.rate = Some(0.0);
+    }
+
+    /// A torrent is seeded, and these peers have got so many bytes of it in all.
+    pub(crate) fn sent(&self, info_hash: InfoHash, to: &[(SocketAddr, u64)]) {
+        let bytes = to.iter().map(|(_, bytes)| bytes).sum();
+        self.state().seeding.insert(info_hash, SeenSeeding { state: SeedingState::Seeding, bytes, to: to.to_vec() });
     }
 
     /// There has been no connection to the peer at this address for so many seconds.
@@ -78,6 +85,10 @@ impl PeerSightings for FakeSightings {
 
     fn torrent(&self, info_hash: &InfoHash) -> Option<SeenTorrent> {
         self.state().torrents.get(info_hash).cloned()
+    }
+
+    fn seeding(&self, info_hash: &InfoHash) -> SeenSeeding {
+        self.state().seeding.get(info_hash).cloned().unwrap_or_default()
     }
 
     fn open_connections(&self) -> usize {

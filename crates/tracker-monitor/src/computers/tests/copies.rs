@@ -134,7 +134,9 @@ fn people_read_sentences() {
     fs::write(&names, "10.0.0.1,lab-01\n10.0.0.2,lab-02\n10.0.0.3,lab-03\n").unwrap();
     let room = Classroom::with(|config| config.names_file = Some(names));
     let film = room.content("film.mp4", 1000);
-    // Other tests log the same meanwhile. A place in the code that is first met while the subscriber is made may miss it.
+    // Other tests log the same meanwhile, from places in the code whose state is shared by all threads: somebody listens to them
+    // from the beginning, so that none is switched off when the subscriber is made.
+    _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     room.send(TWO, &room.content("notes.pdf", 10), 0, 10);
     let buffer = LogBuffer::new();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
