@@ -134,6 +134,6 @@ async function tellOfRegistered(item, name, infoHash) {
   item.replaceChildren(link, " is registered.");
   const { body } = await ask("GET", `/api/v1/files?search=${infoHash}&page_size=1`);
   if (body?.items?.[0]?.source === "nobody") {
-    item.append(" Nobody has it yet: start a client that has it, and let it seed.");
+    item.append(" Nobody has it yet: open it in a BitTorrent program on a computer that has it.");
   }
 }

@@ -17,6 +17,7 @@ mod reached_at;
 mod refusal;
 mod report;
 mod role;
+mod seeding;
 mod server;
 mod shell;
 mod table;
@@ -25,7 +26,6 @@ mod workload;
 mod wrong_port;
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
@@ -41,7 +41,7 @@ use tracker_host::{Clock, unix_seconds};
 
 use torrent_library::{Contents, Digests, Library, SharedFolder, TorrentJobs};
 use tracker_host::WallClock;
-use tracker_host::{Addresses, Service, ServiceState, StartTime};
+use tracker_host::{Addresses, Service, ServiceState, StartTime, UploadLimit};
 use tracker_monitor::{LogBuffer, Observer};
 
 use access::Token;
@@ -98,9 +98,8 @@ pub struct DashboardConfig {
     /// The addresses on which the tracker's own peer listens, or a sentence that says why it does not; `None` if there is no such
     /// peer. Default: `None`.
     pub own_peer: Option<Result<Vec<SocketAddr>, String>>,
-    /// The maximum number of bytes per second that are sent of shared files, to all together. It is shared fairly by addresses,
-    /// however many connections each of them has. Default: no limit.
-    pub upload_limit: Option<NonZeroU64>,
+    /// The limit on the bytes per second that are sent of shared files, also by others that have a clone of it. Default: no limit.
+    pub upload_limit: Option<UploadLimit>,
 }
 
 impl DashboardConfig {
@@ -186,7 +185,7 @@ impl Dashboard {
         Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
             page_addresses: PageAddresses::default(),
-            transfers: Transfers::new(config.upload_limit),
+            transfers: Transfers::new(config.upload_limit.clone()),
             reached_from_outside: AtomicBool::new(false),
             config,
             token: Token::draw(),

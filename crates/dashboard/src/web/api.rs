@@ -13,6 +13,7 @@ mod log;
 mod makings;
 mod metrics;
 mod peers;
+mod seeding;
 mod share;
 pub(super) mod stream;
 mod torrents;
@@ -99,6 +100,10 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(torrents::torrent, torrents::remove))
         .routes(routes!(torrents::torrent_file))
         .routes(routes!(torrents::digests))
+        .routes(routes!(seeding::seeding))
+        .routes(routes!(seeding::start))
+        .routes(routes!(seeding::stop))
+        .routes(routes!(seeding::check))
         .routes(routes!(peers::peers))
         .routes(routes!(peers::peers_csv))
         .routes(routes!(files::files))

@@ -38,7 +38,7 @@ pub(crate) struct FileEntry {
 /// Where a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// This machine shares it.
+    /// This machine shares it, at least with browsers.
     ThisMachine,
     /// The BitTorrent clients of so many computers have all of it.
     Computers(u32),
@@ -129,7 +129,9 @@ impl Source {
     pub(crate) fn of(dashboard: &Dashboard, key: ContentKey, progress: &FileProgress) -> Self {
         let config = dashboard.config();
         match progress.sources {
-            _ if config.contents.get(key).is_some() => Self::ThisMachine,
+            _ if config.contents.get(key).is_some_and(|content| !config.contents.is_damaged(content.id())) => {
+                Self::ThisMachine
+            }
             // The operator's own client, say.
             0 if config.observer.computers().is_seeded_here(key) => Self::Computers(1),
             0 => Self::Nobody,

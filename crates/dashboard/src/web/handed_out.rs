@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use torrent_library::{ContentKey, KnownTorrent, TorrentUrls};
+use tracker_monitor::SeedingState;
 
 use super::Dashboard;
 use super::reached_at::ReachedAt;
@@ -14,7 +15,7 @@ pub(super) const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').r
 
 impl Dashboard {
     /// The URLs to put into a torrent that a viewer gets: first those with the address by which the viewer came. There are web
-    /// seeds if this machine has the content.
+    /// seeds if this machine has the content, and its own peer does not give it to the viewer.
     pub(super) fn urls_for(&self, viewer: ReachedAt, torrent: &KnownTorrent) -> TorrentUrls {
         TorrentUrls { announce: self.announce_urls_for(viewer), web_seeds: self.web_seeds_for(viewer, torrent) }
     }
@@ -23,8 +24,21 @@ impl Dashboard {
         if self.config().contents.get(ContentKey::Swarm(torrent.info_hash)).is_none() {
             return Vec::new();
         }
+        if self.is_given_by_own_peer(viewer, torrent) {
+            // Clients would fetch from both, and the first copy of everything would take longer for all.
+            return Vec::new();
+        }
         let addresses = self.0.page_addresses.for_viewer(viewer);
         addresses.into_iter().map(|address| web_seed(address, torrent)).collect()
+    }
+
+    /// Returns `true` if the tracker's own peer gives a torrent to clients where the viewer is: on a private network, since it has
+    /// connections to nobody outside the LAN, and where it listens, so that those behind a firewall get something, too.
+    fn is_given_by_own_peer(&self, viewer: ReachedAt, torrent: &KnownTorrent) -> bool {
+        let listens = matches!(self.config().own_peer, Some(Ok(_)));
+        let computers = self.config().observer.computers();
+        let state = |swarm| computers.seeding_state(&swarm);
+        listens && viewer.is_private() && torrent.swarm_keys().any(|swarm| state(swarm) == Some(SeedingState::Seeding))
     }
 }
 

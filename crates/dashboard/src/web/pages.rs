@@ -9,6 +9,7 @@ mod connections;
 mod course;
 mod file;
 mod files;
+mod giving;
 mod log;
 mod missing;
 mod moved;
@@ -40,7 +41,7 @@ use super::{Dashboard, assets, transfer};
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/manage", get(files::page))
-        .route("/manage/files/{key}", get(file::page))
+        .route("/manage/files/{key}", get(file::page).post(file::change))
         .route("/manage/computers", get(computers::page).post(computers::name))
         .route("/manage/report", get(report::page).post(report::begin))
         .route("/manage/share", get(share::page))

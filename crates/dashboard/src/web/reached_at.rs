@@ -46,6 +46,16 @@ impl ReachedAt {
         self.asked.filter(|address| is_for_others(address.ip())).or_else(|| self.local_for_others())
     }
 
+    /// Returns `true` if it is an address of a private network, or of loopback.
+    pub(crate) fn is_private(self) -> bool {
+        let ip = self.asked.or(self.local).map(|address| address.ip().to_canonical());
+        match ip {
+            Some(IpAddr::V4(v4)) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+            Some(IpAddr::V6(v6)) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+            None => false,
+        }
+    }
+
     /// The address of this machine, if it means the same on other machines.
     fn local_for_others(self) -> Option<SocketAddr> {
         self.local.filter(|address| is_for_others(address.ip()))

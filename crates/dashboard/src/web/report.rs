@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use torrent_library::{Digest, KnownTorrent};
 use tracker_core::InfoHash;
-use tracker_monitor::{AnswerReport, CopyReport, CopyWay, FigureSource, FileReport, LessonReport};
+use tracker_monitor::{AnswerReport, BytesSent, CopyReport, CopyWay, FigureSource, FileReport, LessonReport};
 
 use super::Dashboard;
-use super::format::{counted, decimal, elapsed};
+use super::format::{bytes, counted, decimal, elapsed};
 
 pub(crate) use table::table;
 pub(crate) use text::text;
@@ -70,17 +70,48 @@ pub(crate) fn setup_text(copy: &CopyReport) -> Option<String> {
     })
 }
 
-/// The way by which a computer got its copy, in a few words.
+/// The way by which a computer got its copy, in a few words: `other computers and this machine, by BitTorrent`.
 pub(crate) fn way(copy: &CopyReport) -> String {
-    let name = |way: &CopyWay| match way {
-        CopyWay::BitTorrent => "other computers",
-        CopyWay::WebSeed => "this machine, by BitTorrent",
-        CopyWay::Browser => "this machine, in a browser",
+    ways(copy, |_| None)
+}
+
+/// The same with how much came by each way.
+pub(crate) fn way_with_bytes(copy: &CopyReport) -> String {
+    ways(copy, |way| match way {
+        CopyWay::BitTorrent => copy.from_others,
+        CopyWay::Peer => Some(copy.sent.peer),
+        CopyWay::WebSeed => Some(copy.sent.web_seed),
+        CopyWay::Browser => Some(copy.sent.browser),
+    })
+}
+
+fn ways(copy: &CopyReport, amount: impl Fn(&CopyWay) -> Option<u64>) -> String {
+    let describe = |way: &CopyWay| {
+        let name = match way {
+            CopyWay::BitTorrent => "other computers",
+            CopyWay::Peer => "this machine, by BitTorrent",
+            CopyWay::WebSeed => "this machine, by BitTorrent over HTTP",
+            CopyWay::Browser => "this machine, in a browser",
+        };
+        match amount(way) {
+            Some(amount) => format!("{name} ({})", bytes(amount as f64)),
+            None => name.to_owned(),
+        }
     };
     match &*copy.ways {
         [] if copy.came_complete => "had it already".to_owned(),
-        ways => ways.iter().map(name).collect::<Vec<_>>().join(" and "),
+        ways => ways.iter().map(describe).collect::<Vec<_>>().join(" and "),
     }
+}
+
+/// What this machine has sent of a file, and how: `1.1 copies: 1.2 GB by BitTorrent (TCP), 30 MB to browsers`. `None` if nothing.
+pub(crate) fn sent_text(file: &FileReport) -> Option<String> {
+    let copies = file.copies_sent.filter(|&copies| copies > 0.0)?;
+    let BytesSent { peer, web_seed, browser } = file.sent;
+    let ways = [(peer, "by BitTorrent (TCP)"), (web_seed, "to BitTorrent clients over HTTP"), (browser, "to browsers")];
+    let used = ways.iter().filter(|(amount, _)| *amount > 0);
+    let used: Vec<_> = used.map(|(amount, way)| format!("{} {way}", bytes(*amount as f64))).collect();
+    Some(format!("{} copies: {}", decimal(copies), used.join(", ")))
 }
 
 /// How long the tracker took to answer BitTorrent clients, as a sentence without its stop.

@@ -11,14 +11,12 @@ mod download;
 mod file_body;
 mod outgoing;
 mod pace;
-mod pacer;
 mod path;
 mod range;
 mod seed;
 mod send_file;
 mod zip;
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +28,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_server::{ConnectionLimit, ConnectionLimitError, ConnectionPermit};
 use torrent_library::{Content, Contents, OpenError};
-use tracker_host::LogThrottle;
+use tracker_host::{LogThrottle, UploadLimit};
 
 pub(super) use file_body::Handover;
 pub(crate) use outgoing::Outgoing;
@@ -40,7 +38,6 @@ use super::Dashboard;
 use super::client::Client;
 use super::problem::{Problem, RETRY_AFTER_SECONDS};
 use disk::Disk;
-use pacer::Pacer;
 
 /// The maximum number of transfers at the same time.
 const MAX_TRANSFERS: usize = 256;
@@ -108,21 +105,19 @@ fn report_unopened(contents: &Contents, content: &Content, path: &str, error: &O
 pub(super) struct Transfers {
     limit: Arc<ConnectionLimit>,
     zips: Arc<ConnectionLimit>,
-    pacer: Option<Pacer>,
+    upload_limit: Option<UploadLimit>,
     sending: Disk,
     preparing: Disk,
 }
 
 impl Transfers {
-    /// With at most so many bytes per second, if that is limited.
-    pub(super) fn new(upload_limit: Option<NonZeroU64>) -> Self {
+    pub(super) fn new(upload_limit: Option<UploadLimit>) -> Self {
         let limit = ConnectionLimit::new(MAX_TRANSFERS, MAX_TRANSFERS_PER_ADDRESS, TRANSFERS_RESERVED);
         let zips = ConnectionLimit::new(MAX_ZIPS, MAX_ZIPS_PER_ADDRESS, ZIPS_RESERVED);
-        let pacer = upload_limit.map(Pacer::new);
         Self {
             limit: Arc::new(limit),
             zips: Arc::new(zips),
-            pacer,
+            upload_limit,
             sending: Disk::for_sending(),
             preparing: Disk::for_preparing(),
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 25] = [
+const ROUTES: [(&str, &[Method]); 29] = [
     ("/api/v1/computers", &[Method::GET]),
     ("/api/v1/computers/{address}/name", &[Method::POST]),
     ("/api/v1/events", &[Method::GET]),
@@ -31,6 +31,10 @@ const ROUTES: [(&str, &[Method]); 25] = [
     ("/api/v1/torrents/{info_hash}/digests", &[Method::GET]),
     ("/api/v1/torrents/{info_hash}/peers", &[Method::GET]),
     ("/api/v1/torrents/{info_hash}/peers.csv", &[Method::GET]),
+    ("/api/v1/torrents/{info_hash}/seeding", &[Method::GET]),
+    ("/api/v1/torrents/{info_hash}/seeding/check", &[Method::POST]),
+    ("/api/v1/torrents/{info_hash}/seeding/start", &[Method::POST]),
+    ("/api/v1/torrents/{info_hash}/seeding/stop", &[Method::POST]),
     ("/api/v1/torrents/{info_hash}/torrent", &[Method::GET]),
     ("/api/v1/tracker/start", &[Method::POST]),
     ("/api/v1/tracker/stop", &[Method::POST]),
@@ -239,12 +243,16 @@ async fn answers_are_what_is_described() {
             description.check("/api/v1/computers/{address}/name", &Method::POST, &answer);
         }
         for info_hash in [film, unknown] {
-            for what in ["", "/peers", "/peers.csv", "/torrent", "/digests"] {
+            for what in ["", "/peers", "/peers.csv", "/torrent", "/digests", "/seeding"] {
                 let answer = get(&format!("{torrent}{what}"), &format!("/api/v1/torrents/{info_hash}{what}")).await;
                 let is_found = info_hash == film || ["", "/peers", "/peers.csv"].contains(&what);
                 let is_stopped = what == "/torrent" && answer.status == StatusCode::CONFLICT;
                 assert_eq!(answer.status.is_success(), is_found && !is_stopped, "{what}: {answer:?}");
             }
+        }
+        for action in ["start", "stop", "check"] {
+            let answer = fixture.post(&format!("/api/v1/torrents/{film}/seeding/{action}"), Body::empty()).await;
+            description.check(&format!("{torrent}/seeding/{action}"), &Method::POST, &answer);
         }
         for path in ["", "course", "nowhere", "../torrents"] {
             get("/api/v1/share", &format!("/api/v1/share?path={path}")).await;

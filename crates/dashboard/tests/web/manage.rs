@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, ORIGIN};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use torrent_library::{Content, Share};
+use torrent_library::{Content, ContentKey, Share};
 use tracker_core::{AnnounceEvent, InfoHash};
 
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER, announce, request};
@@ -51,7 +51,10 @@ async fn files_have_who_has_them_and_where_they_come_from() {
     }
     // Of the three that do not have it one has 75 %, one nothing, and one half of it.
     let hostile = row(&html, fixture.hostile);
-    assert!(hostile.contains("nobody has it yet: start a client that has it, and let it seed"), "{hostile}");
+    assert!(
+        hostile.contains("nobody has it yet: open it in a BitTorrent program on a computer that has it"),
+        "{hostile}"
+    );
     assert!(hostile.contains("0 of 4 have it"), "{hostile}");
     let unnamed = between(&html, "id=\"unnamed\"", "</section>");
     assert!(
@@ -143,7 +146,7 @@ async fn a_file_has_who_is_missing_first() {
     let html = page(&fixture, VIEWER, &format!("/manage/files/{}", fixture.unknown)).await;
     assert!(html.contains("the tracker does not have the .torrent file") && html.contains("by 1 computer"), "{html}");
     let html = page(&fixture, OPERATOR, &format!("/manage/files/{}", fixture.hostile)).await;
-    assert!(html.contains("<strong>Nobody has it yet.</strong> Start a client that has it"), "{html}");
+    assert!(html.contains("<strong>Nobody has it yet.</strong> Open it in a BitTorrent program"), "{html}");
 }
 
 #[tokio::test]
@@ -253,6 +256,16 @@ async fn the_share_folder_is_shown_to_the_operator() {
 
     let html = page(&fixture, OPERATOR, "/manage").await;
     assert!(row(&html, fixture.film).contains("shared by this machine"), "{html}");
+
+    // What is not given is not green.
+    let stop = format!("/api/v1/torrents/{}/seeding/stop", fixture.film);
+    assert!(fixture.send(OPERATOR, Method::POST, &stop, Body::empty()).await.status.is_success());
+    let html = page(&fixture, OPERATOR, "/manage/share").await;
+    assert!(html.contains("is-silent\">Stopped<") && html.matches("is-seeding\">Shared<").count() == 1, "{html}");
+    let content = fixture.contents.get(ContentKey::Swarm(fixture.film)).unwrap();
+    fixture.contents.report_damaged(content.id());
+    let html = page(&fixture, OPERATOR, "/manage/share").await;
+    assert!(html.contains("is-failed\">Damaged<") && !html.contains("is-silent\">Stopped<"), "{html}");
 }
 
 #[tokio::test]

@@ -30,7 +30,8 @@ use tracker_core::{AnnounceEvent, AnnounceRequest, Config, InfoHash, Peer, PeerI
 use tracker_host::{AnswerTimes, Clock, Events};
 use tracker_host::{Bind, Bound, Service, ServiceError};
 use tracker_monitor::{
-    Computers, ComputersConfig, Failures, LogBuffer, Observer, PeerSightings, SeenConnection, SeenPeer, SeenTorrent,
+    Computers, ComputersConfig, Failures, LogBuffer, Observer, PeerSightings, SeenConnection, SeenPeer, SeenSeeding,
+    SeenTorrent,
 };
 
 /// A torrent name with a script that no page may run.
@@ -91,6 +92,16 @@ impl Fixture {
     /// With an own peer of the tracker that sees this.
     pub(crate) fn seeing(sightings: &FakeSightings) -> Self {
         Self::build(|_| {}, false, Some(Arc::new(sightings.clone())), |_| {})
+    }
+
+    /// Follows the share folder, and has an own peer of the tracker that sees this.
+    pub(crate) fn following_and_seeing(sightings: &FakeSightings, prepare: impl FnOnce(&Path)) -> Self {
+        Self::build(prepare, true, Some(Arc::new(sightings.clone())), |_| {})
+    }
+
+    /// Has an own peer of the tracker that sees this, and another configuration.
+    pub(crate) fn seeing_with(sightings: &FakeSightings, change: impl FnOnce(&mut DashboardConfig)) -> Self {
+        Self::build(|_| {}, false, Some(Arc::new(sightings.clone())), change)
     }
 
     fn build(
@@ -314,6 +325,9 @@ pub(crate) struct Seen {
     pub(crate) connections: Vec<SeenConnection>,
     pub(crate) pairs: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) torrent: Option<SeenTorrent>,
+    pub(crate) seeding: SeenSeeding,
+    /// Who is served.
+    pub(crate) served: Vec<IpAddr>,
 }
 
 impl FakeSightings {
@@ -338,6 +352,14 @@ impl PeerSightings for FakeSightings {
 
     fn torrent(&self, _: &InfoHash) -> Option<SeenTorrent> {
         self.seen().torrent.clone()
+    }
+
+    fn seeding(&self, _: &InfoHash) -> SeenSeeding {
+        self.seen().seeding.clone()
+    }
+
+    fn serves(&self, _: &InfoHash, address: IpAddr) -> bool {
+        self.seen().served.contains(&address)
     }
 
     fn open_connections(&self) -> usize {

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
+use tracker_host::UploadLimit;
 
 use crate::site::{Connection, DEADLINE, Site, fixture};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER, request};
@@ -131,7 +132,8 @@ async fn the_upload_limit_holds_for_what_is_sent_over_a_connection() {
         service.clone(),
         library.clone(),
     );
-    let dashboard = Dashboard::new(config.with(|config| config.upload_limit = NonZeroU64::new(100_000)));
+    let dashboard =
+        Dashboard::new(config.with(|config| config.upload_limit = NonZeroU64::new(100_000).map(UploadLimit::new)));
     let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], dashboard).unwrap();
     let address = server.local_addrs()[0];
     let mut running = JoinSet::new();

@@ -12,8 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use torrent_library::{Content, Share};
 use tracker_core::InfoHash;
+use tracker_monitor::{SeedingState, SeenSeeding};
 
-use crate::support::{Answer, Fixture, VIEWER, request, torrent};
+use crate::support::{Answer, FakeSightings, Fixture, VIEWER, request, torrent};
 
 impl Fixture {
     /// Shares a file or folder of the share folder as the content of this torrent.
@@ -81,4 +82,34 @@ async fn what_this_machine_has_is_handed_out_with_its_web_seeds() {
     let elsewhere = fixture.get(&format!("/api/v1/torrents/{}/torrent", fixture.film)).await;
     assert!(Metainfo::parse(&elsewhere.body).unwrap().web_seeds().is_empty());
     running.abort();
+}
+
+/// Clients would fetch from both, which makes the first copy slower for all.
+#[tokio::test]
+async fn what_the_own_peer_gives_on_a_lan_has_no_web_seed() {
+    let seeding = |state| SeenSeeding { state, ..SeenSeeding::default() };
+    for (state, own_peer, host, has_web_seed) in [
+        (SeedingState::Seeding, Some(Ok(vec![])), "192.168.1.5:8080", false),
+        (SeedingState::Seeding, Some(Ok(vec![])), "[fd77::1]:8080", false),
+        // Its own peer has connections to nobody there.
+        (SeedingState::Seeding, Some(Ok(vec![])), "203.0.113.5:8080", true),
+        (SeedingState::Seeding, Some(Err("its port is taken".to_owned())), "192.168.1.5:8080", true),
+        (SeedingState::LocalClient, Some(Ok(vec![])), "192.168.1.5:8080", true),
+        (SeedingState::Off, None, "192.168.1.5:8080", true),
+    ] {
+        let sightings = FakeSightings::default();
+        sightings.seen().seeding = seeding(state);
+        let fixture = Fixture::seeing_with(&sightings, |config| {
+            config.own_peer = own_peer.clone();
+            config.host_names = vec!["203.0.113.5".to_owned()];
+        });
+        fixture.service.start().await.unwrap();
+        fixture.share_as("film.mkv", fixture.film);
+        let path = format!("/api/v1/torrents/{}/torrent", fixture.film);
+        let mut request = request(VIEWER, Method::GET, &path, Body::empty());
+        request.headers_mut().insert(HOST, host.parse().unwrap());
+        let answer = Answer::read(fixture.respond(request).await).await;
+        let torrent = Metainfo::parse(&answer.body).unwrap_or_else(|error| panic!("{host}: {error}: {answer:?}"));
+        assert_eq!(torrent.web_seeds().len(), usize::from(has_web_seed), "{state:?} {own_peer:?} {host}");
+    }
 }

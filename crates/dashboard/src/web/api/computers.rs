@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tracker_monitor::{ComputerName, ComputerRow, Reachability, ReachabilityReason, rounded};
+use tracker_monitor::{BytesSent, ComputerName, ComputerRow, Reachability, ReachabilityReason, rounded};
 use utoipa::ToSchema;
 
 use super::extract::{AddressPath, Json};
@@ -52,6 +52,8 @@ struct Computer {
     stuck: u32,
     /// Bytes per second that it downloads.
     rate: f64,
+    /// Bytes that it got from this machine in this lesson.
+    sent: BytesSent,
 }
 
 /// The name of a computer.
@@ -77,6 +79,7 @@ impl Computer {
             downloading: row.downloading,
             stuck: row.stuck,
             rate: rounded(row.rate),
+            sent: row.sent,
         }
     }
 }

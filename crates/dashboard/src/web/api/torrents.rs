@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 use super::ROOT;
 use super::extract::{self, InfoHashPath, Json, ListQuery, Query};
+use super::seeding::Seeding;
 use crate::web::Dashboard;
 use crate::web::attachment::download;
 use crate::web::client::Client;
@@ -66,6 +67,8 @@ pub(super) struct TorrentDetails {
     magnet: String,
     /// The contents of its .torrent file, if that is known.
     metainfo: Option<Metainfo>,
+    /// What this machine gives of it to BitTorrent clients, if its .torrent file is known.
+    seeding: Option<Seeding>,
 }
 
 /// The contents of a .torrent file.
@@ -129,7 +132,8 @@ impl TorrentDetails {
             }
         };
         let metainfo = known.as_deref().map(Metainfo::from);
-        Some(Self { torrent: Torrent::new(row, dashboard), magnet, metainfo })
+        let seeding = known.as_deref().map(|known| Seeding::of(dashboard, known));
+        Some(Self { torrent: Torrent::new(row, dashboard), magnet, metainfo, seeding })
     }
 }
 

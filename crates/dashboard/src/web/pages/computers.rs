@@ -13,7 +13,7 @@ use tracker_monitor::{ComputerName, ComputerRow, NameSource, Reachability, Reach
 use super::search::Search;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::format::{Moment, MomentStyle, count, counted, rate};
+use crate::web::format::{Moment, MomentStyle, bytes, count, counted, rate};
 use crate::web::problem::Problem;
 use crate::web::role::{Operator, Role};
 use crate::web::shell::{Section, Shell, link, render, render_blocking};
@@ -64,6 +64,8 @@ struct Row {
     /// What it is doing.
     doing: Option<String>,
     stuck: Option<String>,
+    /// What it got from this machine: `1.2 GB`.
+    sent: Option<String>,
     rate: Option<String>,
     program: Option<String>,
     reach: &'static str,
@@ -199,6 +201,7 @@ impl Row {
             has: has_text(row),
             doing: (row.downloading > 0).then(|| format!("is downloading {}", counted(row.downloading.into(), "file"))),
             stuck: (row.stuck > 0).then(|| format!("stuck with {}", counted(row.stuck.into(), "file"))),
+            sent: Some(row.sent.total()).filter(|&sent| sent > 0).map(|sent| bytes(sent as f64)),
             rate: (row.rate >= 1.0).then(|| rate(row.rate)),
             reach: reach_text(row),
             program: programs(row.client.as_deref(), row.has_browser),

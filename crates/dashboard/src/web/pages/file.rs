@@ -1,9 +1,11 @@
 //! A file for the operator: who has it, who does not, and why.
 
 use askama::Template;
+use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
 use torrent_library::{ContentKey, KnownTorrent};
 use tracker_monitor::{CopyRow, CopyStatus, FileProgress, TorrentRow, Way};
 
@@ -11,7 +13,8 @@ use super::completion::completion_plot;
 use super::computers::{NameView, programs};
 use super::connections::Connections;
 use super::course::CoursePlot;
-use super::files::{Has, preparing_text, source_text, time_left_text};
+use super::files::{Has, preparing_text, source_text, time_left_text, withheld_text};
+use super::giving::{Giving, many_at_once};
 use super::missing::Missing;
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
@@ -20,7 +23,8 @@ use crate::web::format::{Bar, Moment, MomentStyle, bytes, counted, duration, per
 use crate::web::problem::Problem;
 use crate::web::public::{Offer, PageLink, TorrentDetails, TorrentOf};
 use crate::web::reached_at::ReachedAt;
-use crate::web::role::Role;
+use crate::web::role::{Operator, Role};
+use crate::web::seeding::{self, SeedingAction};
 use crate::web::shell::{Section, Shell, file_href, render, render_blocking};
 use crate::web::table::{Pages, Part, PartParams};
 
@@ -50,6 +54,9 @@ struct FilePage {
     time_left: Option<String>,
     rate: String,
     missing: Missing,
+    giving: Option<Giving>,
+    /// The hint for many downloads at once.
+    many_at_once: Option<String>,
     connections: Option<Connections>,
     /// `true` if a download is seen as it goes on, so that the page is worth a look each second.
     is_live: bool,
@@ -117,6 +124,33 @@ fn file(dashboard: &Dashboard, role: Role, viewer: ReachedAt, text: &str, params
         (None, ContentKey::Id(_)) => return not_known(),
     };
     render(&FilePage::new(dashboard, role, viewer, &subject, params))
+}
+
+/// The form on the page.
+#[derive(Debug, Deserialize)]
+pub(super) struct SeedingForm {
+    action: SeedingAction,
+}
+
+/// `POST /manage/files/{key}`: stops giving a file and the like, also where scripts do not run.
+pub(super) async fn change(
+    State(dashboard): State<Dashboard>,
+    _: Operator,
+    Path(key): Path<String>,
+    Form(SeedingForm { action }): Form<SeedingForm>,
+) -> Response {
+    let change = move |dashboard: &Dashboard| {
+        let Ok(info_hash) = key.parse() else { return not_known() };
+        match seeding::change(dashboard, &info_hash, action) {
+            Ok(()) => Redirect::to(&file_href(ContentKey::Swarm(info_hash))).into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    };
+    render_blocking(dashboard, change).await
+}
+
+fn is_damaged(dashboard: &Dashboard, key: ContentKey) -> bool {
+    matches!(key, ContentKey::Swarm(info_hash) if dashboard.config().contents.damage(&info_hash).is_some())
 }
 
 fn not_known() -> Response {
@@ -189,14 +223,19 @@ impl FilePage {
             name: subject.name(),
             is_hash: subject.is_hash(),
             size: subject.size_text(),
-            source: source_text(source),
-            is_nowhere: source == Source::Nobody,
+            source: subject
+                .known()
+                .and_then(|known| withheld_text(dashboard, known))
+                .unwrap_or_else(|| source_text(source)),
+            is_nowhere: source == Source::Nobody && !is_damaged(dashboard, key),
             preparing: offer.and_then(|offer| preparing_text(&offer.torrent)),
             has: Has::new(&progress),
             others: progress.average_of_others.map(percent),
             time_left: time_left_text(&progress),
             rate: rate(progress.rate),
             missing: Missing::new(&rows, NAMED),
+            giving: subject.known().and_then(|known| Giving::of(dashboard, known)),
+            many_at_once: many_at_once(&rows).filter(|_| shell.operator()),
             connections: Connections::new(computers, key, &rows),
             is_live: rows.iter().any(|row| row.is_live && is_downloading(row)),
             has_reports: rows.iter().any(|row| !row.is_live && is_downloading(row)),

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use tracker_monitor::{FileProgress, Order, PageQuery, TorrentRow, TorrentSort};
+use torrent_library::KnownTorrent;
+use tracker_monitor::{FileProgress, Order, PageQuery, SeedingState, TorrentRow, TorrentSort};
 
 use super::attention::{Attention, Rest, attention};
 use crate::web::Dashboard;
@@ -13,6 +14,7 @@ use crate::web::files::{self, FileEntry, FileSort, Source};
 use crate::web::format::{Meter, count, counted, duration, have_it, percent, rate};
 use crate::web::public::TorrentOf;
 use crate::web::role::Role;
+use crate::web::seeding::seeding_state;
 use crate::web::shell::{Label, Section, Shell, file_href, link, render, render_blocking};
 use crate::web::table::{Column, Pages, SortColumn, Table, TableParams};
 
@@ -94,12 +96,24 @@ impl Has {
     }
 }
 
+/// Why this machine, which has a file, does not give it itself; `None` if it does.
+pub(super) fn withheld_text(dashboard: &Dashboard, torrent: &KnownTorrent) -> Option<String> {
+    match seeding_state(dashboard, &torrent.info_hash) {
+        SeedingState::Damaged => Some("damaged on this machine, so nothing of it is sent".to_owned()),
+        SeedingState::Stopped => {
+            Some("shared by this machine in browsers only: giving it to BitTorrent programs was stopped".to_owned())
+        }
+        SeedingState::LocalClient => Some("shared by this machine, by the BitTorrent program on it".to_owned()),
+        _ => None,
+    }
+}
+
 /// Where a file comes from, or what it needs.
 pub(super) fn source_text(source: Source) -> String {
     match source {
         Source::ThisMachine => "shared by this machine".to_owned(),
         Source::Computers(number) => format!("by {}", counted(number.into(), "computer")),
-        Source::Nobody => "nobody has it yet: start a client that has it, and let it seed".to_owned(),
+        Source::Nobody => "nobody has it yet: open it in a BitTorrent program on a computer that has it".to_owned(),
     }
 }
 
@@ -120,7 +134,11 @@ pub(super) fn time_left_text(progress: &FileProgress) -> Option<String> {
 }
 
 impl Row {
-    fn new(FileEntry { offer, progress, source }: &FileEntry) -> Self {
+    fn new(dashboard: &Dashboard, FileEntry { offer, progress, source }: &FileEntry) -> Self {
+        let withheld = match &offer.torrent {
+            TorrentOf::Known(torrent) => withheld_text(dashboard, torrent),
+            _ => None,
+        };
         Self {
             key: offer.key.to_string(),
             href: file_href(offer.key),
@@ -133,7 +151,7 @@ impl Row {
             rate: (progress.rate >= 1.0).then(|| rate(progress.rate)),
             stuck: (progress.stuck > 0).then(|| format!("{} stuck", count(progress.stuck.into()))),
             preparing: preparing_text(&offer.torrent),
-            source: source_text(*source),
+            source: withheld.unwrap_or_else(|| source_text(*source)),
             is_nowhere: *source == Source::Nobody,
         }
     }
@@ -192,7 +210,7 @@ fn files(dashboard: &Dashboard, role: Role, params: FilesParams) -> Response {
         columns: table.heads(PATH),
         found: if table.search().is_empty() { found } else { format!("{found} found") },
         pages: table.pages(PATH, &page),
-        rows: page.items.iter().map(Row::new).collect(),
+        rows: page.items.iter().map(|entry| Row::new(dashboard, entry)).collect(),
         folder: folder.map(|folder| folder.share().folder().display().to_string()),
         attention: attention(&config.observer),
         unnamed: Unnamed::new(dashboard, table.search(), params.unnamed.as_deref()),

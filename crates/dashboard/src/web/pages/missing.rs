@@ -99,16 +99,18 @@ impl Reason {
             Self::Unreachable => (
                 format!("{computers} {} nothing, and cannot be reached by those that have it", s("gets", "get")),
                 "No answer: allow the BitTorrent client in the firewall there, or in that of those that have it. Refused: start the \
-                 client again there, and check the port in its settings. In a browser the file can be downloaded all the same.",
+                 client again there, and check the port in its settings. If this machine shares the file, a browser can download it all the same.",
             ),
             Self::NoProgress => (
                 format!("{computers} {} nothing, although others have it", s("gets", "get")),
                 "Most often a firewall blocks the port of their client, or that of the computers that have it: allow it on one \
-                 side. Check also that the clients are not paused. In a browser it can be downloaded all the same.",
+                 side. Check also that the clients are not paused. If this machine shares the file, a browser can download it all \
+                 the same.",
             ),
             Self::NoSeeder => (
                 format!("{computers} {}, and nobody who is there has all of it", s("waits", "wait")),
-                "Start a client that has all of it, and let it seed.",
+                "Open it in a BitTorrent program on a computer that has all of it. If this machine has it, the page of the file says why \
+                 it is not given.",
             ),
             Self::Browser => (
                 format!("{computers} {} in a browser, and nothing arrives", s("downloads", "download")),

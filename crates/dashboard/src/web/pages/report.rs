@@ -14,11 +14,9 @@ use super::computers::NameView;
 use super::course::{CourseLine, CoursePlot};
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::format::{
-    Moment, MomentStyle, bits, bytes, count, counted, decimal, duration, elapsed, have_it, percent, rate,
-};
+use crate::web::format::{Moment, MomentStyle, bits, bytes, count, counted, duration, elapsed, have_it, percent, rate};
 use crate::web::problem::Problem;
-use crate::web::report::{answer_times, compared_with_link, report, setup_text, way};
+use crate::web::report::{answer_times, compared_with_link, report, sent_text, setup_text, way_with_bytes};
 use crate::web::role::{Operator, Role};
 use crate::web::shell::{Section, Shell, link, render, render_blocking};
 use crate::web::table::{Pages, page_number};
@@ -189,11 +187,7 @@ fn facts(file: &FileReport) -> Vec<(&'static str, String)> {
         facts.push(("Until the last copy", format!("{} after the first computer asked for it", elapsed(secs))));
     }
     facts.extend(compared_with_link(file).map(|compared| ("What is possible", compared)));
-    if let Some(copies) = file.copies_sent.filter(|&copies| copies > 0.0) {
-        let (browser, web_seed) = (bytes(file.sent.browser as f64), bytes(file.sent.web_seed as f64));
-        let ways = format!("{browser} to browsers, {web_seed} to BitTorrent clients");
-        facts.push(("Sent by this machine", format!("{} copies: {ways}", decimal(copies))));
-    }
+    facts.extend(sent_text(file).map(|sent| ("Sent by this machine", sent)));
     facts
 }
 
@@ -207,7 +201,7 @@ impl CopyView {
             mean: copy.mean_rate.map(rate),
             peak: copy.peak_rate.map(rate),
             completion: copy.completion.map_or_else(|| "unknown".to_owned(), percent),
-            way: way(copy),
+            way: way_with_bytes(copy),
             client: copy.client.clone(),
             check: match copy.check {
                 CopyCheck::Pieces => "every piece, by its program",
@@ -259,7 +253,7 @@ fn rates_plot(points: &[NetworkPoint]) -> Option<CoursePlot> {
     (points.len() >= 2).then(|| CoursePlot {
         id: "rates".to_owned(),
         description: format!(
-            "This machine sends {} at most over HTTP, and BitTorrent clients download {} at most.",
+            "This machine sends {} at most, and BitTorrent clients download {} at most.",
             rate(sent),
             rate(downloaded),
         ),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use torrent_library::{ContentKey, ItemState, PassedOver, SharedFolder, SharedItem, displayable};
+use torrent_library::{ContentKey, Contents, ItemState, PassedOver, SharedFolder, SharedItem, displayable};
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
@@ -88,13 +88,15 @@ fn share(dashboard: &Dashboard, role: Role, params: &ShareParams) -> Response {
     let folder = dashboard.config().shared_folder.as_ref();
     render(&SharePage {
         shares: folder.is_some(),
-        folder: folder.filter(|_| shell.operator()).map(|folder| FolderView::new(folder, params)),
+        folder: folder
+            .filter(|_| shell.operator())
+            .map(|folder| FolderView::new(folder, &dashboard.config().contents, params)),
         shell,
     })
 }
 
 impl FolderView {
-    fn new(folder: &SharedFolder, params: &ShareParams) -> Self {
+    fn new(folder: &SharedFolder, contents: &Contents, params: &ShareParams) -> Self {
         let items = folder.items();
         let is_preparing =
             |item: &&SharedItem| matches!(item.state, ItemState::Settling | ItemState::Waiting | ItemState::Hashing(_));
@@ -110,7 +112,7 @@ impl FolderView {
             total: entries(items.items.len() as u64),
             preparing: (preparing > 0).then(|| count(preparing as u64)),
             is_empty: items.items.is_empty(),
-            items: part.items.iter().map(|item| ItemView::new(item)).collect(),
+            items: part.items.iter().map(|item| ItemView::new(item, contents)).collect(),
             pages: part.pages(PATH, &[("search", search.text())]),
             search: search.into_text(),
             passed_over,
@@ -126,13 +128,13 @@ impl FolderView {
 }
 
 impl ItemView {
-    fn new(item: &SharedItem) -> Self {
+    fn new(item: &SharedItem, contents: &Contents) -> Self {
         let content = item.content.as_ref();
         let key = match item.state {
             ItemState::Shared { info_hash } => Some(ContentKey::Swarm(info_hash)),
             _ => content.map(|content| ContentKey::Id(content.id())),
         };
-        let (state, class, progress, note) = describe(&item.state);
+        let (state, class, progress, note) = describe(&item.state, contents);
         let replaces = item.replaces.map(|_| "It takes the place of an earlier version.".to_owned());
         Self {
             name: displayable(&item.name),
@@ -148,7 +150,7 @@ impl ItemView {
 }
 
 /// A state as a badge with its class, its progress, and what there is to say about it.
-fn describe(state: &ItemState) -> (&'static str, &'static str, Option<Bar>, Option<String>) {
+fn describe(state: &ItemState, contents: &Contents) -> (&'static str, &'static str, Option<Bar>, Option<String>) {
     let note = |text: &str| Some(text.to_owned());
     match state {
         ItemState::Settling => {
@@ -166,6 +168,22 @@ fn describe(state: &ItemState) -> (&'static str, &'static str, Option<Bar>, Opti
                 format!("{} of {} read. It can be downloaded in a browser already.", bytes(hashed), bytes(total));
             ("Being prepared", "downloading", Some(Bar(Some(progress.part()))), Some(read))
         }
+        ItemState::Shared { info_hash } if contents.damage(info_hash).is_some() => (
+            "Damaged",
+            "failed",
+            None,
+            note(
+                "A part of it is not what it was when it was shared, so that nothing of it is sent. Its page says what to do.",
+            ),
+        ),
+        ItemState::Shared { info_hash } if contents.is_stopped(info_hash) => (
+            "Stopped",
+            "silent",
+            None,
+            note(
+                "No BitTorrent program gets it from this machine until you give it again, on its page. Browsers can download it.",
+            ),
+        ),
         ItemState::Shared { .. } => ("Shared", "seeding", None, None),
         ItemState::SameAs { name } => (
             "Shared",

@@ -117,7 +117,8 @@ pub(super) fn render_file(
 impl Download {
     fn of(dashboard: &Dashboard, key: ContentKey, content: &Content) -> Option<Self> {
         let is_zip = content.is_folder();
-        (!is_zip || dashboard.config().zip).then(|| Self { href: format!("/download/{key}"), is_zip })
+        let is_sent = !dashboard.config().contents.is_damaged(content.id());
+        (is_sent && (!is_zip || dashboard.config().zip)).then(|| Self { href: format!("/download/{key}"), is_zip })
     }
 }
 

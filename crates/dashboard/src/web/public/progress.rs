@@ -44,9 +44,14 @@ impl Display for Have {
 
 impl HtmlSafe for Have {}
 
-/// Where an offer comes from that this machine does not have.
+/// Where an offer comes from that this machine does not have, or does not send since it is damaged.
 pub(super) fn source(dashboard: &Dashboard, offer: &Offer, progress: &FileProgress) -> Option<String> {
-    offer.info_hash()?;
+    let info_hash = offer.info_hash()?;
+    if dashboard.config().contents.damage(&info_hash).is_some() {
+        return Some(
+            "damaged on the computer that shares it, which sends nothing of it: tell the person in charge".to_owned(),
+        );
+    }
     match Source::of(dashboard, offer.key, progress) {
         Source::ThisMachine => None,
         Source::Computers(number) => Some(format!("by {}", counted(number.into(), "computer"))),

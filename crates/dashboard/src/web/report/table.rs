@@ -27,6 +27,10 @@ struct Line {
     peak_bytes_per_second: Option<f64>,
     completion: Option<f64>,
     way: String,
+    from_own_peer_bytes: u64,
+    from_web_seed_bytes: u64,
+    from_browser_bytes: u64,
+    from_others_bytes: Option<u64>,
     client: Option<String>,
     check: Option<CopyCheck>,
 }
@@ -74,6 +78,10 @@ impl Line {
             peak_bytes_per_second: copy.peak_rate,
             completion: copy.completion,
             way: way(copy),
+            from_own_peer_bytes: copy.sent.peer,
+            from_web_seed_bytes: copy.sent.web_seed,
+            from_browser_bytes: copy.sent.browser,
+            from_others_bytes: copy.from_others,
             client: copy.client.clone().map(harmless),
             check: Some(copy.check),
         }

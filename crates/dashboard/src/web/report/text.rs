@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracker_monitor::{CopyCheck, CopyReport, FileReport, LessonReport};
 
-use super::{MAX_DIGESTS, answer_times, compared_with_link, setup_text, way};
-use crate::web::format::{bits, bytes, counted, decimal, duration, elapsed, percent, rate};
+use super::{MAX_DIGESTS, answer_times, compared_with_link, sent_text, setup_text, way_with_bytes};
+use crate::web::format::{bits, bytes, counted, duration, elapsed, percent, rate};
 
 /// The report as a text, with times in the zone of the tracker's machine.
 pub(crate) fn text(report: &LessonReport) -> String {
@@ -58,13 +58,8 @@ fn write_file(text: &mut String, file: &FileReport, time: impl Fn(u64, &str) -> 
     if let Some(compared) = compared_with_link(file) {
         writeln!(text, "  {compared}")?;
     }
-    if let Some(copies) = file.copies_sent.filter(|&copies| copies > 0.0) {
-        let (browser, web_seed) = (bytes(file.sent.browser as f64), bytes(file.sent.web_seed as f64));
-        writeln!(
-            text,
-            "  this machine sent {} copies: {browser} to browsers, {web_seed} to BitTorrent clients",
-            decimal(copies)
-        )?;
+    if let Some(sent) = sent_text(file) {
+        writeln!(text, "  this machine sent {sent}")?;
     }
     for digest in file.digests.iter().take(MAX_DIGESTS) {
         let Some(sha256) = &digest.sha256 else { continue };
@@ -94,7 +89,7 @@ fn cells(copy: &CopyReport, time: &impl Fn(u64, &str) -> String) -> [String; 9] 
         figure(copy.mean_rate),
         figure(copy.peak_rate),
         copy.completion.map_or_else(|| "unknown".to_owned(), percent),
-        format!("{}{client}", way(copy)).trim_start().to_owned(),
+        format!("{}{client}", way_with_bytes(copy)).trim_start().to_owned(),
         match copy.check {
             CopyCheck::Pieces => "its client, piece by piece",
             CopyCheck::Digest => "nobody: compare the SHA-256",

@@ -61,7 +61,7 @@ impl FileRequest {
             let downloads = dashboard.config().observer.downloads();
             let transfer = Transfer { remote: client.address, content: Arc::clone(&content), part, len, way };
             outgoing.begin(downloads.begin(transfer));
-            FileTransfer { file, content, contents: contents.clone(), rest, outgoing }
+            FileTransfer { file, content, way, contents: contents.clone(), rest, outgoing }
         };
         Ok(answer(request, file, &name, begin))
     }

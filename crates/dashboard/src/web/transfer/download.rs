@@ -92,6 +92,7 @@ fn find<'u>(dashboard: &Dashboard, uri: &'u Uri, headers: &HeaderMap) -> Result<
     let (key, names) = uri.path().strip_prefix("/download/").and_then(path::split).ok_or_else(not_shared)?;
     let current = contents.current_key(key);
     match contents.get(current).filter(|_| public::is_registered(dashboard, current)) {
+        Some(content) if contents.is_damaged(content.id()) => Err(damaged(content.name()).into()),
         Some(content) if current == key => Ok((content, names)),
         Some(_) => Err(NotHere::Elsewhere(hashed_meanwhile(current, uri).into())),
         None => Err(not_there(dashboard, key, headers)),
@@ -137,6 +138,12 @@ pub(super) fn unopened(name: &str, error: &OpenError) -> Problem {
         }
         _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} cannot be read")),
     }
+}
+
+fn damaged(name: &str) -> Problem {
+    let why = "is damaged on this machine, so that nothing of it is sent. Tell the person who shares it, and try again when it is \
+               mended";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{name} {why}"))
 }
 
 fn not_shared() -> Problem {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use futures_util::TryFutureExt;
 use torrent_library::{Content, Contents, SharedFile};
+use tracker_monitor::Way;
 
 use super::Outgoing;
 use super::chunks::{Source, chunks};
@@ -17,6 +18,7 @@ pub(crate) struct FileTransfer {
     pub(crate) file: SharedFile,
     /// What it belongs to.
     pub(crate) content: Arc<Content>,
+    pub(crate) way: Way,
     pub(crate) contents: Contents,
     /// The bytes that are still to be sent; at least one.
     pub(crate) rest: Range<u64>,
@@ -24,9 +26,16 @@ pub(crate) struct FileTransfer {
 }
 
 impl FileTransfer {
-    /// Fails if the file has been written to since it was opened, and reports that to those who look after what is shared. If it
-    /// succeeds, what was read before is of the file as it was shared.
+    /// Fails if the file has been written to since it was opened, and reports that to those who look after what is shared; or if its
+    /// content was found to be damaged, or is not given to BitTorrent clients any more and this is one. If it succeeds, what was read before is of the file as it was shared, as far as is known.
     pub(crate) fn check(&self) -> io::Result<()> {
+        if self.contents.is_damaged(self.content.id()) {
+            return Err(io::Error::other("the file is damaged"));
+        }
+        let torrent = || self.contents.info_hash_of(self.content.id());
+        if self.way == Way::WebSeed && torrent().is_some_and(|info_hash| self.contents.is_stopped(&info_hash)) {
+            return Err(io::Error::other("the operator has stopped giving the file"));
+        }
         if self.file.is_unchanged()? {
             return Ok(());
         }

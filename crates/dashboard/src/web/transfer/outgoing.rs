@@ -37,9 +37,9 @@ impl Outgoing {
     /// Waits until some bytes may be sent, and returns how many: from 1 to `want`. `left` bytes are left to be sent in all.
     /// Neither must be 0.
     pub(crate) async fn may_send(&mut self, want: usize, left: u64) -> usize {
-        let Some(pacer) = &self.transfers.pacer else { return want };
+        let Some(limit) = &self.transfers.upload_limit else { return want };
         if self.credit == 0 {
-            self.credit = pacer.take(self.group, left).await;
+            self.credit = limit.take(self.group, left).await;
         }
         let granted = want.min(usize::try_from(self.credit).unwrap_or(usize::MAX));
         self.credit -= granted as u64;

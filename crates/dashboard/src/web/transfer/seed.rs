@@ -1,10 +1,12 @@
 //! The web seed: files for BitTorrent clients ([BEP 19](https://www.bittorrent.org/beps/bep_0019.html)).
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use torrent_library::{ContentKey, OpenError};
+use torrent_library::{ContentKey, KnownTorrent, OpenError};
 use tracker_monitor::Way;
 
 use super::answer::{FileError, FileRequest};
@@ -15,13 +17,22 @@ use crate::web::problem::Problem;
 
 /// `/seed/HASH/NAME` of a single file, and `/seed/HASH/NAME/PATH` of a folder: a client appends `NAME/PATH` to the folder's URL
 /// itself. HASH is the key of any swarm of a torrent that is registered; other files than the torrent's are not there.
+///
+/// What must not be given, or is given already, is 503. Those to which the tracker's own peer is connected get the torrent there: a
+/// client that fetched the same bytes here would make the first copy slower for all. It must be certain that they do, since
+/// `Retry-After` helps few: after one 503, libtorrent 2.0 and aria2 do not ask for the file again (measured). Whoever else asks is
+/// answered, so that nobody is left without a source.
 pub(super) async fn file(
     State(dashboard): State<Dashboard>,
     client: Client,
     request: Parts,
 ) -> Result<Response, Problem> {
     let not_found = |why: &str| Problem::new(StatusCode::NOT_FOUND, why);
-    let file = find(&dashboard, client, &request.uri).ok_or_else(|| not_found("no torrent has such a file here"))?;
+    let (file, torrent) =
+        find(&dashboard, client, &request.uri).ok_or_else(|| not_found("no torrent has such a file here"))?;
+    if let Some(why) = why_not_now(&dashboard, &file, &torrent) {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+    }
     file.answer(&dashboard, &request).await.map_err(|error| match error {
         FileError::Problem(problem) => problem,
         FileError::Open(OpenError::Changed | OpenError::Gone) => not_found("the file has changed since it was shared"),
@@ -29,12 +40,27 @@ pub(super) async fn file(
     })
 }
 
-fn find(dashboard: &Dashboard, client: Client, uri: &Uri) -> Option<FileRequest> {
+/// Why a file is not given now, if it is not.
+fn why_not_now(dashboard: &Dashboard, file: &FileRequest, torrent: &KnownTorrent) -> Option<&'static str> {
+    let config = dashboard.config();
+    let computers = config.observer.computers();
+    if config.contents.is_stopped(&torrent.info_hash) {
+        Some("this torrent is not given any more")
+    } else if config.contents.is_damaged(file.content.id()) {
+        Some("a part of this torrent is damaged here")
+    } else if torrent.swarm_keys().any(|swarm| computers.are_served(&swarm, file.client.address)) {
+        Some("the tracker's own peer gives you this torrent")
+    } else {
+        None
+    }
+}
+
+fn find(dashboard: &Dashboard, client: Client, uri: &Uri) -> Option<(FileRequest, Arc<KnownTorrent>)> {
     let (key, names) = path::split(uri.path().strip_prefix("/seed/")?)?;
     let ContentKey::Swarm(swarm) = key else { return None };
     let config = dashboard.config();
-    config.library.get(&swarm)?;
+    let torrent = config.library.get(&swarm)?;
     let content = config.contents.get(key)?;
     let index = path::find_by_name(&content, names)?;
-    Some(FileRequest { client, way: Way::WebSeed, content, index })
+    Some((FileRequest { client, way: Way::WebSeed, content, index }, torrent))
 }

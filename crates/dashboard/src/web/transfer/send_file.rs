@@ -161,7 +161,8 @@ mod tests {
         let client = Client { address, group: AddressGroup::of(address, address), is_this_machine: false };
         let outgoing = Transfers::new(None).begin(client).unwrap();
         let (file, contents) = (content.open(0).unwrap(), Contents::default());
-        let transfer = FileTransfer { file, content, contents, rest: 0..len, outgoing };
+        let transfer =
+            FileTransfer { file, content, way: tracker_monitor::Way::Browser, contents, rest: 0..len, outgoing };
         let error = send_file(stream, transfer, Duration::from_millis(20)).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

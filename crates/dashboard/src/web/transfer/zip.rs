@@ -161,8 +161,12 @@ impl Source for ZipTransfer {
         &mut self.outgoing
     }
 
-    /// Fails when a file cannot be read as it was listed, so that the connection is cut, and no part looks like an archive.
+    /// Fails when a file cannot be read as it was listed, or the folder was found to be damaged, so that the connection is cut, and
+    /// no part looks like an archive.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        if self.contents.is_damaged(self.reader.zip().content().id()) {
+            return Err(io::Error::other("the folder is damaged"));
+        }
         let read = self.reader.read(buffer).map_err(|error| {
             report_unopened(&self.contents, self.reader.zip().content(), &error.path, &error.source);
             io::Error::other(error)
