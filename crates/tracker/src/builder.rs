@@ -12,10 +12,10 @@ use torrent_library::{
     Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
 };
 use tracker_core::{Config, Memory, Shards};
-use tracker_host::{Addresses, Clock, Events, Service, all_addresses, expire_swarms};
+use tracker_host::{Addresses, Clock, Events, Service, UploadLimit, all_addresses, expire_swarms};
 use tracker_http::HttpConfig;
 use tracker_monitor::{Computers, ComputersConfig, EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
-use tracker_peer::{Announces, ServiceConfig};
+use tracker_peer::{Announces, Seeding, ServiceConfig};
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
@@ -56,6 +56,8 @@ pub struct Builder {
     peer: bool,
     peer_listen: Vec<SocketAddr>,
     peer_addresses: Vec<IpAddr>,
+    seed: bool,
+    upload_slots: Option<NonZeroUsize>,
     allow_list: Option<PathBuf>,
     deny_list: Option<PathBuf>,
     data: Option<DataFolder>,
@@ -93,6 +95,8 @@ impl Builder {
             peer: true,
             peer_listen: all_addresses(PEER_PORT).to_vec(),
             peer_addresses: Vec::new(),
+            seed: true,
+            upload_slots: None,
             allow_list: None,
             deny_list: None,
             data: None,
@@ -146,8 +150,8 @@ impl Builder {
         self
     }
 
-    /// Connects to the peers of each swarm, to see how far they are and whether others can reach them, and to introduce them to
-    /// each other. Only to those on the LAN; and not with [`Memory::Lean`](tracker_core::Memory::Lean). Default: `true`.
+    /// Connects to the peers of each swarm, to see how far they are and whether others can reach them, to introduce them to
+    /// each other, and to [give](Self::seed) them what is shared. Only to those on the LAN; and not with [`Memory::Lean`](tracker_core::Memory::Lean). Default: `true`.
     pub fn peer(mut self, peer: bool) -> Self {
         self.peer = peer;
         self
@@ -162,9 +166,23 @@ impl Builder {
     }
 
     /// Connects to peers from these addresses of this machine first, which no client on this machine uses. Then it can stay
-    /// connected although such a client shares the same torrent. Default: none.
+    /// connected, and seed, although such a client shares the same torrent. Default: none.
     pub fn peer_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.peer_addresses = addresses.into_iter().collect();
+        self
+    }
+
+    /// Seeds what is [shared](Self::share), as a peer, until the operator stops a torrent. Not without the [peer](Self::peer).
+    /// Default: `true`.
+    pub fn seed(mut self, seed: bool) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Gives a torrent to at most so many peers at the same time. The others get it from these. Default: no limit, since the more
+    /// there are, the fuller the link.
+    pub fn upload_slots(mut self, slots: impl Into<Option<NonZeroUsize>>) -> Self {
+        self.upload_slots = slots.into();
         self
     }
 
@@ -255,7 +273,8 @@ impl Builder {
         self
     }
 
-    /// Sends at most so many bytes of shared files per second, to all together. Default: no limit.
+    /// Sends at most so many bytes of shared files per second, to all together and by all ways: the tracker's own
+    /// [peer](Self::peer), web seed and browsers. Default: no limit.
     pub fn upload_limit(mut self, limit: impl Into<Option<NonZeroU64>>) -> Self {
         self.upload_limit = limit.into();
         self
@@ -317,8 +336,13 @@ impl Builder {
 
         let has_events = self.has_events();
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
+        let upload_limit = self.upload_limit.map(UploadLimit::new);
+        let contents = Contents::new();
         let own_peer = events.as_ref().filter(|_| self.has_peer()).map(|events| {
-            let view = OwnPeerView::new(library.clone());
+            let seeding = self.seed.then(|| Seeding { upload_limit: upload_limit.clone(), slots: self.upload_slots });
+            let seeded = seeding.is_some().then(|| contents.clone());
+            let has_own_address = !self.peer_addresses.is_empty();
+            let view = OwnPeerView::new(library.clone(), Arc::clone(&shards), seeded, has_own_address);
             let config = ServiceConfig {
                 shards: Arc::clone(&shards),
                 announces,
@@ -328,6 +352,7 @@ impl Builder {
                 addresses: addresses.clone(),
                 access: Allow::access(&self.allow, &addresses),
                 exclusive: self.peer_addresses.clone(),
+                seeding,
             };
             own_peer::start(config, view)
         });
@@ -336,6 +361,7 @@ impl Builder {
             config.names_file.clone_from(&self.names);
             config.given_names = data.map(DataFolder::given_names);
             config.sightings = sightings.map(|view| view as _);
+            config.contents = contents.clone();
         });
         let computers = Computers::start(computers.with(|config| config.answer_times = answer_times))?;
         set_network(&computers, &addresses);
@@ -347,12 +373,12 @@ impl Builder {
         let observer = events.as_ref().filter(|_| self.dashboard);
         let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
-        let shared_folder = share.map(|share| self.follow(share, &library, computers.contents())).transpose()?;
+        let shared_folder = share.map(|share| self.follow(share, &library, &contents)).transpose()?;
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
             let config = config.with(|config| config.own_peer = own_peer.as_deref().map(own_peer::listening));
-            self.page(config, shared_folder.clone(), &names)
+            self.page(config, shared_folder.clone(), upload_limit.clone(), &names)
         });
         let (dashboard, page) = page.map(|page| self.serve(page, &addresses)).transpose()?.unzip();
         if let Some(dashboard) = &dashboard {
@@ -424,7 +450,13 @@ impl Builder {
         self.peer && self.core.memory == Memory::Full
     }
 
-    fn page(&self, config: DashboardConfig, shared_folder: Option<SharedFolder>, names: &[String]) -> Dashboard {
+    fn page(
+        &self,
+        config: DashboardConfig,
+        shared_folder: Option<SharedFolder>,
+        upload_limit: Option<UploadLimit>,
+        names: &[String],
+    ) -> Dashboard {
         Dashboard::new(config.with(|config| {
             config.torrent_jobs = shared_folder.clone().map(TorrentJobs::of);
             let digests = |folder: &SharedFolder| Digests::new(folder.share().clone(), folder.library().clone());
@@ -433,7 +465,7 @@ impl Builder {
             config.host_names = names.to_vec();
             config.token_always = self.token_always;
             config.only_known = self.only_known;
-            config.upload_limit = self.upload_limit;
+            config.upload_limit = upload_limit;
             config.zip = self.zip;
         }))
     }

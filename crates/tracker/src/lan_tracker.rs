@@ -177,9 +177,16 @@ mod tests {
     use std::error::Error as _;
     use std::fs;
     use std::future::{pending, ready};
+    use std::net::SocketAddr;
+    use std::path::Path;
     use std::time::Duration;
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
     use tokio::time::{sleep, timeout};
+    use torrent_library::ItemState;
+    use tracker_core::InfoHash;
 
     use super::*;
 
@@ -204,6 +211,77 @@ mod tests {
         assert_eq!(error.to_string(), "the expiry task ended unexpectedly");
         assert!(error.source().unwrap().to_string().contains("as a bug would"));
         assert!(with_expiry(ready(())).await.source().is_none());
+    }
+
+    /// Shares a folder, and keeps in another what outlives it.
+    async fn sharing(
+        place: &Path,
+    ) -> (SharedFolder, SocketAddr, oneshot::Sender<()>, JoinHandle<Result<(), RunError>>) {
+        let here = || ["127.0.7.7:0".parse().unwrap()];
+        let builder = LanTracker::builder().listen(here()).dashboard_listen(here()).peer_listen(here());
+        let data = DataFolder::open(place.join("data")).unwrap();
+        let tracker = builder.share(place.join("share")).data(data).start().await.unwrap();
+        let page = tracker.dashboard.as_ref().unwrap().local_addrs()[0];
+        let (stop, stopped) = oneshot::channel();
+        let folder = tracker.shared_folder().unwrap().clone();
+        let running = tokio::spawn(tracker.run(async { _ = stopped.await }));
+        (folder, page, stop, running)
+    }
+
+    /// The info-hash of what is shared, which is another one than `before`.
+    async fn until_shared(folder: &SharedFolder, before: Option<InfoHash>) -> InfoHash {
+        let shared = async {
+            loop {
+                let state = folder.items().items.first().map(|item| item.state.clone());
+                match state {
+                    Some(ItemState::Shared { info_hash }) if Some(info_hash) != before => return info_hash,
+                    _ => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, shared).await.expect("it is shared")
+    }
+
+    async fn status_of(page: SocketAddr, target: &str) -> String {
+        let mut stream = TcpStream::connect(page).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[9..12]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_stops_is_given_to_no_client_after_a_restart_either() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("share")).unwrap();
+        fs::write(place.path().join("share/film.mkv"), "film").unwrap();
+        let (folder, page, stop, running) = sharing(place.path()).await;
+        let film = until_shared(&folder, None).await;
+        let (seed, download) = (format!("/seed/{film}/film.mkv"), format!("/download/{film}"));
+        assert_eq!(status_of(page, &seed).await, "200");
+        assert!(folder.stop_seeding(&film));
+        assert_eq!((&*status_of(page, &seed).await, &*status_of(page, &download).await), ("503", "200"));
+        drop((folder, stop));
+        running.await.unwrap().unwrap();
+
+        let (folder, page, stop, running) = sharing(place.path()).await;
+        assert_eq!(until_shared(&folder, None).await, film);
+        assert_eq!((&*status_of(page, &seed).await, &*status_of(page, &download).await), ("503", "200"));
+        assert!(folder.seed_again(&film));
+        assert_eq!(status_of(page, &seed).await, "200");
+
+        fs::write(place.path().join("share/film.mkv"), "another film").unwrap();
+        let new = until_shared(&folder, Some(film)).await;
+        assert_eq!(status_of(page, &format!("/seed/{new}/film.mkv")).await, "200");
+        let is_withdrawn = async {
+            while status_of(page, &seed).await != "404" {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, is_withdrawn).await.expect("the old one is withdrawn");
+        drop((folder, stop));
+        running.await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ mod own_peer;
 mod page;
 mod protocol;
 mod reach;
+mod seeded;
 mod servers;
 mod share_folder;
 mod urls;

@@ -1,21 +1,29 @@
 //! The tracker's own peer, joined to the library and the monitor.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use torrent_library::{KnownTorrent, Library};
-use tracker_core::{InfoHash, Peer};
-use tracker_monitor::{PeerSightings, ReachabilityReason, SeenConnection, SeenPeer, SeenProgress, SeenTorrent};
-use tracker_peer::{Reason, Service, ServiceConfig, Sighting, Sightings, TorrentFacts, Torrents};
+use torrent_library::{ContentKey, Contents, KnownTorrent, Library};
+use tracker_core::{InfoHash, Peer, Shards};
+use tracker_monitor::{
+    PeerSightings, ReachabilityReason, SeedingState, SeenConnection, SeenPeer, SeenProgress, SeenSeeding, SeenTorrent,
+};
+use tracker_peer::{Content, Reason, Service, ServiceConfig, Sighting, Sightings, TorrentFacts, Torrents};
 
 use crate::error::StartError;
 use crate::learnt::{LearntTorrent, LearntTorrents, facts};
+use crate::seeded::SeededTorrents;
 
 /// What the tracker's own peer knows of torrents, and what it sees of peers.
 #[derive(Debug)]
 pub(crate) struct OwnPeerView {
     library: Library,
+    shards: Arc<Shards>,
+    /// `None` if it seeds nothing.
+    seeded: Option<SeededTorrents>,
+    /// `true` if it has an address of its own, so that clients on this machine need not have a swarm for themselves.
+    has_own_address: bool,
     learnt: Mutex<LearntTorrents>,
     /// Set when the peer has started.
     sightings: OnceLock<Sightings>,
@@ -51,8 +59,36 @@ pub(crate) fn log_listening(service: &Service) {
 }
 
 impl OwnPeerView {
-    pub(crate) fn new(library: Library) -> Arc<Self> {
-        Arc::new(Self { library, learnt: Mutex::default(), sightings: OnceLock::new() })
+    /// It seeds what is in `contents`, if there are any.
+    pub(crate) fn new(
+        library: Library,
+        shards: Arc<Shards>,
+        contents: Option<Contents>,
+        has_own_address: bool,
+    ) -> Arc<Self> {
+        let seeded = contents.map(|contents| SeededTorrents::new(library.clone(), contents));
+        let (learnt, sightings) = Default::default();
+        Arc::new(Self { library, shards, seeded, has_own_address, learnt, sightings })
+    }
+
+    /// Whether a torrent is seeded, and if not, why.
+    fn seeding_state(&self, swarm_key: &InfoHash) -> SeedingState {
+        let Some(seeded) = &self.seeded else { return SeedingState::Off };
+        let contents = seeded.contents();
+        let is_shared =
+            || self.library.get(swarm_key).is_some() && contents.get(ContentKey::Swarm(*swarm_key)).is_some();
+        if seeded.get(swarm_key).is_some() {
+            let is_left_to_client = !self.has_own_address && self.shards.has_peer_here(swarm_key);
+            if is_left_to_client { SeedingState::LocalClient } else { SeedingState::Seeding }
+        } else if !is_shared() {
+            SeedingState::NotShared
+        } else if contents.is_stopped(swarm_key) {
+            SeedingState::Stopped
+        } else if contents.damage(swarm_key).is_some() {
+            SeedingState::Damaged
+        } else {
+            SeedingState::NotShared
+        }
     }
 
     /// Bytes in a piece of this torrent, if it is known.
@@ -75,6 +111,14 @@ impl Torrents for OwnPeerView {
     fn info(&self, info_hash: &InfoHash) -> Option<Bytes> {
         let known = self.library.get(info_hash).map(|torrent| Bytes::from_owner(InfoBytes(torrent)));
         known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.info.clone()))
+    }
+
+    fn content(&self, info_hash: &InfoHash) -> Option<Arc<dyn Content>> {
+        self.seeded.as_ref()?.get(info_hash).map(|seeded| seeded as _)
+    }
+
+    fn content_version(&self) -> u64 {
+        self.seeded.as_ref().map(SeededTorrents::version).unwrap_or_default()
     }
 
     fn learn(&self, info_hash: &InfoHash, info: Bytes) -> Option<TorrentFacts> {
@@ -114,6 +158,18 @@ impl PeerSightings for OwnPeerView {
         self.learnt().get(info_hash).map(|learnt| learnt.torrent.clone())
     }
 
+    fn seeding(&self, info_hash: &InfoHash) -> SeenSeeding {
+        let uploaded = self.sightings.get().map(|sightings| sightings.uploaded(info_hash)).unwrap_or_default();
+        SeenSeeding { state: self.seeding_state(info_hash), bytes: uploaded.bytes, to: uploaded.to }
+    }
+
+    fn serves(&self, info_hash: &InfoHash, address: IpAddr) -> bool {
+        let Some(sightings) = self.sightings.get() else { return false };
+        sightings.is_connected_to_all_at(info_hash, address)
+            && self.seeding_state(info_hash) == SeedingState::Seeding
+            && sightings.is_seeding(info_hash)
+    }
+
     fn open_connections(&self) -> usize {
         self.sightings.get().map(Sightings::open_connections).unwrap_or_default()
     }
@@ -135,7 +191,9 @@ fn seen_peer(sighting: Sighting, piece_length: Option<u32>) -> SeenPeer {
         reachability: match sighting.reachability {
             tracker_core::Reachability::Unknown => tracker_monitor::Reachability::Unknown,
             tracker_core::Reachability::Yes => tracker_monitor::Reachability::Yes,
-            tracker_core::Reachability::No => tracker_monitor::Reachability::No,
+            tracker_core::Reachability::No | tracker_core::Reachability::Introduced => {
+                tracker_monitor::Reachability::No
+            }
         },
         reason: sighting.reason.and_then(reason),
         client: sighting.client.as_deref().map(Into::into),

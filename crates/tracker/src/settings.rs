@@ -113,8 +113,8 @@ pub(crate) struct Settings {
     /// Send at most this many bytes per second to all who download: a number, with K, M or G for powers of 1024 [default: no
     /// limit]
     ///
-    /// It holds for downloads in browsers and for BitTorrent clients that use this machine as a web seed, all together. Those who
-    /// download at the same time have equal parts of it.
+    /// It holds for what the tracker gives as a peer, for BitTorrent clients that use this machine as a web seed, and for downloads
+    /// in browsers, all together. Those who download at the same time have equal parts of it.
     #[arg(long, help_heading = "Files", value_name = "BYTES[K|M|G]")]
     pub(crate) upload_limit: Option<ByteRate>,
 
@@ -166,13 +166,28 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Dashboard", hide_short_help = true)]
     pub(crate) dashboard_token_always: bool,
 
-    /// Connect to peers, to see how far they are, and introduce them to each other
+    /// Connect to peers to see their progress, introduce them and seed
     ///
-    /// So the dashboard shows progress by the second and who cannot be reached, and clients find each other at once. Only computers
-    /// on the LAN are connected to. Not with --lean.
+    /// So the dashboard shows progress by the second and who cannot be reached, clients find each other at once, and no BitTorrent
+    /// client is needed beside the tracker. Only computers on the LAN are connected to. Not with --lean.
     #[arg(long, help_heading = "Peers")]
     #[default = true]
     pub(crate) peer: bool,
+
+    /// Give what is shared to peers, as a client does
+    ///
+    /// Each piece is given once before any is given twice, so that it spreads fast. On the dashboard, single torrents can be
+    /// stopped. A torrent that a BitTorrent client on this machine has is left to it. Without this, the tracker gives by the
+    /// dashboard alone: to browsers, and to clients as a web seed. Not with --peer=false, nor with --lean.
+    #[arg(long, help_heading = "Peers")]
+    #[default = true]
+    pub(crate) seed: bool,
+
+    /// Give a torrent to at most this many peers at the same time [default: no limit]
+    ///
+    /// The others get it from these. The fewer there are, the more of the link may stay unused.
+    #[arg(long, help_heading = "Peers", value_name = "COUNT", hide_short_help = true)]
+    pub(crate) upload_slots: Option<NonZeroUsize>,
 
     /// Take peers' connections on this address and port; repeatable
     ///
@@ -294,8 +309,8 @@ impl Settings {
             "`only-known` without `torrents` and without the dashboard would serve nothing; name the folder with --torrents"
         );
         ensure!(
-            self.share.is_none() || self.dashboard,
-            "`share` without the dashboard would give the files to nobody; leave out --dashboard=false"
+            self.share.is_none() || self.dashboard || self.seeds(),
+            "`share` without the dashboard and without a peer that seeds would give the files to nobody; leave out --dashboard=false"
         );
         ensure!(!self.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
         // The fields are called as the settings are, but for the hyphens.
@@ -329,6 +344,11 @@ impl Settings {
         self.peer && !self.lean
     }
 
+    /// Returns `true` if the tracker seeds what is shared.
+    fn seeds(&self) -> bool {
+        self.seed && self.has_peer()
+    }
+
     /// The addresses for all IPv6 addresses of the machine that leave out IPv4.
     pub(crate) fn ipv6_only(&self) -> impl Iterator<Item = SocketAddr> {
         let dashboard = self.dashboard.then(|| listen::ipv6_only(&self.dashboard_listen)).flatten();
@@ -352,6 +372,8 @@ impl Settings {
             .peer(self.peer)
             .peer_listen(self.peer_listen.iter().map(|listen| listen.0))
             .peer_addresses(self.peer_address.iter().copied())
+            .seed(self.seed)
+            .upload_slots(self.upload_slots)
             .allow_list(self.allow_list.clone())
             .deny_list(self.deny_list.clone())
             .torrents(self.torrents.clone())

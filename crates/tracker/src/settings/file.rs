@@ -1,7 +1,9 @@
 //! Settings as a file.
 
+use std::any::TypeId;
 use std::fmt::Write as _;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -54,8 +56,10 @@ impl Settings {
             } else if let Some(value) = computed.get(key) {
                 writeln!(text, "# {key} = {value}")?;
             } else {
-                let name = arg.get_value_names().and_then(|names| names.first()).expect("only paths have no default");
-                writeln!(text, "# {key} = \"{name}\"")?;
+                let name = arg.get_value_names().and_then(|names| names.first()).expect("only switches have no value");
+                let is_number = arg.get_value_parser().type_id() == TypeId::of::<NonZeroUsize>();
+                let quote = if is_number { "" } else { "\"" };
+                writeln!(text, "# {key} = {quote}{name}{quote}")?;
             }
         }
         Ok(text)

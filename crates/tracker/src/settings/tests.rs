@@ -134,6 +134,8 @@ fn printed_settings_can_be_fed_back() {
             "--share-by-hand",
         ]),
         flags(&["--upload-limit", "10M", "--zip=false"]),
+        flags(&["--seed=false"]),
+        flags(&["--upload-slots", "4"]),
         flags(&["--peer=false", "--peer-listen", "127.0.0.1:7000", "--peer-address", "192.168.1.9"]),
         flags(&["--data", "none", "--names", lists[0].to_str().unwrap()]),
         flags(&["--data", folder.to_str().unwrap()]),
@@ -166,6 +168,10 @@ fn computed_values_are_printed_as_comments() {
     };
     assert_eq!(line(&Settings::default()), format!("# threads = {}", HttpConfig::default().threads));
     assert_eq!(line(&flags(&["--threads", "5"])), "threads = 5");
+    let text = Settings::default().to_toml().unwrap();
+    for placeholder in ["# upload-slots = COUNT", "# upload-limit = \"BYTES[K|M|G]\""] {
+        assert!(text.lines().any(|line| line == placeholder), "a number has no quotes: {text}");
+    }
 }
 
 #[test]
@@ -181,6 +187,7 @@ fn a_wrong_file_is_an_error_with_the_line() {
         ("log-level = 'loud'\n", 1, "unknown variant `loud`"),
         ("udp = 'no'\nthreads = 1\n", 1, "invalid type: string"),
         ("udp = false\nthreads = 0\n", 2, "nonzero"),
+        ("upload-slots = 0\n", 1, "nonzero"),
         ("udp = false\nlisten = 6969\n", 2, "expected a string or a list of strings"),
         ("full-scrape = true\nfull-scrape = true\n", 2, "duplicate key"),
         ("# comment\nlisten = [\n", 2, ""),
@@ -276,9 +283,22 @@ fn settings_that_would_serve_nothing_are_errors() {
         "dashboard-listen = []",
         "peer-listen = []",
         "only-known = true\ndashboard = false",
-        "share = '.'\ndashboard = false",
+        "share = '.'\ndashboard = false\nseed = false",
+        "share = '.'\ndashboard = false\npeer = false",
+        "share = '.'\ndashboard = false\nlean = true",
     ] {
         let (_folder, path) = file(text);
         assert!(Settings::read(&path).unwrap().checked().is_err(), "{text}");
     }
+    // The .torrent files are in the data folder.
+    flags(&["--share", ".", "--dashboard=false"]);
+}
+
+#[test]
+fn the_tracker_seeds_unless_that_or_its_peer_is_switched_off() {
+    assert!(Settings::default().seeds());
+    for without in ["--seed=false", "--peer=false", "--lean"] {
+        assert!(!flags(&[without]).seeds(), "{without}");
+    }
+    assert_eq!(flags(&["--upload-slots", "3"]).upload_slots, NonZeroUsize::new(3));
 }

@@ -131,6 +131,10 @@ fn who_has_no_token_looks_on() {
         ("POST", "/api/v1/computers/10.77.0.9/name"),
         ("POST", "/manage/report"),
         ("POST", "/manage/computers"),
+        ("POST", &format!("/manage/files/{info_hash}")),
+        ("POST", &format!("/api/v1/torrents/{info_hash}/seeding/start")),
+        ("POST", &format!("/api/v1/torrents/{info_hash}/seeding/stop")),
+        ("POST", &format!("/api/v1/torrents/{info_hash}/seeding/check")),
         ("DELETE", &format!("/api/v1/torrents/{info_hash}")),
         ("DELETE", "/api/v1/makings/1"),
     ] {

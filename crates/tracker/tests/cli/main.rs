@@ -478,6 +478,7 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
         (&["--torrents", &path("unknown.toml")], "cannot read the folder of torrents"),
         (&["--data", &path("unknown.toml")], "cannot use the data folder"),
         (&["--upload-limit", "0"], "number of bytes per second above 0"),
+        (&["--upload-slots", "0"], "number would be zero"),
         (&["--names", &path("missing.csv")], "cannot read"),
         (&["--only-known"], "--torrents"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),

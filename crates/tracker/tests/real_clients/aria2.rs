@@ -41,6 +41,12 @@ impl Aria2 {
         Self::start_with(host, &["--enable-dht=true", &format!("--dht-listen-port={}", Self::PORT)])
     }
 
+    /// With encrypted connections only, and [over UDP](Self::start_with_udp).
+    pub(crate) fn start_encrypted_with_udp(host: &Host) -> Self {
+        let port = format!("--dht-listen-port={}", Self::PORT);
+        Self::start_with(host, &["--enable-dht=true", &port, "--bt-force-encryption=true"])
+    }
+
     fn start_with(host: &Host, more: &[&str]) -> Self {
         let folder = host.make_folder("aria2");
         let always = [

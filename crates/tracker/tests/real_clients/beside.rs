@@ -16,7 +16,7 @@ const TRANSMISSION: (&str, Start) = ("Transmission", |host| Box::new(Transmissio
 
 const SEEDERS: [(&str, Start); 2] = [QBITTORRENT, TRANSMISSION];
 
-const LEECHERS: [(&str, Start); 5] = [
+pub(super) const LEECHERS: [(&str, Start); 5] = [
     QBITTORRENT,
     TRANSMISSION,
     ("aria2", |host| Box::new(Aria2::start_with_pex(host))),
@@ -26,8 +26,8 @@ const LEECHERS: [(&str, Start); 5] = [
 
 /// How much longer a download may take with the own peer: so many times as long, and this much for the timers of clients. Transmission
 /// decides every 10 s whom it gives something, and whether it was just before or just after that is luck.
-const TIMES: u32 = 3;
-const TIMERS: Duration = Duration::from_secs(10);
+pub(super) const TIMES: u32 = 3;
+pub(super) const TIMERS: Duration = Duration::from_secs(10);
 
 /// Who is there first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,18 +17,18 @@ use crate::support::wait::wait_for;
 const DOWNLOADS: usize = 8;
 
 /// Announces of each kind in a turn with the downloads, and in one without.
-const ANNOUNCES: usize = 1500;
+pub(super) const ANNOUNCES: usize = 1500;
 
 /// Turns with the downloads, and as many without, one after the other.
-const TURNS: usize = 3;
+pub(super) const TURNS: usize = 3;
 
 /// The most by which the 99th percentile grew with the downloads, in nine runs on two cores that had other work, too. In most
 /// runs it was less than twice as long.
-const MEASURED: f64 = 3.1;
+pub(super) const MEASURED: f64 = 3.1;
 
 /// A shorter 99th percentile without the downloads counts as this, in milliseconds: a third of what a thread may run before
 /// another one's turn comes, so that below it luck decides.
-const LEAST: f64 = 1.0;
+pub(super) const LEAST: f64 = 1.0;
 
 #[test]
 #[ignore = "needs root and network namespaces"]
@@ -65,7 +65,7 @@ fn announces_stay_fast_while_files_are_downloaded() {
 }
 
 /// Adds the durations of announces over HTTP and over UDP.
-fn measure(tracker: &Tracker, client: &Host, durations: &mut [Vec<Duration>; 2]) {
+pub(super) fn measure(tracker: &Tracker, client: &Host, durations: &mut [Vec<Duration>; 2]) {
     durations[0].extend(tracker.announce_durations(client, ANNOUNCES));
     durations[1].extend(tracker.announce_durations_over_udp(client, ANNOUNCES));
 }
@@ -98,7 +98,8 @@ fn while_downloading(hosts: &[Host], page: SocketAddrV4, target: &str, work: imp
     })
 }
 
-struct EndOnDrop<'a>(&'a AtomicBool);
+/// Says that it is over when it is dropped.
+pub(super) struct EndOnDrop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
@@ -128,7 +129,7 @@ fn download_until(over: &AtomicBool, page: SocketAddrV4, target: &str, received:
 }
 
 /// The median and the 99th percentile, in milliseconds.
-fn percentiles(durations: &mut [Duration]) -> [f64; 2] {
+pub(super) fn percentiles(durations: &mut [Duration]) -> [f64; 2] {
     durations.sort();
     [durations.len() / 2, durations.len() * 99 / 100].map(|index| durations[index].as_secs_f64() * 1e3)
 }

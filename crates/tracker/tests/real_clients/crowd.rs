@@ -16,6 +16,7 @@ use crate::support::host::Host;
 use crate::support::http::Request;
 use crate::support::network::Lan;
 use crate::support::wait::wait_for;
+use crate::taker::parse_info_hash;
 use crate::usage::Usage;
 
 /// The programs that the scenarios need, besides the tracker.
@@ -250,8 +251,5 @@ fn register(tracker: &Tracker, number: u32) -> [u8; 20] {
     let torrent = [b"d4:info", info.as_bytes(), &vec![0; PIECES as usize * 20], b"ee"].concat();
     let request = Request { method: "POST", target: "/api/v1/torrents", headers: &[], body: &torrent };
     let details = tracker.ask(&request).expect("the dashboard takes a torrent");
-    let hex = details["info_hash"].as_str().expect("a torrent has an info-hash").as_bytes();
-    let digits = hex.chunks(2).map(|digits| std::str::from_utf8(digits).expect("hexadecimal digits"));
-    let bytes: Vec<_> = digits.map(|digits| u8::from_str_radix(digits, 16).expect("hexadecimal digits")).collect();
-    bytes.try_into().expect("20 bytes")
+    parse_info_hash(details["info_hash"].as_str().expect("a torrent has an info-hash"))
 }

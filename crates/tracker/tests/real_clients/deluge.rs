@@ -17,19 +17,25 @@ pub(crate) struct Deluge;
 
 impl Deluge {
     pub(crate) fn start(host: &Host) -> ScriptedClient {
-        Self::start_with(host, false)
+        Self::start_with(host, "{}")
     }
 
     /// With peer exchange, which is on by default outside of these tests.
     pub(crate) fn start_with_pex(host: &Host) -> ScriptedClient {
-        Self::start_with(host, true)
+        Self::start_with(host, r#"{"utpex": true}"#)
     }
 
-    fn start_with(host: &Host, has_pex: bool) -> ScriptedClient {
+    /// With encrypted connections only.
+    pub(crate) fn start_encrypted(host: &Host) -> ScriptedClient {
+        Self::start_with(host, r#"{"enc_in_policy": 0, "enc_out_policy": 0, "enc_level": 1}"#)
+    }
+
+    /// With these settings instead of those of the tests, in JSON.
+    fn start_with(host: &Host, settings: &str) -> ScriptedClient {
         let (config, folder) = (host.make_folder("deluge-config"), host.make_folder("deluge"));
         let [config, path] = [&config, &folder].map(|folder| folder.display().to_string());
         let (port, api_port) = (PORT.to_string(), API.port().to_string());
-        let program = host.run(PYTHON, &[DRIVER, &config, &path, &port, &api_port, &has_pex.to_string()]);
+        let program = host.run(PYTHON, &[DRIVER, &config, &path, &port, &api_port, settings]);
         ScriptedClient::new("Deluge", host, folder, API, program)
     }
 }

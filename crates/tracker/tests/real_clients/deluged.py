@@ -1,7 +1,8 @@
-"""Deluge's daemon with one torrent, for the tests: deluged.py CONFIG FOLDER TORRENT_PORT API_PORT PEX
+"""Deluge's daemon with one torrent, for the tests: deluged.py CONFIG FOLDER TORRENT_PORT API_PORT SETTINGS
 
 It is told what to do by POST /add (with the path of a .torrent file or a magnet link), /pause, /resume and /limit (with bytes per
-second, or -1), and says how it is by POST /status. Peer exchange is on if PEX is "true"; local discovery and DHT are off.
+second, or -1), and says how it is by POST /status. Peer exchange, local discovery and DHT are off, unless SETTINGS, in
+JSON, say otherwise.
 """
 
 import base64
@@ -9,7 +10,7 @@ import json
 import os
 import sys
 
-config, folder, torrent_port, api_port, pex = sys.argv[1:]
+config, folder, torrent_port, api_port, more = sys.argv[1:]
 settings = {
     "dht": False,
     "download_location": folder,
@@ -19,7 +20,8 @@ settings = {
     "new_release_check": False,
     "random_port": False,
     "upnp": False,
-    "utpex": pex == "true",
+    "utpex": False,
+    **json.loads(more),
 }
 with open(os.path.join(config, "core.conf"), "w") as file:
     file.write(json.dumps({"file": 1, "format": 1}) + json.dumps(settings))

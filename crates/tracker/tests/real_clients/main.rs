@@ -18,7 +18,9 @@ mod beside;
 mod busy;
 mod crowd;
 mod deluge;
+mod gives;
 mod introductions;
+mod libtorrent;
 mod magnet;
 mod matrix;
 mod moves;
@@ -31,6 +33,8 @@ mod scripted;
 mod simulated;
 #[path = "../support/mod.rs"]
 mod support;
+mod taker;
+mod throughput;
 mod tracker;
 mod usage;
 mod web_seed;
@@ -45,7 +49,12 @@ use crate::beside::{
     each_seeder_beside_the_own_peer_gives_to_each,
 };
 use crate::deluge::Deluge;
+use crate::gives::{
+    a_client_beside_the_tracker_gives_in_its_place, a_client_beside_the_tracker_gives_in_its_place_to_each,
+    a_tracker_that_was_killed_gives_again, each_client_gets_all_from_the_tracker_alone, nobody_gets_a_wrong_byte,
+};
 use crate::introductions::{clients_that_know_only_the_own_peer_meet, transmission_seeds_to_clients_that_wait};
+use crate::libtorrent::Libtorrent;
 use crate::magnet::{
     clients_that_wait_for_metadata_get_it_from_a_later_seeder, each_client_downloads_by_a_magnet_link,
 };
@@ -134,6 +143,8 @@ tests! { debian_12, Debian12:
     each_client_is_named_with_the_reason
     a_bare_info_hash_gets_its_name_from_a_peer
     scrape_counts_follow_started_completed_and_stopped
+    each_client_gets_all_from_the_tracker_alone
+    a_client_beside_the_tracker_gives_in_its_place
 }
 
 tests! { debian_13, Debian13:
@@ -151,6 +162,8 @@ tests! { debian_13, Debian13:
     a_bare_info_hash_gets_its_name_from_a_peer
     scrape_counts_follow_started_completed_and_stopped
     a_restart_of_the_tracker_in_the_middle_loses_no_download
+    each_client_gets_all_from_the_tracker_alone
+    nobody_gets_a_wrong_byte
 }
 
 // Together with the matrix and the crowd these are for `.ci/nightly`: those that take longer, and those that the gate has with the
@@ -164,6 +177,9 @@ tests! { nightly, Debian12:
     downloads_are_seen_as_they_go_on
     clients_meet_whether_they_come_by_udp_or_http
     a_restart_of_the_tracker_in_the_middle_loses_no_download
+    a_client_beside_the_tracker_gives_in_its_place_to_each
+    a_tracker_that_was_killed_gives_again
+    nobody_gets_a_wrong_byte
 }
 
 tests! { debian_13_nightly, Debian13:
@@ -172,6 +188,8 @@ tests! { debian_13_nightly, Debian13:
     downloads_are_seen_as_they_go_on
     each_seeder_beside_the_own_peer_gives_to_each
     transmission_seeds_to_clients_that_wait
+    a_client_beside_the_tracker_gives_in_its_place_to_each
+    a_tracker_that_was_killed_gives_again
 }
 
 fn qbittorrent_shares_a_file_with_each_client(generation: Generation) {

@@ -20,10 +20,8 @@ use crate::support::wait::wait_for;
 /// Three times the bound for a computer that cannot be reached to be named.
 const NAMED: Duration = Duration::from_secs(30);
 
-/// How long a newcomer may wait for the first byte of a seeder behind a firewall, which takes 300 s by announces alone. It should be 10 s,
-/// but a newcomer that has begun to dial the seeder itself, in vain, may refuse the seeder's connection: libtorrent decides by the port
-/// numbers which of two connections stays, and tries again after a minute.
-const FIRST_PEER: Duration = Duration::from_secs(100);
+/// Three times the bound for a newcomer to get the first byte of a seeder behind a firewall, which takes 300 s by announces alone.
+const FIRST_PEER: Duration = Duration::from_secs(30);
 
 /// How far off the shown completion of a download that lasts a minute and a half may be, in half of the samples.
 const MEDIAN_ERROR: f64 = 0.02;

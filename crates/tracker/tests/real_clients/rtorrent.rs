@@ -26,15 +26,21 @@ impl RTorrent {
     pub(crate) const PORT: u16 = 40004;
 
     pub(crate) fn start(host: &Host) -> Self {
-        Self::start_with(host, false)
+        Self::start_with(host, "")
+    }
+
+    /// With encrypted connections only.
+    pub(crate) fn start_encrypted(host: &Host) -> Self {
+        Self::start_with(host, "protocol.encryption.set = require,require_RC4,allow_incoming,try_outgoing\n")
     }
 
     /// With peer exchange, which is on by default outside of these tests.
     pub(crate) fn start_with_pex(host: &Host) -> Self {
-        Self::start_with(host, true)
+        Self::start_with(host, "protocol.pex.set = yes\n")
     }
 
-    fn start_with(host: &Host, has_pex: bool) -> Self {
+    /// With these lines at the end of its settings.
+    fn start_with(host: &Host, more: &str) -> Self {
         let folder = host.make_folder("rtorrent");
         let session = host.make_folder("session");
         let port = Self::PORT;
@@ -47,15 +53,15 @@ impl RTorrent {
              network.port_range.set = {port}-{port}\n\
              network.scgi.open_local = {}\n\
              dht.mode.set = disable\n\
-             protocol.pex.set = {}\n\
+             protocol.pex.set = no\n\
              pieces.hash.on_completion.set = no\n\
              log.open_file = messages, {}\n\
              log.add_output = info, messages\n\
-             log.add_output = tracker_info, messages\n",
+             log.add_output = tracker_info, messages\n\
+             {more}",
             session.display(),
             folder.display(),
             api.display(),
-            if has_pex { "yes" } else { "no" },
             host.folder.join("rtorrent-messages.log").display(),
         );
         let config = host.folder.join("rtorrent.rc");
@@ -143,6 +149,12 @@ impl Client for RTorrent {
     }
 
     fn pause(&mut self) -> anyhow::Result<()> {
+        // It does not tell the tracker that it stops while it waits for the answer to an announce.
+        let tracker = format!("{}:t0", self.hash);
+        wait_for("rTorrent's announce to be answered", START, || {
+            ensure!(self.call("t.is_busy", &[&tracker])? == "0", "it is under way");
+            Ok(())
+        });
         self.call("d.stop", &[&self.hash])?;
         Ok(())
     }

@@ -32,6 +32,17 @@ impl ScriptedClient {
         client
     }
 
+    /// Bytes that it got and could not use, above all those of pieces that failed the check. Not all of them tell.
+    pub(crate) fn wasted(&self) -> anyhow::Result<u64> {
+        let status = self.call("status", "")?;
+        status["wasted"].as_u64().with_context(|| format!("a status without wasted: {status}"))
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     fn call(&self, action: &str, body: &str) -> anyhow::Result<Value> {
         let target = format!("/{action}");
         let request = Request { method: "POST", target: &target, headers: &[], body: body.as_bytes() };

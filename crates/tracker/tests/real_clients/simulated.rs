@@ -30,7 +30,7 @@ const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 77, 16, 1]);
 const PORT: u16 = 6881;
 
 /// The port on which the tracker's own peer listens.
-const OWN_PEER_PORT: u16 = 6968;
+pub(crate) const OWN_PEER_PORT: u16 = 6968;
 
 /// The time between two peers that arrive.
 const ARRIVAL: Duration = Duration::from_millis(2);
@@ -40,6 +40,11 @@ const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The time between two pieces that a peer gets.
 const PIECE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a peer asks for that reads nothing, of pieces of 64 KiB or more: 256 KiB in all, as much as is read ahead for one.
+const PIECES_ASKED_FOR: usize = 4;
+const BLOCKS_ASKED_FOR: u32 = 4;
+const BLOCK: u32 = 16 * 1024;
 
 /// The ids by which the tracker's own peer wants to get extended messages.
 const PEX: u8 = 1;
@@ -64,6 +69,8 @@ pub(crate) enum Behaviour {
     WithholdsBitfield,
     /// Requests metadata as fast as it can, and reads nothing.
     NeverReads,
+    /// Asks for each piece that it is told of at first, again and again, and reads nothing after that.
+    AsksAndNeverReads,
     /// Connects and closes at once, as fast as it can.
     OpensAndCloses,
 }
@@ -198,7 +205,7 @@ impl Peer {
     async fn run(self, delay: Duration) {
         let socket = TcpSocket::new_v4().expect("there are sockets left");
         socket.set_reuseaddr(true).expect("an option can be set");
-        if self.behaviour == Behaviour::NeverReads {
+        if self.reads_nothing() {
             socket.set_recv_buffer_size(1024).expect("an option can be set");
         }
         socket.bind(SocketAddr::new(self.address.into(), PORT)).expect("each peer has an address of its own");
@@ -234,7 +241,7 @@ impl Peer {
 
     async fn connect(&self, port: u16) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
-        if self.behaviour == Behaviour::NeverReads {
+        if self.reads_nothing() {
             socket.set_recv_buffer_size(1024)?;
         }
         socket.bind(SocketAddr::new(self.address.into(), 0))?;
@@ -304,7 +311,14 @@ impl Peer {
         end
     }
 
-    async fn converse(&self, stream: TcpStream) -> io::Result<()> {
+    fn reads_nothing(&self) -> bool {
+        matches!(self.behaviour, Behaviour::NeverReads | Behaviour::AsksAndNeverReads)
+    }
+
+    async fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
+        if self.behaviour == Behaviour::AsksAndNeverReads {
+            return ask(&mut stream).await;
+        }
         let (mut reader, mut writer) = stream.into_split();
         let write = async {
             writer.write_all(&extended_handshake(self.behaviour)).await?;
@@ -330,7 +344,7 @@ impl Peer {
                     repeat(&mut writer, || message(20, &[&[METADATA], &b"d8:msg_typei0e5:piecei0ee"[..]].concat()))
                         .await
                 }
-                Behaviour::OpensAndCloses => Ok(()),
+                Behaviour::AsksAndNeverReads | Behaviour::OpensAndCloses => Ok(()),
             }
         };
         let read = async {
@@ -411,6 +425,31 @@ async fn garbage(writer: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
         bytes
     };
     repeat(writer, random).await
+}
+
+/// Asks for the first pieces that it is told of, once it is unchoked, and then for the same again and again.
+async fn ask(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(&message(2, &[])).await?;
+    let (mut is_unchoked, mut requests) = (false, Vec::new());
+    while !is_unchoked || requests.len() < PIECES_ASKED_FOR {
+        let length = stream.read_u32().await?;
+        let mut received = vec![0; length as usize];
+        stream.read_exact(&mut received).await?;
+        match received.split_first() {
+            Some((1, _)) => is_unchoked = true,
+            Some((4, piece)) => {
+                let blocks = (0..BLOCKS_ASKED_FOR).map(|block| block * BLOCK);
+                let request = |begin: u32| message(6, &[piece, &begin.to_be_bytes(), &BLOCK.to_be_bytes()].concat());
+                requests.push(blocks.flat_map(request).collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+    }
+    let requests = requests.concat();
+    loop {
+        stream.write_all(&requests).await?;
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn lie(writer: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {

@@ -64,8 +64,13 @@ impl Tracker {
 
     /// With more arguments, which come first.
     pub(crate) fn start_with(host: &Host, arguments: &[&str]) -> Self {
+        Self::start_with_data(host, arguments, "none")
+    }
+
+    /// With more arguments, and a folder for what outlives the program.
+    pub(crate) fn start_with_data(host: &Host, arguments: &[&str], data: &str) -> Self {
         let listen = format!("0.0.0.0:{PORT}");
-        let arguments = [arguments, &["--listen", &listen, "--data", "none", "--log-format", "json"]].concat();
+        let arguments = [arguments, &["--listen", &listen, "--data", data, "--log-format", "json"]].concat();
         let program = host.run(env!("CARGO_BIN_EXE_tracker"), &arguments);
         let mut tracker = Self { host: host.clone(), program };
         wait_for("the tracker to start", START, || {
@@ -82,6 +87,12 @@ impl Tracker {
         self.program.terminate();
         let status = wait_for("the tracker to stop", START, || self.program.exit_status());
         assert!(status.success(), "SIGTERM ends the tracker with {status}");
+    }
+
+    /// Kills the tracker, as `kill -9` and an operator's power switch do.
+    pub(crate) fn kill(self) {
+        // So does dropping it.
+        drop(self.program);
     }
 
     /// The id of its process.

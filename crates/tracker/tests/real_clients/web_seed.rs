@@ -1,5 +1,5 @@
-//! The tracker shares a folder, and nobody else has what is in it: clients get it by the web seed of the .torrent that their
-//! user downloads from the page.
+//! The tracker shares a folder, does not seed it as a peer, and nobody else has what is in it: clients get it by the web seed of the
+//! .torrent that their user downloads from the page.
 
 use std::fs;
 use std::time::Duration;
@@ -23,15 +23,15 @@ const LEECHERS: [(&str, Start); 3] = [
 ];
 
 /// A name in which a URL has to escape nearly everything.
-const FILE: &str = "Übung 1 – a+b & c#d %41 (x).bin";
+pub(super) const FILE: &str = "Übung 1 – a+b & c#d %41 (x).bin";
 
 /// A client escapes what it appends to the URL of a folder itself. Transmission 4 does not escape `#` there, nor does WebTorrent;
 /// it takes `%` for escaped already if two hexadecimal digits follow; and Transmission 3 makes `_` of `?`. Such names are no use
 /// here, but in the URL of a single file.
-const FOLDER: &str = "Vorlesung & Übung 2";
+pub(super) const FOLDER: &str = "Vorlesung & Übung 2";
 
 /// What is in [`FOLDER`]. Pieces of its torrent begin in one file and end in another.
-const FILES: [(&str, u64); 6] = [
+pub(super) const FILES: [(&str, u64); 6] = [
     ("100 % sure.bin", 3 * MB),
     ("+=;,'!()[]@$.bin", MB + 16),
     ("empty.bin", 0),
@@ -46,7 +46,7 @@ pub(super) fn clients_complete_by_the_web_seed_alone(generation: Generation) {
     let share = machine.make_folder("share");
     let contents =
         [Content::write_files(&share.join(FILE), &[("", 8 * MB)]), Content::write_files(&share.join(FOLDER), &FILES)];
-    let tracker = Tracker::start_with(&machine, &[share.to_str().expect("a path in UTF-8")]);
+    let tracker = Tracker::start_with(&machine, &[share.to_str().expect("a path in UTF-8"), "--seed=false"]);
 
     let mut report = Report::new(&format!("{generation}: the tracker's web seed, 8 MB and 7 MB in 6 files"), 8 * MB);
     for (number, content) in (1..).zip(&contents) {
@@ -80,7 +80,7 @@ pub(super) fn clients_complete_by_the_web_seed_alone(generation: Generation) {
 }
 
 /// The .torrent that a user on this host downloads, once the content is hashed.
-fn torrent_from_the_page(host: &Host, tracker: &Tracker, content: &Content) -> Torrent {
+pub(super) fn torrent_from_the_page(host: &Host, tracker: &Tracker, content: &Content) -> Torrent {
     let info_hash = tracker.wait_until_hashed(content.name());
     let page = tracker.page();
     let target = format!("/api/v1/torrents/{info_hash}/torrent");

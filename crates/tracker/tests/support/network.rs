@@ -103,6 +103,12 @@ impl Lan {
         address
     }
 
+    /// Lets a host of the first network reach those hosts only that are not kept apart themselves.
+    pub(crate) fn keep_apart(&self, host: &Host) {
+        let port = format!("port{}", host.address.octets()[3]);
+        ip(&["-n", &self.switch, "link", "set", "dev", &port, "type", "bridge_slave", "isolated", "on"]);
+    }
+
     /// Makes a folder that belongs to no host.
     pub(crate) fn make_folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.join(name);

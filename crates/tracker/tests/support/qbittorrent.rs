@@ -41,6 +41,11 @@ impl QBittorrent {
         Self::start_with(host, &["PeXEnabled=true"])
     }
 
+    /// With encrypted connections only.
+    pub(crate) fn start_encrypted(host: &Host) -> Self {
+        Self::start_with(host, &["Encryption=1"])
+    }
+
     /// With these settings of its BitTorrent session.
     pub(crate) fn start_with(host: &Host, session: &[&str]) -> Self {
         let folder = host.make_folder("qbittorrent");
@@ -85,6 +90,13 @@ impl QBittorrent {
     /// Limits the upload to this many bytes per second, or to none.
     pub(crate) fn limit_upload(&self, rate: Option<u32>) -> anyhow::Result<()> {
         self.torrents("setUploadLimit", &format!("&limit={}", rate.unwrap_or(0)))
+    }
+
+    /// Bytes that it got and could not use, above all those of pieces that failed the check.
+    pub(crate) fn wasted(&self) -> anyhow::Result<u64> {
+        let body = self.call(&Request::get(&format!("/api/v2/torrents/properties?hash={}", self.hash)))?;
+        let properties: Value = serde_json::from_slice(&body)?;
+        properties["total_wasted"].as_u64().context("total_wasted")
     }
 
     /// Announces now, as "force reannounce" in the menu does.

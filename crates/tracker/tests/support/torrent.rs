@@ -66,6 +66,11 @@ impl Content {
         }
     }
 
+    /// Bytes of all files.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The name of the file or folder.
     pub(crate) fn name(&self) -> &str {
         self.path.file_name().and_then(OsStr::to_str).expect("a name in UTF-8")

@@ -42,6 +42,13 @@ impl Transmission {
         Self::start_with(host, &json!({ "pex-enabled": true }))
     }
 
+    /// With encrypted connections only.
+    pub(crate) fn start_encrypted(host: &Host) -> Self {
+        const REQUIRED: u8 = 2;
+
+        Self::start_with(host, &json!({ "encryption": REQUIRED }))
+    }
+
     /// With these settings instead of those of the tests:
     /// <https://github.com/transmission/transmission/blob/main/docs/Editing-Configuration-Files.md>.
     pub(crate) fn start_with(host: &Host, more: &Value) -> Self {
