@@ -10,7 +10,17 @@ import sys
 PYTHON = "/usr/bin/python3"
 """The system's own Python, for which Debian has libtorrent."""
 
-_PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nginx": "nginx-light", "curl": "curl", "setpriv": "util-linux"}
+_PROGRAMS = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nginx": "nginx-light",
+    "curl": "curl",
+    "setpriv": "util-linux",
+    "qbittorrent-nox": "qbittorrent-nox",
+    "transmission-daemon": "transmission-daemon",
+    "aria2c": "aria2",
+    "rtorrent": "rtorrent",
+}
 
 
 def install() -> None:
@@ -36,6 +46,10 @@ def versions() -> dict[str, str]:
         "nginx": _output(["nginx", "-v"]).rpartition("/")[2],
         "libtorrent": libtorrent,
         "curl": _output(["curl", "--version"]).split()[1],
+        "qBittorrent": _output(["qbittorrent-nox", "--version"]).split()[1].lstrip("v"),
+        "Transmission": _output(["transmission-daemon", "--version"]).split()[1],
+        "aria2": _output(["aria2c", "--version"]).split()[2],
+        "rTorrent": _output(["dpkg-query", "--show", "--showformat", "${Version}", "rtorrent"]),
     }
 
 

@@ -9,18 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import floor, log2
 from pathlib import Path
 from statistics import median
 
 from .install import PYTHON
 from .network import Host, Lan, lan
-from .sources import CLIENT, Offer, Programs, Source, SourceError, Started
+from .sources import CLIENTS, MIXED, Client, Offer, Programs, Source, SourceError, Started
 
 _READY = 60.0
 """Seconds within which all leechers must be ready."""
+_WRITTEN = 15.0
+"""Seconds within which a client that has everything must have written it."""
+_TRIES = 3
+"""How often a run is tried that is void."""
+_HEADS = 1.046
+"""Bytes on the wire for each byte of the file: the heads of Ethernet, IP and TCP."""
 _NAME = "lecture.bin"
 
 
@@ -28,10 +35,31 @@ _NAME = "lecture.bin"
 class Settings:
     """What is the same in all rows."""
 
+    rounds: int
+    busy: float
+    """The share of its time for which a processor may be in use; a run in which one was busier is void."""
+    programs: Programs
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The network and the file."""
+
     leechers: int
     mbit: float
-    rounds: int
-    programs: Programs
+    """Mbit/s of each link, either way."""
+    size: int
+    """Bytes of the file."""
+
+    @property
+    def link_time(self) -> float:
+        """The nominal time that one copy takes on a link, in seconds."""
+        return self.size * 8 / (self.mbit * 1e6)
+
+    def bound(self, piece_length: int) -> float:
+        """The least multiple of the link time after which the last one can have it, if whole pieces are passed on."""
+        pieces = -(-self.size // piece_length)
+        return _HEADS * (1 + floor(log2(self.leechers)) / pieces)
 
 
 @dataclass(frozen=True)
@@ -40,101 +68,131 @@ class Sample:
 
     seconds: list[float]
     """When each leecher had the file, earliest first."""
+    by_program: dict[str, float]
+    """When the last leecher with each program had it."""
     sent: int
     """Bytes that left the source's host meanwhile."""
     busy: float
-    """The share of the machine's processors that was in use meanwhile. Near one, they were the limit and not the links."""
+    """The share of the time for which the busiest processor was in use. Near one, it was the limit and not the links."""
     piece_length: int | None
 
 
 @dataclass
 class Cell:
-    """The runs of one source and one size."""
+    """The runs of one row."""
 
     source: Source
-    size: int
-    samples: list[Sample]
-    failures: list[str]
+    client: Client
+    setup: Setup
+    samples: list[Sample] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    void: list[float] = field(default_factory=list)
+    """How busy the busiest processor was in each run that is void."""
 
-    def last(self, mbit: float) -> float | None:
+    def last(self) -> float | None:
         """When the last leecher had the file, as a multiple of the nominal link time of one copy: the median."""
-        link_time = self.size * 8 / (mbit * 1e6)
-        return median(sample.seconds[-1] / link_time for sample in self.samples) if self.samples else None
+        return self._median(lambda sample: sample.seconds[-1] / self.setup.link_time)
+
+    def last_of(self, program: str) -> float | None:
+        """The same for the leechers with this program."""
+        return self._median(lambda sample: sample.by_program[program] / self.setup.link_time)
 
     def copies(self) -> float | None:
         """The bytes that the source sent, as a multiple of the file's size: the median."""
-        return median(sample.sent / self.size for sample in self.samples) if self.samples else None
+        return self._median(lambda sample: sample.sent / self.setup.size)
+
+    def bound(self) -> float | None:
+        """The least that is possible with these pieces."""
+        lengths = [sample.piece_length for sample in self.samples if sample.piece_length]
+        return self.setup.bound(lengths[0]) if lengths else None
+
+    def name(self) -> str:
+        """For people who look at the measurement."""
+        setup = self.setup
+        return f"{self.source.key} to {setup.leechers} {self.client} at {setup.mbit:g} Mbit/s, {setup.size / 1e6:g} MB"
+
+    def _median(self, figure: Callable[[Sample], float]) -> float | None:
+        return median(map(figure, self.samples)) if self.samples else None
 
 
-def measure(sources: list[Source], sizes: list[int], settings: Settings) -> list[Cell]:
-    """Runs all sources with all sizes. They take turns, each round beginning with another one.
-
-    Without BitTorrent all sizes take as many link times as there are leechers: those sources give only the smallest file.
-    """
-    pairs = [(source, size) for size in sizes for source in sources if source.fetch == "libtorrent" or size == min(sizes)]
-    cells = [Cell(source, size, [], []) for source, size in pairs]
+def measure(cells: list[Cell], settings: Settings) -> None:
+    """Runs all rows. They take turns, each round beginning with another one."""
     for number in range(settings.rounds):
         turn = number % len(cells)
         for cell in cells[turn:] + cells[:turn]:
             try:
-                sample = _run(cell.source, cell.size, settings)
+                _measure(cell, settings, number + 1)
             except SourceError as error:
                 cell.failures.append(str(error))
-                _say(f"round {number + 1}: {cell.source.key}, {cell.size / 1e6:g} MB: {error}")
-            else:
-                cell.samples.append(sample)
-                link_time = cell.size * 8 / (settings.mbit * 1e6)
-                _say(
-                    f"round {number + 1}: {cell.source.key}, {cell.size / 1e6:g} MB: last {sample.seconds[-1] / link_time:.2f}, "
-                    f"copies {sample.sent / cell.size:.2f}, processors {sample.busy:.0%} busy"
-                )
-    return cells
+                _say(f"round {number + 1}: {cell.name()}: {error}")
 
 
-def _run(source: Source, size: int, settings: Settings) -> Sample:
+def _measure(cell: Cell, settings: Settings, number: int) -> None:
+    for _ in range(_TRIES):
+        sample = _run(cell, settings.programs)
+        is_void = sample.busy > settings.busy
+        _say(
+            f"round {number}: {cell.name()}: last {sample.seconds[-1] / cell.setup.link_time:.2f}, "
+            f"copies {sample.sent / cell.setup.size:.2f}, a processor {sample.busy:.0%} busy{', void' if is_void else ''}"
+        )
+        if not is_void:
+            cell.samples.append(sample)
+            return
+        cell.void.append(sample.busy)
+    raise SourceError(f"void {_TRIES} times: a processor was more than {settings.busy:.0%} busy")
+
+
+def _run(cell: Cell, programs: Programs) -> Sample:
     # In memory: disks are not what is measured.
     with tempfile.TemporaryDirectory(prefix="lan-", dir="/dev/shm") as name:
         folder = Path(name)
         file = folder / "share" / _NAME
         file.parent.mkdir()
-        file.write_bytes(os.urandom(size))
-        with lan(settings.leechers, settings.mbit, folder) as network:
-            with Started(network.source, settings.programs, file) as started:
-                return _download(source, source.offer(started), network, file, size * 8 / (settings.mbit * 1e6))
+        file.write_bytes(os.urandom(cell.setup.size))
+        with lan(cell.setup.leechers, cell.setup.mbit, folder) as network, Started(network.source, programs, file) as started:
+            return _download(cell, cell.source.offer(started), network, file)
 
 
-def _download(source: Source, offer: Offer, network: Lan, file: Path, link_time: float) -> Sample:
-    # A leecher that libtorrent runs goes on seeding, and all of them end with the run.
+def _download(cell: Cell, offer: Offer, network: Lan, file: Path) -> Sample:
+    programs = MIXED if cell.client == "mixed" else [cell.client]
+    # A BitTorrent client goes on seeding, and all of them end with the run.
     with ExitStack() as stack:
-        leechers = [stack.enter_context(_Leecher(source, host, offer)) for host in network.leechers]
+        leechers = [
+            stack.enter_context(_Leecher(programs[number % len(programs)], host, offer))
+            for number, host in enumerate(network.leechers)
+        ]
         _lines(leechers, "ready", _READY)
         sent, busy, began = network.source.sent(), _processor_seconds(), time.monotonic()
         for leecher in leechers:
             leecher.go()
         # Plain HTTP takes one copy's link time for each leecher; anything needs some time to begin.
-        _lines(leechers, "complete", 60 + 4 * len(leechers) * link_time)
+        _lines(leechers, "complete", 60 + 4 * len(leechers) * cell.setup.link_time)
         took = time.monotonic() - began
         sent = network.source.sent() - sent
-        busy = (_processor_seconds() - busy) / (took * (os.cpu_count() or 1))
-    digest = _sha256(file)
+        busiest = max(after - before for before, after in zip(busy, _processor_seconds(), strict=True)) / took
+        digest = _sha256(file)
+        for leecher in leechers:
+            leecher.check(digest)
+    by_program: dict[str, float] = {}
     for leecher in leechers:
-        if _sha256(leecher.host.folder / _NAME) != digest:
-            raise SourceError("a copy differs from the file")
-    return Sample(sorted(leecher.complete - began for leecher in leechers), sent, busy, offer.piece_length)
+        by_program[leecher.program] = max(by_program.get(leecher.program, 0.0), leecher.complete - began)
+    seconds = sorted(leecher.complete - began for leecher in leechers)
+    return Sample(seconds, by_program, sent, busiest, offer.piece_length)
 
 
 class _Leecher:
     """A program that downloads the file into the folder of its host."""
 
-    def __init__(self, source: Source, host: Host, offer: Offer) -> None:
+    def __init__(self, program: str, host: Host, offer: Offer) -> None:
+        self.program = program
         self.host = host
         self.complete = 0.0
-        if source.fetch == "libtorrent":
-            command = [PYTHON, str(CLIENT), offer.location, str(host.folder)]
-        else:
-            # Waits for the line that lets it go, as the other one does.
+        if program == "curl":
+            # Waits for the line that lets it go, as the others do.
             script = 'echo ready && read -r _ && curl --silent --fail --output "$1" "$2" && echo complete'
             command = ["sh", "-c", script, "sh", _NAME, offer.location]
+        else:
+            command = [PYTHON, str(CLIENTS), program, offer.location, str(host.folder)]
         self._process = host.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout
         self.output = self._process.stdout
@@ -155,6 +213,15 @@ class _Leecher:
         self._process.stdin.write(b"\n")
         self._process.stdin.flush()
 
+    def check(self, digest: str) -> None:
+        """Compares its copy, which it may still be writing."""
+        deadline = time.monotonic() + _WRITTEN
+        copy = self.host.folder / _NAME
+        while not copy.exists() or _sha256(copy) != digest:
+            if time.monotonic() > deadline:
+                raise SourceError(f"the copy of {self.program} differs from the file")
+            time.sleep(0.5)
+
 
 def _lines(leechers: Iterable[_Leecher], word: str, seconds: float) -> None:
     """Waits until each leecher has said a word, and notes when."""
@@ -163,18 +230,20 @@ def _lines(leechers: Iterable[_Leecher], word: str, seconds: float) -> None:
     while waiting:
         readable, _, _ = select.select(list(waiting), [], [], max(0.0, deadline - time.monotonic()))
         if not readable:
-            raise SourceError(f"{len(waiting)} leechers are not {word} after {seconds:.0f} s")
+            programs = ", ".join(sorted(leecher.program for leecher in waiting.values()))
+            raise SourceError(f"{programs}: not {word} after {seconds:.0f} s")
         for output in readable:
             if output.readline().strip() != word.encode():
-                raise SourceError("a leecher ended")
+                raise SourceError(f"{waiting[output].program} ended")
             waiting.pop(output).complete = time.monotonic()
 
 
-def _processor_seconds() -> float:
-    """Seconds for which processors of the machine were in use since its start, in all."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    idle = fields[3] + fields[4]
-    return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
+def _processor_seconds() -> list[float]:
+    """Seconds for which each processor of the machine was in use since its start, also by other virtual machines."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    processors = [line.split()[1:9] for line in lines if line.startswith("cpu") and not line.startswith("cpu ")]
+    # All but "idle" and "iowait".
+    return [sum(int(ticks) for ticks in fields[:3] + fields[5:]) / os.sysconf("SC_CLK_TCK") for fields in processors]
 
 
 def _sha256(file: Path) -> str:

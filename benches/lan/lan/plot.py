@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from .measure import Cell, Sample, Settings
+from .measure import Cell, Sample, Setup
 
 _COLOURS = {
     "nginx": "#b9bdc4",
@@ -12,20 +12,27 @@ _COLOURS = {
     "nginx-web-seed": "#6d737c",
     "web-seed": "#2a6fb0",
     "seed": "#d08a2e",
+    "qbittorrent-seed": "#a3562e",
+    "tracker": "#1a7f37",
+    "tracker-alone": "#6fbf73",
+    "tracker-and-nginx": "#8c6bb1",
 }
 _WIDTH = 860
 _PANEL = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 330, 40, 46
 
 
-def svg(cells: list[Cell], settings: Settings) -> str:
-    """A panel for each size: a step for each machine, and the multiples of one copy's link time below."""
-    sizes = sorted({cell.size for cell in cells})
+def svg(cells: list[Cell]) -> str:
+    """A panel for each network and file: a step for each machine, and the multiples of one copy's link time below.
+
+    Only what libtorrent and curl download, so that the ways to give a file away are what is compared.
+    """
+    shown = [cell for cell in cells if cell.samples and cell.client in ("libtorrent", "curl")]
+    setups = list(dict.fromkeys(cell.setup for cell in shown))
     panels = [
-        _panel(size, [cell for cell in cells if cell.size == size and cell.samples], settings, _PANEL * number)
-        for number, size in enumerate(sizes)
+        _panel(setup, [cell for cell in shown if cell.setup == setup], _PANEL * number) for number, setup in enumerate(setups)
     ]
-    height = _PANEL * len(sizes)
+    height = _PANEL * len(setups)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
@@ -37,16 +44,15 @@ def svg(cells: list[Cell], settings: Settings) -> str:
     )
 
 
-def _panel(size: int, cells: list[Cell], settings: Settings, top: int) -> str:
-    link_time = size * 8 / (settings.mbit * 1e6)
-    shown = [(cell, [second / link_time for second in _middle(cell).seconds]) for cell in cells]
+def _panel(setup: Setup, cells: list[Cell], top: int) -> str:
+    shown = [(cell, [second / setup.link_time for second in _middle(cell).seconds]) for cell in cells]
     most = 1.05 * max((times[-1] for _, times in shown), default=1.0)
     across = (_WIDTH - _LEFT - _RIGHT) / most
-    down = (_PANEL - _TOP - _BOTTOM) / settings.leechers
+    down = (_PANEL - _TOP - _BOTTOM) / setup.leechers
     bottom = top + _PANEL - _BOTTOM
     lines = [
-        _text(_LEFT, top + 22, f"{size / 1e6:g} MB to {settings.leechers} machines, {settings.mbit:g} Mbit/s each", "font-weight='600'"),
-        _text(_LEFT - 8, top + _TOP + 8, str(settings.leechers), "text-anchor='end' fill='#59636e'"),
+        _text(_LEFT, top + 22, f"{setup.size / 1e6:g} MB to {setup.leechers} machines, {setup.mbit:g} Mbit/s each", "font-weight='600'"),
+        _text(_LEFT - 8, top + _TOP + 8, str(setup.leechers), "text-anchor='end' fill='#59636e'"),
         _text(_LEFT - 8, bottom, "0", "text-anchor='end' fill='#59636e'"),
         _text(_LEFT, bottom + 36, "time, as a multiple of the link time of one copy", "fill='#59636e'"),
     ]

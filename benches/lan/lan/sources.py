@@ -15,7 +15,8 @@ from typing import Literal
 from .install import PYTHON
 from .network import Host
 
-CLIENT = Path(__file__).with_name("libtorrent_client.py")
+CLIENTS = Path(__file__).resolve().parents[1] / "clients"
+"""Runs a BitTorrent client, as its documentation says."""
 _TRACKER_PORT = 6969
 _PAGE_PORT = 6970
 _NGINX_PORT = 8000
@@ -42,7 +43,19 @@ http {{
 }}
 """
 
-Fetch = Literal["curl", "libtorrent"]
+Client = Literal["curl", "libtorrent", "libtorrent-tcp", "qbittorrent", "qbittorrent-tcp", "mixed"]
+"""What the leechers run; "mixed" is as many of each of MIXED."""
+
+MIXED = ["libtorrent", "aria2", "transmission", "qbittorrent", "rtorrent"]
+
+CLIENT_NAMES: dict[Client, str] = {
+    "curl": "curl",
+    "libtorrent": "libtorrent",
+    "libtorrent-tcp": "libtorrent, TCP only",
+    "qbittorrent": "qBittorrent",
+    "qbittorrent-tcp": "qBittorrent, TCP only",
+    "mixed": "as many each of libtorrent, aria2, Transmission, qBittorrent and rTorrent",
+}
 
 
 class SourceError(Exception):
@@ -59,7 +72,7 @@ class Programs:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a leecher needs to get the file: a URL or, for libtorrent, also a path."""
+    """What a leecher needs to get the file: a URL or, for BitTorrent, also a path."""
 
     location: str
     piece_length: int | None = None
@@ -86,7 +99,7 @@ class Started:
 
     def start(self, command: list[str], **streams: int) -> subprocess.Popen[bytes]:
         """Starts a program with its output in a log."""
-        name = Path(command[1] if command[0] == PYTHON else command[0]).stem
+        name = command[2] if command[0] == PYTHON else Path(command[0]).stem
         log = self._stack.enter_context((self.host.folder / f"{name}.log").open("ab"))
         process = self.host.start(command, **{"stdout": log, "stderr": log, **streams})
         self._processes.append((name, process))
@@ -145,9 +158,9 @@ class Started:
         self.wait_for(url, "--head")
         return url
 
-    def ours(self) -> str:
+    def ours(self, *more: str) -> str:
         """Starts our tracker with the file's folder, waits until the file is hashed, and gives its info-hash."""
-        command = [str(self.programs.release / "tracker"), str(self.file.parent), "--data", "none", "--log-level", "warn"]
+        command = [str(self.programs.release / "tracker"), str(self.file.parent), "--data", "none", "--log-level", "warn", *more]
         self.start([*command, "--listen", f"0.0.0.0:{_TRACKER_PORT}", "--dashboard-listen", f"0.0.0.0:{_PAGE_PORT}"])
         torrents = self.wait_for(
             self.url(_PAGE_PORT, "api/v1/torrents"),
@@ -156,16 +169,74 @@ class Started:
         )
         return json.loads(torrents)["items"][0]["info_hash"]
 
+    def page_torrent(self, *more: str) -> Offer:
+        """Starts our tracker, and offers the .torrent of its page, which each leecher fetches itself: the URL of the web seed in it
+        depends on who asks."""
+        url = self.url(_PAGE_PORT, f"api/v1/torrents/{self.ours(*more)}/torrent")
+        torrent = self.host.folder / "ours.torrent"
+        torrent.write_bytes(self.get(url))
+        return Offer(url, self.piece_length_of(torrent))
+
+    def own_torrent(self, *web_seeds: str) -> Offer:
+        """Starts our tracker, and offers the .torrent of its page with these web seeds in place of its own."""
+        offer = self.page_torrent()
+        torrent = self.host.folder / "own.torrent"
+        torrent.write_bytes(_with_web_seeds((self.host.folder / "ours.torrent").read_bytes(), web_seeds))
+        return Offer(str(torrent), offer.piece_length)
+
+    def seed(self, kind: str) -> Offer:
+        """Has a client on the host seed the file."""
+        offer = self.torrent()
+        command = [PYTHON, str(CLIENTS), kind, offer.location, str(self.file.parent)]
+        seed = self.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert seed.stdin and seed.stdout
+        seed.stdin.write(b"\n")
+        seed.stdin.flush()
+        # "ready", and "complete" when it has checked the file.
+        for _ in range(2):
+            if not seed.stdout.readline():
+                raise SourceError("the seed ended")
+        return offer
+
 
 @dataclass(frozen=True)
 class Source:
-    """A row of the table."""
+    """A way to give a file away, and the leechers that it is measured with."""
 
     key: str
     name: str
     kind: Literal["ours", "other"]
-    fetch: Fetch
     offer: Callable[[Started], Offer]
+    clients: tuple[Client, ...]
+
+
+def _with_web_seeds(torrent: bytes, web_seeds: tuple[str, ...]) -> bytes:
+    """A .torrent file with other web seeds. Its info dictionary stays as it is, byte for byte."""
+    root, entries = {}, torrent[1:-1]
+    while entries:
+        key, entries = _split(entries)
+        root[key], entries = _split(entries)
+    root.pop(b"8:url-list", None)
+    if web_seeds:
+        root[b"8:url-list"] = b"l%be" % b"".join(b"%d:%b" % (len(url), url.encode()) for url in web_seeds)
+    # By key, not by its length.
+    entries = sorted(root.items(), key=lambda entry: entry[0].partition(b":")[2])
+    return b"d%be" % b"".join(key + value for key, value in entries)
+
+
+def _split(encoded: bytes) -> tuple[bytes, bytes]:
+    """The first bencoded value, and what follows it."""
+    if encoded[:1] == b"i":
+        end = encoded.index(b"e") + 1
+    elif encoded[:1] in (b"d", b"l"):
+        rest = encoded[1:]
+        while rest[:1] != b"e":
+            _, rest = _split(rest)
+        end = len(encoded) - len(rest) + 1
+    else:
+        length, _, rest = encoded.partition(b":")
+        end = len(length) + 1 + int(length)
+    return encoded[:end], encoded[end:]
 
 
 def _nginx_alone(started: Started) -> Offer:
@@ -176,36 +247,33 @@ def _nginx_web_seed(started: Started) -> Offer:
     return started.torrent("--web-seed", started.nginx())
 
 
-def _libtorrent_seed(started: Started) -> Offer:
-    offer = started.torrent()
-    command = [PYTHON, str(CLIENT), offer.location, str(started.file.parent)]
-    seed = started.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert seed.stdin and seed.stdout
-    seed.stdin.write(b"\n")
-    seed.stdin.flush()
-    # "ready", and "complete" when it has checked the file.
-    for _ in range(2):
-        if not seed.stdout.readline():
-            raise SourceError("the seed ended")
-    return offer
-
-
-def _our_web_seed(started: Started) -> Offer:
-    url = started.url(_PAGE_PORT, f"api/v1/torrents/{started.ours()}/torrent")
-    torrent = started.host.folder / "ours.torrent"
-    torrent.write_bytes(started.get(url))
-    # Each leecher fetches it from its own address, as a user does: the web seed's URL depends on that.
-    return Offer(url, started.piece_length_of(torrent))
-
-
 def _our_page(started: Started) -> Offer:
     return Offer(started.url(_PAGE_PORT, f"download/{started.ours()}"))
 
 
+_ALL: tuple[Client, ...] = ("libtorrent", "libtorrent-tcp", "qbittorrent", "qbittorrent-tcp", "mixed")
+_LIBTORRENT: tuple[Client, ...] = ("libtorrent",)
+
 SOURCES = [
-    Source("nginx", "plain HTTP by nginx, no BitTorrent", "other", "curl", _nginx_alone),
-    Source("page", "plain HTTP by the tracker, no BitTorrent", "ours", "curl", _our_page),
-    Source("nginx-web-seed", "web seed by nginx", "other", "libtorrent", _nginx_web_seed),
-    Source("web-seed", "web seed by the tracker", "ours", "libtorrent", _our_web_seed),
-    Source("seed", "a libtorrent seed on the tracker's machine", "other", "libtorrent", _libtorrent_seed),
+    Source("nginx", "plain HTTP by nginx, no BitTorrent", "other", _nginx_alone, ("curl",)),
+    Source("page", "plain HTTP by the tracker, no BitTorrent", "ours", _our_page, ("curl",)),
+    Source("nginx-web-seed", "web seed by nginx", "other", _nginx_web_seed, _LIBTORRENT),
+    Source("web-seed", "web seed by the tracker", "ours", lambda started: started.page_torrent("--seed=false"), _LIBTORRENT),
+    Source("seed", "a libtorrent seed on the tracker's machine", "other", lambda started: started.seed("libtorrent"), _ALL),
+    Source(
+        "qbittorrent-seed",
+        "a qBittorrent seed on the tracker's machine",
+        "other",
+        lambda started: started.seed("qbittorrent"),
+        ("libtorrent", "qbittorrent", "qbittorrent-tcp"),
+    ),
+    Source("tracker", "the tracker", "ours", Started.page_torrent, _ALL),
+    Source("tracker-alone", "the tracker, a .torrent without a web seed", "ours", Started.own_torrent, _ALL),
+    Source(
+        "tracker-and-nginx",
+        "the tracker and a web seed by nginx",
+        "ours",
+        lambda started: started.own_torrent(started.nginx()),
+        ("libtorrent", "mixed"),
+    ),
 ]
