@@ -17,18 +17,18 @@ use crate::support::wait::wait_for;
 const DOWNLOADS: usize = 8;
 
 /// Announces of each kind in a turn with the downloads, and in one without.
-pub(super) const ANNOUNCES: usize = 1500;
+const ANNOUNCES: usize = 1500;
 
 /// Turns with the downloads, and as many without, one after the other.
-pub(super) const TURNS: usize = 3;
+const TURNS: usize = 3;
 
 /// The most by which the 99th percentile grew with the downloads, in nine runs on two cores that had other work, too. In most
 /// runs it was less than twice as long.
-pub(super) const MEASURED: f64 = 3.1;
+const MEASURED: f64 = 3.1;
 
 /// A shorter 99th percentile without the downloads counts as this, in milliseconds: a third of what a thread may run before
 /// another one's turn comes, so that below it luck decides.
-pub(super) const LEAST: f64 = 1.0;
+const LEAST: f64 = 1.0;
 
 #[test]
 #[ignore = "needs root and network namespaces"]
@@ -43,35 +43,51 @@ fn announces_stay_fast_while_files_are_downloaded() {
     let client = lan.host("client");
     let hosts: Vec<_> = (0..DOWNLOADS).map(|number| lan.host(&format!("download{number}"))).collect();
 
+    let page = tracker.page();
+    assert_announces_stay_fast(&tracker, &client, &hosts, "with the downloads", |over, received| {
+        download_until(over, page, &target, received);
+    });
+}
+
+/// Measures announces alone and while each of the hosts downloads, in turns, and holds that they take about as long. `download` goes on
+/// until it is over, and counts the bytes; `meanwhile` is the report's word for it.
+pub(super) fn assert_announces_stay_fast(
+    tracker: &Tracker,
+    client: &Host,
+    hosts: &[Host],
+    meanwhile: &str,
+    download: impl Fn(&AtomicBool, &AtomicU64) + Sync,
+) {
     let (mut without, mut with) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let (mut sent, mut took) = (0, Duration::ZERO);
     for _ in 0..TURNS {
-        measure(&tracker, &client, &mut without);
+        measure(tracker, client, &mut without);
         let began = Instant::now();
-        sent += while_downloading(&hosts, tracker.page(), &target, || measure(&tracker, &client, &mut with));
+        sent += while_downloading(hosts, &download, || measure(tracker, client, &mut with));
         took += began.elapsed();
     }
 
     let rate = sent as f64 / 1e6 / took.as_secs_f64();
     let mut out = io::stdout().lock();
-    writeln!(out, "\n{DOWNLOADS} downloads at {rate:.0} MB/s in all").expect("the report can be printed");
+    writeln!(out, "\n{} downloads at {rate:.0} MB/s in all, {ANNOUNCES} announces a turn", hosts.len())
+        .expect("the report can be printed");
     for ((kind, without), with) in ["HTTP", "UDP"].iter().zip(&mut without).zip(&mut with) {
         let [without, with] = [without, with].map(|durations| percentiles(durations));
-        writeln!(out, "announce over {kind}, p50 and p99 in ms: {without:.2?} without, {with:.2?} with the downloads")
+        writeln!(out, "announce over {kind}, p50 and p99 in ms: {without:.2?} without, {with:.2?} {meanwhile}")
             .expect("the report can be printed");
         let ratio = with[1] / without[1].max(LEAST);
-        assert!(ratio <= 3.0 * MEASURED, "announces over {kind} take {ratio:.1} times as long with the downloads");
+        assert!(ratio <= 3.0 * MEASURED, "announces over {kind} take {ratio:.1} times as long {meanwhile}");
     }
 }
 
 /// Adds the durations of announces over HTTP and over UDP.
-pub(super) fn measure(tracker: &Tracker, client: &Host, durations: &mut [Vec<Duration>; 2]) {
+fn measure(tracker: &Tracker, client: &Host, durations: &mut [Vec<Duration>; 2]) {
     durations[0].extend(tracker.announce_durations(client, ANNOUNCES));
     durations[1].extend(tracker.announce_durations_over_udp(client, ANNOUNCES));
 }
 
-/// Does something while each of the hosts downloads the file again and again, and returns the bytes that came meanwhile.
-fn while_downloading(hosts: &[Host], page: SocketAddrV4, target: &str, work: impl FnOnce()) -> u64 {
+/// Does something while each of the hosts downloads again and again, and returns the bytes that came meanwhile.
+fn while_downloading(hosts: &[Host], download: &(impl Fn(&AtomicBool, &AtomicU64) + Sync), work: impl FnOnce()) -> u64 {
     let over = AtomicBool::new(false);
     let received: Vec<_> = hosts.iter().map(|_| AtomicU64::new(0)).collect();
     let total = || received.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect::<Vec<_>>();
@@ -79,8 +95,8 @@ fn while_downloading(hosts: &[Host], page: SocketAddrV4, target: &str, work: imp
         // The downloads end also when the work panics.
         let _end = EndOnDrop(&over);
         for (host, received) in hosts.iter().zip(&received) {
-            let (target, over) = (&*target, &over);
-            scope.spawn(move || host.on(|| download_until(over, page, target, received)));
+            let over = &over;
+            scope.spawn(move || host.on(|| download(over, received)));
         }
         let until_all_progress = |since: &[u64]| {
             wait_for("all downloads to progress", Duration::from_secs(30), || {
@@ -129,7 +145,7 @@ fn download_until(over: &AtomicBool, page: SocketAddrV4, target: &str, received:
 }
 
 /// The median and the 99th percentile, in milliseconds.
-pub(super) fn percentiles(durations: &mut [Duration]) -> [f64; 2] {
+fn percentiles(durations: &mut [Duration]) -> [f64; 2] {
     durations.sort();
     [durations.len() / 2, durations.len() * 99 / 100].map(|index| durations[index].as_secs_f64() * 1e3)
 }

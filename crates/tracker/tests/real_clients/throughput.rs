@@ -2,17 +2,16 @@
 //! the release build.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use metainfo::Metainfo;
 
 use super::{Content, Libtorrent, MB, Torrent, Tracker, seed, web_seed};
-use crate::busy::{ANNOUNCES, EndOnDrop, LEAST, MEASURED, TURNS, measure, percentiles};
+use crate::busy::{EndOnDrop, assert_announces_stay_fast};
 use crate::simulated::{Behaviour, OWN_PEER_PORT, SimulatedPeers, hosts};
 use crate::support::client::{Client as _, download};
 use crate::support::host::Host;
@@ -135,58 +134,11 @@ fn announces_stay_fast_while_the_tracker_gives() {
     hosts.iter().for_each(|host| tracker.announce_for(host, torrent.info_hash(), DISCARD));
     let taker = Taker::new(SocketAddrV4::new(machine.address, OWN_PEER_PORT), &torrent);
 
-    let (mut without, mut with) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    let (mut sent, mut took) = (0, Duration::ZERO);
-    for _ in 0..TURNS {
-        measure(&tracker, &client, &mut without);
-        let began = Instant::now();
-        sent += while_taking(&hosts, &taker, || measure(&tracker, &client, &mut with));
-        took += began.elapsed();
-    }
-    let rate = sent as f64 / 1e6 / took.as_secs_f64();
-    let mut out = io::stdout().lock();
-    writeln!(out, "\nto {DOWNLOADS} peers at {rate:.0} MB/s in all, {ANNOUNCES} announces a turn")
-        .expect("the report can be printed");
-    for ((kind, without), with) in ["HTTP", "UDP"].iter().zip(&mut without).zip(&mut with) {
-        let [without, with] = [without, with].map(|durations| percentiles(durations));
-        writeln!(out, "announce over {kind}, p50 and p99 in ms: {without:.2?} without, {with:.2?} while it gives")
-            .expect("the report can be printed");
-        let ratio = with[1] / without[1].max(LEAST);
-        assert!(ratio <= 3.0 * MEASURED, "announces over {kind} take {ratio:.1} times as long while it gives");
-    }
-}
-
-/// Does something while each of the hosts takes the torrent again and again, and returns the bytes that came meanwhile.
-fn while_taking(hosts: &[Host], taker: &Taker, work: impl FnOnce()) -> u64 {
-    let over = AtomicBool::new(false);
-    let received: Vec<_> = hosts.iter().map(|_| AtomicU64::new(0)).collect();
-    let total = || received.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect::<Vec<_>>();
-    thread::scope(|scope| {
-        // The downloads end also when the work panics.
-        let _end = EndOnDrop(&over);
-        for (host, received) in hosts.iter().zip(&received) {
-            let over = &over;
-            let take = move || {
-                // Another machine would take no time of the tracker's processors.
-                rustix::process::nice(19).expect("a thread may be nicer than others");
-                taker.take_until(over, received).expect("the tracker goes on");
-            };
-            scope.spawn(move || host.on(take));
-        }
-        let until_all_progress = |since: &[u64]| {
-            wait_for("all downloads to progress", Duration::from_secs(30), || {
-                let now = total();
-                ensure!(now.iter().zip(since).all(|(now, since)| now > since), "{now:?} bytes, {since:?} before");
-                Ok(now)
-            })
-        };
-        let before = until_all_progress(&vec![0; hosts.len()]);
-        work();
-        let after = total();
-        // None of them had stopped.
-        until_all_progress(&after);
-        after.iter().sum::<u64>() - before.iter().sum::<u64>()
-    })
+    assert_announces_stay_fast(&tracker, &client, &hosts, "while it gives", |over, received| {
+        // Another machine would take no time of the tracker's processors.
+        rustix::process::nice(19).expect("a thread may be nicer than others");
+        taker.take_until(over, received).expect("the tracker goes on");
+    });
 }
 
 /// Peers that ask for blocks and do not read them cost a bounded amount of memory and CPU time, and a client among them gets the file.
