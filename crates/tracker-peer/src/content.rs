@@ -44,8 +44,6 @@ pub struct Seeding {
 /// What the tracker's own peer has sent of a torrent since it started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Uploaded {
-    /// `true` if it seeds the torrent now.
-    pub is_seeding: bool,
     /// Bytes of blocks in all.
     pub bytes: u64,
     /// The peers that got something, under the addresses that the tracker keeps them under, and how many bytes each of them got:

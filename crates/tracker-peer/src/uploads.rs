@@ -80,9 +80,8 @@ impl Uploads {
 
     /// What was sent of a torrent.
     pub(crate) fn uploaded(&self, info_hash: &InfoHash) -> Uploaded {
-        let is_seeding = self.is_seeding(info_hash);
         let (bytes, to) = lock(&self.0.totals).of(info_hash);
-        Uploaded { is_seeding, bytes, to }
+        Uploaded { bytes, to }
     }
 
     fn torrents(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Upload>>> {
