@@ -50,6 +50,9 @@ pub trait PeerSightings: Debug + Send + Sync {
     /// shared, and when somebody looks at a page.
     fn seeding(&self, info_hash: &InfoHash) -> SeenSeeding;
 
+    /// The [state](SeenSeeding::state) alone. Called for each torrent of a list.
+    fn seeding_state(&self, info_hash: &InfoHash) -> SeedingState;
+
     /// Returns `true` if the tracker's own peer seeds a torrent, and is connected to every peer of its swarm that is at this
     /// address: then nobody there needs to get it from this machine in another way. By default nobody is served.
     ///

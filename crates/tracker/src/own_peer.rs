@@ -71,26 +71,6 @@ impl OwnPeerView {
         Arc::new(Self { library, shards, seeded, has_own_address, learnt, sightings })
     }
 
-    /// Whether a torrent is seeded, and if not, why.
-    fn seeding_state(&self, swarm_key: &InfoHash) -> SeedingState {
-        let Some(seeded) = &self.seeded else { return SeedingState::Off };
-        let contents = seeded.contents();
-        let is_shared =
-            || self.library.get(swarm_key).is_some() && contents.get(ContentKey::Swarm(*swarm_key)).is_some();
-        if seeded.get(swarm_key).is_some() {
-            let is_left_to_client = !self.has_own_address && self.shards.has_peer_here(swarm_key);
-            if is_left_to_client { SeedingState::LocalClient } else { SeedingState::Seeding }
-        } else if !is_shared() {
-            SeedingState::NotShared
-        } else if contents.is_stopped(swarm_key) {
-            SeedingState::Stopped
-        } else if contents.damage(swarm_key).is_some() {
-            SeedingState::Damaged
-        } else {
-            SeedingState::NotShared
-        }
-    }
-
     /// Bytes in a piece of this torrent, if it is known.
     fn piece_length(&self, info_hash: &InfoHash) -> Option<u32> {
         let known = self.library.get(info_hash).map(|torrent| torrent.metainfo.info().piece_length());
@@ -161,6 +141,25 @@ impl PeerSightings for OwnPeerView {
     fn seeding(&self, info_hash: &InfoHash) -> SeenSeeding {
         let uploaded = self.sightings.get().map(|sightings| sightings.uploaded(info_hash)).unwrap_or_default();
         SeenSeeding { state: self.seeding_state(info_hash), bytes: uploaded.bytes, to: uploaded.to }
+    }
+
+    fn seeding_state(&self, info_hash: &InfoHash) -> SeedingState {
+        let Some(seeded) = &self.seeded else { return SeedingState::Off };
+        let contents = seeded.contents();
+        let is_shared =
+            || self.library.get(info_hash).is_some() && contents.get(ContentKey::Swarm(*info_hash)).is_some();
+        if seeded.get(info_hash).is_some() {
+            let is_left_to_client = !self.has_own_address && self.shards.has_peer_here(info_hash);
+            if is_left_to_client { SeedingState::LocalClient } else { SeedingState::Seeding }
+        } else if !is_shared() {
+            SeedingState::NotShared
+        } else if contents.is_stopped(info_hash) {
+            SeedingState::Stopped
+        } else if contents.damage(info_hash).is_some() {
+            SeedingState::Damaged
+        } else {
+            SeedingState::NotShared
+        }
     }
 
     fn serves(&self, info_hash: &InfoHash, address: IpAddr) -> bool {

@@ -358,6 +358,10 @@ impl PeerSightings for FakeSightings {
         self.seen().seeding.clone()
     }
 
+    fn seeding_state(&self, info_hash: &InfoHash) -> tracker_monitor::SeedingState {
+        self.seeding(info_hash).state
+    }
+
     fn serves(&self, _: &InfoHash, address: IpAddr) -> bool {
         self.seen().served.contains(&address)
     }

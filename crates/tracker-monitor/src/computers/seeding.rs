@@ -124,7 +124,7 @@ impl Computers {
 
     /// Whether the tracker's own peer gives a torrent, and why not; `None` if there is no such peer.
     pub fn seeding_state(&self, info_hash: &InfoHash) -> Option<SeedingState> {
-        self.sightings().map(|sightings| sightings.seeding(info_hash).state)
+        self.sightings().map(|sightings| sightings.seeding_state(info_hash))
     }
 
     /// The number of torrents that the tracker's own peer gives; `None` if there is no such peer. It takes a time that grows with
@@ -133,7 +133,7 @@ impl Computers {
         let sightings = self.sightings()?;
         let known = self.0.library.all();
         let shared = known.values().map(|torrent| torrent.info_hash).filter(|info_hash| self.is_shared(info_hash));
-        Some(shared.filter(|info_hash| sightings.seeding(info_hash).state == SeedingState::Seeding).count())
+        Some(shared.filter(|info_hash| sightings.seeding_state(info_hash) == SeedingState::Seeding).count())
     }
 
     /// Bytes that the tracker's own peer has sent since the program began, as of the last tick.

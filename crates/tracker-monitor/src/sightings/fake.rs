@@ -91,6 +91,10 @@ impl PeerSightings for FakeSightings {
         self.state().seeding.get(info_hash).cloned().unwrap_or_default()
     }
 
+    fn seeding_state(&self, info_hash: &InfoHash) -> SeedingState {
+        self.seeding(info_hash).state
+    }
+
     fn open_connections(&self) -> usize {
         self.state().peers.values().filter(|seen| seen.progress.is_some_and(|progress| progress.age.is_none())).count()
     }
