@@ -35,7 +35,7 @@ fn drain(spreader: &mut Spreader<usize>) {
 }
 
 fn commands(c: &mut Criterion) {
-    let mut group = c.benchmark_group("spreader, 400,000 pieces, 200 peers");
+    let mut group = c.benchmark_group(format!("spreader, 400,000 pieces, {MAX_RECEIVERS} peers"));
     let (mut spreader, mut rng) = crowd();
     group.bench_function("have", |b| {
         b.iter(|| {

@@ -30,7 +30,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The most bytes that wait to be polled when there is new input: more than a thousand pieces that the peer is told of at once.
+/// The most bytes that wait to be polled when there is new input: the `have` messages of more than a thousand pieces.
 const MAX_UNSENT_BYTES: usize = 16 * 1024;
 
 /// The most bytes that are kept before [`Connection::set_torrent`] is called on an accepted connection.
@@ -238,10 +238,10 @@ impl Connection {
         }
     }
 
-    /// Takes the peer's requests for blocks from now on, which [`Event::Request`] tells, or refuses them. Those that were told of
+    /// Takes the peer's requests for blocks from now on, each as an [`Event::Request`], or refuses them. Those already polled
     /// are the caller's to answer. At first requests are refused.
     ///
-    /// This side says at first that it has nothing; which pieces it has, the peer is told by [`have`](Self::have).
+    /// This side says at first that it has nothing; [`have`](Self::have) announces its pieces.
     pub fn take_requests(&mut self, now: Duration, takes_requests: bool) {
         if let Some(now) = self.command_time(now) {
             self.session.take_requests(now, takes_requests);
@@ -264,7 +264,7 @@ impl Connection {
     }
 
     /// Tells a peer with the fast extension that a request is not answered
-    /// ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)). Others are told nothing.
+    /// ([BEP 6](https://www.bittorrent.org/beps/bep_0006.html)). To others nothing is sent.
     pub fn reject(&mut self, now: Duration, block: Block) {
         if let Some(now) = self.command_time(now) {
             self.session.reject(now, block);

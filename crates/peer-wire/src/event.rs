@@ -24,10 +24,10 @@ pub enum Event {
     Pex(Pex),
     /// The peer wants pieces of this side, or no more.
     Interested(bool),
-    /// The peer wants a block. Only told of while this side [takes requests](crate::Connection::take_requests); at most
+    /// The peer wants a block. Only while this side [takes requests](crate::Connection::take_requests); at most
     /// [`MAX_REQUESTS`](crate::MAX_REQUESTS) at once, others are rejected. Its numbers are not checked.
     Request(Block),
-    /// The peer does not want a block any more. Usually one of which an earlier event told, but peers may say anything.
+    /// The peer does not want a block any more. Usually one that it requested, but peers may say anything.
     Cancel(Block),
     /// The info dictionary that was requested. It may be anything: compare its digest with the info-hash.
     Metadata(Vec<u8>),

@@ -301,7 +301,7 @@ impl Computers {
         }
     }
 
-    /// The displayable name of a torrent, if its .torrent is known or a peer told of it.
+    /// The displayable name of a torrent, if its .torrent is known or a peer gave its info dictionary.
     pub fn file_name(&self, info_hash: &InfoHash) -> Option<Arc<str>> {
         if let Some(known) = self.0.library.get(info_hash) {
             return Some(Arc::clone(&known.name));

@@ -18,7 +18,7 @@ pub(super) struct MetadataUpload {
 }
 
 impl MetadataUpload {
-    /// The peer is told of this one. Returns its size, which is at most [`MAX_METADATA_BYTES`].
+    /// Offers this one to the peer. Returns its size, which is at most [`MAX_METADATA_BYTES`].
     pub(super) fn offer(&mut self, info: Option<&Bytes>) -> Option<u32> {
         self.info = info.cloned();
         self.total_size()

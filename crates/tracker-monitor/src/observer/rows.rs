@@ -14,11 +14,11 @@ use crate::{Reachability, ReachabilityReason};
 pub struct TorrentRow {
     /// Its info-hash.
     pub info_hash: InfoHash,
-    /// Its name, if its .torrent is known or a peer told of it.
+    /// Its name, if its .torrent is known or a peer gave its info dictionary.
     pub name: Option<Arc<str>>,
-    /// Its size in bytes, if its .torrent is known or a peer told of it.
+    /// Its size in bytes, if its .torrent is known or a peer gave its info dictionary.
     pub size: Option<u64>,
-    /// The number of its files, if its .torrent is known or a peer told of it.
+    /// The number of its files, if its .torrent is known or a peer gave its info dictionary.
     pub file_count: Option<usize>,
     /// Its peers and completed downloads. Seeders that may have a magnet link only count as leechers, and leechers that are seen to
     /// have everything as seeders, as of the last look at them; a scrape has them as they announce.

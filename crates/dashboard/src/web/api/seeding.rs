@@ -19,7 +19,7 @@ use crate::web::problem::Problem;
 use crate::web::role::Operator;
 use crate::web::seeding::{self, SeedingAction};
 
-/// Computers that a torrent itself is told with, at most.
+/// The maximum number of computers in the answer about a torrent. `GET …/seeding` has all.
 const MAX_COMPUTERS: usize = 100;
 
 /// What this machine gives of a torrent to BitTorrent clients.

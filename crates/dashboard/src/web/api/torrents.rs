@@ -33,11 +33,11 @@ use tracker_monitor::{Page, StuckReason, TorrentRow, TorrentSort, rounded};
 pub(super) struct Torrent {
     /// 40 hexadecimal digits.
     info_hash: String,
-    /// Its name, if its .torrent is known or a peer told of it.
+    /// Its name, if its .torrent is known or a peer gave its info dictionary.
     name: Option<String>,
-    /// Its size in bytes, if its .torrent is known or a peer told of it.
+    /// Its size in bytes, if its .torrent is known or a peer gave its info dictionary.
     size: Option<u64>,
-    /// The number of its files, if its .torrent is known or a peer told of it.
+    /// The number of its files, if its .torrent is known or a peer gave its info dictionary.
     file_count: Option<usize>,
     seeders: u32,
     /// Partial seeds included.

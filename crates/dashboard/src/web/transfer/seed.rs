@@ -20,8 +20,8 @@ use crate::web::problem::Problem;
 ///
 /// What must not be given, or is given already, is 503. Those to which the tracker's own peer is connected get the torrent there: a
 /// client that fetched the same bytes here would make the first copy slower for all. It must be certain that they do, since
-/// `Retry-After` helps few: after one 503, libtorrent 2.0 and aria2 do not ask for the file again (measured). Whoever else asks is
-/// answered, so that nobody is left without a source.
+/// libtorrent 2.0 and aria2 do not ask for a file again after one 503, whatever `Retry-After` says (measured). All others are
+/// answered, so that none is left without a source.
 pub(super) async fn file(
     State(dashboard): State<Dashboard>,
     client: Client,
