@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -29,6 +29,7 @@ use crate::planner::{Action, ConnectionEvent, ConnectionId, DialOutcome, Planner
 use crate::probe::probe_utp;
 use crate::torrents::for_connection;
 use crate::uploads::Uploads;
+use crate::utp_refusal::refuse_utp;
 use crate::{TorrentFacts, Torrents};
 
 /// How often the tracker's events are looked at. Newcomers are told of at once; this is about those that leave.
@@ -112,9 +113,17 @@ impl Driver {
         }
     }
 
-    /// Runs until `stop` is dropped. All connections are closed then.
-    pub(crate) async fn run(mut self, listeners: Vec<TcpListener>, mut stop: oneshot::Receiver<Infallible>) {
+    /// Runs until `stop` is dropped. All connections are closed then. Connections to the sockets of `utp` are refused.
+    pub(crate) async fn run(
+        mut self,
+        listeners: Vec<TcpListener>,
+        utp: Vec<UdpSocket>,
+        mut stop: oneshot::Receiver<Infallible>,
+    ) {
         let handshakes = Handshakes::default();
+        for socket in utp {
+            tokio::spawn(refuse_utp(socket, Arc::clone(&self.context.shards)));
+        }
         for listener in listeners {
             tokio::spawn(accept(listener, self.context.clone(), handshakes.clone()));
         }

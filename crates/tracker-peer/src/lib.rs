@@ -60,6 +60,8 @@ pub mod spreader;
 mod swarm_sockets;
 mod torrents;
 mod uploads;
+mod utp;
+mod utp_refusal;
 
 pub use announces::Announces;
 pub use content::{Content, ContentError, Seeding, Uploaded};

@@ -1,5 +1,4 @@
-//! A few packets of the Micro Transport Protocol ([BEP 29](https://www.bittorrent.org/beps/bep_0029.html)), to find out whether a peer
-//! answers, and whether it has the torrent.
+//! A few packets of the [Micro Transport Protocol](crate::utp), to find out whether a peer answers, and whether it has the torrent.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,25 +9,10 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use crate::planner::UtpOutcome;
+use crate::utp::{DATA, FIN, PACKET_BYTES, Packet, RESET, STATE, SYN, header};
 
 /// How long the answer to a SYN may take, and then a handshake. Clients answer in less than a millisecond, and shake hands in 20.
 const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Bytes of a header without extensions.
-const HEADER_BYTES: usize = 20;
-
-/// Bytes of a packet that are looked at: more than a header, an extension and a handshake have.
-const PACKET_BYTES: usize = 512;
-
-/// The first byte of packets: their type, and version 1.
-const DATA: u8 = 0x01;
-const FIN: u8 = 0x11;
-const STATE: u8 = 0x21;
-const RESET: u8 = 0x31;
-const SYN: u8 = 0x41;
-
-/// Bytes that a peer may receive before it has to wait: any number will do.
-const WINDOW: u32 = 64 * 1024;
 
 /// Sends a SYN, and a RESET if it is answered, so that the peer forgets the connection. Before that it shakes hands if it is given a
 /// handshake.
@@ -103,44 +87,12 @@ impl UtpStream {
     }
 }
 
-fn header(kind: u8, id: u16, sequence: u16, acknowledged: u16) -> [u8; HEADER_BYTES] {
-    let mut header = [0; HEADER_BYTES];
-    header[0] = kind;
-    header[2..4].copy_from_slice(&id.to_be_bytes());
-    header[12..16].copy_from_slice(&WINDOW.to_be_bytes());
-    header[16..18].copy_from_slice(&sequence.to_be_bytes());
-    header[18..20].copy_from_slice(&acknowledged.to_be_bytes());
-    header
-}
-
-/// What matters of a packet.
-struct Packet<'p> {
-    kind: u8,
-    id: u16,
-    sequence: u16,
-    payload: &'p [u8],
-}
-
-impl<'p> Packet<'p> {
-    fn decode(bytes: &'p [u8]) -> Option<Self> {
-        let (header, mut payload) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-        // Each extension begins with the type of the next one, and its length.
-        let mut extension = header[1];
-        while extension != 0 {
-            let (&[next, length], rest) = payload.split_first_chunk()?;
-            payload = rest.get(length.into()..)?;
-            extension = next;
-        }
-        let number = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        Some(Self { kind: header[0], id: number(2), sequence: number(16), payload })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use peer_wire::Reserved;
 
     use super::*;
+    use crate::utp::HEADER_BYTES;
 
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -240,16 +192,6 @@ mod tests {
             };
             let (outcome, ()) = tokio::join!(probe_utp(address, LOOPBACK, Some(handshake(1))), answering);
             assert_eq!(outcome, UtpOutcome::Answered, "{answer:?}");
-        }
-    }
-
-    #[test]
-    fn no_packet_is_read_beyond_its_end() {
-        let mut bytes = [&header(DATA, 1, 2, 3)[..], &[0, 2, 5, 5, 7]].concat();
-        bytes[1] = 1;
-        assert_eq!(Packet::decode(&bytes).unwrap().payload, [7]);
-        for length in 0..HEADER_BYTES + 4 {
-            assert!(Packet::decode(&bytes[..length]).is_none(), "{length}");
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::listen::{has_one_port, listen_on};
 use crate::machine;
 use crate::planner::{Edge, Planner, Sighting};
 use crate::uploads::Uploads;
+use crate::utp_refusal::bind_utp_beside;
 use crate::{Seeding, Torrents, Uploaded};
 
 /// Events that may wait until they are looked at, five times a second. When there are more, all swarms are looked through.
@@ -142,6 +143,10 @@ impl Service {
             Ok(listeners) => (Ok(local_addrs(&listeners)?), listeners),
             Err(error) => (Err(error), Vec::new()),
         };
+        let utp = {
+            let _context = runtime.enter();
+            bind_utp_beside(&listeners)
+        };
         let start = Instant::now();
         let planner = Arc::new(Mutex::new(Planner::new(machine::network(&addresses, access, &exclusive))));
         let peer_id = peer_id();
@@ -159,7 +164,7 @@ impl Service {
         });
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("own-peer".into()).spawn(move || {
-            runtime.block_on(driver.run(listeners, stopped));
+            runtime.block_on(driver.run(listeners, utp, stopped));
             // Reads in progress may wait for a disk that does not answer.
             runtime.shutdown_background();
         })?;

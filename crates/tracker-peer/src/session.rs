@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use peer_wire::mse::Ciphers;
 use peer_wire::{Connection, ConnectionError, Event, RequestMetadataError, Torrent};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -31,6 +32,10 @@ const PEX_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The bytes that are read at once.
 const READ_BYTES: usize = 4096;
+
+/// Bytes that wait in the system for those on their way: messages that come now leave after them.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT_BYTES: u32 = 64 * 1024;
 
 /// Bytes of a message of which only a part has come that a peer may take when all take too many.
 const MAX_SMALL_MESSAGE: usize = 4096;
@@ -81,6 +86,7 @@ impl Session {
         start: Instant,
         limits: SharedLimits,
     ) -> Self {
+        set_options(&stream);
         let mut session = Self {
             stream,
             entry: None,
@@ -366,6 +372,16 @@ impl Session {
 
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+}
+
+/// Has messages leave at once, and few bytes of blocks before them. A socket that does not take an option works without it.
+fn set_options(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    _ = socket.set_tcp_nodelay(true);
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    {
+        _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
     }
 }
 

@@ -6,6 +6,7 @@
 //! few pieces at a time.
 
 mod action;
+mod balance;
 mod bits;
 mod copies;
 mod layout;
@@ -22,6 +23,7 @@ use peer_wire::Block;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use self::balance::Balance;
 use self::copies::Copies;
 use self::receiver::{Promise, Receiver, Standing};
 use self::slots::Slots;
@@ -70,6 +72,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// all peers together are told of as much as one alone would be: they can also get these from each other, but do not while they
 /// wait for them from here. So a single peer is served as fast as by any seed, also one that comes late.
 ///
+/// A peer that is ahead of the one furthest behind by more than 2 MiB, or what all get in 0.4 s if that is more, is told of nothing
+/// until that has caught up: it is served by others, and the one behind by none. If the link is then not as full as before, those
+/// behind are slow, and nobody is held back for 5 s, or up to 60 s if that happens again and again. One that gets nothing from others
+/// for 3 s meanwhile, since it cannot reach them for example, is not held back for 30 s.
+///
 /// Requests are served in the order in which they came. Everybody is unchoked who lacks something, so that the link is full if it
 /// can be, or as many as [`set_slots`](Self::set_slots) says. What was not revealed to a peer is not served: requests for it are
 /// rejected, or ignored if the peer has not the fast extension. Nothing is `allowed fast`
@@ -92,6 +99,9 @@ pub struct Spreader<C> {
     /// Receivers that are unchoked and lack something.
     takers: u64,
     slots: Slots<C>,
+    balance: Balance,
+    /// Nothing is given any more.
+    is_over: bool,
     /// The next look at peers that may have stalled, or whose turn in a slot may be over.
     look_at: Option<Duration>,
     actions: VecDeque<Action<C>>,
@@ -108,6 +118,8 @@ impl<C: Copy + Ord> Spreader<C> {
             receivers: BTreeMap::new(),
             takers: 0,
             slots: Slots::new(),
+            balance: Balance::new(),
+            is_over: false,
             look_at: None,
             actions: VecDeque::new(),
         }
@@ -164,7 +176,8 @@ impl<C: Copy + Ord> Spreader<C> {
             self.turn_slots();
             self.reveal(connection);
         } else {
-            receiver.is_stalled = true;
+            // One that has got everything that it was told of says so, too, and waits to be told of more.
+            receiver.is_stalled = !receiver.promises.is_empty();
             self.break_promises(connection, |_, _| true);
             self.reveal_to_all();
         }
@@ -180,7 +193,6 @@ impl<C: Copy + Ord> Spreader<C> {
         let is_served = receiver.standing == Standing::Unchoked
             && self.layout.has(block)
             && receiver.revealed.contains(block.piece)
-            && !self.copies.is_withdrawn(block.piece)
             && receiver.waiting.len() < MAX_WAITING;
         if !is_served {
             if receiver.has_fast {
@@ -225,6 +237,7 @@ impl<C: Copy + Ord> Spreader<C> {
             }
         }
         receiver.meter.add(self.now, bytes - left);
+        self.balance.add(self.now, bytes - left);
         for piece in whole {
             self.gain(connection, piece);
         }
@@ -232,25 +245,11 @@ impl<C: Copy + Ord> Spreader<C> {
         self.serve(connection);
     }
 
-    /// The piece cannot be given any more. Requests for it that wait are dropped. What is served already is the caller's.
-    pub fn handle_withdrawn(&mut self, now: Duration, piece: u32) {
-        self.advance(now);
-        if piece >= self.layout.count() {
-            return;
-        }
-        self.copies.withdraw(piece);
-        for connection in self.connections() {
-            self.break_promises(connection, |promised, _| promised == piece);
-            self.drop_waiting(connection, |block| block.piece == piece);
-        }
-        self.reveal_to_all();
-    }
-
     /// Nothing can be given any more. All requests that wait are dropped, and all peers are choked. What is served already is the
     /// caller's. No other peer is to be reported after that.
     pub fn handle_ended(&mut self, now: Duration) {
         self.advance(now);
-        (0..self.layout.count()).for_each(|piece| self.copies.withdraw(piece));
+        self.is_over = true;
         for connection in self.connections() {
             if self.receivers[&connection].standing == Standing::Unchoked {
                 self.choke(connection);
@@ -321,6 +320,7 @@ impl<C: Copy + Ord> Spreader<C> {
         }
         let was_taker = receiver.is_taker();
         receiver.lacks -= 1;
+        receiver.gained_at = self.now;
         self.takers -= u64::from(was_taker && !receiver.is_taker());
         // A promise was counted as a copy already.
         if receiver.promises.remove(&piece).is_some() {
@@ -341,6 +341,9 @@ impl<C: Copy + Ord> Spreader<C> {
     }
 
     fn wait_for_slot(&mut self, connection: C) {
+        if self.is_over {
+            return;
+        }
         let receiver = self.receiver(connection);
         if receiver.standing == Standing::Outside {
             receiver.standing = Standing::Waiting;
@@ -379,6 +382,7 @@ impl<C: Copy + Ord> Spreader<C> {
         receiver.standing = Standing::Unchoked;
         let is_taker = receiver.is_taker();
         self.takers += u64::from(is_taker);
+        self.balance.look_soon();
         self.actions.push_back(Action::Unchoke { connection });
         self.reveal(connection);
     }
@@ -417,13 +421,38 @@ impl<C: Copy + Ord> Spreader<C> {
         }
     }
 
-    /// Tells a peer of as many pieces as it may be told of now.
+    /// Tells a peer of as many pieces as it may be told of now, and others, too, if they were held back until now.
     fn reveal(&mut self, connection: C) {
+        if self.look_at_balance() {
+            self.connections().into_iter().for_each(|other| self.tell(other));
+        } else {
+            self.tell(connection);
+        }
+    }
+
+    /// Looks who is ahead of the others, if it is time. Returns `true` if nobody is held back any more.
+    fn look_at_balance(&mut self) -> bool {
+        if !self.balance.is_due(self.now) {
+            return false;
+        }
+        let layout = self.layout;
+        let takers = self.receivers.values().filter(|receiver| receiver.is_taker() && !receiver.is_stalled);
+        self.balance.look(self.now, takers.map(|receiver| receiver.bytes(layout)))
+    }
+
+    /// Tells one peer of what it may be told of, unless it is held back.
+    fn tell(&mut self, connection: C) {
         let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        if self.balance.is_ahead(receiver.bytes(self.layout)) && receiver.may_be_held_back(self.now) {
+            if receiver.is_taker() {
+                self.look_soon();
+            }
+            return;
+        }
         let rate = receiver.meter.per_second(self.now);
         while receiver.is_taker() && receiver.may_be_told && !receiver.is_stalled {
             let pool = u64::from(self.copies.without()) * u64::from(self.layout.piece_length());
-            let window = Window::new(rate, pool, self.takers);
+            let window = Window::new(rate, pool, self.takers, self.balance.within().clamp(1, self.takers));
             let (count, promised) = (receiver.promises.len(), receiver.promised);
             let has_room = |length: u64, window: u64| window::has_room(window, count, promised + length);
             // Before the search: nearly always there is no room.

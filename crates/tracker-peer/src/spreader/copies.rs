@@ -17,12 +17,10 @@ const LEVELS: usize = 16;
 pub(super) struct Copies {
     /// At most one for each receiver.
     counts: Box<[u8]>,
-    /// The pieces with so many copies, and in the last one those with more. Without those that were withdrawn.
+    /// The pieces with so many copies, and in the last one those with more.
     levels: [Bits; LEVELS],
     /// The number of pieces in each of these.
     sizes: [u32; LEVELS],
-    /// What is not given any more.
-    withdrawn: Bits,
 }
 
 impl Copies {
@@ -32,7 +30,7 @@ impl Copies {
         (0..count).for_each(|piece| _ = levels[0].insert(piece));
         let mut sizes = [0; LEVELS];
         sizes[0] = count;
-        Self { counts: vec![0; count as usize].into(), levels, sizes, withdrawn: Bits::new(count) }
+        Self { counts: vec![0; count as usize].into(), levels, sizes }
     }
 
     /// One more peer has the piece.
@@ -43,19 +41,6 @@ impl Copies {
     /// One peer less has it.
     pub(super) fn remove(&mut self, piece: u32) {
         self.change(piece, self.counts[piece as usize] - 1);
-    }
-
-    /// The piece is not to be given any more.
-    pub(super) fn withdraw(&mut self, piece: u32) {
-        if self.withdrawn.insert(piece) {
-            let level = level(self.counts[piece as usize]);
-            self.levels[level].remove(piece);
-            self.sizes[level] -= 1;
-        }
-    }
-
-    pub(super) fn is_withdrawn(&self, piece: u32) -> bool {
-        self.withdrawn.contains(piece)
     }
 
     pub(super) fn of(&self, piece: u32) -> u8 {
@@ -69,7 +54,7 @@ impl Copies {
 
     /// One of the least available pieces that are in neither set, at random.
     pub(super) fn rarest(&self, rng: &mut impl Rng, except: [&Bits; 2]) -> Option<u32> {
-        let words = self.withdrawn.word_count();
+        let words = except[0].word_count();
         // It begins anywhere, and takes any piece of the first word that has one.
         let first = rng.random_range(0..words);
         let filled = self.levels.iter().zip(&self.sizes).filter(|&(_, &size)| size > 0);
@@ -84,7 +69,7 @@ impl Copies {
     fn change(&mut self, piece: u32, copies: u8) {
         let before = std::mem::replace(&mut self.counts[piece as usize], copies);
         let (before, after) = (level(before), level(copies));
-        if before != after && !self.withdrawn.contains(piece) {
+        if before != after {
             self.levels[before].remove(piece);
             self.levels[after].insert(piece);
             self.sizes[before] -= 1;
@@ -122,23 +107,6 @@ mod tests {
         }
         assert_eq!(order.len(), 200);
         assert!(order.is_sorted(), "{order:?}");
-    }
-
-    #[test]
-    fn what_was_withdrawn_is_never_found() {
-        let mut rng = StdRng::seed_from_u64(1);
-        let mut copies = Copies::new(3);
-        let none = Bits::new(3);
-        copies.withdraw(0);
-        copies.withdraw(0);
-        copies.add(0);
-        copies.remove(0);
-        copies.add(1);
-        assert_eq!((copies.without(), copies.rarest(&mut rng, [&none, &none])), (1, Some(2)));
-        copies.withdraw(2);
-        assert_eq!((copies.without(), copies.rarest(&mut rng, [&none, &none])), (0, Some(1)));
-        copies.withdraw(1);
-        assert_eq!(copies.rarest(&mut rng, [&none, &none]), None);
     }
 
     #[test]

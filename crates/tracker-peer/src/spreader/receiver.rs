@@ -7,12 +7,17 @@ use std::time::Duration;
 use peer_wire::Block;
 
 use super::bits::Bits;
+use super::layout::Layout;
 use super::meter::Meter;
 
 /// Bytes that are read ahead for a connection, and wait in its socket: as much as a peer takes in a part of a second, but so much at
 /// least, and at most.
 const IN_FLIGHT_BYTES: RangeInclusive<u64> = 256 * 1024..=2 * 1024 * 1024;
 const IN_FLIGHT_PARTS: u64 = 100;
+
+/// The time after which a peer that is held back, and gets nothing from others, is not held back any more, and for how long.
+const GAIN_TIMEOUT: Duration = Duration::from_secs(3);
+const EXEMPTION: Duration = Duration::from_secs(30);
 
 /// A peer that pieces are given to.
 #[derive(Debug)]
@@ -44,6 +49,10 @@ pub(super) struct Receiver {
     /// It did not request or take anything for long, and shows no other sign of life.
     pub(super) is_stalled: bool,
     pub(super) meter: Meter,
+    /// When it last got a piece, from whomever.
+    pub(super) gained_at: Duration,
+    /// Until when it is not held back.
+    exempt_until: Duration,
 }
 
 /// A piece that a peer is to get from us.
@@ -84,12 +93,27 @@ impl Receiver {
             active_at: now,
             is_stalled: false,
             meter: Meter::default(),
+            gained_at: now,
+            exempt_until: Duration::ZERO,
         }
     }
 
     /// Returns `true` if it lacks something and may request it.
     pub(super) fn is_taker(&self) -> bool {
         self.standing == Standing::Unchoked && self.lacks > 0
+    }
+
+    /// Returns `true` if it may be held back, since others give it something.
+    pub(super) fn may_be_held_back(&mut self, now: Duration) -> bool {
+        if now >= self.exempt_until && self.gained_at + GAIN_TIMEOUT <= now {
+            self.exempt_until = now + EXEMPTION;
+        }
+        now >= self.exempt_until
+    }
+
+    /// The bytes that it has, as if all pieces were of the same length.
+    pub(super) fn bytes(&self, layout: Layout) -> u64 {
+        u64::from(layout.count() - self.lacks) * u64::from(layout.piece_length())
     }
 
     pub(super) fn has_in_flight(&self) -> bool {

@@ -38,11 +38,11 @@ pub(super) struct Window {
 
 impl Window {
     /// The window of a peer that takes so many bytes per second (0 if that is not known) while nobody has so many bytes, and so
-    /// many peers lack something, itself among them.
-    pub(super) fn new(rate: u64, pool: u64, takers: u64) -> Self {
+    /// many peers lack something, itself among them, and `sharers` of these are given something now.
+    pub(super) fn new(rate: u64, pool: u64, takers: u64, sharers: u64) -> Self {
         let ahead = if rate > 0 { rate.saturating_mul(MOST_AHEAD_SECONDS) } else { START_WINDOW / takers };
         let window = ahead.clamp(MIN_WINDOW, WINDOW).max(rate.saturating_mul(LEAST_AHEAD_SECONDS));
-        let later_copies = window / takers;
+        let later_copies = window / sharers;
         Self { first_copies: window.min(pool / takers).max(later_copies), later_copies }
     }
 }
@@ -55,21 +55,21 @@ mod tests {
 
     #[test]
     fn the_window_follows_the_rate() {
-        let window = |kib| Window::new(kib * KIB, u64::MAX, 4).first_copies / KIB;
+        let window = |kib| Window::new(kib * KIB, u64::MAX, 4, 4).first_copies / KIB;
         assert_eq!([0, 1, 64, 100, 256, 1024, 2048].map(window), [1024, 256, 256, 400, 1024, 1024, 2048]);
-        assert_eq!(Window::new(u64::MAX, u64::MAX, 1), Window { first_copies: u64::MAX, later_copies: u64::MAX });
+        assert_eq!(Window::new(u64::MAX, u64::MAX, 1, 1), Window { first_copies: u64::MAX, later_copies: u64::MAX });
     }
 
     #[test]
     fn many_begin_with_less() {
-        let window = |takers| Window::new(0, u64::MAX, takers).first_copies / KIB;
+        let window = |takers| Window::new(0, u64::MAX, takers, takers).first_copies / KIB;
         assert_eq!([1, 8, 16, 32, 200].map(window), [1024, 1024, 512, 256, 256]);
     }
 
     #[test]
     fn what_nobody_has_is_divided_and_what_somebody_has_is_shared() {
         let window = |pool: u64, takers| {
-            let Window { first_copies, later_copies } = Window::new(512 * KIB, pool * KIB, takers);
+            let Window { first_copies, later_copies } = Window::new(512 * KIB, pool * KIB, takers, takers);
             (first_copies / KIB, later_copies / KIB)
         };
         assert_eq!(window(100_000, 10), (1024, 102));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use tracker_peer::spreader::Layout;
 use tracker_peer::{Content, ContentError, Seeding, Uploaded};
 
 use crate::support::{
-    Client, PATIENCE, TORRENT, Tracker, addresses, announce, encoded, read_handshake, request, wait_until,
+    Client, LOOPBACK, PATIENCE, TORRENT, Tracker, addresses, announce, encoded, read_handshake, request, wait_until,
 };
 
 /// Ten pieces, the last of which is shorter.
@@ -262,6 +262,22 @@ fn peers_get_everything_with_and_without_the_fast_extension() {
     }
     let Uploaded { bytes, to } = uploaded(&tracker);
     assert_eq!((is_seeding(&tracker), bytes, to.len()), (true, 3 * u64::from(TOTAL), 3));
+}
+
+/// A client that tries uTP first is to dial by TCP at once.
+#[test]
+fn utp_is_refused() {
+    let tracker = seeding_tracker(Seeding::default());
+    let client = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.connect(tracker.service.listening().unwrap()[0]).unwrap();
+    let mut syn = [0; 20];
+    // Type and version, connection id, sequence number.
+    (syn[0], syn[3], syn[17]) = (0x41, 9, 1);
+    client.send(&syn).unwrap();
+    let mut answer = [0; 64];
+    assert_eq!(client.recv(&mut answer).unwrap(), 20);
+    assert_eq!((answer[0], &answer[2..4], &answer[18..20]), (0x31, &[0, 9][..], &[0, 1][..]));
 }
 
 #[test]

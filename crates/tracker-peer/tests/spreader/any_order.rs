@@ -1,6 +1,6 @@
 //! Any order of commands is legal, and nothing is served that was not requested.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ enum Command {
     /// What it requested lately, or anything.
     Cancel(usize),
     Sent(u32),
-    Withdraw(u32),
+    End,
     Slots(usize),
     /// In milliseconds.
     Wait(u64),
@@ -61,7 +61,7 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(any, piece, begin, length)| Command::Request { any, piece, begin, length }),
         2 => (0..40usize).prop_map(Command::Cancel),
         15 => (0..60_000u32).prop_map(Command::Sent),
-        1 => any::<u32>().prop_map(|piece| Command::Withdraw(piece % (PIECES + 1))),
+        1 => prop::bool::weighted(0.2).prop_map(|ends| if ends { Command::End } else { Command::Wait(0) }),
         1 => (0..4usize).prop_map(Command::Slots),
         5 => (0..8000u64).prop_map(Command::Wait),
         1 => Just(Command::GoBack),
@@ -82,7 +82,7 @@ struct Peer {
 #[derive(Default)]
 struct Model {
     peers: BTreeMap<u8, Peer>,
-    withdrawn: BTreeSet<u32>,
+    is_over: bool,
     slots: usize,
 }
 
@@ -92,12 +92,12 @@ impl Model {
             Action::Reveal { connection, piece } => {
                 let peer = self.peers.get_mut(&connection).expect("it is connected");
                 assert!(piece < PIECES && !peer.revealed.contains(&piece) && peer.is_unchoked);
-                assert!(!self.withdrawn.contains(&piece));
+                assert!(!self.is_over);
                 peer.revealed.push(piece);
             }
             Action::Unchoke { connection } => {
                 let peer = self.peers.get_mut(&connection).expect("it is connected");
-                assert!(!std::mem::replace(&mut peer.is_unchoked, true));
+                assert!(!std::mem::replace(&mut peer.is_unchoked, true) && !self.is_over);
             }
             Action::Choke { connection } => {
                 let peer = self.peers.get_mut(&connection).expect("it is connected");
@@ -110,7 +110,7 @@ impl Model {
                 let peer = self.peers.get_mut(&connection).expect("it is connected");
                 let index = peer.requested.iter().position(|&other| other == block).expect("it was requested");
                 peer.requested.remove(index);
-                assert!(peer.revealed.contains(&block.piece) && !self.withdrawn.contains(&block.piece));
+                assert!(peer.revealed.contains(&block.piece) && !self.is_over);
                 assert!(block.length > 0 && layout().has(block));
                 peer.unsent += block.length;
                 assert!(peer.unsent <= 256 * 1024, "it is sent too much ahead");
@@ -189,9 +189,13 @@ impl World {
                 }
                 spreader.handle_sent(*now, connection, bytes);
             }
-            Command::Withdraw(piece) => {
-                model.withdrawn.insert(piece);
-                spreader.handle_withdrawn(*now, piece);
+            Command::End => {
+                spreader.handle_ended(*now);
+                // What was to be done before.
+                while let Some(action) = spreader.poll_action() {
+                    model.act(action);
+                }
+                model.is_over = true;
             }
             Command::Slots(slots) => {
                 model.slots = slots;

@@ -165,6 +165,56 @@ fn pieces_that_somebody_has_are_revealed_sparingly_while_many_want_them() {
 }
 
 #[test]
+fn one_that_is_far_ahead_is_told_of_nothing_until_the_others_have_caught_up() {
+    let mut lab = Lab::new(100, 256);
+    lab.join(1);
+    lab.join(2);
+    // From others, without anything from here.
+    let get = |lab: &mut Lab, peer, pieces: std::ops::Range<u32>| {
+        pieces.for_each(|piece| lab.spreader.handle_have(lab.now, peer, piece));
+        lab.wait(Duration::from_secs(1));
+    };
+    let told_of = |lab: &mut Lab, peer| {
+        let told = lab.actions().into_iter();
+        told.filter(|action| matches!(action, Action::Reveal { connection, .. } if *connection == peer)).count()
+    };
+    get(&mut lab, 1, 50..60);
+    lab.actions();
+    get(&mut lab, 1, 60..90);
+    assert_eq!(told_of(&mut lab, 1), 0);
+    get(&mut lab, 2, 50..84);
+    assert!(told_of(&mut lab, 1) > 0);
+}
+
+#[test]
+fn one_that_is_far_ahead_and_gets_nothing_from_others_is_not_forgotten() {
+    let mut lab = Lab::new(100, 256);
+    lab.join(1);
+    (50..90).for_each(|piece| lab.spreader.handle_have(lab.now, 1, piece));
+    lab.join(2);
+    let is_told = |lab: &mut Lab| {
+        // It gets what it was told of, and nothing else; the other one goes on.
+        let told = lab.actions().into_iter().filter_map(|action| match action {
+            Action::Reveal { connection, piece } => Some((connection, piece)),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        told.iter().for_each(|&(connection, piece)| lab.spreader.handle_have(lab.now, connection, piece));
+        told.iter().any(|&(connection, _)| connection == 1)
+    };
+    while is_told(&mut lab) {}
+    // As clients say that have all that they were told of.
+    lab.spreader.handle_interested(lab.now, 1, false);
+    for piece in 0..4 {
+        lab.spreader.handle_have(lab.now, 2, piece);
+        lab.wait(Duration::from_millis(700));
+        assert!(!is_told(&mut lab), "{piece}");
+    }
+    lab.wait(Duration::from_secs(2));
+    assert!(is_told(&mut lab));
+}
+
+#[test]
 fn what_was_promised_to_one_who_leaves_is_out_again_at_once() {
     let mut lab = Lab::new(8, 256);
     lab.join(1);
@@ -291,28 +341,6 @@ fn a_cancelled_request_is_not_served() {
     assert_eq!(lab.actions(), [Action::Reject { connection: 1, block: block(2) }]);
     lab.sent(1, 256 * KIB);
     assert_eq!(lab.served(), [(1, block(3))]);
-}
-
-#[test]
-fn a_withdrawn_piece_is_not_given_any_more() {
-    let mut lab = Lab::new(30, 128);
-    lab.join(1);
-    let told = lab.revealed();
-    let (begun, other) = (whole(told[0], 128 * KIB), whole(told[1], 128 * KIB));
-    lab.request(1, begun);
-    lab.request(1, other);
-    lab.request(1, Block { begin: 1, length: 1, ..begun });
-    lab.actions();
-    lab.spreader.handle_withdrawn(lab.now, told[0]);
-    lab.spreader.handle_withdrawn(lab.now, u32::MAX);
-    let actions = lab.actions();
-    assert_eq!(actions[0], Action::Reject { connection: 1, block: Block { begin: 1, length: 1, ..begun } });
-    assert!(matches!(actions[1..], [Action::Reveal { .. }]), "another one in its place: {actions:?}");
-    let late = Block { begin: 2, length: 1, ..begun };
-    lab.request(1, late);
-    assert_eq!(lab.actions(), [Action::Reject { connection: 1, block: late }]);
-    lab.join(2);
-    assert!(!lab.revealed().contains(&told[0]));
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) enum Clients {
     /// With the slots of the protocol's first client, and of qBittorrent for each torrent: four that give most, and one at
     /// random.
     Strict,
+    /// With four slots in all, as qBittorrent has for each torrent.
+    Four,
 }
 
 impl Clients {
@@ -34,6 +36,7 @@ impl Clients {
         match self {
             Self::Libtorrent => 7,
             Self::Strict => 4,
+            Self::Four => 3,
         }
     }
 }
