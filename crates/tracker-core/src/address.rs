@@ -196,7 +196,8 @@ pub(crate) fn is_reachable(ip: IpAddr) -> bool {
     !(ip.is_unspecified() || ip.is_multicast() || broadcast || is_v6_link_local(ip))
 }
 
-fn is_claimable(ip: IpAddr) -> bool {
+/// Returns `true` if a client elsewhere can have the address that it claims to have.
+pub(crate) fn is_claimable(ip: IpAddr) -> bool {
     is_reachable(ip) && !ip.is_loopback()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::interval::Lifetimes;
-use crate::{AnnounceRequest, Instant, PeerDetail, PeerId, PeerKey, Reachability};
+use crate::{AnnounceRequest, DetailImage, Instant, PeerDetail, PeerId, PeerKey, Reachability};
 
 /// The details kept of a peer besides its entry: 50 bytes, since nothing in it is aligned.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +32,50 @@ impl Detail {
             interval: u16::try_from(interval.as_secs()).unwrap_or(u16::MAX),
             uploaded: Bytes::new(request.uploaded),
             downloaded: Bytes::new(request.downloaded),
-            left: request.left.filter(|&left| i64::try_from(left).is_ok()).map_or(Bytes::UNKNOWN, Bytes::new),
+            left: Bytes::left(request.left),
             facts,
+        }
+    }
+
+    /// What is known of a peer that was taken out of a tracker `age` ago, if it is not due.
+    pub(crate) fn restored(
+        image: &DetailImage,
+        is_here: bool,
+        age: Duration,
+        now: Instant,
+        lifetimes: &Lifetimes,
+    ) -> Option<Self> {
+        let silent_for = image.silent_for.saturating_add(age);
+        let interval = image.interval.min(lifetimes.longest_interval());
+        let mut detail = Self {
+            peer_id: image.peer_id,
+            key: image.key,
+            first_seen: now.before(image.known_for.max(image.silent_for).saturating_add(age)),
+            last_seen: now.before(silent_for),
+            interval: u16::try_from(interval.as_secs()).unwrap_or(u16::MAX),
+            uploaded: Bytes::new(image.uploaded),
+            downloaded: Bytes::new(image.downloaded),
+            left: Bytes::left(image.left),
+            facts: Facts::default().with(Facts::CLAIMED, image.is_claimed).with(Facts::HERE, is_here),
+        };
+        detail.set_reachability(image.reachability);
+        // By ages, which hold whatever the clock says.
+        (silent_for < lifetimes.timeout(detail.interval())).then_some(detail)
+    }
+
+    /// What is to be known of the peer later.
+    pub(crate) fn image(self, now: Instant) -> DetailImage {
+        DetailImage {
+            peer_id: self.peer_id,
+            key: self.key,
+            uploaded: self.uploaded.get(),
+            downloaded: self.downloaded.get(),
+            left: self.left(),
+            known_for: now.since(self.first_seen),
+            silent_for: now.since(self.last_seen),
+            interval: self.interval(),
+            reachability: self.reachability(),
+            is_claimed: self.is_claimed(),
         }
     }
 
@@ -99,7 +141,7 @@ impl Detail {
             key: self.key,
             uploaded: self.uploaded.get(),
             downloaded: self.downloaded.get(),
-            left: Some(self.left).filter(|&left| left != Bytes::UNKNOWN).map(Bytes::get),
+            left: self.left(),
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             interval: self.interval(),
@@ -107,6 +149,10 @@ impl Detail {
             is_here: self.is_here(),
             expires: self.expires(lifetimes),
         }
+    }
+
+    fn left(self) -> Option<u64> {
+        Some(self.left).filter(|&left| left != Bytes::UNKNOWN).map(Bytes::get)
     }
 
     fn interval(&self) -> Duration {
@@ -155,6 +201,11 @@ impl Bytes {
         let bits = if number < Self::IN_UNITS { number } else { Self::IN_UNITS | (number / Self::UNIT) };
         let [low @ .., _, _, _] = bits.to_le_bytes();
         Self(low)
+    }
+
+    /// The bytes that a client still wants. More than any torrent has are as good as not said.
+    fn left(number: Option<u64>) -> Self {
+        number.filter(|&left| i64::try_from(left).is_ok()).map_or(Self::UNKNOWN, Self::new)
     }
 
     fn get(self) -> u64 {

@@ -34,6 +34,12 @@ impl Instant {
         self.0
     }
 
+    /// The moment this long before; the start, if that is later.
+    pub const fn before(self, duration: Duration) -> Self {
+        let secs = duration.as_secs();
+        Self(if secs < self.0 as u64 { self.0 - secs as u32 } else { 0 })
+    }
+
     /// The time from `earlier` to this moment; zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0) as u64)

@@ -31,6 +31,8 @@ impl Intervals {
 pub(crate) struct Lifetimes {
     /// Silence after which a peer is dropped, at least; whole seconds.
     shortest: Duration,
+    /// The longest interval; seconds.
+    longest_interval: u32,
     /// Silence after which a peer is dropped, at most; seconds.
     longest: u32,
     /// Seconds that an expiry counts by. The longest lifetime is a quarter of its range, so that a peer is known to
@@ -49,9 +51,10 @@ impl Lifetimes {
         let ceiling = config.interval_ceiling.as_secs();
         let longest_interval = ceiling + ceiling * u64::from(config.interval_jitter_percent) / 100;
         let longest = timeout(shortest, Duration::from_secs(longest_interval)).as_secs();
-        let longest = u32::try_from(longest).expect("Config::validate bounds intervals and timeouts");
+        let bounded = |secs| u32::try_from(secs).expect("Config::validate bounds intervals and timeouts");
+        let (longest, longest_interval) = (bounded(longest), bounded(longest_interval));
         // Two less, since both ends are rounded.
-        Self { shortest, longest, tick: longest.div_ceil(Self::AHEAD - 2), skipped: 0 }
+        Self { shortest, longest_interval, longest, tick: longest.div_ceil(Self::AHEAD - 2), skipped: 0 }
     }
 
     /// Takes in that nothing happened in between. When that took so long that all peers are due, no matter how long they are,
@@ -65,6 +68,16 @@ impl Lifetimes {
     /// No peer is dropped sooner after its announce.
     pub(crate) fn shortest(&self) -> Duration {
         self.shortest
+    }
+
+    /// No peer is given a longer interval.
+    pub(crate) fn longest_interval(&self) -> Duration {
+        Duration::from_secs(u64::from(self.longest_interval))
+    }
+
+    /// No peer is dropped later after its announce.
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_secs(u64::from(self.longest))
     }
 
     /// Silence after which a peer is dropped that was given this interval.

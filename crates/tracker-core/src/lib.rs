@@ -96,7 +96,8 @@
 //! # What it does not do
 //!
 //! - No DHT, PEX or LSD: those work without a tracker. A torrent is made private in its metainfo, not here.
-//! - No persistence. After a restart the first announce of each client, whatever its event, brings it back.
+//! - No files. What is to outlive a restart the embedder takes out ([`SwarmSlice::image`]) and in again ([`Shards::restore`]).
+//!   Without that the first announce of each client, whatever its event, brings it back.
 //! - No accounts, ratios or invitations. `uploaded` and `downloaded` are shown, and nothing hangs on them.
 //! - No check that a peer can be reached, since that takes a socket. Who can be is for the embedder to find out
 //!   ([`Tracker::set_reachability`]), whose own peer is handed out, too ([`OwnPeer`]).
@@ -113,6 +114,7 @@ mod config;
 mod detail;
 mod entry;
 mod event;
+mod image;
 mod index;
 mod info_hash;
 mod instant;
@@ -143,6 +145,7 @@ pub use announce_listener::AnnounceListener;
 pub use bounds::OutOfBounds;
 pub use config::{Config, ConfigError, HostAddresses, Memory, SubnetPreference};
 pub use event::{Event, EventKind};
+pub use image::{DetailImage, DownloadImage, PeerImage, SwarmImage};
 pub use info_hash::{InfoHash, ParseInfoHashError};
 pub use instant::Instant;
 pub use network_config::NetworkConfig;

@@ -7,7 +7,7 @@ use crate::detail::{Detail, Facts};
 use crate::entry::{DigestOrExpiry, Download, Tag};
 use crate::interval::Lifetimes;
 use crate::rules::Rules;
-use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerKey, address};
+use crate::{AnnounceEvent, AnnounceRequest, Instant, Memory, PeerId, PeerImage, PeerKey, address};
 
 /// The download state of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -191,6 +191,48 @@ impl Member {
             seen => seen,
         };
         completed
+    }
+
+    /// The peer that was taken out of a tracker `age` ago, if it is not due. What has no details cannot be kept with them.
+    pub(crate) fn restored(image: &PeerImage, is_here: bool, age: Duration, rules: &Rules) -> Option<Self> {
+        let Rules { now, lifetimes, memory, .. } = rules;
+        let (detail, digest_or_expiry) = match memory {
+            Memory::Full => {
+                let detail = Detail::restored(image.detail.as_ref()?, is_here, age, *now, lifetimes)?;
+                (Some(detail), digest(detail.peer_id))
+            }
+            Memory::Lean => {
+                let left = image.expires_in.checked_sub(age).filter(|left| !left.is_zero())?.min(lifetimes.longest());
+                (None, lifetimes.expiry(*now + left))
+            }
+        };
+        let download = match image.download.into() {
+            // Whoever leeches was seen doing so.
+            Download::Unseen if image.state == PeerState::Leecher => Download::Begun,
+            download => download,
+        };
+        let tag = Tag { state: image.state, download, digest_or_expiry };
+        let member = Self { ip: image.address.ip().to_canonical(), port: image.address.port(), tag, detail };
+        member.due(rules).map(|_| member)
+    }
+
+    /// What is to be known of the peer later.
+    pub(crate) fn image(&self, now: Instant, rules: &Rules) -> PeerImage {
+        PeerImage {
+            address: self.address(),
+            state: self.tag.state,
+            download: self.tag.download.into(),
+            expires_in: self.due(rules).unwrap_or(now).since(now),
+            detail: self.detail.map(|detail| detail.image(now)),
+        }
+    }
+
+    /// The time at which the peer is dropped unless it announces again, if that has not come.
+    pub(crate) fn due(&self, rules: &Rules) -> Option<Instant> {
+        match self.detail {
+            Some(detail) => Some(detail.expires(&rules.lifetimes)).filter(|&due| due > rules.now),
+            None => rules.lifetimes.due_after(rules.now, self.tag.digest_or_expiry),
+        }
     }
 
     /// Returns `true` if it is on the tracker's machine, as far as is known.

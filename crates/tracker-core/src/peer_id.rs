@@ -58,6 +58,11 @@ impl PeerKey {
         Self(number)
     }
 
+    /// The number that is kept of the key.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
     /// The key that is these bytes; no bytes are [`PeerKey::NONE`].
     pub const fn from_bytes(bytes: &[u8]) -> Self {
         if bytes.is_empty() {

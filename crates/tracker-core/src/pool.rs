@@ -367,6 +367,13 @@ impl<E: Entry> Pool<E> {
         self.extras.get_or_insert_default().sweep = Some(sweep);
     }
 
+    /// Takes in that a peer came which may be due sooner than one that announces. An interrupted sweep may have passed its position.
+    pub(crate) fn see_due(&mut self, due: Instant) {
+        if let Some(sweep) = self.extras.as_mut().and_then(|extras| extras.sweep.as_mut()) {
+            sweep.see(due);
+        }
+    }
+
     /// Gives memory back where most of it is unused: a class has gone home.
     pub(crate) fn shrink(&mut self, rules: &Rules) {
         let wanted = 2 * self.len();

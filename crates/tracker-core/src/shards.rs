@@ -5,17 +5,18 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
+use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
 use crate::address::Asker;
 use crate::address_group::OwnNetworks;
 use crate::survey::{Held, Place, Survey};
-use crate::tracker::{Answer, Arrival, MOST_EVICTIONS, OtherShards};
+use crate::tracker::{Answer, Arrival, MOST_EVICTIONS, OtherShards, Restored};
 use crate::{
     Access, AddressGroup, AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, ConfigError,
     Event, InfoHash, Instant, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts,
-    SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
+    SwarmImage, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
 };
 
 /// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -54,6 +55,10 @@ pub struct Shards {
 }
 
 impl Shards {
+    /// The most peers that are [restored](Self::restore) while a shard is locked: half a millisecond's work in a swarm that is looked
+    /// through for each, and less in others.
+    pub const RESTORED_AT_ONCE: usize = 250;
+
     /// As many trackers as `count`, without swarms. [`Config::max_pending_events`] and [`Config::max_remembered_swarms`] are
     /// shared out among them.
     ///
@@ -160,6 +165,33 @@ impl Shards {
             answer = self.change(shard, |tracker, others| tracker.announce_again(others, now, rng, request, peers));
         }
         answer
+    }
+
+    /// See [`Tracker::restore`]. A shard is locked for no more than [`RESTORED_AT_ONCE`](Self::RESTORED_AT_ONCE) peers at a time. The
+    /// [listener](Self::with_listener) hears of the peers that came in.
+    pub fn restore(&self, now: Instant, image: &SwarmImage, age: Duration) -> usize {
+        let now = self.latest(now);
+        let SwarmImage { info_hash, completed, peers } = image;
+        let shard = self.shard_of(info_hash);
+        let mut count = 0;
+        let mut rest = &peers[..];
+        loop {
+            let (part, after) = rest.split_at(rest.len().min(Self::RESTORED_AT_ONCE));
+            let Restored { peers, is_newly_here } = self.change(shard, |tracker, others| {
+                tracker.restore_beside(others, now, *info_hash, *completed, part, age)
+            });
+            if let Some(listener) = &self.listener {
+                peers.iter().for_each(|&address| listener.peer_came(info_hash, address, None));
+                if is_newly_here {
+                    listener.peer_is_here(info_hash);
+                }
+            }
+            count += peers.len();
+            rest = after;
+            if rest.is_empty() {
+                return count;
+            }
+        }
     }
 
     /// See [`Tracker::sample`].

@@ -1,90 +1,17 @@
 //! The peers of one torrent.
 
+mod view;
+
+pub use view::SwarmView;
+
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 
 use crate::detail::Detail;
 use crate::entry::{Download, EntryV4, EntryV6};
 use crate::peer::{Identity, Member};
 use crate::pool::{MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
-use crate::{InfoHash, Instant, Memory, Peer, PeerId, PeerKey, PeerState, Reachability, SwarmCounts, address};
-
-/// The peers of one torrent, to look at.
-#[derive(Debug, Clone, Copy)]
-pub struct SwarmView<'t> {
-    swarm: &'t Swarm,
-    rules: &'t Rules,
-}
-
-impl<'t> SwarmView<'t> {
-    pub(crate) fn new(swarm: &'t Swarm, rules: &'t Rules) -> Self {
-        Self { swarm, rules }
-    }
-
-    /// Its counts, peers that are not handed out included.
-    pub fn counts(&self) -> SwarmCounts {
-        self.swarm.counts()
-    }
-
-    /// Number of peers.
-    pub fn len(&self) -> usize {
-        self.swarm.len()
-    }
-
-    /// Returns `true` if it has no peers: it is remembered for its completed downloads only.
-    pub fn is_empty(&self) -> bool {
-        self.swarm.is_empty()
-    }
-
-    /// The peer at this [address](Peer::address). Of those that do not [listen](Peer::is_listening) there may be several; it is one
-    /// of them then.
-    pub fn peer(&self, address: SocketAddr) -> Option<Peer> {
-        let Self { swarm, rules } = *self;
-        let (ip, port) = (address.ip(), address.port());
-        let slot = if address::is_listening(port) {
-            swarm.find(rules, ip, port)
-        } else {
-            swarm.find_at(rules, ip, |slot| swarm.member(slot).port == port)
-        };
-        Some(swarm.member(slot?).peer(&rules.lifetimes))
-    }
-
-    /// Returns `true` if there is a peer on the tracker's machine, or in a container on it: others get it under the address by which
-    /// they reach this machine. Always `false` in a [lean](Memory::Lean) tracker.
-    pub fn has_peer_here(&self) -> bool {
-        self.swarm.has_peer_here()
-    }
-
-    /// Returns `true` if the client of a peer of another swarm is in this one, too: at the same address and port or, as when it
-    /// listens nowhere, at the same address with the same peer id and key.
-    ///
-    /// Most clients of a hybrid torrent are in both its swarms.
-    pub fn has_client(&self, peer: &Peer) -> bool {
-        let Self { swarm, rules } = *self;
-        let ip = peer.address.ip();
-        let client = || peer.detail.as_ref().and_then(|it| swarm.find_client(rules, ip, it.peer_id, it.key));
-        swarm.find(rules, ip, peer.address.port()).or_else(client).is_some()
-    }
-
-    /// The peers, in no particular order.
-    pub fn peers(&self) -> impl Iterator<Item = Peer> + use<'t> {
-        self.peers_at(0..self.len())
-    }
-
-    /// The peers at these places, out of those from 0 to the number of peers; fewer where there are not so many. With this a
-    /// large swarm is read a part at a time. Peers change their places when others come and go.
-    pub fn peers_at(&self, places: Range<usize>) -> impl Iterator<Item = Peer> + use<'t> {
-        let Self { swarm, rules } = *self;
-        let v4_len = swarm.v4.len();
-        let v4 = places.start.min(v4_len)..places.end.min(v4_len);
-        let v6 = swarm.v6.iter().flat_map(move |v6| {
-            let place = |place: usize| place.saturating_sub(v4_len).min(v6.len());
-            v6.members(place(places.start)..place(places.end))
-        });
-        swarm.v4.members(v4).chain(v6).map(|member| member.peer(&rules.lifetimes))
-    }
-}
+use crate::{InfoHash, Instant, Memory, PeerId, PeerKey, PeerState, Reachability, SwarmCounts, address};
 
 /// The peers of one torrent.
 ///
@@ -265,6 +192,32 @@ impl Swarm {
         Ok(Upserted { left, change: Change::Joined })
     }
 
+    /// Takes in a peer that was here before. Returns `false` if it is here, or if there is no room for it.
+    pub(crate) fn restore(&mut self, rules: &Rules, member: &Member) -> bool {
+        let ip = member.ip;
+        let client = member.detail.and_then(|detail| self.find_client(rules, ip, detail.peer_id, detail.key));
+        let (at_address, _) = self.in_group(rules, ip);
+        let has_room = self.len() < rules.max_peers_per_swarm && at_address < rules.max_peers_per_address;
+        if client.is_some() || self.find(rules, ip, member.port).is_some() || !has_room {
+            return false;
+        }
+        self.insert(rules, member);
+        if at_address >= MOST_OF_ONE_ADDRESS {
+            self.crowd(ip);
+        }
+        let due = member.due(rules).unwrap_or(rules.now);
+        match ip {
+            IpAddr::V4(_) => self.v4.see_due(due),
+            IpAddr::V6(_) => self.v6.iter_mut().for_each(|v6| v6.see_due(due)),
+        }
+        true
+    }
+
+    /// At least so many downloads have completed.
+    pub(crate) fn restore_completed(&mut self, completed: u32) {
+        self.completed = self.completed.max(completed);
+    }
+
     /// Takes in that the sender of a last announce has everything, if it was seen downloading and was not counted as completed.
     pub(crate) fn finish(&mut self, rules: &Rules, sender: &Identity, member: &mut Member) -> Option<Change> {
         let slot = self.find_leaving(rules, sender)?;
@@ -361,7 +314,7 @@ impl Swarm {
     /// Removes the peers that are due. Looks at `budget` peers at most, and takes those it looks at from it; the next call
     /// goes on from there. At the end memory is given back.
     ///
-    /// No peer may come in that is due before the shortest timeout is over.
+    /// No peer that announces is due before the shortest timeout is over, and one that is restored meanwhile tells when it is.
     pub(crate) fn expire(&mut self, rules: &Rules, budget: &mut usize, mut expired: impl FnMut(&Member)) -> Expired {
         let (mut seeders, mut partial_seeds, mut here) = (0, 0, 0);
         let mut expired = |member: &Member| {

@@ -1,8 +1,10 @@
 //! The state machine.
 
 mod announce;
+mod restore;
 
 pub(crate) use announce::{Answer, Arrival};
+pub(crate) use restore::Restored;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -30,7 +32,7 @@ use crate::{
 /// It does no I/O, reads no clock, spawns nothing and draws no randomness of its own: the embedder brings the time and
 /// the generator, and carries requests and answers. There are four kinds of method:
 ///
-/// - **Commands** change the swarms: [`announce`](Self::announce) and [`expire`](Self::expire), which take the time,
+/// - **Commands** change the swarms: [`announce`](Self::announce), [`expire`](Self::expire) and [`restore`](Self::restore), which take the time,
 ///   [`set_torrents`](Self::set_torrents), [`set_network`](Self::set_network), [`set_own_peer`](Self::set_own_peer) and
 ///   [`set_reachability`](Self::set_reachability). An announce *returns* its answer; nothing is
 ///   sent later.

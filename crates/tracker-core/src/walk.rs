@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{InfoHash, SwarmView};
+use crate::{InfoHash, Instant, SwarmImage, SwarmView};
 
 /// The progress of a look at all swarms of [`Shards`](crate::Shards), a few at a time, so that no announce waits for long: see
 /// [`Shards::walk`](crate::Shards::walk).
@@ -37,6 +37,13 @@ pub struct SwarmSlice<'t> {
     /// The places of the peers that are passed, for [`SwarmView::peers_at`]. It begins at 0 where the swarm begins, and ends
     /// at [`SwarmView::len`] where it ends.
     pub peers: Range<usize>,
+}
+
+impl SwarmSlice<'_> {
+    /// A copy of this part of the swarm that can be [taken in](crate::Shards::restore) later.
+    pub fn image(&self, now: Instant) -> SwarmImage {
+        self.swarm.image_at(self.peers.clone(), now)
+    }
 }
 
 impl Walk {

@@ -6,7 +6,8 @@ use tracker_core::Instant;
 
 /// Tells the time in the tracker's own [`Instant`]s.
 ///
-/// Every adapter of one tracker must use copies of one clock: its start is the tracker's zero.
+/// Every adapter of one tracker must use copies of one clock. It starts at [`START`](Self::START) and not at zero, so that peers can
+/// be [restored](tracker_core::Shards::restore) that a tracker before has known.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +28,10 @@ enum Source {
 }
 
 impl Clock {
-    /// A clock that starts now, at [`Instant::ZERO`], and never goes back.
+    /// The time of a clock at its start: 100 days, longer than any peer may be silent.
+    pub const START: Instant = Instant::from_secs(100 * 24 * 60 * 60);
+
+    /// A clock that starts now, at [`START`](Self::START), and never goes back.
     pub fn start() -> Self {
         Self(Source::Running { start: StdInstant::now() })
     }
@@ -37,11 +41,12 @@ impl Clock {
         Self(Source::Fixed { at })
     }
 
-    /// The time, in whole seconds since the start.
+    /// The time, in whole seconds.
     pub fn now(&self) -> Instant {
         match self.0 {
             Source::Running { start } => {
-                Instant::from_secs(u32::try_from(start.elapsed().as_secs()).unwrap_or(u32::MAX))
+                // A second counts when it is over.
+                Self::START + Duration::from_secs(start.elapsed().as_secs())
             }
             Source::Fixed { at } => at,
         }
@@ -50,7 +55,7 @@ impl Clock {
     /// The time left until `at`; zero when it has come.
     pub fn until(&self, at: Instant) -> Duration {
         match self.0 {
-            Source::Running { start } => Duration::from_secs(u64::from(at.as_secs())).saturating_sub(start.elapsed()),
+            Source::Running { start } => at.since(Self::START).saturating_sub(start.elapsed()),
             Source::Fixed { at: now } => at.since(now),
         }
     }
@@ -61,11 +66,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_running_clock_starts_at_zero_and_counts_fractions() {
+    fn a_running_clock_starts_late_and_counts_fractions() {
         let clock = Clock::start();
-        assert!(clock.now() < Instant::from_secs(60));
-        let left = clock.until(Instant::from_secs(3600));
+        assert!(clock.now() >= Clock::START && clock.now() < Clock::START + Duration::from_secs(60));
+        let left = clock.until(Clock::START + Duration::from_secs(3600));
         assert!(left <= Duration::from_secs(3600) && left > Duration::from_secs(3500), "{left:?}");
-        assert_eq!(clock.until(Instant::ZERO), Duration::ZERO);
+        assert_eq!((clock.until(Clock::START), clock.until(Instant::ZERO)), (Duration::ZERO, Duration::ZERO));
     }
 }

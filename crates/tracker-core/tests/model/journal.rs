@@ -31,6 +31,12 @@ impl Journal {
         peers.iter_mut().filter(|peer| peer.address == address).for_each(|peer| peer.reachability = reachability);
     }
 
+    /// Takes over the peers that were taken in, of which there are no events. `left` is what the tracker has now.
+    pub(crate) fn restore(&mut self, left: BTreeMap<InfoHash, Vec<Peer>>) {
+        assert!(self.swarms.keys().eq(left.keys()), "by its events: {:?}", self.swarms.keys());
+        self.swarms = left;
+    }
+
     pub(crate) fn take(&mut self, event: Event) {
         let tally = &mut self.tally;
         match event.kind {

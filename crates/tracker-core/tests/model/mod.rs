@@ -6,6 +6,7 @@
 
 mod fairness;
 mod journal;
+mod restore;
 pub(crate) mod subject;
 pub(crate) mod trial;
 pub(crate) mod world;
@@ -752,10 +753,14 @@ impl Model {
 
     /// Returns `true` if an address is that of the tracker's machine, or of a container on it, to the sender of `request`.
     fn is_here(&self, ip: IpAddr, request: &AnnounceRequest) -> bool {
+        ip == request.local() || self.is_on_machine(ip)
+    }
+
+    /// Returns `true` if an address is that of the tracker's machine, or of a container on it, by the settings alone.
+    fn is_on_machine(&self, ip: IpAddr) -> bool {
         let config = &self.config;
         let host = [config.host_addresses.v4.map(IpAddr::V4), config.host_addresses.v6.map(IpAddr::V6)];
         ip.is_loopback()
-            || ip == request.local()
             || host.contains(&Some(ip))
             || config.own_addresses.contains(&ip)
             || config.container_networks.iter().any(|network| network.contains(&ip))

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
     AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, Event, InfoHash, Instant, OwnPeer,
-    Peer, PeerId, Peers, Reachability, ScrapeError, Shards, SwarmCounts, TorrentPolicy, Totals, Tracker,
+    Peer, PeerId, Peers, Reachability, ScrapeError, Shards, SwarmCounts, SwarmImage, TorrentPolicy, Totals, Tracker,
+    Walk,
 };
 
 /// [`Shards`], and what their listener heard.
@@ -69,6 +72,14 @@ pub(crate) trait Subject {
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError>;
 
+    /// Everything that can be taken in again.
+    fn images(&self, now: Instant) -> Vec<SwarmImage>;
+
+    fn restore(&mut self, now: Instant, image: &SwarmImage, age: Duration) -> usize;
+
+    /// Becomes a tracker that has just started.
+    fn renew(&mut self, config: Config, rng: &mut StdRng);
+
     fn expire(&mut self, now: Instant);
 
     fn next_expiry(&self) -> Option<Instant>;
@@ -119,6 +130,20 @@ impl Subject for Tracker {
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
         self.scrape(remote, info_hashes, counts)
+    }
+
+    fn images(&self, now: Instant) -> Vec<SwarmImage> {
+        let mut images = Vec::new();
+        self.for_each_swarm(|_, swarm| images.push(swarm.image_at(0..swarm.len(), now)));
+        images
+    }
+
+    fn restore(&mut self, now: Instant, image: &SwarmImage, age: Duration) -> usize {
+        Self::restore(self, now, image, age)
+    }
+
+    fn renew(&mut self, config: Config, rng: &mut StdRng) {
+        *self = Self::new(config, rng).expect("a valid configuration");
     }
 
     fn expire(&mut self, now: Instant) {
@@ -198,6 +223,21 @@ impl Subject for HeardShards {
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
         self.shards.scrape(remote, info_hashes, counts)
+    }
+
+    fn images(&self, now: Instant) -> Vec<SwarmImage> {
+        let (mut walk, mut images) = (Walk::by_peer(), Vec::new());
+        while self.shards.walk(&mut walk, 2, |slice| images.push(slice.image(now))) {}
+        images
+    }
+
+    fn restore(&mut self, now: Instant, image: &SwarmImage, age: Duration) -> usize {
+        self.shards.restore(now, image, age)
+    }
+
+    fn renew(&mut self, config: Config, rng: &mut StdRng) {
+        let count = NonZeroUsize::new(rng.random_range(1..5)).expect("one at least");
+        *self = Self::new(config, count, rng);
     }
 
     fn expire(&mut self, now: Instant) {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_core::{Config, InfoHash, Instant, Memory, OwnPeer, Peer, Peers, SwarmCounts, Tracker};
+use tracker_core::{Config, InfoHash, Instant, Memory, OwnPeer, Peer, Peers, SwarmCounts, SwarmImage, Tracker};
 
 use super::journal::Journal;
-use super::subject::{HeardShards, Subject};
+use super::subject::{Heard, HeardShards, Subject};
 use super::world::{Input, Operation, TORRENTS, World};
 use super::{Model, OWN_PEER_ID, OWN_PORT};
 
@@ -41,6 +41,8 @@ pub(crate) struct Trial<S> {
     subject: S,
     model: Model,
     journal: Journal,
+    /// Images, and when they were made.
+    kept: (Instant, Vec<SwarmImage>),
     rng: StdRng,
     peers: Peers,
     counts: Vec<SwarmCounts>,
@@ -56,6 +58,7 @@ impl<S: Subject> Trial<S> {
             subject,
             model: Model::new(config),
             journal: Journal::default(),
+            kept: (Instant::ZERO, Vec::new()),
             rng: StdRng::seed_from_u64(seed),
             peers: Peers::default(),
             counts: Vec::new(),
@@ -67,7 +70,7 @@ impl<S: Subject> Trial<S> {
     pub(crate) fn run(&mut self, operation: &Operation) {
         let mut everything = self.steps.is_multiple_of(FULL_CHECK);
         self.steps += 1;
-        if let Operation::Announce { now, .. } = operation
+        if let Operation::Announce { now, .. } | Operation::TakeIn { now } = operation
             && self.model.config().memory == Memory::Lean
         {
             self.keep_up(*now);
@@ -107,6 +110,15 @@ impl<S: Subject> Trial<S> {
                 self.subject.set_own_peer(is_there.then_some(OwnPeer::new(OWN_PORT, OWN_PEER_ID)));
                 self.model.set_own_peer(*is_there);
             }
+            Operation::TakeOut => self.take_out(),
+            Operation::TakeIn { now } => {
+                self.take_in(*now);
+                everything = true;
+            }
+            Operation::Restart { now } => {
+                self.restart(*now);
+                everything = true;
+            }
             Operation::FindOut { info_hash, address, peer_id, reachability } => {
                 let is_there = self.subject.set_reachability(info_hash, *address, *peer_id, *reachability);
                 assert_eq!(is_there, self.model.find_out(info_hash, *address, *peer_id, *reachability));
@@ -123,6 +135,51 @@ impl<S: Subject> Trial<S> {
         if everything {
             self.check_everything();
         }
+    }
+
+    fn take_out(&mut self) {
+        let now = self.model.now();
+        if self.model.config().memory == Memory::Lean {
+            // It does not know for how long something is due.
+            self.expire_wholly(now);
+        }
+        self.kept = (now, self.subject.images(now));
+    }
+
+    /// Takes in what was kept. Returns the number of peers that came.
+    fn take_in(&mut self, now: Instant) -> usize {
+        let now = now.max(self.model.now());
+        let (made, images) = std::mem::take(&mut self.kept);
+        let mut count = 0;
+        for image in &images {
+            let came = self.subject.restore(now, image, now.since(made));
+            let heard = self.model.restore(now, image, now.since(made));
+            assert_eq!(came, heard.iter().filter(|heard| matches!(heard, Heard::Came(..))).count(), "{heard:?}");
+            assert!(self.subject.heard().is_none_or(|told| told == heard), "{heard:?} should have been heard");
+            count += came;
+        }
+        self.kept = (made, images);
+        self.check_events();
+        if self.model.config().max_pending_events > 0 {
+            self.journal.restore(self.left());
+        }
+        count
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.take_out();
+        self.check_events();
+        let now = now.max(self.model.now());
+        self.subject.renew(self.model.config().clone(), &mut self.rng);
+        self.subject.set_own_peer(self.model.has_own_peer().then_some(OwnPeer::new(OWN_PORT, OWN_PEER_ID)));
+        self.model.restart();
+        self.journal = Journal::default();
+        self.behind = Duration::ZERO;
+        // The time, also if there is nothing to take in.
+        self.subject.expire(now);
+        self.model.expire(now, &self.left());
+        self.take_in(now);
+        assert_eq!(self.take_in(now), 0, "nothing comes twice");
     }
 
     /// A lean tracker must not be left alone for long with what is due.

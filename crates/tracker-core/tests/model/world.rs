@@ -32,6 +32,16 @@ pub(crate) enum Operation {
     /// What an announce would get that is not taken in.
     Sample(AnnounceRequest),
     SetOwnPeer(bool),
+    /// Keeps images of what there is.
+    TakeOut,
+    /// Takes in what was kept.
+    TakeIn {
+        now: Instant,
+    },
+    /// Takes everything out, and then into a new tracker.
+    Restart {
+        now: Instant,
+    },
     FindOut {
         info_hash: InfoHash,
         address: SocketAddr,
@@ -225,9 +235,12 @@ impl World {
                 remote: home(choices).0,
                 info_hashes: (0..choices.below(6)).map(|_| torrent(choices)).collect(),
             },
-            3 => match choices.below(6) {
+            3 => match choices.below(12) {
                 0 | 1 => Operation::SetTorrents(policy(choices)),
                 2 => Operation::SetOwnPeer(!choices.one_in(4)),
+                3 => Operation::TakeOut,
+                4..=6 => self.take_in(choices),
+                7 => Operation::Restart { now: self.moment(choices) },
                 _ => Operation::Sample(any_request(choices)),
             },
             4 | 5 => self.find_out(choices),
@@ -320,6 +333,13 @@ impl World {
             self.pending.push_back(Operation::Announce { now, request });
         }
         self.pending.pop_front().expect("every client has a home")
+    }
+
+    /// What was kept comes in: twice, or while others are being dropped.
+    fn take_in(&mut self, choices: &mut impl Choices) -> Operation {
+        let now = self.moment(choices);
+        self.pending.push_back(Operation::TakeIn { now });
+        if choices.one_in(3) { Operation::TakeIn { now } } else { Operation::Expire { now, wholly: false } }
     }
 
     /// The embedder finds out about a client, which may be gone, or about nobody.
