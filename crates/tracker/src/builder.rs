@@ -28,6 +28,7 @@ use crate::own_peer::{self, OwnPeerView};
 use crate::page::Page;
 use crate::reach;
 use crate::share_folder;
+use crate::swarm_keeper::SwarmKeeper;
 
 /// The default port for clients: the usual one of BitTorrent trackers.
 pub const TRACKER_PORT: u16 = 6969;
@@ -336,6 +337,11 @@ impl Builder {
 
         let has_events = self.has_events();
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
+        let keeper = events.as_ref().zip(data).map(|(events, data)| {
+            // Before anybody asks.
+            SwarmKeeper::start(data.path(), &shards, clock, events)
+        });
+        let keeper = keeper.transpose().map_err(StartError::Thread)?;
         let upload_limit = self.upload_limit.map(UploadLimit::new);
         let contents = Contents::new();
         let own_peer = events.as_ref().filter(|_| self.has_peer()).map(|events| {
@@ -427,6 +433,7 @@ impl Builder {
             dashboard_urls,
             shared_folder,
             reach,
+            keeper,
             data: self.data,
         })
     }
@@ -442,7 +449,7 @@ impl Builder {
 
     /// Returns `true` if somebody listens to the events of the swarms.
     fn has_events(&self) -> bool {
-        self.dashboard || self.log_events || self.has_peer()
+        self.dashboard || self.log_events || self.has_peer() || self.data.is_some()
     }
 
     /// Returns `true` if the tracker has a peer of its own. A lean tracker does not keep what that has to know of others.

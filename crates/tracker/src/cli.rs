@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use crate::archive::{Backup, Restore};
 use crate::report::Report;
 use crate::settings::Settings;
 
@@ -40,7 +41,7 @@ use crate::settings::Settings;
 pub(crate) struct Cli {
     /// Share this folder, as --share does
     ///
-    /// As the first argument, `report` and `generate` are commands: for a folder with such a name write ./report or ./generate.
+    /// As the first argument, `report`, `backup`, `restore` and `generate` are commands: for a folder with such a name write ./report.
     pub(crate) folder: Option<PathBuf>,
 
     /// Read settings from this TOML file; --print-config prints an example
@@ -74,6 +75,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Action {
     Report(Report),
+    Backup(Backup),
+    Restore(Restore),
     /// Print completions or the man page
     #[command(hide = true)]
     Generate(Generate),

@@ -8,26 +8,20 @@ use std::process;
 
 use directories::ProjectDirs;
 
+use crate::kept_path::{GIVEN_NAMES, SHARE, TORRENTS};
+use crate::restore;
+
 /// The name of the default folder. Not `tracker`, which is the name of GNOME's index of files.
 const NAME: &str = "lan-tracker";
 
 /// The file that is locked while a tracker uses the folder.
 const LOCK: &str = "lock";
 
-/// The folder of .torrent files in it.
-const TORRENTS: &str = "torrents";
-
-/// The file in it that remembers what is known of the share folder.
-const SHARE: &str = "share.json";
-
-/// The file in it with the names that computers were given on the page.
-const GIVEN_NAMES: &str = "names.json";
-
 /// The maximum length of a process id in the lock file, in bytes.
 const MAX_PROCESS_LEN: u64 = 20;
 
-/// The folder in which a tracker keeps what outlives it: .torrent files, what it knows about the share folder, and names of
-/// computers. One tracker uses it at a time: it is locked until this is dropped, or the process ends.
+/// The folder in which a tracker keeps what outlives it: .torrent files, what it knows about the share folder, names of
+/// computers, and its swarms. One tracker uses it at a time: it is locked until this is dropped, or the process ends.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
@@ -67,22 +61,32 @@ impl DataFolder {
     }
 
     /// Takes the folder for this tracker. It is made if it does not exist. On Unix only its owner has access from then on; if a
-    /// folder that exists has something else in it, too, its permissions stay as they are, and a warning is logged.
+    /// folder that exists has something else in it, too, its permissions stay as they are, and a warning is logged. A
+    /// [restore](crate::restore) that was interrupted is completed.
     ///
     /// # Errors
     ///
     /// Returns [`DataFolderError`] if it cannot be made or written into, or if another tracker uses it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, DataFolderError> {
         let path = path.into();
-        match lock(&path) {
-            Ok(Lock::Held(file)) => Ok(Self { path, _lock: Some(file) }),
-            Ok(Lock::OfAnother) => Err(DataFolderError::InUse { process: holder(&path), path }),
+        let lock = match lock(&path) {
+            Ok(Lock::Held(file)) => Some(file),
+            Ok(Lock::OfAnother) => return Err(DataFolderError::InUse { process: holder(&path), path }),
             Ok(Lock::Unsupported) => {
                 tracing::warn!(?path, "the file system of the data folder has no locks: let only one tracker use it");
-                Ok(Self { path, _lock: None })
+                None
             }
-            Err(source) => Err(DataFolderError::Open { path, source }),
+            Err(source) => return Err(DataFolderError::Open { path, source }),
+        };
+        match restore::finish(&path) {
+            Ok(None) => {}
+            Ok(Some(before)) => tracing::info!(
+                before = %before.display(),
+                "completed a restore that was interrupted; the files of before are in another folder"
+            ),
+            Err(source) => return Err(DataFolderError::Open { path, source }),
         }
+        Ok(Self { path, _lock: lock })
     }
 
     /// The folder.
@@ -104,6 +108,11 @@ impl DataFolder {
     pub(crate) fn given_names(&self) -> PathBuf {
         self.path.join(GIVEN_NAMES)
     }
+}
+
+/// Returns `true` if a tracker has used the folder.
+pub(crate) fn is_of_tracker(folder: &Path) -> bool {
+    folder.join(LOCK).is_file()
 }
 
 /// The lock of a folder.
@@ -148,6 +157,8 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
 
     use torrent_library::is_temporary;
 
+    use crate::kept_path::{is_kept, is_put_aside};
+
     /// The permissions of others than the owner.
     const OF_OTHERS: u32 = 0o077;
 
@@ -158,8 +169,10 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
     if mode & OF_OTHERS == 0 {
         return Ok(());
     }
-    let is_own =
-        |name: &OsStr| [LOCK, TORRENTS, SHARE, GIVEN_NAMES].iter().any(|own| name == *own) || is_temporary(name);
+    let is_own = |name: &OsStr| {
+        let is_kept = name == LOCK || name.to_str().is_some_and(|name| is_kept(name) || is_put_aside(name));
+        is_kept || is_temporary(name) || restore::is_own_name(name)
+    };
     let mut is_for_it_alone = mode & STICKY == 0;
     for entry in read_dir(path)? {
         is_for_it_alone &= is_own(&entry?.file_name());

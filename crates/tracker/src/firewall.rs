@@ -17,7 +17,7 @@ pub(crate) struct Firewall {
     protocols: &'static [Protocol],
     /// The ports of the dashboard, over TCP.
     dashboard: BTreeSet<u16>,
-    /// The ports of the tracker's own peer, over TCP.
+    /// The ports of the tracker's own peer: over TCP, and over UDP, by which clients try to connect first.
     peer: BTreeSet<u16>,
     /// The URL of the page for everybody.
     page: Option<String>,
@@ -69,8 +69,9 @@ impl Firewall {
     fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, &str) -> String) -> fmt::Result {
         let transports = self.protocols.iter().map(|protocol| protocol.transport());
         let clients = self.ports.iter().flat_map(|&port| transports.clone().map(move |transport| (port, transport)));
-        let over_tcp = self.dashboard.iter().chain(&self.peer).map(|&port| (port, Protocol::Http.transport()));
-        for (port, transport) in clients.chain(over_tcp) {
+        let dashboard = self.dashboard.iter().map(|&port| (port, Protocol::Http.transport()));
+        let peer = self.peer.iter().flat_map(|&port| ["tcp", "udp"].map(|transport| (port, transport)));
+        for (port, transport) in clients.chain(dashboard).chain(peer) {
             writeln!(f, "    {}", line(port, transport))?;
         }
         Ok(())
@@ -107,7 +108,11 @@ impl Display for Firewall {
         }
         if !self.peer.is_empty() {
             let ports = list(&self.peer);
-            writeln!(f, "Clients to which nobody can connect reach the tracker's own peer on TCP port {ports}.")?;
+            writeln!(
+                f,
+                "Clients to which nobody can connect reach the tracker's own peer on TCP port {ports}. Many try UDP first, and \
+                 lose some seconds where that is not answered."
+            )?;
         }
         writeln!(
             f,
@@ -206,7 +211,8 @@ mod tests {
             assert!(here.starts_with("There is no port to open"), "{listen}");
             let peer = text(&[listen], true);
             assert!(peer.starts_with("Clients to which nobody can connect reach the tracker's own peer"), "{peer}");
-            assert!(peer.contains("allow 6968/tcp") && !peer.contains("Clients reach"), "{peer}");
+            assert!(peer.contains("allow 6968/tcp") && peer.contains("allow 6968/udp"), "{peer}");
+            assert!(!peer.contains("Clients reach"), "{peer}");
             let dashboard = firewall(&["--listen", listen]);
             assert!(dashboard.contains("allow 6970/tcp") && !dashboard.contains("Clients reach"), "{dashboard}");
         }
@@ -240,10 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn the_own_peer_needs_tcp_only() {
+    fn the_own_peer_needs_tcp_and_udp() {
         let text = firewall(&["--peer-listen", "10.0.0.1:7001,127.0.0.1:7001"]);
-        assert!(text.contains("reach the tracker's own peer on TCP port 7001.\n"), "{text}");
-        assert!(text.contains("allow 7001/tcp") && !text.contains("7001/udp"), "{text}");
+        assert!(text.contains("reach the tracker's own peer on TCP port 7001. Many try UDP first"), "{text}");
+        assert!(text.contains("allow 7001/tcp") && text.contains("allow 7001/udp"), "{text}");
         assert!(!firewall(&["--peer-listen", "127.0.0.1:7001"]).contains("7001"));
         assert!(firewall(&[]).contains("allow 6968/tcp"));
         for flag in ["--peer=false", "--lean"] {

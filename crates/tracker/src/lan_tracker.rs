@@ -18,6 +18,7 @@ use crate::client_service::ClientPorts;
 use crate::data_folder::DataFolder;
 use crate::error::RunError;
 use crate::protocol::Listening;
+use crate::swarm_keeper::SwarmKeeper;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
 /// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard answers once
@@ -43,6 +44,8 @@ pub struct LanTracker {
     pub(crate) shared_folder: Option<SharedFolder>,
     /// The task that says where the page moves to, and that nobody reaches it. It is aborted when this is dropped.
     pub(crate) reach: JoinSet<()>,
+    /// Keeps the swarms, if there is a data folder. Without a last snapshot when this is dropped.
+    pub(crate) keeper: Option<SwarmKeeper>,
     /// Locked until this is dropped.
     pub(crate) data: Option<DataFolder>,
 }
@@ -58,9 +61,9 @@ pub(crate) struct EventSinks {
 }
 
 impl EventSinks {
-    /// Waits until all events so far were taken in. On a thread of its own: the runtime's thread must see a second signal to
+    /// Waits until all events so far were taken in, and the swarms are kept. On a thread of its own: the runtime's thread must see a second signal to
     /// stop, and the threads for blocking work may all wait for a disk.
-    async fn finish(self) -> io::Result<()> {
+    async fn finish(self, keeper: Option<SwarmKeeper>) -> io::Result<()> {
         let (done, finished) = oneshot::channel::<Infallible>();
         let finish = move || {
             if let Some(events) = self.events {
@@ -71,6 +74,9 @@ impl EventSinks {
             }
             if let Some(observer) = self.observer {
                 observer.finish();
+            }
+            if let Some(keeper) = keeper {
+                keeper.finish();
             }
             drop(done);
         };
@@ -129,6 +135,7 @@ impl LanTracker {
             watching: _watching,
             following: _following,
             reach: _reach,
+            keeper,
             data: _data,
             ..
         } = self;
@@ -158,7 +165,7 @@ impl LanTracker {
         }
         // A request that was still answered may have started it again.
         clients.stop().await;
-        sinks.finish().await.map_err(RunError::Thread)?;
+        sinks.finish(keeper).await.map_err(RunError::Thread)?;
         result
     }
 }

@@ -23,31 +23,39 @@
 //! It reads no settings, listens for no signals and starts no log: the program does.
 
 mod allow;
+mod backup;
 mod builder;
 mod client_service;
 mod data_folder;
 mod error;
 mod follower;
+mod kept_path;
 mod lan_tracker;
 mod learnt;
+mod manifest;
 mod network;
 mod own_peer;
 mod page;
 mod protocol;
 mod reach;
+mod restore;
 mod seeded;
 mod servers;
 mod share_folder;
+mod swarm_keeper;
 mod urls;
 
 pub use allow::{Allow, ParseAllowError};
+pub use backup::{BackupError, BackupSummary, back_up};
 pub use builder::{Builder, DASHBOARD_PORT, PEER_PORT, TRACKER_PORT};
 pub use data_folder::{DataFolder, DataFolderError};
 pub use error::{RunError, StartError};
 pub use lan_tracker::LanTracker;
+pub use metainfo::Existing;
 pub use network::{Network, ParseNetworkError};
 pub use protocol::{Listening, Protocol};
 pub use reach::PAGE_LOG;
+pub use restore::{RestoreError, RestoreSummary, restore};
 pub use share_folder::{ShareFolderError, check_share_folder};
 pub use tracker_core::Config;
 pub use tracker_http::HttpConfig;

@@ -3,6 +3,7 @@
 //! The program runs what the library of this crate puts together. What is here: settings, signals, logging, and what the
 //! operator sees on the terminal.
 
+mod archive;
 mod bind_advice;
 mod browser;
 mod byte_rate;

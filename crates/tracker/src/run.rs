@@ -40,6 +40,14 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.action {
         None => {}
         Some(Action::Report(report)) => return Ok(report.print()?),
+        Some(Action::Backup(backup)) => {
+            print(backup.run()?);
+            return Ok(());
+        }
+        Some(Action::Restore(restore)) => {
+            print(restore.run()?);
+            return Ok(());
+        }
         Some(Action::Generate(generate)) => {
             print(generate.bytes().context("cannot generate it")?);
             return Ok(());

@@ -219,7 +219,7 @@ pub(crate) struct Settings {
     pub(crate) prefer_subnet: bool,
 
     /// List all torrents to a client that scrapes without naming one
-    #[arg(long, help_heading = "Peers")]
+    #[arg(long, help_heading = "Peers", hide_short_help = true)]
     #[default(HttpConfig::default().full_scrape)]
     pub(crate) full_scrape: bool,
 
@@ -337,6 +337,11 @@ impl Settings {
             Some(folder) => Data::Folder(folder.clone()),
             None => DataFolder::default_path().map_or(Data::None, Data::Default),
         }
+    }
+
+    /// Keeps what outlives the program in this folder, or, with `none`, in memory.
+    pub(crate) fn set_data(&mut self, data: PathBuf) {
+        self.data = Some(data);
     }
 
     /// Returns `true` if the tracker has a peer of its own.

@@ -1,5 +1,6 @@
 //! The program as its users and their scripts see it: flags, files, exit codes, output and log.
 
+mod backup;
 mod client;
 mod dashboard;
 mod folders;

@@ -27,6 +27,7 @@ mod moves;
 mod networks;
 mod own_peer;
 mod reasons;
+mod remembers;
 mod report;
 mod rtorrent;
 mod scripted;
@@ -67,6 +68,7 @@ use crate::own_peer::{
     downloads_are_seen_as_they_go_on, each_seeder_behind_a_firewall_is_named_and_found,
 };
 use crate::reasons::each_client_is_named_with_the_reason;
+use crate::remembers::a_tracker_that_was_killed_gives_the_seeder_at_once;
 use crate::report::Report;
 use crate::rtorrent::RTorrent;
 use crate::support::client::{Client, download, finish_download, seed, wait_until_underway};
@@ -145,6 +147,7 @@ tests! { debian_12, Debian12:
     scrape_counts_follow_started_completed_and_stopped
     each_client_gets_all_from_the_tracker_alone
     a_client_beside_the_tracker_gives_in_its_place
+    a_tracker_that_was_killed_gives_the_seeder_at_once
 }
 
 tests! { debian_13, Debian13:
@@ -190,6 +193,7 @@ tests! { debian_13_nightly, Debian13:
     transmission_seeds_to_clients_that_wait
     a_client_beside_the_tracker_gives_in_its_place_to_each
     a_tracker_that_was_killed_gives_again
+    a_tracker_that_was_killed_gives_the_seeder_at_once
 }
 
 fn qbittorrent_shares_a_file_with_each_client(generation: Generation) {

@@ -1,0 +1,237 @@
+//! Keeps the swarms in the data folder, from one start to the next.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use tracker_core::{EventKind, InfoHash, Shards, Walk};
+use tracker_host::{Clock, EventListener, Events, LogThrottle};
+use tracker_store::{Recovered, SnapshotError, Store};
+
+/// The time until the first snapshot, when most peers are new, and between two later on: twice as long each time.
+const FIRST_INTERVAL: Duration = Duration::from_secs(10);
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The time between two looks at what has completed. Together with the time until an event is fetched it is less than a second.
+const APPEND_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Swarms and peers that are taken out while a shard is locked, and the pause after that, in which announces get their turn.
+const BATCH: usize = 1000;
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// The time after which it is tried again to append what could not be written.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Completed downloads that may wait. If there are more, the next snapshot has them.
+const MAX_PENDING_EVENTS: usize = 100_000;
+
+/// One line in that time says that nothing can be written.
+static FAILURES: LogThrottle = LogThrottle::new(Duration::from_secs(600));
+
+/// The thread that keeps the swarms in the data folder. When it is dropped, it ends without a last snapshot.
+#[derive(Debug)]
+pub(crate) struct SwarmKeeper {
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    end: Sender<End>,
+    thread: JoinHandle<()>,
+}
+
+/// How the thread is to end.
+#[derive(Debug)]
+enum End {
+    WithSnapshot,
+}
+
+/// The state of the thread.
+struct Keeper {
+    store: Store,
+    shards: Arc<Shards>,
+    clock: Clock,
+    listener: EventListener,
+    /// Peers whose downloads have completed since the last append.
+    completed: BTreeSet<(InfoHash, SocketAddr)>,
+    /// When they are appended at the earliest.
+    next_append: Instant,
+    next_snapshot: Instant,
+    interval: Duration,
+    /// Events that the core has dropped so far.
+    dropped: u64,
+    has_failed: bool,
+}
+
+impl SwarmKeeper {
+    /// Takes in what the folder has of the tracker before. The swarms are kept from now on. If that is not possible, a line in the log
+    /// says so, and the tracker serves without.
+    pub(crate) fn start(folder: &Path, shards: &Arc<Shards>, clock: Clock, events: &Events) -> io::Result<Self> {
+        let (store, recovered) = match Store::open(folder) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the swarms are not kept: after a restart clients must announce again");
+                return Ok(Self { running: None });
+            }
+        };
+        restore(recovered, shards, clock);
+        let keeper = Keeper {
+            store,
+            shards: Arc::clone(shards),
+            clock,
+            listener: events.listen(MAX_PENDING_EVENTS),
+            completed: BTreeSet::new(),
+            next_append: Instant::now(),
+            next_snapshot: Instant::now() + FIRST_INTERVAL,
+            interval: FIRST_INTERVAL,
+            dropped: 0,
+            has_failed: false,
+        };
+        let (end, ended) = mpsc::channel();
+        let thread = thread::Builder::new().name("swarm-keeper".into()).spawn(move || keeper.run(&ended))?;
+        Ok(Self { running: Some(Running { end, thread }) })
+    }
+
+    /// Writes a last snapshot, and ends.
+    pub(crate) fn finish(mut self) {
+        if let Some(Running { end, thread }) = self.running.take() {
+            // Nobody is there if it has panicked.
+            _ = end.send(End::WithSnapshot);
+            _ = thread.join();
+        }
+    }
+}
+
+impl Drop for SwarmKeeper {
+    fn drop(&mut self) {
+        if let Some(Running { end, thread }) = self.running.take() {
+            drop(end);
+            _ = thread.join();
+        }
+    }
+}
+
+impl Keeper {
+    fn run(mut self, ended: &Receiver<End>) {
+        loop {
+            let end = ended.recv_timeout(APPEND_INTERVAL);
+            self.collect();
+            match end {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.append(),
+                Ok(End::WithSnapshot) => return self.snapshot(),
+            }
+            if Instant::now() >= self.next_append {
+                self.append();
+            }
+            if Instant::now() >= self.next_snapshot {
+                self.snapshot();
+                self.interval = SNAPSHOT_INTERVAL.min(self.interval * 2);
+                self.next_snapshot = Instant::now() + self.interval;
+            }
+        }
+    }
+
+    /// Takes in what has completed.
+    fn collect(&mut self) {
+        let mut events = Vec::new();
+        let dropped = self.shards.totals().dropped_events;
+        if self.listener.take(&mut events) > 0 || std::mem::replace(&mut self.dropped, dropped) != dropped {
+            // Nobody knows which: the snapshot has all of them.
+            self.next_snapshot = Instant::now();
+        }
+        let completed = events.into_iter().filter_map(|event| match event.kind {
+            EventKind::PeerCompleted(peer) => Some((event.info_hash, peer.address)),
+            _ => None,
+        });
+        self.completed.extend(completed);
+    }
+
+    fn append(&mut self) {
+        // With the peer, as one that was counted: otherwise the next announce would count it again after a restart.
+        let now = self.clock.now();
+        let image = |&(info_hash, address): &(InfoHash, SocketAddr)| {
+            self.shards.with_swarm(&info_hash, |swarm| swarm.image_of(address, now))
+        };
+        let swarms: Vec<_> = self.completed.iter().filter_map(image).collect();
+        match self.store.append(SystemTime::now(), &swarms) {
+            Ok(()) => {
+                self.completed.clear();
+                if !swarms.is_empty() {
+                    self.succeeded();
+                }
+            }
+            Err(error) => {
+                self.next_append = Instant::now() + RETRY_INTERVAL;
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn snapshot(&mut self) {
+        match self.write_snapshot() {
+            Ok(()) => {
+                self.completed.clear();
+                self.succeeded();
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn write_snapshot(&mut self) -> Result<(), SnapshotError> {
+        let mut snapshot = self.store.begin_snapshot(SystemTime::now())?;
+        let (mut walk, mut images) = (Walk::by_peer(), Vec::new());
+        loop {
+            let now = self.clock.now();
+            let is_more = self.shards.walk(&mut walk, BATCH, |slice| images.push(slice.image(now)));
+            for image in images.drain(..) {
+                snapshot.add(&image)?;
+            }
+            if !is_more {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        self.store.finish_snapshot(snapshot)
+    }
+
+    fn succeeded(&mut self) {
+        if std::mem::take(&mut self.has_failed) {
+            tracing::info!("the swarms are kept again");
+        }
+    }
+
+    fn failed(&mut self, error: &dyn Error) {
+        self.has_failed = true;
+        if FAILURES.allows().is_some() {
+            tracing::warn!(error = %chain(error), "cannot keep the swarms for the next start; the tracker serves on, and tries again");
+        }
+    }
+}
+
+/// Takes in what there is of the tracker before.
+fn restore(mut recovered: Recovered, shards: &Shards, clock: Clock) {
+    for problem in recovered.problems() {
+        tracing::warn!("{problem}");
+    }
+    let now = SystemTime::now();
+    let mut peers = 0;
+    while let Some((swarm, age)) = recovered.next_image(now) {
+        peers += shards.restore(clock.now(), &swarm, age);
+    }
+    if peers > 0 {
+        tracing::info!(peers, "peers from before the restart are handed out until they are due");
+    }
+}
+
+/// An error and its causes.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
