@@ -1,14 +1,15 @@
-//! The cost of expiring silent peers, and how long announces wait meanwhile: each call holds one lock.
+//! The cost of expiring silent peers and of taking swarms out and in, and how long announces wait meanwhile: each call holds one lock.
 
 use std::hint::black_box;
 use std::thread;
-use std::time::{Duration, Instant as StdInstant};
+use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use benches::{Embedder, SHARDS, name_of, request, shards};
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tracker_core::{Config, Instant, Memory, Peers, Shards};
+use tracker_core::{Config, Instant, Memory, Peers, Shards, SwarmImage, Walk};
+use tracker_store::Store;
 
 const PEERS: u32 = 1_000_000;
 
@@ -72,52 +73,112 @@ fn grow(c: &mut Criterion) {
     }
 }
 
-/// The latency of announces while another thread expires a million peers of the same shards. Prints quantiles, too, which
-/// criterion does not have.
-fn announce_beside_expiry(c: &mut Criterion) {
+/// The latency of announces while another thread does something with a million peers of the same shards: it expires them, writes a
+/// snapshot of them, or takes one in. Prints quantiles, too, which criterion does not have.
+fn announce_beside(c: &mut Criterion) {
     for (layout, swarms) in [("one swarm", 1), ("10,000 swarms", 10_000)] {
-        let name = format!("announce beside expiry of a million/{layout}");
-        let mut worst = Vec::new();
-        longest_and_all(c, &name, PEERS, |b, of| {
-            b.iter_custom(|iters| {
-                let run = |_| {
-                    let mut latencies = latencies_beside_expiry(swarms);
-                    latencies.sort_unstable();
-                    let time = of(&latencies);
-                    worst = latencies;
-                    time
-                };
-                (0..iters).map(run).sum()
-            });
-        });
-        for (name, below) in [("median", 0.5), ("99 %", 0.99), ("99.9 %", 0.999), ("99.99 %", 0.9999), ("all", 1.0)] {
-            let last = ((worst.len() as f64 * below) as usize).clamp(1, worst.len().max(1)) - 1;
-            println!(
-                "{layout}: {name} of {} announces within {:?}",
-                worst.len(),
-                worst.get(last).unwrap_or(&Duration::ZERO)
-            );
-        }
+        announce_beside_work(c, ("expiry of a million", layout), || full_shards(swarms, PEERS), swarms, expire_all);
+        announce_beside_work(
+            c,
+            ("a snapshot of a million", layout),
+            || full_shards(swarms, PEERS),
+            swarms,
+            write_snapshot,
+        );
+        let images = images(&full_shards(swarms, PEERS));
+        let take_in = |shards: &Shards| take_in(shards, &images);
+        announce_beside_work(c, ("taking in a million", layout), || full_shards(swarms, 0), swarms, take_in);
     }
 }
 
-fn latencies_beside_expiry(swarms: u32) -> Vec<Duration> {
-    let (mut rng, mut peers) = (SmallRng::seed_from_u64(1), Peers::default());
-    let config = Config::default().with(|config| config.max_peers_per_swarm = 2 * PEERS as usize);
+fn announce_beside_work(
+    c: &mut Criterion,
+    (work_name, layout): (&str, &str),
+    shards: impl Fn() -> Shards,
+    swarms: u32,
+    work: impl Fn(&Shards) + Sync,
+) {
+    let mut worst = Vec::new();
+    longest_and_all(c, &format!("announce beside {work_name}/{layout}"), PEERS, |b, of| {
+        b.iter_custom(|iters| {
+            let run = |_| {
+                let mut latencies = latencies_beside(&shards(), swarms, &work);
+                latencies.sort_unstable();
+                let time = of(&latencies);
+                worst = latencies;
+                time
+            };
+            (0..iters).map(run).sum()
+        });
+    });
+    for (name, below) in [("median", 0.5), ("99 %", 0.99), ("99.9 %", 0.999), ("99.99 %", 0.9999), ("all", 1.0)] {
+        let last = ((worst.len() as f64 * below) as usize).clamp(1, worst.len().max(1)) - 1;
+        println!(
+            "{work_name}, {layout}: {name} of {} announces within {:?}",
+            worst.len(),
+            worst.get(last).unwrap_or(&Duration::ZERO)
+        );
+    }
+}
+
+/// Shards with so many peers.
+fn full_shards(swarms: u32, peers: u32) -> Shards {
+    let (mut rng, mut answer) = (SmallRng::seed_from_u64(1), Peers::default());
+    let config = Config::default().with(|config| config.max_peers_per_swarm = 4 * PEERS as usize);
     let shards = Shards::new(config, SHARDS, &mut rng).expect("a valid configuration");
+    for peer in 0..peers {
+        let request = request(peer / 2 % swarms, peer);
+        _ = black_box(shards.announce(Instant::ZERO, &mut rng, &request, &mut answer)).expect("within the limits");
+    }
+    shards
+}
+
+fn expire_all(shards: &Shards) {
+    while shards.next_expiry().is_some_and(|at| at <= LATE) {
+        shards.expire(LATE);
+        // As `expire_swarms` does.
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// As the tracker does.
+fn images(shards: &Shards) -> Vec<SwarmImage> {
+    let (mut walk, mut images) = (Walk::by_peer(), Vec::new());
+    while shards.walk(&mut walk, 1000, |slice| images.push(slice.image(Instant::ZERO))) {}
+    images
+}
+
+fn write_snapshot(shards: &Shards) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = Store::open(folder.path()).expect("an empty folder");
+    let mut snapshot = store.begin_snapshot(SystemTime::now()).expect("a snapshot");
+    let (mut walk, mut images) = (Walk::by_peer(), Vec::new());
+    loop {
+        let is_more = shards.walk(&mut walk, 1000, |slice| images.push(slice.image(Instant::ZERO)));
+        images.drain(..).for_each(|image| snapshot.add(&image).expect("there is room"));
+        if !is_more {
+            break;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    store.finish_snapshot(snapshot).expect("there is room");
+}
+
+/// Peers of other addresses than those that announce.
+fn take_in(shards: &Shards, images: &[SwarmImage]) {
+    for image in images {
+        black_box(shards.restore(Instant::ZERO, image, Duration::ZERO));
+    }
+}
+
+fn latencies_beside(shards: &Shards, swarms: u32, work: &(impl Fn(&Shards) + Sync)) -> Vec<Duration> {
+    let (mut rng, mut peers) = (SmallRng::seed_from_u64(2), Peers::default());
     let mut announce = |now, peer: u32| {
         let request = request(peer / 2 % swarms, peer);
         _ = black_box(shards.announce(now, &mut rng, &request, &mut peers)).expect("within the limits");
     };
-    (0..PEERS).for_each(|peer| announce(Instant::ZERO, peer));
     thread::scope(|scope| {
-        let expiry = scope.spawn(|| {
-            while shards.next_expiry().is_some_and(|at| at <= LATE) {
-                shards.expire(LATE);
-                // As `expire_swarms` does.
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
+        let expiry = scope.spawn(|| work(shards));
         let mut latencies = Vec::with_capacity(1 << 20);
         // Some of the peers that stay, repeatedly.
         for peer in (PEERS..PEERS + 1000).cycle() {
@@ -176,5 +237,5 @@ fn calls_until_done(embedder: &mut Embedder, now: Instant) -> Vec<Duration> {
     calls
 }
 
-criterion_group!(benches, expire, refresh, grow, announce_beside_expiry, next_expiry);
+criterion_group!(benches, expire, refresh, grow, announce_beside, next_expiry);
 criterion_main!(benches);

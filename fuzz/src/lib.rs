@@ -63,6 +63,7 @@ mod header_lines;
 mod lists;
 mod magnet;
 mod names;
+mod store_files;
 
 /// Whatever the strict decoder accepts encodes to the same bytes.
 pub fn bencode_strict(input: &[u8]) {
@@ -142,4 +143,10 @@ pub fn peer_connection(input: &[u8]) {
 /// However its bytes are cut and damaged, a handshake of Message Stream Encryption ends in time, and both sides agree on it.
 pub fn mse(input: &[u8]) {
     mse_invariants::mse(input);
+}
+
+/// Whatever the files of a store have in them, what is read of them can be written and read again, and a tracker that takes it in stays
+/// consistent.
+pub fn store_files(input: &[u8]) {
+    store_files::store_files(input);
 }
