@@ -61,6 +61,14 @@ pub enum SnapshotError {
         /// The error of the system.
         source: io::Error,
     },
+    /// A file that was not read whole cannot be renamed, and so is not replaced.
+    #[error("cannot keep the file {} under another name", file.display())]
+    KeepAside {
+        /// The file.
+        file: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
     /// It cannot take the place of the one before, or nobody knows whether it has.
     #[error("cannot replace the snapshot {}", file.display())]
     Replace {

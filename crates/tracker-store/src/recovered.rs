@@ -40,8 +40,8 @@ pub enum Problem {
         file: PathBuf,
         /// The number of records that are damaged; 0 if the file is cut, or is no such file.
         records: u64,
-        /// A copy of it.
-        kept: Option<PathBuf>,
+        /// The name under which it is kept, from the next snapshot on at the latest.
+        kept: PathBuf,
     },
     /// A newer program wrote a file. It is not used.
     Newer {
@@ -49,8 +49,8 @@ pub enum Problem {
         file: PathBuf,
         /// Its version.
         version: u16,
-        /// Its new name.
-        kept: Option<PathBuf>,
+        /// The name under which it is kept, from the next snapshot on at the latest.
+        kept: PathBuf,
     },
     /// A file cannot be read, or not to its end.
     Unreadable {
@@ -58,6 +58,8 @@ pub enum Problem {
         file: PathBuf,
         /// The error of the system.
         source: io::Error,
+        /// The name under which it is kept from the next snapshot on.
+        kept: PathBuf,
     },
 }
 
@@ -117,26 +119,26 @@ impl<F: Files> Snapshot<F> {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = match self {
+        match self {
             Self::Damaged { file, records: 0, kept } => {
-                write!(f, "{} is damaged; what is whole of it is used", file.display())?;
-                kept
+                let (file, kept) = (file.display(), kept.display());
+                write!(f, "{file} is damaged; what is whole of it is used; it is kept as {kept}")
             }
             Self::Damaged { file, records, kept } => {
-                write!(f, "{} is damaged in {records} places; the rest of it is used", file.display())?;
-                kept
+                let (file, kept) = (file.display(), kept.display());
+                write!(f, "{file} is damaged in {records} places; the rest of it is used; it is kept as {kept}")
             }
             Self::Newer { file, version, kept } => {
-                write!(f, "{} was written by a newer tracker (version {version}) and is not used", file.display())?;
-                kept
+                let (file, kept) = (file.display(), kept.display());
+                write!(
+                    f,
+                    "{file} was written by a newer tracker (version {version}) and is not used; it is kept as {kept}"
+                )
             }
-            Self::Unreadable { file, source } => {
-                return write!(f, "{} cannot be read, or not to its end: {source}", file.display());
+            Self::Unreadable { file, source, kept } => {
+                let (file, kept) = (file.display(), kept.display());
+                write!(f, "{file} cannot be read, or not to its end: {source}; the next snapshot renames it to {kept}")
             }
-        };
-        match kept {
-            Some(kept) => write!(f, "; it is kept as {}", kept.display()),
-            None => Ok(()),
         }
     }
 }

@@ -21,11 +21,12 @@ pub(crate) const PEERS: usize = 1000;
 /// Bytes that are kept before they are written.
 const BUFFER: usize = 256 * 1024;
 
-/// A snapshot that is being written. If it is dropped, the one before stays.
+/// A snapshot that is being written. If it is dropped, the one before stays, and its temporary file is removed.
 #[derive(Debug)]
 pub struct SnapshotWriter<F: Files = SystemFiles> {
     files: F,
-    file: F::File,
+    /// `None` once it is complete and closed.
+    file: Option<F::File>,
     /// The first journal that is not in it.
     journal: u64,
     buffer: Vec<u8>,
@@ -39,7 +40,7 @@ impl<F: Files> SnapshotWriter<F> {
         let file = files.create(TEMPORARY);
         let file = file.map_err(|source| SnapshotError::Create { file: files.path(TEMPORARY), source })?;
         let buffer = Head { kind: Kind::Snapshot, journal, begun: now }.encode().to_vec();
-        Ok(Self { files, file, journal, buffer, records: 0 })
+        Ok(Self { files, file: Some(file), journal, buffer, records: 0 })
     }
 
     /// Adds a swarm, or a part of one, as it was taken out of the tracker since the snapshot was begun.
@@ -64,19 +65,38 @@ impl<F: Files> SnapshotWriter<F> {
     }
 
     fn flush(&mut self) -> Result<(), SnapshotError> {
-        let written = record::flush(&mut self.file, &mut self.buffer);
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = record::flush(file, &mut self.buffer);
         written.map_err(|source| SnapshotError::Write { file: self.files.path(TEMPORARY), source })
     }
 
-    /// Puts it in the place of the one before. Returns the first journal that is not in it.
-    pub(crate) fn finish(mut self) -> Result<u64, SnapshotError> {
+    /// Writes the rest of it, and syncs it.
+    pub(crate) fn complete(&mut self) -> Result<(), SnapshotError> {
         record::encode_end(&mut self.buffer, self.records);
         self.flush()?;
-        let Self { files, mut file, journal, .. } = self;
-        files.sync(&mut file).map_err(|source| SnapshotError::Write { file: files.path(TEMPORARY), source })?;
-        drop(file);
-        let replaced = files.rename(TEMPORARY, SNAPSHOT).and_then(|()| files.sync_folder());
-        replaced.map_err(|source| SnapshotError::Replace { file: files.path(SNAPSHOT), source })?;
-        Ok(journal)
+        let synced = self.file.as_mut().map_or(Ok(()), |file| self.files.sync(file));
+        synced.map_err(|source| SnapshotError::Write { file: self.files.path(TEMPORARY), source })
+    }
+
+    /// Puts it, when it is complete, in the place of the one before. Returns the first journal that is not in it.
+    pub(crate) fn replace(mut self) -> Result<u64, SnapshotError> {
+        // Closed, since not every system renames a file that is open.
+        self.file = None;
+        let renamed = self.files.rename(TEMPORARY, SNAPSHOT);
+        if renamed.is_err() {
+            _ = self.files.remove(TEMPORARY);
+        }
+        let replaced = renamed.and_then(|()| self.files.sync_folder());
+        replaced.map_err(|source| SnapshotError::Replace { file: self.files.path(SNAPSHOT), source })?;
+        Ok(self.journal)
+    }
+}
+
+impl<F: Files> Drop for SnapshotWriter<F> {
+    /// Where the disk is full, half a snapshot takes the room of the journal.
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            _ = self.files.remove(TEMPORARY);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -18,7 +19,8 @@ pub(super) enum Failure {
     Crash,
     /// The disk is full. Some of the bytes are written.
     Full,
-    /// What was written since the last sync is lost or not, and the next sync succeeds.
+    /// An error of the device. Of what was written since the last sync, some is lost, also if a later sync succeeds: until a crash it
+    /// is read as it was written. Names cannot be changed.
     Sync,
 }
 
@@ -38,6 +40,8 @@ struct State {
     operations: u32,
     failure: Option<(u32, Failure)>,
     is_dead: bool,
+    refuses_to_open: bool,
+    fails_next_write: bool,
     rng: StdRng,
 }
 
@@ -45,6 +49,17 @@ struct State {
 struct Content {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+    /// What a sync that failed has lost.
+    lost: Vec<Range<usize>>,
+}
+
+impl Content {
+    /// What a sync that succeeds leaves.
+    fn durable(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        self.lost.iter().for_each(|lost| bytes[lost.clone()].fill(0));
+        bytes
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +86,8 @@ impl Disk {
             operations: 0,
             failure: None,
             is_dead: false,
+            refuses_to_open: false,
+            fails_next_write: false,
             rng: StdRng::seed_from_u64(seed),
         })))
     }
@@ -79,6 +96,16 @@ impl Disk {
     pub(super) fn fail_after(&self, operations: u32, failure: Failure) {
         let mut state = self.0.borrow_mut();
         state.failure = Some((state.operations + operations, failure));
+    }
+
+    /// Lets nobody read a file from now on, or does so again.
+    pub(super) fn refuse_to_open(&self, refuses: bool) {
+        self.0.borrow_mut().refuses_to_open = refuses;
+    }
+
+    /// Is full when something is written next.
+    pub(super) fn fail_next_write(&self) {
+        self.0.borrow_mut().fails_next_write = true;
     }
 
     /// What is there after the power has failed: names up to some change since the last sync, and of each file what was synced and
@@ -91,7 +118,7 @@ impl Disk {
         let kept = state.rng.random_range(0..=state.changes.len());
         state.changes[..kept].iter().for_each(|change| change.apply(&mut names));
         let contents = state.contents.iter().map(|content| {
-            let Content { bytes, synced } = content;
+            let (bytes, synced) = (content.durable(), &content.synced);
             // Files are only appended to.
             let length = state.rng.random_range(synced.len()..=bytes.len().max(synced.len()));
             let mut left = bytes[..length].to_vec();
@@ -99,7 +126,7 @@ impl Disk {
                 let torn = state.rng.random_range(synced.len()..length);
                 left[torn..].fill(0);
             }
-            Content { synced: left.clone(), bytes: left }
+            Content { synced: left.clone(), bytes: left, lost: Vec::new() }
         });
         let contents = contents.collect();
         let mut new = disk.0.borrow_mut();
@@ -117,7 +144,7 @@ impl Disk {
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
         let content = state.contents.len();
-        state.contents.push(Content { bytes: bytes.to_vec(), synced: bytes.to_vec() });
+        state.contents.push(Content { bytes: bytes.to_vec(), synced: bytes.to_vec(), lost: Vec::new() });
         state.names.insert(name.to_owned(), content);
         state.synced_names.insert(name.to_owned(), content);
     }
@@ -146,6 +173,13 @@ impl State {
         if self.is_dead { Err(io::Error::other("the power has failed")) } else { Ok(failure) }
     }
 
+    fn operate_on_names(&mut self) -> io::Result<()> {
+        match self.operate()? {
+            Some(Failure::Sync) => Err(io::Error::other("the disk has failed")),
+            _ => Ok(()),
+        }
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.names);
         self.changes.push(change);
@@ -164,6 +198,9 @@ impl Files for Disk {
     fn open(&self, name: &str) -> io::Result<OpenFile> {
         let mut state = self.0.borrow_mut();
         state.operate()?;
+        if state.refuses_to_open {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         let content = *state.names.get(name).ok_or(ErrorKind::NotFound)?;
         Ok(OpenFile { disk: self.clone(), content, at: 0 })
     }
@@ -190,16 +227,17 @@ impl Files for Disk {
         let content = &mut state.contents[file.content];
         if failure == Some(Failure::Sync) {
             let length = state.rng.random_range(content.synced.len()..=content.bytes.len());
-            content.synced = content.bytes[..length].to_vec();
+            content.synced = content.durable()[..length].to_vec();
+            content.lost.push(length..content.bytes.len());
             return Err(io::Error::other("the disk has failed"));
         }
-        content.synced = content.bytes.clone();
+        content.synced = content.durable();
         Ok(())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
-        state.operate()?;
+        state.operate_on_names()?;
         if !state.names.contains_key(from) {
             return Err(ErrorKind::NotFound.into());
         }
@@ -209,7 +247,7 @@ impl Files for Disk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
-        state.operate()?;
+        state.operate_on_names()?;
         if !state.names.contains_key(name) {
             return Err(ErrorKind::NotFound.into());
         }
@@ -248,7 +286,7 @@ impl Read for OpenFile {
 impl Write for OpenFile {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let mut state = self.disk.0.borrow_mut();
-        let is_full = state.operate()? == Some(Failure::Full);
+        let is_full = state.operate()? == Some(Failure::Full) || std::mem::take(&mut state.fails_next_write);
         let state = &mut *state;
         if is_full {
             let length = state.rng.random_range(0..=buffer.len());
