@@ -63,6 +63,7 @@ mod header_lines;
 mod lists;
 mod magnet;
 mod names;
+mod saved;
 mod store_files;
 
 /// Whatever the strict decoder accepts encodes to the same bytes.
@@ -123,6 +124,11 @@ pub fn list_file(input: &[u8]) {
 /// Names of computers can be written and read again, and the lines that cannot be used are named in their order.
 pub fn names_csv(input: &[u8]) {
     names::names_csv(input);
+}
+
+/// Whatever is in the files of history and lessons, the tracker starts, and what it has read can be written and read again.
+pub fn saved_monitor(input: &[u8]) {
+    saved::saved_monitor(input);
 }
 
 /// The dashboard serves its own hosts only, and pages of other sites change nothing.

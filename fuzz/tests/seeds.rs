@@ -53,6 +53,7 @@ seeds! {
     peer_connection,
     peer_decoder,
     request_head,
+    saved_monitor,
     store_files,
     tracker_ops,
     udp_packet,

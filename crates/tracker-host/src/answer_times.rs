@@ -62,7 +62,7 @@ impl AnswerTimes {
 impl AnswerCounts {
     /// Adds those of another server.
     pub fn add(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&*other.0).for_each(|(count, other)| *count += other);
+        self.0.iter_mut().zip(&*other.0).for_each(|(count, other)| *count = count.saturating_add(*other));
     }
 
     /// Without those that had been counted earlier already.
@@ -71,18 +71,31 @@ impl AnswerCounts {
         Self(Box::new(array::from_fn(|range| self.0[range].saturating_sub(earlier.0[range]))))
     }
 
+    /// Adds requests whose answers took so long.
+    pub fn add_requests(&mut self, requests: u64, took: Duration) {
+        let count = &mut self.0[range_of(took)];
+        *count = count.saturating_add(requests);
+    }
+
+    /// The requests by the time that their answers took at least, the shortest time first: what [`add_requests`](Self::add_requests)
+    /// makes the same counts of.
+    pub fn by_time(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let start_of = |range: usize| range.checked_sub(1).map_or(Duration::ZERO, end_of);
+        self.0.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(range, count)| (start_of(range), *count))
+    }
+
     /// The number of requests.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The time within which this part of the requests was answered, `0.5` for the median; `None` if there were none. It is at
     /// most an eighth too long, but never less than a microsecond nor more than 17 s.
     pub fn within(&self, part: f64) -> Option<Duration> {
         let wanted = (self.total() as f64 * part).ceil() as u64;
-        let mut sum = 0;
+        let mut sum = 0_u64;
         let range = self.0.iter().position(|count| {
-            sum += count;
+            sum = sum.saturating_add(*count);
             *count > 0 && sum >= wanted
         });
         range.map(end_of)
@@ -146,6 +159,24 @@ mod tests {
             }
         }
         assert_eq!(range_of(Duration::MAX), RANGES - 1);
+    }
+
+    #[test]
+    fn counts_can_be_written_down() {
+        let times = AnswerTimes::new();
+        for range in 0..RANGES {
+            times.record(range as u64 % 3, end_of(range) - Duration::from_nanos(1));
+        }
+        let (counts, mut again) = (times.counts(), AnswerCounts::default());
+        assert_eq!(counts.by_time().count(), RANGES * 2 / 3);
+        counts.by_time().for_each(|(took, requests)| again.add_requests(requests, took));
+        assert_eq!(again, counts);
+        // Not even the largest counts stop the program.
+        for took in [Duration::ZERO, Duration::ZERO, Duration::from_secs(1)] {
+            again.add_requests(u64::MAX, took);
+        }
+        again.add(&again.clone());
+        assert_eq!((again.total(), again.within(1.0).is_some()), (u64::MAX, true));
     }
 
     #[test]

@@ -28,8 +28,9 @@ enum Source {
 }
 
 impl Clock {
-    /// The time of a clock at its start: 100 days, longer than any peer may be silent.
-    pub const START: Instant = Instant::from_secs(100 * 24 * 60 * 60);
+    /// The time of a clock at its start: 20 years, longer than any peer may be silent, and than a lesson is kept. It can go on for
+    /// more than a century.
+    pub const START: Instant = Instant::from_secs(20 * 365 * 24 * 60 * 60);
 
     /// A clock that starts now, at [`START`](Self::START), and never goes back.
     pub fn start() -> Self {

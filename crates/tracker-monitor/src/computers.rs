@@ -1,26 +1,29 @@
 //! The computers of a lesson, and which files each of them has.
 
+mod config;
 mod connections;
 mod in_progress;
+mod next_lesson;
 mod rows;
+mod saving;
 mod seeding;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use torrent_library::{ContentKey, Contents, KnownTorrents, Library};
 use tracker_core::{Event, EventKind, InfoHash, Instant};
 use tracker_host::{AnswerCounts, AnswerTimes, Clock};
 
-use crate::downloads::{Running, Transfers};
-use crate::event_log::browser;
-use crate::lesson::{Copy, FileNumber, FileRecord, Lesson, LessonEnd, Roster};
+use crate::downloads::Transfers;
+use crate::history::History;
+use crate::lesson::{Copy, FileRecord, Lesson, LessonEnd, Roster};
 use crate::names::Names;
 use crate::observer::Observation;
 use crate::{
@@ -28,9 +31,11 @@ use crate::{
     Sample, SeenTorrent, SetNameError,
 };
 
+pub use config::ComputersConfig;
 pub use connections::{ConnectedComputer, ConnectionGraph};
 pub use in_progress::{DownloadsInProgress, StuckFile};
 pub use rows::{ComputerRow, CopyRow, OwnCopy};
+use saving::Restored;
 use seeding::Uploads;
 pub use seeding::{SentTo, TorrentSeeding};
 
@@ -52,27 +57,6 @@ const SHORTEST_TICK: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub struct Computers(Arc<Inner>);
 
-/// The parts that [`Computers`] need, which the embedder provides, and their settings.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ComputersConfig {
-    /// The clock of the tracker's adapters.
-    pub clock: Clock,
-    /// The .torrent files that are known.
-    pub library: Library,
-    /// What this machine shares. Default: nothing.
-    pub contents: Contents,
-    /// A file with the names of computers: lines of an address, a comma and a name. It is read again when it changes. If it has
-    /// names, its computers are those that are counted. Default: none.
-    pub names_file: Option<PathBuf>,
-    /// The file in which names that are given on the page are kept. Default: none; they are lost when the program ends.
-    pub given_names: Option<PathBuf>,
-    /// How long the tracker's adapters take to answer. Default: none; a report does not say it.
-    pub answer_times: Vec<AnswerTimes>,
-    /// What the tracker's own peer sees. Default: none; all that is known of peers is what they announce.
-    pub sightings: Option<Arc<dyn PeerSightings>>,
-}
-
 #[derive(Debug)]
 struct Inner {
     clock: Clock,
@@ -84,6 +68,8 @@ struct Inner {
     sightings: Option<Arc<dyn PeerSightings>>,
     /// Locked for a moment only; no other lock is taken meanwhile, but that of the names.
     state: Mutex<State>,
+    /// The history of an earlier run of the program, for the observer.
+    history: Mutex<History>,
 }
 
 #[derive(Debug)]
@@ -105,56 +91,47 @@ struct State {
     uploads: Uploads,
 }
 
-impl ComputersConfig {
-    /// A configuration with these parts, and the default settings.
-    pub fn new(clock: Clock, library: Library) -> Self {
-        Self {
-            clock,
-            library,
-            contents: Contents::new(),
-            names_file: None,
-            given_names: None,
-            answer_times: Vec::new(),
-            sightings: None,
-        }
-    }
-
-    /// This configuration with some of its fields changed.
-    #[must_use]
-    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-}
-
 impl Computers {
     /// Begins the first lesson, without a names file. What the operator calls computers is lost when the program ends.
     pub fn new(clock: Clock, library: Library) -> Self {
         Self::start(ComputersConfig::new(clock, library)).expect("there is no names file to be read")
     }
 
-    /// Begins the first lesson.
+    /// Goes on with the lesson that was saved, or else begins the first one. If the program did not run for
+    /// [`Lessons::MAX_PAUSE`], the saved lesson has ended, and the next one begins.
     ///
     /// # Errors
     ///
     /// Returns an error if the names file cannot be read.
     pub fn start(config: ComputersConfig) -> Result<Self, NamesFileError> {
-        let ComputersConfig { clock, library, contents, names_file, given_names, answer_times, sightings } = config;
+        Self::start_at(config, SystemTime::now())
+    }
+
+    /// [`start`](Self::start) at this time of day.
+    fn start_at(config: ComputersConfig, wall: SystemTime) -> Result<Self, NamesFileError> {
+        let ComputersConfig { clock, library, contents, names_file, given_names, answer_times, sightings, .. } = config;
+        let (saved_monitor, saved_lessons) = (config.saved_monitor, config.saved_lessons);
         let names = Names::start(names_file, given_names)?;
-        let mut lesson = Lesson::new(1, clock.now());
+        let Restored { mut lesson, past, own, link_speed, history, long_stopped } =
+            Restored::new(&saved_monitor, &saved_lessons, clock, wall);
         lesson.answered_before = sum(&answer_times);
         let state = State {
             lesson,
-            past: VecDeque::new(),
+            past,
             round: None,
-            own: Vec::new(),
-            link_speed: None,
+            own,
+            link_speed,
             ticked: clock.now(),
             measured: Duration::ZERO,
             uploads: Uploads::default(),
         };
-        let (transfers, state) = (Transfers::default(), Mutex::new(state));
-        Ok(Self(Arc::new(Inner { clock, library, contents, names, transfers, answer_times, sightings, state })))
+        let (transfers, state, history) = (Transfers::default(), Mutex::new(state), Mutex::new(history));
+        let inner = Inner { clock, library, contents, names, transfers, answer_times, sightings, state, history };
+        let computers = Self(Arc::new(inner));
+        if let Some(at) = long_stopped {
+            computers.end_lesson(Some(at), wall);
+        }
+        Ok(computers)
     }
 
     /// What this machine sends over HTTP.
@@ -367,75 +344,6 @@ impl Computers {
         lesson.sample(listed.as_deref(), own, *round, now);
     }
 
-    pub(crate) fn transfer_begins(&self, running: &Running) {
-        let is_first = self.with_copy_of(running, |lesson, number, now| {
-            lesson.begin(number, running.address, running.way, running.wanted(), now)
-        });
-        if is_first == Some(true) {
-            browser::log_beginning(self, running);
-        }
-    }
-
-    pub(crate) fn transfer_ends(&self, running: &Running) {
-        self.take_sent(running);
-        self.with_copy_of(running, |lesson, number, _| {
-            if let Some(copy) = lesson.copy_mut(number, running.address) {
-                copy.end(running.way);
-            }
-        });
-    }
-
-    /// Takes in what a transfer has sent since the last time.
-    fn take_sent(&self, running: &Running) {
-        let sent = running.take();
-        let has_finished =
-            self.with_copy_of(running, |lesson, number, now| lesson.sent(number, running.address, sent, now));
-        if has_finished == Some(true) {
-            browser::log_end(self, running);
-        }
-    }
-
-    /// Calls `act` with the number of the file that a transfer is of, if there is room for it.
-    fn with_copy_of<T>(&self, running: &Running, act: impl FnOnce(&mut Lesson, FileNumber, Instant) -> T) -> Option<T> {
-        let info_hash = self.0.contents.info_hash_of(running.content);
-        let known = info_hash.and_then(|info_hash| self.0.library.get(&info_hash));
-        let mut state = self.state();
-        let now = self.now(&state);
-        let lesson = &mut state.lesson;
-        if let (Some(info_hash), None) = (info_hash, lesson.find(ContentKey::Id(running.content))) {
-            lesson.file_of_swarm(&info_hash, known.as_deref(), now)?;
-            lesson.join(running.content, info_hash);
-        }
-        let number = lesson.file_of_content(running.content, &running.name, running.size, now)?;
-        Some(act(lesson, number, now))
-    }
-
-    /// Begins a new lesson. Returns its number.
-    pub(crate) fn next_lesson(&self) -> u32 {
-        // What was sent until now belongs to the lesson that ends.
-        self.take_uploads();
-        let (listed, answered) = (self.0.names.listed(), self.answered());
-        let state = &mut *self.state();
-        let now = self.now(state);
-        let State { lesson, past, round, own, link_speed, .. } = state;
-        let mut next = lesson.next(*round, now);
-        next.answered_before = answered.clone();
-        let number = next.number;
-        let mut ended = std::mem::replace(lesson, next);
-        let name = |&address| Some((address, self.0.names.of(&ended.addresses(address))?.name));
-        let names = ended.computers().keys().filter_map(name).collect();
-        let listed = listed.map(|listed| ended.by_known_address(listed));
-        let (round, own, link_speed) = (*round, own.clone(), *link_speed);
-        ended.finish(LessonEnd { at: now, round, listed, names, own, link_speed, answered });
-        past.push_back(Arc::new(ended));
-        let mut weight = past.iter().map(|lesson| lesson.weight()).sum::<usize>();
-        while past.len() > Lessons::MAX_PAST || weight > Lesson::MAX_COPIES {
-            let Some(oldest) = past.pop_front() else { break };
-            weight -= oldest.weight();
-        }
-        number
-    }
-
     /// Looks at the current lesson.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Look<'_>) -> T) -> T {
         let listed = self.0.names.listed();
@@ -449,8 +357,8 @@ impl Computers {
 
     /// Looks at a lesson that has ended, as it was then.
     pub(crate) fn look_at<T>(&self, lesson: &Lesson, look: impl FnOnce(&Look<'_>) -> T) -> T {
-        let LessonEnd { at, round, listed, own, .. } = lesson.end.as_ref().expect("it has ended");
-        let roster = Roster::new(listed.as_deref(), lesson.computers(), own);
+        let LessonEnd { at, round, listed, own, counted, .. } = lesson.end.as_ref().expect("it has ended");
+        let roster = Roster::new(listed.as_deref(), lesson.computers(), own).with_len(*counted);
         look(&Look { lesson, roster, round: *round, now: *at, contents: &self.0.contents })
     }
 
@@ -471,8 +379,7 @@ impl Computers {
 
     /// The exact time since zero, within the second `now`.
     fn exact(&self, now: Instant) -> Duration {
-        let second = Duration::from_secs(1);
-        Duration::from_secs(now.as_secs().into()) + second.saturating_sub(self.0.clock.until(now + second))
+        exact(self.0.clock, now)
     }
 
     /// The time, which is never before the last tick.
@@ -483,6 +390,12 @@ impl Computers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The exact time since zero, within the second `now`.
+fn exact(clock: Clock, now: Instant) -> Duration {
+    let second = Duration::from_secs(1);
+    Duration::from_secs(now.as_secs().into()) + second.saturating_sub(clock.until(now + second))
 }
 
 fn sum(times: &[AnswerTimes]) -> AnswerCounts {

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tracker_core::Instant;
+use tracker_host::{WallClock, unix_seconds};
 
-use tracker_host::WallClock;
+use crate::saved::{SavedHistory, Times};
 
 /// The tracker at one moment: its counts then, and its rates in the time before.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -113,6 +114,26 @@ impl Span {
 impl History {
     pub(crate) fn new() -> Self {
         Self { last: None, recent: VecDeque::new(), wall: None, rings: Span::ALL.map(Ring::new) }
+    }
+
+    /// A history that goes on with what was saved at this time, in Unix seconds. The time between is a gap. If the clock shows an earlier
+    /// time now, no time has passed since.
+    pub(crate) fn restored(history: &SavedHistory, times: Times, saved: u64, wall: SystemTime) -> Self {
+        let behind = Duration::from_secs(saved.saturating_sub(unix_seconds(wall)));
+        let (saved, mut history) = (history, Self::new());
+        for ring in &mut history.rings {
+            let complete = |(at, sample)| {
+                let at = at - behind;
+                Complete { until: times.instant(unix_seconds(at)), at, sample }
+            };
+            ring.complete = saved.samples(ring.span, wall + behind).into_iter().map(complete).collect();
+        }
+        history
+    }
+
+    /// The samples, to be saved. Takes less than a millisecond.
+    pub(crate) fn save(&self) -> SavedHistory {
+        SavedHistory::new(|span| self.series(span))
     }
 
     /// Takes a sample in, of now and of this time of day: one a second, if all goes well. One that is not later than the last
@@ -336,6 +357,90 @@ mod tests {
         let mut history = self::history(1..=3);
         history.push(Instant::from_secs(4), wall(3604), sample(4));
         assert_eq!(seeders(&history, Span::TenMinutes), [(1, 1.0), (2, 2.0), (3, 3.0), (3604, 4.0)]);
+    }
+
+    /// A history that goes on with this one in another run of the program, whose clock shows something else.
+    fn restored(history: &History, wall: SystemTime) -> History {
+        let json = serde_json::to_vec(&history.save()).unwrap();
+        let times = Times::new(wall, Duration::from_secs(9_000_000));
+        History::restored(&serde_json::from_slice(&json).unwrap(), times, 0, wall)
+    }
+
+    #[test]
+    fn it_goes_on_after_a_restart_with_a_gap() {
+        let before = history(1_000_000..=1_000_125);
+        let mut after = restored(&before, wall(1_000_190));
+        for span in Span::ALL {
+            assert_eq!(after.series(span), before.series(span));
+        }
+        assert_eq!(after.recent(), Sample::default());
+        after.push(Instant::from_secs(9_000_000), wall(1_000_190), sample(7));
+        after.push(Instant::from_secs(9_000_001), wall(1_000_191), sample(7));
+        let by_second = seeders(&after, Span::TenMinutes);
+        assert_eq!(
+            by_second[124..],
+            [(1_000_124, 1_000_124.0), (1_000_125, 1_000_125.0), (1_000_190, 7.0), (1_000_191, 7.0)]
+        );
+        assert_eq!(seeders(&after, Span::TwoDays).last(), Some(&(1_000_191, 7.0)));
+        // What is too old goes, as if nothing had been.
+        after.push(Instant::from_secs(9_000_540), wall(1_000_730), sample(7));
+        assert_eq!(seeders(&after, Span::TenMinutes)[0].0, 1_000_190);
+    }
+
+    #[test]
+    fn what_cannot_be_is_left_out_after_a_restart() {
+        let mut before = history(1_000_000..=1_000_005);
+        before.push(Instant::from_secs(1_000_006), wall(1_000_006), Sample { seeders: f64::NAN, ..Sample::default() });
+        before.push(Instant::from_secs(1_000_007), wall(1_000_007), Sample { leechers: -1.0, ..Sample::default() });
+        before.push(Instant::from_secs(1_000_008), wall(1_000_008), Sample { errors: 1e300, ..Sample::default() });
+        before.push(Instant::from_secs(1_000_009), wall(1_000_009), sample(9));
+        let times = |history: &History| seeders(history, Span::TenMinutes).into_iter().map(|(at, _)| at % 100);
+        assert!(times(&restored(&before, wall(1_000_020))).eq([0, 1, 2, 3, 4, 5, 9]));
+        // The clock was set back.
+        assert!(times(&restored(&before, wall(1_000_003))).eq(0..=3));
+        // The tracker was off for a day.
+        let late = restored(&history(1_000_000..=1_000_005), wall(1_000_000 + 86_400));
+        assert_eq!((times(&late).count(), seeders(&late, Span::TwoDays).len()), (0, 1));
+
+        let json = r#"{"10m":{"times":[1000,900,1000,1001,18446744073709551615,1002],"seeders":[1,2,3,null,5]}}"#;
+        let saved = serde_json::from_str(json).unwrap();
+        let restored = History::restored(&saved, Times::new(wall(1010), Duration::from_secs(7)), 0, wall(1010));
+        assert_eq!(seeders(&restored, Span::TenMinutes), [(1000, 1.0), (1002, 0.0)]);
+    }
+
+    proptest::proptest! {
+        /// Whatever was recorded is the same after a restart, and what follows is later.
+        #[test]
+        fn nothing_is_lost_at_a_restart(
+            steps in proptest::collection::vec((1..200_u32, 0.0..1e12_f64), 1..400),
+            off in 0..100_000_u32,
+        ) {
+            let (mut before, mut now) = (History::new(), 1_000_000);
+            for (secs, value) in steps {
+                now += secs;
+                let sample = Sample { seeders: value.floor(), download_rate: value, ..Sample::default() };
+                before.push(Instant::from_secs(now), wall(now), sample);
+            }
+            let mut after = restored(&before, wall(now + off));
+            for span in Span::ALL {
+                let all = before.series(span).samples;
+                let oldest = wall(now + off) - span.duration();
+                let kept: Vec<_> = all.into_iter().filter(|(at, _)| *at > oldest).collect();
+                let found = after.series(span).samples;
+                proptest::prop_assert_eq!(found.len(), kept.len());
+                for ((at, sample), (at_before, sample_before)) in found.iter().zip(&kept) {
+                    proptest::prop_assert_eq!(at, at_before);
+                    proptest::prop_assert!((sample.seeders - sample_before.seeders).abs() <= 0.001);
+                    proptest::prop_assert!((sample.download_rate - sample_before.download_rate).abs() <= 0.001);
+                }
+            }
+            after.push(Instant::from_secs(9_000_001), wall(now + off + 1), sample(1));
+            for span in Span::ALL {
+                let samples = after.series(span).samples;
+                proptest::prop_assert!(samples.is_sorted_by(|(one, _), (other, _)| one < other));
+                proptest::prop_assert_eq!(samples.last().map(|(at, _)| *at), Some(wall(now + off + 1)));
+            }
+        }
     }
 
     #[test]

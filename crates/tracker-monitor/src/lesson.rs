@@ -5,13 +5,17 @@
 mod aliases;
 mod copy;
 mod file;
+mod saved;
+mod saved_copy;
+mod saved_file;
+mod saved_plot;
 mod series;
 mod torrent_copy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use torrent_library::{ContentId, ContentKey, KnownTorrent, displayable};
@@ -21,6 +25,7 @@ use tracker_host::AnswerCounts;
 use aliases::{Aliases, ClientAddresses};
 pub(crate) use copy::{Copy, Sent, Wanted};
 pub(crate) use file::{FileRecord, Roster};
+pub(crate) use saved::{SavedLesson, answers};
 pub use series::CompletionPoint;
 pub(crate) use series::Plot;
 pub(crate) use torrent_copy::TorrentCopy;
@@ -55,16 +60,22 @@ pub(crate) struct Lesson {
     pub(crate) started: Instant,
     /// What the tracker had answered when it began, since the program began.
     pub(crate) answered_before: AnswerCounts,
+    /// What it answered in this lesson before the program was restarted.
+    answered_earlier: AnswerCounts,
     /// `None` for the current lesson.
     pub(crate) end: Option<LessonEnd>,
     /// By the addresses by which they are known.
     computers: BTreeMap<IpAddr, ComputerRecord>,
     aliases: Aliases,
+    /// Copies that were seen to have become complete.
+    pub(crate) finished: u64,
     /// In the order in which they came.
     files: BTreeMap<FileNumber, FileRecord>,
     next_file: u32,
     by_swarm: HashMap<InfoHash, FileNumber, RandomState>,
     by_content: HashMap<ContentId, FileNumber, RandomState>,
+    /// Files from before a restart whose torrent was not known, by name and size: contents have other ids since.
+    unhashed: HashMap<(Arc<str>, u64), FileNumber, RandomState>,
     /// Files whose .torrent is not known.
     unknown_files: usize,
     /// Copies of all files.
@@ -82,6 +93,8 @@ pub(crate) struct Lesson {
 #[derive(Debug)]
 pub(crate) struct LessonEnd {
     pub(crate) at: Instant,
+    /// The time of day at the tracker's zero, as it was reckoned then: a clock that is set later changes no date of the lesson.
+    pub(crate) zero: SystemTime,
     /// The sweep in which it ended.
     pub(crate) round: Option<u32>,
     /// The names file, if there was one.
@@ -90,6 +103,8 @@ pub(crate) struct LessonEnd {
     pub(crate) names: HashMap<IpAddr, Arc<str>, RandomState>,
     /// The addresses of this machine.
     pub(crate) own: Vec<IpAddr>,
+    /// The number of computers that counted, if the list of them is not whole any more.
+    pub(crate) counted: Option<u32>,
     /// In bits per second, if it was known.
     pub(crate) link_speed: Option<u64>,
     /// What the tracker had answered since the program began.
@@ -99,6 +114,11 @@ pub(crate) struct LessonEnd {
 /// The number of a file in its lesson.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileNumber(u32);
+
+impl FileNumber {
+    /// The smallest one.
+    pub(crate) const FIRST: Self = Self(0);
+}
 
 /// What is known of a computer beside its copies.
 #[derive(Debug, Clone, std::marker::Copy)]
@@ -141,6 +161,8 @@ impl Lesson {
             number,
             started,
             answered_before: AnswerCounts::default(),
+            finished: 0,
+            answered_earlier: AnswerCounts::default(),
             end: None,
             computers: BTreeMap::new(),
             aliases: Aliases::default(),
@@ -148,6 +170,7 @@ impl Lesson {
             next_file: 0,
             by_swarm: HashMap::default(),
             by_content: HashMap::default(),
+            unhashed: HashMap::default(),
             unknown_files: 0,
             copies: 0,
             fragments: 0,
@@ -193,6 +216,14 @@ impl Lesson {
         self.files.values_mut().for_each(|file| file.clients = ClientAddresses::default());
     }
 
+    /// What the tracker has answered in it, given what it has answered since the program began.
+    pub(crate) fn answers(&self, answered: &AnswerCounts) -> AnswerCounts {
+        let answered = self.end.as_ref().map_or(answered, |end| &end.answered);
+        let mut answers = answered.since(&self.answered_before);
+        answers.add(&self.answered_earlier);
+        answers
+    }
+
     /// When it ended; `None` for the current lesson.
     pub(crate) fn ended(&self) -> Option<Instant> {
         self.end.as_ref().map(|end| end.at)
@@ -214,9 +245,13 @@ impl Lesson {
         {
             self.join_addresses(v6, v4);
         }
-        let copy = self.copy(number, observation.address, observation.first_seen.max(self.started))?;
+        let came = observation.first_seen.max(self.started);
+        let copy = self.copy(number, observation.address, came)?;
+        let had_it = copy.has_it();
         copy.see(observation, round);
-        Some(copy)
+        let has_finished = copy.has_it() && !had_it;
+        self.finished += u64::from(has_finished);
+        self.copy(number, observation.address, came).map(|copy| &*copy)
     }
 
     /// A peer has left a torrent.
@@ -246,12 +281,13 @@ impl Lesson {
     /// Takes in what was sent over HTTP. Returns `true` if with it a browser was sent the last byte that the computer had missed.
     pub(crate) fn sent(&mut self, number: FileNumber, address: IpAddr, sent: Sent, now: Instant) -> bool {
         let (max_ranges, address) = (self.max_ranges(), self.aliases.resolve(address));
-        let Self { files, fragments, .. } = self;
+        let Self { files, fragments, finished, .. } = self;
         let Some(file) = files.get_mut(&number) else { return false };
         let Some(copy) = file.copies.get_mut(&address) else { return false };
         let before = copy.fragments();
         let has_finished = copy.sent(sent, file.size.unwrap_or(u64::MAX), max_ranges, now);
         *fragments = (*fragments + copy.fragments()).saturating_sub(before);
+        *finished += u64::from(has_finished);
         has_finished
     }
 
@@ -381,6 +417,11 @@ impl Lesson {
             }
             return Some(number);
         }
+        if let Some(number) = known.and_then(|known| self.take_unhashed(&known.name, known.size)) {
+            self.file_mut(number).info_hash = Some(*info_hash);
+            self.by_swarm.insert(*info_hash, number);
+            return Some(number);
+        }
         if self.files.len() >= Self::MAX_FILES || known.is_none() && self.unknown_files >= Self::MAX_UNKNOWN_FILES {
             self.is_full = true;
             return None;
@@ -400,11 +441,17 @@ impl Lesson {
         if let Some(&number) = self.by_content.get(&id) {
             return Some(number);
         }
+        let name: Arc<str> = displayable(name).into();
+        if let Some(number) = self.take_unhashed(&name, size) {
+            self.file_mut(number).content = Some(id);
+            self.by_content.insert(id, number);
+            return Some(number);
+        }
         if self.files.len() >= Self::MAX_FILES {
             self.is_full = true;
             return None;
         }
-        let file = FileRecord::new(displayable(name).into(), Some(size), now);
+        let file = FileRecord::new(name, Some(size), now);
         Some(self.add_file(FileRecord { content: Some(id), ..file }))
     }
 
@@ -431,6 +478,15 @@ impl Lesson {
             }
             (Some(_), Some(_)) => {}
         }
+    }
+
+    /// The file from before a restart that had no torrent yet, and has this name and size.
+    fn take_unhashed(&mut self, name: &Arc<str>, size: u64) -> Option<FileNumber> {
+        if self.unhashed.is_empty() {
+            return None;
+        }
+        let number = self.unhashed.remove(&(Arc::clone(name), size))?;
+        self.files.contains_key(&number).then_some(number)
     }
 
     fn add_file(&mut self, file: FileRecord) -> FileNumber {

@@ -20,6 +20,7 @@ mod progress;
 mod ranges;
 mod reachability;
 mod report;
+mod saved;
 mod sightings;
 
 pub use computers::{
@@ -42,6 +43,7 @@ pub use observer::{
 pub use progress::FileProgress;
 pub use reachability::ReachabilityNote;
 pub use report::{AnswerReport, CopyCheck, CopyReport, CopyWay, FileReport, LessonReport, LessonSummary, NetworkPoint};
+pub use saved::{ParseSavedError, SavedLessons, SavedMonitor};
 pub use sightings::{
     PeerSightings, Reachability, ReachabilityReason, SeedingState, SeenConnection, SeenPeer, SeenProgress, SeenSeeding,
     SeenTorrent,

@@ -23,7 +23,7 @@ use std::fmt::{self, Debug};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -33,7 +33,7 @@ use tracker_host::{Clock, EventListener, Events, ServiceState};
 use crate::event_log::MAX_PENDING_EVENTS;
 use crate::event_thread::EventThread;
 use crate::history::History;
-use crate::{Computers, Downloads, Lessons, Page, PageQuery, Sample, Series, Span};
+use crate::{Computers, Downloads, Lessons, Page, PageQuery, Sample, SavedMonitor, Series, Span};
 
 use hybrid::SwarmKeys;
 use peers::PeerEntry;
@@ -235,6 +235,14 @@ impl Observer {
         peers::page(&shared.peers(keys), query, shared.clock.now(), size, is_shared)
     }
 
+    /// The history and the current lesson, to be saved: hand them to [`Computers::start`] at the next start. A lesson with more than some
+    /// thousand copies of files on computers is looked at in parts, each of whole files, so that others get their turn. Of more than
+    /// a hundred thousand copies the others are left out.
+    pub fn save(&self) -> SavedMonitor {
+        let history = lock(&self.0.shared.history).save();
+        self.0.shared.computers.save(history, SystemTime::now())
+    }
+
     /// The time of the last look at the tracker, as it changes: once a second.
     pub fn ticks(&self) -> watch::Receiver<Instant> {
         self.0.shared.ticks.subscribe()
@@ -274,9 +282,9 @@ impl Shared {
         Self {
             shards,
             clock: computers.clock(),
+            history: Mutex::new(computers.take_history()),
             computers,
             ticks: watch::Sender::new(Instant::ZERO),
-            history: Mutex::new(History::new()),
             failures: Mutex::default(),
             service: Mutex::default(),
             found: Mutex::default(),

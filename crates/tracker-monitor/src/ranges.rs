@@ -34,6 +34,11 @@ impl RangeSet {
         other.0.iter().for_each(|range| self.insert(range.clone(), limit));
     }
 
+    /// The ranges, in ascending order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.0.iter()
+    }
+
     /// The number of bytes in all ranges.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.iter().map(|range| range.end - range.start).sum()

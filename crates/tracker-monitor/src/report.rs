@@ -209,6 +209,7 @@ impl LessonReport {
     /// The report of a lesson. `zero` is the time of day at the tracker's zero, and `answered` what the tracker has answered
     /// since the program began.
     pub(crate) fn new(look: &Look<'_>, zero: SystemTime, link_speed: Option<u64>, answered: &AnswerCounts) -> Self {
+        let zero = look.lesson.end.as_ref().map_or(zero, |end| end.zero);
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         let lesson = look.lesson;
         let link_speed = lesson.end.as_ref().map_or(link_speed, |end| end.link_speed);
@@ -230,9 +231,7 @@ impl LessonReport {
             computers: look.roster.len(),
             is_complete,
             link_speed,
-            answers: AnswerReport::new(
-                &lesson.end.as_ref().map_or(answered, |end| &end.answered).since(&lesson.answered_before),
-            ),
+            answers: AnswerReport::new(&lesson.answers(answered)),
             files,
             plot: lesson.plot.points().collect(),
         }
@@ -248,6 +247,7 @@ impl AnswerReport {
 
 impl LessonSummary {
     pub(crate) fn new(look: &Look<'_>, zero: SystemTime) -> Self {
+        let zero = look.lesson.end.as_ref().map_or(zero, |end| end.zero);
         let unix = |at: Instant| unix_seconds(zero + at.since(Instant::ZERO));
         Self {
             number: look.lesson.number,

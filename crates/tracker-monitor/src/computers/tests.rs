@@ -4,6 +4,7 @@ mod addresses;
 mod copies;
 mod lessons;
 mod rates;
+mod saving;
 mod seeding;
 mod seen;
 
@@ -11,6 +12,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -50,6 +52,10 @@ impl Classroom {
     }
 
     fn build(memory: Memory, change: impl FnOnce(&mut ComputersConfig)) -> Self {
+        Self::start(memory, SystemTime::now(), change)
+    }
+
+    fn start(memory: Memory, wall: SystemTime, change: impl FnOnce(&mut ComputersConfig)) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
         let config = Config::default().with(|config| {
             config.max_pending_events = 10_000;
@@ -63,7 +69,7 @@ impl Classroom {
             config.contents = contents.clone();
             change(config);
         });
-        let computers = Computers::start(config).unwrap();
+        let computers = Computers::start_at(config, wall).unwrap();
         let events = Events::without_thread(Arc::clone(&shards));
         let listener = events.listen(10_000);
         let watching = Watching::new(Arc::clone(&shards).into(), computers.clone());

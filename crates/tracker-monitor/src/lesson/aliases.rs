@@ -36,8 +36,13 @@ impl Aliases {
         [known].into_iter().chain(others.copied()).collect()
     }
 
+    /// The IPv6 addresses, each with the IPv4 address by which the computer is known.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> {
+        self.by_v6.iter().map(|(&v6, &v4)| (v6, v4))
+    }
+
     /// Returns `true` if the computer at the IPv6 address is known by the IPv4 address from now on, and was not before.
-    fn insert(&mut self, v6: IpAddr, v4: IpAddr) -> bool {
+    pub(super) fn insert(&mut self, v6: IpAddr, v4: IpAddr) -> bool {
         if self.by_v6.len() >= Self::MAX || self.by_v6.get(&v6) == Some(&v4) {
             return false;
         }

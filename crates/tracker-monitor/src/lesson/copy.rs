@@ -31,7 +31,7 @@ pub(crate) struct Copy {
     /// `true` if it had all of it when it came.
     pub(crate) came_complete: bool,
     /// Its completion when the lesson began, from 0 to 1.
-    carried_over: f64,
+    pub(super) carried_over: f64,
     /// The highest rate that was seen, in bytes per second.
     pub(crate) peak_rate: f64,
     pub(crate) torrent: Option<TorrentCopy>,
@@ -46,7 +46,7 @@ pub(crate) struct HttpCopy {
     /// The bytes that browsers were sent, of the files one behind the other.
     pub(crate) ranges: RangeSet,
     /// The files that browsers asked for: those of the last archive, and the single ones since.
-    wanted: RangeSet,
+    pub(super) wanted: RangeSet,
     /// Bytes of archives that are being sent: they count in `ranges` once the archive is whole.
     in_flight: u64,
     /// Bytes that browsers were sent, and BitTorrent clients that use this machine as a web seed.
@@ -141,6 +141,8 @@ impl Copy {
         // What is known already, by another listener of events.
         let is_old = last_seen < torrent.last_seen
             || last_seen == torrent.last_seen && torrent.has_everything && !has_everything && !observation.is_live;
+        // Of times from before a restart the last second is not certain.
+        let is_old = is_old && !torrent.is_restored;
         let is_better = completion.is_some_and(|now| torrent.completion.is_none_or(|before| now >= before));
         // One that is not seen in this sweep yet is there, if the sweep before saw it: which comes first means nothing.
         let is_other = torrent.is_here(Some(round)) && !is_same && !is_better;

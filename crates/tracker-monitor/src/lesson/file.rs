@@ -34,6 +34,8 @@ pub(crate) struct FileRecord {
     pub(super) uploaded_since_tick: u64,
     /// Bytes per second that it sent between the last two ticks.
     pub(crate) upload_rate: f64,
+    /// How far it had come when its lesson ended, if the program was restarted since.
+    pub(super) progress_at_end: Option<FileProgress>,
 }
 
 /// The computers that are counted: "27 of 30".
@@ -60,6 +62,11 @@ impl<'r> Roster<'r> {
             None => without_own(seen, own),
         };
         Self { listed, seen, own, len: u32::try_from(len).unwrap_or(u32::MAX) }
+    }
+
+    /// This roster with another number of computers, where it is known.
+    pub(crate) fn with_len(self, len: Option<u32>) -> Self {
+        Self { len: len.unwrap_or(self.len), ..self }
     }
 
     /// Returns `true` for an address of this machine.
@@ -107,6 +114,7 @@ impl FileRecord {
             plot: Plot::new(Plot::<CompletionPoint>::MAX_OF_FILE, now),
             uploaded_since_tick: 0,
             upload_rate: 0.0,
+            progress_at_end: None,
         }
     }
 
@@ -166,6 +174,9 @@ impl FileRecord {
 
     /// Who has it, of the computers that count.
     pub(crate) fn progress(&self, roster: Roster<'_>, round: Option<u32>, now: Instant) -> FileProgress {
+        if let Some(progress) = self.progress_at_end {
+            return progress;
+        }
         let mut progress = FileProgress { of: roster.len(), ..FileProgress::default() };
         let (mut sum, mut unknown) = (0.0, 0);
         for (address, copy) in &self.copies {

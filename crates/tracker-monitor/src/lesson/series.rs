@@ -118,6 +118,40 @@ impl<P: PlotPoint> Plot<P> {
         }
     }
 
+    /// A plot of which these points are known, each with its seconds since the start and the number of samples that it stands for.
+    /// Points that are not in the order of time, or later than now, are left out, and so are those beyond the limit.
+    pub(super) fn restored(
+        limit: usize,
+        started: Instant,
+        step: u32,
+        points: impl IntoIterator<Item = (u64, u32, P)>,
+        now: Instant,
+    ) -> Self {
+        let mut plot = Self { step: step.max(1), ..Self::new(limit, started) };
+        for (secs, samples, point) in points {
+            let at = started + Duration::from_secs(secs);
+            if plot.points.len() < plot.limit && at <= now && plot.points.last().is_none_or(|last| last.at < at) {
+                plot.points.push(Step { at, point, samples: samples.max(1) });
+            }
+        }
+        plot
+    }
+
+    /// When it began.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Seconds between points.
+    pub(super) fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// The points, the oldest first, each with its seconds since the start and the number of samples that it stands for.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (u64, u32, P)> {
+        self.points.iter().map(|step| (self.secs(step.at), step.samples, step.point))
+    }
+
     /// Seconds since the start.
     pub(crate) fn secs(&self, now: Instant) -> u64 {
         now.since(self.started).as_secs()

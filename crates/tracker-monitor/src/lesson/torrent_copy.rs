@@ -33,17 +33,25 @@ pub(crate) struct TorrentCopy {
     round: u32,
     /// `true` if the client said since that it leaves, or was silent for too long.
     has_left: bool,
+    /// `true` if it is known from before a restart, and the client was not seen since.
+    pub(super) is_restored: bool,
 }
 
 impl TorrentCopy {
     pub(super) fn new(observation: &Observation) -> Self {
+        let Observation { peer_id, port, last_seen, as_of, .. } = *observation;
+        Self { has_left: false, is_restored: false, ..Self::restored(peer_id, port, last_seen, as_of) }
+    }
+
+    /// A copy as it was before a restart. Its client is not there until it is seen.
+    pub(super) fn restored(peer_id: PeerId, port: u16, last_seen: Instant, as_of: Instant) -> Self {
         Self {
-            peer_id: observation.peer_id,
-            port: observation.port,
-            last_seen: observation.last_seen,
+            peer_id,
+            port,
+            last_seen,
             has_everything: false,
             completion: None,
-            as_of: observation.as_of,
+            as_of,
             is_live: false,
             first_completion: None,
             rate: None,
@@ -53,20 +61,21 @@ impl TorrentCopy {
             is_partial: false,
             download: None,
             round: 0,
-            has_left: false,
+            has_left: true,
+            is_restored: true,
         }
     }
 
     /// Takes in what a client announced, and what is seen of it. Returns `true` if its completion is that.
     pub(super) fn take(&mut self, observation: &Observation, round: u32) -> bool {
         // An event has nothing of what is seen of the client: that stays until the next look, but for a client that has finished.
-        let is_same = self.peer_id == observation.peer_id && !self.has_left;
+        let is_same = self.peer_id == observation.peer_id && (!self.has_left || self.is_restored);
         let is_seen_better = observation.is_event && is_same && self.is_live && !observation.has_everything;
         self.peer_id = observation.peer_id;
         self.port = observation.port;
         self.last_seen = self.last_seen.max(observation.last_seen);
         self.is_partial = observation.is_partial;
-        (self.round, self.has_left) = (round, false);
+        (self.round, self.has_left, self.is_restored) = (round, false, false);
         if !(observation.is_event && is_same) || observation.reachability == Reachability::No {
             (self.reachability, self.reason) = (observation.reachability, observation.reason);
         }

@@ -1,6 +1,6 @@
 //! The completion of a peer, as it is seen or as it announces.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracker_core::{Instant, Peer, PeerState};
 
 use super::expectation::{announced_completion, announces_everything};
@@ -18,7 +18,7 @@ pub struct Completion {
 }
 
 /// The source of a figure of a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum FigureSource {

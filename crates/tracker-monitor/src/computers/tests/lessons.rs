@@ -31,7 +31,7 @@ fn a_report_says_who_got_what_and_how() {
     let (film, notes) = (room.content("film.mp4", 10_000), room.content("notes.pdf", 100));
     let info_hash = room.torrent("film.mp4", 10_000);
     room.contents.hashed(film.id(), &[info_hash]);
-    let zero = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    let zero = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
     room.pass(10);
     room.announce(ONE, info_hash, 10_000, Some(AnnounceEvent::Started));
     room.send([10, 0, 0, 9].into(), &film, 0, 10_000);
@@ -82,7 +82,7 @@ fn a_report_says_who_got_what_and_how() {
     assert!(!report.plot.is_empty() && of_film.plot.last().unwrap().has == 3, "{report:?}");
 
     room.pass(9);
-    assert_eq!(room.computers.lessons().begin(), 2);
+    assert_eq!(room.computers.next_lesson(zero), 2);
     room.pass(60);
     let lessons = room.computers.lessons();
     let numbers: Vec<_> = lessons.list(zero).iter().map(|lesson| (lesson.number, lesson.ended)).collect();
@@ -100,7 +100,7 @@ fn how_fast_a_short_download_was_is_known_within_limits() {
     room.computers.set_network(&[], Some(8_000));
     let notes = room.content("notes.pdf", 1000);
     let of_notes = |room: &Classroom| {
-        let report = room.computers.lessons().report(1, std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let report = room.computers.lessons().report(1, SystemTime::UNIX_EPOCH).unwrap();
         let file = &report.files[0];
         (file.spread_secs, file.link_secs, file.multiple, file.multiple_at_most)
     };
@@ -129,7 +129,7 @@ fn what_came_in_a_browser_did_not_come_from_others() {
     room.pass(60);
     room.announce(TWO, info_hash, 0, Some(AnnounceEvent::Completed));
     room.pass(1);
-    let report = room.computers.lessons().report(1, std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let report = room.computers.lessons().report(1, SystemTime::UNIX_EPOCH).unwrap();
     let ways = |address| &*report.files[0].copies.iter().find(|copy| copy.address == address).unwrap().ways;
     assert_eq!((ways(ONE), ways(TWO)), (&[CopyWay::Browser][..], &[CopyWay::BitTorrent][..]));
 }
@@ -140,7 +140,7 @@ fn a_report_has_the_answers_of_its_lesson() {
     times[0].record(100, std::time::Duration::from_millis(9));
     let room = Classroom::with(|config| config.answer_times = times.to_vec());
     let lessons = room.computers.lessons();
-    let answers = |number| lessons.report(number, std::time::SystemTime::UNIX_EPOCH).unwrap().answers;
+    let answers = |number| lessons.report(number, SystemTime::UNIX_EPOCH).unwrap().answers;
     assert_eq!(answers(1), None, "those were before");
     times[0].record(98, std::time::Duration::from_micros(20));
     times[1].record(2, std::time::Duration::from_millis(3));
@@ -157,7 +157,7 @@ fn lessons_are_forgotten_when_there_are_many() {
     let room = Classroom::new();
     let lessons = room.computers.lessons();
     (0..Lessons::MAX_PAST + 5).for_each(|_| _ = lessons.begin());
-    let list = lessons.list(std::time::SystemTime::UNIX_EPOCH);
+    let list = lessons.list(SystemTime::UNIX_EPOCH);
     assert_eq!((list.len(), list[0].number, list[Lessons::MAX_PAST].number), (Lessons::MAX_PAST + 1, 106, 6));
 }
 
@@ -172,7 +172,7 @@ fn a_download_over_a_new_lesson_counts_what_came_in_it() {
     room.pass(2);
     download.sent(100);
     room.pass(2);
-    let report = room.computers.lessons().report(2, std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let report = room.computers.lessons().report(2, SystemTime::UNIX_EPOCH).unwrap();
     let copy = &report.files[0].copies[0];
     assert_eq!((copy.came, copy.finished, copy.came_complete), (10, Some(14), false));
     assert_eq!((copy.mean_rate, report.files[0].sent.browser), (Some(25.0), 100));
@@ -191,9 +191,9 @@ fn a_lesson_that_has_ended_keeps_its_names_and_its_network() {
     room.computers.set_name(THREE, "the guest").unwrap();
     room.pass(1);
     let lessons = room.computers.lessons();
-    let zero = std::time::SystemTime::UNIX_EPOCH;
+    let zero = SystemTime::UNIX_EPOCH;
     let before = lessons.report(1, zero).unwrap();
-    lessons.begin();
+    room.computers.next_lesson(zero);
     room.computers.set_network(&[ONE], Some(5));
     room.computers.set_name(THREE, "").unwrap();
     fs::write(&names, "10.0.0.1,xaver\n10.0.0.2,yusuf\n10.0.0.3,zoe\n").unwrap();

@@ -19,7 +19,7 @@ fn what_is_sent_between_two_ticks_is_in_the_rates() {
     // A tick that comes late.
     room.begin(ONE, &film, TransferPart::File { index: 0, range: 20_000..100_000 }, 80_000).sent(80_000);
     room.pass(4);
-    let report = room.computers.lessons().report(1, std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let report = room.computers.lessons().report(1, SystemTime::UNIX_EPOCH).unwrap();
     let copy = &report.files[0].copies[0];
     assert_eq!((copy.finished, copy.peak_rate), (Some(3), Some(100_000.0 / 2.0)), "at least the average: {copy:?}");
     assert_eq!(report.plot.last().unwrap().sent_rate, 20_000.0);
