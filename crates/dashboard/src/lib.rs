@@ -4,6 +4,10 @@
 //! stop, which torrents are known) goes through a [`tracker_host::Service`] and a [`torrent_library::Library`], which the
 //! embedder wires to the tracker. All that it keeps is bounded, and no viewer delays an announce, however slowly it reads.
 
+mod accounts;
 mod web;
 
-pub use web::{Dashboard, DashboardConfig, Server};
+pub use accounts::{
+    Account, AccountRole, Accounts, AddAccountError, ChangeAccountsError, EditAccountError, ReadAccountsError,
+};
+pub use web::{Dashboard, DashboardConfig, Server, Viewers};

@@ -22,10 +22,12 @@ mod server;
 mod shell;
 mod table;
 mod transfer;
+mod viewers;
 mod workload;
 mod wrong_port;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
@@ -35,6 +37,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracker_core::ShardsView;
 use tracker_host::{Clock, unix_seconds};
@@ -44,7 +47,9 @@ use tracker_host::WallClock;
 use tracker_host::{Addresses, Service, ServiceState, StartTime, UploadLimit};
 use tracker_monitor::{LogBuffer, Observer};
 
-use access::Token;
+use crate::accounts::Accounts;
+
+use access::{Attempts, Sessions, Token};
 use api::stream::Streams;
 use page_addresses::PageAddresses;
 use problem::Problem;
@@ -53,6 +58,7 @@ use reached_at::ReachedAt;
 use report::ReportCache;
 pub use server::Server;
 use transfer::Transfers;
+pub use viewers::Viewers;
 use workload::Workload;
 
 /// The maximum size of a request's body in bytes, on routes that set no other: pages send a few fields.
@@ -93,6 +99,15 @@ pub struct DashboardConfig {
     /// `true` to require the token even for requests from this machine. Behind a proxy on the same machine this is
     /// the safe choice. Default: `false`.
     pub token_always: bool,
+    /// Those who may look and download, beside operators. Default: everybody whom the address policy admits.
+    pub viewers: Viewers,
+    /// A code that those need, if they are not only those who have signed in: 4 to 32 letters and digits. URLs and QR codes of the
+    /// page have it in them. Default: none.
+    pub code: Option<String>,
+    /// The accounts of those who sign in. Default: none; operators have the token.
+    pub accounts: Option<Accounts>,
+    /// The file that keeps who is signed in with an account. Default: none; they sign in again when the program was restarted.
+    pub sessions_file: Option<PathBuf>,
     /// `true` if only torrents of the library are served. Default: `false`.
     pub only_known: bool,
     /// The addresses on which the tracker's own peer listens, or a sentence that says why it does not; `None` if there is no such
@@ -127,6 +142,10 @@ impl DashboardConfig {
             zip: true,
             host_names: Vec::new(),
             token_always: false,
+            viewers: Viewers::default(),
+            code: None,
+            accounts: None,
+            sessions_file: None,
             only_known: false,
             own_peer: None,
             upload_limit: None,
@@ -143,10 +162,11 @@ impl DashboardConfig {
 
 /// The dashboard of a tracker. Cheap to clone; all clones are one.
 ///
-/// Everybody whom the tracker's [access policy](tracker_core::Config::access) admits may look. To change something (stop and
+/// Everybody whom the tracker's [access policy](tracker_core::Config::access) admits may look, unless
+/// [`viewers`](DashboardConfig::viewers) or a [`code`](DashboardConfig::code) narrows that. To change something (stop and
 /// start the tracker, make, register and remove torrents) and to see what is in the share folder, a request has to come over
-/// loopback, or to have the [`token`](Self::token):
-/// opened by the [URL](Self::url) that has it, a browser keeps it in a strict cookie; a program sends it as
+/// loopback, to have the [`token`](Self::token), or to come from a browser in which an operator has signed in: opened by the
+/// [URL](Self::url) that has the token, or with an [account](DashboardConfig::accounts). A program sends the token as
 /// `Authorization: Bearer TOKEN`. Pages of other sites can do nothing in their readers' names.
 ///
 /// **Behind a proxy on the same machine** everybody comes over loopback. Requests with `Forwarded`, `X-Forwarded-For`,
@@ -161,6 +181,11 @@ pub struct Dashboard(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: DashboardConfig,
     pub(crate) token: Token,
+    /// What browsers have in a cookie that were given the code.
+    pass: Token,
+    sessions: Sessions,
+    password_attempts: Attempts,
+    code_attempts: Attempts,
     started: Mutex<StartTime>,
     wall: Mutex<WallClock>,
     /// [`DashboardConfig::host_names`] as they are now.
@@ -182,11 +207,19 @@ impl Dashboard {
     pub fn new(config: DashboardConfig) -> Self {
         let wall = WallClock::new(config.clock.now(), SystemTime::now());
         config.observer.follow_service(config.service.changes());
+        let sessions = Sessions::open(config.sessions_file.clone(), unix_seconds(SystemTime::now()));
+        if config.code.is_some() {
+            sessions.save();
+        }
         Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
             page_addresses: PageAddresses::default(),
             transfers: Transfers::new(config.upload_limit.clone()),
             reached_from_outside: AtomicBool::new(false),
+            pass: sessions.pass(config.code.as_deref().unwrap_or_default()),
+            sessions,
+            password_attempts: Attempts::default(),
+            code_attempts: Attempts::default(),
             config,
             token: Token::draw(),
             started: Mutex::new(StartTime::now()),
@@ -207,6 +240,28 @@ impl Dashboard {
     /// The page's URL at an address, with the token.
     pub fn url(&self, address: SocketAddr) -> String {
         format!("http://{address}/?token={}", self.token())
+    }
+
+    /// The [code](DashboardConfig::code) that viewers need, if there is one.
+    pub fn code(&self) -> Option<&str> {
+        self.config().code.as_deref().filter(|_| self.config().viewers == Viewers::Lan)
+    }
+
+    /// Reads the accounts again, if they have changed and it is time to look. Nobody waits for it.
+    fn look_at_accounts(&self) {
+        if let Some(accounts) = self.config().accounts.clone().filter(Accounts::is_due) {
+            spawn_blocking(move || accounts.refresh());
+        }
+    }
+
+    /// A URL of the page, with the code that its readers need.
+    fn with_code(&self, url: String) -> String {
+        let has_path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        match self.code() {
+            Some(code) if has_path => format!("{url}?code={code}"),
+            Some(code) => format!("{url}/?code={code}"),
+            None => url,
+        }
     }
 
     /// Goes on with other names of the machine, in place of [`DashboardConfig::host_names`]: they may change with its network.
@@ -254,6 +309,11 @@ impl Dashboard {
     /// A time of the tracker in Unix seconds.
     fn unix(&self, at: tracker_core::Instant) -> u64 {
         unix_seconds(self.zero() + at.since(tracker_core::Instant::ZERO))
+    }
+
+    /// The time of day in Unix seconds.
+    fn unix_now(&self) -> u64 {
+        unix_seconds(SystemTime::now())
     }
 
     /// The time at which the program was started, in Unix seconds, by the clock as it is set now.

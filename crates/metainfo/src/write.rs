@@ -26,12 +26,28 @@ pub enum Existing {
 /// # Errors
 /// Returns the error of the operating system. The file is as it was before, then.
 pub fn write_file(path: &Path, bytes: &[u8], existing: Existing, temporary: &str) -> io::Result<()> {
+    // A torrent is no secret: it gets the permissions of any new file, by the umask.
+    write(path, bytes, existing, temporary, 0o666)
+}
+
+/// Writes a file with secrets in it, in place of the one that may be there, as [`write_file`] does. On Unix only its owner may read
+/// it.
+///
+/// # Errors
+/// Returns the error of the operating system. The file is as it was before, then.
+pub fn write_secret_file(path: &Path, bytes: &[u8], temporary: &str) -> io::Result<()> {
+    write(path, bytes, Existing::Replace, temporary, 0o600)
+}
+
+/// `mode` are the permissions on Unix, from which the umask takes some away.
+fn write(path: &Path, bytes: &[u8], existing: Existing, temporary: &str, mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(temporary);
-    // Neither a torrent nor what else is written is a secret: it gets the permissions of any new file, by the umask.
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     // Otherwise the name may survive a power failure without the bytes.

@@ -41,7 +41,7 @@ pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveErr
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use natural::natural_key;
 pub use piece_reader::{OtherFilesError, PieceReader, ReadError};
-pub use replace_file::{is_temporary, replace_file};
+pub use replace_file::{is_temporary, replace_file, replace_secret_file};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
     HashProgress, ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use metainfo::{Existing, write_file};
+use metainfo::{Existing, write_file, write_secret_file};
 
 /// The beginning of the names of temporary files: hidden, so that a look passes over them.
 pub(crate) const TEMPORARY: &str = ".tracker-";
@@ -21,4 +21,13 @@ pub fn is_temporary(name: &OsStr) -> bool {
 /// Returns the error of the operating system. The file is as it was before, then.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_file(path, bytes, Existing::Replace, TEMPORARY)
+}
+
+/// Writes a file with secrets in it in place of the one that may be there, atomically, as [`write_secret_file`] does.
+///
+/// # Errors
+///
+/// Returns the error of the operating system. The file is as it was before, then.
+pub fn replace_secret_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_secret_file(path, bytes, TEMPORARY)
 }

@@ -2,19 +2,25 @@
 //!
 //! Before every route, a request is checked in this order:
 //!
-//! - Does the tracker's address policy admit the sender? Everybody who may use the tracker may look.
+//! - Does the tracker's address policy admit the sender?
 //! - Is the `Host` a name or an address of this machine? Otherwise it may be a page of another site whose name was pointed
 //!   at this machine (DNS rebinding).
 //! - Does it change something, and was it sent by a page of another site? Browsers send their user's cookies with it.
-//! - Is the sender the operator? Operators come over loopback, or have the token: from the URL that is printed at the start,
-//!   which stores it in a cookie, or in the header `Authorization: Bearer TOKEN`.
+//! - Is the sender the operator? Operators come over loopback, have signed in, or have the token: from the URL that is printed at
+//!   the start, which begins a session, or in the header `Authorization: Bearer TOKEN`.
+//! - May others look? [`Viewers`](super::Viewers) says who may, and there may be a code that they need. Those who may not are led to
+//!   the page where they sign in.
 //!
 //! Behind a proxy on this machine, all requests come over loopback. They need the token nevertheless if the proxy adds
 //! `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on a `Host` other than loopback, or none. A proxy that does
 //! none of this makes an operator of everybody: set [`token_always`](super::DashboardConfig::token_always) for it. The address
 //! policy sees only the proxy, so that the proxy must decide itself whom it serves.
 
+mod attempts;
+mod sessions;
+mod sign_in;
 mod token;
+mod visitor;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,20 +35,31 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum_extra::extract::CookieJar;
-use axum_extra::extract::cookie::{Cookie, SameSite};
 use http_server::Host;
 use tracker_host::LogThrottle;
 
+pub(crate) use attempts::Attempts;
+pub(crate) use sessions::{Session, Sessions};
+pub(crate) use sign_in::{SignInError, enter_code, sign_in, sign_out};
 pub(crate) use token::Token;
+pub(crate) use visitor::Visitor;
 
-use super::Dashboard;
+use super::client::{Client, LocalAddress};
 use super::problem::Problem;
 use super::refusal::{self, accepts_html};
 use super::role::Role;
+use super::shell::link;
+use super::{Dashboard, Viewers, transfer, wrong_port};
+use sign_in::{pass_cookie, session_cookie};
 
 /// The first of the operator's pages.
 const OPERATOR_HOME: &str = "/manage";
+
+/// The page where people sign in.
+pub(super) const SIGN_IN: &str = "/login";
+
+/// Where their browsers say that they sign out.
+pub(super) const SIGN_OUT: &str = "/logout";
 
 /// The id of the note about a wrong token, which every page has: the style sheet shows it where a URL's fragment names it.
 const WRONG_TOKEN_NOTE: &str = "wrong-token";
@@ -89,8 +106,9 @@ async fn guard(
             dashboard.reached_from(remote.ip());
             request.extensions_mut().insert(ConnectInfo(remote));
             match admit(&dashboard, remote, &request) {
-                Ok(Admitted::As(role)) => {
-                    request.extensions_mut().insert(role);
+                Ok(Admitted::As(visitor)) => {
+                    request.extensions_mut().insert(visitor.role);
+                    request.extensions_mut().insert(visitor);
                     next.run(request).await
                 }
                 Ok(Admitted::After(answer)) => answer,
@@ -113,7 +131,7 @@ async fn guard(
 /// The outcome of the checks, if the request is not refused.
 enum Admitted {
     /// It goes to its route.
-    As(Role),
+    As(Visitor),
     /// This is answered first.
     After(Response),
 }
@@ -126,6 +144,7 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
             remote.ip()
         )));
     }
+    dashboard.look_at_accounts();
     let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;
     if let Some(name) = host.and_then(|host| host.unknown_name(&dashboard.host_names())) {
         return Err(Problem::forbidden(format!(
@@ -137,28 +156,113 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
         return Err(Problem::forbidden("a page of another site has sent this, so that it is not done"));
     }
 
+    let port = host.map_or(80, |host| host.port());
     let token = &dashboard.0.token;
-    if let Some((given, uri)) = token_in_uri(request) {
-        if !token.is(given) {
-            let problem = wrong_token(remote);
-            // Who has kept an old address sees the page all the same, with a note on it.
-            let is_browser = accepts_html(request.headers());
-            let page = || Redirect::to(&format!("{uri}#{WRONG_TOKEN_NOTE}")).into_response();
-            return if is_browser { Ok(Admitted::After(page())) } else { Err(problem) };
-        }
-        let cookie =
-            Cookie::build((cookie_name(host), token.as_str())).http_only(true).same_site(SameSite::Strict).path("/");
-        let answer = ([(SET_COOKIE, cookie.to_string())], Redirect::to(&uri)).into_response();
-        return Ok(Admitted::After(answer));
+    if let Some((given, uri)) = secret_in_uri(request, "token", OPERATOR_HOME) {
+        return enter_with_token(dashboard, remote, request, port, given, &uri).map(Admitted::After);
     }
     if let Some(given) = bearer(request.headers()) {
-        return if token.is(given) { Ok(Admitted::As(Role::Operator)) } else { Err(wrong_token(remote)) };
+        return if token.is(given) { Ok(Admitted::As(Visitor::with_token(port))) } else { Err(wrong_token(remote)) };
     }
-    // A token of an earlier start, or of a tracker that was here before, is none.
-    let cookies = CookieJar::from_headers(request.headers());
-    let has_cookie = cookies.get(&cookie_name(host)).is_some_and(|cookie| token.is(cookie.value()));
-    let is_operator = has_cookie || (!config.token_always && is_at_this_machine(remote, request.headers(), host));
-    Ok(Admitted::As(if is_operator { Role::Operator } else { Role::Viewer }))
+    let visitor = Visitor::of_session(dashboard, remote.ip(), request.headers(), port);
+    let is_here = !config.token_always && is_at_this_machine(remote, request.headers(), host);
+    let visitor = visitor.unwrap_or_else(|| Visitor::unknown(port));
+    let visitor = Visitor { role: if is_here { Role::Operator } else { visitor.role }, ..visitor };
+    if visitor.role == Role::Operator {
+        return Ok(Admitted::As(visitor));
+    }
+    let code = dashboard.code();
+    if let Some((code, (given, uri))) = code.zip(secret_in_uri(request, "code", "/")) {
+        return enter_with_code(dashboard, remote, request, visitor, code, given, &uri);
+    }
+    let may_look = match config.viewers {
+        Viewers::Lan => {
+            code.is_none() || visitor.is_signed_in() || sign_in::has_pass(dashboard, request.headers(), port)
+        }
+        Viewers::Login => visitor.is_signed_in(),
+        Viewers::None => false,
+    };
+    if may_look || is_open(request) {
+        return Ok(Admitted::As(visitor));
+    }
+    if accepts_html(request.headers()) && *request.method() == Method::GET {
+        let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
+        return Ok(Admitted::After(to_sign_in(uri, "")));
+    }
+    let why = match config.viewers {
+        Viewers::Lan => "this needs the code: add it to the URL, as in ?code=1234",
+        Viewers::Login => "this is for people who have signed in",
+        Viewers::None => "this is for the operator only",
+    };
+    Err(Problem::new(StatusCode::UNAUTHORIZED, format!("{why}; in a browser, open {SIGN_IN}")))
+}
+
+/// The answer to a request with a token in its URL: a session, and the way to the URL without it.
+fn enter_with_token(
+    dashboard: &Dashboard,
+    remote: SocketAddr,
+    request: &Request,
+    port: u16,
+    given: &str,
+    uri: &str,
+) -> Result<Response, Problem> {
+    if !dashboard.0.token.is(given) {
+        let problem = wrong_token(remote);
+        // Who has kept an old address sees the page all the same, with a note on it.
+        let page = || Redirect::to(&format!("{uri}#{WRONG_TOKEN_NOTE}")).into_response();
+        return if accepts_html(request.headers()) { Ok(page()) } else { Err(problem) };
+    }
+    let visitor = Visitor::of_session(dashboard, remote.ip(), request.headers(), port);
+    if visitor.is_some_and(|visitor| visitor.role == Role::Operator) {
+        return Ok(Redirect::to(uri).into_response());
+    }
+    let secret = dashboard.0.sessions.begin(None, remote.ip(), dashboard.unix_now());
+    let cookie = session_cookie(port, &secret, Role::Operator, None);
+    Ok(([(SET_COOKIE, cookie)], Redirect::to(uri)).into_response())
+}
+
+/// The answer to a request with a code in its URL: a browser gets a cookie, and is sent to the URL without it. Programs, which have no
+/// cookies, say it with each request.
+fn enter_with_code(
+    dashboard: &Dashboard,
+    remote: SocketAddr,
+    request: &Request,
+    visitor: Visitor,
+    code: &str,
+    given: &str,
+    uri: &str,
+) -> Result<Admitted, Problem> {
+    let is_browser = accepts_html(request.headers());
+    if is_browser && sign_in::has_pass(dashboard, request.headers(), visitor.port) {
+        return Ok(Admitted::After(Redirect::to(uri).into_response()));
+    }
+    let local = request.extensions().get().map(|&LocalAddress(local)| local.ip());
+    let client = Client::new(&dashboard.config().shards, remote.ip(), local);
+    match sign_in::is_code(dashboard, code, given, client) {
+        Ok(()) if is_browser => {
+            let cookie = pass_cookie(visitor.port, &dashboard.0.pass);
+            Ok(Admitted::After(([(SET_COOKIE, cookie)], Redirect::to(uri)).into_response()))
+        }
+        Ok(()) => Ok(Admitted::As(visitor)),
+        Err(error) if is_browser => Ok(Admitted::After(to_sign_in(uri, error.name()))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Leads a browser to the page where people sign in, and from there back. `wrong` is what was wrong with its code.
+fn to_sign_in(uri: &str, wrong: &str) -> Response {
+    Redirect::to(&link(SIGN_IN, &[("next", if uri == "/" { "" } else { uri }), ("wrong", wrong)])).into_response()
+}
+
+/// Returns `true` for what everybody may have whom the address policy admits: what the page to sign in needs, and what BitTorrent
+/// clients ask for, which cannot sign in.
+fn is_open(request: &Request) -> bool {
+    let path = request.uri().path();
+    path == SIGN_IN
+        || path == SIGN_OUT
+        || path.starts_with("/assets/")
+        || transfer::is_for_clients(request.uri())
+        || wrong_port::is_for_clients(path)
 }
 
 /// Returns `true` if the headers say that a page of another site sent the request. Only browsers send them.
@@ -178,34 +282,37 @@ fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<Host
         && host.is_some_and(|host| host.is_loopback())
 }
 
-/// The token in the query of a request for something to look at, and the URI without it: from the page for everybody it leads to
-/// the operator's.
-fn token_in_uri(request: &Request) -> Option<(&str, String)> {
+/// The secret with this name in the query of a request for something to look at, and the URI without it: from the page for
+/// everybody it leads to `home`.
+fn secret_in_uri<'r>(request: &'r Request, name: &str, home: &str) -> Option<(&'r str, String)> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
-    let token = request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-    let others = request.uri().query()?.split('&').filter(|pair| !pair.starts_with("token=") && !pair.is_empty());
-    // Two slashes would begin the name of another host.
-    let mut uri = match request.uri().path().trim_start_matches(['/', '\\']) {
-        "" => OPERATOR_HOME.to_owned(),
-        path => format!("/{path}"),
+    let value = |pair: &'r str| pair.strip_prefix(name)?.strip_prefix('=');
+    let secret = request.uri().query()?.split('&').find_map(value)?;
+    let others = request.uri().query()?.split('&').filter(|pair| value(pair).is_none() && !pair.is_empty());
+    let mut uri = match local_path(request.uri().path()) {
+        path if path == "/" => home.to_owned(),
+        path => path,
     };
     for (index, pair) in others.enumerate() {
         uri.push(if index == 0 { '?' } else { '&' });
         uri.push_str(pair);
     }
-    Some((token, uri))
+    Some((secret, uri))
+}
+
+/// A path on this server. Two slashes would begin the name of another host, also with a tab between them, which browsers leave out.
+pub(super) fn local_path(path: &str) -> String {
+    if path.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return "/".to_owned();
+    }
+    format!("/{}", path.trim_start_matches(['/', '\\']))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
-}
-
-/// Browsers have the same cookies for all ports of a host.
-fn cookie_name(host: Option<Host<'_>>) -> String {
-    format!("tracker-{}", host.map_or(80, |host| host.port()))
 }
 
 fn wrong_token(remote: SocketAddr) -> Problem {
@@ -233,8 +340,8 @@ mod tests {
     use tracker_host::{Clock, Events};
 
     use super::*;
-    use crate::DashboardConfig;
     use crate::web::role::Operator;
+    use crate::{AccountRole, Accounts, DashboardConfig};
     use torrent_library::{Library, LibraryConfig};
     use tracker_host::{Bind, Bound, Service, ServiceError};
     use tracker_monitor::{Computers, Failures, LogBuffer, Observer};
@@ -396,7 +503,7 @@ mod tests {
         assert_eq!(answer(&dashboard, LOOPBACK, request()).await.text, "Viewer");
         let with_token = request().header(AUTHORIZATION, format!("Bearer {}", dashboard.token()));
         assert_eq!(answer(&dashboard, LOOPBACK, with_token).await.text, "Operator");
-        let with_cookie = request().header(COOKIE, format!("tracker-6970={}", dashboard.token()));
+        let with_cookie = request().header(COOKIE, session(&dashboard));
         assert_eq!(answer(&dashboard, LOOPBACK, with_cookie).await.text, "Operator");
     }
 
@@ -445,18 +552,148 @@ mod tests {
                 "{uri}"
             );
             let cookie = given.headers[SET_COOKIE].to_str().unwrap();
-            assert_eq!(cookie, format!("tracker-6970={token}; HttpOnly; SameSite=Strict; Path=/"));
-        }
+            let secret = cookie.strip_prefix("tracker-6970=").unwrap();
+            let secret = secret.strip_suffix("; HttpOnly; SameSite=Strict; Path=/").unwrap();
+            // Every port of the host is sent the cookie: it must not have the token in it.
+            assert_ne!(secret, token);
 
-        let with = |cookie: String| look("lab-pc:6970").header(COOKIE, cookie);
-        let role = |cookie: String| answer(&dashboard, LAN, with(cookie));
-        assert_eq!(role(format!("a=b; tracker-6970={token}")).await.text, "Operator");
-        let changed =
-            answer(&dashboard, LAN, change("lab-pc:6970").header(COOKIE, format!("tracker-6970={token}"))).await;
-        assert_eq!(changed.text, "changed");
-        // Of another tracker on this machine, or of an earlier start.
-        assert_eq!(role(format!("tracker-6971={token}")).await.text, "Viewer");
-        assert_eq!(role(format!("tracker-6970={}", token.replace(char::is_numeric, "z"))).await.text, "Viewer");
+            let with = |cookie: String| look("lab-pc:6970").header(COOKIE, cookie);
+            let role = |cookie: String| answer(&dashboard, LAN, with(cookie));
+            assert_eq!(role(format!("a=b; tracker-6970={secret}")).await.text, "Operator");
+            let changed = change("lab-pc:6970").header(COOKIE, format!("tracker-6970={secret}"));
+            assert_eq!(answer(&dashboard, LAN, changed).await.text, "changed");
+            // Of another tracker on this machine, or of an earlier start; and the token itself is none.
+            assert_eq!(role(format!("tracker-6971={secret}")).await.text, "Viewer");
+            assert_eq!(role(format!("tracker-6970={}", secret.replace(char::is_numeric, "z"))).await.text, "Viewer");
+            assert_eq!(role(format!("tracker-6970={token}")).await.text, "Viewer");
+            let (id, ..) = dashboard.0.sessions.find(secret, LAN.parse().unwrap(), dashboard.unix_now()).unwrap();
+            assert!(dashboard.0.sessions.end(&id));
+            assert_eq!(role(format!("tracker-6970={secret}")).await.text, "Viewer");
+        }
+    }
+
+    /// The cookie of an operator who has opened the URL with the token.
+    fn session(dashboard: &Dashboard) -> String {
+        let secret = dashboard.0.sessions.begin(None, LAN.parse().unwrap(), dashboard.unix_now());
+        format!("tracker-6970={}", secret.as_str())
+    }
+
+    /// A dashboard with these settings, whose operator is only who has the token or has signed in.
+    fn narrowed(change: impl FnOnce(&mut DashboardConfig)) -> Dashboard {
+        Dashboard::new(dashboard(Access::default()).config().clone().with(change))
+    }
+
+    #[tokio::test]
+    async fn where_not_everybody_may_look_strangers_are_led_to_sign_in() {
+        for viewers in [Viewers::Login, Viewers::None] {
+            let dashboard = narrowed(|config| config.viewers = viewers);
+            let page = Request::get("/kept?page=2").header(HOST, "lab-pc:6970").header(ACCEPT, "text/html");
+            let led = answer(&dashboard, LAN, page).await;
+            assert_eq!(
+                (led.status, led.headers[LOCATION].to_str().unwrap()),
+                (StatusCode::SEE_OTHER, "/login?next=%2Fkept%3Fpage%3D2")
+            );
+            let home = answer(&dashboard, LAN, look("lab-pc:6970").header(ACCEPT, "text/html")).await;
+            assert_eq!(home.headers[LOCATION], "/login");
+            let program = answer(&dashboard, LAN, look("lab-pc:6970")).await;
+            assert_eq!(program.status, StatusCode::UNAUTHORIZED);
+            assert!(program.text.contains("/login"), "{}", program.text);
+            let changed = answer(&dashboard, LAN, change("lab-pc:6970").header(ACCEPT, "text/html")).await;
+            assert_eq!(changed.status, StatusCode::UNAUTHORIZED);
+            // What is there for all: the page itself has routes elsewhere.
+            for open in ["/login", "/assets/page.css", "/seed/x/y", "/announce", "/announce/key", "/scrape"] {
+                let answered = answer(&dashboard, LAN, Request::get(open).header(HOST, "lab-pc:6970")).await;
+                assert_eq!(answered.status, StatusCode::NOT_FOUND, "{open}");
+            }
+            for closed in ["/logins", "/seed", "/announcements", "/assets"] {
+                let answered = answer(&dashboard, LAN, Request::get(closed).header(HOST, "lab-pc:6970")).await;
+                assert_eq!(answered.status, StatusCode::UNAUTHORIZED, "{closed}");
+            }
+            let operator = look("lab-pc:6970").header(COOKIE, session(&dashboard));
+            assert_eq!(answer(&dashboard, LAN, operator).await.text, "Operator");
+            assert_eq!(answer(&dashboard, LOOPBACK, look("localhost:6970")).await.text, "Operator");
+        }
+    }
+
+    #[tokio::test]
+    async fn accounts_open_what_their_role_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(folder.path().join("operators.json")).unwrap();
+        accounts.add("anna", AccountRole::Operator).unwrap();
+        accounts.add("ben", AccountRole::Viewer).unwrap();
+        for (viewers, of_ben) in [(Viewers::Lan, true), (Viewers::Login, true), (Viewers::None, false)] {
+            let dashboard = narrowed(|config| (config.viewers, config.accounts) = (viewers, Some(accounts.clone())));
+            let cookie = |name: &str| {
+                let account = accounts.find(name).unwrap();
+                let secret = dashboard.0.sessions.begin(Some(&account), LAN.parse().unwrap(), dashboard.unix_now());
+                format!("tracker-6970={}", secret.as_str())
+            };
+            let role = |cookie: String| answer(&dashboard, LAN, look("lab-pc:6970").header(COOKIE, cookie));
+            assert_eq!(role(cookie("anna")).await.text, "Operator");
+            let ben = role(cookie("ben")).await;
+            assert_eq!((ben.status == StatusCode::OK, ben.text == "Viewer"), (of_ben, of_ben), "{viewers:?}");
+            // With another password the session is over.
+            let before = cookie("anna");
+            accounts.reset("anna").unwrap();
+            assert_ne!(role(before.clone()).await.text, "Operator");
+            let removed = cookie("ben");
+            accounts.remove("ben").unwrap();
+            assert_eq!(dashboard.0.sessions.list(dashboard.unix_now()).len(), 3);
+            role(removed).await;
+            accounts.add("ben", AccountRole::Viewer).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_is_signed_in_begins_no_other_session() {
+        let dashboard = dashboard(Access::default());
+        let with_token = |cookie: &str| {
+            let request = Request::get(format!("/?token={}", dashboard.token())).header(HOST, "lab-pc:6970");
+            request.header(COOKIE, cookie)
+        };
+        let first = answer(&dashboard, LAN, with_token("a=b")).await;
+        let cookie = first.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let second = answer(&dashboard, LAN, with_token(&cookie)).await;
+        assert_eq!((second.status, second.headers.get(SET_COOKIE)), (StatusCode::SEE_OTHER, None));
+        assert_eq!(dashboard.0.sessions.list(dashboard.unix_now()).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_code_opens_the_page() {
+        let dashboard = narrowed(|config| config.code = Some("4711".into()));
+        let html = |uri: &str| Request::get(uri).header(HOST, "lab-pc:6970").header(ACCEPT, "text/html");
+        assert_eq!(answer(&dashboard, LAN, html("/")).await.headers[LOCATION], "/login");
+        let given = answer(&dashboard, LAN, html("/kept?code=4711&page=2")).await;
+        assert_eq!(
+            (given.status, &given.headers[LOCATION]),
+            (StatusCode::SEE_OTHER, &HeaderValue::from_static("/kept?page=2"))
+        );
+        let cookie = given.headers[SET_COOKIE].to_str().unwrap();
+        let value = cookie.strip_suffix("; HttpOnly; SameSite=Lax; Path=/").unwrap().to_owned();
+        assert!(!value.contains("4711"), "{value}");
+        assert_eq!(answer(&dashboard, LAN, html("/").header(COOKIE, &value)).await.text, "Viewer");
+        assert_eq!(
+            answer(&dashboard, LAN, html("/").header(COOKIE, "tracker-code-6970=4711")).await.headers[LOCATION],
+            "/login"
+        );
+        let known = answer(&dashboard, LAN, html("/kept?code=1234").header(COOKIE, &value)).await;
+        assert_eq!(known.headers[LOCATION], "/kept", "an old code in a link");
+        let wrong = answer(&dashboard, "192.168.1.11", html("/kept?code=1234")).await;
+        assert_eq!(wrong.headers[LOCATION], "/login?next=%2Fkept&wrong=code");
+        // Programs say it with each request.
+        let program = |uri: &str| Request::get(uri).header(HOST, "lab-pc:6970");
+        assert_eq!(answer(&dashboard, LAN, program("/?code=4711")).await.text, "Viewer");
+        assert_eq!(answer(&dashboard, LAN, program("/")).await.status, StatusCode::UNAUTHORIZED);
+        for _ in 0..5 {
+            assert_eq!(answer(&dashboard, LAN, program("/?code=1234")).await.status, StatusCode::FORBIDDEN);
+        }
+        assert_eq!(answer(&dashboard, LAN, program("/?code=4711")).await.status, StatusCode::TOO_MANY_REQUESTS);
+        // Others are not slowed, and what was opened stays so.
+        assert_eq!(answer(&dashboard, "192.168.1.10", program("/?code=4711")).await.text, "Viewer");
+        assert_eq!(answer(&dashboard, LAN, html("/").header(COOKIE, &value)).await.text, "Viewer");
+        // Without a code it means nothing.
+        let open = self::dashboard(Access::default());
+        assert_eq!(answer(&open, LAN, html("/?code=1234")).await.text, "Viewer");
     }
 
     #[tokio::test]
@@ -483,7 +720,7 @@ mod tests {
     #[tokio::test]
     async fn pages_of_other_sites_change_nothing() {
         let dashboard = dashboard(Access::default());
-        let cookie = format!("tracker-6970={}", dashboard.token());
+        let cookie = session(&dashboard);
         for (remote, host) in [(LOOPBACK, "127.0.0.1:6970"), (LAN, "lab-pc:6970")] {
             let request = || change(host).header(COOKIE, &cookie);
             for (header, value, is_own) in [

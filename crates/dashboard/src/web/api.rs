@@ -14,6 +14,7 @@ mod makings;
 mod metrics;
 mod peers;
 mod seeding;
+mod sessions;
 mod share;
 pub(super) mod stream;
 mod torrents;
@@ -49,9 +50,9 @@ const ROOT: &str = "/api/v1";
 /// All answers are JSON unless described otherwise. Times are Unix seconds, rates bytes per second, completion goes from 0 to
 /// 1, and unknown values are `null`. An error is a status of 400 or more, and a sentence for people.
 ///
-/// Everybody whom the tracker's address policy admits may read. POST, DELETE and the share folder are for operators: requests
-/// from the tracker's own machine, or with the token of the URL that the tracker printed when it started, in a header
-/// `Authorization: Bearer TOKEN` or in the cookie that this URL sets.
+/// Everybody whom the tracker's address policy admits may read, unless the operator has narrowed that (`--viewers`, `--code`). POST,
+/// DELETE and the share folder are for operators: requests from the tracker's own machine, or with the token of the URL that the
+/// tracker printed when it started, in a header `Authorization: Bearer TOKEN`, or with the cookie of who has signed in.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "BitTorrent tracker"),
@@ -110,6 +111,8 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(files::copies))
         .routes(routes!(computers::computers))
         .routes(routes!(computers::set_name))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(sessions::end))
         .routes(routes!(share::share))
         .routes(routes!(makings::makings, makings::make))
         .routes(routes!(makings::making, makings::cancel))

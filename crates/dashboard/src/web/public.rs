@@ -1,4 +1,4 @@
-//! The pages for those who come to get a file: the same for everybody, without a sign-in. What they need to know comes first, in
+//! The pages for those who come to get a file: the same for everybody who may look. What they need to know comes first, in
 //! plain words; all of it works without scripts.
 
 mod beamer;
@@ -11,16 +11,18 @@ mod offers;
 mod page_url;
 mod progress;
 mod shell;
+mod sign_in;
 mod technical;
 mod viewer;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use torrent_library::ContentKey;
 
 use super::Dashboard;
+use super::access::{SIGN_IN, SIGN_OUT};
 use super::problem::Problem;
 
 pub(super) use folder::FolderOrders;
@@ -35,6 +37,8 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/files/{key}", get(file::page))
         .route("/beamer", get(beamer::page))
         .route("/beamer/{key}", get(beamer::page_of))
+        .route(SIGN_IN, get(sign_in::page).post(sign_in::enter))
+        .route(SIGN_OUT, post(sign_in::leave))
 }
 
 /// Returns `true` unless the operator has removed the torrent with this key: its content is withdrawn a moment later.

@@ -35,7 +35,7 @@ impl<S: Sync> FromRequestParts<S> for Operator {
         match Role::from_request_parts(parts, state).await {
             Ok(Role::Operator) => Ok(Self),
             Ok(Role::Viewer) => Err(Problem::forbidden(
-                "only the operator may do this: open the URL that the tracker printed when it started",
+                "only the operator may do this: open the URL that the tracker printed when it started, or sign in as an operator",
             )),
         }
     }

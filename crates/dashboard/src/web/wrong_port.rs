@@ -21,6 +21,13 @@ pub(super) fn router() -> Router<Dashboard> {
     paths.into_iter().fold(Router::new(), |routes, path| routes.route(path, get(refuse)))
 }
 
+/// Returns `true` if this path is for BitTorrent clients, on another port.
+pub(super) fn is_for_clients(path: &str) -> bool {
+    ["/announce", "/scrape"]
+        .iter()
+        .any(|start| path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
 /// Tells the user of a client what is wrong with the URL. Clients show the text of a bencoded failure, and of other answers a
 /// number.
 async fn refuse(State(dashboard): State<Dashboard>, viewer: ReachedAt, headers: HeaderMap) -> Response {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 29] = [
+const ROUTES: [(&str, &[Method]); 31] = [
     ("/api/v1/computers", &[Method::GET]),
     ("/api/v1/computers/{address}/name", &[Method::POST]),
     ("/api/v1/events", &[Method::GET]),
@@ -24,6 +24,8 @@ const ROUTES: [(&str, &[Method]); 29] = [
     ("/api/v1/makings", &[Method::GET, Method::POST]),
     ("/api/v1/makings/{id}", &[Method::GET, Method::DELETE]),
     ("/api/v1/openapi.json", &[Method::GET]),
+    ("/api/v1/sessions", &[Method::GET]),
+    ("/api/v1/sessions/{id}", &[Method::DELETE]),
     ("/api/v1/share", &[Method::GET]),
     ("/api/v1/status", &[Method::GET]),
     ("/api/v1/torrents", &[Method::GET, Method::POST]),

@@ -13,6 +13,7 @@ mod public;
 mod reach;
 mod seeding;
 mod seen;
+mod sign_in;
 mod site;
 mod support;
 mod torrents;

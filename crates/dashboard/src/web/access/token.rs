@@ -1,10 +1,12 @@
-//! The secret of those who may change things.
+//! A secret that a browser or a program has to show.
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// The secret of those who may change things.
+/// A secret that a browser or a program has to show: that of those who may change things, that of a session, or that of those who
+/// know the code.
 #[derive(Clone)]
 pub(crate) struct Token(String);
 
@@ -12,6 +14,21 @@ impl Token {
     /// A new one, of 128 random bits.
     pub(crate) fn draw() -> Self {
         Self(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// The SHA-256 of a text, as one.
+    pub(super) fn of(text: &str) -> Self {
+        Self(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// One that was kept; `None` if it is too short to be one.
+    pub(super) fn kept(text: String) -> Option<Self> {
+        (text.len() >= 32).then_some(Self(text))
+    }
+
+    /// An empty one, which opens nothing.
+    pub(super) fn none() -> Self {
+        Self(String::new())
     }
 
     /// Returns `true` if the text is the token, in a time that does not depend on how much of it is right.

@@ -52,8 +52,8 @@ pub(super) struct ReportQuery {
     format: ReportFormat,
 }
 
-/// The lessons. The first begins with the program, and each lasts until the next one begins. They are kept as long as the program
-/// runs.
+/// The lessons. The first begins with the program, and each lasts until the next one begins. They are kept across
+/// restarts, except with `--data none`.
 #[utoipa::path(
     get,
     path = "/lessons",

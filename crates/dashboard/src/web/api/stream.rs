@@ -28,6 +28,7 @@ use super::log::{LogEntry, LogFilter};
 use super::makings::Makings;
 use super::tracker::{Status, Tracker};
 use crate::web::Dashboard;
+use crate::web::access::Visitor;
 use crate::web::client::Client;
 use crate::web::problem::Problem;
 use crate::web::role::Role;
@@ -153,7 +154,7 @@ pub(super) struct TorrentsChanged {
 pub(super) async fn events(
     State(dashboard): State<Dashboard>,
     client: Client,
-    role: Role,
+    visitor: Visitor,
     headers: HeaderMap,
     Query(filter): Query<LogFilter>,
 ) -> Result<Response, Problem> {
@@ -167,8 +168,8 @@ pub(super) async fn events(
         );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
     })?;
-    let viewer = Viewer::new(dashboard, role, filter, after, permit);
-    let events = stream::unfold(viewer, async |mut viewer| Some((Ok::<_, Infallible>(viewer.next().await), viewer)));
+    let viewer = Viewer::new(dashboard, visitor, filter, after, permit);
+    let events = stream::unfold(viewer, async |mut viewer| Some((Ok::<_, Infallible>(viewer.next().await?), viewer)));
     // The second keeps proxies such as nginx from collecting events.
     let headers = [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((headers, Body::from_stream(events)).into_response())
@@ -177,6 +178,7 @@ pub(super) async fn events(
 /// A viewer of the stream.
 struct Viewer {
     dashboard: Dashboard,
+    visitor: Visitor,
     filter: BufferFilter,
     /// The last line of the log that was sent or passed over; at first the last that the viewer has.
     last_line: u64,
@@ -206,7 +208,7 @@ enum News {
 impl Viewer {
     fn new(
         dashboard: Dashboard,
-        role: Role,
+        visitor: Visitor,
         filter: BufferFilter,
         after: Option<u64>,
         permit: ConnectionPermit,
@@ -221,7 +223,7 @@ impl Viewer {
             makings: config
                 .torrent_jobs
                 .as_ref()
-                .filter(|_| role == Role::Operator)
+                .filter(|_| visitor.role == Role::Operator)
                 .map(torrent_library::TorrentJobs::changes),
             log,
             log_due: Instant::now(),
@@ -230,6 +232,7 @@ impl Viewer {
             last_line: after.map_or(newest, |after| if after > newest { 0 } else { after }),
             greeting: None,
             _permit: permit,
+            visitor,
             dashboard,
         };
         let mut greeting = format!("retry: {RETRY_MS}\n\n").into_bytes();
@@ -245,17 +248,21 @@ impl Viewer {
         viewer
     }
 
-    /// The next events, as soon as there are some.
-    async fn next(&mut self) -> Bytes {
+    /// The next events, as soon as there are some. `None` once the viewer is signed out.
+    async fn next(&mut self) -> Option<Bytes> {
         if let Some(greeting) = self.greeting.take() {
-            return greeting.into();
+            return Some(greeting.into());
         }
         loop {
             let news = self.news().await;
+            self.dashboard.look_at_accounts();
+            if self.visitor.is_over(&self.dashboard) {
+                return None;
+            }
             let events = self.tell(news);
             // Lines may all be about something else.
             if !events.is_empty() {
-                return events;
+                return Some(events);
             }
         }
     }

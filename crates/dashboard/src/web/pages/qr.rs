@@ -39,7 +39,7 @@ fn code(dashboard: &Dashboard, viewer: ReachedAt, page: &str) -> Response {
     let Some(text) = text else {
         return Problem::new(StatusCode::NOT_FOUND, "there is nothing to make a QR code of").into_response();
     };
-    match draw(&text) {
+    match draw(&dashboard.with_code(text)) {
         Some(svg) => ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-cache")], svg).into_response(),
         None => Problem::new(StatusCode::NOT_FOUND, "this is too long for a QR code").into_response(),
     }

@@ -116,7 +116,7 @@ fn show(dashboard: &Dashboard, role: Role, params: &ReportParams) -> Response {
     let number = asked.map_or_else(|| Some(lessons.current()), |number| number.parse().ok());
     let cached = |number| dashboard.0.reports.get(number, || report(dashboard, number));
     let Some(report) = number.and_then(cached) else {
-        let why = "there is no such lesson, or none any more: they are kept as long as the tracker's program runs";
+        let why = "there is no such lesson, or not any more: choose one on the page Report";
         return Problem::new(StatusCode::NOT_FOUND, why).into_response();
     };
     let shell = Shell::new(dashboard, role, Section::Report);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::web::Dashboard;
+use crate::web::access::{Session, Visitor};
 use crate::web::api::extract::Query;
 use crate::web::plot::{self, Axis, Plot, Shape, Theme};
 use crate::web::problem::Problem;
@@ -33,6 +35,8 @@ struct TrackerPage {
     /// The page for everybody.
     page_link: Option<PageLink>,
     only_known: bool,
+    /// Who is signed in, for operators.
+    sessions: Vec<SessionRow>,
     torrents: String,
     seeders: String,
     leechers: String,
@@ -54,6 +58,17 @@ enum ServiceView {
 enum OwnPeerView {
     Listening { ports: String },
     NotListening { why: Option<String> },
+}
+
+/// A browser that is signed in.
+struct SessionRow {
+    id: String,
+    /// The name of the account, or how it was opened.
+    who: String,
+    address: String,
+    began: Moment,
+    last_used: Moment,
+    is_this: bool,
 }
 
 /// What is known of who reaches the tracker.
@@ -89,15 +104,15 @@ pub(super) struct TrackerParams {
 /// `GET /manage/tracker`.
 pub(super) async fn page(
     State(dashboard): State<Dashboard>,
-    role: Role,
+    visitor: Visitor,
     viewer: ReachedAt,
     Query(params): Query<TrackerParams>,
 ) -> Response {
-    render_blocking(dashboard, move |dashboard| tracker(dashboard, role, viewer, params)).await
+    render_blocking(dashboard, move |dashboard| tracker(dashboard, &visitor, viewer, params)).await
 }
 
-fn tracker(dashboard: &Dashboard, role: Role, viewer: ReachedAt, params: TrackerParams) -> Response {
-    let shell = Shell::new(dashboard, role, Section::Tracker);
+fn tracker(dashboard: &Dashboard, visitor: &Visitor, viewer: ReachedAt, params: TrackerParams) -> Response {
+    let shell = Shell::new(dashboard, visitor.role, Section::Tracker);
     let config = &dashboard.0.config;
     let status = config.observer.status();
     let span = params.span.as_deref().and_then(span).unwrap_or(Span::TenMinutes);
@@ -109,6 +124,7 @@ fn tracker(dashboard: &Dashboard, role: Role, viewer: ReachedAt, params: Tracker
         health: health(dashboard),
         page_link: PageLink::of(dashboard, viewer, None),
         only_known: config.only_known,
+        sessions: if shell.operator() { sessions(dashboard, &shell, visitor) } else { Vec::new() },
         torrents: count(torrents.total as u64),
         seeders: count(status.totals.seeders),
         leechers: count(status.totals.leechers),
@@ -127,6 +143,22 @@ fn tracker(dashboard: &Dashboard, role: Role, viewer: ReachedAt, params: Tracker
         shell,
     };
     render(&page)
+}
+
+/// Sessions that are shown.
+const MAX_SESSIONS: usize = 50;
+
+fn sessions(dashboard: &Dashboard, shell: &Shell, visitor: &Visitor) -> Vec<SessionRow> {
+    let at = |unix| UNIX_EPOCH + Duration::from_secs(unix);
+    let row = |(id, session): (String, Session)| SessionRow {
+        who: session.account.map_or_else(|| "the URL with the token".to_owned(), |account| account.name.to_string()),
+        address: session.address.to_string(),
+        began: shell.wall(at(session.began), MomentStyle::Clock),
+        last_used: shell.wall(at(session.last_used), MomentStyle::Ago),
+        is_this: visitor.session.as_ref() == Some(&id),
+        id,
+    };
+    dashboard.0.sessions.list(dashboard.unix_now()).into_iter().take(MAX_SESSIONS).map(row).collect()
 }
 
 /// Their names in URLs and on the page.

@@ -27,6 +27,8 @@ struct BeamerPage {
     shown: Shown,
     /// The URL to type, if others can reach one.
     url: Option<String>,
+    /// The code that its readers need.
+    access_code: Option<String>,
     /// The page of which there is a QR code: that of the file, or of all.
     encoded: Option<PageLink>,
 }
@@ -84,6 +86,7 @@ fn render_beamer(dashboard: &Dashboard, viewer: Viewer, shown: Shown, key: Optio
         shell: PublicShell::new(dashboard, viewer.role, path, "beamer"),
         shown,
         url: page_url(dashboard, viewer.reached_at, None),
+        access_code: dashboard.code().map(ToOwned::to_owned),
         encoded: PageLink::of(dashboard, viewer.reached_at, key),
     })
 }

@@ -21,7 +21,7 @@ impl PageLink {
         let page = key.map_or_else(|| "/".to_owned(), |key| key.to_string());
         // With the URL, browsers fetch another image when the machine is in another network. It is not what is encoded.
         let code = link("/qr.svg", &[("page", &page), ("url", &url)]);
-        Some(Self { url, code })
+        Some(Self { url: dashboard.with_code(url), code })
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct PublicShell {
     /// The name of the machine that shares, where one is known.
     machine: Option<String>,
     pub(super) operator: bool,
+    /// `true` if there are accounts to sign in with.
+    pub(super) signs_in: bool,
 }
 
 impl PublicShell {
@@ -36,6 +38,7 @@ impl PublicShell {
             // The first is the one that the operator chose, or the machine's own without a domain.
             machine: dashboard.host_names().first().filter(|name| *name != "localhost").cloned(),
             operator: role == Role::Operator,
+            signs_in: dashboard.config().accounts.as_ref().is_some_and(|accounts| !accounts.is_empty()),
         }
     }
 
