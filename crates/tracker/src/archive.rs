@@ -43,7 +43,7 @@ pub(crate) struct Restore {
 
 /// Which data folder is meant: that of the tracker with the same settings.
 #[derive(Debug, Clone, Args)]
-struct Place {
+pub(crate) struct Place {
     /// The tracker's data folder [default: the platform's folder for local data]
     #[arg(long, value_name = "DIR", env = "TRACKER_DATA", hide_env = true)]
     data: Option<PathBuf>,
@@ -87,7 +87,8 @@ impl Restore {
 }
 
 impl Place {
-    fn folder(&self) -> anyhow::Result<PathBuf> {
+    /// The folder.
+    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
         if let Some(data) = &self.data {
             settings.set_data(data.clone());

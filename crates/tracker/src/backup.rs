@@ -171,7 +171,8 @@ fn write(folder: &Path, file: &Path, archive: &mut File) -> Result<Attempt, Back
     let mut builder = Builder::new(BufWriter::new(archive));
     let mut manifest = Manifest::new(written, Vec::with_capacity(files.len()));
     let mut bytes = 0;
-    for kept in &files {
+    // The last one first: a lesson that ends meanwhile goes from monitor.json into lessons.json, and must not be in neither.
+    for kept in files.iter().rev() {
         let path = kept.in_folder(folder);
         let source = match File::open(&path) {
             Ok(source) => source,

@@ -6,7 +6,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dashboard::{Dashboard, DashboardConfig};
+use dashboard::{Accounts, Dashboard, DashboardConfig, Viewers};
 use tokio::task::JoinSet;
 use torrent_library::{
     Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
@@ -24,11 +24,12 @@ use crate::data_folder::DataFolder;
 use crate::error::StartError;
 use crate::follower::{Follower, machine_names, network_config, set_network};
 use crate::lan_tracker::{EventSinks, LanTracker};
+use crate::monitor_keeper::{self, Remembered};
 use crate::own_peer::{self, OwnPeerView};
 use crate::page::Page;
 use crate::reach;
 use crate::share_folder;
-use crate::swarm_keeper::SwarmKeeper;
+use crate::swarm_keeper;
 
 /// The default port for clients: the usual one of BitTorrent trackers.
 pub const TRACKER_PORT: u16 = 6969;
@@ -73,6 +74,8 @@ pub struct Builder {
     dashboard_listen: Vec<SocketAddr>,
     host_names: Vec<String>,
     token_always: bool,
+    viewers: Viewers,
+    code: Option<String>,
     upload_limit: Option<NonZeroU64>,
     zip: bool,
     firewall_advice: String,
@@ -112,6 +115,8 @@ impl Builder {
             dashboard_listen: all_addresses(DASHBOARD_PORT).to_vec(),
             host_names: Vec::new(),
             token_always: false,
+            viewers: Viewers::default(),
+            code: None,
             upload_limit: None,
             zip: true,
             firewall_advice: String::new(),
@@ -274,6 +279,20 @@ impl Builder {
         self
     }
 
+    /// Lets these look at the dashboard and download, beside operators. Accounts are kept in the [data folder](Self::data). Default:
+    /// everybody who may use the tracker.
+    pub fn viewers(mut self, viewers: Viewers) -> Self {
+        self.viewers = viewers;
+        self
+    }
+
+    /// Lets only those look at the dashboard and download who know this code, if not only those may [who have
+    /// signed in](Self::viewers): 4 to 32 letters and digits. Default: no code.
+    pub fn code(mut self, code: impl Into<Option<String>>) -> Self {
+        self.code = code.into();
+        self
+    }
+
     /// Sends at most so many bytes of shared files per second, to all together and by all ways: the tracker's own
     /// [peer](Self::peer), web seed and browsers. Default: no limit.
     pub fn upload_limit(mut self, limit: impl Into<Option<NonZeroU64>>) -> Self {
@@ -339,7 +358,7 @@ impl Builder {
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
         let keeper = events.as_ref().zip(data).map(|(events, data)| {
             // Before anybody asks.
-            SwarmKeeper::start(data.path(), &shards, clock, events)
+            swarm_keeper::start(data.path(), &shards, clock, events)
         });
         let keeper = keeper.transpose().map_err(StartError::Thread)?;
         let upload_limit = self.upload_limit.map(UploadLimit::new);
@@ -363,7 +382,10 @@ impl Builder {
             own_peer::start(config, view)
         });
         let (own_peer, sightings) = own_peer.transpose()?.unzip();
+        // Without a dashboard nobody sees it, and it stays as it is.
+        let remembered = data.filter(|_| self.dashboard).map(|data| Remembered::read(data.path())).unwrap_or_default();
         let computers = ComputersConfig::new(clock, library.clone()).with(|config| {
+            (config.saved_monitor, config.saved_lessons) = (remembered.monitor, remembered.lessons);
             config.names_file.clone_from(&self.names);
             config.given_names = data.map(DataFolder::given_names);
             config.sightings = sightings.map(|view| view as _);
@@ -379,11 +401,20 @@ impl Builder {
         let observer = events.as_ref().filter(|_| self.dashboard);
         let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
+        let monitor_keeper = observer.as_ref().zip(data);
+        let monitor_keeper = monitor_keeper
+            .map(|(observer, data)| monitor_keeper::start(data.path(), observer.clone(), remembered.aside));
+        let monitor_keeper = monitor_keeper.transpose().map_err(StartError::Thread)?;
         let shared_folder = share.map(|share| self.follow(share, &library, &contents)).transpose()?;
+        let accounts = data.filter(|_| self.dashboard).and_then(|data| self.accounts(data));
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
-            let config = config.with(|config| config.own_peer = own_peer.as_deref().map(own_peer::listening));
+            let config = config.with(|config| {
+                config.own_peer = own_peer.as_deref().map(own_peer::listening);
+                config.accounts = accounts;
+                config.sessions_file = data.map(DataFolder::sessions);
+            });
             self.page(config, shared_folder.clone(), upload_limit.clone(), &names)
         });
         let (dashboard, page) = page.map(|page| self.serve(page, &addresses)).transpose()?.unzip();
@@ -434,6 +465,7 @@ impl Builder {
             shared_folder,
             reach,
             keeper,
+            monitor_keeper,
             data: self.data,
         })
     }
@@ -471,10 +503,27 @@ impl Builder {
             config.shared_folder = shared_folder;
             config.host_names = names.to_vec();
             config.token_always = self.token_always;
+            config.viewers = self.viewers;
+            config.code.clone_from(&self.code);
             config.only_known = self.only_known;
             config.upload_limit = upload_limit;
             config.zip = self.zip;
         }))
+    }
+
+    /// The accounts in the data folder. If they cannot be read, nobody signs in: that is no reason not to serve.
+    fn accounts(&self, data: &DataFolder) -> Option<Accounts> {
+        let accounts = Accounts::open(DataFolder::accounts_in(data.path())).map_err(|error| {
+            tracing::warn!(%error, "nobody can sign in until the tracker is started again: {error}");
+        });
+        let accounts = accounts.ok()?;
+        if self.viewers == Viewers::Login && accounts.list().is_empty() {
+            tracing::warn!(
+                "nobody can sign in yet: `tracker operators add NAME --data {}` makes an account",
+                data.path().display()
+            );
+        }
+        Some(accounts)
     }
 
     /// Follows the share folder.

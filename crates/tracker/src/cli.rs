@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::archive::{Backup, Restore};
+use crate::operators::Operators;
 use crate::report::Report;
 use crate::settings::Settings;
 
@@ -41,7 +42,7 @@ use crate::settings::Settings;
 pub(crate) struct Cli {
     /// Share this folder, as --share does
     ///
-    /// As the first argument, `report`, `backup`, `restore` and `generate` are commands: for a folder with such a name write ./report.
+    /// As the first argument, `report`, `backup`, `restore`, `operators` and `generate` are commands: for a folder with such a name write ./report.
     pub(crate) folder: Option<PathBuf>,
 
     /// Read settings from this TOML file; --print-config prints an example
@@ -77,6 +78,7 @@ pub(crate) enum Action {
     Report(Report),
     Backup(Backup),
     Restore(Restore),
+    Operators(Operators),
     /// Print completions or the man page
     #[command(hide = true)]
     Generate(Generate),

@@ -8,7 +8,7 @@ use std::process;
 
 use directories::ProjectDirs;
 
-use crate::kept_path::{GIVEN_NAMES, SHARE, TORRENTS};
+use crate::kept_path::{GIVEN_NAMES, OPERATORS, SHARE, TORRENTS};
 use crate::restore;
 
 /// The name of the default folder. Not `tracker`, which is the name of GNOME's index of files.
@@ -16,6 +16,9 @@ const NAME: &str = "lan-tracker";
 
 /// The file that is locked while a tracker uses the folder.
 const LOCK: &str = "lock";
+
+/// The file that keeps who is signed in on the dashboard. It is not part of a backup: a session that has ended since would be back.
+const SESSIONS: &str = "sessions.json";
 
 /// The maximum length of a process id in the lock file, in bytes.
 const MAX_PROCESS_LEN: u64 = 20;
@@ -104,6 +107,16 @@ impl DataFolder {
         self.path.join(SHARE)
     }
 
+    /// The file with the accounts of those who sign in on the dashboard, in the data folder with this path.
+    pub fn accounts_in(path: &Path) -> PathBuf {
+        path.join(OPERATORS)
+    }
+
+    /// The file that keeps who is signed in on the dashboard.
+    pub(crate) fn sessions(&self) -> PathBuf {
+        self.path.join(SESSIONS)
+    }
+
     /// The file with the names that computers were given on the page.
     pub(crate) fn given_names(&self) -> PathBuf {
         self.path.join(GIVEN_NAMES)
@@ -159,6 +172,9 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
 
     use crate::kept_path::{is_kept, is_put_aside};
 
+    /// The file that is locked while accounts are changed.
+    const OPERATORS_LOCK: &str = "operators.lock";
+
     /// The permissions of others than the owner.
     const OF_OTHERS: u32 = 0o077;
 
@@ -170,7 +186,8 @@ fn keep_others_out(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let is_own = |name: &OsStr| {
-        let is_kept = name == LOCK || name.to_str().is_some_and(|name| is_kept(name) || is_put_aside(name));
+        let is_kept = [LOCK, OPERATORS_LOCK, SESSIONS].iter().any(|own| name == *own)
+            || name.to_str().is_some_and(|name| is_kept(name) || is_put_aside(name));
         is_kept || is_temporary(name) || restore::is_own_name(name)
     };
     let mut is_for_it_alone = mode & STICKY == 0;

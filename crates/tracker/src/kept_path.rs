@@ -14,8 +14,17 @@ pub(crate) const SHARE: &str = "share.json";
 /// The file with the names that computers were given on the page.
 pub(crate) const GIVEN_NAMES: &str = "names.json";
 
+/// The file with the history of the plots and the current lesson.
+pub(crate) const MONITOR: &str = "monitor.json";
+
+/// The file with the lessons before the current one.
+pub(crate) const LESSONS: &str = "lessons.json";
+
+/// The file with the accounts of those who sign in on the dashboard.
+pub(crate) const OPERATORS: &str = "operators.json";
+
 /// The files that are called the same in every data folder.
-const FILES: [&str; 3] = [GIVEN_NAMES, SHARE, "swarms.snapshot"];
+const FILES: [&str; 6] = [GIVEN_NAMES, LESSONS, MONITOR, OPERATORS, SHARE, "swarms.snapshot"];
 
 /// The beginning of the names of journals, which a number follows.
 const JOURNAL: &str = "journal.";
@@ -116,10 +125,11 @@ pub(crate) fn is_kept(name: &str) -> bool {
     name == TORRENTS || is_kept_name(name)
 }
 
-/// Returns `true` for the name of a file that the store has put aside, since it is damaged or a newer tracker wrote it.
+/// Returns `true` for the name of a file that the store has put aside, since it is damaged, cannot be read, or was written by a newer
+/// tracker.
 #[cfg(unix)]
 pub(crate) fn is_put_aside(name: &str) -> bool {
-    let before = [".damaged", ".newer"].iter().find_map(|end| name.strip_suffix(end));
+    let before = [".damaged", ".newer", ".unreadable"].iter().find_map(|end| name.strip_suffix(end));
     before.is_some_and(is_kept_name)
 }
 
@@ -175,6 +185,9 @@ mod tests {
         for path in [
             "share.json",
             "names.json",
+            "monitor.json",
+            "lessons.json",
+            "operators.json",
             "swarms.snapshot",
             "journal.0",
             "journal.18446744073709551615",

@@ -17,8 +17,8 @@ use crate::builder::Builder;
 use crate::client_service::ClientPorts;
 use crate::data_folder::DataFolder;
 use crate::error::RunError;
+use crate::keeper_thread::KeeperThread;
 use crate::protocol::Listening;
-use crate::swarm_keeper::SwarmKeeper;
 use crate::urls::{AnnounceUrls, DashboardUrls};
 
 /// A tracker with its page, which was started by a [`Builder`]. Clients are served; the dashboard answers once
@@ -45,7 +45,9 @@ pub struct LanTracker {
     /// The task that says where the page moves to, and that nobody reaches it. It is aborted when this is dropped.
     pub(crate) reach: JoinSet<()>,
     /// Keeps the swarms, if there is a data folder. Without a last snapshot when this is dropped.
-    pub(crate) keeper: Option<SwarmKeeper>,
+    pub(crate) keeper: Option<KeeperThread>,
+    /// Keeps history and lessons, if there are a dashboard and a data folder. Without saving when this is dropped.
+    pub(crate) monitor_keeper: Option<KeeperThread>,
     /// Locked until this is dropped.
     pub(crate) data: Option<DataFolder>,
 }
@@ -61,9 +63,9 @@ pub(crate) struct EventSinks {
 }
 
 impl EventSinks {
-    /// Waits until all events so far were taken in, and the swarms are kept. On a thread of its own: the runtime's thread must see a second signal to
-    /// stop, and the threads for blocking work may all wait for a disk.
-    async fn finish(self, keeper: Option<SwarmKeeper>) -> io::Result<()> {
+    /// Waits until all events so far were taken in, and the swarms, the history and the lessons are kept. On a thread of its own: the
+    /// runtime's thread must see a second signal to stop, and the threads for blocking work may all wait for a disk.
+    async fn finish(self, keeper: Option<KeeperThread>, monitor_keeper: Option<KeeperThread>) -> io::Result<()> {
         let (done, finished) = oneshot::channel::<Infallible>();
         let finish = move || {
             if let Some(events) = self.events {
@@ -76,6 +78,9 @@ impl EventSinks {
                 observer.finish();
             }
             if let Some(keeper) = keeper {
+                keeper.finish();
+            }
+            if let Some(keeper) = monitor_keeper {
                 keeper.finish();
             }
             drop(done);
@@ -136,6 +141,7 @@ impl LanTracker {
             following: _following,
             reach: _reach,
             keeper,
+            monitor_keeper,
             data: _data,
             ..
         } = self;
@@ -165,7 +171,7 @@ impl LanTracker {
         }
         // A request that was still answered may have started it again.
         clients.stop().await;
-        sinks.finish(keeper).await.map_err(RunError::Thread)?;
+        sinks.finish(keeper, monitor_keeper).await.map_err(RunError::Thread)?;
         result
     }
 }
@@ -186,14 +192,16 @@ mod tests {
     use std::future::{pending, ready};
     use std::net::SocketAddr;
     use std::path::Path;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
     use tokio::time::{sleep, timeout};
     use torrent_library::ItemState;
-    use tracker_core::InfoHash;
+    use tracker_core::{AnnounceRequest, InfoHash, Instant, PeerId, Peers};
+    use tracker_host::{Clock, unix_seconds};
+    use tracker_monitor::{Sample, Span};
 
     use super::*;
 
@@ -289,6 +297,82 @@ mod tests {
         timeout(PATIENCE, is_withdrawn).await.expect("the old one is withdrawn");
         drop((folder, stop));
         running.await.unwrap().unwrap();
+    }
+
+    /// With a dashboard, and with what outlives it in this folder.
+    async fn remembering(data: &Path) -> LanTracker {
+        let here = || ["127.0.7.8:0".parse().unwrap()];
+        let builder = LanTracker::builder().listen(here()).dashboard_listen(here()).peer_listen(here());
+        builder.data(DataFolder::open(data).unwrap()).start().await.unwrap()
+    }
+
+    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let is_so = async {
+            while !is_so() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, is_so).await.unwrap_or_else(|_| panic!("{what}"));
+    }
+
+    #[tokio::test]
+    async fn history_and_lessons_outlive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (computer, film) = ([10, 0, 0, 1].into(), InfoHash::new([7; 20]));
+        let tracker = remembering(folder.path()).await;
+        let observer = tracker.sinks.observer.clone().unwrap();
+        assert_eq!(observer.lessons().begin(), 2);
+        let request = AnnounceRequest::new(film, PeerId::new([b'a'; 20]), computer, [10, 0, 0, 2].into(), 6881);
+        let now = Clock::start().now();
+        tracker.shards().announce(now, &mut rand::rng(), &request.with_left(0), &mut Peers::default()).unwrap();
+        until("the computer is seen", || observer.computers().all().iter().any(|row| row.has == 1)).await;
+        until("samples are taken", || observer.history(Span::TenMinutes).samples.len() > 1).await;
+        timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
+        let zero = || SystemTime::now() - Clock::START.since(Instant::ZERO);
+        let (samples, lessons) = (observer.history(Span::TenMinutes).samples, observer.lessons().list(zero()));
+        drop(observer);
+
+        let tracker = remembering(folder.path()).await;
+        let observer = tracker.sinks.observer.clone().unwrap();
+        assert_eq!(observer.lessons().current(), 2);
+        let restored = observer.lessons().list(zero());
+        assert_eq!((restored.len(), restored[0].files, restored[0].computers), (2, 1, 1));
+        assert_eq!(restored[1].computers, lessons[1].computers);
+        assert!(restored.iter().zip(&lessons).all(|(after, before)| after.started.abs_diff(before.started) <= 2));
+        let rows = observer.computers().all();
+        assert!(rows.iter().any(|row| row.address == computer && row.has == 1), "{rows:?}");
+        let seconds =
+            |samples: &[(SystemTime, Sample)]| samples.iter().map(|(at, _)| unix_seconds(*at)).collect::<Vec<_>>();
+        // The last one may be taken anew, in the same second.
+        let before = &seconds(&samples)[..samples.len() - 1];
+        assert!(seconds(&observer.history(Span::TenMinutes).samples).starts_with(before), "{samples:?}");
+        assert_eq!(observer.lessons().begin(), 3);
+        drop(observer);
+        timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
+
+        // A damaged file is kept aside, and so is a newer one: the tracker goes on with what it has.
+        for (number, text, aside) in [(3, "{", "monitor.json.damaged"), (4, r#"{"version":9}"#, "monitor.json.newer")] {
+            fs::write(folder.path().join("monitor.json"), text).unwrap();
+            let tracker = remembering(folder.path()).await;
+            let lessons = tracker.sinks.observer.as_ref().unwrap().lessons();
+            assert_eq!((lessons.current(), lessons.list(zero()).len()), (3, 3));
+            if number == 4 {
+                lessons.begin();
+            }
+            timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
+            assert_eq!(fs::read_to_string(folder.path().join(aside)).unwrap(), text);
+        }
+        let tracker = remembering(folder.path()).await;
+        assert_eq!(tracker.sinks.observer.as_ref().unwrap().lessons().current(), 4);
+        timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
+
+        // What cannot be kept aside is not overwritten.
+        fs::write(folder.path().join("monitor.json"), "{").unwrap();
+        fs::remove_file(folder.path().join("monitor.json.damaged")).unwrap();
+        fs::create_dir_all(folder.path().join("monitor.json.damaged/full")).unwrap();
+        let tracker = remembering(folder.path()).await;
+        timeout(PATIENCE, tracker.run(ready(()))).await.unwrap().unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("monitor.json")).unwrap(), "{");
     }
 
     #[tokio::test]

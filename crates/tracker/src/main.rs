@@ -3,6 +3,7 @@
 //! The program runs what the library of this crate puts together. What is here: settings, signals, logging, and what the
 //! operator sees on the terminal.
 
+mod access_code;
 mod archive;
 mod bind_advice;
 mod browser;
@@ -14,6 +15,7 @@ mod host_name;
 mod listen_address;
 mod log;
 mod open_files;
+mod operators;
 mod preparing;
 mod report;
 mod run;

@@ -44,5 +44,5 @@ impl Page {
 }
 
 fn urls(dashboard: &Dashboard, listening: &[SocketAddr], machine: &Addresses) -> DashboardUrls {
-    DashboardUrls::of_machine(listening, machine, |address| dashboard.url(address))
+    DashboardUrls::of_machine(listening, machine, |address| dashboard.url(address)).with_code(dashboard.code())
 }

@@ -44,7 +44,9 @@ pub(crate) async fn watch(dashboard: Dashboard, urls: watch::Receiver<DashboardU
 }
 
 async fn follow(mut urls: watch::Receiver<DashboardUrls>, is_reached: impl Fn() -> bool, tell: impl Fn(News)) {
-    let best = |urls: &DashboardUrls| urls.viewers().first().cloned();
+    // The log is no place for a code.
+    let without_code = |url: &String| url.split('?').next().unwrap_or_default().to_owned();
+    let best = |urls: &DashboardUrls| urls.viewers().first().map(without_code);
     let mut url = best(&urls.borrow());
     loop {
         let known = url.clone();

@@ -195,7 +195,12 @@ impl Extraction<'_> {
             self.made_torrents = true;
         }
         let mut entry = Hashing::new(entry);
-        let mut file = match File::create_new(kept.in_folder(self.new)) {
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        // There may be secrets in it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = match options.open(kept.in_folder(self.new)) {
             Ok(file) => file,
             // The same path is in the archive twice, or is the same to this file system.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {

@@ -48,6 +48,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             print(restore.run()?);
             return Ok(());
         }
+        Some(Action::Operators(operators)) => {
+            print(operators.run()?);
+            return Ok(());
+        }
         Some(Action::Generate(generate)) => {
             print(generate.bytes().context("cannot generate it")?);
             return Ok(());

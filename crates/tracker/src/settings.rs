@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
+use dashboard::Viewers;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 use tracing::level_filters::LevelFilter;
@@ -20,6 +21,7 @@ use tracker_core::{Config, Memory, SubnetPreference};
 use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
+use crate::access_code::AccessCode;
 use crate::byte_rate::ByteRate;
 use crate::host_name::HostName;
 use crate::listen_address::ListenAddress;
@@ -118,7 +120,9 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Files", value_name = "BYTES[K|M|G]")]
     pub(crate) upload_limit: Option<ByteRate>,
 
-    /// Offer folders as zip archives, whole or in part
+    /// Offer folders as zip archives
+    ///
+    /// Whole, or the files that are selected.
     #[arg(long, help_heading = "Files")]
     #[default = true]
     pub(crate) zip: bool,
@@ -166,6 +170,22 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Dashboard", hide_short_help = true)]
     pub(crate) dashboard_token_always: bool,
 
+    /// Let these look and download: lan, login or none
+    ///
+    /// `lan` is everybody who may use the tracker. With `login` people sign in with an account, which `tracker operators add NAME`
+    /// makes. `none` is the operator alone. BitTorrent clients are served as before: with a .torrent or a magnet link one gets its
+    /// content from others.
+    #[arg(long, help_heading = "Dashboard", value_name = "lan|login|none", hide_short_help = true)]
+    pub(crate) viewers: ViewersSetting,
+
+    /// Ask viewers for this code, such as 4711
+    ///
+    /// Only people who know it look and download. It has 4 to 32 letters and digits. The URL and the QR code that the tracker prints,
+    /// and those on the beamer's page, have it in them. It keeps passers-by out, but nobody who listens to the network. Other users of
+    /// this machine see it on the command line: write it into the settings file to avoid that.
+    #[arg(long, help_heading = "Dashboard", value_name = "CODE")]
+    pub(crate) code: Option<AccessCode>,
+
     /// Connect to peers to see their progress, introduce them and seed
     ///
     /// So the dashboard shows progress by the second and who cannot be reached, clients find each other at once, and no BitTorrent
@@ -210,7 +230,7 @@ pub(crate) struct Settings {
     /// Aim at this many announces per second
     ///
     /// The more peers, the longer the announce interval.
-    #[arg(long, help_heading = "Peers", value_name = "PER_SECOND")]
+    #[arg(long, help_heading = "Peers", value_name = "PER_SECOND", hide_short_help = true)]
     #[default(Config::default().announce_budget)]
     pub(crate) announce_budget: u32,
 
@@ -258,6 +278,26 @@ impl Data {
         match self {
             Self::Folder(folder) | Self::Default(folder) => Some(folder),
             Self::None => None,
+        }
+    }
+}
+
+/// Who may look at the dashboard and download, beside operators.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ViewersSetting {
+    #[default]
+    Lan,
+    Login,
+    None,
+}
+
+impl From<ViewersSetting> for Viewers {
+    fn from(setting: ViewersSetting) -> Self {
+        match setting {
+            ViewersSetting::Lan => Self::Lan,
+            ViewersSetting::Login => Self::Login,
+            ViewersSetting::None => Self::None,
         }
     }
 }
@@ -311,6 +351,14 @@ impl Settings {
         ensure!(
             self.share.is_none() || self.dashboard || self.seeds(),
             "`share` without the dashboard and without a peer that seeds would give the files to nobody; leave out --dashboard=false"
+        );
+        ensure!(
+            self.viewers != ViewersSetting::Login || self.data() != Data::None,
+            "`viewers` is login, but with `data` none there are no accounts to sign in with: name a folder with --data DIR"
+        );
+        ensure!(
+            self.code.is_none() || self.viewers == ViewersSetting::Lan,
+            "`code` is for viewers who do not sign in: leave it out, or set `viewers` to lan"
         );
         ensure!(!self.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
         // The fields are called as the settings are, but for the hyphens.
@@ -393,6 +441,8 @@ impl Settings {
             .dashboard_listen(self.dashboard_listen.iter().map(|listen| listen.0))
             .host_names(self.host_name.iter().map(|name| name.0.clone()))
             .token_always(self.dashboard_token_always)
+            .viewers(self.viewers.into())
+            .code(self.code.as_ref().map(|code| code.0.clone()))
     }
 
     /// The configuration of the core, as far as settings decide it.

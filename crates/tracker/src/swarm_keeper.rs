@@ -6,13 +6,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tracker_core::{EventKind, InfoHash, Shards, Walk};
 use tracker_host::{Clock, EventListener, Events, LogThrottle};
 use tracker_store::{Recovered, SnapshotError, Store};
+
+use crate::keeper_thread::{Finish, KeeperThread, chain};
 
 /// The time until the first snapshot, when most peers are new, and between two later on: twice as long each time.
 const FIRST_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,24 +36,6 @@ const MAX_PENDING_EVENTS: usize = 100_000;
 /// One line in that time says that nothing can be written.
 static FAILURES: LogThrottle = LogThrottle::new(Duration::from_secs(600));
 
-/// The thread that keeps the swarms in the data folder. When it is dropped, it ends without a last snapshot.
-#[derive(Debug)]
-pub(crate) struct SwarmKeeper {
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    end: Sender<End>,
-    thread: JoinHandle<()>,
-}
-
-/// How the thread is to end.
-#[derive(Debug)]
-enum End {
-    WithSnapshot,
-}
-
 /// The state of the thread.
 struct Keeper {
     store: Store,
@@ -69,63 +53,41 @@ struct Keeper {
     has_failed: bool,
 }
 
-impl SwarmKeeper {
-    /// Takes in what the folder has of the tracker before. The swarms are kept from now on. If that is not possible, a line in the log
-    /// says so, and the tracker serves without.
-    pub(crate) fn start(folder: &Path, shards: &Arc<Shards>, clock: Clock, events: &Events) -> io::Result<Self> {
-        let (store, recovered) = match Store::open(folder) {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "the swarms are not kept: after a restart clients must announce again");
-                return Ok(Self { running: None });
-            }
-        };
-        restore(recovered, shards, clock);
-        let keeper = Keeper {
-            store,
-            shards: Arc::clone(shards),
-            clock,
-            listener: events.listen(MAX_PENDING_EVENTS),
-            completed: BTreeSet::new(),
-            next_append: Instant::now(),
-            next_snapshot: Instant::now() + FIRST_INTERVAL,
-            interval: FIRST_INTERVAL,
-            dropped: 0,
-            has_failed: false,
-        };
-        let (end, ended) = mpsc::channel();
-        let thread = thread::Builder::new().name("swarm-keeper".into()).spawn(move || keeper.run(&ended))?;
-        Ok(Self { running: Some(Running { end, thread }) })
-    }
-
-    /// Writes a last snapshot, and ends.
-    pub(crate) fn finish(mut self) {
-        if let Some(Running { end, thread }) = self.running.take() {
-            // Nobody is there if it has panicked.
-            _ = end.send(End::WithSnapshot);
-            _ = thread.join();
+/// Takes in what the folder has of the tracker before. The swarms are kept from now on, until the thread ends with a last snapshot. If
+/// that is not possible, a line in the log says so, and the tracker serves without.
+pub(crate) fn start(folder: &Path, shards: &Arc<Shards>, clock: Clock, events: &Events) -> io::Result<KeeperThread> {
+    let (store, recovered) = match Store::open(folder) {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the swarms are not kept: after a restart clients must announce again");
+            return Ok(KeeperThread::none());
         }
-    }
-}
-
-impl Drop for SwarmKeeper {
-    fn drop(&mut self) {
-        if let Some(Running { end, thread }) = self.running.take() {
-            drop(end);
-            _ = thread.join();
-        }
-    }
+    };
+    restore(recovered, shards, clock);
+    let keeper = Keeper {
+        store,
+        shards: Arc::clone(shards),
+        clock,
+        listener: events.listen(MAX_PENDING_EVENTS),
+        completed: BTreeSet::new(),
+        next_append: Instant::now(),
+        next_snapshot: Instant::now() + FIRST_INTERVAL,
+        interval: FIRST_INTERVAL,
+        dropped: 0,
+        has_failed: false,
+    };
+    KeeperThread::spawn("swarm-keeper", move |ended| keeper.run(ended))
 }
 
 impl Keeper {
-    fn run(mut self, ended: &Receiver<End>) {
+    fn run(mut self, ended: &Receiver<Finish>) {
         loop {
             let end = ended.recv_timeout(APPEND_INTERVAL);
             self.collect();
             match end {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.append(),
-                Ok(End::WithSnapshot) => return self.snapshot(),
+                Ok(Finish) => return self.snapshot(),
             }
             if Instant::now() >= self.next_append {
                 self.append();
@@ -228,10 +190,4 @@ fn restore(mut recovered: Recovered, shards: &Shards, clock: Clock) {
     if peers > 0 {
         tracing::info!(peers, "peers from before the restart are handed out until they are due");
     }
-}
-
-/// An error and its causes.
-fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

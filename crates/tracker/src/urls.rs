@@ -100,6 +100,15 @@ impl DashboardUrls {
         }
     }
 
+    /// These URLs, with the code in those for everybody else, if they need one.
+    #[must_use]
+    pub fn with_code(mut self, code: Option<&str>) -> Self {
+        if let Some(code) = code {
+            self.viewers.iter_mut().for_each(|url| *url = format!("{url}?code={code}"));
+        }
+        self
+    }
+
     /// The URLs with the token, for the operator: by the best LAN address, if there is one, and by loopback.
     pub fn operator(&self) -> &[String] {
         &self.operator
@@ -273,6 +282,7 @@ mod tests {
 
     #[test]
     fn the_dashboard_has_a_url_for_each_network_and_two_for_the_operator() {
+        let token = |address| format!("http://{address}/?token=secret");
         for (listening, lan, limited, operator, viewers) in [
             (
                 &["0.0.0.0:6970", "[::]:6970"][..],
@@ -304,13 +314,16 @@ mod tests {
                 limited: parse(limited),
                 ..Addresses::default()
             };
-            let token = |address| format!("http://{address}/?token=secret");
             let urls = DashboardUrls::of_machine(&parse(listening), &machine, token);
             assert_eq!((urls.operator(), urls.viewers()), (&*texts(operator), &*texts(viewers)));
             assert_eq!(urls.are_limited(), lan.is_empty() && !limited.is_empty());
             let local = operator.last().unwrap().strip_suffix("?token=secret");
             assert_eq!(urls.local(), local, "{listening:?}");
         }
+        let machine = Addresses { lan: parse(&["192.168.1.5"]), ..Addresses::default() };
+        let with_code = DashboardUrls::of_machine(&parse(&["0.0.0.0:80"]), &machine, token).with_code(Some("4711"));
+        assert_eq!(with_code.viewers(), texts(&["http://192.168.1.5:80/?code=4711"]));
+        assert!(!with_code.operator().concat().contains("4711"));
         let only_lan = DashboardUrls::of_machine(&parse(&["192.168.1.5:80"]), &Addresses::default(), |_| String::new());
         assert_eq!((only_lan.viewers(), only_lan.local()), (&*texts(&["http://192.168.1.5:80/"]), None));
     }

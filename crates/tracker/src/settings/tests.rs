@@ -137,6 +137,8 @@ fn printed_settings_can_be_fed_back() {
         flags(&["--seed=false"]),
         flags(&["--upload-slots", "4"]),
         flags(&["--peer=false", "--peer-listen", "127.0.0.1:7000", "--peer-address", "192.168.1.9"]),
+        flags(&["--viewers", "login"]),
+        flags(&["--code", "4711"]),
         flags(&["--data", "none", "--names", lists[0].to_str().unwrap()]),
         flags(&["--data", folder.to_str().unwrap()]),
         flags(&["--allow-list", lists[0].to_str().unwrap(), "--deny-list", lists[1].to_str().unwrap()]),
@@ -185,6 +187,8 @@ fn a_wrong_file_is_an_error_with_the_line() {
         ("host-name = ['http://lab-pc']\n", 1, "write a name such as"),
         ("\nupload-limit = '10 MB'\n", 2, "such as 500K"),
         ("log-level = 'loud'\n", 1, "unknown variant `loud`"),
+        ("viewers = 'all'\n", 1, "unknown variant `all`"),
+        ("code = '47 11'\n", 1, "4 to 32 letters"),
         ("udp = 'no'\nthreads = 1\n", 1, "invalid type: string"),
         ("udp = false\nthreads = 0\n", 2, "nonzero"),
         ("upload-slots = 0\n", 1, "nonzero"),
@@ -292,6 +296,20 @@ fn settings_that_would_serve_nothing_are_errors() {
     }
     // The .torrent files are in the data folder.
     flags(&["--share", ".", "--dashboard=false"]);
+}
+
+#[test]
+fn who_may_look_and_how_must_fit() {
+    for (flags, words) in [
+        (&["--viewers", "login", "--data", "none"][..], "no accounts"),
+        (&["--viewers", "login", "--code", "4711"], "do not sign in"),
+        (&["--viewers", "none", "--code", "4711"], "do not sign in"),
+    ] {
+        let error = parse(flags).unwrap_err().to_string();
+        assert!(error.contains(words), "{flags:?}: {error}");
+    }
+    flags(&["--viewers", "none", "--data", "none"]);
+    flags(&["--viewers", "lan", "--code", "4711"]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod controls;
 mod forgery;
 mod pictures;
 mod safety;
+mod sign_in;
 mod story;
 #[expect(dead_code, reason = "the tests with real clients use more of it")]
 #[path = "../support/mod.rs"]

@@ -44,7 +44,8 @@ impl Tracker {
         let share_flag = share.display().to_string();
         let (listen, dashboard) = (format!("0.0.0.0:{PORT}"), format!("0.0.0.0:{DASHBOARD_PORT}"));
         let listen = ["--listen", &listen, "--dashboard-listen", &dashboard];
-        let share_flags = ["--share", &share_flag, "--data", "none"];
+        let data: &[_] = if flags.contains(&"--data") { &[] } else { &["--data", "none"] };
+        let share_flags = [&["--share", &share_flag], data].concat();
         let always = [&listen[..], &share_flags, &["--log-format", "json"]].concat();
         let mut program = host.run(env!("CARGO_BIN_EXE_tracker"), &[&always, flags].concat());
         let operator_url = wait_for("the tracker to start", START, || {

@@ -4,6 +4,7 @@ mod backup;
 mod client;
 mod dashboard;
 mod folders;
+mod operators;
 mod own_peer;
 mod report;
 mod running;

@@ -14,8 +14,8 @@ use crate::peer::{Peer, scrape};
 use crate::running::{Tracker, tracker, wait_until};
 use crate::{INFO_HASHES, kill, run, start, stop, text};
 
-/// Downloads that were completed within this time before the kill may be lost: 1 s, and what a busy machine adds to it.
-const MAY_BE_LOST: Duration = Duration::from_millis(1500);
+/// What was done within this time before the kill may be lost, such as a download that was completed: 1 s, and what a busy machine adds to it.
+pub(crate) const MAY_BE_LOST: Duration = Duration::from_millis(1500);
 
 /// Clients that announce at the same time.
 const CLIENTS: usize = 4;
@@ -30,7 +30,7 @@ struct Downloads {
 }
 
 /// The value of an environment variable, or else a default.
-fn number(name: &str, default: u64) -> u64 {
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     env::var(name)
         .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value:?}")))
 }

@@ -11,6 +11,7 @@ mod client;
 mod crash;
 mod damage;
 mod disk;
+mod lessons;
 mod peer;
 mod peers;
 #[path = "../cli/running.rs"]

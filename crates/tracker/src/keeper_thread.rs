@@ -1,0 +1,54 @@
+//! A thread that keeps something in the data folder.
+
+use std::error::Error;
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+
+/// A thread that keeps something in the data folder until the tracker ends. When it is dropped, the thread ends without the last step.
+#[derive(Debug)]
+pub(crate) struct KeeperThread {
+    running: Option<(Sender<Finish>, JoinHandle<()>)>,
+}
+
+/// Tells the thread to keep all a last time, and to end.
+#[derive(Debug)]
+pub(crate) struct Finish;
+
+impl KeeperThread {
+    /// Starts a thread. It ends when the other end of its channel is gone, or when it has done what [`Finish`] says.
+    pub(crate) fn spawn(name: &str, run: impl FnOnce(&Receiver<Finish>) + Send + 'static) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel();
+        let thread = thread::Builder::new().name(name.into()).spawn(move || run(&ended))?;
+        Ok(Self { running: Some((end, thread)) })
+    }
+
+    /// No thread, where nothing can be kept.
+    pub(crate) fn none() -> Self {
+        Self { running: None }
+    }
+
+    /// Lets the thread do its last step, and waits for it.
+    pub(crate) fn finish(mut self) {
+        if let Some((end, thread)) = self.running.take() {
+            // Nobody is there if it has panicked.
+            _ = end.send(Finish);
+            _ = thread.join();
+        }
+    }
+}
+
+impl Drop for KeeperThread {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.running.take() {
+            drop(end);
+            _ = thread.join();
+        }
+    }
+}
+
+/// An error and its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

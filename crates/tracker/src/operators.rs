@@ -1,0 +1,161 @@
+//! `tracker operators`.
+
+use std::fs::DirBuilder;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use dashboard::{Account, AccountRole, Accounts};
+use tracker::DataFolder;
+
+use crate::archive::Place;
+
+/// Make and change the accounts of those who sign in on the dashboard
+///
+/// Whether a tracker runs or not: it notices within a second. Passwords are drawn and printed once; only hashes of them are kept, in the
+/// data folder.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Operators {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Action {
+    /// Add an account, and print its password
+    Add {
+        /// The name to sign in with
+        name: String,
+
+        /// The role of the account: an operator controls the tracker, a viewer looks and downloads
+        #[arg(long, value_enum, default_value_t)]
+        role: Role,
+
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Give an account a new password, and print it
+    ///
+    /// Browsers that are signed in with the account are signed out.
+    Reset {
+        /// The name of the account
+        name: String,
+
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove an account
+    ///
+    /// Browsers that are signed in with it are signed out.
+    Remove {
+        /// The name of the account
+        name: String,
+
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the accounts
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Role {
+    #[default]
+    Operator,
+    Viewer,
+}
+
+impl From<Role> for AccountRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Operator => Self::Operator,
+            Role::Viewer => Self::Viewer,
+        }
+    }
+}
+
+impl Operators {
+    /// Does it, and returns what to print.
+    pub(crate) fn run(&self) -> anyhow::Result<String> {
+        match &self.action {
+            Action::Add { name, role, place } => {
+                let (accounts, file) = accounts_to_change(place)?;
+                let password = accounts.add(name, (*role).into())?;
+                keep_owner(&file)?;
+                Ok(format!(
+                    "{name} can sign in now ({}). The password, which nobody can look up later:\n    {password}\n",
+                    file.display()
+                ))
+            }
+            Action::Reset { name, place } => {
+                let (accounts, file) = accounts_to_change(place)?;
+                let password = accounts.reset(name)?;
+                keep_owner(&file)?;
+                Ok(format!("The new password of {name}, which nobody can look up later:\n    {password}\n"))
+            }
+            Action::Remove { name, place } => {
+                let (accounts, file) = accounts_to_change(place)?;
+                accounts.remove(name)?;
+                keep_owner(&file)?;
+                Ok(format!("{name} cannot sign in any more.\n"))
+            }
+            Action::List { place } => match accounts(place)?.0.list() {
+                none if none.is_empty() => {
+                    Ok("There is no account: `tracker operators add NAME` makes one.\n".to_owned())
+                }
+                all => Ok(all.iter().map(line).collect()),
+            },
+        }
+    }
+}
+
+/// The accounts of a tracker, and their file.
+fn accounts(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
+    let folder = place.folder()?;
+    ensure!(folder.is_dir(), "there is no data folder {}: name that of the tracker with --data DIR", folder.display());
+    let file = DataFolder::accounts_in(&folder);
+    Ok((Accounts::open(&file)?, file))
+}
+
+/// Those that are to be changed: the data folder is made if there is none yet.
+fn accounts_to_change(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
+    let folder = place.folder()?;
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    accounts(place)
+}
+
+/// Gives the accounts to the owner of the data folder, where the operator changes those of a service as root.
+#[cfg(unix)]
+fn keep_owner(file: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    let owner = file.parent().map_or(Ok(None), |folder| folder.metadata().map(Some))?;
+    let Some(owner) = owner else { return Ok(()) };
+    for file in [file, &file.with_extension("lock")] {
+        if file.metadata()?.uid() != owner.uid() {
+            chown(file, Some(owner.uid()), Some(owner.gid()))
+                .with_context(|| format!("cannot give {} to the owner of its folder", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path) -> anyhow::Result<()> {
+    Ok(())
+}
+
+fn line(account: &Account) -> String {
+    let role = match account.role() {
+        AccountRole::Operator => "operator",
+        AccountRole::Viewer => "viewer",
+    };
+    format!("{role:<8}  {}\n", account.name())
+}
