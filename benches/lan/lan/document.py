@@ -28,7 +28,8 @@ an access log. Rows take turns, each round beginning with another one. Without B
 it is left out.
 
 *Busy* is the share of the time for which the busiest processor was in use, at most: near 100 %, it was the limit and not the links.
-A run is void, and made again, where that was more than {busy:.0%}.{void}"""
+A run is void, and made again, where that was more than {busy:.0%}: up to three times in a round, and once in later ones of a row that
+had only void runs so far.{void}"""
 
 _GOALS: list[tuple[Client, int, float, float | None]] = [
     ("libtorrent", 100, 1.3, 1.15),
@@ -141,8 +142,9 @@ def _goal(text: str, measured: float | None, most: float) -> list[str]:
 
 
 def _failures(cells: list[Cell]) -> list[str]:
-    lines = [f"- {cell.name()}: {text}" for cell in cells for text in cell.failures]
-    return ["Not measured:", "\n".join(lines)] if lines else []
+    # Most of them are the same in each round.
+    lines = dict.fromkeys(f"- {cell.name()}: {text}" for cell in cells for text in cell.failures)
+    return ["Not measured, or not in all rounds:", "\n".join(lines)] if lines else []
 
 
 def _void(cells: list[Cell]) -> str:
