@@ -166,7 +166,7 @@ impl Accounts {
         let password = password::draw();
         let hash = PasswordHash::new(&password).ok_or(ChangeAccountsError::Hash)?;
         self.change(|accounts| {
-            if accounts.iter().any(|account| account.is_called(name)) {
+            if place_of(accounts, name).is_some() {
                 return Err(AddAccountError::Exists { name: name.to_owned() });
             }
             if accounts.len() >= MAX_ACCOUNTS {
@@ -187,8 +187,8 @@ impl Accounts {
         let password = password::draw();
         let hash = PasswordHash::new(&password).ok_or(ChangeAccountsError::Hash)?;
         self.change(|accounts| {
-            let account = accounts.iter_mut().find(|account| account.is_called(name));
-            account.ok_or_else(|| EditAccountError::Unknown { name: name.to_owned() })?.password = hash;
+            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+            accounts[place].password = hash;
             Ok::<_, EditAccountError>(())
         })?;
         Ok(password)
@@ -201,12 +201,9 @@ impl Accounts {
     /// Returns [`EditAccountError`] if there is no such account, or if the file cannot be changed.
     pub fn remove(&self, name: &str) -> Result<(), EditAccountError> {
         self.change(|accounts| {
-            let before = accounts.len();
-            accounts.retain(|account| !account.is_called(name));
-            match accounts.len() < before {
-                true => Ok(()),
-                false => Err(EditAccountError::Unknown { name: name.to_owned() }),
-            }
+            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+            accounts.remove(place);
+            Ok(())
         })
     }
 
@@ -232,7 +229,8 @@ impl Accounts {
 
     /// The account with this name, as it was when the file was last read.
     pub(crate) fn find(&self, name: &str) -> Option<Account> {
-        self.known().accounts.iter().find(|account| account.is_called(name)).cloned()
+        let accounts = &self.known().accounts;
+        place_of(accounts, name).map(|place| accounts[place].clone())
     }
 
     /// Returns `true` if there is none.
@@ -307,11 +305,6 @@ impl Account {
         self.role
     }
 
-    /// Returns `true` if this is its name. Phones write the first letter large.
-    fn is_called(&self, name: &str) -> bool {
-        self.name.to_lowercase() == name.to_lowercase()
-    }
-
     /// The name, shared.
     pub(crate) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
@@ -321,6 +314,16 @@ impl Account {
     pub(crate) fn fingerprint(&self) -> String {
         self.password.fingerprint()
     }
+}
+
+/// The place of the account with this name, in either case: phones write the first letter large.
+fn place_of(accounts: &[Account], name: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    accounts.iter().position(|account| account.name.to_lowercase() == name)
+}
+
+fn unknown(name: &str) -> EditAccountError {
+    EditAccountError::Unknown { name: name.to_owned() }
 }
 
 fn is_name(name: &str) -> bool {

@@ -247,6 +247,11 @@ impl Dashboard {
         self.config().code.as_deref().filter(|_| self.config().viewers == Viewers::Lan)
     }
 
+    /// Returns `true` if there are accounts to sign in with.
+    fn has_accounts(&self) -> bool {
+        self.config().accounts.as_ref().is_some_and(|accounts| !accounts.is_empty())
+    }
+
     /// Reads the accounts again, if they have changed and it is time to look. Nobody waits for it.
     fn look_at_accounts(&self) {
         if let Some(accounts) = self.config().accounts.clone().filter(Accounts::is_due) {

@@ -44,7 +44,7 @@ impl Lessons {
 
     /// The number of the current lesson.
     pub fn current(&self) -> u32 {
-        self.0.current_lesson()
+        self.0.finished().0
     }
 
     /// The number of the current lesson, and how many copies of files were seen to become complete in it since the program began: what

@@ -107,6 +107,42 @@ impl DataFolder {
         self.path.join(SHARE)
     }
 
+    /// Makes the folder with this path, for its owner alone, if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the operating system.
+    pub fn make(path: &Path) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)
+    }
+
+    /// Gives files to the owner of the folder with this path, where the operator has written them as root for a service. On Unix only:
+    /// elsewhere nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the operating system.
+    pub fn give_to_owner(path: &Path, files: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, chown};
+
+            let owner = path.metadata()?;
+            for file in files {
+                if file.metadata()?.uid() != owner.uid() {
+                    chown(file, Some(owner.uid()), Some(owner.gid()))?;
+                }
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = (path, files);
+        Ok(())
+    }
+
     /// The file with the accounts of those who sign in on the dashboard, in the data folder with this path.
     pub fn accounts_in(path: &Path) -> PathBuf {
         path.join(OPERATORS)
@@ -136,7 +172,7 @@ enum Lock {
 }
 
 fn lock(path: &Path) -> io::Result<Lock> {
-    make(path)?;
+    DataFolder::make(path)?;
     #[cfg(unix)]
     keep_others_out(path)?;
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
@@ -150,14 +186,6 @@ fn lock(path: &Path) -> io::Result<Lock> {
     file.set_len(0)?;
     write!(file, "{}", process::id())?;
     Ok(Lock::Held(file))
-}
-
-fn make(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// Takes the access to a folder from all but its owner, if it has nothing in it but what a tracker writes: a folder such as /tmp

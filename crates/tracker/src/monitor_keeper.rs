@@ -93,8 +93,7 @@ impl Remembered {
 }
 
 /// Saves in this folder from now on what the observer knows: once a minute, when a lesson begins, soon after a computer has got a file,
-/// and when the thread ends. `aside` is
-/// what must be [kept aside](Remembered::aside) first.
+/// and when the thread ends. `aside` is what must be [kept aside](Remembered::aside) first.
 pub(crate) fn start(folder: &Path, observer: Observer, aside: Vec<Aside>) -> io::Result<KeeperThread> {
     let keeper = Keeper {
         monitor: folder.join(MONITOR),

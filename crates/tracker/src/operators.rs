@@ -1,6 +1,5 @@
 //! `tracker operators`.
 
-use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -123,33 +122,15 @@ fn accounts(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
 /// Those that are to be changed: the data folder is made if there is none yet.
 fn accounts_to_change(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
     let folder = place.folder()?;
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    DataFolder::make(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     accounts(place)
 }
 
 /// Gives the accounts to the owner of the data folder, where the operator changes those of a service as root.
-#[cfg(unix)]
 fn keep_owner(file: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-
-    let owner = file.parent().map_or(Ok(None), |folder| folder.metadata().map(Some))?;
-    let Some(owner) = owner else { return Ok(()) };
-    for file in [file, &file.with_extension("lock")] {
-        if file.metadata()?.uid() != owner.uid() {
-            chown(file, Some(owner.uid()), Some(owner.gid()))
-                .with_context(|| format!("cannot give {} to the owner of its folder", file.display()))?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn keep_owner(_: &Path) -> anyhow::Result<()> {
-    Ok(())
+    let Some(folder) = file.parent() else { return Ok(()) };
+    let given = DataFolder::give_to_owner(folder, [file.to_owned(), file.with_extension("lock")]);
+    given.with_context(|| format!("cannot give {} to the owner of its folder", file.display()))
 }
 
 fn line(account: &Account) -> String {

@@ -241,6 +241,13 @@ impl Display for Meter {
 
 impl HtmlSafe for Meter {}
 
+/// A message with a capital first letter, as sentences have it on a page.
+pub(crate) fn capitalized(message: &str) -> String {
+    let mut letters = message.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    first + letters.as_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::problem::Problem;
+use crate::accounts::AccountRole;
 
 /// The role of the sender of a request. A handler takes it as an argument to show what the sender may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub(crate) enum Role {
     Viewer,
     /// May look, and change things.
     Operator,
+}
+
+impl From<AccountRole> for Role {
+    fn from(role: AccountRole) -> Self {
+        match role {
+            AccountRole::Operator => Self::Operator,
+            AccountRole::Viewer => Self::Viewer,
+        }
+    }
 }
 
 /// A handler that takes this as an argument is for operators only; others are refused with 403 and a sentence.

@@ -12,11 +12,6 @@ use crate::Lessons;
 use crate::lesson::{Lesson, LessonEnd};
 
 impl Computers {
-    /// The number of the current lesson.
-    pub(crate) fn current_lesson(&self) -> u32 {
-        self.state().lesson.number
-    }
-
     /// The number of the current lesson, and how many copies were seen to become complete in it.
     pub(crate) fn finished(&self) -> (u32, u64) {
         let lesson = &self.state().lesson;

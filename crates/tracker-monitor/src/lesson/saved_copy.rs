@@ -1,10 +1,9 @@
 //! A copy of a file as it is saved.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use tracker_core::PeerId;
+use tracker_core::{InfoHash, PeerId};
 
 use super::copy::{BySentWay, HttpCopy};
 use super::{Copy, TorrentCopy};
@@ -120,7 +119,8 @@ impl SavedCopy {
 impl SavedTorrentCopy {
     fn new(torrent: &TorrentCopy, times: Times) -> Self {
         Self {
-            peer_id: hex(torrent.peer_id),
+            // As many bytes as an info-hash has, in the digits of one.
+            peer_id: InfoHash::new(*torrent.peer_id.as_bytes()).to_string(),
             port: torrent.port,
             last_seen: times.unix(torrent.last_seen),
             has_everything: torrent.has_everything,
@@ -133,7 +133,7 @@ impl SavedTorrentCopy {
 
     /// `None` if there is no such client.
     fn restore(&self, times: Times) -> Option<TorrentCopy> {
-        let peer_id = peer_id(&self.peer_id)?;
+        let peer_id = PeerId::new(*self.peer_id.parse::<InfoHash>().ok()?.as_bytes());
         let (last_seen, as_of) = (times.instant(self.last_seen), times.instant(self.as_of));
         let mut torrent = TorrentCopy::restored(peer_id, self.port, last_seen, as_of);
         torrent.has_everything = self.has_everything;
@@ -179,23 +179,4 @@ impl SavedHttpCopy {
         http.is_complete = self.is_complete;
         http
     }
-}
-
-fn hex(peer_id: PeerId) -> String {
-    let mut hex = String::with_capacity(40);
-    for byte in peer_id.as_bytes() {
-        // Writing to a string cannot fail.
-        _ = write!(hex, "{byte:02x}");
-    }
-    hex
-}
-
-fn peer_id(text: &str) -> Option<PeerId> {
-    let digits: &[u8; 40] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 20];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |digit: u8| u8::try_from(char::from(digit).to_digit(16)?).ok();
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(PeerId::new(bytes))
 }

@@ -16,6 +16,7 @@ use jiff::Zoned;
 use tempfile::TempDir;
 
 use crate::backup::sync_folder;
+use crate::data_folder::DataFolder;
 use crate::kept_path::{TORRENTS, is_kept};
 
 /// The beginning of the name of the temporary folder.
@@ -128,25 +129,16 @@ fn free_name(folder: &Path) -> io::Result<PathBuf> {
 }
 
 /// Gives the restored files to the owner of the data folder, where the operator restores as root for a service.
-#[cfg(unix)]
 fn keep_owner(new: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-
-    let staged = fs::metadata(new)?;
-    let folder = new.ancestors().nth(2).map(fs::metadata).transpose()?;
-    let Some(folder) = folder.filter(|folder| folder.uid() != staged.uid()) else { return Ok(()) };
-    let give = |path: &Path| chown(path, Some(folder.uid()), Some(folder.gid()));
+    let Some(folder) = new.ancestors().nth(2) else { return Ok(()) };
     let torrents = new.join(TORRENTS);
+    let mut files = Vec::new();
     for place in [Some(new), torrents.is_dir().then_some(&*torrents)].into_iter().flatten() {
         for entry in fs::read_dir(place)? {
-            give(&entry?.path())?;
+            files.push(entry?.path());
         }
-        give(place)?;
+        files.push(place.to_owned());
     }
-    new.parent().map_or(Ok(()), give)
-}
-
-#[cfg(not(unix))]
-fn keep_owner(_: &Path) -> io::Result<()> {
-    Ok(())
+    files.extend(new.parent().map(Path::to_owned));
+    DataFolder::give_to_owner(folder, files)
 }

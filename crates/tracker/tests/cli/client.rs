@@ -53,11 +53,17 @@ pub(crate) fn send(method: &str, address: SocketAddr, target: &str, headers: &st
 
 /// Sends a body over loopback.
 pub(crate) fn post(address: SocketAddr, target: &str, body: &[u8]) -> String {
+    post_with(address, target, "", body)
+}
+
+/// Sends a body with these headers over loopback.
+pub(crate) fn post_with(address: SocketAddr, target: &str, headers: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
-    let head =
-        format!("POST {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

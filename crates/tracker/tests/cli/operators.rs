@@ -1,14 +1,13 @@
 //! `tracker operators`, and signing in with what it makes.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 
-use crate::client::request;
+use crate::client::{post_with, request};
 use crate::dashboard::{Observed, observed};
-use crate::running::{PATIENCE, Tracker, tracker, wait_until};
+use crate::running::{Tracker, tracker, wait_until};
 use crate::succeeded;
 
 fn operators(arguments: &[&str], data: &Path) -> Output {
@@ -28,17 +27,8 @@ fn narrowed(data: &Path) -> Observed {
 
 fn sign_in(dashboard: SocketAddr, name: &str, password: &str) -> String {
     let form = format!("name={name}&password={password}");
-    let mut stream = TcpStream::connect(dashboard).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!(
-        "POST /login HTTP/1.1\r\nHost: {dashboard}\r\nAccept: text/html\r\nConnection: close\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-        form.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let headers = "Accept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    post_with(dashboard, "/login", headers, form.as_bytes())
 }
 
 /// The secret in the cookie that an answer sets.

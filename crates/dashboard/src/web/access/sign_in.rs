@@ -111,10 +111,8 @@ pub(crate) async fn sign_in(
     attempts.succeeded(client);
     let secret = secret.ok_or(SignInError::OperatorsOnly)?;
     // Without the name: everybody who may look sees the log.
-    let (role, who) = match account.role() {
-        AccountRole::Operator => (Role::Operator, "an operator"),
-        AccountRole::Viewer => (Role::Viewer, "a viewer"),
-    };
+    let role = account.role().into();
+    let who = if role == Role::Operator { "an operator" } else { "a viewer" };
     tracing::info!(event = "signed_in", remote = %client.address, "{who} has signed in from {}", client.address);
     Ok(session_cookie(visitor.port, &secret, role, Some(MAX_COOKIE_AGE)))
 }

@@ -10,7 +10,6 @@ use axum::http::request::Parts;
 use tokio::task::spawn_blocking;
 
 use super::sign_in::session_secret;
-use crate::accounts::AccountRole;
 use crate::web::Dashboard;
 use crate::web::role::Role;
 
@@ -54,11 +53,7 @@ impl Visitor {
             let dashboard = dashboard.clone();
             spawn_blocking(move || dashboard.0.sessions.save());
         }
-        let role = match account?.role() {
-            AccountRole::Operator => Role::Operator,
-            AccountRole::Viewer => Role::Viewer,
-        };
-        Some(Self { role, session: Some(id), account: Some(of.name), port })
+        Some(Self { role: account?.role().into(), session: Some(id), account: Some(of.name), port })
     }
 
     /// Returns `true` once the session has ended by which the visitor was let in.

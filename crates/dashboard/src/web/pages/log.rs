@@ -12,7 +12,7 @@ use tracker_monitor::{LogEntry, LogFilter};
 
 use crate::web::Dashboard;
 use crate::web::api::extract::Query;
-use crate::web::format::{Moment, MomentStyle};
+use crate::web::format::{Moment, MomentStyle, capitalized};
 use crate::web::public::{Offer, Offers};
 use crate::web::role::Role;
 use crate::web::shell::{Section, Shell, file_href, link, render, render_blocking};
@@ -123,13 +123,6 @@ fn file_of(dashboard: &Dashboard, entry: &LogEntry) -> Option<(String, String)> 
     // As the sentence calls a torrent without a name.
     let name = name.or_else(|| entry.info_hash.map(|info_hash| format!("torrent {:.8}…", info_hash.to_string())));
     Some((name?, file_href(key)))
-}
-
-/// A message with a capital first letter, as sentences have it on a page.
-fn capitalized(message: &str) -> String {
-    let mut letters = message.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    first + letters.as_str()
 }
 
 /// The levels that can be chosen.

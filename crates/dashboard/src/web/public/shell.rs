@@ -38,7 +38,7 @@ impl PublicShell {
             // The first is the one that the operator chose, or the machine's own without a domain.
             machine: dashboard.host_names().first().filter(|name| *name != "localhost").cloned(),
             operator: role == Role::Operator,
-            signs_in: dashboard.config().accounts.as_ref().is_some_and(|accounts| !accounts.is_empty()),
+            signs_in: dashboard.has_accounts(),
         }
     }
 

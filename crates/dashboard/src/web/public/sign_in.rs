@@ -12,6 +12,7 @@ use super::shell::PublicShell;
 use crate::web::access::{SIGN_IN, SignInError, Visitor, enter_code, local_path, sign_in, sign_out};
 use crate::web::api::extract::Query;
 use crate::web::client::Client;
+use crate::web::format::capitalized;
 use crate::web::problem::Problem;
 use crate::web::role::Role;
 use crate::web::shell::render;
@@ -101,21 +102,14 @@ fn show(dashboard: &Dashboard, visitor: &Visitor, next: String, name: String, er
     let config = dashboard.config();
     let page = SignInPage {
         shell: PublicShell::new(dashboard, Role::Viewer, SIGN_IN, "login"),
-        error: error.as_ref().map(|error| sentence(&error.to_string())),
+        error: error.as_ref().map(|error| format!("{}.", capitalized(&error.to_string()))),
         account: visitor.account.as_ref().map(ToString::to_string),
         has_code: dashboard.code().is_some(),
-        has_accounts: config.accounts.as_ref().is_some_and(|accounts| !accounts.is_empty()),
+        has_accounts: dashboard.has_accounts(),
         viewers: config.viewers,
         next,
         name,
     };
     let status = error.map_or(StatusCode::OK, |error| Problem::from(error).status);
     (status, render(&page)).into_response()
-}
-
-/// The text of an error as a sentence.
-fn sentence(error: &str) -> String {
-    let mut letters = error.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }
