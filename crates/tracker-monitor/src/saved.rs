@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for numerator in 0..10_000 {
+            let seeders = format!("\"seeders\":[{}]", f64::from(numerator) / 3_072.7);
+            let json = format!(r#"{{"version":1,"history":{{"10m":{{{seeders}}}}}}}"#);
+            let written = SavedMonitor::parse(json.as_bytes()).unwrap().to_json();
+            assert!(String::from_utf8(written).unwrap().contains(&seeders.replace("[0]", "[0.0]")), "{seeders}");
+        }
+    }
+
+    #[test]
     fn damaged_and_newer_ones_are_told_apart() {
         for damaged in ["", "{", "[]", "{}", r#"{"version":-1}"#, r#"{"version":1,"lesson":7}"#, r#"{"version":1}x"#] {
             let error = SavedMonitor::parse(damaged.as_bytes()).unwrap_err();
