@@ -78,7 +78,7 @@ fn scrape(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter(|| {
                 let asked = asked.next().expect("a cycle has no end");
-                embedder.tracker.scrape(remote, asked, &mut counts).expect("within the limits");
+                embedder.tracker.scrape(remote, None, asked, &mut counts).expect("within the limits");
                 black_box(&counts);
             });
         });

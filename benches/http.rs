@@ -102,7 +102,7 @@ fn adapter(c: &mut Criterion) {
             b.iter(|| {
                 let (request, query) = queries.next().expect("a cycle has no end");
                 answer.clear();
-                adapter.announce_into(request.remote(), request.local(), query, &mut answer);
+                adapter.announce_into(request.remote(), request.local(), None, query, &mut answer);
                 assert!(answer.starts_with(b"d8:complete"));
             });
         });
@@ -117,7 +117,7 @@ fn adapter(c: &mut Criterion) {
     group.bench_function("scrape", |b| {
         b.iter(|| {
             let (remote, query) = scrapes.next().expect("a cycle has no end");
-            let answer = adapter.scrape(*remote, query.as_bytes());
+            let answer = adapter.scrape(*remote, None, query.as_bytes());
             assert!(answer.starts_with(b"d5:files"));
         });
     });

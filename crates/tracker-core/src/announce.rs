@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::access::AllowAdvice;
-use crate::{InfoHash, PeerId, PeerKey, SwarmCounts};
+use crate::{InfoHash, PeerId, PeerKey, SwarmCounts, UserKey};
 
 /// An event in the life of a peer, as its client reports it ([BEP 3](https://www.bittorrent.org/beps/bep_0003.html)).
 ///
@@ -67,6 +67,8 @@ pub struct AnnounceRequest {
     pub room: Option<u32>,
     /// The families of addresses that the answer can carry.
     pub families: Families,
+    /// The key of a user, where the tracker is for [users](crate::Config::users).
+    pub user_key: Option<UserKey>,
     /// `true` if the answer is to have the peers' ids. Most have not, and looking them up takes time.
     pub peer_ids: bool,
 }
@@ -93,6 +95,7 @@ impl AnnounceRequest {
             numwant: None,
             room: None,
             families: Families::Both,
+            user_key: None,
             peer_ids: false,
         }
     }
@@ -111,6 +114,12 @@ impl AnnounceRequest {
     /// [trusted networks](crate::Config::trusted_networks) only, and only where a client can have such an address.
     pub const fn claimed_ip(&self) -> Option<IpAddr> {
         self.claimed_ip
+    }
+
+    /// Sets [`user_key`](Self::user_key).
+    #[must_use]
+    pub fn with_user_key(self, user_key: Option<UserKey>) -> Self {
+        Self { user_key, ..self }
     }
 
     /// Sets [`info_hash`](Self::info_hash).
@@ -287,6 +296,23 @@ pub enum AnnounceError {
     AddressNotAllowed {
         /// The asker's address.
         address: IpAddr,
+    },
+    /// The tracker is for its users, and the announce has no key, or one that is not valid any more.
+    #[error("this announce URL is not valid: get the .torrent again")]
+    UnknownUser,
+    /// The user is at as many other addresses as may be.
+    #[error(
+        "the user's limit of addresses at the same time ({limit}) is reached: stop the clients at another one first"
+    )]
+    TooManyAddresses {
+        /// [`UserRule::max_addresses`](crate::UserRule::max_addresses).
+        limit: u32,
+    },
+    /// The user is in as many other torrents as may be.
+    #[error("the user's limit of torrents at the same time ({limit}) is reached: stop another one first")]
+    TooManyTorrents {
+        /// [`UserRule::max_torrents`](crate::UserRule::max_torrents).
+        limit: u32,
     },
     /// There is an allow list, and the torrent is not on it (yet).
     #[error("this torrent is not registered with this tracker")]

@@ -91,6 +91,8 @@ pub struct Config {
 
     /// The addresses from which announces and scrapes are accepted.
     pub access: Access,
+    /// `true` if only [users](crate::Users) may announce, each with a key. Defaults to `false`.
+    pub users: bool,
     /// The info-hashes that are served. Shared, since the lists may be long.
     pub torrents: Arc<TorrentPolicy>,
     /// Networks whose clients may announce another address than their own (`ip=`). Defaults to none, since anybody could point
@@ -136,6 +138,7 @@ impl Default for Config {
             update_events: true,
             expire_batch: 2000,
             memory: Memory::Full,
+            users: false,
             access: Access::default(),
             torrents: Arc::default(),
             trusted_networks: Vec::new(),

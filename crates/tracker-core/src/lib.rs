@@ -136,6 +136,8 @@ mod swarm;
 mod swarms;
 mod totals;
 mod tracker;
+mod user_key;
+mod users;
 mod walk;
 
 pub use access::{Access, TorrentPolicy, Verdict, usual_network};
@@ -159,6 +161,8 @@ pub use shards_view::ShardsView;
 pub use swarm::SwarmView;
 pub use totals::Totals;
 pub use tracker::Tracker;
+pub use user_key::{ParseUserKeyError, UserKey};
+pub use users::{UserId, UserRule, UserTotals, Users};
 pub use walk::{SwarmSlice, Walk};
 
 /// The README's example must compile and run.

@@ -28,6 +28,9 @@ pub enum ScrapeError {
         /// The asker's address.
         address: IpAddr,
     },
+    /// The tracker is for its users, and the scrape has no key, or one that is not valid any more.
+    #[error("this scrape URL is not valid: get the .torrent again")]
+    UnknownUser,
     /// More info-hashes than one scrape may have.
     #[error("a scrape may ask for {limit} torrents at once, this one asks for {asked}")]
     TooManyHashes {

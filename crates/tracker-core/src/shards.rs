@@ -1,5 +1,7 @@
 //! One tracker for many threads.
 
+mod users;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -16,7 +18,7 @@ use crate::tracker::{Answer, Arrival, MOST_EVICTIONS, OtherShards, Restored};
 use crate::{
     Access, AddressGroup, AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, ConfigError,
     Event, InfoHash, Instant, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts,
-    SwarmImage, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, Walk,
+    SwarmImage, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, UserKey, Users, Walk,
 };
 
 /// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -52,6 +54,8 @@ pub struct Shards {
     peers: AtomicUsize,
     scrapes: AtomicU64,
     listener: Option<Arc<dyn AnnounceListener>>,
+    /// If the tracker is for users. Not locked while a shard is.
+    users: Option<Mutex<Users>>,
 }
 
 impl Shards {
@@ -69,11 +73,14 @@ impl Shards {
         let of_each = Config {
             max_pending_events: config.max_pending_events.div_ceil(count.get()),
             max_remembered_swarms: config.max_remembered_swarms.div_ceil(count.get()),
+            // They announce in all shards.
+            users: false,
             ..config.clone()
         };
         let shards =
             (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
         let access = RwLock::new(config.access.clone());
+        let users = config.users.then(|| Users::new(config.peer_timeout, rng));
         Ok(Self {
             shards,
             own_networks: RwLock::new(OwnNetworks::new(&config)),
@@ -84,6 +91,7 @@ impl Shards {
             peers: 0.into(),
             scrapes: 0.into(),
             listener: None,
+            users: users.map(Mutex::new),
         })
     }
 
@@ -106,16 +114,21 @@ impl Shards {
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         let now = self.latest(now);
+        let user = self.admit_user(now, request).inspect_err(|_| {
+            peers.clear();
+            self.change(self.shard_of(&request.info_hash), |tracker, _| tracker.refused());
+        })?;
         let (answer, is_new_network) = self.change(self.shard_of(&request.info_hash), |tracker, others| {
             let is_new_network = tracker.learn_network(now, request.local());
             (tracker.announce_beside(others, now, rng, request, peers), is_new_network)
         });
         if is_new_network {
-            for shard in &self.shards {
-                self.change(shard, |tracker, _| tracker.learn_network(now, request.local()));
-            }
+            self.learn_network(now, request.local());
         }
         let Answer { response, news } = self.with_room(answer, now, rng, request, peers)?;
+        if let Some((user, address)) = user {
+            self.record_user(now, user, address, request);
+        }
         if let Some(listener) = &self.listener {
             let came = |moved_from| {
                 let ip = Asker::of(request).announced_ip(request, &self.config);
@@ -131,6 +144,12 @@ impl Shards {
             }
         }
         Ok(response)
+    }
+
+    fn learn_network(&self, now: Instant, local: IpAddr) {
+        for shard in &self.shards {
+            self.change(shard, |tracker, _| tracker.learn_network(now, local));
+        }
     }
 
     /// The answer to an announce that was refused, if it was for want of room, after room was made. No two shards are locked at
@@ -207,12 +226,16 @@ impl Shards {
     pub fn scrape(
         &self,
         remote: IpAddr,
+        user_key: Option<&UserKey>,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
         counts.clear();
         self.scrapes.fetch_add(1, Ordering::Relaxed);
         self.config.admit_scrape(&self.access(), remote, info_hashes.len())?;
+        if self.with_users(|users| users.find(user_key).is_none()) == Some(true) {
+            return Err(ScrapeError::UnknownUser);
+        }
         counts.extend(info_hashes.iter().map(|info_hash| lock(self.shard_of(info_hash)).counts(info_hash)));
         Ok(())
     }
@@ -433,9 +456,9 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// A shard whose thread panicked is used on, since the other torrents' peers need their tracker. Their swarms are as they
+/// A shard whose thread panicked is used on, since the other torrents' peers need their tracker; so are users. Swarms are as they
 /// were; of the one that the thread was at, counts may tell more peers than there are.
-fn lock(shard: &Mutex<Tracker>) -> MutexGuard<'_, Tracker> {
+fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{AddressGroup, Config, InfoHash, Shards, SwarmSlice, SwarmView, Totals, Walk};
+use crate::{AddressGroup, Config, InfoHash, Instant, Shards, SwarmSlice, SwarmView, Totals, UserId, UserTotals, Walk};
 
 /// A handle to [`Shards`] that only reads, for a page or a log: it cannot change a swarm. Cheap to clone.
 ///
@@ -41,6 +41,11 @@ impl ShardsView {
     /// See [`Shards::address_group`].
     pub fn address_group(&self, remote: IpAddr, local: IpAddr) -> AddressGroup {
         self.0.address_group(remote, local)
+    }
+
+    /// See [`Users::totals`](crate::Users::totals). `None` without [`Config::users`].
+    pub fn user_totals(&self, now: Instant, user: UserId) -> Option<UserTotals> {
+        self.0.with_users(|users| users.totals(now, user))
     }
 
     /// See [`Shards::totals`].

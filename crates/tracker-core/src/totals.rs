@@ -34,6 +34,12 @@ impl Totals {
         self.seeders + self.leechers
     }
 
+    /// Counts an announce that was refused before any swarm was asked.
+    pub(crate) fn refused(&mut self) {
+        self.announces += 1;
+        self.refused_announces += 1;
+    }
+
     /// Takes in that a swarm's counts went from `before` to `after`.
     pub(crate) fn swarm_changed(&mut self, before: SwarmCounts, after: SwarmCounts) {
         let change = |total: &mut u64, before: u32, after: u32| *total = *total + u64::from(after) - u64::from(before);

@@ -2,6 +2,7 @@
 
 mod announce;
 mod restore;
+mod users;
 
 pub(crate) use announce::{Answer, Arrival};
 pub(crate) use restore::Restored;
@@ -24,7 +25,7 @@ use crate::swarms::{SwarmId, Swarms};
 use crate::{
     AddressGroup, AnnounceError, AnnounceRequest, AnnounceResponse, Config, ConfigError, Event, EventKind, InfoHash,
     Instant, Memory, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts, SwarmSlice,
-    SwarmView, TorrentPolicy, Totals, Verdict, Walk,
+    SwarmView, TorrentPolicy, Totals, UserKey, Users, Verdict, Walk,
 };
 
 /// A BitTorrent tracker as a pure state machine.
@@ -83,6 +84,8 @@ pub struct Tracker {
     /// The next place of a swarm to be checked against the torrents that are served now, until all are.
     unchecked: Option<usize>,
     own_peer: Option<OwnPeer>,
+    /// If the tracker is for users.
+    users: Option<Users>,
     totals: Totals,
     events: EventQueue,
 }
@@ -112,6 +115,7 @@ impl Tracker {
             remembered: BTreeSet::new(),
             unchecked: None,
             own_peer: None,
+            users: config.users.then(|| Users::new(config.peer_timeout, rng)),
             totals: Totals::default(),
             events: EventQueue::new(config.max_pending_events),
             config,
@@ -144,6 +148,10 @@ impl Tracker {
         peers: &mut Peers,
     ) -> Result<AnnounceResponse, AnnounceError> {
         self.learn_network(now, request.local());
+        let user = self.admit_user(request).inspect_err(|_| {
+            peers.clear();
+            self.refused();
+        })?;
         let mut answer = self.announce_beside(OtherShards::default(), now, rng, request, peers);
         for _ in 0..MOST_EVICTIONS {
             let place = answer.as_ref().err().and_then(|error| Place::wanted(request.info_hash, error));
@@ -155,7 +163,16 @@ impl Tracker {
             self.evict(now, &victim);
             answer = self.announce_again(OtherShards::default(), now, rng, request, peers);
         }
-        answer.map(|answer| answer.response)
+        let Answer { response, .. } = answer?;
+        if let Some((users, (user, address))) = self.users.as_mut().zip(user) {
+            users.record(self.rules.now, user, address, request);
+        }
+        Ok(response)
+    }
+
+    /// Counts an announce that was refused before it came here.
+    pub(crate) fn refused(&mut self) {
+        self.totals.refused();
     }
 
     /// Takes an announce in again that was refused, since there may be room now.
@@ -246,16 +263,20 @@ impl Tracker {
     ///
     /// # Errors
     ///
-    /// Refused by policy, or too many at once; `counts` is empty then.
+    /// Refused by policy, or too many at once; `counts` is empty then. A tracker [for users](Config::users) wants the key of one.
     pub fn scrape(
         &mut self,
         remote: IpAddr,
+        user_key: Option<&UserKey>,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
         counts.clear();
         self.totals.scrapes += 1;
         self.config.admit_scrape(&self.config.access, remote, info_hashes.len())?;
+        if self.users.as_ref().is_some_and(|users| users.find(user_key).is_none()) {
+            return Err(ScrapeError::UnknownUser);
+        }
         counts.extend(info_hashes.iter().map(|info_hash| self.counts(info_hash)));
         Ok(())
     }

@@ -193,7 +193,7 @@ fn a_scrape_into_a_used_buffer_allocates_nothing() {
     let info_hashes: Vec<InfoHash> = (0..128).map(|number| InfoHash::new([number; 20])).collect();
     let mut counts: Vec<SwarmCounts> = Vec::with_capacity(info_hashes.len());
     let remote = request(0).remote();
-    let allocated = measure(|| embedder.tracker.scrape(remote, &info_hashes, &mut counts).unwrap());
+    let allocated = measure(|| embedder.tracker.scrape(remote, None, &info_hashes, &mut counts).unwrap());
     assert_eq!(allocated.count_total, 0);
     assert_eq!((counts[7].seeders, counts[7].leechers), (34, 66));
 }

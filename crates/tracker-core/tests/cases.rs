@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use tracker_core::{
     Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant, Memory,
     NetworkConfig, Peer, PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SubnetPreference, SwarmCounts,
-    TorrentPolicy, Warning,
+    TorrentPolicy, UserId, UserKey, UserRule, Warning,
 };
 
 const A: &str = "10.77.0.2:6881";
@@ -676,7 +676,7 @@ fn the_addresses_of_the_machine_change_while_the_tracker_runs() {
     shards.set_network(&network).unwrap();
     assert_eq!(announce(asker), Ok(set(["10.77.0.1:6881"])));
     assert!(announce(stranger.clone()).is_ok() && shards.admits(stranger.remote()));
-    assert_eq!(shards.scrape(stranger.remote(), &[], &mut Vec::new()), Ok(()));
+    assert_eq!(shards.scrape(stranger.remote(), None, &[], &mut Vec::new()), Ok(()));
 
     let loopback = HostAddresses { v4: Some([127, 0, 0, 1].into()), v6: None };
     shards.set_network(&network.with(|network| network.host_addresses = loopback)).unwrap_err();
@@ -1284,7 +1284,7 @@ fn a_lan_tracker_serves_the_lan() {
     assert_eq!((totals.announces, totals.refused_announces, totals.swarms), (1, 1, 0));
     let mut counts = vec![SwarmCounts::default()];
     assert_eq!(
-        embedder.tracker.scrape([8, 8, 8, 8].into(), &[TORRENT], &mut counts),
+        embedder.tracker.scrape([8, 8, 8, 8].into(), None, &[TORRENT], &mut counts),
         Err(ScrapeError::AddressNotAllowed { address: [8, 8, 8, 8].into() })
     );
     assert!(counts.is_empty());
@@ -1361,7 +1361,7 @@ fn a_scrape_tells_counts_in_the_order_asked() {
     }
     let mut counts = Vec::new();
     let asked = [OTHER_TORRENT, TORRENT, TORRENT];
-    embedder.tracker.scrape([10, 77, 0, 2].into(), &asked, &mut counts).unwrap();
+    embedder.tracker.scrape([10, 77, 0, 2].into(), None, &asked, &mut counts).unwrap();
     let told = SwarmCounts { seeders: 1, leechers: 2, partial_seeds: 1, completed: 1 };
     assert_eq!(counts, [SwarmCounts::default(), told, told]);
     assert_eq!(embedder.tracker.totals().swarms, 1, "a scrape makes no swarm");
@@ -1372,9 +1372,9 @@ fn a_scrape_of_too_many_is_refused() {
     let mut embedder = embedder();
     let mut counts = Vec::new();
     let remote = [10, 77, 0, 2].into();
-    embedder.tracker.scrape(remote, &[TORRENT; 128], &mut counts).unwrap();
+    embedder.tracker.scrape(remote, None, &[TORRENT; 128], &mut counts).unwrap();
     assert_eq!(counts.len(), 128);
-    let error = embedder.tracker.scrape(remote, &[TORRENT; 129], &mut counts);
+    let error = embedder.tracker.scrape(remote, None, &[TORRENT; 129], &mut counts);
     assert_eq!(error, Err(ScrapeError::TooManyHashes { limit: 128, asked: 129 }));
     assert!(counts.is_empty());
     assert_eq!(embedder.tracker.totals().scrapes, 2);
@@ -1473,4 +1473,43 @@ fn a_client_is_recognised_in_another_swarm() {
             assert_eq!(is_there, Some(expected), "{memory:?} {address} {name}");
         }
     }
+}
+
+#[test]
+fn users_who_are_switched_off_leave_their_swarms() {
+    let key = |number| UserKey::new([number; 16]);
+    let rule = |number: u8| (key(number), UserRule::new(UserId(number.into())));
+    let config = Config::default().with(|config| {
+        config.users = true;
+        config.max_pending_events = 1000;
+    });
+    let shards = Shards::new(config.clone(), NonZeroUsize::new(4).unwrap(), &mut StdRng::seed_from_u64(1)).unwrap();
+    let mut embedder = Embedder::new(config);
+    shards.set_users(Instant::ZERO, [rule(1), rule(2)]);
+    embedder.tracker.set_users(Instant::ZERO, [rule(1), rule(2)]);
+    let mut rng = StdRng::seed_from_u64(1);
+    for (address, number) in [(A, 1), (B, 2), ("[fd77::2]:6881", 1)] {
+        let mut request = client(address).with_user_key(Some(key(number)));
+        // One client with two addresses.
+        request.peer_id = peer_id(&number.to_string());
+        embedder.announce(&request);
+        shards.announce(Instant::ZERO, &mut rng, &request, &mut Peers::default()).unwrap();
+    }
+    let off = rule(1).1.with(|rule| rule.is_active = false);
+    shards.set_users(Instant::ZERO, [(key(1), off.clone()), rule(2)]);
+    embedder.tracker.set_users(Instant::ZERO, [(key(1), off), rule(2)]);
+    let left = |counts: Option<SwarmCounts>| counts.map(|counts| counts.leechers);
+    assert_eq!(left(shards.with_swarm(&TORRENT, |swarm| swarm.counts())), Some(1));
+    assert_eq!(left(embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.counts())), Some(1));
+    let mut events = Vec::new();
+    embedder.tracker.poll_events(&mut events);
+    assert_eq!(events.iter().filter(|event| matches!(event.kind, EventKind::PeerLeft(_))).count(), 2);
+    // Somebody who is not served at all is told that, whatever the key.
+    let network = NetworkConfig::from(embedder.tracker.config()).with(|network| network.access = Access::default());
+    embedder.tracker.set_network(network).unwrap();
+    let stranger = client("203.0.113.9:7000");
+    let refused = embedder.tracker.announce(Instant::ZERO, &mut rng, &stranger, &mut Peers::default());
+    assert_eq!(refused, Err(AnnounceError::AddressNotAllowed { address: stranger.remote() }));
+    let refused = embedder.tracker.announce(Instant::ZERO, &mut rng, &client(C), &mut Peers::default());
+    assert_eq!(refused, Err(AnnounceError::UnknownUser));
 }

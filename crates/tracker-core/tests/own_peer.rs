@@ -142,7 +142,7 @@ fn it_is_in_no_count() {
     let answer = embedder.announce(&client(ASKER));
     assert_eq!((embedder.peers.len(), answer.seeders, answer.leechers), (1, 0, 1));
     let mut counts = Vec::new();
-    embedder.tracker.scrape(client(A).remote(), &[TORRENT], &mut counts).unwrap();
+    embedder.tracker.scrape(client(A).remote(), None, &[TORRENT], &mut counts).unwrap();
     let expected = SwarmCounts { leechers: 1, ..SwarmCounts::default() };
     assert_eq!((counts, embedder.tracker.totals().peers()), (vec![expected], 1));
     assert_eq!(embedder.tracker.with_swarm(&TORRENT, |swarm| swarm.peers().count()), Some(1));

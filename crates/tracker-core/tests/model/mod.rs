@@ -9,6 +9,7 @@ mod journal;
 mod restore;
 pub(crate) mod subject;
 pub(crate) mod trial;
+mod users;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;
@@ -19,9 +20,10 @@ use fairness::{Group, Networks};
 use subject::Heard;
 use tracker_core::{
     AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, Peer,
-    PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, Reachability, ScrapeError, SwarmCounts, TorrentPolicy, Verdict,
-    Warning,
+    PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, Reachability, ScrapeError, SwarmCounts, TorrentPolicy, UserId,
+    UserKey, UserTotals, Verdict, Warning,
 };
+use users::Users;
 
 /// A tracker of lists.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct Model {
     refused: u64,
     scrapes: u64,
     has_own_peer: bool,
+    users: Users,
 }
 
 /// The port of the tracker's own peer, which nobody else has, and its peer id.
@@ -136,6 +139,7 @@ impl Model {
             refused: 0,
             scrapes: 0,
             has_own_peer: false,
+            users: Users::default(),
         }
     }
 
@@ -165,6 +169,19 @@ impl Model {
         self.now = self.now.max(now);
         self.announces += 1;
         self.networks.learn(request.local());
+        let (timeout, group) = (self.config.peer_timeout, self.networks.group(self.place(request).ip()));
+        let is_asked = self.config.users && self.config.access.admits(request.remote());
+        let user = is_asked.then(|| self.users.admit(self.now, timeout, group, request));
+        let user = match user.transpose() {
+            Ok(user) => user,
+            Err(reasons) => {
+                let error = answer.as_ref().expect_err("the user may not announce");
+                assert!(reasons.contains(error), "refused with {error:?}, reasons were {reasons:?}");
+                assert!(peers.is_empty(), "a refusal hands out {peers:?}");
+                self.refused += 1;
+                return Vec::new();
+            }
+        };
         // As many as there are kinds of places.
         for _ in 0..3 {
             let reasons = self.reasons_to_refuse(request);
@@ -186,6 +203,7 @@ impl Model {
             }
         };
 
+        user.into_iter().for_each(|user| self.users.record(self.now, user, group, request));
         self.check_interval(answer);
         assert!(peers.iter().all(|peer| peer.peer_id.is_some() == (request.peer_ids && self.keeps_all())), "{peers:?}");
         assert!(peers.iter().all(|peer| request.families.contain(peer.address.ip())), "{peers:?}");
@@ -231,9 +249,14 @@ impl Model {
         heard.into_iter().flatten().collect()
     }
 
+    pub(crate) fn check_user(&self, user: UserId, totals: &UserTotals) {
+        self.users.check(self.now, self.config.peer_timeout, user, totals);
+    }
+
     pub(crate) fn scrape(
         &mut self,
         remote: IpAddr,
+        user_key: Option<&UserKey>,
         info_hashes: &[InfoHash],
         answer: &Result<(), ScrapeError>,
         counts: &[SwarmCounts],
@@ -242,6 +265,9 @@ impl Model {
         let mut reasons = Vec::new();
         if !self.config.access.admits(remote) {
             reasons.push(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
+        }
+        if self.config.users && !users::may_scrape(user_key) {
+            reasons.push(ScrapeError::UnknownUser);
         }
         let limit = self.config.max_scrape_hashes;
         if info_hashes.len() > limit {

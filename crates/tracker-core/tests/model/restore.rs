@@ -6,6 +6,7 @@ use tracker_core::{DownloadImage, Instant, PeerImage, PeerState, Reachability, S
 
 use super::fairness::Networks;
 use super::subject::Heard;
+use super::users::Users;
 use super::{Member, Members, Model, Tally, is_usable, told};
 
 impl Model {
@@ -13,6 +14,7 @@ impl Model {
     pub(crate) fn restart(&mut self) {
         self.networks = Networks::new(&self.config);
         self.swarms.clear();
+        self.users = Users::default();
         self.tally = Tally::default();
         (self.announces, self.refused, self.scrapes) = (0, 0, 0);
     }

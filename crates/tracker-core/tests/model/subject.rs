@@ -10,8 +10,10 @@ use rand::rngs::StdRng;
 use tracker_core::{
     AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, Event, InfoHash, Instant, OwnPeer,
     Peer, PeerId, Peers, Reachability, ScrapeError, Shards, SwarmCounts, SwarmImage, TorrentPolicy, Totals, Tracker,
-    Walk,
+    UserKey, Users, Walk,
 };
+
+use super::users::rules;
 
 /// [`Shards`], and what their listener heard.
 #[derive(Debug)]
@@ -68,9 +70,16 @@ pub(crate) trait Subject {
     fn scrape(
         &mut self,
         remote: IpAddr,
+        user_key: Option<&UserKey>,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError>;
+
+    /// Makes the users of the model those of the tracker.
+    fn set_users(&mut self, now: Instant);
+
+    /// Looks at the users, if the tracker is for users.
+    fn with_users<T>(&mut self, look: impl FnOnce(&mut Users) -> T) -> Option<T>;
 
     /// Everything that can be taken in again.
     fn images(&self, now: Instant) -> Vec<SwarmImage>;
@@ -126,10 +135,19 @@ impl Subject for Tracker {
     fn scrape(
         &mut self,
         remote: IpAddr,
+        user_key: Option<&UserKey>,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
-        self.scrape(remote, info_hashes, counts)
+        self.scrape(remote, user_key, info_hashes, counts)
+    }
+
+    fn set_users(&mut self, now: Instant) {
+        Self::set_users(self, now, rules());
+    }
+
+    fn with_users<T>(&mut self, look: impl FnOnce(&mut Users) -> T) -> Option<T> {
+        self.users().map(look)
     }
 
     fn images(&self, now: Instant) -> Vec<SwarmImage> {
@@ -219,10 +237,19 @@ impl Subject for HeardShards {
     fn scrape(
         &mut self,
         remote: IpAddr,
+        user_key: Option<&UserKey>,
         info_hashes: &[InfoHash],
         counts: &mut Vec<SwarmCounts>,
     ) -> Result<(), ScrapeError> {
-        self.shards.scrape(remote, info_hashes, counts)
+        self.shards.scrape(remote, user_key, info_hashes, counts)
+    }
+
+    fn set_users(&mut self, now: Instant) {
+        self.shards.set_users(now, rules());
+    }
+
+    fn with_users<T>(&mut self, look: impl FnOnce(&mut Users) -> T) -> Option<T> {
+        self.shards.with_users(look)
     }
 
     fn images(&self, now: Instant) -> Vec<SwarmImage> {

@@ -12,7 +12,7 @@ use tracker_core::{Config, InfoHash, Instant, Memory, OwnPeer, Peer, Peers, Swar
 use super::journal::Journal;
 use super::subject::{Heard, HeardShards, Subject};
 use super::world::{Input, Operation, TORRENTS, World};
-use super::{Model, OWN_PEER_ID, OWN_PORT};
+use super::{Model, OWN_PEER_ID, OWN_PORT, users};
 
 /// Makes a configuration and operations of the input, and runs them.
 pub(crate) fn tracker_ops(input: &[u8]) {
@@ -54,6 +54,8 @@ pub(crate) struct Trial<S> {
 impl<S: Subject> Trial<S> {
     /// `subject` is new, and was made with `config`.
     pub(crate) fn new(subject: S, config: Config, seed: u64) -> Self {
+        let mut subject = subject;
+        subject.set_users(Instant::ZERO);
         Self {
             subject,
             model: Model::new(config),
@@ -84,9 +86,9 @@ impl<S: Subject> Trial<S> {
                 assert!(self.subject.heard().is_none_or(|told| told == heard), "{heard:?} should have been heard");
                 self.check_swarm(&request.info_hash);
             }
-            Operation::Scrape { remote, info_hashes } => {
-                let answer = self.subject.scrape(*remote, info_hashes, &mut self.counts);
-                self.model.scrape(*remote, info_hashes, &answer, &self.counts);
+            Operation::Scrape { remote, user_key, info_hashes } => {
+                let answer = self.subject.scrape(*remote, user_key.as_ref(), info_hashes, &mut self.counts);
+                self.model.scrape(*remote, user_key.as_ref(), info_hashes, &answer, &self.counts);
             }
             Operation::Expire { now, wholly } => {
                 if *wholly {
@@ -130,6 +132,11 @@ impl<S: Subject> Trial<S> {
             }
         }
         self.check_events();
+        let now = self.model.now();
+        for (_, rule) in users::rules() {
+            let totals = self.subject.with_users(|users| users.totals(now, rule.user));
+            totals.iter().for_each(|totals| self.model.check_user(rule.user, totals));
+        }
         self.model.check_totals(&self.subject.totals());
         self.model.check_next_expiry(self.subject.next_expiry());
         if everything {
@@ -171,6 +178,7 @@ impl<S: Subject> Trial<S> {
         self.check_events();
         let now = now.max(self.model.now());
         self.subject.renew(self.model.config().clone(), &mut self.rng);
+        self.subject.set_users(now);
         self.subject.set_own_peer(self.model.has_own_peer().then_some(OwnPeer::new(OWN_PORT, OWN_PEER_ID)));
         self.model.restart();
         self.journal = Journal::default();

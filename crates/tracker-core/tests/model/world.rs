@@ -9,8 +9,10 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
     Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, InfoHash, Instant, Memory, PeerId,
-    PeerKey, Reachability, SubnetPreference, TorrentPolicy,
+    PeerKey, Reachability, SubnetPreference, TorrentPolicy, UserKey,
 };
+
+use super::users;
 
 /// Something done to a tracker.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(crate) enum Operation {
     },
     Scrape {
         remote: IpAddr,
+        user_key: Option<UserKey>,
         info_hashes: Vec<InfoHash>,
     },
     /// One batch, or as many as it takes.
@@ -215,6 +218,7 @@ impl World {
                 _ => Vec::new(),
             };
             config.expire_batch = choices.of(&[1, 2, 7, default.expire_batch]);
+            config.users = choices.one_in(4);
             config.memory = if choices.one_in(3) { Memory::Lean } else { Memory::Full };
             config.prefer_subnet = match choices.below(4) {
                 0 => Some(SubnetPreference::default()),
@@ -233,6 +237,7 @@ impl World {
             0 | 1 => Operation::Expire { now: self.moment(choices), wholly: choices.one_in(2) },
             2 => Operation::Scrape {
                 remote: home(choices).0,
+                user_key: user_key(choices),
                 info_hashes: (0..choices.below(6)).map(|_| torrent(choices)).collect(),
             },
             3 => match choices.below(12) {
@@ -329,7 +334,8 @@ impl World {
                 .with_numwant(client.numwant)
                 .with_room(choices.of(&[None, None, None, Some(2)]))
                 .with_families(families(choices))
-                .with_peer_ids(choices.one_in(2));
+                .with_peer_ids(choices.one_in(2))
+                .with_user_key(user_key(choices));
             self.pending.push_back(Operation::Announce { now, request });
         }
         self.pending.pop_front().expect("every client has a home")
@@ -409,6 +415,15 @@ fn any_request(choices: &mut impl Choices) -> AnnounceRequest {
     .with_numwant(choices.of(&[None, Some(0), Some(1), Some(3), Some(u32::MAX)]))
     .with_families(families(choices))
     .with_peer_ids(choices.one_in(2))
+    .with_user_key(user_key(choices))
+}
+
+fn user_key(choices: &mut impl Choices) -> Option<UserKey> {
+    match choices.below(24) {
+        0 => None,
+        1 => Some(users::key(choices.below(users::KEYS))),
+        number => Some(users::key(number % 2)),
+    }
 }
 
 fn home(choices: &mut impl Choices) -> (IpAddr, IpAddr) {
