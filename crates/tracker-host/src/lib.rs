@@ -12,6 +12,7 @@
 //!   [`AnswerTimes`] how long it took to answer, and [`ClaimedAddresses`] logs who announces another address than its own;
 //! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core, and [`UploadLimit`] the
 //!   rate that all servers which send shared files keep to together;
+//! - [`Pages`] says where people find the page that is beside a server for clients;
 //! - [`Events`] hands the core's events to several listeners;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment
 //!   of the tracker's clock.
@@ -54,6 +55,7 @@ mod interface;
 mod link_speed;
 mod log_throttle;
 mod network_changes;
+mod pages;
 mod refusals;
 mod reverse_names;
 mod service;
@@ -74,6 +76,7 @@ pub use host_names::host_names;
 pub use link_speed::link_speed;
 pub use log_throttle::LogThrottle;
 pub use network_changes::NetworkChanges;
+pub use pages::Pages;
 pub use refusals::Refusals;
 pub use reverse_names::host_name;
 pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceStartError, ServiceState, StopSignal};

@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use bencode::Encoder;
 use rand::rngs::SmallRng;
 use tokio::task::{JoinError, spawn_blocking};
-use tracker_core::{Peers, Shards};
-use tracker_host::{AddressGroup, AnswerTimes, ClaimedAddresses, Clock, LogThrottle, Refusals};
+use tracker_core::{Peers, Shards, UserKey};
+use tracker_host::{AddressGroup, AnswerTimes, ClaimedAddresses, Clock, LogThrottle, Pages, Refusals};
 
 use crate::announce::{AnnounceQuery, encode_announce};
 use crate::client_host::{self, ClientHostError};
@@ -42,7 +42,7 @@ const SILENT_PROXIES: Duration = Duration::from_secs(3600);
 /// let adapter = Adapter::new(shards, Clock::start(), HttpConfig::default())?;
 ///
 /// let query = b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0001-bbbbbbbbbbbb&port=6881&left=0";
-/// let answer = adapter.announce([192, 168, 1, 20].into(), [192, 168, 1, 1].into(), query);
+/// let answer = adapter.announce([192, 168, 1, 20].into(), [192, 168, 1, 1].into(), None, query);
 /// assert!(answer.starts_with(b"d8:completei1e"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -57,8 +57,7 @@ struct Inner {
     full_scrape: FullScrape,
     /// [`HttpConfig::host_names`] as they are now.
     host_names: RwLock<Vec<String>>,
-    /// The addresses at which there is a page for people.
-    pages: RwLock<Vec<SocketAddr>>,
+    pages: Pages,
     refusals: Refusals,
     answer_times: AnswerTimes,
     closed_connections: AtomicU64,
@@ -94,7 +93,7 @@ impl Adapter {
         config.validate()?;
         Ok(Self(Arc::new(Inner {
             host_names: RwLock::new(config.host_names.clone()),
-            pages: RwLock::default(),
+            pages: Pages::default(),
             shards,
             clock,
             config,
@@ -148,27 +147,43 @@ impl Adapter {
     }
 
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
-    /// of the request target. The answer is a bencoded dictionary, always; a refusal is one with `failure reason`.
-    pub fn announce(&self, remote: IpAddr, local: IpAddr, query: &[u8]) -> Vec<u8> {
+    /// of the request target. `user_key` is the key of a [user](tracker_core::Users) in its path, which [`user_key`](crate::user_key) finds. The answer is a bencoded dictionary,
+    /// always; a refusal is one with `failure reason`.
+    pub fn announce(&self, remote: IpAddr, local: IpAddr, user_key: Option<UserKey>, query: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
-        self.announce_into(remote, local, query, &mut answer);
+        self.announce_into(remote, local, user_key, query, &mut answer);
         answer
     }
 
     /// Answers an announce as [`announce`](Self::announce), and appends the answer to `out`.
-    pub fn announce_into(&self, remote: IpAddr, local: IpAddr, query: &[u8], out: &mut Vec<u8>) {
-        if let Err(failure) = self.try_announce(remote, local, query, out) {
+    pub fn announce_into(
+        &self,
+        remote: IpAddr,
+        local: IpAddr,
+        user_key: Option<UserKey>,
+        query: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        if let Err(failure) = self.try_announce(remote, local, user_key, query, out) {
             out.extend(self.refuse("announce", remote, &failure));
         }
     }
 
-    fn try_announce(&self, remote: IpAddr, local: IpAddr, query: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn try_announce(
+        &self,
+        remote: IpAddr,
+        local: IpAddr,
+        user_key: Option<UserKey>,
+        query: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let query = AnnounceQuery::parse(query)?;
         let format = query.peer_format;
-        let request = query.into_request(remote, local);
+        let request = query.into_request(remote, local).with_user_key(user_key);
         self.0.claimed_addresses.log(&request, self.0.shards.config());
         SCRATCH.with_borrow_mut(|Scratch { rng, peers, encoder }| {
-            let response = self.0.shards.announce(self.0.clock.now(), rng, &request, peers)?;
+            let response = self.0.shards.announce(self.0.clock.now(), rng, &request, peers);
+            let response = response.map_err(|error| Failure::of_announce(error, || self.0.pages.url(remote, local)))?;
             out.extend_from_slice(encode_announce(&response, peers, format, encoder));
             Ok(())
         })
@@ -176,16 +191,22 @@ impl Adapter {
 
     /// Answers a scrape that came from `remote`; otherwise as [`announce`](Self::announce). Full scrapes of the same second
     /// share their answer.
-    pub fn scrape(&self, remote: IpAddr, query: &[u8]) -> Bytes {
-        self.try_scrape(remote, query).unwrap_or_else(|failure| self.refuse("scrape", remote, &failure).into())
+    pub fn scrape(&self, remote: IpAddr, user_key: Option<UserKey>, query: &[u8]) -> Bytes {
+        self.try_scrape(remote, user_key, query)
+            .unwrap_or_else(|failure| self.refuse("scrape", remote, &failure).into())
     }
 
     /// Answers a full scrape beside the event loop, since it takes long. One is made at a time, whose answer the others of the
     /// same second share: they wait for it here, and not on a thread each.
-    pub(crate) async fn full_scrape(&self, remote: IpAddr, query: Vec<u8>) -> Result<Bytes, JoinError> {
+    pub(crate) async fn full_scrape(
+        &self,
+        remote: IpAddr,
+        user_key: Option<UserKey>,
+        query: Vec<u8>,
+    ) -> Result<Bytes, JoinError> {
         let _turn = self.0.full_scrape.turn().await;
         let adapter = self.clone();
-        spawn_blocking(move || adapter.scrape(remote, &query)).await
+        spawn_blocking(move || adapter.scrape(remote, user_key, &query)).await
     }
 
     /// Returns `true` for the query of a scrape that lists every swarm.
@@ -193,12 +214,12 @@ impl Adapter {
         self.0.config.full_scrape && ScrapeQuery::parse(query).is_ok_and(|query| query.info_hashes.is_empty())
     }
 
-    fn try_scrape(&self, remote: IpAddr, query: &[u8]) -> Result<Bytes, Failure> {
+    fn try_scrape(&self, remote: IpAddr, user_key: Option<UserKey>, query: &[u8]) -> Result<Bytes, Failure> {
         let shards = &self.0.shards;
         let info_hashes = ScrapeQuery::parse(query)?.info_hashes;
         let mut counts = Vec::new();
         // Without info-hashes this asks only whether the address may scrape at all.
-        shards.scrape(remote, &info_hashes, &mut counts)?;
+        shards.scrape(remote, user_key.as_ref(), &info_hashes, &mut counts)?;
         if !info_hashes.is_empty() {
             return Ok(encode_scrape(info_hashes.iter().zip(&counts)).into());
         }
@@ -220,18 +241,13 @@ impl Adapter {
     }
 
     /// Tells that there is a page for people at these addresses of the machine, to which browsers get a link that come to a
-    /// port for clients.
+    /// port for clients. Users whose key is not valid are told its URL.
     pub fn set_pages(&self, addresses: Vec<SocketAddr>) {
-        *self.0.pages.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+        self.0.pages.set(addresses);
     }
 
-    /// The port of the page for those who reach this address of the machine, if there is one.
-    pub(crate) fn page_port(&self, local: IpAddr) -> Option<u16> {
-        let serves = |page: &&SocketAddr| {
-            page.ip() == local || (page.ip().is_unspecified() && page.is_ipv4() == local.is_ipv4())
-        };
-        let pages = self.0.pages.read().unwrap_or_else(PoisonError::into_inner);
-        pages.iter().find(serves).map(SocketAddr::port)
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.0.pages
     }
 
     /// The answer that refuses a request. The refusal is logged, since users who cannot use the tracker ask its operator why.

@@ -116,6 +116,16 @@ impl From<WrongPath> for Failure {
     }
 }
 
+impl Failure {
+    /// `page_url` is asked for the URL where a user finds a .torrent with a valid key.
+    pub(crate) fn of_announce(error: AnnounceError, page_url: impl FnOnce() -> Option<String>) -> Self {
+        let url = if error == AnnounceError::UnknownUser { page_url() } else { None };
+        let failure = Self::from(error);
+        let reason = url.map_or_else(|| failure.reason.clone(), |url| format!("{} from {url}", failure.reason));
+        Self { reason, ..failure }
+    }
+}
+
 impl From<AnnounceError> for Failure {
     fn from(error: AnnounceError) -> Self {
         // The users of a network that is refused by mistake ask its operator, who allows it.
@@ -140,7 +150,7 @@ impl From<ScrapeQueryError> for Failure {
 impl From<ScrapeError> for Failure {
     fn from(error: ScrapeError) -> Self {
         match error {
-            ScrapeError::AddressNotAllowed { .. } => Self::soon(&error),
+            ScrapeError::AddressNotAllowed { .. } | ScrapeError::UnknownUser => Self::soon(&error),
             _ => Self::late(&error),
         }
     }

@@ -12,7 +12,7 @@ use crate::Adapter;
 pub(crate) fn page_url(adapter: &Adapter, request: &Request) -> Option<String> {
     let is_of_browser = request.headers().iter().any(|(name, value)| is_of_browser(name.as_str(), value.as_bytes()));
     let local = request.extensions().get::<Connection>().filter(|_| is_of_browser)?.local().ip().to_canonical();
-    let port = adapter.page_port(local)?;
+    let port = adapter.pages().port(local)?;
     Some(format!("http://{}/", Host::of(request).ok()??.with_port(port)))
 }
 

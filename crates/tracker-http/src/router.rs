@@ -14,6 +14,7 @@ use crate::Adapter;
 use crate::failure::{Failure, SentByBrowser, WrongPath};
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 use crate::page_link::{link_page, page_url};
+use crate::user_key::{user_key, without_keys};
 
 /// Characters of a wrong path that the failure repeats.
 const MAX_PATH_CHARS: usize = 64;
@@ -27,7 +28,8 @@ const MAX_PATH_CHARS: usize = 64;
 /// | `/health` | 200 and `ok` while the server runs |
 /// | `/` | a line for people who open it in a browser, or a link to the [page](Adapter::set_pages) for them |
 ///
-/// The rest of a path after `/announce/` is ignored: some tracker URLs carry a key there. At `/` and all other paths, a query
+/// After `/announce/` there may be the key of a [user](tracker_core::Users); where the tracker is not for users, what stands there is
+/// ignored. At `/` and all other paths, a query
 /// with `info_hash=` is answered with a failure that names the right URL, or behind a proxy the right path. Otherwise other paths
 /// are 404, and methods other than GET and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is
 /// answered with 500.
@@ -109,7 +111,7 @@ fn refuse_path(adapter: &Adapter, request: &Request) -> Result<Answer, Refused> 
             None => format!("http://{}/{what}", connection.local()),
         }
     });
-    let failure = WrongPath { what, path: path.chars().take(MAX_PATH_CHARS).collect(), url }.into();
+    let failure = WrongPath { what, path: without_keys(path).chars().take(MAX_PATH_CHARS).collect(), url }.into();
     Ok(Answer(adapter.refuse(what, connection.remote().ip(), &failure).into()))
 }
 
@@ -123,15 +125,20 @@ fn is_proxied(adapter: &Adapter, request: &Request) -> bool {
 async fn announce(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
     let connection = admit("announce", &adapter, &request)?;
     let (remote, local) = (connection.remote().ip(), connection.local().ip());
-    Ok(Answer(adapter.announce(remote, local, query(&request)).into()))
+    Ok(Answer(adapter.announce(remote, local, user_key(path(&request)), query(&request)).into()))
 }
 
 async fn scrape(State(adapter): State<Adapter>, request: Request) -> Result<Answer, Refused> {
     let remote = admit("scrape", &adapter, &request)?.remote().ip();
+    let user_key = user_key(path(&request));
     if !adapter.is_full_scrape(query(&request)) {
-        return Ok(Answer(adapter.scrape(remote, query(&request))));
+        return Ok(Answer(adapter.scrape(remote, user_key, query(&request))));
     }
-    adapter.full_scrape(remote, query(&request).into()).await.map(Answer).map_err(Refused::Panicked)
+    adapter.full_scrape(remote, user_key, query(&request).into()).await.map(Answer).map_err(Refused::Panicked)
+}
+
+fn path(request: &Request) -> &[u8] {
+    request.uri().path().as_bytes()
 }
 
 fn query(request: &Request) -> &[u8] {

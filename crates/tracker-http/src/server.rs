@@ -9,6 +9,7 @@ use http_server::{Connection, Handler, RequestHead, ServerConfig};
 use tracker_host::{AddressGroup, BindError};
 
 use crate::forwarded::is_trusted;
+use crate::user_key::user_key;
 use crate::{Adapter, HttpConfig, router};
 
 /// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.
@@ -92,10 +93,11 @@ impl Handler for Adapter {
             // Requests with a header that names their client do not come here.
             self.warn_of_silent_proxy(remote, remote);
         }
+        let user_key = user_key(request.path);
         match kind {
-            RequestKind::Announce => self.announce_into(remote, local, request.query, body),
+            RequestKind::Announce => self.announce_into(remote, local, user_key, request.query, body),
             RequestKind::Scrape if self.is_full_scrape(request.query) => return false,
-            RequestKind::Scrape => body.extend_from_slice(&self.scrape(remote, request.query)),
+            RequestKind::Scrape => body.extend_from_slice(&self.scrape(remote, user_key, request.query)),
         }
         true
     }
@@ -128,7 +130,7 @@ enum RequestKind {
 }
 
 impl RequestKind {
-    /// The kind of request that a path stands for. What follows a slash is ignored: some tracker URLs carry a key there.
+    /// The kind of request that a path stands for. What follows a slash is no part of it: tracker URLs carry a [key](user_key) there.
     fn of(path: &[u8]) -> Option<Self> {
         [(&b"/announce"[..], Self::Announce), (b"/scrape", Self::Scrape)]
             .into_iter()

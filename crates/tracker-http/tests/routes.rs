@@ -458,7 +458,7 @@ async fn a_full_scrape_leaves_the_event_loop_to_others() {
     let adapter = adapter(Config::default(), HttpConfig::default().with(|config| config.full_scrape = true));
     for number in 0..20_000 {
         let query = format!("info_hash={number:040x}&peer_id=pppppppppppppppppppp&port=1&left=0");
-        adapter.announce([192, 168, 1, 9].into(), [192, 168, 1, 1].into(), query.as_bytes());
+        adapter.announce([192, 168, 1, 9].into(), [192, 168, 1, 1].into(), None, query.as_bytes());
     }
     // All on this thread: what is polled first is done first, unless it waits for another thread.
     let (full, order) = (["/scrape"; 8], Mutex::new(Vec::new()));

@@ -288,7 +288,7 @@ async fn a_full_scrape_that_is_not_read_is_cut_off() {
     );
     for torrent in 0..60_000 {
         let query = format!("info_hash={torrent:020}&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0");
-        adapter.announce([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), query.as_bytes());
+        adapter.announce([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), None, query.as_bytes());
     }
     let running = Running::serve(adapter);
     let socket = TcpSocket::new_v4().unwrap();
@@ -676,7 +676,7 @@ async fn a_connection_whose_request_is_answered_is_not_closed_for_another() {
     );
     for torrent in 0..60_000 {
         let query = format!("info_hash={torrent:020}&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0");
-        adapter.announce([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), query.as_bytes());
+        adapter.announce([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), None, query.as_bytes());
     }
     let running = Running::serve(adapter.clone());
     let mut taking = Vec::new();

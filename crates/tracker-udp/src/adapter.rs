@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tracker_core::{AnnounceEvent, AnnounceRequest, Families, InfoHash, Instant, PeerKey, Peers, Shards, SwarmCounts};
-use tracker_host::{AnswerTimes, ClaimedAddresses, Clock, Refusals};
+use tracker_core::{
+    AnnounceEvent, AnnounceRequest, Families, InfoHash, Instant, PeerKey, Peers, Shards, SwarmCounts, UserKey,
+};
+use tracker_host::{AnswerTimes, ClaimedAddresses, Clock, Pages, Refusals};
 
 use crate::connection_id::ConnectionIds;
 use crate::failure::Failure;
@@ -46,6 +48,7 @@ struct Inner {
     refusals: Refusals,
     answer_times: AnswerTimes,
     claimed_addresses: ClaimedAddresses,
+    pages: Pages,
 }
 
 /// The generator and buffers of a thread, used for all its requests.
@@ -83,7 +86,13 @@ impl Adapter {
             refusals: Refusals::new("UDP"),
             answer_times: AnswerTimes::new(),
             claimed_addresses: ClaimedAddresses::new(),
+            pages: Pages::default(),
         })))
+    }
+
+    /// Tells that there is a page for people at these addresses of the machine. Users whose key is not valid are told its URL.
+    pub fn set_pages(&self, addresses: Vec<SocketAddr>) {
+        self.0.pages.set(addresses);
     }
 
     /// Its configuration.
@@ -125,7 +134,7 @@ impl Adapter {
                 return encode_connect(transaction_id, self.0.connection_ids.make(now, ip), out);
             }
             Action::Announce(announce) => {
-                let request = announce.to_request(remote, local);
+                let request = announce.to_request(remote, local).with_user_key(self.user_key(&announce));
                 self.0.claimed_addresses.log(&request, self.0.shards.config());
                 ("announce", self.announce(now, transaction_id, &request, out))
             }
@@ -143,6 +152,11 @@ impl Adapter {
         }
     }
 
+    /// The key of a user, which stands in the path of the tracker's URL. Scrapes have no place for it.
+    fn user_key(&self, announce: &Announce<'_>) -> Option<UserKey> {
+        self.0.shards.config().users.then(|| announce.user_key())?
+    }
+
     fn announce(
         &self,
         now: Instant,
@@ -151,7 +165,9 @@ impl Adapter {
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         SCRATCH.with_borrow_mut(|Scratch { rng, peers, .. }| {
-            let response = self.0.shards.announce(now, rng, request, peers)?;
+            let response = self.0.shards.announce(now, rng, request, peers);
+            let page_url = || self.0.pages.url(request.remote(), request.local());
+            let response = response.map_err(|error| Failure::of_announce(error, page_url))?;
             encode_announce(transaction_id, &response, peers, request.families, out);
             Ok(())
         })
@@ -161,7 +177,7 @@ impl Adapter {
         SCRATCH.with_borrow_mut(|Scratch { info_hashes, counts, .. }| {
             info_hashes.clear();
             info_hashes.extend(asked.iter().copied().map(InfoHash::new));
-            self.0.shards.scrape(ip, info_hashes, counts)?;
+            self.0.shards.scrape(ip, None, info_hashes, counts)?;
             encode_scrape(transaction_id, counts, out);
             Ok(())
         })
@@ -232,6 +248,7 @@ mod tests {
             refusals: Refusals::new("UDP"),
             answer_times: AnswerTimes::new(),
             claimed_addresses: ClaimedAddresses::new(),
+            pages: Pages::default(),
         }))
     }
 

@@ -24,6 +24,14 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// `page_url` is asked for the URL where a user finds a .torrent with a valid key.
+    pub(crate) fn of_announce(error: AnnounceError, page_url: impl FnOnce() -> Option<String>) -> Self {
+        let url = if error == AnnounceError::UnknownUser { page_url() } else { None };
+        Self { reason: url.map_or_else(|| error.to_string(), |url| format!("{error} from {url}")) }
+    }
+}
+
 impl From<AnnounceError> for Failure {
     fn from(error: AnnounceError) -> Self {
         Self { reason: error.to_string() }
@@ -32,6 +40,12 @@ impl From<AnnounceError> for Failure {
 
 impl From<ScrapeError> for Failure {
     fn from(error: ScrapeError) -> Self {
-        Self { reason: error.to_string() }
+        let reason = match error {
+            ScrapeError::UnknownUser => {
+                "this tracker is for users, whose keys a scrape over UDP cannot carry".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Self { reason }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use tracker_core::{InfoHash, PeerId};
+use tracker_core::{InfoHash, PeerId, UserKey};
 
 use crate::wire::{ANNOUNCE, CONNECT, SCRAPE};
 
@@ -147,6 +147,13 @@ impl<'a> Announce<'a> {
         out.extend(self.num_want.to_be_bytes());
         out.extend(self.port.to_be_bytes());
         out.extend(self.options);
+    }
+
+    /// The key of a user in the [path](Self::url_data) of the tracker's URL, as in `/announce/KEY`.
+    pub fn user_key(&self) -> Option<UserKey> {
+        let url_data = self.url_data();
+        let path = url_data.split(|&byte| byte == b'?').next()?;
+        UserKey::parse(path.split(|&byte| byte == b'/').nth(2)?).ok()
     }
 
     /// The path and query of the tracker's URL, where the client sends them: the data of all `URLData` options, one after
@@ -299,6 +306,22 @@ mod tests {
         for (options, expected) in cases {
             let announce = Announce { options, ..announce() };
             assert_eq!(announce.url_data().escape_ascii().to_string(), expected.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_user_is_in_the_path() {
+        let of = |options| Announce { options, ..announce() }.user_key().map(|key| key.to_string());
+        let key = "00112233445566778899aabbccddeeff";
+        for options in [
+            &b"\x02\x2a/announce/00112233445566778899aabbccddeeff"[..],
+            // In two options, with more behind it.
+            b"\x02\x0b/announce/0\x02\x25\x30112233445566778899aabbccddeeff?a=b/c\x00",
+        ] {
+            assert_eq!(of(options).as_deref(), Some(key), "{}", options.escape_ascii());
+        }
+        for options in [&b""[..], b"\x02\x09/announce", b"\x02\x0b/announce/0", b"\x02\x0c/announce?/0/"] {
+            assert_eq!(of(options), None, "{}", options.escape_ascii());
         }
     }
 

@@ -39,9 +39,9 @@ pub(crate) fn announce_query(query: &[u8]) {
 
     let adapter = adapter();
     let (remote, local) = ([10, 0, 0, 9].into(), [10, 0, 0, 1].into());
-    assert_eq!(is_failure(&adapter.announce(remote, local, query)), announce.is_err());
+    assert_eq!(is_failure(&adapter.announce(remote, local, None, query)), announce.is_err());
     let too_many = scrape.as_ref().is_ok_and(|scrape| scrape.info_hashes.len() > 128);
-    assert_eq!(is_failure(&adapter.scrape(remote, query)), scrape.is_err() || too_many);
+    assert_eq!(is_failure(&adapter.scrape(remote, None, query)), scrape.is_err() || too_many);
 }
 
 fn adapter() -> Adapter {
