@@ -161,15 +161,17 @@ impl KnownTorrent {
     }
 
     /// The .torrent file with these announce URLs in place of its own, the first of them in the first tier, and with these web
-    /// seeds before its own.
+    /// seeds before its own, but for those that have the key of a user in them.
     ///
     /// Each announce URL has a tier of its own, since clients shuffle the URLs of one: so they try them in this order.
     pub fn with_urls(&self, urls: &TorrentUrls) -> Vec<u8> {
         let edit = self.metainfo.edit().trackers(&tiers(&urls.announce));
-        if urls.web_seeds.is_empty() {
+        let own = self.metainfo.web_seeds();
+        let kept: Vec<_> = own.iter().filter(|url| !has_user_key(url)).cloned().collect();
+        if urls.web_seeds.is_empty() && kept.len() == own.len() {
             return edit.finish();
         }
-        edit.web_seeds(&[&urls.web_seeds, self.metainfo.web_seeds()].concat()).finish()
+        edit.web_seeds(&[&*urls.web_seeds, &kept].concat()).finish()
     }
 
     /// The magnet link with these URLs, and with nothing else of the torrent but its name and length.
@@ -240,6 +242,12 @@ pub fn displayable(text: &str) -> String {
         shown.push(character);
     }
     shown
+}
+
+/// Returns `true` for the URL of a tracker's web seed that has the key of a user in it, as in `/seed/KEY/HASH/NAME`.
+fn has_user_key(url: &str) -> bool {
+    let after = url.split_once("/seed/").and_then(|(_, path)| path.split('/').next());
+    after.is_some_and(|key| key.len() == 32 && key.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

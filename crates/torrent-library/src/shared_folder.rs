@@ -51,6 +51,9 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 pub struct SharedFolderConfig {
     /// `true` to share only that of which torrents are made by hand. Default: `false`.
     pub by_hand: bool,
+    /// `true` to make private torrents, whose clients find each other by the tracker alone
+    /// ([BEP 27](https://www.bittorrent.org/beps/bep_0027.html)). Those that are known already stay as they are. Default: `false`.
+    pub private: bool,
     /// The file that remembers which torrents were made of what, so that a restart does not read everything again; and what is
     /// [stopped](Contents::is_stopped) or [damaged](Contents::damage). It is not in the share folder. Default: none, and everything
     /// is read again.
@@ -163,6 +166,7 @@ struct Shared {
     library: Library,
     contents: Contents,
     by_hand: bool,
+    private: bool,
     /// [`SharedFolder::MAX_ENTRIES`].
     max_entries: usize,
     items: Mutex<Items>,
@@ -203,6 +207,7 @@ impl SharedFolder {
             library,
             contents,
             by_hand: config.by_hand,
+            private: config.private,
             max_entries,
             items: Mutex::new(items),
             waiting: Condvar::new(),

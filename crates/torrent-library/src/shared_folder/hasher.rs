@@ -69,7 +69,7 @@ impl Shared {
             error => Failure::Other(explain(error, &self.share)),
         };
         let create = create(&self.share, &job.key.path).map_err(|_| Failure::Changed)?;
-        let plan = create.plan().map_err(explain)?;
+        let plan = create.private(self.private).plan().map_err(explain)?;
         if !is_of(&plan, job) {
             return Err(Failure::Changed);
         }
