@@ -1,7 +1,11 @@
 //! The accounts of those who sign in with a name and a password.
 
+mod account;
+mod change;
+mod error;
 mod file;
 mod password;
+mod saved_key;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use torrent_library::Stamp;
+use tracker_core::{UserId, UserKey, UserRule};
 use tracker_host::LogThrottle;
 
+pub use account::{Account, AccountRole};
+pub use change::AccountChange;
+pub use error::{AddAccountError, ChangeAccountsError, EditAccountError};
+use file::Contents;
 pub use file::ReadAccountsError;
 use password::PasswordHash;
 
@@ -29,6 +37,9 @@ const MAX_NAME: usize = 64;
 static UNREADABLE: LogThrottle = LogThrottle::new(Duration::from_secs(600));
 
 /// The accounts of those who sign in on the dashboard with a name and a password, in a file. Cheap to clone; all clones are one.
+///
+/// Each account has a key, too. Where the tracker is [for users](tracker_core::Config::users), it stands in the announce URLs of the
+/// .torrent files that this user gets, and the [rules](Self::rules) say what it allows.
 ///
 /// The file has no passwords, but [Argon2id](https://www.rfc-editor.org/rfc/rfc9106) hashes of them. Another program may change it
 /// meanwhile, such as `tracker operators`: it is read again when it has changed, at most once a second. There are at most 1,000
@@ -52,96 +63,20 @@ struct Inner {
     opened: Instant,
     /// When the file was last looked at: milliseconds since it was opened.
     looked: AtomicU64,
+    changes: AtomicU64,
 }
 
 /// What was read from the file.
 #[derive(Default)]
 struct Known {
     stamp: Option<Stamp>,
-    accounts: Vec<Account>,
-}
-
-/// An account.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Account {
-    name: Arc<str>,
-    role: AccountRole,
-    password: PasswordHash,
-}
-
-/// The role of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AccountRole {
-    /// May look, and change things.
-    #[default]
-    Operator,
-    /// May look and download, where not everybody may.
-    Viewer,
-}
-
-/// An account cannot be added.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddAccountError {
-    /// The name cannot be one.
-    #[error(
-        "{name:?} cannot be the name of an account: it has 1 to {MAX_NAME} characters, without control characters and without spaces at its ends"
-    )]
-    Name {
-        /// The name.
-        name: String,
-    },
-    /// There is one with this name.
-    #[error("there is an account {name} already; to give it a new password, reset it")]
-    Exists {
-        /// The name.
-        name: String,
-    },
-    /// There are too many.
-    #[error("there are {MAX_ACCOUNTS} accounts already, and no more can be added")]
-    TooMany,
-    /// The file cannot be changed.
-    #[error(transparent)]
-    Change(#[from] ChangeAccountsError),
-}
-
-/// An account cannot be given a new password, or removed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EditAccountError {
-    /// There is none with this name.
-    #[error("there is no account {name}")]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// The file cannot be changed.
-    #[error(transparent)]
-    Change(#[from] ChangeAccountsError),
-}
-
-/// The file of accounts cannot be changed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChangeAccountsError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadAccountsError),
-    /// It cannot be written.
-    #[error("cannot write the accounts to {}", file.display())]
-    Write {
-        /// The file.
-        file: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
-    /// The system has no random numbers, or too little memory.
-    #[error("cannot hash a password")]
-    Hash,
+    contents: Contents,
 }
 
 impl Accounts {
+    /// The number of operators without an account, as a [user](tracker_core::Users). No account has it.
+    pub const OPERATOR: UserId = UserId(0);
+
     /// The accounts in this file. If there is none, there are no accounts yet.
     ///
     /// # Errors
@@ -151,7 +86,7 @@ impl Accounts {
         let file = file.into();
         let known = Known::read(&file)?;
         let (opened, looked) = (Instant::now(), AtomicU64::new(0));
-        Ok(Self(Arc::new(Inner { file, known: Mutex::new(known), opened, looked })))
+        Ok(Self(Arc::new(Inner { file, known: Mutex::new(known), opened, looked, changes: AtomicU64::new(1) })))
     }
 
     /// Adds an account with a new password, and returns that: nobody can find it out later.
@@ -165,14 +100,14 @@ impl Accounts {
         }
         let password = password::draw();
         let hash = PasswordHash::new(&password).ok_or(ChangeAccountsError::Hash)?;
-        self.change(|accounts| {
+        self.write(|accounts| {
             if place_of(accounts, name).is_some() {
                 return Err(AddAccountError::Exists { name: name.to_owned() });
             }
             if accounts.len() >= MAX_ACCOUNTS {
                 return Err(AddAccountError::TooMany);
             }
-            accounts.push(Account { name: name.into(), role, password: hash });
+            accounts.push(Account::new(name, role, hash));
             Ok(())
         })?;
         Ok(password)
@@ -186,30 +121,115 @@ impl Accounts {
     pub fn reset(&self, name: &str) -> Result<String, EditAccountError> {
         let password = password::draw();
         let hash = PasswordHash::new(&password).ok_or(ChangeAccountsError::Hash)?;
-        self.change(|accounts| {
-            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
-            accounts[place].password = hash;
-            Ok::<_, EditAccountError>(())
-        })?;
+        self.edit(name, |account| account.password = hash)?;
         Ok(password)
     }
 
-    /// Removes an account. Browsers that are signed in with it are signed out.
+    /// Gives an account a new key, and returns that: announce URLs with the old one are not valid any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EditAccountError`] if there is no such account, or if the file cannot be changed.
+    pub fn new_key(&self, name: &str) -> Result<UserKey, EditAccountError> {
+        let key = saved_key::draw();
+        self.edit(name, |account| account.key = Some(key))?;
+        Ok(key)
+    }
+
+    /// Gives operators without an account a new key.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChangeAccountsError`] if the file cannot be changed.
+    pub fn new_operator_key(&self) -> Result<(), ChangeAccountsError> {
+        self.write_contents(|contents| {
+            contents.operator_key = None;
+            Ok(())
+        })
+    }
+
+    /// Changes an account: its name, its role, whether it is switched on, and its limits.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EditAccountError`] if there is no such account, if the new name is taken or cannot be one, or if the file cannot be
+    /// changed.
+    pub fn change(&self, name: &str, change: &AccountChange) -> Result<(), EditAccountError> {
+        self.write(|accounts| {
+            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+            if let Some(new) = &change.name {
+                if !is_name(new) {
+                    return Err(EditAccountError::Name { name: new.clone() });
+                }
+                if place_of(accounts, new).is_some_and(|taken| taken != place) {
+                    return Err(EditAccountError::Exists { name: new.clone() });
+                }
+            }
+            change.apply_to(&mut accounts[place]);
+            Ok(())
+        })
+    }
+
+    /// Removes an account. Browsers that are signed in with it are signed out, and its key is not valid any more.
     ///
     /// # Errors
     ///
     /// Returns [`EditAccountError`] if there is no such account, or if the file cannot be changed.
     pub fn remove(&self, name: &str) -> Result<(), EditAccountError> {
-        self.change(|accounts| {
+        self.write(|accounts| {
             let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
             accounts.remove(place);
             Ok(())
         })
     }
 
+    fn edit(&self, name: &str, edit: impl FnOnce(&mut Account)) -> Result<(), EditAccountError> {
+        self.write(|accounts| {
+            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+            edit(&mut accounts[place]);
+            Ok(())
+        })
+    }
+
+    /// Gives a key to each account that has none, since an older program made it, and to operators without an account.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChangeAccountsError`] if the file cannot be changed.
+    pub fn give_keys(&self) -> Result<(), ChangeAccountsError> {
+        if self.known().contents.has_keys() {
+            return Ok(());
+        }
+        self.write(|_| Ok(()))
+    }
+
+    /// What each key allows: those of the accounts, and the one of operators without an account.
+    pub fn rules(&self) -> Vec<(UserKey, UserRule)> {
+        let known = self.known();
+        let operator = known.contents.operator_key.map(|key| (key, UserRule::new(Self::OPERATOR)));
+        known.contents.accounts.iter().filter_map(Account::rule).chain(operator).collect()
+    }
+
+    /// The key of operators who have the token, or are at the tracker's machine, and have not signed in with an account.
+    pub(crate) fn operator_key(&self) -> Option<UserKey> {
+        self.known().contents.operator_key
+    }
+
+    /// Returns `true` if this is the key of an account that is switched on, or of operators without an account.
+    pub(crate) fn is_key(&self, key: &UserKey) -> bool {
+        let known = self.known();
+        let is_of = |account: &Account| account.is_active() && account.key == Some(*key);
+        known.contents.operator_key == Some(*key) || known.contents.accounts.iter().any(is_of)
+    }
+
+    /// A number that is another one each time the accounts have changed, as far as it is known here.
+    pub fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Relaxed)
+    }
+
     /// All accounts as they were when the file was last read, by their names.
     pub fn list(&self) -> Vec<Account> {
-        let mut accounts = self.known().accounts.clone();
+        let mut accounts = self.known().contents.accounts.clone();
         accounts.sort_by(|one, other| one.name.cmp(&other.name));
         accounts
     }
@@ -224,18 +244,18 @@ impl Accounts {
         let account = self.find(name);
         let hash = account.as_ref().map(|account| &account.password);
         let is_right = hash.unwrap_or_else(|| PasswordHash::of_nobody()).is_of(password);
-        account.filter(|_| is_right)
+        account.filter(|account| is_right && account.is_active())
     }
 
     /// The account with this name, as it was when the file was last read.
     pub(crate) fn find(&self, name: &str) -> Option<Account> {
-        let accounts = &self.known().accounts;
+        let accounts = &self.known().contents.accounts;
         place_of(accounts, name).map(|place| accounts[place].clone())
     }
 
     /// Returns `true` if there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.known().accounts.is_empty()
+        self.known().contents.accounts.is_empty()
     }
 
     /// Returns `true`, once in a second, if the file should be [looked at](Self::refresh) again.
@@ -247,14 +267,14 @@ impl Accounts {
     }
 
     /// Reads the file again if it has changed. If it cannot be read, all stays as it is.
-    pub(crate) fn refresh(&self) {
+    pub fn refresh(&self) {
         // Not under the lock, which others must not wait for: the disk may be slow.
         let stamp = Stamp::of(&self.0.file);
         if stamp == self.known().stamp {
             return;
         }
         match Known::read(&self.0.file) {
-            Ok(read) => *self.known() = read,
+            Ok(read) => self.know(read),
             Err(error) => {
                 if UNREADABLE.allows().is_some() {
                     tracing::warn!(error = %error, "the accounts stay as they were: {error}");
@@ -264,21 +284,34 @@ impl Accounts {
     }
 
     /// Changes the accounts as they are in the file now.
-    fn change<E: From<ChangeAccountsError>>(
+    fn write<E: From<ChangeAccountsError>>(
         &self,
         change: impl FnOnce(&mut Vec<Account>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.write_contents(|contents| change(&mut contents.accounts))
+    }
+
+    fn write_contents<E: From<ChangeAccountsError>>(
+        &self,
+        change: impl FnOnce(&mut Contents) -> Result<(), E>,
     ) -> Result<(), E> {
         // Several programs may do so at the same time. Where the file system has no locks, the last one wins.
         let lock = file::lock(&self.0.file);
         let lock = lock.map_err(|source| ChangeAccountsError::Write { file: self.0.file.clone(), source })?;
         let mut read = Known::read(&self.0.file).map_err(ChangeAccountsError::from)?;
-        change(&mut read.accounts)?;
-        let written = file::write(&self.0.file, &read.accounts);
+        change(&mut read.contents)?;
+        read.contents.give_keys();
+        let written = file::write(&self.0.file, &mut read.contents);
         written.map_err(|source| ChangeAccountsError::Write { file: self.0.file.clone(), source })?;
         read.stamp = Stamp::of(&self.0.file);
         drop(lock);
-        *self.known() = read;
+        self.know(read);
         Ok(())
+    }
+
+    fn know(&self, read: Known) {
+        *self.known() = read;
+        self.0.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -290,29 +323,7 @@ impl Known {
     fn read(file: &Path) -> Result<Self, ReadAccountsError> {
         // Before it is read: a change that comes between is seen at the next look.
         let stamp = Stamp::of(file);
-        Ok(Self { stamp, accounts: file::read(file)? })
-    }
-}
-
-impl Account {
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The role.
-    pub fn role(&self) -> AccountRole {
-        self.role
-    }
-
-    /// The name, shared.
-    pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
-    }
-
-    /// A text that changes with the password, and tells nothing about it.
-    pub(crate) fn fingerprint(&self) -> String {
-        self.password.fingerprint()
+        Ok(Self { stamp, contents: file::read(file)? })
     }
 }
 
@@ -333,12 +344,6 @@ fn is_name(name: &str) -> bool {
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts").field("file", &self.0.file).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
@@ -420,7 +425,7 @@ mod tests {
         }
         accounts.add("anna", AccountRole::Operator).unwrap();
         let error = accounts.add("Anna", AccountRole::Viewer).unwrap_err();
-        assert_eq!(error.to_string(), "there is an account Anna already; to give it a new password, reset it");
+        assert_eq!(error.to_string(), "there is an account Anna already");
         assert_eq!(accounts.reset("ben").unwrap_err().to_string(), "there is no account ben");
         assert_eq!(accounts.remove("ben").unwrap_err().to_string(), "there is no account ben");
 
@@ -446,6 +451,7 @@ mod tests {
             known: Mutex::default(),
             opened: Instant::now() - LOOK_INTERVAL,
             looked: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }));
         assert!(ahead.is_due());
         assert!(!ahead.is_due());

@@ -8,6 +8,7 @@ mod accounts;
 mod web;
 
 pub use accounts::{
-    Account, AccountRole, Accounts, AddAccountError, ChangeAccountsError, EditAccountError, ReadAccountsError,
+    Account, AccountChange, AccountRole, Accounts, AddAccountError, ChangeAccountsError, EditAccountError,
+    ReadAccountsError,
 };
 pub use web::{Dashboard, DashboardConfig, Server, Viewers};

@@ -5,6 +5,7 @@ mod api;
 mod assets;
 mod attachment;
 mod client;
+mod drawn_passwords;
 mod files;
 mod format;
 mod handed_out;
@@ -22,6 +23,7 @@ mod server;
 mod shell;
 mod table;
 mod transfer;
+mod users;
 mod viewers;
 mod workload;
 mod wrong_port;
@@ -51,6 +53,7 @@ use crate::accounts::Accounts;
 
 use access::{Attempts, Sessions, Token};
 use api::stream::Streams;
+use drawn_passwords::DrawnPasswords;
 use page_addresses::PageAddresses;
 use problem::Problem;
 use public::{FolderOrders, OffersCache};
@@ -99,12 +102,14 @@ pub struct DashboardConfig {
     /// `true` to require the token even for requests from this machine. Behind a proxy on the same machine this is
     /// the safe choice. Default: `false`.
     pub token_always: bool,
-    /// Those who may look and download, beside operators. Default: everybody whom the address policy admits.
+    /// Those who may look and download, beside operators. Default: everybody whom the address policy admits. Where the tracker is [for
+    /// users](tracker_core::Config::users), that is those who have signed in.
     pub viewers: Viewers,
     /// A code that those need, if they are not only those who have signed in: 4 to 32 letters and digits. URLs and QR codes of the
     /// page have it in them. Default: none.
     pub code: Option<String>,
-    /// The accounts of those who sign in. Default: none; operators have the token.
+    /// The accounts of those who sign in. Default: none; operators have the token. Where the tracker is for users, they are its users,
+    /// and the embedder gives their [rules](Accounts::rules) to the tracker.
     pub accounts: Option<Accounts>,
     /// The file that keeps who is signed in with an account. Default: none; they sign in again when the program was restarted.
     pub sessions_file: Option<PathBuf>,
@@ -184,6 +189,7 @@ pub(crate) struct Inner {
     /// What browsers have in a cookie that were given the code.
     pass: Token,
     sessions: Sessions,
+    pub(crate) drawn_passwords: DrawnPasswords,
     password_attempts: Attempts,
     code_attempts: Attempts,
     started: Mutex<StartTime>,
@@ -205,6 +211,10 @@ pub(crate) struct Inner {
 impl Dashboard {
     /// A dashboard with a new token.
     pub fn new(config: DashboardConfig) -> Self {
+        // What is downloaded has the key of who downloads it.
+        let needs_sign_in = config.shards.config().users && config.viewers == Viewers::Lan;
+        let viewers = if needs_sign_in { Viewers::Login } else { config.viewers };
+        let config = DashboardConfig { viewers, ..config };
         let wall = WallClock::new(config.clock.now(), SystemTime::now());
         config.observer.follow_service(config.service.changes());
         let sessions = Sessions::open(config.sessions_file.clone(), unix_seconds(SystemTime::now()));
@@ -218,6 +228,7 @@ impl Dashboard {
             reached_from_outside: AtomicBool::new(false),
             pass: sessions.pass(config.code.as_deref().unwrap_or_default()),
             sessions,
+            drawn_passwords: DrawnPasswords::default(),
             password_attempts: Attempts::default(),
             code_attempts: Attempts::default(),
             config,
@@ -245,6 +256,11 @@ impl Dashboard {
     /// The [code](DashboardConfig::code) that viewers need, if there is one.
     pub fn code(&self) -> Option<&str> {
         self.config().code.as_deref().filter(|_| self.config().viewers == Viewers::Lan)
+    }
+
+    /// Returns `true` if only users may announce, each with a key.
+    fn is_for_users(&self) -> bool {
+        self.config().shards.config().users
     }
 
     /// Returns `true` if there are accounts to sign in with.
@@ -334,10 +350,20 @@ impl Dashboard {
         }
     }
 
-    /// The URLs to put into what a viewer downloads: first those with the address by which the viewer came.
+    /// The URLs to put into what a viewer downloads: first those with the address by which the viewer came. Where the
+    /// tracker is for users, they have the viewer's key in them, and are those for HTTP.
     fn announce_urls_for(&self, viewer: ReachedAt) -> Vec<String> {
         match self.config().service.state() {
-            ServiceState::Running { addresses, announce_urls, .. } => viewer.first(&addresses, announce_urls),
+            ServiceState::Running { addresses, announce_urls, .. } => {
+                let urls = viewer.first(&addresses, announce_urls);
+                match viewer.user_key {
+                    // Over UDP not all clients send the path, and so the key: Transmission 4.1 does not (measured).
+                    Some(key) => {
+                        urls.iter().filter(|url| url.starts_with("http")).map(|url| format!("{url}/{key}")).collect()
+                    }
+                    None => urls,
+                }
+            }
             ServiceState::Stopped { .. } => Vec::new(),
         }
     }

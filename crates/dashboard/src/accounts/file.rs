@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use torrent_library::replace_secret_file;
+use tracker_core::UserKey;
 
-use super::Account;
+use super::{Account, saved_key};
 
-/// The version of the format.
-const VERSION: u32 = 1;
+/// The version of the format. Those of version 1 have no keys.
+const VERSION: u32 = 2;
 
 /// The maximum size of the file in bytes.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 
 /// The file of accounts cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -45,28 +46,50 @@ pub enum ReadAccountsError {
     },
 }
 
-#[derive(Serialize)]
-struct Contents<'a> {
+/// What is in the file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Contents {
     version: u32,
-    accounts: &'a [Account],
+    /// The key of operators without an account.
+    #[serde(default, with = "saved_key")]
+    pub(super) operator_key: Option<UserKey>,
+    pub(super) accounts: Vec<Account>,
 }
 
-/// The accounts in a file; none if there is no such file.
-pub(super) fn read(path: &Path) -> Result<Vec<Account>, ReadAccountsError> {
+impl Contents {
+    /// Returns `true` if nobody lacks a key or a number.
+    pub(super) fn has_keys(&self) -> bool {
+        self.operator_key.is_some() && self.accounts.iter().all(|account| account.id != 0 && account.key.is_some())
+    }
+
+    /// Gives everybody a key and a number who has none.
+    pub(super) fn give_keys(&mut self) {
+        self.operator_key.get_or_insert_with(saved_key::draw);
+        for place in 0..self.accounts.len() {
+            let id = self.accounts[place].id;
+            self.accounts[place].id = if id == 0 { self.free_id() } else { id };
+            self.accounts[place].key.get_or_insert_with(saved_key::draw);
+        }
+    }
+
+    /// A number that no account has, and that very likely none has had: what somebody has done is kept under it.
+    fn free_id(&self) -> u32 {
+        let is_free = |id: &u32| *id != 0 && self.accounts.iter().all(|account| account.id != *id);
+        std::iter::repeat_with(rand::random).find(is_free).expect("there are more numbers than accounts")
+    }
+}
+
+/// What is in a file; no accounts if there is no such file.
+pub(super) fn read(path: &Path) -> Result<Contents, ReadAccountsError> {
     #[derive(Deserialize)]
     struct Head {
         version: u32,
     }
 
-    #[derive(Deserialize)]
-    struct Body {
-        accounts: Vec<Account>,
-    }
-
     let file = || path.to_owned();
     let bytes = match bytes(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
         Err(source) => return Err(ReadAccountsError::Read { file: file(), source }),
     };
     let damaged = |source| ReadAccountsError::Damaged { file: file(), source };
@@ -74,8 +97,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Account>, ReadAccountsError> {
     if version > VERSION {
         return Err(ReadAccountsError::Newer { file: file(), version });
     }
-    let Body { accounts } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    Ok(accounts)
+    serde_json::from_slice(&bytes).map_err(damaged)
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -97,10 +119,10 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Puts a file with these accounts in the place of the one that may be there. Only its owner may read it.
-pub(super) fn write(path: &Path, accounts: &[Account]) -> io::Result<()> {
-    let contents = Contents { version: VERSION, accounts };
-    let mut json = serde_json::to_vec_pretty(&contents).expect("texts and lists can be written as JSON");
+/// Puts a file with this in the place of the one that may be there. Only its owner may read it.
+pub(super) fn write(path: &Path, contents: &mut Contents) -> io::Result<()> {
+    contents.version = VERSION;
+    let mut json = serde_json::to_vec_pretty(contents).expect("texts and lists can be written as JSON");
     json.push(b'\n');
     replace_secret_file(path, &json)
 }

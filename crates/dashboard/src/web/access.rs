@@ -107,6 +107,7 @@ async fn guard(
             request.extensions_mut().insert(ConnectInfo(remote));
             match admit(&dashboard, remote, &request) {
                 Ok(Admitted::As(visitor)) => {
+                    let visitor = visitor.with_user_key(&dashboard);
                     request.extensions_mut().insert(visitor.role);
                     request.extensions_mut().insert(visitor);
                     next.run(request).await

@@ -19,6 +19,7 @@ mod share;
 pub(super) mod stream;
 mod torrents;
 mod tracker;
+mod users;
 
 use std::sync::LazyLock;
 
@@ -65,6 +66,7 @@ const ROOT: &str = "/api/v1";
         (name = "torrents", description = "Torrents and their peers"),
         (name = "making", description = "Making torrents of what is in the share folder"),
         (name = "lessons", description = "Lessons, and who got what in them"),
+        (name = "users", description = "Accounts, and what their users do"),
         (name = "log", description = "What happens"),
     )
 )]
@@ -113,6 +115,10 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(computers::set_name))
         .routes(routes!(sessions::sessions))
         .routes(routes!(sessions::end))
+        .routes(routes!(users::users, users::add))
+        .routes(routes!(users::change, users::remove))
+        .routes(routes!(users::new_key))
+        .routes(routes!(users::new_password))
         .routes(routes!(share::share))
         .routes(routes!(makings::makings, makings::make))
         .routes(routes!(makings::making, makings::cancel))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use torrent_library::{ContentKey, KnownTorrent, TorrentUrls};
+use tracker_core::UserKey;
 use tracker_monitor::SeedingState;
 
 use super::Dashboard;
@@ -29,7 +30,7 @@ impl Dashboard {
             return Vec::new();
         }
         let addresses = self.0.page_addresses.for_viewer(viewer);
-        addresses.into_iter().map(|address| web_seed(address, torrent)).collect()
+        addresses.into_iter().map(|address| web_seed(address, viewer.user_key, torrent)).collect()
     }
 
     /// Returns `true` if the tracker's own peer gives a torrent to clients where the viewer is: on a private network, since it has
@@ -43,13 +44,15 @@ impl Dashboard {
 }
 
 /// The URL of the web seed of a torrent at this address: of a single file its own, of a folder the one to which clients append
-/// the folder's name and the file's path. It has no query: libtorrent refuses one in URLs of local addresses.
+/// the folder's name and the file's path. It has no query: libtorrent refuses one in URLs of local addresses, so that the key of a
+/// user is in its path.
 ///
 /// See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
-fn web_seed(address: SocketAddr, torrent: &KnownTorrent) -> String {
+fn web_seed(address: SocketAddr, key: Option<UserKey>, torrent: &KnownTorrent) -> String {
     let (hash, info) = (torrent.info_hash, torrent.metainfo.info());
     let name = if info.is_single_file() { info.raw_name() } else { b"" };
-    format!("http://{address}/seed/{hash}/{}", percent_encode(name, NAME))
+    let key = key.map(|key| format!("{key}/")).unwrap_or_default();
+    format!("http://{address}/seed/{key}{hash}/{}", percent_encode(name, NAME))
 }
 
 #[cfg(test)]
@@ -82,7 +85,10 @@ mod tests {
             let created = plan.hash(&AtomicBool::new(false), |_| {}).unwrap();
             let torrent = library.register(created.as_bytes()).unwrap();
             let expected = expected.replace("HASH", &torrent.info_hash.to_string());
-            assert_eq!(web_seed(address.parse().unwrap(), &torrent), expected);
+            assert_eq!(web_seed(address.parse().unwrap(), None, &torrent), expected);
+            let key = UserKey::new([0xab; 16]);
+            let of_user = web_seed(address.parse().unwrap(), Some(key), &torrent);
+            assert_eq!(of_user, expected.replace("/seed/", &format!("/seed/{}/", "ab".repeat(16))));
         }
     }
 }

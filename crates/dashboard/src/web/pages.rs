@@ -19,6 +19,7 @@ mod report;
 mod search;
 mod share;
 mod tracker;
+mod users;
 
 use std::mem;
 
@@ -48,6 +49,7 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/manage/share/by-hand", get(by_hand::page))
         .route("/manage/tracker", get(tracker::page))
         .route("/manage/log", get(log::page))
+        .route("/manage/users", get(users::page).post(users::change))
         .merge(public::router())
         .merge(moved::router())
         .route("/plots/{name}", get(tracker::plot))
@@ -67,6 +69,10 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
     let wants_html = matches!(*request.method(), Method::GET | Method::POST) && accepts_html(request.headers());
     let is_of_operator =
         request.uri().path().strip_prefix("/manage").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let back = match request.uri().path() {
+        users::PATH => (users::PATH, "Back to the users"),
+        _ => ("/manage", "Back to the files"),
+    };
     let (mut parts, body) = request.into_parts();
     let role = if wants_html {
         Role::from_request_parts(&mut parts, &dashboard).await.unwrap_or(Role::Viewer)
@@ -83,7 +89,7 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
     let mut page = if is_of_operator {
         let reason = status.canonical_reason().unwrap_or("Error");
         let shell = Shell::new(&dashboard, role, Section::None);
-        (status, render(&ErrorPage { shell, status: status.as_u16(), reason, error })).into_response()
+        (status, render(&ErrorPage { shell, status: status.as_u16(), reason, error, back })).into_response()
     } else {
         public::error_page(&dashboard, status, error)
     };
@@ -104,4 +110,6 @@ struct ErrorPage<'a> {
     reason: &'static str,
     /// Unless the reason says it all.
     error: Option<&'a str>,
+    /// The path of the page to go on with, and its link.
+    back: (&'static str, &'static str),
 }

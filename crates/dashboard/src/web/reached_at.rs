@@ -7,11 +7,14 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use http_server::Host;
+use tracker_core::UserKey;
 
+use super::access::Visitor;
 use super::client::LocalAddress;
 use super::page_addresses::is_for_others;
 
-/// The address by which a viewer reached the dashboard, where it is known. It is one that works in the viewer's network.
+/// What URLs for a viewer are made of: the address by which the viewer reached the dashboard, where it is known, which is one that
+/// works in the viewer's network; and the viewer's key.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReachedAt {
     /// The address of this machine at which the request came in.
@@ -19,6 +22,8 @@ pub(crate) struct ReachedAt {
     /// The address that the viewer asked for. It is another one where a router, a proxy or a container's published port is
     /// between.
     asked: Option<SocketAddr>,
+    /// Where the tracker is for users.
+    pub(super) user_key: Option<UserKey>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ReachedAt {
@@ -31,14 +36,20 @@ impl<S: Send + Sync> FromRequestParts<S> for ReachedAt {
         let asked = host.and_then(|host| Host::parse(host).ok()?.address());
         let is_here = parts.extensions.get().is_some_and(|ConnectInfo::<SocketAddr>(viewer)| viewer.ip().is_loopback());
         // Loopback is another machine, unless the viewer is on this one.
-        Ok(Self { local, asked: asked.filter(|asked| is_here || !asked.ip().is_loopback()) })
+        let user_key = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.user_key);
+        Ok(Self { local, asked: asked.filter(|asked| is_here || !asked.ip().is_loopback()), user_key })
     }
 }
 
 impl ReachedAt {
     #[cfg(test)]
     pub(crate) fn new(local: Option<SocketAddr>, asked: Option<SocketAddr>) -> Self {
-        Self { local, asked }
+        Self { local, asked, user_key: None }
+    }
+
+    /// The same for URLs without a key.
+    pub(super) fn without_user_key(self) -> Self {
+        Self { user_key: None, ..self }
     }
 
     /// The address and port for URLs of the dashboard, if it means the same on other machines.

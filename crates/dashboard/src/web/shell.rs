@@ -21,6 +21,8 @@ pub(super) struct Shell {
     pub(super) section: Section,
     pub(super) role: Role,
     pub(super) running: bool,
+    /// `true` if there is a page of users.
+    pub(super) has_users: bool,
     /// The URL prefix of the assets.
     pub(super) assets: String,
     /// The time of the tracker's machine in Unix seconds, for the scripts.
@@ -37,6 +39,7 @@ pub(super) enum Section {
     Report,
     Share,
     Tracker,
+    Users,
     Log,
     None,
 }
@@ -48,6 +51,7 @@ impl Shell {
             section,
             role,
             running: matches!(dashboard.0.config.service.state(), ServiceState::Running { .. }),
+            has_users: role == Role::Operator && dashboard.has_users(),
             assets: assets::folder(),
             now: unix(zero + dashboard.0.config.clock.now().since(Instant::ZERO)),
             zero,
@@ -65,6 +69,7 @@ impl Shell {
             Section::Report => section == "report",
             Section::Share => section == "share",
             Section::Tracker => section == "tracker",
+            Section::Users => section == "users",
             Section::Log => section == "log",
             Section::None => false,
         }

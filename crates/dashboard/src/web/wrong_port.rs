@@ -31,7 +31,12 @@ pub(super) fn is_for_clients(path: &str) -> bool {
 /// Tells the user of a client what is wrong with the URL. Clients show the text of a bencoded failure, and of other answers a
 /// number.
 async fn refuse(State(dashboard): State<Dashboard>, viewer: ReachedAt, headers: HeaderMap) -> Response {
+    // Clients write it into their logs: without a key.
+    let viewer = viewer.without_user_key();
     let reason = match dashboard.announce_urls_for(viewer).first() {
+        Some(_) if dashboard.is_for_users() => {
+            "this is the port of the tracker's page: get the .torrent again, which has the announce URL".to_owned()
+        }
         Some(url) => format!("this is the port of the tracker's page: the tracker's announce URL is {url}"),
         None => "this is the port of the tracker's page, and the tracker is stopped".to_owned(),
     };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 31] = [
+const ROUTES: [(&str, &[Method]); 35] = [
     ("/api/v1/computers", &[Method::GET]),
     ("/api/v1/computers/{address}/name", &[Method::POST]),
     ("/api/v1/events", &[Method::GET]),
@@ -40,6 +40,10 @@ const ROUTES: [(&str, &[Method]); 31] = [
     ("/api/v1/torrents/{info_hash}/torrent", &[Method::GET]),
     ("/api/v1/tracker/start", &[Method::POST]),
     ("/api/v1/tracker/stop", &[Method::POST]),
+    ("/api/v1/users", &[Method::GET, Method::POST]),
+    ("/api/v1/users/{id}", &[Method::PATCH, Method::DELETE]),
+    ("/api/v1/users/{id}/key", &[Method::POST]),
+    ("/api/v1/users/{id}/password", &[Method::POST]),
     ("/metrics", &[Method::GET]),
     ("/", &[]),
 ];

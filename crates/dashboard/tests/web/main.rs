@@ -19,6 +19,7 @@ mod support;
 mod torrents;
 mod transfer;
 mod transfer_limits;
+mod users;
 mod web_seeds;
 mod withdrawn;
 mod zips;

@@ -182,9 +182,9 @@ impl Sessions {
 }
 
 impl SessionAccount {
-    /// The account, if it is there with the same password.
+    /// The account, if it is there with the same password, and switched on.
     pub(super) fn find(&self, accounts: Option<&Accounts>) -> Option<Account> {
-        accounts?.find(&self.name).filter(|account| account.fingerprint() == self.fingerprint)
+        accounts?.find(&self.name).filter(|account| account.is_active() && account.fingerprint() == self.fingerprint)
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use tokio::task::spawn_blocking;
+use tracker_core::UserKey;
 
 use super::sign_in::session_secret;
 use crate::web::Dashboard;
@@ -21,6 +22,8 @@ pub(crate) struct Visitor {
     pub(crate) session: Option<String>,
     /// The name of the account, if somebody has signed in with one.
     pub(crate) account: Option<Arc<str>>,
+    /// The key in the visitor's announce URLs, where the tracker is for users.
+    pub(crate) user_key: Option<UserKey>,
     /// The port of the host that was asked for, by which cookies are called.
     pub(crate) port: u16,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// Somebody who has not signed in.
     pub(super) fn unknown(port: u16) -> Self {
-        Self { role: Role::Viewer, session: None, account: None, port }
+        Self { role: Role::Viewer, session: None, account: None, user_key: None, port }
     }
 
     /// A program that has the token.
@@ -53,7 +56,18 @@ impl Visitor {
             let dashboard = dashboard.clone();
             spawn_blocking(move || dashboard.0.sessions.save());
         }
-        Some(Self { role: account?.role().into(), session: Some(id), account: Some(of.name), port })
+        Some(Self { role: account?.role().into(), session: Some(id), account: Some(of.name), user_key: None, port })
+    }
+
+    /// This visitor, with the key of its account, or of operators without one.
+    pub(super) fn with_user_key(self, dashboard: &Dashboard) -> Self {
+        let accounts = dashboard.config().accounts.as_ref().filter(|_| dashboard.is_for_users());
+        let user_key = accounts.and_then(|accounts| match &self.account {
+            Some(name) => accounts.find(name)?.key(),
+            None if self.role == Role::Operator => accounts.operator_key(),
+            None => None,
+        });
+        Self { user_key, ..self }
     }
 
     /// Returns `true` once the session has ended by which the visitor was let in.

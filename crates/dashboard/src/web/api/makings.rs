@@ -139,7 +139,9 @@ pub(super) async fn make(
 ) -> Result<impl IntoResponse, Problem> {
     tracing::info!(target: OPERATOR_LOG, %remote, path, "asked to make a torrent");
     let (torrent_jobs, announce_urls) = (torrent_jobs(&dashboard)?, dashboard.announce_urls());
-    let making = blocking(move || torrent_jobs.make(&path, private, &announce_urls)).await?;
+    // Of users only those who announce with a key are to find each other.
+    let is_private = private || dashboard.is_for_users();
+    let making = blocking(move || torrent_jobs.make(&path, is_private, &announce_urls)).await?;
     let making = making.map_err(|error| match error {
         MakeError::Share(error) => share::problem(&error),
         MakeError::TooMany { .. } => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),

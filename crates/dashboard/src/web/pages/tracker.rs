@@ -35,6 +35,7 @@ struct TrackerPage {
     /// The page for everybody.
     page_link: Option<PageLink>,
     only_known: bool,
+    is_for_users: bool,
     /// Who is signed in, for operators.
     sessions: Vec<SessionRow>,
     torrents: String,
@@ -124,6 +125,7 @@ fn tracker(dashboard: &Dashboard, visitor: &Visitor, viewer: ReachedAt, params: 
         health: health(dashboard),
         page_link: PageLink::of(dashboard, viewer, None),
         only_known: config.only_known,
+        is_for_users: dashboard.is_for_users(),
         sessions: if shell.operator() { sessions(dashboard, &shell, visitor) } else { Vec::new() },
         torrents: count(torrents.total as u64),
         seeders: count(status.totals.seeders),

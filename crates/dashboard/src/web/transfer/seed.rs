@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use torrent_library::{ContentKey, KnownTorrent, OpenError};
+use tracker_core::UserKey;
 use tracker_monitor::Way;
 
 use super::answer::{FileError, FileRequest};
@@ -16,7 +17,8 @@ use crate::web::client::Client;
 use crate::web::problem::Problem;
 
 /// `/seed/HASH/NAME` of a single file, and `/seed/HASH/NAME/PATH` of a folder: a client appends `NAME/PATH` to the folder's URL
-/// itself. HASH is the key of any swarm of a torrent that is registered; other files than the torrent's are not there.
+/// itself. HASH is the key of any swarm of a torrent that is registered; other files than the torrent's are not there. Where the tracker
+/// is for users, the key of one is before it: `/seed/KEY/HASH/NAME`.
 ///
 /// What must not be given, or is given already, is 503. Those to which the tracker's own peer is connected get the torrent there: a
 /// client that fetched the same bytes here would make the first copy slower for all. It must be certain that they do, since
@@ -28,8 +30,13 @@ pub(super) async fn file(
     request: Parts,
 ) -> Result<Response, Problem> {
     let not_found = |why: &str| Problem::new(StatusCode::NOT_FOUND, why);
-    let (file, torrent) =
-        find(&dashboard, client, &request.uri).ok_or_else(|| not_found("no torrent has such a file here"))?;
+    let path = request.uri.path().strip_prefix("/seed/").unwrap_or_default();
+    let (key, path) = without_key(path);
+    let accounts = dashboard.config().accounts.as_ref();
+    if dashboard.is_for_users() && !key.is_some_and(|key| accounts.is_some_and(|accounts| accounts.is_key(&key))) {
+        return Err(Problem::forbidden("this URL is not valid: get the .torrent again"));
+    }
+    let (file, torrent) = find(&dashboard, client, path).ok_or_else(|| not_found("no torrent has such a file here"))?;
     if let Some(why) = why_not_now(&dashboard, &file, &torrent) {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
     }
@@ -55,8 +62,14 @@ fn why_not_now(dashboard: &Dashboard, file: &FileRequest, torrent: &KnownTorrent
     }
 }
 
-fn find(dashboard: &Dashboard, client: Client, uri: &Uri) -> Option<(FileRequest, Arc<KnownTorrent>)> {
-    let (key, names) = path::split(uri.path().strip_prefix("/seed/")?)?;
+/// The key of a user at the beginning of a path, and the rest. A hash is longer than a key.
+fn without_key(path: &str) -> (Option<UserKey>, &str) {
+    let split = path.split_once('/').and_then(|(first, rest)| Some((first.parse().ok()?, rest)));
+    split.map_or((None, path), |(key, rest)| (Some(key), rest))
+}
+
+fn find(dashboard: &Dashboard, client: Client, path: &str) -> Option<(FileRequest, Arc<KnownTorrent>)> {
+    let (key, names) = path::split(path)?;
     let ContentKey::Swarm(swarm) = key else { return None };
     let config = dashboard.config();
     let torrent = config.library.get(&swarm)?;
