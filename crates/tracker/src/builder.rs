@@ -29,7 +29,7 @@ use crate::own_peer::{self, OwnPeerView};
 use crate::page::Page;
 use crate::reach;
 use crate::share_folder;
-use crate::swarm_keeper;
+use crate::{swarm_keeper, user_keeper};
 
 /// The default port for clients: the usual one of BitTorrent trackers.
 pub const TRACKER_PORT: u16 = 6969;
@@ -76,6 +76,7 @@ pub struct Builder {
     token_always: bool,
     viewers: Viewers,
     code: Option<String>,
+    users: bool,
     upload_limit: Option<NonZeroU64>,
     zip: bool,
     firewall_advice: String,
@@ -117,6 +118,7 @@ impl Builder {
             token_always: false,
             viewers: Viewers::default(),
             code: None,
+            users: false,
             upload_limit: None,
             zip: true,
             firewall_advice: String::new(),
@@ -293,6 +295,14 @@ impl Builder {
         self
     }
 
+    /// Lets only users announce, each with the key of an account, which stands in the announce URLs of the .torrent files that the user
+    /// gets on the dashboard. There [viewers](Self::viewers) have to sign in. Needs a [data folder](Self::data), which keeps the
+    /// accounts. Default: `false`.
+    pub fn users(mut self, users: bool) -> Self {
+        self.users = users;
+        self
+    }
+
     /// Sends at most so many bytes of shared files per second, to all together and by all ways: the tracker's own
     /// [peer](Self::peer), web seed and browsers. Default: no limit.
     pub fn upload_limit(mut self, limit: impl Into<Option<NonZeroU64>>) -> Self {
@@ -349,6 +359,7 @@ impl Builder {
         let http = self.http.clone().with(|config| config.host_names.clone_from(&names));
         let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
         let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
+        let udp_pages = udp.clone();
         let answer_times = udp.iter().map(tracker_udp::Adapter::answer_times).chain([http.answer_times()]);
         let answer_times = answer_times.cloned().collect();
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http.clone(), udp, addresses.clone()));
@@ -402,11 +413,17 @@ impl Builder {
         let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
         let monitor_keeper = observer.as_ref().zip(data);
-        let monitor_keeper = monitor_keeper
-            .map(|(observer, data)| monitor_keeper::start(data.path(), observer.clone(), remembered.aside));
+        let monitor_keeper =
+            monitor_keeper.map(|(observer, _)| monitor_keeper::start(remembered.files, observer.clone()));
         let monitor_keeper = monitor_keeper.transpose().map_err(StartError::Thread)?;
         let shared_folder = share.map(|share| self.follow(share, &library, &contents)).transpose()?;
-        let accounts = data.filter(|_| self.dashboard).and_then(|data| self.accounts(data));
+        let accounts = data.filter(|_| self.dashboard || self.users).and_then(|data| self.accounts(data));
+        if self.users && accounts.is_none() {
+            return Err(StartError::NoUsers);
+        }
+        let user_keeper = data.zip(accounts.clone()).filter(|_| self.users);
+        let user_keeper = user_keeper.map(|(data, accounts)| user_keeper::start(data.path(), accounts, &shards, clock));
+        let user_keeper = user_keeper.transpose().map_err(StartError::Thread)?;
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
             let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
@@ -420,6 +437,7 @@ impl Builder {
         let (dashboard, page) = page.map(|page| self.serve(page, &addresses)).transpose()?.unzip();
         if let Some(dashboard) = &dashboard {
             http.set_pages(dashboard.local_addrs().to_vec());
+            udp_pages.iter().for_each(|udp| udp.set_pages(dashboard.local_addrs().to_vec()));
         }
         let sinks = EventSinks { events, log, observer };
 
@@ -466,6 +484,7 @@ impl Builder {
             reach,
             keeper,
             monitor_keeper,
+            user_keeper,
             data: self.data,
         })
     }
@@ -476,6 +495,7 @@ impl Builder {
             config.torrents = Arc::new(lists.policy());
             config.max_pending_events = if self.has_events() { MAX_PENDING_EVENTS } else { 0 };
             config.update_events = false;
+            config.users |= self.users;
         })
     }
 
@@ -517,11 +537,17 @@ impl Builder {
             tracing::warn!(%error, "nobody can sign in until the tracker is started again: {error}");
         });
         let accounts = accounts.ok()?;
-        if self.viewers == Viewers::Login && accounts.list().is_empty() {
+        let is_empty = accounts.list().is_empty();
+        if is_empty && (self.viewers == Viewers::Login || self.users) {
+            let command = if self.users { "users" } else { "operators" };
             tracing::warn!(
-                "nobody can sign in yet: `tracker operators add NAME --data {}` makes an account",
+                "nobody can sign in yet: `tracker {command} add NAME --data {}` makes an account",
                 data.path().display()
             );
+        }
+        // Those that an older program has made are told apart by them.
+        if let Err(error) = if is_empty && !self.users { Ok(()) } else { accounts.give_keys() } {
+            tracing::warn!(%error, "cannot give keys to the accounts: {error}");
         }
         Some(accounts)
     }
@@ -531,6 +557,7 @@ impl Builder {
         let state_file = self.data.as_ref().map(DataFolder::share);
         let config = SharedFolderConfig::default().with(|config| {
             config.by_hand = self.share_by_hand;
+            config.private = self.users;
             config.state_file = state_file;
         });
         SharedFolder::start(share, library.clone(), contents.clone(), config).map_err(StartError::Thread)

@@ -15,6 +15,7 @@ use crate::archive::{Backup, Restore};
 use crate::operators::Operators;
 use crate::report::Report;
 use crate::settings::Settings;
+use crate::users::Users;
 
 /// Share a folder with your network, as in `tracker ~/Lessons`: a BitTorrent tracker with a page
 ///
@@ -42,7 +43,7 @@ use crate::settings::Settings;
 pub(crate) struct Cli {
     /// Share this folder, as --share does
     ///
-    /// As the first argument, `report`, `backup`, `restore`, `operators` and `generate` are commands: for a folder with such a name write ./report.
+    /// As the first argument, `report`, `backup`, `restore`, `operators`, `users` and `generate` are commands: for a folder with such a name write ./report.
     pub(crate) folder: Option<PathBuf>,
 
     /// Read settings from this TOML file; --print-config prints an example
@@ -79,6 +80,7 @@ pub(crate) enum Action {
     Backup(Backup),
     Restore(Restore),
     Operators(Operators),
+    Users(Users),
     /// Print completions or the man page
     #[command(hide = true)]
     Generate(Generate),

@@ -56,6 +56,9 @@ pub enum StartError {
         /// [`BindError::advice`].
         advice: String,
     },
+    /// The tracker is for [users](crate::Builder::users), and has no data folder, or cannot read the accounts in it.
+    #[error("there is no file of users that can be read: see the log, or name a data folder")]
+    NoUsers,
     /// The servers for clients cannot start for another reason.
     #[error(transparent)]
     Service(ServiceStartError),

@@ -23,8 +23,11 @@ pub(crate) const LESSONS: &str = "lessons.json";
 /// The file with the accounts of those who sign in on the dashboard.
 pub(crate) const OPERATORS: &str = "operators.json";
 
+/// The file with what users have done.
+pub(crate) const USERS: &str = "users.json";
+
 /// The files that are called the same in every data folder.
-const FILES: [&str; 6] = [GIVEN_NAMES, LESSONS, MONITOR, OPERATORS, SHARE, "swarms.snapshot"];
+const FILES: [&str; 7] = [GIVEN_NAMES, LESSONS, MONITOR, OPERATORS, SHARE, USERS, "swarms.snapshot"];
 
 /// The beginning of the names of journals, which a number follows.
 const JOURNAL: &str = "journal.";
@@ -188,6 +191,7 @@ mod tests {
             "monitor.json",
             "lessons.json",
             "operators.json",
+            "users.json",
             "swarms.snapshot",
             "journal.0",
             "journal.18446744073709551615",

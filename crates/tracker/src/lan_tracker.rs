@@ -48,6 +48,7 @@ pub struct LanTracker {
     pub(crate) keeper: Option<KeeperThread>,
     /// Keeps history and lessons, if there are a dashboard and a data folder. Without saving when this is dropped.
     pub(crate) monitor_keeper: Option<KeeperThread>,
+    pub(crate) user_keeper: Option<KeeperThread>,
     /// Locked until this is dropped.
     pub(crate) data: Option<DataFolder>,
 }
@@ -63,9 +64,9 @@ pub(crate) struct EventSinks {
 }
 
 impl EventSinks {
-    /// Waits until all events so far were taken in, and the swarms, the history and the lessons are kept. On a thread of its own: the
+    /// Waits until all events so far were taken in, and the keepers have kept all. On a thread of its own: the
     /// runtime's thread must see a second signal to stop, and the threads for blocking work may all wait for a disk.
-    async fn finish(self, keeper: Option<KeeperThread>, monitor_keeper: Option<KeeperThread>) -> io::Result<()> {
+    async fn finish(self, keepers: impl IntoIterator<Item = KeeperThread> + Send + 'static) -> io::Result<()> {
         let (done, finished) = oneshot::channel::<Infallible>();
         let finish = move || {
             if let Some(events) = self.events {
@@ -77,12 +78,7 @@ impl EventSinks {
             if let Some(observer) = self.observer {
                 observer.finish();
             }
-            if let Some(keeper) = keeper {
-                keeper.finish();
-            }
-            if let Some(keeper) = monitor_keeper {
-                keeper.finish();
-            }
+            keepers.into_iter().for_each(KeeperThread::finish);
             drop(done);
         };
         thread::Builder::new().name("end".into()).spawn(finish)?;
@@ -142,6 +138,7 @@ impl LanTracker {
             reach: _reach,
             keeper,
             monitor_keeper,
+            user_keeper,
             data: _data,
             ..
         } = self;
@@ -171,7 +168,7 @@ impl LanTracker {
         }
         // A request that was still answered may have started it again.
         clients.stop().await;
-        sinks.finish(keeper, monitor_keeper).await.map_err(RunError::Thread)?;
+        sinks.finish([keeper, monitor_keeper, user_keeper].into_iter().flatten()).await.map_err(RunError::Thread)?;
         result
     }
 }

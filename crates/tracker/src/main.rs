@@ -22,6 +22,7 @@ mod run;
 mod settings;
 mod signals;
 mod terminal;
+mod users;
 mod welcome;
 
 use std::env;

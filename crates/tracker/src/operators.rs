@@ -1,5 +1,6 @@
 //! `tracker operators`.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -81,24 +82,15 @@ impl Operators {
     pub(crate) fn run(&self) -> anyhow::Result<String> {
         match &self.action {
             Action::Add { name, role, place } => {
-                let (accounts, file) = accounts_to_change(place)?;
-                let password = accounts.add(name, (*role).into())?;
-                keep_owner(&file)?;
+                let (password, file) = add(name, (*role).into(), place)?;
                 Ok(format!(
                     "{name} can sign in now ({}). The password, which nobody can look up later:\n    {password}\n",
                     file.display()
                 ))
             }
-            Action::Reset { name, place } => {
-                let (accounts, file) = accounts_to_change(place)?;
-                let password = accounts.reset(name)?;
-                keep_owner(&file)?;
-                Ok(format!("The new password of {name}, which nobody can look up later:\n    {password}\n"))
-            }
+            Action::Reset { name, place } => reset(name, place),
             Action::Remove { name, place } => {
-                let (accounts, file) = accounts_to_change(place)?;
-                accounts.remove(name)?;
-                keep_owner(&file)?;
+                change(place, |accounts| accounts.remove(name))?;
                 Ok(format!("{name} cannot sign in any more.\n"))
             }
             Action::List { place } => match accounts(place)?.0.list() {
@@ -112,18 +104,36 @@ impl Operators {
 }
 
 /// The accounts of a tracker, and their file.
-fn accounts(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
+pub(crate) fn accounts(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
     let folder = place.folder()?;
     ensure!(folder.is_dir(), "there is no data folder {}: name that of the tracker with --data DIR", folder.display());
     let file = DataFolder::accounts_in(&folder);
     Ok((Accounts::open(&file)?, file))
 }
 
-/// Those that are to be changed: the data folder is made if there is none yet.
-fn accounts_to_change(place: &Place) -> anyhow::Result<(Accounts, PathBuf)> {
+/// Adds an account, and returns its password and the file. The data folder is made if there is none yet.
+pub(crate) fn add(name: &str, role: AccountRole, place: &Place) -> anyhow::Result<(String, PathBuf)> {
     let folder = place.folder()?;
     DataFolder::make(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
-    accounts(place)
+    let password = change(place, |accounts| accounts.add(name, role))?;
+    Ok((password, DataFolder::accounts_in(&folder)))
+}
+
+/// Gives an account a new password, and says it.
+pub(crate) fn reset(name: &str, place: &Place) -> anyhow::Result<String> {
+    let password = change(place, |accounts| accounts.reset(name))?;
+    Ok(format!("The new password of {name}, which nobody can look up later:\n    {password}\n"))
+}
+
+/// Changes the accounts of a tracker.
+pub(crate) fn change<T, E: Error + Send + Sync + 'static>(
+    place: &Place,
+    change: impl FnOnce(&Accounts) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let (accounts, file) = accounts(place)?;
+    let changed = change(&accounts)?;
+    keep_owner(&file)?;
+    Ok(changed)
 }
 
 /// Gives the accounts to the owner of the data folder, where the operator changes those of a service as root.
@@ -138,5 +148,6 @@ fn line(account: &Account) -> String {
         AccountRole::Operator => "operator",
         AccountRole::Viewer => "viewer",
     };
-    format!("{role:<8}  {}\n", account.name())
+    let state = if account.is_active() { "" } else { "  (switched off)" };
+    format!("{role:<8}  {}{state}\n", account.name())
 }

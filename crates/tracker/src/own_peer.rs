@@ -77,6 +77,15 @@ impl OwnPeerView {
         known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.piece_length))
     }
 
+    fn is_for_users(&self) -> bool {
+        self.shards.config().users
+    }
+
+    /// Users' torrents are for those who have announced with a key, and nobody else is told of them.
+    fn as_private(&self, facts: TorrentFacts) -> TorrentFacts {
+        TorrentFacts { is_private: facts.is_private || self.is_for_users(), ..facts }
+    }
+
     fn learnt(&self) -> MutexGuard<'_, LearntTorrents> {
         self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +94,10 @@ impl OwnPeerView {
 impl Torrents for OwnPeerView {
     fn facts(&self, info_hash: &InfoHash) -> Option<TorrentFacts> {
         let known = self.library.get(info_hash).map(|torrent| facts(&torrent.metainfo));
-        known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.facts))
+        let facts = known.or_else(|| self.learnt().get(info_hash).map(|learnt| learnt.facts));
+        // Also of one that is not known yet.
+        let facts = facts.or_else(|| self.is_for_users().then_some(TorrentFacts { piece_count: 0, is_private: true }));
+        facts.map(|facts| self.as_private(facts))
     }
 
     fn info(&self, info_hash: &InfoHash) -> Option<Bytes> {
@@ -106,7 +118,7 @@ impl Torrents for OwnPeerView {
             tracing::debug!(torrent = %info_hash, %error, "a peer gave an info dictionary that cannot be used");
         });
         let torrent = torrent.ok()?;
-        let facts = torrent.facts;
+        let facts = self.as_private(torrent.facts);
         self.learnt().insert(*info_hash, torrent);
         Some(facts)
     }

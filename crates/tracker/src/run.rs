@@ -52,6 +52,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             print(operators.run()?);
             return Ok(());
         }
+        Some(Action::Users(users)) => {
+            print(users.run()?);
+            return Ok(());
+        }
         Some(Action::Generate(generate)) => {
             print(generate.bytes().context("cannot generate it")?);
             return Ok(());
@@ -174,8 +178,18 @@ fn welcome(tracker: &LanTracker, settings: &Settings) {
             let firewall = Firewall::command(settings);
             let is_empty =
                 share.is_some_and(|share| fs::read_dir(share).is_ok_and(|mut entries| entries.next().is_none()));
-            let welcome =
-                Welcome { dashboard, share, is_empty, urls: &urls, loopback_only, refused, allow, firewall, terminal };
+            let welcome = Welcome {
+                dashboard,
+                share,
+                is_empty,
+                urls: &urls,
+                loopback_only,
+                refused,
+                users: settings.users,
+                allow,
+                firewall,
+                terminal,
+            };
             print(welcome.to_string());
         }
         LogFormat::Json => {

@@ -123,7 +123,7 @@ pub(crate) struct Settings {
     /// Offer folders as zip archives
     ///
     /// Whole, or the files that are selected.
-    #[arg(long, help_heading = "Files")]
+    #[arg(long, help_heading = "Files", hide_short_help = true)]
     #[default = true]
     pub(crate) zip: bool,
 
@@ -226,6 +226,13 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Peers", value_name = "ADDR", hide_short_help = true)]
     #[serde(with = "texts")]
     pub(crate) peer_address: Vec<IpAddr>,
+
+    /// Let only users announce, each with a key of their own
+    ///
+    /// `tracker users add NAME` makes a user. Who signs in on the dashboard gets .torrent files with the key in them, and nobody
+    /// downloads without signing in. What each has uploaded and downloaded is shown there. A key can be switched off.
+    #[arg(long, help_heading = "Peers", hide_short_help = true)]
+    pub(crate) users: bool,
 
     /// Aim at this many announces per second
     ///
@@ -360,6 +367,18 @@ impl Settings {
             self.code.is_none() || self.viewers == ViewersSetting::Lan,
             "`code` is for viewers who do not sign in: leave it out, or set `viewers` to lan"
         );
+        ensure!(
+            !self.users || self.data() != Data::None,
+            "`users` need a folder that keeps them, but `data` is none: name a folder with --data DIR"
+        );
+        ensure!(
+            !self.users || self.viewers != ViewersSetting::None,
+            "`users` download their .torrent files on the dashboard, but `viewers` is none: set it to lan or login"
+        );
+        ensure!(
+            !self.users || self.code.is_none(),
+            "`code` is for viewers who do not sign in, and `users` do: leave one of them out"
+        );
         ensure!(!self.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
         // The fields are called as the settings are, but for the hyphens.
         let as_written = |error: &dyn Display| anyhow!(error.to_string().replace('_', "-"));
@@ -442,6 +461,7 @@ impl Settings {
             .host_names(self.host_name.iter().map(|name| name.0.clone()))
             .token_always(self.dashboard_token_always)
             .viewers(self.viewers.into())
+            .users(self.users)
             .code(self.code.as_ref().map(|code| code.0.clone()))
     }
 

@@ -15,6 +15,7 @@ use tracker_host::{Clock, EventListener, Events, LogThrottle};
 use tracker_store::{Recovered, SnapshotError, Store};
 
 use crate::keeper_thread::{Finish, KeeperThread, chain};
+use crate::kept_path::USERS;
 
 /// The time until the first snapshot, when most peers are new, and between two later on: twice as long each time.
 const FIRST_INTERVAL: Duration = Duration::from_secs(10);
@@ -63,7 +64,7 @@ pub(crate) fn start(folder: &Path, shards: &Arc<Shards>, clock: Clock, events: &
             return Ok(KeeperThread::none());
         }
     };
-    restore(recovered, shards, clock);
+    restore(folder, recovered, shards, clock);
     let keeper = Keeper {
         store,
         shards: Arc::clone(shards),
@@ -177,14 +178,18 @@ impl Keeper {
     }
 }
 
-/// Takes in what there is of the tracker before.
-fn restore(mut recovered: Recovered, shards: &Shards, clock: Clock) {
+/// Takes in what there is of the tracker before. If that was not for users, and this one is, its peers are left out: they have no keys.
+fn restore(folder: &Path, mut recovered: Recovered, shards: &Shards, clock: Clock) {
     for problem in recovered.problems() {
         tracing::warn!("{problem}");
     }
     let now = SystemTime::now();
     let mut peers = 0;
-    while let Some((swarm, age)) = recovered.next_image(now) {
+    let is_new_to_users = shards.config().users && !folder.join(USERS).exists();
+    while let Some((mut swarm, age)) = recovered.next_image(now) {
+        if is_new_to_users {
+            swarm.peers.clear();
+        }
         peers += shards.restore(clock.now(), &swarm, age);
     }
     if peers > 0 {

@@ -24,6 +24,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) loopback_only: bool,
     /// Networks of the addresses in the URLs whose clients are refused.
     pub(crate) refused: Vec<IpNet>,
+    /// `true` if only users may announce.
+    pub(crate) users: bool,
     /// Whose clients are served.
     pub(crate) allow: &'a [Allow],
     /// The command that prints how to open the ports.
@@ -44,8 +46,15 @@ impl Display for Welcome<'_> {
                     )?;
                 }
                 self.operator(f, dashboard)?;
-                writeln!(f, "\nAnnounce URLs, for torrents that you make yourself:")?;
-                self.urls.all().try_for_each(|url| writeln!(f, "    {url}"))?;
+                if self.users {
+                    writeln!(
+                        f,
+                        "\nOnly users may announce: `tracker users add NAME` makes one. They sign in on the page."
+                    )?;
+                } else {
+                    writeln!(f, "\nAnnounce URLs, for torrents that you make yourself:")?;
+                    self.urls.all().try_for_each(|url| writeln!(f, "    {url}"))?;
+                }
             }
             (_, dashboard) => {
                 if let Some(dashboard) = dashboard {
@@ -183,8 +192,19 @@ mod tests {
         let refused = Vec::new();
         let (dashboard, share, firewall) = (dashboard.as_ref(), share.map(Path::new), "tracker --firewall".to_owned());
         let (is_empty, allow) = (false, &[]);
-        Welcome { dashboard, share, is_empty, urls: &urls, loopback_only, refused, allow, firewall, terminal }
-            .to_string()
+        Welcome {
+            dashboard,
+            share,
+            is_empty,
+            urls: &urls,
+            loopback_only,
+            refused,
+            users: false,
+            allow,
+            firewall,
+            terminal,
+        }
+        .to_string()
     }
 
     fn machine(lan: &[&str]) -> Addresses {
@@ -222,8 +242,18 @@ mod tests {
         let allow = &[Allow::Lan, "10.1.0.0/16".parse().unwrap()];
         let (dashboard, share, is_empty, loopback_only) = (None, None, false, false);
         let (firewall, terminal) = (String::new(), Terminal::Colors);
-        let welcome =
-            Welcome { dashboard, share, is_empty, urls: &urls, loopback_only, refused, allow, firewall, terminal };
+        let welcome = Welcome {
+            dashboard,
+            share,
+            is_empty,
+            urls: &urls,
+            loopback_only,
+            refused,
+            users: false,
+            allow,
+            firewall,
+            terminal,
+        };
         let text = welcome.to_string();
         assert!(text.contains("no address on a LAN") && text.contains("VPN"), "{text}");
         assert!(text.contains("http://100.101.102.103:6969/announce") && !text.contains("127.0.0.1"), "{text}");

@@ -98,3 +98,48 @@ fn check(page: &Browser, name: &str) {
         axe::check(page, &format!("{name}, {theme:?}"));
     }
 }
+
+#[test]
+#[ignore = "needs root, network namespaces, the packages .ci/install-clients installs, and axe-core"]
+fn an_operator_makes_users_who_get_torrents_of_their_own() {
+    let lan = Lan::new("users", &PROGRAMS);
+    let machine = lan.host("tracker");
+    let data = machine.make_folder("data");
+    let password = add("anna", &data);
+    let tracker = Tracker::start_sharing(&machine, &["--users", "--data", data.to_str().unwrap()]);
+    let content = Content::write(tracker.share(), 1_000_000);
+    let page = Browser::start(&lan.host("operator"));
+    let sign_in = |browser: &Browser, name: &str, password: &str| {
+        browser.wait_for_text("h1", "Sign in");
+        browser.type_into("#name", name);
+        browser.type_into("#password", password);
+        browser.click("form.sign-in button");
+    };
+    page.open(&tracker.page("/manage/users"));
+    sign_in(&page, "anna", &password);
+    page.wait_for_text("h1", "Users");
+    page.type_into("#new-name", "ben");
+    page.click("form.filters button");
+    page.wait_for_text("#drawn-title", "The password of ben");
+    check(&page, "a new user");
+    let password = page.text("#drawn code").expect("the password is shown");
+    page.click("tbody tr:nth-of-type(2) a");
+    page.wait_for_text("#editing-title", "Change ben");
+    check(&page, "the form of a user");
+    page.type_into("#max-torrents", "7");
+    page.click("form.naming button");
+    page.wait_for_text("#list", "at most 7 files");
+    check(&page, "the users");
+    assert!(page.complaints().is_empty(), "{:?}", page.complaints());
+
+    let ben = Browser::start(&lan.host("ben"));
+    ben.open(&tracker.page("/"));
+    sign_in(&ben, "ben", &password);
+    ben.wait_for_text("h1", content.name());
+    ben.wait_for_text("#by-bittorrent", "Get it with BitTorrent");
+    ben.wait_until("a magnet link with a key", || {
+        let link = ben.attribute("a[href^='magnet:']", "href")?;
+        ensure!(link.contains("%2Fannounce%2F"), "{link}");
+        Ok(())
+    });
+}

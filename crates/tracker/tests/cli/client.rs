@@ -70,7 +70,7 @@ pub(crate) fn post_with(address: SocketAddr, target: &str, headers: &str, body: 
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn exchange(from: Ipv4Addr, tracker: SocketAddr, target: &str, headers: &str) -> Vec<u8> {
+pub(crate) fn exchange(from: Ipv4Addr, tracker: SocketAddr, target: &str, headers: &str) -> Vec<u8> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     socket.connect(&tracker.into()).unwrap();
@@ -91,6 +91,20 @@ pub(crate) fn peers_over_udp(
     port: u16,
     left: u64,
 ) -> Vec<SocketAddrV4> {
+    let answer = answer_over_udp(from, tracker, info_hash, port, left, "");
+    assert_eq!(answer[..8], [0, 0, 0, 1, 0, 0, 0, 2], "{}", answer.escape_ascii());
+    compact(&answer[20..])
+}
+
+/// Announces the start over UDP from an address, with this path in the tracker's URL, and returns the answer.
+pub(crate) fn answer_over_udp(
+    from: impl Into<IpAddr>,
+    tracker: SocketAddr,
+    info_hash: &str,
+    port: u16,
+    left: u64,
+    path: &str,
+) -> Vec<u8> {
     let socket = UdpSocket::bind((from.into(), 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.connect(tracker).unwrap();
@@ -115,11 +129,9 @@ pub(crate) fn peers_over_udp(
         key: 0,
         num_want: -1,
         port,
-        options: b"",
+        options: &[&[2, path.len() as u8], path.as_bytes()].concat(),
     };
-    let answer = ask(Request { connection_id, transaction_id: 2, action: Action::Announce(announce) });
-    assert_eq!(answer[..8], [0, 0, 0, 1, 0, 0, 0, 2], "{}", answer.escape_ascii());
-    compact(&answer[20..])
+    ask(Request { connection_id, transaction_id: 2, action: Action::Announce(announce) })
 }
 
 fn compact(peers: &[u8]) -> Vec<SocketAddrV4> {

@@ -10,6 +10,7 @@ mod report;
 mod running;
 mod shared;
 mod sharing;
+mod users;
 
 use std::fs;
 use std::io::{Read, Write, pipe};

@@ -38,6 +38,7 @@ mod taker;
 mod throughput;
 mod tracker;
 mod usage;
+mod users;
 mod web_seed;
 mod webtorrent;
 
@@ -80,6 +81,7 @@ use crate::support::torrent::{Content, Torrent};
 use crate::support::transmission::Transmission;
 use crate::support::wait::wait_for;
 use crate::tracker::{Counts, Tracker};
+use crate::users::clients_announce_with_the_keys_of_their_users;
 use crate::web_seed::clients_complete_by_the_web_seed_alone;
 use crate::webtorrent::WebTorrent;
 
@@ -164,6 +166,7 @@ tests! { debian_13, Debian13:
     each_client_is_named_with_the_reason
     a_bare_info_hash_gets_its_name_from_a_peer
     scrape_counts_follow_started_completed_and_stopped
+    clients_announce_with_the_keys_of_their_users
     a_restart_of_the_tracker_in_the_middle_loses_no_download
     each_client_gets_all_from_the_tracker_alone
     nobody_gets_a_wrong_byte
