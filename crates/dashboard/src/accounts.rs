@@ -155,8 +155,7 @@ impl Accounts {
     /// Returns [`EditAccountError`] if there is no such account, if the new name is taken or cannot be one, or if the file cannot be
     /// changed.
     pub fn change(&self, name: &str, change: &AccountChange) -> Result<(), EditAccountError> {
-        self.write(|accounts| {
-            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+        self.write_at(name, |accounts, place| {
             if let Some(new) = &change.name {
                 if !is_name(new) {
                     return Err(EditAccountError::Name { name: new.clone() });
@@ -176,16 +175,14 @@ impl Accounts {
     ///
     /// Returns [`EditAccountError`] if there is no such account, or if the file cannot be changed.
     pub fn remove(&self, name: &str) -> Result<(), EditAccountError> {
-        self.write(|accounts| {
-            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+        self.write_at(name, |accounts, place| {
             accounts.remove(place);
             Ok(())
         })
     }
 
     fn edit(&self, name: &str, edit: impl FnOnce(&mut Account)) -> Result<(), EditAccountError> {
-        self.write(|accounts| {
-            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+        self.write_at(name, |accounts, place| {
             edit(&mut accounts[place]);
             Ok(())
         })
@@ -213,13 +210,6 @@ impl Accounts {
     /// The key of operators who have the token, or are at the tracker's machine, and have not signed in with an account.
     pub(crate) fn operator_key(&self) -> Option<UserKey> {
         self.known().contents.operator_key
-    }
-
-    /// Returns `true` if this is the key of an account that is switched on, or of operators without an account.
-    pub(crate) fn is_key(&self, key: &UserKey) -> bool {
-        let known = self.known();
-        let is_of = |account: &Account| account.is_active() && account.key == Some(*key);
-        known.contents.operator_key == Some(*key) || known.contents.accounts.iter().any(is_of)
     }
 
     /// A number that is another one each time the accounts have changed, as far as it is known here.
@@ -289,6 +279,18 @@ impl Accounts {
         change: impl FnOnce(&mut Vec<Account>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.write_contents(|contents| change(&mut contents.accounts))
+    }
+
+    /// Changes them at the place of the account with this name.
+    fn write_at(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Vec<Account>, usize) -> Result<(), EditAccountError>,
+    ) -> Result<(), EditAccountError> {
+        self.write(|accounts| {
+            let place = place_of(accounts, name).ok_or_else(|| unknown(name))?;
+            change(accounts, place)
+        })
     }
 
     fn write_contents<E: From<ChangeAccountsError>>(

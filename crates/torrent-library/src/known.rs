@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metainfo::{Magnet, Metainfo, ParseError, is_invisible};
 use serde::Serialize;
-use tracker_core::InfoHash;
+use tracker_core::{InfoHash, UserKey};
 
 /// The maximum size of a displayed name or path in bytes.
 const MAX_SHOWN_LEN: usize = 255;
@@ -247,7 +247,7 @@ pub fn displayable(text: &str) -> String {
 /// Returns `true` for the URL of a tracker's web seed that has the key of a user in it, as in `/seed/KEY/HASH/NAME`.
 fn has_user_key(url: &str) -> bool {
     let after = url.split_once("/seed/").and_then(|(_, path)| path.split('/').next());
-    after.is_some_and(|key| key.len() == 32 && key.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    after.is_some_and(|key| UserKey::parse(key.as_bytes()).is_ok())
 }
 
 #[cfg(test)]

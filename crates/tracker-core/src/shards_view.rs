@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{AddressGroup, Config, InfoHash, Instant, Shards, SwarmSlice, SwarmView, Totals, UserId, UserTotals, Walk};
+use crate::{
+    AddressGroup, Config, InfoHash, Instant, Shards, SwarmSlice, SwarmView, Totals, UserId, UserKey, UserTotals, Walk,
+};
 
 /// A handle to [`Shards`] that only reads, for a page or a log: it cannot change a swarm. Cheap to clone.
 ///
@@ -41,6 +43,11 @@ impl ShardsView {
     /// See [`Shards::address_group`].
     pub fn address_group(&self, remote: IpAddr, local: IpAddr) -> AddressGroup {
         self.0.address_group(remote, local)
+    }
+
+    /// See [`Users::find`](crate::Users::find). `None` without [`Config::users`], too.
+    pub fn find_user(&self, key: &UserKey) -> Option<UserId> {
+        self.0.with_users(|users| users.find(Some(key)))?
     }
 
     /// See [`Users::totals`](crate::Users::totals). `None` without [`Config::users`].

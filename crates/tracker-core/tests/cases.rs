@@ -1504,7 +1504,7 @@ fn users_who_are_switched_off_leave_their_swarms() {
     let mut events = Vec::new();
     embedder.tracker.poll_events(&mut events);
     assert_eq!(events.iter().filter(|event| matches!(event.kind, EventKind::PeerLeft(_))).count(), 2);
-    // Somebody who is not served at all is told that, whatever the key.
+    // An address that is not admitted gets that error, whatever the key.
     let network = NetworkConfig::from(embedder.tracker.config()).with(|network| network.access = Access::default());
     embedder.tracker.set_network(network).unwrap();
     let stranger = client("203.0.113.9:7000");

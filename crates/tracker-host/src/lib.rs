@@ -12,7 +12,8 @@
 //!   [`AnswerTimes`] how long it took to answer, and [`ClaimedAddresses`] logs who announces another address than its own;
 //! - [`AddressGroup`] is what counts as one address, for servers that know nothing else of the core, and [`UploadLimit`] the
 //!   rate that all servers which send shared files keep to together;
-//! - [`Pages`] says where people find the page that is beside a server for clients;
+//! - [`Pages`] says where people find the page that is beside a server for clients, and [`user_key()`] finds the key of a user in a
+//!   tracker URL;
 //! - [`Events`] hands the core's events to several listeners;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment
 //!   of the tracker's clock.
@@ -61,6 +62,7 @@ mod reverse_names;
 mod service;
 mod start_time;
 mod upload_limit;
+mod user_key;
 mod wall_clock;
 mod workers;
 
@@ -83,5 +85,6 @@ pub use service::{Bind, Bound, Serve, Service, ServiceError, ServiceStartError, 
 pub use start_time::StartTime;
 pub use tracker_core::AddressGroup;
 pub use upload_limit::UploadLimit;
+pub use user_key::user_key;
 pub use wall_clock::{WallClock, unix_seconds};
 pub use workers::{run_threads, run_until_one_ends};

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{PoisonError, RwLock};
 
+use tracker_core::AnnounceError;
+
 /// The addresses at which this machine has a page for people, to which those are led who come to a port for clients.
 ///
 /// ```
@@ -29,6 +31,13 @@ impl Pages {
         };
         let pages = self.0.read().unwrap_or_else(PoisonError::into_inner);
         pages.iter().find(serves).map(SocketAddr::port)
+    }
+
+    /// The text that refuses an announce of a client at `remote` that has reached `local`: a user whose key is not valid gets another one
+    /// on the page.
+    pub fn refusal(&self, error: &AnnounceError, remote: IpAddr, local: IpAddr) -> String {
+        let url = if *error == AnnounceError::UnknownUser { self.url(remote, local) } else { None };
+        url.map_or_else(|| error.to_string(), |url| format!("{error} from {url}"))
     }
 
     /// The URL of the page for a client at `remote` that has reached `local`, if there is one. Of somebody who came through a proxy on

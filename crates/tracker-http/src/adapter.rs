@@ -183,7 +183,10 @@ impl Adapter {
         self.0.claimed_addresses.log(&request, self.0.shards.config());
         SCRATCH.with_borrow_mut(|Scratch { rng, peers, encoder }| {
             let response = self.0.shards.announce(self.0.clock.now(), rng, &request, peers);
-            let response = response.map_err(|error| Failure::of_announce(error, || self.0.pages.url(remote, local)))?;
+            let response = response.map_err(|error| {
+                let reason = self.0.pages.refusal(&error, remote, local);
+                Failure::from(error).with_reason(reason)
+            })?;
             out.extend_from_slice(encode_announce(&response, peers, format, encoder));
             Ok(())
         })

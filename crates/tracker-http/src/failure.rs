@@ -67,6 +67,11 @@ impl Failure {
         Self { reason: error.to_string(), retry_after: RETRY_LATE, counted_by: CountedBy::Adapter }
     }
 
+    /// The same with another text.
+    pub(crate) fn with_reason(self, reason: String) -> Self {
+        Self { reason, ..self }
+    }
+
     /// The text for the user of the client.
     pub(crate) fn reason(&self) -> &str {
         &self.reason
@@ -113,16 +118,6 @@ impl From<SentByBrowser> for Failure {
 impl From<WrongPath> for Failure {
     fn from(error: WrongPath) -> Self {
         Self::late(&error)
-    }
-}
-
-impl Failure {
-    /// `page_url` is asked for the URL where a user finds a .torrent with a valid key.
-    pub(crate) fn of_announce(error: AnnounceError, page_url: impl FnOnce() -> Option<String>) -> Self {
-        let url = if error == AnnounceError::UnknownUser { page_url() } else { None };
-        let failure = Self::from(error);
-        let reason = url.map_or_else(|| failure.reason.clone(), |url| format!("{} from {url}", failure.reason));
-        Self { reason, ..failure }
     }
 }
 

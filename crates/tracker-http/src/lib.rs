@@ -71,7 +71,7 @@ mod query;
 mod router;
 mod scrape;
 mod server;
-mod user_key;
+mod shown_path;
 
 pub use adapter::Adapter;
 pub use announce::{AnnounceQuery, AnnounceQueryError, PeerFormat, encode_announce};
@@ -82,5 +82,4 @@ pub use query::{EscapeError, Escaped, Parameter, Query};
 pub use router::router;
 pub use scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};
 pub use server::Server;
-pub use tracker_host::{BindError, all_addresses};
-pub use user_key::user_key;
+pub use tracker_host::{BindError, all_addresses, user_key};

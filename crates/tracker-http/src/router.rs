@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_server::{Connection, Host, is_of_browser};
 use tokio::task::JoinError;
+use tracker_host::user_key;
 
 use crate::Adapter;
 use crate::failure::{Failure, SentByBrowser, WrongPath};
 use crate::forwarded::{client_address, is_trusted, speaks_for_others};
 use crate::page_link::{link_page, page_url};
-use crate::user_key::{user_key, without_keys};
+use crate::shown_path::without_keys;
 
 /// Characters of a wrong path that the failure repeats.
 const MAX_PATH_CHARS: usize = 64;

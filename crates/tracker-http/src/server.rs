@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_server::{Connection, Handler, RequestHead, ServerConfig};
-use tracker_host::{AddressGroup, BindError};
+use tracker_host::{AddressGroup, BindError, user_key};
 
 use crate::forwarded::is_trusted;
-use crate::user_key::user_key;
 use crate::{Adapter, HttpConfig, router};
 
 /// Serves an [`Adapter`] over HTTP/1.0 and HTTP/1.1.

@@ -166,8 +166,8 @@ impl Adapter {
     ) -> Result<(), Failure> {
         SCRATCH.with_borrow_mut(|Scratch { rng, peers, .. }| {
             let response = self.0.shards.announce(now, rng, request, peers);
-            let page_url = || self.0.pages.url(request.remote(), request.local());
-            let response = response.map_err(|error| Failure::of_announce(error, page_url))?;
+            let refusal = |error| self.0.pages.refusal(&error, request.remote(), request.local());
+            let response = response.map_err(|error| Failure::new(refusal(error)))?;
             encode_announce(transaction_id, &response, peers, request.families, out);
             Ok(())
         })

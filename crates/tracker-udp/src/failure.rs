@@ -2,7 +2,7 @@
 //!
 //! The protocol has no field for when to come back; clients decide that themselves.
 
-use tracker_core::{AnnounceError, ScrapeError};
+use tracker_core::ScrapeError;
 
 use crate::response::encode_error;
 
@@ -13,6 +13,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The answer with this text.
+    pub(crate) fn new(reason: String) -> Self {
+        Self { reason }
+    }
+
     /// The text for the user of the client.
     pub(crate) fn reason(&self) -> &str {
         &self.reason
@@ -21,20 +26,6 @@ impl Failure {
     /// Appends the answer.
     pub(crate) fn encode(&self, transaction_id: u32, out: &mut Vec<u8>) {
         encode_error(transaction_id, &self.reason, out);
-    }
-}
-
-impl Failure {
-    /// `page_url` is asked for the URL where a user finds a .torrent with a valid key.
-    pub(crate) fn of_announce(error: AnnounceError, page_url: impl FnOnce() -> Option<String>) -> Self {
-        let url = if error == AnnounceError::UnknownUser { page_url() } else { None };
-        Self { reason: url.map_or_else(|| error.to_string(), |url| format!("{error} from {url}")) }
-    }
-}
-
-impl From<AnnounceError> for Failure {
-    fn from(error: AnnounceError) -> Self {
-        Self { reason: error.to_string() }
     }
 }
 

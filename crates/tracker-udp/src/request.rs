@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use tracker_core::{InfoHash, PeerId, UserKey};
+use tracker_host::user_key;
 
 use crate::wire::{ANNOUNCE, CONNECT, SCRAPE};
 
@@ -153,7 +154,7 @@ impl<'a> Announce<'a> {
     pub fn user_key(&self) -> Option<UserKey> {
         let url_data = self.url_data();
         let path = url_data.split(|&byte| byte == b'?').next()?;
-        UserKey::parse(path.split(|&byte| byte == b'/').nth(2)?).ok()
+        user_key(path)
     }
 
     /// The path and query of the tracker's URL, where the client sends them: the data of all `URLData` options, one after

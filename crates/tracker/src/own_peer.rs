@@ -81,7 +81,7 @@ impl OwnPeerView {
         self.shards.config().users
     }
 
-    /// Users' torrents are for those who have announced with a key, and nobody else is told of them.
+    /// Where the tracker is for users, all torrents are private: only peers that have announced are let in, and there is no PEX.
     fn as_private(&self, facts: TorrentFacts) -> TorrentFacts {
         TorrentFacts { is_private: facts.is_private || self.is_for_users(), ..facts }
     }

@@ -138,8 +138,7 @@ impl Keeper {
 
     /// Tells the tracker who its users are, if that has changed, and what those have done whom it did not know.
     fn follow(&mut self) {
-        let changes = self.accounts.changes();
-        if std::mem::replace(&mut self.known, changes) == changes {
+        if self.accounts.changes() == self.known {
             return;
         }
         if let Err(error) = self.accounts.give_keys() {

@@ -16,10 +16,11 @@ impl Tracker {
         &mut self,
         request: &AnnounceRequest,
     ) -> Result<Option<(UserId, AddressGroup)>, AnnounceError> {
-        let address = self.newcomer(request);
-        let Some(users) = self.users.as_mut().filter(|_| self.config.access.admits(request.remote())) else {
+        if self.users.is_none() || !self.config.access.admits(request.remote()) {
             return Ok(None);
-        };
+        }
+        let address = self.newcomer(request);
+        let Some(users) = &mut self.users else { return Ok(None) };
         users.admit(self.rules.now, address, request).map(|user| Some((user, address)))
     }
 

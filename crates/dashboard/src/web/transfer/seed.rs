@@ -32,8 +32,8 @@ pub(super) async fn file(
     let not_found = |why: &str| Problem::new(StatusCode::NOT_FOUND, why);
     let path = request.uri.path().strip_prefix("/seed/").unwrap_or_default();
     let (key, path) = without_key(path);
-    let accounts = dashboard.config().accounts.as_ref();
-    if dashboard.is_for_users() && !key.is_some_and(|key| accounts.is_some_and(|accounts| accounts.is_key(&key))) {
+    let user = key.and_then(|key| dashboard.config().shards.find_user(&key));
+    if dashboard.is_for_users() && user.is_none() {
         return Err(Problem::forbidden("this URL is not valid: get the .torrent again"));
     }
     let (file, torrent) = find(&dashboard, client, path).ok_or_else(|| not_found("no torrent has such a file here"))?;
