@@ -297,6 +297,18 @@ pub enum AnnounceError {
         /// The asker's address.
         address: IpAddr,
     },
+    /// [`Config::clients`](crate::Config::clients) does not admit the address.
+    #[error("this tracker does not serve {address}: its operator has a list of addresses that does not admit it")]
+    AddressDenied {
+        /// The asker's address, or the one that it [claims to have](AnnounceRequest::claimed_ip).
+        address: IpAddr,
+    },
+    /// [`Config::clients`](crate::Config::clients) does not admit the peer id.
+    #[error("this tracker does not serve this client or version ({}): use another one", client_name(*peer_id))]
+    ClientDenied {
+        /// The peer id of the client.
+        peer_id: PeerId,
+    },
     /// The tracker is for its users, and the announce has no key, or one that is not valid any more.
     #[error("this announce URL is not valid: get the .torrent again")]
     UnknownUser,
@@ -344,6 +356,18 @@ impl AnnounceError {
     /// Returns `true` if the same announce will be refused until the operator changes the tracker's settings. Otherwise it is
     /// worth trying again soon: places become free, and torrents are registered after they were first announced.
     pub const fn is_permanent(&self) -> bool {
-        matches!(self, Self::AddressNotAllowed { .. } | Self::TorrentDenied)
+        matches!(
+            self,
+            Self::AddressNotAllowed { .. }
+                | Self::AddressDenied { .. }
+                | Self::ClientDenied { .. }
+                | Self::TorrentDenied
+        )
     }
+}
+
+/// The part of a peer id that names the client and its version, by convention.
+fn client_name(peer_id: PeerId) -> String {
+    const LEN: usize = 8;
+    peer_id.as_bytes()[..LEN].escape_ascii().to_string()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Access, AnnounceRequest, OutOfBounds, ScrapeError, TorrentPolicy, address};
+use crate::{Access, AnnounceRequest, ClientPolicy, OutOfBounds, ScrapeError, TorrentPolicy, address};
 
 /// Everything that can be set about a [`Tracker`](crate::Tracker).
 ///
@@ -91,6 +91,8 @@ pub struct Config {
 
     /// The addresses from which announces and scrapes are accepted.
     pub access: Access,
+    /// The clients that are served, of those that `access` admits. Shared, since each shard has it.
+    pub clients: Arc<ClientPolicy>,
     /// `true` if only [users](crate::Users) may announce, each with a key. Defaults to `false`.
     pub users: bool,
     /// The info-hashes that are served. Shared, since the lists may be long.
@@ -140,6 +142,7 @@ impl Default for Config {
             memory: Memory::Full,
             users: false,
             access: Access::default(),
+            clients: Arc::default(),
             torrents: Arc::default(),
             trusted_networks: Vec::new(),
             host_addresses: HostAddresses::default(),
@@ -200,10 +203,19 @@ impl Config {
     }
 
     /// Returns an error unless a scrape of this many info-hashes is taken from this address.
-    /// `access` is [`Config::access`] as it is now.
-    pub(crate) fn admit_scrape(&self, access: &Access, remote: IpAddr, asked: usize) -> Result<(), ScrapeError> {
+    /// `access` and `clients` are [`Config::access`] and [`Config::clients`] as they are now.
+    pub(crate) fn admit_scrape(
+        &self,
+        access: &Access,
+        clients: &ClientPolicy,
+        remote: IpAddr,
+        asked: usize,
+    ) -> Result<(), ScrapeError> {
         if !access.admits(remote) {
             return Err(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
+        }
+        if !clients.admits_address(remote) {
+            return Err(ScrapeError::AddressDenied { address: remote.to_canonical() });
         }
         if asked > self.max_scrape_hashes {
             return Err(ScrapeError::TooManyHashes { limit: self.max_scrape_hashes, asked });

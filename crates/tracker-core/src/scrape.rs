@@ -28,6 +28,12 @@ pub enum ScrapeError {
         /// The asker's address.
         address: IpAddr,
     },
+    /// [`Config::clients`](crate::Config::clients) does not admit the address.
+    #[error("this tracker does not serve {address}: its operator has a list of addresses that does not admit it")]
+    AddressDenied {
+        /// The asker's address.
+        address: IpAddr,
+    },
     /// The tracker is for its users, and the scrape has no key, or one that is not valid any more.
     #[error("this scrape URL is not valid: get the .torrent again")]
     UnknownUser,

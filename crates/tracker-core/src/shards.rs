@@ -16,9 +16,9 @@ use crate::address_group::OwnNetworks;
 use crate::survey::{Held, Place, Survey};
 use crate::tracker::{Answer, Arrival, MOST_EVICTIONS, OtherShards, Restored};
 use crate::{
-    Access, AddressGroup, AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, ConfigError,
-    Event, InfoHash, Instant, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError, SwarmCounts,
-    SwarmImage, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, UserKey, Users, Walk,
+    Access, AddressGroup, AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, ClientPolicy, Config,
+    ConfigError, Event, InfoHash, Instant, NetworkConfig, OwnPeer, PeerId, Peers, Reachability, ScrapeError,
+    SwarmCounts, SwarmImage, SwarmSlice, SwarmView, TorrentPolicy, Totals, Tracker, UserKey, Users, Walk,
 };
 
 /// A tracker split into shards, each behind a lock of its own and responsible for its share of the info-hashes.
@@ -46,6 +46,8 @@ pub struct Shards {
     config: Config,
     /// [`Config::access`] as it is now.
     access: RwLock<Access>,
+    /// [`Config::clients`] as it is now.
+    clients: RwLock<Arc<ClientPolicy>>,
     /// Those of [`Config::own_addresses`] and [`Config::host_addresses`] as they are now.
     own_networks: RwLock<OwnNetworks>,
     /// The latest time that was seen, in seconds.
@@ -80,12 +82,14 @@ impl Shards {
         let shards =
             (0..count.get()).map(|_| Tracker::new(of_each.clone(), rng).map(Mutex::new)).collect::<Result<_, _>>()?;
         let access = RwLock::new(config.access.clone());
+        let clients = RwLock::new(Arc::clone(&config.clients));
         let users = config.users.then(|| Users::new(config.peer_timeout, rng));
         Ok(Self {
             shards,
             own_networks: RwLock::new(OwnNetworks::new(&config)),
             config,
             access,
+            clients,
             now: 0.into(),
             swarms: 0.into(),
             peers: 0.into(),
@@ -232,7 +236,7 @@ impl Shards {
     ) -> Result<(), ScrapeError> {
         counts.clear();
         self.scrapes.fetch_add(1, Ordering::Relaxed);
-        self.config.admit_scrape(&self.access(), remote, info_hashes.len())?;
+        self.config.admit_scrape(&self.access(), &self.clients(), remote, info_hashes.len())?;
         if self.with_users(|users| users.find(user_key).is_none()) == Some(true) {
             return Err(ScrapeError::UnknownUser);
         }
@@ -270,13 +274,27 @@ impl Shards {
     /// Does what [`set_torrents`](Self::set_torrents) does, and calls `pause` between batches, while nothing is locked. It should
     /// sleep for about a millisecond: a thread that takes a lock again at once gets it before those that wait for it, and
     /// announces in a large shard would wait until all of it is checked.
-    pub fn set_torrents_with_pauses(&self, torrents: impl Into<Arc<TorrentPolicy>>, mut pause: impl FnMut()) {
+    pub fn set_torrents_with_pauses(&self, torrents: impl Into<Arc<TorrentPolicy>>, pause: impl FnMut()) {
         let torrents = torrents.into();
+        self.set_served(|tracker| tracker.set_torrents(Arc::clone(&torrents)), pause);
+    }
+
+    /// See [`Tracker::set_clients`]. When this returns, all peers whose clients are not served any more are gone, but for what a
+    /// [lean](crate::Memory::Lean) tracker does not know. Otherwise as
+    /// [`set_torrents_with_pauses`](Self::set_torrents_with_pauses).
+    pub fn set_clients_with_pauses(&self, clients: impl Into<Arc<ClientPolicy>>, pause: impl FnMut()) {
+        let clients = clients.into();
+        self.clients.write().unwrap_or_else(PoisonError::into_inner).clone_from(&clients);
+        self.set_served(|tracker| tracker.set_clients(Arc::clone(&clients)), pause);
+    }
+
+    /// Changes what is served by `set`, which begins to drop what is not any more, and goes on with that until nothing is left of it.
+    fn set_served(&self, set: impl Fn(&mut Tracker), mut pause: impl FnMut()) {
         let now = self.latest(Instant::ZERO);
         let set = |shard| {
             self.change(shard, |tracker, _| {
                 tracker.advance(now);
-                tracker.set_torrents(Arc::clone(&torrents));
+                set(tracker);
                 tracker.has_unchecked()
             })
         };
@@ -329,9 +347,14 @@ impl Shards {
         lock(self.shard_of(info_hash)).set_reachability(info_hash, address, peer_id, reachability)
     }
 
-    /// Returns `true` if requests from this address are taken, by [`Config::access`] as it is now.
+    /// Returns `true` if requests from this address are taken, by [`Config::access`] and [`Config::clients`] as they are now.
     pub fn admits(&self, address: IpAddr) -> bool {
-        self.access().admits(address)
+        self.access().admits(address) && self.clients().admits_address(address)
+    }
+
+    /// [`Config::clients`] as it is now.
+    pub fn clients(&self) -> Arc<ClientPolicy> {
+        Arc::clone(&self.clients.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The group of the address that a request came from, to our address `local`. As [`AddressGroup::of`] says, but each address
@@ -401,7 +424,7 @@ impl Shards {
         false
     }
 
-    /// Its configuration. [`Config::torrents`], and what a [`NetworkConfig`] has, are as at the start.
+    /// Its configuration. [`Config::torrents`], [`Config::clients`], and what a [`NetworkConfig`] has, are as at the start.
     pub fn config(&self) -> &Config {
         &self.config
     }

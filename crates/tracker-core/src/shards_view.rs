@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::{
-    AddressGroup, Config, InfoHash, Instant, Shards, SwarmSlice, SwarmView, Totals, UserId, UserKey, UserTotals, Walk,
+    AddressGroup, ClientPolicy, Config, InfoHash, Instant, Shards, SwarmSlice, SwarmView, Totals, UserId, UserKey,
+    UserTotals, Walk,
 };
 
 /// A handle to [`Shards`] that only reads, for a page or a log: it cannot change a swarm. Cheap to clone.
@@ -38,6 +39,11 @@ impl ShardsView {
     /// See [`Shards::admits`].
     pub fn admits(&self, address: IpAddr) -> bool {
         self.0.admits(address)
+    }
+
+    /// See [`Shards::clients`].
+    pub fn clients(&self) -> Arc<ClientPolicy> {
+        self.0.clients()
     }
 
     /// See [`Shards::address_group`].

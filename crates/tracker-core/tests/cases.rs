@@ -11,9 +11,9 @@ use common::{Embedder, TORRENT, client, peer_id};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_core::{
-    Access, AnnounceError, AnnounceEvent, AnnounceRequest, Config, EventKind, HostAddresses, InfoHash, Instant, Memory,
-    NetworkConfig, Peer, PeerDetail, PeerKey, PeerState, Peers, ScrapeError, Shards, SubnetPreference, SwarmCounts,
-    TorrentPolicy, UserId, UserKey, UserRule, Warning,
+    Access, AnnounceError, AnnounceEvent, AnnounceRequest, ClientPolicy, Config, EventKind, HostAddresses, InfoHash,
+    Instant, Memory, NetworkConfig, Peer, PeerDetail, PeerId, PeerKey, PeerState, Peers, ScrapeError, Shards,
+    SubnetPreference, SwarmCounts, TorrentPolicy, UserId, UserKey, UserRule, Warning,
 };
 
 const A: &str = "10.77.0.2:6881";
@@ -1310,6 +1310,58 @@ fn torrents_that_are_not_served_are_refused() {
     let error = refused(&mut embedder, &denied);
     assert_eq!((error.is_permanent(), error), (true, AnnounceError::TorrentDenied));
     assert_eq!(refused(&mut embedder, &stopped(other)), AnnounceError::TorrentNotAllowed);
+}
+
+#[test]
+fn clients_that_are_not_served_are_refused() {
+    let clients = ClientPolicy {
+        denied: vec!["-XX".parse().unwrap()],
+        denied_networks: vec!["10.77.0.3/32".parse().unwrap()],
+        ..ClientPolicy::default()
+    };
+    let mut embedder = Embedder::new(Config::default().with(|config| config.clients = clients.into()));
+    let other = PeerId::new(*b"-YY0001-bbbbbbbbbbbb");
+    embedder.announce(&client("10.77.0.2:6881").with_peer_id(other));
+    let error =
+        refused(&mut embedder, &client("10.77.0.2:6881").with_peer_id(PeerId::new(*b"-XX0001\x00aaaaaaaaaaaa")));
+    assert!(matches!(error, AnnounceError::ClientDenied { .. }) && error.is_permanent(), "{error:?}");
+    assert_eq!(error.to_string(), "this tracker does not serve this client or version (-XX0001\\x00): use another one");
+    let error = refused(&mut embedder, &client("10.77.0.3:6881").with_peer_id(other));
+    assert_eq!((error.is_permanent(), error), (true, AnnounceError::AddressDenied { address: [10, 77, 0, 3].into() }));
+    assert_eq!(
+        embedder.tracker.scrape([10, 77, 0, 3].into(), None, &[TORRENT], &mut Vec::new()),
+        Err(ScrapeError::AddressDenied { address: [10, 77, 0, 3].into() })
+    );
+}
+
+#[test]
+fn peers_whose_clients_are_not_served_any_more_leave() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let mut embedder = Embedder::new(Config::default().with(|config| {
+            (config.memory, config.expire_batch, config.max_pending_events) = (memory, 1, 100);
+        }));
+        for host in 2..8 {
+            let peer_id = PeerId::new(if host % 2 == 0 { *b"-XX0001-aaaaaaaaaaaa" } else { *b"-YY0001-aaaaaaaaaaaa" });
+            embedder.announce(&client(&format!("10.77.0.{host}:6881")).with_peer_id(peer_id));
+        }
+        embedder.announce(&client("10.77.0.7:6881").with_info_hash(OTHER_TORRENT));
+        happened(&mut embedder);
+        embedder.tracker.set_clients(ClientPolicy {
+            denied: vec!["-XX".parse().unwrap()],
+            denied_networks: vec!["10.77.0.7/32".parse().unwrap()],
+            ..ClientPolicy::default()
+        });
+        // A batch has one peer.
+        for _ in 0..10 {
+            embedder.tracker.expire(Instant::ZERO);
+        }
+        // A lean tracker does not know who is which client.
+        let (left, peers) = if memory == Memory::Full { (4, 2) } else { (1, 5) };
+        let happened = happened(&mut embedder);
+        assert_eq!(happened.iter().filter(|what| **what == "left").count(), left + 1, "{memory:?}: {happened:?}");
+        assert_eq!((embedder.tracker.totals().swarms, embedder.tracker.totals().peers()), (1, peers), "{memory:?}");
+        assert!(embedder.tracker.next_expiry() > Some(Instant::ZERO), "{memory:?}: nothing is left to look at");
+    }
 }
 
 #[test]

@@ -28,8 +28,8 @@ impl Tracker {
         peers: &mut Peers,
     ) -> Result<Answer, AnnounceError> {
         let asker = Asker::of(request);
-        self.admit(&asker, &request.info_hash)?;
         let sender = Identity::new(asker.announced_ip(request, &self.config), request);
+        self.admit(&asker, &sender, request)?;
         let intervals = Intervals::draw(&self.config, others.peers + self.peers(), rng);
         let known = self.swarms.find(&self.rules, &request.info_hash);
         let (counts, warning, news) = if request.event == Some(AnnounceEvent::Stopped) {
@@ -60,11 +60,19 @@ impl Tracker {
         peers.extend(own_peer.and_then(|own| own.entry(asker, request, &self.config, self.rules.address_bits)));
     }
 
-    fn admit(&self, asker: &Asker, info_hash: &InfoHash) -> Result<(), AnnounceError> {
-        if !self.config.access.admits(asker.remote) {
+    fn admit(&self, asker: &Asker, sender: &Identity, request: &AnnounceRequest) -> Result<(), AnnounceError> {
+        let Config { access, clients, torrents, .. } = &self.config;
+        if !access.admits(asker.remote) {
             return Err(AnnounceError::AddressNotAllowed { address: asker.remote });
         }
-        match self.config.torrents.verdict(info_hash) {
+        // What is not served is not handed out either.
+        if let Some(address) = [asker.remote, sender.ip].into_iter().find(|ip| !clients.admits_address(*ip)) {
+            return Err(AnnounceError::AddressDenied { address });
+        }
+        if !clients.admits_client(request.peer_id) {
+            return Err(AnnounceError::ClientDenied { peer_id: request.peer_id });
+        }
+        match torrents.verdict(&request.info_hash) {
             Verdict::Served => Ok(()),
             Verdict::NotListed => Err(AnnounceError::TorrentNotAllowed),
             Verdict::Denied => Err(AnnounceError::TorrentDenied),

@@ -58,6 +58,9 @@ impl Tracker {
             let Some(member) = Member::restored(image, is_here, age, &self.rules).filter(|_| is_admitted) else {
                 continue;
             };
+            if !self.config.clients.admits_member(&member) {
+                continue;
+            }
             if others.peers + self.peers() >= self.config.max_peers {
                 break;
             }

@@ -1,13 +1,13 @@
 //! A tracker that is for users.
 
 use super::Tracker;
+#[cfg(doc)]
+use crate::Memory;
 use crate::peer::Identity;
 use crate::survey::Victim;
 use crate::{
-    AddressGroup, AnnounceError, AnnounceRequest, InfoHash, Instant, PeerId, UserId, UserKey, UserRule, Users,
+    AddressGroup, AnnounceError, AnnounceRequest, Config, InfoHash, Instant, PeerId, UserId, UserKey, UserRule, Users,
 };
-#[cfg(doc)]
-use crate::{Config, Memory};
 
 impl Tracker {
     /// The user who announces, and what its address counts as, if the tracker is for users. `None`, too, if the address is not served
@@ -16,7 +16,9 @@ impl Tracker {
         &mut self,
         request: &AnnounceRequest,
     ) -> Result<Option<(UserId, AddressGroup)>, AnnounceError> {
-        if self.users.is_none() || !self.config.access.admits(request.remote()) {
+        let Config { access, clients, .. } = &self.config;
+        let is_served = access.admits(request.remote()) && clients.admits_address(request.remote());
+        if self.users.is_none() || !is_served {
             return Ok(None);
         }
         let address = self.newcomer(request);

@@ -4,6 +4,7 @@
 //! drawn, which interval within the jitter), the model checks that what the tracker did is one of the choices, and takes it
 //! over.
 
+mod clients;
 mod fairness;
 mod journal;
 mod restore;
@@ -19,9 +20,9 @@ use std::time::Duration;
 use fairness::{Group, Networks};
 use subject::Heard;
 use tracker_core::{
-    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, Config, InfoHash, Instant, Memory, Peer,
-    PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, Reachability, ScrapeError, SwarmCounts, TorrentPolicy, UserId,
-    UserKey, UserTotals, Verdict, Warning,
+    AnnounceError, AnnounceEvent, AnnounceRequest, AnnounceResponse, ClientPolicy, Config, InfoHash, Instant, Memory,
+    Peer, PeerDetail, PeerEntry, PeerId, PeerKey, PeerState, Reachability, ScrapeError, SwarmCounts, TorrentPolicy,
+    UserId, UserKey, UserTotals, Verdict, Warning,
 };
 use users::Users;
 
@@ -170,7 +171,9 @@ impl Model {
         self.announces += 1;
         self.networks.learn(request.local());
         let (timeout, group) = (self.config.peer_timeout, self.networks.group(self.place(request).ip()));
-        let is_asked = self.config.users && self.config.access.admits(request.remote());
+        let is_admitted = self.config.access.admits(request.remote())
+            && clients::admits_address(&self.config.clients, request.remote());
+        let is_asked = self.config.users && is_admitted;
         let user = is_asked.then(|| self.users.admit(self.now, timeout, group, request));
         let user = match user.transpose() {
             Ok(user) => user,
@@ -266,6 +269,9 @@ impl Model {
         if !self.config.access.admits(remote) {
             reasons.push(ScrapeError::AddressNotAllowed { address: remote.to_canonical() });
         }
+        if !clients::admits_address(&self.config.clients, remote) {
+            reasons.push(ScrapeError::AddressDenied { address: remote.to_canonical() });
+        }
         if self.config.users && !users::may_scrape(user_key) {
             reasons.push(ScrapeError::UnknownUser);
         }
@@ -287,7 +293,7 @@ impl Model {
     pub(crate) fn expire(&mut self, now: Instant, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         self.now = self.now.max(now);
         let now = self.now;
-        // Before all others, and as wholes.
+        // Before all others.
         self.drop_unserved(left);
         for (info_hash, members) in &mut self.swarms {
             let before = members.peers.len();
@@ -306,12 +312,21 @@ impl Model {
             assert!(due.is_none(), "{info_hash} still has {due:#?}");
             assert!(members.forgotten.is_none_or(|forgotten| forgotten > self.now), "{info_hash} is not forgotten");
             assert!(!self.is_unserved(info_hash), "{info_hash} is not served, but still there");
+            let denied = members.peers.iter().find(|member| self.is_denied(member));
+            assert!(denied.is_none(), "{info_hash} still has {denied:#?}");
         }
     }
 
     /// Takes over which of the swarms that are not served any more are dropped at once. `left` is what the tracker has after it.
     pub(crate) fn set_torrents(&mut self, torrents: &TorrentPolicy, left: &BTreeMap<InfoHash, Vec<Peer>>) {
         self.config.torrents = torrents.clone().into();
+        self.drop_unserved(left);
+    }
+
+    /// Takes over which of the peers whose clients are not served any more are dropped at once. `left` is what the tracker has after
+    /// it.
+    pub(crate) fn set_clients(&mut self, clients: &ClientPolicy, left: &BTreeMap<InfoHash, Vec<Peer>>) {
+        self.config.clients = clients.clone().into();
         self.drop_unserved(left);
     }
 
@@ -351,6 +366,27 @@ impl Model {
         self.swarms
             .retain(|info_hash, _| torrents.verdict(info_hash) == Verdict::Served || left.contains_key(info_hash));
         self.tally.dropped += (before - self.swarms.len()) as u64;
+        self.drop_denied(left);
+    }
+
+    fn drop_denied(&mut self, left: &BTreeMap<InfoHash, Vec<Peer>>) {
+        let mut swarms = std::mem::take(&mut self.swarms);
+        for (info_hash, members) in &mut swarms {
+            let before = members.peers.len();
+            let is_left =
+                |member: &Member| left.get(info_hash).is_some_and(|peers| peers.iter().any(|peer| member.is(peer)));
+            members.peers.retain(|member| !self.is_denied(member) || is_left(member));
+            self.tally.left += (before - members.peers.len()) as u64;
+        }
+        self.swarms = swarms;
+        self.forget(|_, _| false);
+    }
+
+    /// Returns `true` if the peer is to go.
+    fn is_denied(&self, member: &Member) -> bool {
+        let clients = &self.config.clients;
+        !clients::admits_address(clients, member.address.ip())
+            || self.keeps_all() && !clients::admits_client(clients, member.peer_id)
     }
 
     fn is_unserved(&self, info_hash: &InfoHash) -> bool {
@@ -410,7 +446,8 @@ impl Model {
             let peers = members.peers.iter().map(|member| member.expires);
             peers.chain(members.forgotten).min().expect("a swarm has peers or is forgotten some time")
         };
-        let is_unserved = self.swarms.keys().any(|info_hash| self.is_unserved(info_hash));
+        let is_unserved = self.swarms.keys().any(|info_hash| self.is_unserved(info_hash))
+            || self.swarms.values().flat_map(|members| &members.peers).any(|member| self.is_denied(member));
         let first = if is_unserved { Some(self.now) } else { self.swarms.values().map(due).min() };
         // What is due already is looked for at once, whatever the time that is told.
         let latest = first.map(|first| first.max(self.now));
@@ -444,6 +481,14 @@ impl Model {
         let config = &self.config;
         if !config.access.admits(request.remote()) {
             return vec![AnnounceError::AddressNotAllowed { address: request.remote().to_canonical() }];
+        }
+        for address in [request.remote().to_canonical(), self.place(request).ip()] {
+            if !clients::admits_address(&config.clients, address) {
+                return vec![AnnounceError::AddressDenied { address }];
+            }
+        }
+        if !clients::admits_client(&config.clients, request.peer_id) {
+            return vec![AnnounceError::ClientDenied { peer_id: request.peer_id }];
         }
         match config.torrents.verdict(&request.info_hash) {
             Verdict::Served => (),

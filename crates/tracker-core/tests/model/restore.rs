@@ -107,7 +107,7 @@ impl Model {
         if !self.keeps_all() {
             let left = peer.expires_in.saturating_sub(age);
             member.expires = self.due(left);
-            return (left > Duration::ZERO).then_some(member);
+            return (left > Duration::ZERO && !self.is_denied(&member)).then_some(member);
         }
         let detail = peer.detail.as_ref()?;
         let ago = |duration: Duration| {
@@ -124,6 +124,6 @@ impl Model {
         if !claimed {
             member.reachability = detail.reachability;
         }
-        (member.expires > self.now).then_some(member)
+        (member.expires > self.now && !self.is_denied(&member)).then_some(member)
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
-    AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, Config, Event, InfoHash, Instant, OwnPeer,
-    Peer, PeerId, Peers, Reachability, ScrapeError, Shards, SwarmCounts, SwarmImage, TorrentPolicy, Totals, Tracker,
-    UserKey, Users, Walk,
+    AnnounceError, AnnounceListener, AnnounceRequest, AnnounceResponse, ClientPolicy, Config, Event, InfoHash, Instant,
+    OwnPeer, Peer, PeerId, Peers, Reachability, ScrapeError, Shards, SwarmCounts, SwarmImage, TorrentPolicy, Totals,
+    Tracker, UserKey, Users, Walk,
 };
 
 use super::users::rules;
@@ -97,6 +97,8 @@ pub(crate) trait Subject {
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy);
 
+    fn set_clients(&mut self, clients: &ClientPolicy);
+
     fn set_reachability(
         &mut self,
         info_hash: &InfoHash,
@@ -180,6 +182,10 @@ impl Subject for Tracker {
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy) {
         self.set_torrents(torrents.clone());
+    }
+
+    fn set_clients(&mut self, clients: &ClientPolicy) {
+        Self::set_clients(self, clients.clone());
     }
 
     fn set_reachability(
@@ -283,6 +289,10 @@ impl Subject for HeardShards {
 
     fn set_torrents(&mut self, torrents: &TorrentPolicy) {
         self.shards.set_torrents(torrents.clone());
+    }
+
+    fn set_clients(&mut self, clients: &ClientPolicy) {
+        self.shards.set_clients_with_pauses(clients.clone(), || {});
     }
 
     fn set_reachability(

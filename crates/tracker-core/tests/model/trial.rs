@@ -103,6 +103,11 @@ impl<S: Subject> Trial<S> {
                 self.model.set_torrents(torrents, &self.left());
                 everything = true;
             }
+            Operation::SetClients(clients) => {
+                self.subject.set_clients(clients);
+                self.model.set_clients(clients, &self.left());
+                everything = true;
+            }
             Operation::Sample(request) => {
                 self.subject.sample(&mut self.rng, request, &mut self.peers);
                 self.model.sample(request, &self.peers.iter().collect::<Vec<_>>());

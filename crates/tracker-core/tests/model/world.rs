@@ -8,8 +8,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tracker_core::{
-    Access, AnnounceEvent, AnnounceRequest, Config, Families, HostAddresses, InfoHash, Instant, Memory, PeerId,
-    PeerKey, Reachability, SubnetPreference, TorrentPolicy, UserKey,
+    Access, AnnounceEvent, AnnounceRequest, ClientPolicy, Config, Families, HostAddresses, InfoHash, Instant, Memory,
+    PeerId, PeerIdPrefix, PeerKey, Reachability, SubnetPreference, TorrentPolicy, UserKey,
 };
 
 use super::users;
@@ -32,6 +32,7 @@ pub(crate) enum Operation {
         wholly: bool,
     },
     SetTorrents(TorrentPolicy),
+    SetClients(ClientPolicy),
     /// What an announce would get that is not taken in.
     Sample(AnnounceRequest),
     SetOwnPeer(bool),
@@ -246,6 +247,7 @@ impl World {
                 3 => Operation::TakeOut,
                 4..=6 => self.take_in(choices),
                 7 => Operation::Restart { now: self.moment(choices) },
+                8 => Operation::SetClients(client_policy(choices)),
                 _ => Operation::Sample(any_request(choices)),
             },
             4 | 5 => self.find_out(choices),
@@ -456,6 +458,31 @@ fn peer_id(number: usize) -> PeerId {
 fn policy(choices: &mut impl Choices) -> TorrentPolicy {
     let allowed = choices.one_in(3).then(|| some_torrents(choices));
     TorrentPolicy { allowed, denied: some_torrents(choices) }
+}
+
+/// Half of the time one that serves all. Peer ids differ in their last bytes.
+fn client_policy(choices: &mut impl Choices) -> ClientPolicy {
+    let networks = ["10.77.0.0/16", "10.77.0.4/32", "fd77::/64", "fd77::4/128", "127.0.0.0/8", "10.78.0.0/15"];
+    let networks = |choices: &mut _, most| {
+        let some = (0..Choices::below(choices, most)).map(|_| Choices::of(choices, &networks));
+        some.map(|network| network.parse().expect("a network")).collect()
+    };
+    let prefixes = |choices: &mut _, most| {
+        let some = (0..Choices::below(choices, most)).map(|_| {
+            let peer_id = peer_id(Choices::below(choices, 3 * FEW));
+            PeerIdPrefix::new(&peer_id.as_bytes()[..Choices::of(choices, &[1, 8, 20, 20])]).expect("a prefix")
+        });
+        some.collect()
+    };
+    if choices.one_in(2) {
+        return ClientPolicy::default();
+    }
+    ClientPolicy {
+        allowed: if choices.one_in(3) { prefixes(choices, 3) } else { Vec::new() },
+        denied: prefixes(choices, 4),
+        allowed_networks: if choices.one_in(3) { networks(choices, 3) } else { Vec::new() },
+        denied_networks: networks(choices, 3),
+    }
 }
 
 fn some_torrents(choices: &mut impl Choices) -> BTreeSet<InfoHash> {
