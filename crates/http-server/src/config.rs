@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use crate::head::LEAST_MAX_HEADERS;
+use crate::tls::Tls;
 
 /// Bytes that are read at once, and of a head that is read here. The longest that a known client sends is a scrape of 60
 /// info-hashes, about 4.5 kB. Longer heads are hyper's, so that this is the least that [`ServerConfig::max_head_bytes`] may be.
@@ -37,6 +38,9 @@ pub struct ServerConfig {
     pub max_head_bytes: usize,
     /// Headers of a request, at least [`LEAST_MAX_HEADERS`]. Default: 64.
     pub max_headers: usize,
+    /// The certificate for clients that speak TLS, on the same port as those that do not. What they begin with has to arrive within
+    /// [`head_timeout`](Self::head_timeout), and then the first request again. Default: none.
+    pub tls: Option<Tls>,
 }
 
 impl ServerConfig {
@@ -61,6 +65,7 @@ impl Default for ServerConfig {
             shutdown_timeout: Duration::from_secs(5),
             max_head_bytes: 16 << 10,
             max_headers: 64,
+            tls: None,
         }
     }
 }

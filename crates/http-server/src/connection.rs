@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io::{self, Cursor};
 use std::pin::{Pin, pin};
@@ -23,14 +24,19 @@ use axum::http::header::CONNECTION;
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tower::Service;
 
 use crate::config::LEAST_MAX_HEAD_BYTES;
 use crate::connection_limit::ConnectionLimitError;
 use crate::eviction::{HeldPermit, Waiting};
+use crate::foreign::ForeignProtocol;
 use crate::handler::Connection;
 use crate::head::{Head, RequestHead, Version};
-use crate::hyper_connection::serve_connection;
+use crate::hyper_connection::{ConnectionError, serve_connection};
+use crate::preface::{Opened, Preface, PrefaceError};
+use crate::prefixed::Prefixed;
+use crate::proxy_header::{ProxyHeader, ProxyHeaderError};
 use crate::shared::Shared;
 use crate::timed_stream::TimedStream;
 
@@ -79,6 +85,8 @@ enum Outcome {
 pub(crate) struct Progress {
     /// Bytes of answers that the socket did not take.
     unsent: Vec<u8>,
+    /// `false` if the stream has taken bytes that it has not sent.
+    is_flushed: bool,
     outcome: Outcome,
 }
 
@@ -188,11 +196,11 @@ fn write_answer(version: Version, keep: bool, body: &[u8], output: &mut Vec<u8>)
 impl Progress {
     /// Nothing was read yet.
     pub(crate) const fn none() -> Self {
-        Self { unsent: Vec::new(), outcome: Outcome::Read(Vec::new()) }
+        Self { unsent: Vec::new(), is_flushed: true, outcome: Outcome::Read(Vec::new()) }
     }
 
     const fn closed() -> Self {
-        Self { unsent: Vec::new(), outcome: Outcome::Close }
+        Self { unsent: Vec::new(), is_flushed: true, outcome: Outcome::Close }
     }
 
     /// Reads once from a new connection with `receive`, and writes the answers with `send`, which is given `true` if the
@@ -232,7 +240,7 @@ impl Progress {
             if is_last && sent == output.len() {
                 return Ok(None);
             }
-            Ok(Some(Self { unsent: output[sent..].to_vec(), outcome }))
+            Ok(Some(Self { unsent: output[sent..].to_vec(), is_flushed: true, outcome }))
         })
     }
 }
@@ -247,60 +255,194 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     }
 }
 
+/// What may come before requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A header of the PROXY protocol, or TLS.
+    Beginning,
+    /// TLS.
+    AfterHeader,
+    /// Nothing.
+    WithinTls,
+}
+
+/// What comes before requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    ProxyHeader,
+    Tls,
+}
+
+impl Stage {
+    /// What a connection begins with that sent these bytes, which are no request that is answered here.
+    fn layer(self, bytes: &[u8], state: &ConnectionState, shared: &Shared) -> Option<Layer> {
+        if state.answers > 0 || bytes.is_empty() {
+            return None;
+        }
+        let is_header = || !matches!(ProxyHeader::parse(bytes), Err(ProxyHeaderError::Missing));
+        if self == Self::Beginning && is_header() && shared.handler.sends_proxy_header(state.connection.remote().ip()) {
+            return Some(Layer::ProxyHeader);
+        }
+        let is_tls = || ForeignProtocol::of(bytes) == Some(ForeignProtocol::Tls);
+        (self != Self::WithinTls && shared.config.tls.is_some() && is_tls()).then_some(Layer::Tls)
+    }
+}
+
 /// Serves a connection from where it is until the client or the server ends it, or its permit is taken away. A panic ends its
 /// task, and nothing else.
+///
+/// What comes before requests is taken off when bytes have come that are none. After the header of a proxy the connection is
+/// its client's, with a permit of the client's own.
 pub(crate) async fn handle_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    progress: Progress,
-    state: ConnectionState,
+    mut progress: Progress,
+    mut state: ConnectionState,
+    mut waiting: Waiting,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<()>,
+) {
+    let (mut stream, mut stage) = (Prefixed::new(stream, Vec::new()), Stage::Beginning);
+    loop {
+        let mut timed = TimedStream::new(stream, shared.timeouts, waiting.clone());
+        let served = {
+            // Pinned here, since a future that is passed on by value is there twice.
+            let stopped = stopped.clone();
+            let work = pin!(serve_requests(&mut timed, progress, &mut state, stage, &waiting, &shared, stopped));
+            unless_evicted(&waiting, work).await
+        };
+        let Some(Some((layer, mut read))) = ended(&state, served) else { return };
+        let (inner, unread) = timed.into_inner().into_parts();
+        read.extend(unread);
+        let preface = Preface::with_read(inner, read);
+        // Few connections have one of these, so that the others do not keep room for them.
+        if layer == Layer::Tls {
+            return Box::pin(serve_within_tls(preface, state, waiting, shared, stopped)).await;
+        }
+        let after = Box::pin(read_proxy_header(preface, &mut state, waiting, &shared, stopped.clone())).await;
+        let Some((rest, of_client)) = after else { return };
+        (stream, waiting) = (rest, of_client);
+        (progress, stage) = (Progress::none(), Stage::AfterHeader);
+    }
+}
+
+/// Reads the header of a trusted proxy, and makes the connection that of the client in it, with a permit of its own.
+async fn read_proxy_header<S: AsyncRead + AsyncWrite + Unpin>(
+    mut preface: Preface<S>,
+    state: &mut ConnectionState,
+    waiting: Waiting,
+    shared: &Shared,
+    stopped: watch::Receiver<()>,
+) -> Option<(Prefixed<S>, Waiting)> {
+    let header = preface.proxy_header(shared.config.head_timeout);
+    let header = unless_stopped(stopped, unless_evicted(&waiting, header)).await;
+    let proxy = state.connection.remote().ip();
+    if let Some(Err(PrefaceError::Header(error))) = header {
+        shared.handler.on_malformed_request();
+        shared.foreign_connections.log_unreadable_header(proxy, error);
+        return None;
+    }
+    let Some(client) = ended(state, header)?.and_then(|header| header.client(proxy)) else {
+        return Some((preface.into_prefixed(), waiting));
+    };
+    *state = ConnectionState::new(Connection::new(client, state.connection.local()));
+    let waiting = state.acquire_permit_or_evict(shared)?;
+    Some((preface.into_prefixed(), waiting))
+}
+
+/// Begins TLS and serves the requests within it.
+async fn serve_within_tls(
+    preface: Preface<impl AsyncRead + AsyncWrite + Unpin>,
+    mut state: ConnectionState,
     waiting: Waiting,
     shared: Arc<Shared>,
     stopped: watch::Receiver<()>,
 ) {
-    let remote = state.connection.remote();
+    let opened = preface.open(shared.config.tls.as_ref(), shared.config.head_timeout);
+    let opened = unless_stopped(stopped.clone(), unless_evicted(&waiting, opened)).await;
+    if let Some(Err(error)) = &opened
+        && error.is_refused_certificate()
+    {
+        shared.foreign_connections.log_refused_certificate(state.connection.remote().ip());
+    }
+    let Some(Opened::Tls(stream)) = ended(&state, opened) else { return };
+    let mut timed = TimedStream::new(stream, shared.timeouts, waiting.clone());
+    let (none, stage) = (Progress::none(), Stage::WithinTls);
+    let served = serve_requests(&mut timed, none, &mut state, stage, &waiting, &shared, stopped);
+    let served = unless_evicted(&waiting, served).await;
+    if ended(&state, served).is_some() {
+        // The client is told that it has all.
+        _ = timeout(shared.config.write_timeout, timed.into_inner().shutdown()).await;
+    }
+}
+
+/// `None` if the connection's permit is taken away first.
+async fn unless_evicted<T>(waiting: &Waiting, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        ended = try_handle_connection(stream, progress, state, &waiting, &shared, stopped) => {
-            if let Err(error) = ended {
-                tracing::debug!(%remote, %error, "connection ended");
-            }
+        done = work => Some(done),
+        () = waiting.evicted() => None,
+    }
+}
+
+/// `None` if the server is to stop first.
+async fn unless_stopped<T>(mut stopped: watch::Receiver<()>, work: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::select! {
+        done = work => done,
+        _ = stopped.changed() => None,
+    }
+}
+
+/// What was done on a connection, unless that ended it.
+fn ended<T>(state: &ConnectionState, done: Option<Result<T, impl Display>>) -> Option<T> {
+    let remote = state.connection.remote();
+    match done {
+        Some(Ok(done)) => Some(done),
+        Some(Err(error)) => {
+            tracing::debug!(%remote, %error, "connection ended");
+            None
         }
-        () = waiting.evicted() => tracing::debug!(%remote, "connection closed for a new one"),
+        None => {
+            tracing::debug!(%remote, "connection closed for a new one, or at the end of the server");
+            None
+        }
     }
 }
 
 /// Each turn of the loop writes what the socket has not taken, and then waits for more bytes or the end of the server. At the
 /// end of the server a connection between requests is closed at once; one whose request is coming in is answered first. The
-/// loop ends when the connection does, or at a request that is hyper's.
-async fn try_handle_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+/// loop ends when the connection does, at a request that is hyper's, or at what comes before requests: that is returned with all
+/// bytes that were read.
+async fn serve_requests(
+    stream: &mut TimedStream<impl AsyncRead + AsyncWrite + Unpin>,
     progress: Progress,
-    mut state: ConnectionState,
+    state: &mut ConnectionState,
+    stage: Stage,
     waiting: &Waiting,
     shared: &Shared,
     mut stopped: watch::Receiver<()>,
-) -> io::Result<()> {
-    let mut stream = TimedStream::new(stream, shared.timeouts, waiting.clone());
+) -> io::Result<Option<(Layer, Vec<u8>)>> {
     if state.answers > 0 {
         stream.idle();
     }
     let mut stopping = false;
     let passed = {
         let mut stop = pin!(stopped.changed());
-        let Progress { mut unsent, mut outcome } = progress;
+        let Progress { mut unsent, mut is_flushed, mut outcome } = progress;
         loop {
             if !unsent.is_empty() {
                 stream.write_all(&unsent).await?;
+            }
+            if !unsent.is_empty() || !is_flushed {
                 stream.flush().await?;
             }
             let mut pending = match outcome {
                 Outcome::Read(pending) => pending,
-                Outcome::Close => return Ok(()),
+                Outcome::Close => return Ok(None),
                 Outcome::Pass(bytes) => break bytes,
             };
             // A connection that was never answered is not idle: its request may be on its way.
             let is_idle = state.answers > 0 && pending.is_empty();
             let turn = poll_fn(|cx| {
-                let turn = poll_turn(&mut stream, &mut pending, &mut state, shared, stopping, cx);
+                let turn = poll_turn(stream, &mut pending, state, shared, stopping, cx);
                 if turn.is_pending() {
                     stopping = stopping || stop.as_mut().poll(cx).is_ready();
                     if stopping && is_idle {
@@ -309,14 +451,24 @@ async fn try_handle_connection(
                 }
                 turn
             });
-            Progress { unsent, outcome } = turn.await?;
+            Progress { unsent, is_flushed, outcome } = turn.await?;
         }
     };
+    if let Some(layer) = stage.layer(&passed, state, shared) {
+        return Ok(Some((layer, passed)));
+    }
     if stopping {
         // hyper has not heard of it.
         stopped.mark_changed();
     }
-    pass_to_hyper(stream, passed, state.connection, waiting, shared, stopped).await
+    let passed = pass_to_hyper(stream, passed, state.connection, waiting, shared, stopped).await;
+    passed.map(|()| None).map_err(|error| {
+        // What comes after a header or within TLS is the client's mistake, and says nothing about proxies.
+        if let Some(protocol) = error.foreign_protocol.filter(|_| stage == Stage::Beginning) {
+            shared.foreign_connections.log(state.connection.remote().ip(), protocol);
+        }
+        io::Error::other(error)
+    })
 }
 
 /// Waits for more of a request that begins with `pending`, and answers the requests that are whole then.
@@ -343,30 +495,32 @@ fn poll_turn(
         let (arrived, before) = (Instant::now(), state.answers);
         output.clear();
         let outcome = state.advance(bytes, output, body, shared, stopping);
-        let mut sent = 0;
+        let (mut sent, mut is_flushed) = (0, true);
         if !output.is_empty() {
             if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, output) {
                 sent = written?;
             }
             if sent == output.len() {
-                // Never pending: the stream does not buffer.
-                _ = Pin::new(&mut *stream).poll_flush(cx)?;
-                shared.handler.on_answered(state.answers - before, arrived.elapsed());
+                // Only TLS keeps something for later.
+                is_flushed = Pin::new(&mut *stream).poll_flush(cx)?.is_ready();
+                if is_flushed {
+                    shared.handler.on_answered(state.answers - before, arrived.elapsed());
+                }
             }
         }
-        Poll::Ready(Ok(Progress { unsent: output[sent..].to_vec(), outcome }))
+        Poll::Ready(Ok(Progress { unsent: output[sent..].to_vec(), is_flushed, outcome }))
     })
 }
 
 /// Has hyper and the router serve the rest of a connection, of which the bytes `read` were read already.
 async fn pass_to_hyper(
-    stream: TimedStream<impl AsyncRead + AsyncWrite + Unpin>,
+    stream: &mut TimedStream<impl AsyncRead + AsyncWrite + Unpin>,
     read: Vec<u8>,
     connection: Connection,
     waiting: &Waiting,
     shared: &Shared,
     stopped: watch::Receiver<()>,
-) -> io::Result<()> {
+) -> Result<(), ConnectionError> {
     let service = service_fn(|mut request| {
         // It waits again when the stream has taken the answer.
         waiting.end();
@@ -382,13 +536,9 @@ async fn pass_to_hyper(
     });
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
-    serve_connection(&shared.http, stream, service, stopped).await.map_err(|error| {
+    serve_connection(&shared.http, stream, service, stopped).await.inspect_err(|error| {
         if error.source.is_parse() {
             shared.handler.on_malformed_request();
         }
-        if let Some(protocol) = error.foreign_protocol {
-            shared.foreign_connections.log(connection.remote().ip(), protocol);
-        }
-        io::Error::other(error)
     })
 }

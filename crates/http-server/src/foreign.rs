@@ -1,7 +1,7 @@
 //! Connections that speak another protocol than HTTP.
 //!
-//! Two of them come by mistake of an operator or a user, who then search in vain: TLS, where a URL begins with `https`, and the
-//! PROXY protocol, where a proxy is set to send it.
+//! Two of them come by mistake of an operator or a user, who then search in vain: TLS, where a URL begins with `https` and there is
+//! no certificate, and the PROXY protocol, where a proxy is set to send it and is not trusted.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
@@ -12,11 +12,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracker_host::LogThrottle;
 
+use crate::proxy_header::{ProxyHeaderError, SIGNATURE};
+
 /// The period in which one connection that speaks another protocol is logged.
 const LOG_PERIOD: Duration = Duration::from_secs(60);
 
 /// The first bytes of a header of version 2 of the PROXY protocol.
-const PROXY_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+const PROXY_V2: &[u8; 12] = SIGNATURE;
 /// Bytes of it that hyper does not take for empty lines.
 const PROXY_V2_LEAST: usize = 5;
 
@@ -73,17 +75,38 @@ impl ForeignConnections {
     pub fn log(&self, remote: IpAddr, protocol: ForeignProtocol) {
         let Some(suppressed) = self.throttle.allows() else { return };
         let server = self.server;
-        if protocol == ForeignProtocol::Tls {
-            tracing::info!(
+        match protocol {
+            ForeignProtocol::Tls => tracing::info!(
                 %remote, server, %protocol, suppressed,
-                "a client speaks TLS to a port that is plain HTTP: its URL must begin with http, not https"
-            );
-        } else {
-            tracing::warn!(
+                "a client speaks TLS to a port that is plain HTTP: its URL must begin with http, not https, or the server needs a \
+                 certificate (--tls-cert)"
+            ),
+            ForeignProtocol::ProxyV1 => tracing::warn!(
                 %remote, server, %protocol, suppressed,
-                "a proxy sends a header of the PROXY protocol, which is not supported: let it set X-Forwarded-For instead"
-            );
+                "a proxy sends a header of the PROXY protocol, version 1, which is not supported: let it send version 2, and name it \
+                 with --trusted-proxy"
+            ),
+            ForeignProtocol::ProxyV2 => tracing::warn!(
+                %remote, server, %protocol, suppressed,
+                "a proxy that is not trusted sends a header of the PROXY protocol: name it with --trusted-proxy, or let it send none"
+            ),
         }
+    }
+
+    /// Logs that a client at `remote` does not accept the server's certificate.
+    pub fn log_refused_certificate(&self, remote: IpAddr) {
+        let Some(suppressed) = self.throttle.allows() else { return };
+        tracing::info!(
+            %remote, server = self.server, suppressed,
+            "a client does not accept the certificate of this server: its machine must trust who signed it, or its URL must begin with \
+             http"
+        );
+    }
+
+    /// Logs that a trusted proxy at `remote` sent a header of the PROXY protocol that cannot be used.
+    pub fn log_unreadable_header(&self, remote: IpAddr, error: ProxyHeaderError) {
+        let Some(suppressed) = self.throttle.allows() else { return };
+        tracing::warn!(%remote, server = self.server, suppressed, "a connection of a trusted proxy was closed: {error}");
     }
 }
 

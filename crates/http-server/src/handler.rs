@@ -23,7 +23,7 @@ impl Connection {
         Self { remote: canonical(remote), local: canonical(local) }
     }
 
-    /// The client's end.
+    /// The client's end; behind a proxy that sends a header of the PROXY protocol, that of the proxy's client.
     pub const fn remote(&self) -> SocketAddr {
         self.remote
     }
@@ -62,6 +62,14 @@ pub trait Handler: Debug + Send + Sync + 'static {
 
     /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy.
     fn is_exempt(&self, address: IpAddr) -> bool;
+
+    /// Returns `true` for the address of a proxy that may begin its connections with a header of the PROXY protocol, version 2: it
+    /// is believed, and so decides which client the requests are from. By default nobody. Called only for connections that begin as
+    /// such a header does. It must not block.
+    fn sends_proxy_header(&self, remote: IpAddr) -> bool {
+        _ = remote;
+        false
+    }
 
     /// What the client's address counts as in the limits on connections. By default [`Connection::group`]: a handler that knows
     /// all networks of the machine knows better. Called on the threads that accept connections: it must not block.

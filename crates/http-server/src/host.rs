@@ -159,10 +159,10 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// The address and port, unless it is a name.
-    pub fn address(&self) -> Option<SocketAddr> {
+    /// The address and port, unless it is a name. `default_port` is that of the scheme.
+    pub fn address(&self, default_port: u16) -> Option<SocketAddr> {
         match self.name {
-            Name::Address(address) => Some(SocketAddr::new(address, self.port())),
+            Name::Address(address) => Some(SocketAddr::new(address, self.port.unwrap_or(default_port))),
             Name::Dns(_) => None,
         }
     }

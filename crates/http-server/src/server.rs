@@ -108,18 +108,21 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::net::IpAddr;
     use std::num::NonZeroUsize;
     use std::time::Duration;
 
+    use axum::Extension;
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::{TcpSocket, TcpStream};
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
     use crate::handler::Connection;
     use crate::head::RequestHead;
+    use crate::test_tls::{Certificate, client};
 
     /// Fails what would hang.
     async fn in_time<T>(what: impl Future<Output = T>) -> T {
@@ -206,5 +209,198 @@ mod tests {
         proceed.notify_one();
         assert!(read_to_end(stream).await.ends_with("done"));
         in_time(ended).await.unwrap().unwrap();
+    }
+
+    /// Says over `/who` whose connection it is, and leaves everything else to the router. 127.0.0.1 is a trusted proxy.
+    #[derive(Debug)]
+    struct Who;
+
+    impl Handler for Who {
+        fn answer(&self, connection: Connection, request: &RequestHead<'_>, body: &mut Vec<u8>) -> bool {
+            let is_who = request.path == b"/who";
+            if is_who {
+                body.extend_from_slice(format!("{} at {}", connection.remote(), connection.local().ip()).as_bytes());
+            }
+            is_who
+        }
+
+        fn is_exempt(&self, address: IpAddr) -> bool {
+            self.sends_proxy_header(address)
+        }
+
+        fn sends_proxy_header(&self, remote: IpAddr) -> bool {
+            remote == IpAddr::from([127, 0, 0, 1])
+        }
+
+        fn on_malformed_request(&self) {}
+
+        fn on_too_many_connections(&self) {}
+    }
+
+    /// A server with this certificate at 127.0.0.1 and 127.0.0.2, whose clients have 500 ms for a head.
+    fn start(certificate: &Certificate) -> [SocketAddr; 2] {
+        start_with(certificate, 1024)
+    }
+
+    /// Likewise, with so many connections for each address.
+    fn start_with(certificate: &Certificate, connections: usize) -> [SocketAddr; 2] {
+        let config = ServerConfig::default().with(|config| {
+            config.threads = NonZeroUsize::MIN;
+            config.tls = Some(certificate.tls());
+            config.head_timeout = Duration::from_millis(500);
+            config.max_connections_per_address = connections;
+        });
+        let router = Router::new().fallback(async |connection: Extension<Connection>| connection.remote().to_string());
+        let listen = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().unwrap());
+        let server = Server::bind(&listen, config, Arc::new(Who), router).unwrap();
+        let addresses = [server.local_addrs()[0], server.local_addrs()[1]];
+        tokio::spawn(server.run(pending()));
+        addresses
+    }
+
+    /// From 127.0.0.1, or from 127.0.0.9.
+    async fn connect(to: SocketAddr, is_proxy: bool) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        let from = if is_proxy { [127, 0, 0, 1] } else { [127, 0, 0, 9] };
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        socket.connect(to).await.unwrap()
+    }
+
+    async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {
+        let mut answer = Vec::new();
+        // A connection that is closed may be reset.
+        _ = stream.write_all(bytes).await;
+        _ = in_time(stream.read_to_end(&mut answer)).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    fn get_request(path: &str) -> Vec<u8> {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").into_bytes()
+    }
+
+    /// That 10.0.0.7:7000 has connected to 10.0.0.1:443.
+    const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x07\x0a\0\0\x01\x1b\x58\x01\xbb";
+
+    #[tokio::test]
+    async fn tls_and_plain_http_share_a_port() {
+        let certificate = Certificate::draw();
+        let [_, address] = start(&certificate);
+        for path in ["/who", "/other"] {
+            let plain = exchange(connect(address, false).await, &get_request(path)).await;
+            let stream = client(&certificate, connect(address, false).await).await.unwrap();
+            let tls = exchange(stream, &get_request(path)).await;
+            for answer in [plain, tls] {
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\r\n\r\n127.0.0.9:"), "{answer}");
+            }
+        }
+        // A connection that is kept, and answers that are larger than what TLS holds back.
+        let mut stream = client(&certificate, connect(address, false).await).await.unwrap();
+        let (mut ahead, answers) = (Vec::new(), 2000);
+        for _ in 1..answers {
+            ahead.extend_from_slice(b"GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        }
+        ahead.extend(get_request("/who"));
+        stream.write_all(&ahead).await.unwrap();
+        let mut all = String::new();
+        in_time(stream.read_to_string(&mut all)).await.expect("an end that TLS announces");
+        assert_eq!(all.matches("127.0.0.9:").count(), answers);
+    }
+
+    #[tokio::test]
+    async fn a_trusted_proxy_names_its_client() {
+        let certificate = Certificate::draw();
+        let [_, address] = start(&certificate);
+        // For the proxy itself.
+        let health = [&HEADER[..12], &[0x20, 0, 0, 0]].concat();
+        for (header, expected) in [(HEADER, "10.0.0.7:7000"), (&health, "127.0.0.1:"), (b"", "127.0.0.1:")] {
+            for path in ["/who", "/other"] {
+                let bytes = [header, &get_request(path)].concat();
+                let plain = exchange(connect(address, true).await, &bytes).await;
+                let mut stream = connect(address, true).await;
+                stream.write_all(header).await.unwrap();
+                let stream = client(&certificate, stream).await.unwrap();
+                let tls = exchange(stream, &get_request(path)).await;
+                for answer in [plain, tls] {
+                    assert!(answer.contains(&format!("\r\n\r\n{expected}")), "{answer}");
+                    assert!(path != "/who" || answer.ends_with(" at 127.0.0.2"), "{answer}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_that_comes_slowly_is_read_and_one_that_stops_ends() {
+        let [_, address] = start(&Certificate::draw());
+        let mut stream = connect(address, true).await;
+        stream.set_nodelay(true).unwrap();
+        for byte in HEADER {
+            stream.write_u8(*byte).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(exchange(stream, &get_request("/who")).await.contains("10.0.0.7:7000"));
+        assert_eq!(exchange(connect(address, true).await, &HEADER[..20]).await, "", "it times out");
+        let unix = [&HEADER[..12], &[0x21, 0x31, 0, 216], &[0; 216], &get_request("/who")[..]].concat();
+        assert_eq!(exchange(connect(address, true).await, &unix).await, "");
+        assert!(!exchange(connect(address, true).await, b"\r\n").await.contains("200"));
+    }
+
+    #[tokio::test]
+    async fn nobody_else_names_a_client() {
+        let [_, address] = start(&Certificate::draw());
+        let bytes = [HEADER, &get_request("/who")].concat();
+        assert!(!exchange(connect(address, false).await, &bytes).await.contains("200"));
+        // Nor within TLS, nor twice.
+        let certificate = Certificate::draw();
+        let [_, address] = start(&certificate);
+        let stream = client(&certificate, connect(address, true).await).await.unwrap();
+        assert!(!exchange(stream, &bytes).await.contains("200"));
+        let twice = [HEADER, &bytes].concat();
+        assert!(!exchange(connect(address, true).await, &twice).await.contains("200"));
+    }
+
+    #[tokio::test]
+    async fn behind_a_header_the_limit_is_the_clients() {
+        let [_, address] = start_with(&Certificate::draw(), 1);
+        let who = b"GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        // Kept, as are those of the proxy itself, which has no limit.
+        let mut kept = Vec::new();
+        for header in [HEADER, b"", b""] {
+            let mut stream = connect(address, true).await;
+            stream.write_all(&[header, who].concat()).await.unwrap();
+            let mut begin = [0; 15];
+            in_time(stream.read_exact(&mut begin)).await.unwrap();
+            assert_eq!(&begin, b"HTTP/1.1 200 OK");
+            kept.push(stream);
+        }
+        let bytes = [HEADER, &get_request("/who")].concat();
+        assert_eq!(exchange(connect(address, true).await, &bytes).await, "", "one more than it may have");
+        kept.clear();
+        let is_free = async { while exchange(connect(address, true).await, &bytes).await.is_empty() {} };
+        in_time(is_free).await;
+    }
+
+    #[tokio::test]
+    async fn a_bad_handshake_costs_its_own_connection() {
+        let certificate = Certificate::draw();
+        let [proxied, address] = start(&certificate);
+        // From the proxy, which has any number.
+        let mut bad = Vec::new();
+        for bytes in [&b"\x16"[..], b"\x16\x03\x01\x02\0\x01", b"\x16\x03\x01\0\x05garbage", b"\x16\x03\x01\xff\xff"] {
+            let mut stream = connect(proxied, true).await;
+            stream.write_all(bytes).await.unwrap();
+            bad.push(stream);
+        }
+        let stream = client(&certificate, connect(address, false).await).await.unwrap();
+        assert!(exchange(stream, &get_request("/who")).await.contains("127.0.0.9"));
+        for stream in bad {
+            until_closed(stream).await;
+        }
+        let other = Certificate::draw();
+        assert!(client(&other, connect(address, false).await).await.is_err());
+    }
+
+    /// Reads until the other end closes the connection.
+    async fn until_closed(mut stream: TcpStream) {
+        _ = in_time(stream.read_to_end(&mut Vec::new())).await;
     }
 }

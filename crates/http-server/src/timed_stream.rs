@@ -67,6 +67,10 @@ impl<S> TimedStream<S> {
         self.enter(Phase::Idle);
     }
 
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn enter(&mut self, phase: Phase) {
         let limit = match phase {
             Phase::Reading => self.timeouts.head,
@@ -139,8 +143,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_flush(cx);
+        // Only TLS keeps what a socket does not take.
+        if result.is_pending() {
+            return self.poll_deadline(cx);
+        }
         // hyper flushes when everything is written.
-        if result.is_ready() && self.phase == Phase::Writing {
+        if self.phase == Phase::Writing {
             self.enter(Phase::Idle);
         }
         result
