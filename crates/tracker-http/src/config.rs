@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use http_server::{LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig};
+use http_server::{BasePath, LEAST_MAX_HEAD_BYTES, LEAST_MAX_HEADERS, ServerConfig, Tls};
 use ipnet::IpNet;
 use tracker_core::OutOfBounds;
 
@@ -56,12 +56,22 @@ pub struct HttpConfig {
     ///
     /// What a proxy passes on has to be escaped as RFC 3986 has it. A query with raw `"`, `<`, `>` or bytes that are no
     /// UTF-8 is answered when a client sends it to the tracker itself, and is a 400 with the headers of a proxy.
+    ///
+    /// They may also begin a connection with a header of the PROXY protocol, version 2
+    /// ([specification](https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt)). The client that it names counts as the other
+    /// end of the connection then: limits and headers are the client's own. Version 1 is not read.
     pub trusted_proxies: Vec<IpNet>,
+    /// The certificate for clients that announce over TLS, on the same port as over plain HTTP. None of seven
+    /// BitTorrent clients accepts one that no public authority signed (measured). Default: none.
+    pub tls: Option<Tls>,
     /// Names of this machine by which clients may ask for it, besides its addresses and the names that only the own network
     /// resolves: single labels, and names that end in `.local`. Others are refused, since they may be those of a site whose
     /// pages would announce in the name of its visitors (DNS rebinding). `tracker_host::host_names` finds the
     /// names by which the machine calls itself. Default: none.
     pub host_names: Vec<String>,
+    /// The path under which a reverse proxy offers the tracker. Announces and scrapes are answered under it, as in
+    /// `/tracker/announce`, and without it. Default: none.
+    pub base_path: BasePath,
     /// `true` if a scrape without an info-hash lists every swarm (up to [`MAX_FULL_SCRAPE`](crate::MAX_FULL_SCRAPE)).
     /// Default: no, since it tells everybody what is shared. The answer is made once a second at most, and shared by all
     /// who take it; it is kept until the next one.
@@ -123,7 +133,9 @@ impl Default for HttpConfig {
             max_head_bytes: server.max_head_bytes,
             max_headers: server.max_headers,
             trusted_proxies: Vec::new(),
+            tls: None,
             host_names: Vec::new(),
+            base_path: BasePath::default(),
             full_scrape: false,
         }
     }

@@ -123,8 +123,13 @@ impl From<WrongPath> for Failure {
 
 impl From<AnnounceError> for Failure {
     fn from(error: AnnounceError) -> Self {
-        // The users of a network that is refused by mistake ask its operator, who allows it.
-        let may_be_lifted = matches!(error, AnnounceError::AddressNotAllowed { .. });
+        // Who is refused by mistake asks the operator, who allows it.
+        let may_be_lifted = matches!(
+            error,
+            AnnounceError::AddressNotAllowed { .. }
+                | AnnounceError::AddressDenied { .. }
+                | AnnounceError::ClientDenied { .. }
+        );
         let failure = if error.is_permanent() && !may_be_lifted { Self::late(&error) } else { Self::soon(&error) };
         Self { counted_by: CountedBy::Core, ..failure }
     }
@@ -145,7 +150,9 @@ impl From<ScrapeQueryError> for Failure {
 impl From<ScrapeError> for Failure {
     fn from(error: ScrapeError) -> Self {
         match error {
-            ScrapeError::AddressNotAllowed { .. } | ScrapeError::UnknownUser => Self::soon(&error),
+            ScrapeError::AddressNotAllowed { .. } | ScrapeError::AddressDenied { .. } | ScrapeError::UnknownUser => {
+                Self::soon(&error)
+            }
             _ => Self::late(&error),
         }
     }
@@ -153,6 +160,8 @@ impl From<ScrapeError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use tracker_core::PeerId;
+
     use super::*;
 
     #[test]
@@ -160,6 +169,7 @@ mod tests {
         let invalid = AnnounceQueryError::InvalidPeerId;
         let unregistered = AnnounceError::TorrentNotAllowed;
         let denied = AnnounceError::TorrentDenied;
+        let client = AnnounceError::ClientDenied { peer_id: PeerId::new(*b"-XX0001-aaaaaaaaaaaa") };
         let full = AnnounceError::TooManySwarms { limit: 5 };
         let hidden = ScrapeQueryError::FullScrapeNotAllowed;
         let many = ScrapeError::TooManyHashes { limit: 128, asked: 129 };
@@ -167,6 +177,7 @@ mod tests {
             (invalid.to_string(), 1800, 30, Failure::from(invalid)),
             (unregistered.to_string(), 300, 5, Failure::from(unregistered)),
             (denied.to_string(), 1800, 30, Failure::from(denied)),
+            (client.to_string(), 300, 5, Failure::from(client)),
             (full.to_string(), 300, 5, Failure::from(full)),
             (hidden.to_string(), 1800, 30, Failure::from(hidden)),
             (many.to_string(), 1800, 30, Failure::from(many)),

@@ -35,8 +35,8 @@
 //!
 //! # What it does not do
 //!
-//! No TLS, no HTTP/2: put a reverse proxy in front and name it in [`HttpConfig::trusted_proxies`]. No `tracker id`: some
-//! clients send it back unescaped. No `Date`: no client looks at it.
+//! No HTTP/2: no client needs it. TLS 1.2 and 1.3 are spoken with a [certificate](HttpConfig::tls), on the same port, and by a
+//! reverse proxy in front that is named in [`HttpConfig::trusted_proxies`]. No `tracker id`: some clients send it back unescaped. No `Date`: no client looks at it.
 //!
 //! The query of an announce or a scrape may hold every byte raw that a request line can hold: all but a space, control
 //! characters and DEL (0x7f), which are answered with 400. That is so for plain GETs. Requests with a body or with the
@@ -77,7 +77,7 @@ pub use adapter::Adapter;
 pub use announce::{AnnounceQuery, AnnounceQueryError, PeerFormat, encode_announce};
 pub use config::{HttpConfig, HttpConfigError};
 pub use full_scrape::MAX_FULL_SCRAPE;
-pub use http_server::Connection;
+pub use http_server::{BasePath, Connection, ParseBasePathError, Tls, TlsError};
 pub use query::{EscapeError, Escaped, Parameter, Query};
 pub use router::router;
 pub use scrape::{ScrapeQuery, ScrapeQueryError, encode_scrape};

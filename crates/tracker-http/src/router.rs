@@ -33,7 +33,7 @@ const MAX_PATH_CHARS: usize = 64;
 /// ignored. At `/` and all other paths, a query
 /// with `info_hash=` is answered with a failure that names the right URL, or behind a proxy the right path. Otherwise other paths
 /// are 404, and methods other than GET and HEAD are 405. Every request must carry its [`Connection`] as an extension, or it is
-/// answered with 500.
+/// answered with 500. All paths are served under the [base path](crate::HttpConfig::base_path) as well.
 ///
 /// ```
 /// # use std::{num::NonZeroUsize, sync::Arc};
@@ -55,8 +55,9 @@ const MAX_PATH_CHARS: usize = 64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn router(adapter: Adapter) -> Router {
+    let base_path = adapter.config().base_path.clone();
     // A wildcard does not match nothing, hence the paths with a slash at the end.
-    Router::new()
+    let routes = Router::new()
         .route("/announce", get(announce))
         .route("/announce/", get(announce))
         .route("/announce/{*key}", get(announce))
@@ -66,7 +67,8 @@ pub fn router(adapter: Adapter) -> Router {
         .route("/health", get(async || "ok\n"))
         .route("/", get(home))
         .fallback(elsewhere)
-        .with_state(adapter)
+        .with_state(adapter);
+    base_path.routes(routes)
 }
 
 /// A line for people who open it in a browser.
@@ -74,7 +76,10 @@ async fn home(State(adapter): State<Adapter>, request: Request) -> Response {
     if is_of_client(&request) {
         return refuse_path(&adapter, &request).into_response();
     }
-    let line = || "This is a BitTorrent tracker. Its announce path is /announce.\n".into_response();
+    let line = || {
+        let base_path = &adapter.config().base_path;
+        format!("This is a BitTorrent tracker. Its announce path is {base_path}/announce.\n").into_response()
+    };
     page_for_people(&adapter, &request, StatusCode::OK).unwrap_or_else(line)
 }
 

@@ -76,6 +76,7 @@ fn server_config(config: &HttpConfig) -> ServerConfig {
         server.shutdown_timeout = config.shutdown_timeout;
         server.max_head_bytes = config.max_head_bytes;
         server.max_headers = config.max_headers;
+        server.tls.clone_from(&config.tls);
     })
 }
 
@@ -83,7 +84,8 @@ fn server_config(config: &HttpConfig) -> ServerConfig {
 /// answer to, and full scrapes, whose answers are large and hyper's to hold while they are taken.
 impl Handler for Adapter {
     fn answer(&self, connection: Connection, request: &RequestHead<'_>, body: &mut Vec<u8>) -> bool {
-        let Some(kind) = RequestKind::of(request.path) else { return false };
+        let path = self.config().base_path.without(request.path);
+        let Some(kind) = RequestKind::of(path) else { return false };
         if request.is_of_browser || request.host.is_some_and(|host| self.check_host(host).is_err()) {
             return false;
         }
@@ -92,7 +94,7 @@ impl Handler for Adapter {
             // Requests with a header that names their client do not come here.
             self.warn_of_silent_proxy(remote, remote);
         }
-        let user_key = user_key(request.path);
+        let user_key = user_key(path);
         match kind {
             RequestKind::Announce => self.announce_into(remote, local, user_key, request.query, body),
             RequestKind::Scrape if self.is_full_scrape(request.query) => return false,
@@ -107,6 +109,10 @@ impl Handler for Adapter {
 
     fn is_exempt(&self, address: IpAddr) -> bool {
         is_trusted(address, &self.config().trusted_proxies)
+    }
+
+    fn sends_proxy_header(&self, remote: IpAddr) -> bool {
+        is_trusted(remote, &self.config().trusted_proxies)
     }
 
     fn group(&self, connection: &Connection) -> AddressGroup {

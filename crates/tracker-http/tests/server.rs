@@ -8,14 +8,18 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracker_core::Config;
+use tracker_core::{Config, Instant, Shards, UserId, UserKey, UserRule};
+use tracker_host::Clock;
 use tracker_http::{Adapter, HttpConfig, Server, all_addresses};
 
 use crate::support::{adapter, announce};
@@ -802,6 +806,40 @@ async fn browsers_and_unknown_hosts_are_refused_on_new_and_on_kept_connections()
         let (head, body) = read_answer(&mut stream).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "after an answer {headers}: {head}");
         assert!(body.contains(words), "after an answer {headers}: {body}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn announces_under_the_base_path_are_those_without_it() {
+    let config = Config::default().with(|config| config.users = true);
+    let shards = Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(7)).unwrap();
+    let key = UserKey::new([0xab; 16]);
+    shards.set_users(Instant::ZERO, [(key, UserRule::new(UserId(1)))]);
+    let http = patient(1).with(|config| config.base_path = "/tracker".parse().unwrap());
+    let running = Running::serve(Adapter::new(Arc::new(shards), Clock::fixed(Instant::ZERO), http).unwrap());
+    let query = announce('p', 6881, "&left=0");
+    for (target, status, words) in [
+        (format!("/tracker/announce/{key}?{query}"), "200 OK", "8:complete"),
+        (format!("/announce/{key}?{query}"), "200 OK", "8:complete"),
+        (format!("/tracker/scrape/{key}?info_hash=aaaaaaaaaaaaaaaaaaaa"), "200 OK", "5:filesd20:"),
+        (format!("/tracker/announce/{}?{query}", "0".repeat(32)), "200 OK", "14:failure reason"),
+        (format!("/tracker/announce?{query}"), "200 OK", "14:failure reason"),
+        (format!("/tracker/tracker/announce/{key}?{query}"), "200 OK", "no tracker answers at /tracker/announce"),
+        (format!("/trackers/announce/{key}?{query}"), "200 OK", "no tracker answers at /trackers"),
+        ("/tracker/health".into(), "200 OK", "ok"),
+        ("/tracker".into(), "200 OK", "Its announce path is /tracker/announce."),
+        ("/tracker/page".into(), "404 Not Found", "not found"),
+    ] {
+        // Those of proxies are answered by the router.
+        for more in ["", "X-Forwarded-For: 10.0.0.9\r\n"] {
+            let mut stream = running.connect().await;
+            let request = format!("GET {target} HTTP/1.1\r\nHost: tracker\r\n{more}\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let (head, body) = read_answer(&mut stream).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{target} {more}: {head}");
+            assert!(body.contains(words), "{target} {more}: {body}");
+        }
     }
     running.stop().await;
 }
