@@ -16,6 +16,8 @@ pub(crate) struct Plot<P> {
     step: u32,
     limit: usize,
     points: Vec<Step<P>>,
+    /// The time of the last sample, or of a restart after it: no moment counts twice in a point.
+    sampled: Option<Instant>,
 }
 
 /// A point, and the number of samples that it stands for.
@@ -89,7 +91,7 @@ impl<P: Copy> Step<P> {
 impl<P: PlotPoint> Plot<P> {
     /// A plot without points, of at least two.
     pub(crate) fn new(limit: usize, started: Instant) -> Self {
-        Self { started, step: 1, limit: limit.max(2), points: Vec::new() }
+        Self { started, step: 1, limit: limit.max(2), points: Vec::new(), sampled: None }
     }
 
     /// Returns `true` if it is time for a point.
@@ -99,9 +101,11 @@ impl<P: PlotPoint> Plot<P> {
 
     /// Adds a point, or joins it with the last one if it comes early.
     pub(crate) fn push(&mut self, now: Instant, point: P) {
+        let is_new = self.sampled.is_none_or(|sampled| now > sampled);
+        self.sampled = Some(now);
         let step = Step { at: now, point, samples: 1 };
         if !self.is_due(now) {
-            if let Some(last) = self.points.last_mut().filter(|last| now > last.at) {
+            if let Some(last) = self.points.last_mut().filter(|_| is_new) {
                 last.join(&step);
             }
             return;
@@ -127,7 +131,7 @@ impl<P: PlotPoint> Plot<P> {
         points: impl IntoIterator<Item = (u64, u32, P)>,
         now: Instant,
     ) -> Self {
-        let mut plot = Self { step: step.max(1), ..Self::new(limit, started) };
+        let mut plot = Self { step: step.max(1), sampled: Some(now), ..Self::new(limit, started) };
         for (secs, samples, point) in points {
             let at = started + Duration::from_secs(secs);
             if plot.points.len() < plot.limit && at <= now && plot.points.last().is_none_or(|last| last.at < at) {
