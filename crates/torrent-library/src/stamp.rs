@@ -106,6 +106,11 @@ impl WatchedFile {
         Some(if is_read { Due::Retry } else { Due::Changed })
     }
 
+    /// Has the file read again at the next look, also if it has not changed, until this is set to `false`.
+    pub fn set_retry(&mut self, retry: bool) {
+        self.retry = retry;
+    }
+
     /// Returns `true` if the file is as it was when it was read.
     pub(super) fn is_unchanged(&self, now: Option<Stamp>) -> bool {
         now == self.read
