@@ -1,5 +1,6 @@
 // What changes things: start, stop, register, make, remove. The server refuses it to those who may not.
 
+import { under } from "./base.js";
 import { refresh, say, tell } from "./refresh.js";
 
 export function watchActions() {
@@ -21,7 +22,7 @@ async function act(button) {
   if (make !== undefined) {
     const isPrivate = document.getElementById("private").checked;
     const body = JSON.stringify({ path: make, private: isPrivate });
-    ({ error } = await ask("POST", "/api/v1/makings", body, "application/json"));
+    ({ error } = await ask("POST", under("/api/v1/makings"), body, "application/json"));
   } else {
     ({ error } = await ask(post ? "POST" : "DELETE", post ?? remove));
   }
@@ -114,7 +115,7 @@ async function register(files) {
       item.className = "is-error";
       continue;
     }
-    const { error, body } = await ask("POST", "/api/v1/torrents", file, "application/x-bittorrent");
+    const { error, body } = await ask("POST", under("/api/v1/torrents"), file, "application/x-bittorrent");
     if (error) {
       item.textContent = `${file.name}: ${error}`;
       item.className = "is-error";
@@ -129,10 +130,10 @@ async function register(files) {
 /** Says that a torrent is registered, with a link to its page, and what it still needs. */
 async function tellOfRegistered(item, name, infoHash) {
   const link = document.createElement("a");
-  link.href = `/manage/files/${infoHash}`;
+  link.href = under(`/manage/files/${infoHash}`);
   link.textContent = name;
   item.replaceChildren(link, " is registered.");
-  const { body } = await ask("GET", `/api/v1/files?search=${infoHash}&page_size=1`);
+  const { body } = await ask("GET", under(`/api/v1/files?search=${infoHash}&page_size=1`));
   if (body?.items?.[0]?.source === "nobody") {
     item.append(" Nobody has it yet: open it in a BitTorrent program on a computer that has it.");
   }

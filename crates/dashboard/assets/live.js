@@ -1,5 +1,6 @@
 // Follows the tracker's events while the page is looked at.
 
+import { under } from "./base.js";
 import { count, decimal, rate } from "./format.js";
 import { held, refresh } from "./refresh.js";
 import { clockText } from "./times.js";
@@ -53,7 +54,7 @@ export function watchEvents() {
 function connect() {
   disconnect();
   lastEvent = Date.now();
-  source = new EventSource(document.documentElement.dataset.events ?? "/api/v1/events");
+  source = new EventSource(document.documentElement.dataset.events ?? under("/api/v1/events"));
   source.addEventListener("open", found);
   const tried = source;
   source.addEventListener("error", async () => {
@@ -82,7 +83,7 @@ function connect() {
   on("making", () => document.querySelector("[data-region='making']") && soon(300));
   on("log", () => {
     logged();
-    if (location.pathname === "/manage/log" && !held.has("log")) soon(700);
+    if (document.querySelector("[data-region='log']") && !held.has("log")) soon(700);
   });
 }
 

@@ -5,10 +5,15 @@
 //! embedder wires to the tracker. All that it keeps is bounded, and no viewer delays an announce, however slowly it reads.
 
 mod accounts;
+mod client_list;
 mod web;
 
 pub use accounts::{
     Account, AccountChange, AccountRole, Accounts, AddAccountError, ChangeAccountsError, EditAccountError,
     ReadAccountsError,
 };
-pub use web::{Dashboard, DashboardConfig, Server, Viewers};
+pub use client_list::{
+    ChangeClientListError, ClientList, ClientRule, Clients, ParseRuleError, ReadClientListError, Verdict,
+};
+pub use http_server::{BasePath, ParseBasePathError, Tls};
+pub use web::{Dashboard, DashboardConfig, Server, Viewers, conflicts_with_page};

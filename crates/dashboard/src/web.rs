@@ -4,7 +4,9 @@ mod access;
 mod api;
 mod assets;
 mod attachment;
+mod base_path;
 mod client;
+mod client_rules;
 mod drawn_passwords;
 mod files;
 mod format;
@@ -31,7 +33,7 @@ mod wrong_port;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -39,20 +41,25 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http_server::Tls;
+use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracker_core::ShardsView;
 use tracker_host::{Clock, unix_seconds};
 
+use http_server::BasePath;
 use torrent_library::{Contents, Digests, Library, SharedFolder, TorrentJobs};
 use tracker_host::WallClock;
 use tracker_host::{Addresses, Service, ServiceState, StartTime, UploadLimit};
 use tracker_monitor::{LogBuffer, Observer};
 
 use crate::accounts::Accounts;
+use crate::client_list::ClientList;
 
 use access::{Attempts, Sessions, Token};
 use api::stream::Streams;
+pub use base_path::conflicts_with_page;
 use drawn_passwords::DrawnPasswords;
 use page_addresses::PageAddresses;
 use problem::Problem;
@@ -99,6 +106,9 @@ pub struct DashboardConfig {
     /// Names under which this machine is reached, such as [`tracker_host::host_names`]. Browsers that ask for another one are
     /// refused, since its page may be a hostile one (DNS rebinding); addresses and `localhost` are always right. Default: none.
     pub host_names: Vec<String>,
+    /// The path under which a reverse proxy offers the dashboard: all URLs of pages, redirects and cookies have it. Requests may have
+    /// it or not, as some proxies remove it. It must not [conflict with a page](conflicts_with_page). Default: none.
+    pub base_path: BasePath,
     /// `true` to require the token even for requests from this machine. Behind a proxy on the same machine this is
     /// the safe choice. Default: `false`.
     pub token_always: bool,
@@ -111,6 +121,9 @@ pub struct DashboardConfig {
     /// The accounts of those who sign in. Default: none; operators have the token. Where the tracker is for users, they are its users,
     /// and the embedder gives their [rules](Accounts::rules) to the tracker.
     pub accounts: Option<Accounts>,
+    /// The rules about which clients are served, which operators change, if there are some. The embedder gives their
+    /// [policy](ClientList::policy) to the tracker. Default: none.
+    pub client_list: Option<ClientList>,
     /// The file that keeps who is signed in with an account. Default: none; they sign in again when the program was restarted.
     pub sessions_file: Option<PathBuf>,
     /// `true` if only torrents of the library are served. Default: `false`.
@@ -120,6 +133,13 @@ pub struct DashboardConfig {
     pub own_peer: Option<Result<Vec<SocketAddr>, String>>,
     /// The limit on the bytes per second that are sent of shared files, also by others that have a clone of it. Default: no limit.
     pub upload_limit: Option<UploadLimit>,
+    /// The certificate for browsers. With it, the [server](Server) speaks TLS, and answers plain HTTP with the way to the same page
+    /// over TLS. Plain are what BitTorrent clients ask for, such as web seeds, since they trust no certificate that no public
+    /// authority signed; and for this machine the metrics. Default: none, which is plain HTTP.
+    pub tls: Option<Tls>,
+    /// Networks with proxies whose headers of the PROXY protocol, version 2, the [server](Server) believes: the client in such a
+    /// header is the sender of the requests. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl DashboardConfig {
@@ -146,14 +166,18 @@ impl DashboardConfig {
             digests: None,
             zip: true,
             host_names: Vec::new(),
+            base_path: BasePath::default(),
             token_always: false,
             viewers: Viewers::default(),
             code: None,
             accounts: None,
+            client_list: None,
             sessions_file: None,
             only_known: false,
             own_peer: None,
             upload_limit: None,
+            tls: None,
+            trusted_proxies: Vec::new(),
         }
     }
 
@@ -206,6 +230,8 @@ pub(crate) struct Inner {
     offers: OffersCache,
     folder_orders: FolderOrders,
     reports: ReportCache,
+    /// The description of the API, once it was asked for.
+    api_description: OnceLock<String>,
 }
 
 impl Dashboard {
@@ -240,6 +266,7 @@ impl Dashboard {
             offers: OffersCache::default(),
             folder_orders: FolderOrders::default(),
             reports: ReportCache::default(),
+            api_description: OnceLock::new(),
         }))
     }
 
@@ -250,7 +277,23 @@ impl Dashboard {
 
     /// The page's URL at an address, with the token.
     pub fn url(&self, address: SocketAddr) -> String {
-        format!("http://{address}/?token={}", self.token())
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        format!("{scheme}://{address}{}?token={}", self.path("/"), self.token())
+    }
+
+    /// The [path](DashboardConfig::base_path) under which a reverse proxy offers the dashboard; empty if there is none.
+    pub fn base_path(&self) -> &BasePath {
+        &self.config().base_path
+    }
+
+    /// Returns `true` for a proxy whose header of the PROXY protocol is believed. The address must be canonical.
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.config().trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Returns `true` if the page is served over TLS, so that its URLs begin with `https`.
+    pub fn has_tls(&self) -> bool {
+        self.config().tls.is_some()
     }
 
     /// The [code](DashboardConfig::code) that viewers need, if there is one.
@@ -374,14 +417,16 @@ impl Dashboard {
         wall.zero(self.config().clock.now(), SystemTime::now())
     }
 
-    /// All routes: pages, API, metrics. Every request must carry the address it came from, as
+    /// All routes: pages, API, metrics; with the [base path](DashboardConfig::base_path) and without it. Every request must carry the address it came from, as
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
         let routes = Router::new().merge(pages::router()).merge(api::router()).merge(transfer::router());
         let routes = routes.merge(wrong_port::router());
         let routes = routes.layer(middleware::from_fn(in_time));
         let routes = routes.layer(middleware::from_fn_with_state(self.clone(), pages::readable_errors));
-        access::guarded(routes, self).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone())
+        let routes = base_path::layered(access::guarded(routes, self), self);
+        let routes = routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone());
+        self.base_path().routes(routes)
     }
 }
 

@@ -5,6 +5,7 @@
 //! - Does the tracker's address policy admit the sender?
 //! - Is the `Host` a name or an address of this machine? Otherwise it may be a page of another site whose name was pointed
 //!   at this machine (DNS rebinding).
+//! - Is the page served over TLS, and was it asked for without? Then the answer is where it is over TLS.
 //! - Does it change something, and was it sent by a page of another site? Browsers send their user's cookies with it.
 //! - Is the sender the operator? Operators come over loopback, have signed in, or have the token: from the URL that is printed at
 //!   the start, which begins a session, or in the header `Authorization: Bearer TOKEN`.
@@ -14,7 +15,8 @@
 //! Behind a proxy on this machine, all requests come over loopback. They need the token nevertheless if the proxy adds
 //! `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`, or passes on a `Host` other than loopback, or none. A proxy that does
 //! none of this makes an operator of everybody: set [`token_always`](super::DashboardConfig::token_always) for it. The address
-//! policy sees only the proxy, so that the proxy must decide itself whom it serves.
+//! policy sees only the proxy, so that the proxy must decide itself whom it serves. After a header of the PROXY protocol all of this
+//! is about the client that the header names, who is never on this machine.
 
 mod attempts;
 mod sessions;
@@ -44,7 +46,7 @@ pub(crate) use sign_in::{SignInError, enter_code, sign_in, sign_out};
 pub(crate) use token::Token;
 pub(crate) use visitor::Visitor;
 
-use super::client::{Client, LocalAddress};
+use super::client::{CameThrough, Client, LocalAddress};
 use super::problem::Problem;
 use super::refusal::{self, accepts_html};
 use super::role::Role;
@@ -63,6 +65,9 @@ pub(super) const SIGN_OUT: &str = "/logout";
 
 /// The id of the note about a wrong token, which every page has: the style sheet shows it where a URL's fragment names it.
 const WRONG_TOKEN_NOTE: &str = "wrong-token";
+
+/// What monitoring asks for.
+const METRICS: &str = "/metrics";
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -99,11 +104,15 @@ async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let is_tls = CameThrough::of(request.extensions()).tls;
     let mut response = match remote {
         Ok(ConnectInfo(mut remote)) => {
             // Routes find the address canonical, whichever server the router runs on.
             remote.set_ip(remote.ip().to_canonical());
-            dashboard.reached_from(remote.ip());
+            // What comes through a proxy says nothing about this machine's firewall.
+            if !CameThrough::of(request.extensions()).proxy {
+                dashboard.reached_from(remote.ip());
+            }
             request.extensions_mut().insert(ConnectInfo(remote));
             match admit(&dashboard, remote, &request) {
                 Ok(Admitted::As(visitor)) => {
@@ -120,6 +129,9 @@ async fn guard(
         Err(missing) => missing.into_response(),
     };
     let headers = response.headers_mut();
+    if is_tls {
+        sign_in::secure_cookies(headers);
+    }
     for (name, value) in PROTECTION {
         // What is shared has a stricter policy of its own.
         headers.entry(name).or_insert(value);
@@ -153,7 +165,11 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
              start the tracker with --host-name and this name"
         )));
     }
-    if !request.method().is_safe() && is_of_another_site(request.headers(), host) {
+    if let Some(over_tls) = over_tls(dashboard, remote, request, host) {
+        return Ok(Admitted::After(over_tls));
+    }
+    let came_through = CameThrough::of(request.extensions());
+    if !request.method().is_safe() && is_of_another_site(request.headers(), host, came_through.tls) {
         return Err(Problem::forbidden("a page of another site has sent this, so that it is not done"));
     }
 
@@ -166,7 +182,10 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
         return if token.is(given) { Ok(Admitted::As(Visitor::with_token(port))) } else { Err(wrong_token(remote)) };
     }
     let visitor = Visitor::of_session(dashboard, remote.ip(), request.headers(), port);
-    let is_here = !config.token_always && is_at_this_machine(remote, request.headers(), host);
+    let is_here = !config.token_always
+        && !came_through.proxy
+        && !dashboard.trusts(remote.ip())
+        && is_at_this_machine(remote, request.headers(), host);
     let visitor = visitor.unwrap_or_else(|| Visitor::unknown(port));
     let visitor = Visitor { role: if is_here { Role::Operator } else { visitor.role }, ..visitor };
     if visitor.role == Role::Operator {
@@ -195,7 +214,34 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
         Viewers::Login => "this is for people who have signed in",
         Viewers::None => "this is for the operator only",
     };
-    Err(Problem::new(StatusCode::UNAUTHORIZED, format!("{why}; in a browser, open {SIGN_IN}")))
+    Err(Problem::new(StatusCode::UNAUTHORIZED, format!("{why}; in a browser, open {}", dashboard.path(SIGN_IN))))
+}
+
+/// Leads a request that came over plain HTTP to the same page over TLS, if that is served: at the same port. What programs ask for
+/// that do not trust every certificate is answered as it is: BitTorrent clients, and those on this machine.
+fn over_tls(dashboard: &Dashboard, remote: SocketAddr, request: &Request, host: Option<Host<'_>>) -> Option<Response> {
+    let path = request.uri().path();
+    let CameThrough { tls, proxy } = CameThrough::of(request.extensions());
+    let is_of_program = || path == METRICS || path.starts_with("/api/");
+    let is_plain = transfer::is_for_clients(request.uri())
+        || wrong_port::is_for_clients(path)
+        || (is_of_program() && !proxy && is_at_this_machine(remote, request.headers(), host));
+    if !dashboard.has_tls() || tls || is_plain {
+        return None;
+    }
+    if speaks_for_others(request.headers()) {
+        // The browser may be at the proxy over TLS already, and would be led there for ever.
+        let why =
+            "this page is served over https: let the proxy connect by https, or start the tracker without --tls-cert";
+        return Some(Problem::new(StatusCode::BAD_REQUEST, why).into_response());
+    }
+    let local = || request.extensions().get().map(|LocalAddress(local)| local.to_string());
+    let Some(host) = host.map(|host| host.with_port(host.port())).or_else(local) else {
+        return Some(Problem::new(StatusCode::BAD_REQUEST, "this page is served over https").into_response());
+    };
+    let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
+    // Not for ever: a browser would go on to do so when the page is plain HTTP again.
+    Some(Redirect::temporary(&format!("https://{host}{}", dashboard.path(uri))).into_response())
 }
 
 /// The answer to a request with a token in its URL: a session, and the way to the URL without it.
@@ -218,7 +264,7 @@ fn enter_with_token(
         return Ok(Redirect::to(uri).into_response());
     }
     let secret = dashboard.0.sessions.begin(None, remote.ip(), dashboard.unix_now());
-    let cookie = session_cookie(port, &secret, Role::Operator, None);
+    let cookie = session_cookie(dashboard, port, &secret, Role::Operator, None);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(uri)).into_response())
 }
 
@@ -241,7 +287,7 @@ fn enter_with_code(
     let client = Client::new(&dashboard.config().shards, remote.ip(), local);
     match sign_in::is_code(dashboard, code, given, client) {
         Ok(()) if is_browser => {
-            let cookie = pass_cookie(visitor.port, &dashboard.0.pass);
+            let cookie = pass_cookie(dashboard, visitor.port);
             Ok(Admitted::After(([(SET_COOKIE, cookie)], Redirect::to(uri)).into_response()))
         }
         Ok(()) => Ok(Admitted::As(visitor)),
@@ -267,20 +313,23 @@ fn is_open(request: &Request) -> bool {
 }
 
 /// Returns `true` if the headers say that a page of another site sent the request. Only browsers send them.
-fn is_of_another_site(headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
-    let is_other_origin = headers
-        .get_all(ORIGIN)
-        .iter()
-        .any(|origin| !origin.to_str().is_ok_and(|origin| host.is_some_and(|host| host.is_origin(origin))));
+fn is_of_another_site(headers: &HeaderMap, host: Option<Host<'_>>, is_tls: bool) -> bool {
+    // A page of this host that came without TLS may be anybody's.
+    let is_own =
+        |origin: &str| host.is_some_and(|host| host.is_origin(origin)) && (!is_tls || origin.starts_with("https://"));
+    let is_other_origin = headers.get_all(ORIGIN).iter().any(|origin| !origin.to_str().is_ok_and(is_own));
     // `none` is the user, without a page; `same-site` is anything on another port of this machine.
     is_other_origin || headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none")
 }
 
+/// Returns `true` if a request has one of the headers that proxies add.
+fn speaks_for_others(headers: &HeaderMap) -> bool {
+    [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().any(|header| headers.contains_key(header))
+}
+
 /// Returns `true` if a request was sent on this machine, and not by a proxy on it.
 fn is_at_this_machine(remote: SocketAddr, headers: &HeaderMap, host: Option<Host<'_>>) -> bool {
-    remote.ip().is_loopback()
-        && [FORWARDED, X_FORWARDED_FOR, X_REAL_IP, VIA].iter().all(|header| !headers.contains_key(header))
-        && host.is_some_and(|host| host.is_loopback())
+    remote.ip().is_loopback() && !speaks_for_others(headers) && host.is_some_and(|host| host.is_loopback())
 }
 
 /// The secret with this name in the query of a request for something to look at, and the URI without it: from the page for
@@ -532,6 +581,28 @@ mod tests {
             assert_eq!(answer(&dashboard, LOOPBACK, request()).await.text, "Viewer", "{header}");
             let with_token = request().header(AUTHORIZATION, format!("Bearer {}", dashboard.token()));
             assert_eq!(answer(&dashboard, LOOPBACK, with_token).await.text, "Operator", "{header}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_through_the_proxy_protocol_is_not_at_this_machine() {
+        let dashboard = dashboard(Access::default());
+        let through = |proxy: bool| look("localhost:6970").extension(CameThrough { proxy, tls: false });
+        assert_eq!(answer(&dashboard, LOOPBACK, through(false)).await.text, "Operator");
+        assert_eq!(answer(&dashboard, LOOPBACK, through(true)).await.text, "Viewer");
+        let with_token = through(true).header(AUTHORIZATION, format!("Bearer {}", dashboard.token()));
+        assert_eq!(answer(&dashboard, LOOPBACK, with_token).await.text, "Operator");
+    }
+
+    #[tokio::test]
+    async fn cookies_that_came_over_tls_stay_there() {
+        let dashboard = dashboard(Access::default());
+        for (tls, end) in [(true, "; Path=/; Secure"), (false, "; Path=/")] {
+            let uri = format!("/?token={}", dashboard.token());
+            let request = Request::get(&uri).header(HOST, "lab-pc").extension(CameThrough { tls, proxy: false });
+            let given = answer(&dashboard, LAN, request).await;
+            let cookie = given.headers[SET_COOKIE].to_str().unwrap();
+            assert!(cookie.ends_with(end), "{cookie}");
         }
     }
 

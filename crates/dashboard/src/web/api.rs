@@ -4,6 +4,7 @@
 //! `openapi.json` says cannot part.
 #![expect(unused_qualifications, reason = "utoipa's macro qualifies the names of queries")]
 
+mod clients;
 mod computers;
 pub(super) mod extract;
 mod files;
@@ -21,17 +22,15 @@ mod torrents;
 mod tracker;
 mod users;
 
-use std::sync::LazyLock;
-
 use axum::Router;
-use axum::extract::OriginalUri;
+use axum::extract::{OriginalUri, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde::Serialize;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, Server};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -45,6 +44,9 @@ pub(super) use peers::harmless;
 
 /// The path prefix of all routes.
 const ROOT: &str = "/api/v1";
+
+/// The path of the description.
+const DESCRIPTION: &str = "/api/v1/openapi.json";
 
 /// A tracker as programs see it.
 ///
@@ -115,6 +117,7 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(computers::set_name))
         .routes(routes!(sessions::sessions))
         .routes(routes!(sessions::end))
+        .routes(routes!(clients::rules, clients::add, clients::remove))
         .routes(routes!(users::users, users::add))
         .routes(routes!(users::change, users::remove))
         .routes(routes!(users::new_key))
@@ -150,22 +153,28 @@ async fn long_list<T: Serialize>(
     tag = "tracker",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
 )]
-async fn description() -> impl IntoResponse {
-    static DESCRIPTION: LazyLock<String> =
-        LazyLock::new(|| routes().into_openapi().to_pretty_json().expect("it has only strings for keys"));
-    ([(CONTENT_TYPE, "application/json")], DESCRIPTION.as_str())
+async fn description(State(dashboard): State<Dashboard>) -> impl IntoResponse {
+    let base_path = dashboard.base_path();
+    let description = dashboard.0.api_description.get_or_init(|| {
+        let mut description = routes().into_openapi();
+        if !base_path.is_empty() {
+            description.servers = Some(vec![Server::new(base_path.as_str())]);
+        }
+        description.to_pretty_json().expect("it has only strings for keys")
+    });
+    ([(CONTENT_TYPE, "application/json")], description.clone())
 }
 
-async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
+async fn no_such_path(State(dashboard): State<Dashboard>, OriginalUri(uri): OriginalUri) -> Problem {
     let path: String = uri.path().chars().take(100).collect();
     Problem::new(
         StatusCode::NOT_FOUND,
-        format!("there is nothing at {path}: see {ROOT}/openapi.json for what there is"),
+        format!("there is nothing at {path}: see {} for what there is", dashboard.path(DESCRIPTION)),
     )
 }
 
-async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
+async fn wrong_method(State(dashboard): State<Dashboard>, method: Method, OriginalUri(uri): OriginalUri) -> Problem {
     let path: String = uri.path().chars().take(100).collect();
-    let what = format!("{path} does not take {method}: see {ROOT}/openapi.json for what it takes");
+    let what = format!("{path} does not take {method}: see {} for what it takes", dashboard.path(DESCRIPTION));
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, what)
 }

@@ -44,6 +44,7 @@ assets! {
     "theme.js" JAVASCRIPT,
     "main.js" JAVASCRIPT,
     "actions.js" JAVASCRIPT,
+    "base.js" JAVASCRIPT,
     "copy.js" JAVASCRIPT,
     "format.js" JAVASCRIPT,
     "live.js" JAVASCRIPT,

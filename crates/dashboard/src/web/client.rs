@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::rejection::ExtensionRejection;
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::Extensions;
 use axum::http::request::Parts;
 use tracker_core::ShardsView;
 use tracker_host::AddressGroup;
@@ -25,6 +26,21 @@ pub(crate) struct Client {
 /// dashboard's own server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalAddress(pub(crate) SocketAddr);
+
+/// What a request came through: an extension of the requests of the dashboard's own server. Without it, nothing is known of that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CameThrough {
+    /// `true` for TLS.
+    pub(crate) tls: bool,
+    /// `true` for a proxy that sent a header of the PROXY protocol.
+    pub(crate) proxy: bool,
+}
+
+impl CameThrough {
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+}
 
 impl Client {
     /// The client at `remote`, which must be canonical. Without `local`, the address of this machine that its request came to,

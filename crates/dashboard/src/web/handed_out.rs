@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use http_server::BasePath;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use torrent_library::{ContentKey, KnownTorrent, TorrentUrls};
 use tracker_core::UserKey;
@@ -30,7 +31,7 @@ impl Dashboard {
             return Vec::new();
         }
         let addresses = self.0.page_addresses.for_viewer(viewer);
-        addresses.into_iter().map(|address| web_seed(address, viewer.user_key, torrent)).collect()
+        addresses.into_iter().map(|address| web_seed(address, self.base_path(), viewer.user_key, torrent)).collect()
     }
 
     /// Returns `true` if the tracker's own peer gives a torrent to clients where the viewer is: on a private network, since it has
@@ -47,12 +48,14 @@ impl Dashboard {
 /// the folder's name and the file's path. It has no query: libtorrent refuses one in URLs of local addresses, so that the key of a
 /// user is in its path.
 ///
+/// It has the base path: the address may be one of a reverse proxy, and this machine answers under the base path itself.
+///
 /// See [BEP 19](https://www.bittorrent.org/beps/bep_0019.html).
-fn web_seed(address: SocketAddr, key: Option<UserKey>, torrent: &KnownTorrent) -> String {
+fn web_seed(address: SocketAddr, base_path: &BasePath, key: Option<UserKey>, torrent: &KnownTorrent) -> String {
     let (hash, info) = (torrent.info_hash, torrent.metainfo.info());
     let name = if info.is_single_file() { info.raw_name() } else { b"" };
     let key = key.map(|key| format!("{key}/")).unwrap_or_default();
-    format!("http://{address}/seed/{key}{hash}/{}", percent_encode(name, NAME))
+    format!("http://{address}{base_path}/seed/{key}{hash}/{}", percent_encode(name, NAME))
 }
 
 #[cfg(test)]
@@ -69,6 +72,7 @@ mod tests {
     fn a_file_has_its_own_url_and_a_folder_ends_with_a_slash() {
         let folder = tempfile::tempdir().unwrap();
         let library = Library::open(LibraryConfig::default()).unwrap();
+        let none = BasePath::default();
         let name = "Übung 1 – a+b & c#d %41 (x)!~.bin";
         fs::create_dir(folder.path().join("Vorlesung #2")).unwrap();
         fs::write(folder.path().join("Vorlesung #2/1.txt"), "1").unwrap();
@@ -85,9 +89,11 @@ mod tests {
             let created = plan.hash(&AtomicBool::new(false), |_| {}).unwrap();
             let torrent = library.register(created.as_bytes()).unwrap();
             let expected = expected.replace("HASH", &torrent.info_hash.to_string());
-            assert_eq!(web_seed(address.parse().unwrap(), None, &torrent), expected);
+            assert_eq!(web_seed(address.parse().unwrap(), &none, None, &torrent), expected);
+            let under = web_seed(address.parse().unwrap(), &"/tracker".parse().unwrap(), None, &torrent);
+            assert_eq!(under, expected.replace("/seed/", "/tracker/seed/"));
             let key = UserKey::new([0xab; 16]);
-            let of_user = web_seed(address.parse().unwrap(), Some(key), &torrent);
+            let of_user = web_seed(address.parse().unwrap(), &none, Some(key), &torrent);
             assert_eq!(of_user, expected.replace("/seed/", &format!("/seed/{}/", "ab".repeat(16))));
         }
     }

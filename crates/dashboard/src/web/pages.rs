@@ -3,6 +3,7 @@
 
 mod attention;
 mod by_hand;
+mod client_rules;
 mod completion;
 mod computers;
 mod connections;
@@ -30,7 +31,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::problem::Problem;
 use super::public;
@@ -48,6 +49,7 @@ pub(super) fn router() -> Router<Dashboard> {
         .route("/manage/share", get(share::page))
         .route("/manage/share/by-hand", get(by_hand::page))
         .route("/manage/tracker", get(tracker::page))
+        .route(client_rules::PATH, post(client_rules::change))
         .route("/manage/log", get(log::page))
         .route("/manage/users", get(users::page).post(users::change))
         .merge(public::router())
@@ -71,6 +73,7 @@ pub(super) async fn readable_errors(State(dashboard): State<Dashboard>, request:
         request.uri().path().strip_prefix("/manage").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let back = match request.uri().path() {
         users::PATH => (users::PATH, "Back to the users"),
+        client_rules::PATH => (client_rules::SHOWN_ON, "Back to the tracker"),
         _ => ("/manage", "Back to the files"),
     };
     let (mut parts, body) = request.into_parts();

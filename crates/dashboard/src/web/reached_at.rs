@@ -10,7 +10,7 @@ use http_server::Host;
 use tracker_core::UserKey;
 
 use super::access::Visitor;
-use super::client::LocalAddress;
+use super::client::{CameThrough, LocalAddress};
 use super::page_addresses::is_for_others;
 
 /// What URLs for a viewer are made of: the address by which the viewer reached the dashboard, where it is known, which is one that
@@ -33,7 +33,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ReachedAt {
         let local = parts.extensions.get().map(|&LocalAddress(local)| local);
         let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
         let host = authority.or_else(|| parts.headers.get(HOST).map(|host| host.as_bytes()));
-        let asked = host.and_then(|host| Host::parse(host).ok()?.address());
+        let default_port = if CameThrough::of(&parts.extensions).tls { 443 } else { 80 };
+        let asked = host.and_then(|host| Host::parse(host).ok()?.address(default_port));
         let is_here = parts.extensions.get().is_some_and(|ConnectInfo::<SocketAddr>(viewer)| viewer.ip().is_loopback());
         // Loopback is another machine, unless the viewer is on this one.
         let user_key = parts.extensions.get::<Visitor>().and_then(|visitor| visitor.user_key);

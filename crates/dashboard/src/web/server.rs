@@ -18,11 +18,16 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::http::{Request, Version};
 use axum::response::Response;
 use futures_util::StreamExt;
-use http_server::{AcceptErrors, ConnectionLimit, Detachable, ForeignConnections, WriteTimeout, serve_until_detached};
+use http_server::{
+    AcceptErrors, ConnectionLimit, ConnectionPermit, Detachable, ForeignConnections, Opened, Preface, PrefaceError,
+    Tls, WriteTimeout, serve_connection, serve_until_detached,
+};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
+use ipnet::IpNet;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,7 +37,7 @@ use tracker_core::ShardsView;
 use tracker_host::{BindError, Transport, bind};
 
 use super::Dashboard;
-use super::client::{Client, LocalAddress};
+use super::client::{CameThrough, Client, LocalAddress};
 use super::transfer::{Handover, send_file};
 
 /// Connections that wait to be accepted, per address.
@@ -43,7 +48,8 @@ const BACKLOG: i32 = 256;
 /// It serves up to 1024 connections, and 64 from one address (as an [`AddressGroup`](tracker_host::AddressGroup) counts): a
 /// browser opens up to six, and several machines may stand behind one address. 64 are kept for this machine, which may have as
 /// many as there are. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there
-/// 30 s after the connection was opened or the last answer was sent. An answer, or what there is of it, must be taken in 30 s.
+/// 30 s after the connection was opened or the last answer was sent. What comes before, a header of the PROXY protocol and the
+/// handshake of TLS, has 30 s each. An answer, or what there is of it, must be taken in 30 s.
 ///
 /// ```no_run
 /// use dashboard::{Dashboard, Server};
@@ -65,6 +71,14 @@ pub struct Server {
     /// Knows what counts as one address.
     shards: ShardsView,
     limits: Limits,
+    preface: PrefaceConfig,
+}
+
+/// What may come before HTTP.
+#[derive(Debug, Clone, Default)]
+struct PrefaceConfig {
+    tls: Option<Tls>,
+    trusted_proxies: Vec<IpNet>,
 }
 
 /// Limits on connections.
@@ -111,7 +125,9 @@ impl Server {
     /// The first address that cannot be listened on.
     pub fn bind(addresses: &[SocketAddr], dashboard: Dashboard) -> Result<Self, BindError> {
         let shards = dashboard.0.config.shards.clone();
-        let server = Self::bind_router(addresses, dashboard.router(), shards, Limits::default())?;
+        let mut server = Self::bind_router(addresses, dashboard.router(), shards, Limits::default())?;
+        let (tls, trusted_proxies) = (dashboard.0.config.tls.clone(), dashboard.0.config.trusted_proxies.clone());
+        server.preface = PrefaceConfig { tls, trusted_proxies };
         dashboard.0.page_addresses.add_listening(&server.local_addrs);
         Ok(server)
     }
@@ -130,7 +146,7 @@ impl Server {
         })?;
         let listeners: Vec<_> = sockets.into_iter().flatten().map(StdTcpListener::from).collect();
         let local_addrs = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        Ok(Self { listeners, local_addrs, router, shards, limits })
+        Ok(Self { listeners, local_addrs, router, shards, limits, preface: PrefaceConfig::default() })
     }
 
     /// The addresses it listens on, with their ports, in the order in which they were asked for.
@@ -145,9 +161,9 @@ impl Server {
     ///
     /// Returns an error if the listeners cannot be registered with the runtime.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { listeners, router, shards, limits, .. } = self;
+        let Self { listeners, router, shards, limits, preface, .. } = self;
         let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
-        let shared = Arc::new(Shared::new(router, shards, limits));
+        let shared = Arc::new(Shared::new(router, shards, limits, preface));
         let (stop, stopped) = watch::channel(());
         let mut listening = JoinSet::new();
         for listener in listeners {
@@ -169,10 +185,11 @@ struct Shared {
     accept_errors: AcceptErrors,
     foreign_connections: ForeignConnections,
     limits: Limits,
+    preface: PrefaceConfig,
 }
 
 impl Shared {
-    fn new(router: Router, shards: ShardsView, limits: Limits) -> Self {
+    fn new(router: Router, shards: ShardsView, limits: Limits, preface: PrefaceConfig) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head)
@@ -189,7 +206,20 @@ impl Shared {
             accept_errors: AcceptErrors::new("dashboard"),
             foreign_connections: ForeignConnections::new("dashboard"),
             limits,
+            preface,
         }
+    }
+
+    /// A permit for a connection, if the limits allow one more.
+    fn permit(&self, ends: Ends) -> Option<ConnectionPermit> {
+        let client = Client::new(&self.shards, ends.remote.ip(), ends.local.map(|local| local.ip()));
+        let permit = self.connections.acquire(client.group, client.is_this_machine);
+        permit.map_err(|error| self.accept_errors.log_refused(ends.remote.ip(), error)).ok()
+    }
+
+    /// Returns `true` for a proxy whose header of the PROXY protocol is believed. The address must be canonical.
+    fn trusts(&self, remote: IpAddr) -> bool {
+        self.preface.trusted_proxies.iter().any(|network| network.contains(&remote))
     }
 }
 
@@ -206,20 +236,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         match accepted {
             Ok((stream, mut remote)) => {
                 remote.set_ip(remote.ip().to_canonical());
-                let local = stream.local_addr().ok();
-                let client = Client::new(&shared.shards, remote.ip(), local.map(|local| local.ip()));
-                let permit = match shared.connections.acquire(client.group, client.is_this_machine) {
-                    Ok(permit) => permit,
-                    Err(error) => {
-                        shared.accept_errors.log_refused(remote.ip(), error);
-                        continue;
-                    }
-                };
+                let ends = Ends { remote, local: stream.local_addr().ok(), came_through: CameThrough::default() };
+                let Some(permit) = shared.permit(ends) else { continue };
                 let (shared, stopped) = (Arc::clone(&shared), signal.clone());
-                connections.spawn(async move {
-                    serve(stream, remote, local, &shared, stopped).await;
-                    drop(permit);
-                });
+                connections.spawn(async move { begin(stream, ends, permit, &shared, stopped).await });
             }
             Err(error) => {
                 if let Some(pause) = shared.accept_errors.pause(&error) {
@@ -242,31 +262,114 @@ pub(super) fn is_this_machine(address: IpAddr) -> bool {
     address.is_loopback()
 }
 
-/// Serves a connection until one of the two, or the server, has had enough.
+/// The two ends of a connection, and what is between them.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    /// The client's; canonical.
+    remote: SocketAddr,
+    local: Option<SocketAddr>,
+    came_through: CameThrough,
+}
+
+/// Reads what comes before HTTP, if that may be something, and serves the connection. After the header of a proxy it is the
+/// client's, with a permit of the client's own.
+async fn begin(
+    stream: TcpStream,
+    mut ends: Ends,
+    mut permit: ConnectionPermit,
+    shared: &Shared,
+    mut stopped: watch::Receiver<()>,
+) {
+    let (is_proxy, tls, limits) = (shared.trusts(ends.remote.ip()), shared.preface.tls.as_ref(), shared.limits);
+    let stream = WriteTimeout::new(stream, limits.write);
+    if !is_proxy && tls.is_none() {
+        serve(stream, Bytes::new(), ends, shared, stopped).await;
+        return;
+    }
+    let signal = stopped.clone();
+    let mut preface = Preface::new(stream);
+    // In a place of its own, which most connections do not need.
+    let opened = Box::pin(async {
+        if is_proxy && let Some(header) = preface.proxy_header(limits.head).await? {
+            ends.came_through.proxy = true;
+            if let Some(client) = header.client(ends.remote.ip()) {
+                ends.remote = client;
+                drop(permit);
+                let Some(of_client) = shared.permit(ends) else { return Ok(None) };
+                permit = of_client;
+            }
+        }
+        let opened = preface.open(tls, limits.head).await?;
+        Ok(Some((opened, permit)))
+    });
+    let opened = tokio::select! {
+        opened = opened => opened,
+        _ = stopped.changed() => return,
+    };
+    match opened {
+        Ok(Some((Opened::Plain(stream, read), _permit))) => serve(stream, read.into(), ends, shared, signal).await,
+        Ok(Some((Opened::Tls(stream), _permit))) => {
+            ends.came_through.tls = true;
+            Box::pin(serve_tls(stream, ends, shared, signal)).await;
+        }
+        Ok(None) => {}
+        Err(PrefaceError::Header(error)) => shared.foreign_connections.log_unreadable_header(ends.remote.ip(), error),
+        Err(error) => tracing::debug!(remote = %ends.remote, %error, "connection ended"),
+    }
+}
+
+/// The answer of the routes to a request.
+fn answer(
+    mut request: Request<Incoming>,
+    ends: Ends,
+    shared: &Shared,
+) -> impl Future<Output = Result<Response, Infallible>> {
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(ends.remote));
+    extensions.insert(ends.came_through);
+    if let Some(local) = ends.local {
+        extensions.insert(LocalAddress(local));
+    }
+    shared.router.clone().call(request)
+}
+
+/// Serves a connection within TLS until one of the two, or the server, has had enough. hyper writes everything.
+async fn serve_tls(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    ends: Ends,
+    shared: &Shared,
+    stopped: watch::Receiver<()>,
+) {
+    let signal = stopped.clone();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (answer, signal) = (answer(request, ends, shared), signal.clone());
+        async move { Ok::<_, Infallible>(until(signal, answer.await?)) }
+    });
+    if let Err(error) = serve_connection(&shared.http, stream, service, stopped).await {
+        tracing::debug!(remote = %ends.remote, %error, "connection ended");
+    }
+}
+
+/// Serves a connection until one of the two, or the server, has had enough. `unread` was read of it already.
 ///
 /// hyper reads the requests and writes the answers. Only the files of transfers are sent without it: when it has written the head
 /// of such an answer, the connection is taken from it, and given to another one after the file.
 async fn serve(
-    mut stream: TcpStream,
-    remote: SocketAddr,
-    local: Option<SocketAddr>,
+    mut stream: WriteTimeout<TcpStream>,
+    mut unread: Bytes,
+    ends: Ends,
     shared: &Shared,
     mut stopped: watch::Receiver<()>,
 ) {
+    let remote = ends.remote;
     let signal = stopped.clone();
-    let mut unread = Bytes::new();
     loop {
-        let mut connection = Detachable::new(WriteTimeout::new(stream, shared.limits.write), unread);
+        let mut connection = Detachable::new(stream, unread);
         let (body, detached) = (connection.bodies(), Mutex::new(None));
-        let service = service_fn(|mut request: Request<Incoming>| {
-            let extensions = request.extensions_mut();
-            extensions.insert(ConnectInfo(remote));
-            if let Some(local) = local {
-                extensions.insert(LocalAddress(local));
-            }
+        let service = service_fn(|request: Request<Incoming>| {
             // With a body that nobody reads, hyper decides about the connection.
             let keeps_alive = request.body().is_end_stream().then(|| keeps_alive(&request));
-            let answer = shared.router.clone().call(request);
+            let answer = answer(request, ends, shared);
             let (signal, body, detached) = (signal.clone(), &body, &detached);
             async move {
                 let mut answer = answer.await?;
@@ -294,7 +397,9 @@ async fn serve(
         let (transfer, keeps_alive) = detached.expect("a body is due only where there is one");
         let (written, read) = connection.into_parts();
         match send_file(written.into_inner(), transfer, shared.limits.write).await {
-            Ok(sent) if keeps_alive && !stopped.has_changed().unwrap_or(true) => (stream, unread) = (sent, read),
+            Ok(sent) if keeps_alive && !stopped.has_changed().unwrap_or(true) => {
+                (stream, unread) = (WriteTimeout::new(sent, shared.limits.write), read);
+            }
             Ok(_) => return,
             Err(error) => {
                 tracing::debug!(%remote, %error, "a file was not sent whole");
@@ -601,6 +706,68 @@ mod tests {
             assert_eq!(rest(&mut server.ask("/panic").await).await, "");
             read_until(&mut server.ask("/").await, "here").await;
         }
+        server.stop().await;
+    }
+
+    /// That 10.0.0.7:7000 has connected to 10.0.0.1:443.
+    const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x07\x0a\0\0\x01\x1b\x58\x01\xbb";
+
+    /// A server that says who asks, and trusts this proxy.
+    fn trusting(proxy: &str, limits: Limits) -> Running {
+        let who = async |ConnectInfo(remote): ConnectInfo<SocketAddr>| remote.to_string();
+        let router = Router::new().route("/", get(who));
+        let mut server = Server::bind_router(&["127.0.0.1:0".parse().unwrap()], router, shards(), limits).unwrap();
+        server.preface.trusted_proxies = vec![proxy.parse().unwrap()];
+        let address = server.local_addrs()[0];
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+        Running { address, stop, ended }
+    }
+
+    async fn ask_after(server: &Running, first: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        _ = stream.write_all(&[first, b"GET / HTTP/1.1\r\nHost: dashboard\r\n\r\n"].concat()).await;
+        stream
+    }
+
+    #[tokio::test]
+    async fn a_trusted_proxy_names_its_client() {
+        let server = trusting("127.0.0.1/32", Limits { connections_per_address: 1, ..limits() });
+        let mut kept = ask_after(&server, HEADER).await;
+        read_until(&mut kept, "10.0.0.7:7000").await;
+        assert_eq!(rest(&mut ask_after(&server, HEADER).await).await, "", "its client has as many as it may");
+        // The proxy itself is this machine, which has no limit.
+        for _ in 0..2 {
+            let mut own = ask_after(&server, b"").await;
+            read_until(&mut own, "127.0.0.1:").await;
+        }
+        drop(kept);
+        in_time(async { while rest_or_answer(&mut ask_after(&server, HEADER).await).await.is_empty() {} }).await;
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_http_comes_soon_or_ends_with_the_server() {
+        let server = trusting("127.0.0.1/32", Limits { head: AT_ONCE, ..limits() });
+        for bytes in [&HEADER[..20], b""] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            assert_eq!(rest(&mut stream).await, "");
+        }
+        server.stop().await;
+        let server = trusting("127.0.0.1/32", limits());
+        let mut half = TcpStream::connect(server.address).await.unwrap();
+        half.write_all(&HEADER[..20]).await.unwrap();
+        read_until(&mut ask_after(&server, HEADER).await, "10.0.0.7").await;
+        server.stop().await;
+        assert_eq!(rest(&mut half).await, "");
+    }
+
+    #[tokio::test]
+    async fn nobody_else_names_a_client() {
+        let server = trusting("127.0.0.9/32", limits());
+        let answer = rest(&mut ask_after(&server, HEADER).await).await;
+        assert!(!answer.contains("10.0.0.7") && !answer.contains("200"), "{answer}");
         server.stop().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use askama::Template;
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{Html, IntoResponse, Response};
@@ -11,6 +12,7 @@ use tracker_core::{InfoHash, Instant};
 use tracker_host::ServiceState;
 use url::form_urlencoded;
 
+use super::base_path::RenderedPage;
 use super::format::{Moment, MomentStyle, unix};
 use super::problem::Problem;
 use super::role::Role;
@@ -87,7 +89,7 @@ impl Shell {
 /// A page as it is at this moment, never out of a cache.
 pub(super) fn render(page: &impl Template) -> Response {
     match page.render() {
-        Ok(html) => ([(CACHE_CONTROL, "no-store")], Html(html)).into_response(),
+        Ok(html) => ([(CACHE_CONTROL, "no-store")], Extension(RenderedPage), Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot render a page");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be put together").into_response()

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 35] = [
+const ROUTES: [(&str, &[Method]); 36] = [
+    ("/api/v1/clients", &[Method::GET, Method::POST, Method::DELETE]),
     ("/api/v1/computers", &[Method::GET]),
     ("/api/v1/computers/{address}/name", &[Method::POST]),
     ("/api/v1/events", &[Method::GET]),

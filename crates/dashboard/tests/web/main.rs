@@ -1,7 +1,9 @@
 //! Tests of the dashboard's pages and API, without a socket where none is needed.
 
 mod bad_requests;
+mod base_path;
 mod changed_files;
+mod clients;
 mod description;
 mod events;
 mod lessons;

@@ -89,6 +89,11 @@ impl Fixture {
         Self::build(prepare, true, None, |_| {})
     }
 
+    /// Follows the share folder, with another configuration of the dashboard.
+    pub(crate) fn following_with(change: impl FnOnce(&mut DashboardConfig)) -> Self {
+        Self::build(|_| {}, true, None, change)
+    }
+
     /// With an own peer of the tracker that sees this.
     pub(crate) fn seeing(sightings: &FakeSightings) -> Self {
         Self::build(|_| {}, false, Some(Arc::new(sightings.clone())), |_| {})

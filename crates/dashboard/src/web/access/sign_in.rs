@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode};
-use axum_extra::extract::CookieJar;
+use axum::http::header::{COOKIE, Entry, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use subtle::ConstantTimeEq;
 use tracker_host::LogThrottle;
@@ -18,6 +18,10 @@ use crate::web::{Dashboard, Viewers};
 /// How long a browser keeps the cookie of an account, in seconds: the longest time that browsers allow, 400 days. The session ends much
 /// earlier if it is not used.
 const MAX_COOKIE_AGE: u64 = 400 * 24 * 3600;
+
+/// The beginning of the names of cookies that browsers take over TLS only, and cannot be given otherwise
+/// ([RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3.1)).
+const SECURE_PREFIX: &str = "__Secure-";
 
 /// Limits the log lines about wrong passwords and codes.
 static WRONG: LogThrottle = LogThrottle::new(Duration::from_secs(60));
@@ -114,7 +118,7 @@ pub(crate) async fn sign_in(
     let role = account.role().into();
     let who = if role == Role::Operator { "an operator" } else { "a viewer" };
     tracing::info!(event = "signed_in", remote = %client.address, "{who} has signed in from {}", client.address);
-    Ok(session_cookie(visitor.port, &secret, role, Some(MAX_COOKIE_AGE)))
+    Ok(session_cookie(dashboard, visitor.port, &secret, role, Some(MAX_COOKIE_AGE)))
 }
 
 /// Ends the visitor's session, and takes back what the browser has for the code. Returns the cookies that say so.
@@ -125,7 +129,10 @@ pub(crate) fn sign_out(dashboard: &Dashboard, visitor: &Visitor) -> [String; 2] 
         dashboard.0.sessions.save();
     }
     let gone = Token::none();
-    [session_cookie(port, &gone, Role::Operator, Some(0)), cookie(pass_name(port), &gone, SameSite::Lax, Some(0))]
+    [
+        session_cookie(dashboard, port, &gone, Role::Operator, Some(0)),
+        cookie(dashboard, pass_name(port), &gone, SameSite::Lax, Some(0)),
+    ]
 }
 
 /// Checks the code of somebody at this address.
@@ -148,33 +155,61 @@ pub(super) fn is_code(dashboard: &Dashboard, code: &str, given: &str, client: Cl
 pub(crate) fn enter_code(dashboard: &Dashboard, client: Client, port: u16, given: &str) -> Result<String, SignInError> {
     let code = dashboard.code().ok_or(SignInError::WrongCode)?;
     is_code(dashboard, code, given, client)?;
-    Ok(pass_cookie(port, &dashboard.0.pass))
+    Ok(pass_cookie(dashboard, port))
 }
 
 /// Returns `true` if the browser has the cookie of those who know the code.
 pub(super) fn has_pass(dashboard: &Dashboard, headers: &HeaderMap, port: u16) -> bool {
-    CookieJar::from_headers(headers).get(&pass_name(port)).is_some_and(|cookie| dashboard.0.pass.is(cookie.value()))
+    cookies(headers, pass_name(port)).any(|value| dashboard.0.pass.is(&value))
 }
 
-/// The secret of the browser's session.
-pub(super) fn session_secret(headers: &HeaderMap, port: u16) -> Option<String> {
-    CookieJar::from_headers(headers).get(&session_name(port)).map(|cookie| cookie.value().to_owned())
+/// What may be the secret of the browser's session.
+pub(super) fn session_secrets(headers: &HeaderMap, port: u16) -> impl Iterator<Item = String> {
+    cookies(headers, session_name(port))
+}
+
+/// The values of all cookies with this name. There may be old ones that the browser still has for another path, or for TLS.
+fn cookies(headers: &HeaderMap, name: String) -> impl Iterator<Item = String> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies
+        .filter(move |cookie| cookie.name().strip_prefix(SECURE_PREFIX).unwrap_or_else(|| cookie.name()) == name)
+        .map(|cookie| cookie.value().to_owned())
+}
+
+/// Has browsers keep the cookies that they are given over TLS apart from those of plain HTTP, and send them over TLS only.
+pub(super) fn secure_cookies(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut cookies) = headers.entry(SET_COOKIE) {
+        for cookie in cookies.iter_mut() {
+            let secure = [SECURE_PREFIX.as_bytes(), cookie.as_bytes(), b"; Secure"].concat();
+            *cookie = HeaderValue::from_bytes(&secure).expect("a header that has more visible characters is one");
+        }
+    }
 }
 
 /// The cookie of a session, for so many seconds, or until the browser is closed. Who may only look is let in by a link on another site,
 /// too.
-pub(super) fn session_cookie(port: u16, secret: &Token, role: Role, seconds: Option<u64>) -> String {
+pub(super) fn session_cookie(
+    dashboard: &Dashboard,
+    port: u16,
+    secret: &Token,
+    role: Role,
+    seconds: Option<u64>,
+) -> String {
     let same_site = if role == Role::Operator { SameSite::Strict } else { SameSite::Lax };
-    cookie(session_name(port), secret, same_site, seconds)
+    cookie(dashboard, session_name(port), secret, same_site, seconds)
 }
 
 /// The cookie of those who know the code, until the browser is closed. Not strict: a link in a chat leads to the page, too.
-pub(super) fn pass_cookie(port: u16, pass: &Token) -> String {
-    cookie(pass_name(port), pass, SameSite::Lax, None)
+pub(super) fn pass_cookie(dashboard: &Dashboard, port: u16) -> String {
+    cookie(dashboard, pass_name(port), &dashboard.0.pass, SameSite::Lax, None)
 }
 
-fn cookie(name: String, value: &Token, same_site: SameSite, seconds: Option<u64>) -> String {
-    let cookie = Cookie::build((name, value.as_str())).http_only(true).same_site(same_site).path("/");
+fn cookie(dashboard: &Dashboard, name: String, value: &Token, same_site: SameSite, seconds: Option<u64>) -> String {
+    let base_path = dashboard.base_path();
+    // Without a slash at its end it is also for the base path itself.
+    let path = if base_path.is_empty() { "/" } else { base_path.as_str() };
+    let cookie = Cookie::build((name, value.as_str())).http_only(true).same_site(same_site).path(path);
     seconds.map_or_else(|| cookie.to_string(), |seconds| format!("{cookie}; Max-Age={seconds}"))
 }
 

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use tokio::task::spawn_blocking;
 use tracker_core::UserKey;
 
-use super::sign_in::session_secret;
+use super::sign_in::session_secrets;
 use crate::web::Dashboard;
 use crate::web::role::Role;
 
@@ -41,9 +41,9 @@ impl Visitor {
 
     /// The one whose session has its secret in a cookie. A session of an account that is gone, or has another password, ends.
     pub(super) fn of_session(dashboard: &Dashboard, remote: IpAddr, headers: &HeaderMap, port: u16) -> Option<Self> {
-        let secret = session_secret(headers, port)?;
         let sessions = &dashboard.0.sessions;
-        let (id, session, is_due) = sessions.find(&secret, remote, dashboard.unix_now())?;
+        let mut secrets = session_secrets(headers, port);
+        let (id, session, is_due) = secrets.find_map(|secret| sessions.find(&secret, remote, dashboard.unix_now()))?;
         let Some(of) = session.account else {
             return Some(Self { session: Some(id), ..Self::with_token(port) });
         };

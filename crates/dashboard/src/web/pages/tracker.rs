@@ -11,6 +11,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::client_rules::RulesView;
 use crate::web::Dashboard;
 use crate::web::access::{Session, Visitor};
 use crate::web::api::extract::Query;
@@ -36,6 +37,9 @@ struct TrackerPage {
     page_link: Option<PageLink>,
     only_known: bool,
     is_for_users: bool,
+    /// The rules about which clients are served, for operators.
+    client_rules: Option<RulesView>,
+    has_tls: bool,
     /// Who is signed in, for operators.
     sessions: Vec<SessionRow>,
     torrents: String,
@@ -126,6 +130,8 @@ fn tracker(dashboard: &Dashboard, visitor: &Visitor, viewer: ReachedAt, params: 
         page_link: PageLink::of(dashboard, viewer, None),
         only_known: config.only_known,
         is_for_users: dashboard.is_for_users(),
+        client_rules: RulesView::new(dashboard, visitor.role),
+        has_tls: dashboard.has_tls(),
         sessions: if shell.operator() { sessions(dashboard, &shell, visitor) } else { Vec::new() },
         torrents: count(torrents.total as u64),
         seeders: count(status.totals.seeders),

@@ -1,5 +1,7 @@
 //! The URL under which others open a page.
 
+use std::net::IpAddr;
+
 use torrent_library::ContentKey;
 
 use crate::web::Dashboard;
@@ -30,9 +32,14 @@ impl PageLink {
 pub(in crate::web) fn page_url(dashboard: &Dashboard, viewer: ReachedAt, key: Option<ContentKey>) -> Option<String> {
     let addresses = dashboard.0.page_addresses.for_viewer(viewer);
     let address = addresses.into_iter().find(|address| is_for_others(address.ip()))?;
-    let path = key.map(|key| format!("/files/{key}")).unwrap_or_default();
-    Some(match address.port() {
-        80 if address.is_ipv4() => format!("http://{}{path}", address.ip()),
-        _ => format!("http://{address}{path}"),
+    let path = match key {
+        Some(key) => dashboard.path(&format!("/files/{key}")),
+        None if dashboard.base_path().is_empty() => String::new(),
+        None => dashboard.path("/"),
+    };
+    let (scheme, default_port) = if dashboard.has_tls() { ("https", 443) } else { ("http", 80) };
+    Some(match address.ip() {
+        IpAddr::V4(ip) if address.port() == default_port => format!("{scheme}://{ip}{path}"),
+        _ => format!("{scheme}://{address}{path}"),
     })
 }

@@ -82,7 +82,12 @@ pub(super) async fn enter(
         None => sign_in(&dashboard, client, &visitor, name.clone(), password).await,
     };
     match cookie {
-        Ok(cookie) => ([(SET_COOKIE, cookie)], Redirect::to(&local_path(&next))).into_response(),
+        Ok(cookie) => {
+            // Our own pages write it without the base path, others may write what is in the address bar.
+            let base_path = dashboard.base_path();
+            let next = if next == base_path.as_str() { "/" } else { base_path.strip(&next).unwrap_or(&next) };
+            ([(SET_COOKIE, cookie)], Redirect::to(&local_path(next))).into_response()
+        }
         Err(error) => show(&dashboard, &visitor, next, name, Some(error)),
     }
 }
