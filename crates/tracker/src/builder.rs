@@ -1,4 +1,6 @@
-//! Putting a tracker together.
+//! What a tracker is put together of.
+
+mod start;
 
 use std::fmt::{self, Debug};
 use std::net::{IpAddr, SocketAddr};
@@ -6,30 +8,23 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dashboard::{Accounts, Dashboard, DashboardConfig, Viewers};
-use tokio::task::JoinSet;
-use torrent_library::{
-    Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
-};
-use tracker_core::{Config, Memory, Shards};
-use tracker_host::{Addresses, Clock, Events, Service, UploadLimit, all_addresses, expire_swarms};
+#[cfg(doc)]
+use dashboard::ClientRule;
+use dashboard::{BasePath, Viewers};
+#[cfg(doc)]
+use torrent_library::SharedFolder;
+use tracker_core::Config;
+use tracker_host::all_addresses;
 use tracker_http::HttpConfig;
-use tracker_monitor::{Computers, ComputersConfig, EventLog, LogBuffer, MAX_PENDING_EVENTS, Observer};
-use tracker_peer::{Announces, Seeding, ServiceConfig};
+#[cfg(doc)]
+use tracker_monitor::ComputersConfig;
+use tracker_monitor::LogBuffer;
 use tracker_udp::UdpConfig;
 
 use crate::allow::Allow;
-use crate::client_service::ClientPorts;
 use crate::data_folder::DataFolder;
-use crate::error::StartError;
-use crate::follower::{Follower, machine_names, network_config, set_network};
-use crate::lan_tracker::{EventSinks, LanTracker};
-use crate::monitor_keeper::{self, Remembered};
-use crate::own_peer::{self, OwnPeerView};
-use crate::page::Page;
-use crate::reach;
-use crate::share_folder;
-use crate::{swarm_keeper, user_keeper};
+#[cfg(doc)]
+use crate::lan_tracker::LanTracker;
 
 /// The default port for clients: the usual one of BitTorrent trackers.
 pub const TRACKER_PORT: u16 = 6969;
@@ -39,10 +34,6 @@ pub const DASHBOARD_PORT: u16 = 6970;
 
 /// The default port of the tracker's own peer.
 pub const PEER_PORT: u16 = 6968;
-
-/// The number of shards for each thread, so that threads seldom meet at one shard, and work that grows with the torrents of a
-/// shard stays small.
-const SHARDS_PER_THREAD: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// A tracker that is being put together. Made by [`LanTracker::builder`].
 ///
@@ -62,6 +53,7 @@ pub struct Builder {
     upload_slots: Option<NonZeroUsize>,
     allow_list: Option<PathBuf>,
     deny_list: Option<PathBuf>,
+    client_list: Option<PathBuf>,
     data: Option<DataFolder>,
     torrents: Option<PathBuf>,
     share: Option<PathBuf>,
@@ -73,6 +65,9 @@ pub struct Builder {
     dashboard: bool,
     dashboard_listen: Vec<SocketAddr>,
     host_names: Vec<String>,
+    base_path: BasePath,
+    /// The files of the certificate and of its key.
+    tls: Option<(PathBuf, PathBuf)>,
     token_always: bool,
     viewers: Viewers,
     code: Option<String>,
@@ -104,6 +99,7 @@ impl Builder {
             upload_slots: None,
             allow_list: None,
             deny_list: None,
+            client_list: None,
             data: None,
             torrents: None,
             share: None,
@@ -115,6 +111,8 @@ impl Builder {
             dashboard: true,
             dashboard_listen: all_addresses(DASHBOARD_PORT).to_vec(),
             host_names: Vec::new(),
+            base_path: BasePath::default(),
+            tls: None,
             token_always: false,
             viewers: Viewers::default(),
             code: None,
@@ -139,7 +137,7 @@ impl Builder {
         self
     }
 
-    /// Sets the configuration of the core, except for access policy, torrents, host addresses, gateways and events, which the
+    /// Sets the configuration of the core, except for access policy, clients, torrents, host addresses, gateways and events, which the
     /// builder decides.
     pub fn core(mut self, config: Config) -> Self {
         self.core = config;
@@ -203,6 +201,14 @@ impl Builder {
     /// Never serves the torrents in this file, which has the same format and is re-read on change.
     pub fn deny_list(mut self, file: impl Into<Option<PathBuf>>) -> Self {
         self.deny_list = file.into();
+        self
+    }
+
+    /// Serves the clients that the rules in this file admit, each line of which is a [`ClientRule`]. Operators change them on the
+    /// dashboard, and the file, which must be there, is re-read on change. Default: `clients.txt` in the [data folder](Self::data); without that, rules are
+    /// lost when the program ends.
+    pub fn client_list(mut self, file: impl Into<Option<PathBuf>>) -> Self {
+        self.client_list = file.into();
         self
     }
 
@@ -275,6 +281,22 @@ impl Builder {
         self
     }
 
+    /// Serves the dashboard and clients under this path, too: one under which a reverse proxy offers them. All links have it. It
+    /// replaces that in the configuration of HTTP, and must not [conflict with a page](dashboard::conflicts_with_page).
+    /// Default: none.
+    pub fn base_path(mut self, base_path: BasePath) -> Self {
+        self.base_path = base_path;
+        self
+    }
+
+    /// Serves the dashboard over TLS, and announces too, on the same ports as over plain HTTP, with the certificates in a file, the
+    /// server's own first, and the key of that one. Both files are PEM, and are re-read on change. Plain HTTP is led to TLS on the
+    /// dashboard; clients may announce either way, and announce URLs stay http. Default: none, or [`HttpConfig::tls`].
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Requires the token even for requests from this machine that change something on the dashboard. Default: `false`.
     pub fn token_always(mut self, token_always: bool) -> Self {
         self.token_always = token_always;
@@ -327,277 +349,5 @@ impl Builder {
     pub fn log(mut self, log: LogBuffer) -> Self {
         self.log = log;
         self
-    }
-
-    /// Starts the tracker: from now on clients are served. Must be called within a Tokio runtime with I/O and time enabled.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`StartError`] if a file or a folder cannot be read, an address cannot be listened on, or a configuration
-    /// is out of bounds.
-    pub async fn start(self) -> Result<LanTracker, StartError> {
-        let addresses = Addresses::find().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot list the addresses of this machine");
-            Addresses::default()
-        });
-        let data = self.data.as_ref();
-        let written: Vec<_> = self.torrents.as_deref().into_iter().chain(data.map(DataFolder::path)).collect();
-        let share = self.share.as_deref().map(|folder| share_folder::open(folder, &written)).transpose()?;
-        let torrents = self.torrents.clone().or_else(|| data.map(DataFolder::torrents));
-        let library = Library::open(LibraryConfig::default().with(|config| config.torrents = torrents))?;
-        let known = self.only_known.then(|| library.clone());
-        let lists = TorrentLists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
-        let config = self.config(&addresses, &lists);
-        let clock = Clock::start();
-        let count = self.http.threads.saturating_mul(SHARDS_PER_THREAD);
-        let announces = Arc::new(Announces::default());
-        let shards = Shards::new(config, count, &mut rand::rng())?;
-        let shards = if self.has_peer() { shards.with_listener(Arc::clone(&announces) as _) } else { shards };
-        let shards = Arc::new(shards);
-
-        let names = machine_names(&self.host_names);
-        let http = self.http.clone().with(|config| config.host_names.clone_from(&names));
-        let http = tracker_http::Adapter::new(Arc::clone(&shards), clock, http)?;
-        let udp = self.udp.clone().map(|udp| tracker_udp::Adapter::new(Arc::clone(&shards), clock, udp)).transpose()?;
-        let udp_pages = udp.clone();
-        let answer_times = udp.iter().map(tracker_udp::Adapter::answer_times).chain([http.answer_times()]);
-        let answer_times = answer_times.cloned().collect();
-        let ports = Arc::new(ClientPorts::new(self.listen.clone(), http.clone(), udp, addresses.clone()));
-        let clients = Service::new(Arc::clone(&ports));
-
-        let has_events = self.has_events();
-        let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
-        let keeper = events.as_ref().zip(data).map(|(events, data)| {
-            // Before anybody asks.
-            swarm_keeper::start(data.path(), &shards, clock, events)
-        });
-        let keeper = keeper.transpose().map_err(StartError::Thread)?;
-        let upload_limit = self.upload_limit.map(UploadLimit::new);
-        let contents = Contents::new();
-        let own_peer = events.as_ref().filter(|_| self.has_peer()).map(|events| {
-            let seeding = self.seed.then(|| Seeding { upload_limit: upload_limit.clone(), slots: self.upload_slots });
-            let seeded = seeding.is_some().then(|| contents.clone());
-            let has_own_address = !self.peer_addresses.is_empty();
-            let view = OwnPeerView::new(library.clone(), Arc::clone(&shards), seeded, has_own_address);
-            let config = ServiceConfig {
-                shards: Arc::clone(&shards),
-                announces,
-                events: events.clone(),
-                torrents: Arc::clone(&view) as _,
-                listen: self.peer_listen.clone(),
-                addresses: addresses.clone(),
-                access: Allow::access(&self.allow, &addresses),
-                exclusive: self.peer_addresses.clone(),
-                seeding,
-            };
-            own_peer::start(config, view)
-        });
-        let (own_peer, sightings) = own_peer.transpose()?.unzip();
-        // Without a dashboard nobody sees it, and it stays as it is.
-        let remembered = data.filter(|_| self.dashboard).map(|data| Remembered::read(data.path())).unwrap_or_default();
-        let computers = ComputersConfig::new(clock, library.clone()).with(|config| {
-            (config.saved_monitor, config.saved_lessons) = (remembered.monitor, remembered.lessons);
-            config.names_file.clone_from(&self.names);
-            config.given_names = data.map(DataFolder::given_names);
-            config.sightings = sightings.map(|view| view as _);
-            config.contents = contents.clone();
-        });
-        let computers = Computers::start(computers.with(|config| config.answer_times = answer_times))?;
-        set_network(&computers, &addresses);
-        let log = events.as_ref().map(|events| {
-            let dropped_lines = Arc::clone(&self.dropped_lines);
-            EventLog::start(events, computers.clone(), move || dropped_lines())
-        });
-        let log = log.transpose().map_err(StartError::Thread)?;
-        let observer = events.as_ref().filter(|_| self.dashboard);
-        let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
-        let observer = observer.transpose().map_err(StartError::Thread)?;
-        let monitor_keeper = observer.as_ref().zip(data);
-        let monitor_keeper =
-            monitor_keeper.map(|(observer, _)| monitor_keeper::start(remembered.files, observer.clone()));
-        let monitor_keeper = monitor_keeper.transpose().map_err(StartError::Thread)?;
-        let shared_folder = share.map(|share| self.follow(share, &library, &contents)).transpose()?;
-        let accounts = data.filter(|_| self.dashboard || self.users).and_then(|data| self.accounts(data));
-        if self.users && accounts.is_none() {
-            return Err(StartError::NoUsers);
-        }
-        let user_keeper = data.zip(accounts.clone()).filter(|_| self.users);
-        let user_keeper = user_keeper.map(|(data, accounts)| user_keeper::start(data.path(), accounts, &shards, clock));
-        let user_keeper = user_keeper.transpose().map_err(StartError::Thread)?;
-        let page = observer.as_ref().map(|observer| {
-            let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
-            let config = DashboardConfig::new(shards, clock, observer, log, clients.clone(), library);
-            let config = config.with(|config| {
-                config.own_peer = own_peer.as_deref().map(own_peer::listening);
-                config.accounts = accounts;
-                config.sessions_file = data.map(DataFolder::sessions);
-            });
-            self.page(config, shared_folder.clone(), upload_limit.clone(), &names)
-        });
-        let (dashboard, page) = page.map(|page| self.serve(page, &addresses)).transpose()?.unzip();
-        if let Some(dashboard) = &dashboard {
-            http.set_pages(dashboard.local_addrs().to_vec());
-            udp_pages.iter().for_each(|udp| udp.set_pages(dashboard.local_addrs().to_vec()));
-        }
-        let sinks = EventSinks { events, log, observer };
-
-        let watching = lists.watch(&shards).map_err(StartError::Thread)?;
-        let mut expiry = JoinSet::new();
-        expiry.spawn(expire_swarms(Arc::clone(&shards), clock));
-        clients.start().await?;
-        // Not before: another tracker that has all the ports is an error.
-        own_peer.iter().for_each(|service| own_peer::log_listening(service));
-        let listening = ports.listening();
-        let dashboard_urls = page.as_ref().map(Page::urls);
-        let mut reach = JoinSet::new();
-        if let Some(page) = &page {
-            reach.spawn(reach::watch(page.dashboard().clone(), page.urls(), self.firewall_advice));
-        }
-        let follower = Follower {
-            addresses,
-            names,
-            allow: self.allow,
-            host_names: self.host_names,
-            shards: Arc::clone(&shards),
-            clients: clients.clone(),
-            ports: Arc::clone(&ports),
-            http,
-            computers,
-            own_peer: own_peer.as_ref().map(Arc::downgrade),
-            page,
-        };
-        let mut following = JoinSet::new();
-        following.spawn(follower.run());
-        Ok(LanTracker {
-            shards,
-            clients,
-            dashboard,
-            sinks,
-            own_peer,
-            expiry,
-            watching,
-            following,
-            listening,
-            ports,
-            dashboard_urls,
-            shared_folder,
-            reach,
-            keeper,
-            monitor_keeper,
-            user_keeper,
-            data: self.data,
-        })
-    }
-
-    fn config(&self, addresses: &Addresses, lists: &TorrentLists) -> Config {
-        self.core.clone().with(|config| {
-            network_config(&self.allow, addresses).apply_to(config);
-            config.torrents = Arc::new(lists.policy());
-            config.max_pending_events = if self.has_events() { MAX_PENDING_EVENTS } else { 0 };
-            config.update_events = false;
-            config.users |= self.users;
-        })
-    }
-
-    /// Returns `true` if somebody listens to the events of the swarms.
-    fn has_events(&self) -> bool {
-        self.dashboard || self.log_events || self.has_peer() || self.data.is_some()
-    }
-
-    /// Returns `true` if the tracker has a peer of its own. A lean tracker does not keep what that has to know of others.
-    fn has_peer(&self) -> bool {
-        self.peer && self.core.memory == Memory::Full
-    }
-
-    fn page(
-        &self,
-        config: DashboardConfig,
-        shared_folder: Option<SharedFolder>,
-        upload_limit: Option<UploadLimit>,
-        names: &[String],
-    ) -> Dashboard {
-        Dashboard::new(config.with(|config| {
-            config.torrent_jobs = shared_folder.clone().map(TorrentJobs::of);
-            let digests = |folder: &SharedFolder| Digests::new(folder.share().clone(), folder.library().clone());
-            config.digests = shared_folder.as_ref().map(digests);
-            config.shared_folder = shared_folder;
-            config.host_names = names.to_vec();
-            config.token_always = self.token_always;
-            config.viewers = self.viewers;
-            config.code.clone_from(&self.code);
-            config.only_known = self.only_known;
-            config.upload_limit = upload_limit;
-            config.zip = self.zip;
-        }))
-    }
-
-    /// The accounts in the data folder. If they cannot be read, nobody signs in: that is no reason not to serve.
-    fn accounts(&self, data: &DataFolder) -> Option<Accounts> {
-        let accounts = Accounts::open(DataFolder::accounts_in(data.path())).map_err(|error| {
-            tracing::warn!(%error, "nobody can sign in until the tracker is started again: {error}");
-        });
-        let accounts = accounts.ok()?;
-        let is_empty = accounts.list().is_empty();
-        if is_empty && (self.viewers == Viewers::Login || self.users) {
-            let command = if self.users { "users" } else { "operators" };
-            tracing::warn!(
-                "nobody can sign in yet: `tracker {command} add NAME --data {}` makes an account",
-                data.path().display()
-            );
-        }
-        // Those that an older program has made are told apart by them.
-        if let Err(error) = if is_empty && !self.users { Ok(()) } else { accounts.give_keys() } {
-            tracing::warn!(%error, "cannot give keys to the accounts: {error}");
-        }
-        Some(accounts)
-    }
-
-    /// Follows the share folder.
-    fn follow(&self, share: Share, library: &Library, contents: &Contents) -> Result<SharedFolder, StartError> {
-        let state_file = self.data.as_ref().map(DataFolder::share);
-        let config = SharedFolderConfig::default().with(|config| {
-            config.by_hand = self.share_by_hand;
-            config.private = self.users;
-            config.state_file = state_file;
-        });
-        SharedFolder::start(share, library.clone(), contents.clone(), config).map_err(StartError::Thread)
-    }
-
-    fn serve(&self, page: Dashboard, addresses: &Addresses) -> Result<(dashboard::Server, Page), StartError> {
-        let server = dashboard::Server::bind(&self.dashboard_listen, page.clone()).map_err(StartError::dashboard)?;
-        for address in server.local_addrs() {
-            tracing::info!(%address, "serving the dashboard");
-        }
-        let page = Page::new(page, server.local_addrs().to_vec(), addresses.clone());
-        Ok((server, page))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tracker_has_a_peer_unless_it_is_lean() {
-        assert!(LanTracker::builder().has_peer());
-        assert!(!LanTracker::builder().peer(false).has_peer());
-        let lean = Config::default().with(|config| config.memory = Memory::Lean);
-        assert!(!LanTracker::builder().core(lean).has_peer());
-    }
-
-    #[test]
-    fn events_are_kept_where_somebody_sees_them() {
-        let lists = TorrentLists::read(None, None, None).unwrap();
-        for (dashboard, log_events, peer, pending) in [
-            (false, false, false, 0),
-            (true, false, false, MAX_PENDING_EVENTS),
-            (false, true, false, MAX_PENDING_EVENTS),
-            (false, false, true, MAX_PENDING_EVENTS),
-            (true, true, true, MAX_PENDING_EVENTS),
-        ] {
-            let builder = LanTracker::builder().dashboard(dashboard).log_events(log_events).peer(peer);
-            let config = builder.config(&Addresses::default(), &lists);
-            assert_eq!(config.max_pending_events, pending, "{dashboard} {log_events} {peer}");
-        }
     }
 }

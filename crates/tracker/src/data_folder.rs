@@ -8,7 +8,7 @@ use std::process;
 
 use directories::ProjectDirs;
 
-use crate::kept_path::{GIVEN_NAMES, OPERATORS, SHARE, TORRENTS};
+use crate::kept_path::{CLIENTS, GIVEN_NAMES, OPERATORS, SHARE, TORRENTS};
 use crate::restore;
 
 /// The name of the default folder. Not `tracker`, which is the name of GNOME's index of files.
@@ -146,6 +146,11 @@ impl DataFolder {
     /// The file with the accounts of those who sign in on the dashboard, in the data folder with this path.
     pub fn accounts_in(path: &Path) -> PathBuf {
         path.join(OPERATORS)
+    }
+
+    /// The file with the rules about which clients are served.
+    pub(crate) fn clients(&self) -> PathBuf {
+        self.path.join(CLIENTS)
     }
 
     /// The file that keeps who is signed in on the dashboard.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use dashboard::ReadClientListError;
 use tokio::task::JoinError;
 use torrent_library::{LibraryError, ListError};
 use tracker_core::ConfigError;
@@ -10,6 +11,7 @@ use tracker_http::HttpConfigError;
 use tracker_monitor::NamesFileError;
 use tracker_udp::UdpConfigError;
 
+use crate::certificate_files::CertificateFileError;
 use crate::share_folder::ShareFolderError;
 
 /// A tracker that cannot start.
@@ -31,6 +33,9 @@ pub enum StartError {
     /// The allow list or the deny list cannot be used.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The list of clients cannot be used.
+    #[error(transparent)]
+    ClientList(#[from] ReadClientListError),
     /// The file with the names of computers cannot be used.
     #[error(transparent)]
     Names(#[from] NamesFileError),
@@ -59,6 +64,9 @@ pub enum StartError {
     /// The tracker is for [users](crate::Builder::users), and has no data folder, or cannot read the accounts in it.
     #[error("there is no file of users that can be read: see the log, or name a data folder")]
     NoUsers,
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateFileError),
     /// The servers for clients cannot start for another reason.
     #[error(transparent)]
     Service(ServiceStartError),

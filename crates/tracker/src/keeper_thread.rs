@@ -12,7 +12,7 @@ pub(crate) struct KeeperThread {
 }
 
 /// Tells the thread to keep all a last time, and to end.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Finish;
 
 impl KeeperThread {

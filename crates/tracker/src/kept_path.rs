@@ -26,8 +26,11 @@ pub(crate) const OPERATORS: &str = "operators.json";
 /// The file with what users have done.
 pub(crate) const USERS: &str = "users.json";
 
+/// The file with the rules about which clients are served.
+pub(crate) const CLIENTS: &str = "clients.txt";
+
 /// The files that are called the same in every data folder.
-const FILES: [&str; 7] = [GIVEN_NAMES, LESSONS, MONITOR, OPERATORS, SHARE, USERS, "swarms.snapshot"];
+const FILES: [&str; 8] = [CLIENTS, GIVEN_NAMES, LESSONS, MONITOR, OPERATORS, SHARE, USERS, "swarms.snapshot"];
 
 /// The beginning of the names of journals, which a number follows.
 const JOURNAL: &str = "journal.";

@@ -49,6 +49,10 @@ pub struct LanTracker {
     /// Keeps history and lessons, if there are a dashboard and a data folder. Without saving when this is dropped.
     pub(crate) monitor_keeper: Option<KeeperThread>,
     pub(crate) user_keeper: Option<KeeperThread>,
+    /// Follows the list of clients until this is dropped.
+    pub(crate) client_list: KeeperThread,
+    /// Reads the certificate again when it changes, until this is dropped.
+    pub(crate) certificate: Option<KeeperThread>,
     /// Locked until this is dropped.
     pub(crate) data: Option<DataFolder>,
 }
@@ -139,6 +143,8 @@ impl LanTracker {
             keeper,
             monitor_keeper,
             user_keeper,
+            client_list: _client_list,
+            certificate: _certificate,
             data: _data,
             ..
         } = self;

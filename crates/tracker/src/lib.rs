@@ -25,6 +25,8 @@
 mod allow;
 mod backup;
 mod builder;
+mod certificate_files;
+mod client_list_keeper;
 mod client_service;
 mod data_folder;
 mod error;
@@ -52,6 +54,8 @@ mod user_keeper;
 pub use allow::{Allow, ParseAllowError};
 pub use backup::{BackupError, BackupSummary, back_up};
 pub use builder::{Builder, DASHBOARD_PORT, PEER_PORT, TRACKER_PORT};
+pub use certificate_files::CertificateFileError;
+pub use dashboard::BasePath;
 pub use data_folder::{DataFolder, DataFolderError};
 pub use error::{RunError, StartError};
 pub use lan_tracker::LanTracker;

@@ -5,6 +5,7 @@
 
 mod access_code;
 mod archive;
+mod base_path;
 mod bind_advice;
 mod browser;
 mod byte_rate;

@@ -44,5 +44,8 @@ impl Page {
 }
 
 fn urls(dashboard: &Dashboard, listening: &[SocketAddr], machine: &Addresses) -> DashboardUrls {
-    DashboardUrls::of_machine(listening, machine, |address| dashboard.url(address)).with_code(dashboard.code())
+    DashboardUrls::of_machine(listening, machine, |address| dashboard.url(address))
+        .with_base_path(dashboard.base_path())
+        .with_code(dashboard.code())
+        .with_tls(dashboard.has_tls())
 }

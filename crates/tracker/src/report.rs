@@ -78,7 +78,10 @@ impl Report {
     }
 
     fn ask(&self) -> anyhow::Result<Response<Body>> {
-        let url = self.base().with_context(|| format!("write --url as http://HOST:PORT, not {:?}", self.url))?;
+        let url = self.base().with_context(|| format!(
+                "write --url as http://HOST:PORT, not {:?}; a tracker with a certificate answers so on its own machine only",
+                self.url
+            ))?;
         let lesson = self.lesson.map_or(CURRENT, NonZeroU32::get);
         let format = match self.format {
             Format::Text => "text",

@@ -3,7 +3,9 @@
 mod arguments;
 mod file;
 mod listen;
+mod log;
 mod texts;
+mod viewers;
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -11,8 +13,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, anyhow, ensure};
-use clap::{Args, ValueEnum};
-use dashboard::Viewers;
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 use tracing::level_filters::LevelFilter;
@@ -22,9 +23,13 @@ use tracker_http::HttpConfig;
 use tracker_udp::UdpConfig;
 
 use crate::access_code::AccessCode;
+use crate::base_path::BasePathSetting;
 use crate::byte_rate::ByteRate;
 use crate::host_name::HostName;
 use crate::listen_address::ListenAddress;
+
+pub(crate) use log::{LogFormat, LogLevel};
+use viewers::ViewersSetting;
 
 /// The value of `data` that keeps all in memory.
 const NO_DATA: &str = "none";
@@ -62,6 +67,14 @@ pub(crate) struct Settings {
     #[default(_code = "vec![Allow::Lan]")]
     pub(crate) allow: Vec<Allow>,
 
+    /// Serve the clients that the rules in this file admit, such as `deny 10.1.2.3` or `allow -qB` [default: clients.txt in the data
+    /// folder]
+    ///
+    /// A rule is `allow` or `deny` and an address, a network, or the beginning of a peer id; # starts a note. What is denied stays
+    /// denied; with a rule to allow, all others of its kind are refused. Rules are also changed on the dashboard. Re-read on change.
+    #[arg(long, help_heading = "Clients", value_name = "FILE", hide_short_help = true)]
+    pub(crate) client_list: Option<PathBuf>,
+
     /// Answer to this host name too; repeatable
     ///
     /// The tracker answers to the addresses of the machine and its own name (also with .local and the network's search domains),
@@ -72,7 +85,7 @@ pub(crate) struct Settings {
 
     /// Trust the Forwarded, X-Forwarded-For and X-Real-IP headers of proxies in this network; repeatable
     ///
-    /// Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as
+    /// And, on all ports, the PROXY protocol, version 2, of proxies that send it. Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as
     /// this machine.
     #[arg(long, help_heading = "Clients", value_name = "CIDR")]
     #[serde(with = "texts")]
@@ -163,6 +176,26 @@ pub(crate) struct Settings {
     #[serde(with = "texts")]
     #[default(listen::all())]
     pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
+
+    /// Serve the dashboard and announces under this path too, such as /tracker, for a reverse proxy that offers them there
+    ///
+    /// All links have the path then. The proxy may pass it on or remove it. It begins with a slash, does not end with one, and has
+    /// at most 100 letters, digits and - . _ ~ between slashes.
+    #[arg(long, help_heading = "Dashboard", value_name = "PATH", hide_short_help = true)]
+    pub(crate) base_path: Option<BasePathSetting>,
+
+    /// Serve the dashboard over HTTPS with the certificate in this PEM file
+    ///
+    /// Those that signed it may follow it. Needs --tls-key. On the same ports clients may announce over HTTPS, too; announce URLs stay
+    /// http, since BitTorrent clients refuse a certificate that no public authority signed. Re-read on change.
+    #[arg(long, help_heading = "Dashboard", value_name = "FILE", hide_short_help = true)]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The PEM file with the private key of the certificate, without a password
+    ///
+    /// Only the user that runs the tracker should be able to read it. Re-read on change.
+    #[arg(long, help_heading = "Dashboard", value_name = "FILE", hide_short_help = true)]
+    pub(crate) tls_key: Option<PathBuf>,
 
     /// Require the token even for requests from this machine
     ///
@@ -289,47 +322,6 @@ impl Data {
     }
 }
 
-/// Who may look at the dashboard and download, beside operators.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ViewersSetting {
-    #[default]
-    Lan,
-    Login,
-    None,
-}
-
-impl From<ViewersSetting> for Viewers {
-    fn from(setting: ViewersSetting) -> Self {
-        match setting {
-            ViewersSetting::Lan => Self::Lan,
-            ViewersSetting::Login => Self::Login,
-            ViewersSetting::None => Self::None,
-        }
-    }
-}
-
-/// The format of log lines.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    #[default]
-    Text,
-    Json,
-}
-
-/// The least important log lines that are written.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
 impl Settings {
     /// Checks which values go together. Paths become absolute, and an address that is named twice is listened on once.
     pub(crate) fn checked(mut self) -> anyhow::Result<Self> {
@@ -379,6 +371,14 @@ impl Settings {
             !self.users || self.code.is_none(),
             "`code` is for viewers who do not sign in, and `users` do: leave one of them out"
         );
+        ensure!(
+            self.tls_cert.is_none() || self.tls_key.is_some(),
+            "`tls-cert` without its key: name the file with --tls-key"
+        );
+        ensure!(
+            self.tls_key.is_none() || self.tls_cert.is_some(),
+            "`tls-key` without a certificate: name the file with --tls-cert"
+        );
         ensure!(!self.allow.is_empty(), "`allow` is empty: write `lan`, `all` or at least one network");
         // The fields are called as the settings are, but for the hyphens.
         let as_written = |error: &dyn Display| anyhow!(error.to_string().replace('_', "-"));
@@ -389,12 +389,12 @@ impl Settings {
     }
 
     /// All settings that are paths.
-    fn paths(&mut self) -> [Option<&mut PathBuf>; 6] {
+    fn paths(&mut self) -> [Option<&mut PathBuf>; 9] {
         let data = self.data.as_mut().filter(|data| **data != Path::new(NO_DATA));
-        let Self { share, torrents, names, allow_list, deny_list, .. } = self;
-        let [share, torrents, names, allow_list, deny_list] =
-            [share, torrents, names, allow_list, deny_list].map(Option::as_mut);
-        [share, data, torrents, names, allow_list, deny_list]
+        let Self { share, torrents, names, allow_list, deny_list, client_list, tls_cert, tls_key, .. } = self;
+        let [share, torrents, names, allow_list, deny_list, client_list, tls_cert, tls_key] =
+            [share, torrents, names, allow_list, deny_list, client_list, tls_cert, tls_key].map(Option::as_mut);
+        [share, data, torrents, names, allow_list, deny_list, client_list, tls_cert, tls_key]
     }
 
     /// The folder for what outlives the program.
@@ -435,7 +435,7 @@ impl Settings {
 
     /// The tracker with these settings.
     pub(crate) fn builder(&self) -> Builder {
-        LanTracker::builder()
+        let builder = LanTracker::builder()
             .listen(self.listen.iter().map(|listen| listen.0))
             .allow(self.allow.iter().copied())
             .core(self.core())
@@ -448,6 +448,7 @@ impl Settings {
             .upload_slots(self.upload_slots)
             .allow_list(self.allow_list.clone())
             .deny_list(self.deny_list.clone())
+            .client_list(self.client_list.clone())
             .torrents(self.torrents.clone())
             .share(self.share.clone())
             .share_by_hand(self.share_by_hand)
@@ -459,10 +460,15 @@ impl Settings {
             .dashboard(self.dashboard)
             .dashboard_listen(self.dashboard_listen.iter().map(|listen| listen.0))
             .host_names(self.host_name.iter().map(|name| name.0.clone()))
+            .base_path(self.base_path.as_ref().map(|path| path.0.clone()).unwrap_or_default())
             .token_always(self.dashboard_token_always)
             .viewers(self.viewers.into())
             .users(self.users)
-            .code(self.code.as_ref().map(|code| code.0.clone()))
+            .code(self.code.as_ref().map(|code| code.0.clone()));
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => builder.tls(certificate, key),
+            _ => builder,
+        }
     }
 
     /// The configuration of the core, as far as settings decide it.

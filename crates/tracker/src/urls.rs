@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use dashboard::BasePath;
 use tracker_host::Addresses;
 
 use crate::protocol::Protocol;
@@ -100,11 +101,33 @@ impl DashboardUrls {
         }
     }
 
+    /// These URLs, with the path under which a reverse proxy offers the dashboard in those without the token.
+    #[must_use]
+    pub fn with_base_path(mut self, base_path: &BasePath) -> Self {
+        for url in self.viewers.iter_mut().chain(&mut self.local) {
+            *url = format!("{}{base_path}/", url.trim_end_matches('/'));
+        }
+        self
+    }
+
     /// These URLs, with the code in those for everybody else, if they need one.
     #[must_use]
     pub fn with_code(mut self, code: Option<&str>) -> Self {
         if let Some(code) = code {
             self.viewers.iter_mut().for_each(|url| *url = format!("{url}?code={code}"));
+        }
+        self
+    }
+
+    /// These URLs with `https`, if the dashboard is served over TLS.
+    #[must_use]
+    pub fn with_tls(mut self, has_tls: bool) -> Self {
+        if has_tls {
+            for url in self.operator.iter_mut().chain(&mut self.viewers).chain(&mut self.local) {
+                if let Some(rest) = url.strip_prefix("http://") {
+                    *url = format!("https://{rest}");
+                }
+            }
         }
         self
     }
@@ -324,6 +347,14 @@ mod tests {
         let with_code = DashboardUrls::of_machine(&parse(&["0.0.0.0:80"]), &machine, token).with_code(Some("4711"));
         assert_eq!(with_code.viewers(), texts(&["http://192.168.1.5:80/?code=4711"]));
         assert!(!with_code.operator().concat().contains("4711"));
+        let listening = parse(&["0.0.0.0:80"]);
+        let under = DashboardUrls::of_machine(&listening, &machine, token).with_base_path(&"/a/b".parse().unwrap());
+        assert_eq!(under.viewers(), texts(&["http://192.168.1.5:80/a/b/"]));
+        assert_eq!(under.local(), Some("http://127.0.0.1:80/a/b/"));
+        let with_tls = with_code.with_tls(true);
+        assert_eq!(with_tls.viewers(), texts(&["https://192.168.1.5:80/?code=4711"]));
+        assert_eq!(with_tls.local(), Some("https://127.0.0.1:80/"));
+        assert!(with_tls.operator().iter().all(|url| url.starts_with("https://")), "{:?}", with_tls.operator());
         let only_lan = DashboardUrls::of_machine(&parse(&["192.168.1.5:80"]), &Addresses::default(), |_| String::new());
         assert_eq!((only_lan.viewers(), only_lan.local()), (&*texts(&["http://192.168.1.5:80/"]), None));
     }

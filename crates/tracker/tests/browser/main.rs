@@ -14,6 +14,7 @@
 mod accessibility;
 mod arrival;
 mod axe;
+mod base_path;
 mod browser;
 mod classroom;
 mod controls;

@@ -127,6 +127,7 @@ fn operator_url(log: &Path, address: Ipv4Addr) -> anyhow::Result<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let urls: Vec<_> = lines.filter_map(|line| Some(line["url"].as_str()?.to_owned())).collect();
     ensure!(urls.iter().any(|url| url.contains("/announce")), "no announce URL yet");
-    let url = urls.into_iter().find(|url| url.starts_with(&format!("http://{address}:{DASHBOARD_PORT}/?token=")));
+    let start = format!("http://{address}:{DASHBOARD_PORT}/");
+    let url = urls.into_iter().find(|url| url.starts_with(&start) && url.contains("/?token="));
     url.context("no URL of the dashboard")
 }

@@ -49,10 +49,10 @@ fn observed_as(mut command: Command, listen: &str, flags: &[&str]) -> Observed {
     Observed { tracker, dashboard, token }
 }
 
-/// The address and the token.
+/// The address and the token. There may be a base path between them.
 fn url_parts(url: &str) -> (SocketAddr, String) {
-    let (address, token) = url.strip_prefix("http://").unwrap().split_once("/?token=").unwrap();
-    (address.parse().unwrap(), token.to_owned())
+    let (address, token) = url.split_once("://").unwrap().1.split_once("/?token=").unwrap();
+    (address.split('/').next().unwrap().parse().unwrap(), token.to_owned())
 }
 
 /// A .torrent file and its info-hash.

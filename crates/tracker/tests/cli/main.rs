@@ -1,7 +1,9 @@
 //! The program as its users and their scripts see it: flags, files, exit codes, output and log.
 
 mod backup;
+mod base_path;
 mod client;
+mod client_list;
 mod dashboard;
 mod folders;
 mod operators;
@@ -10,6 +12,7 @@ mod report;
 mod running;
 mod shared;
 mod sharing;
+mod tls;
 mod users;
 
 use std::fs;

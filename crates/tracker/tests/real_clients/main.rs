@@ -18,6 +18,7 @@ mod beside;
 mod busy;
 mod crowd;
 mod deluge;
+mod denied;
 mod gives;
 mod introductions;
 mod libtorrent;
@@ -51,6 +52,7 @@ use crate::beside::{
     each_seeder_beside_the_own_peer_gives_to_each,
 };
 use crate::deluge::Deluge;
+use crate::denied::a_client_that_is_denied_gets_nobody_and_leaves;
 use crate::gives::{
     a_client_beside_the_tracker_gives_in_its_place, a_client_beside_the_tracker_gives_in_its_place_to_each,
     a_tracker_that_was_killed_gives_again, each_client_gets_all_from_the_tracker_alone, nobody_gets_a_wrong_byte,
@@ -166,6 +168,7 @@ tests! { debian_13, Debian13:
     each_client_is_named_with_the_reason
     a_bare_info_hash_gets_its_name_from_a_peer
     scrape_counts_follow_started_completed_and_stopped
+    a_client_that_is_denied_gets_nobody_and_leaves
     clients_announce_with_the_keys_of_their_users
     a_restart_of_the_tracker_in_the_middle_loses_no_download
     each_client_gets_all_from_the_tracker_alone

@@ -214,7 +214,7 @@ impl Tracker {
         let dashboard = SocketAddrV4::new(Ipv4Addr::LOCALHOST, DASHBOARD_PORT);
         let response = self.host.request(dashboard, request)?;
         let text = String::from_utf8_lossy(&response.body).into_owned();
-        ensure!(matches!(response.status, 200 | 201), "{} answers {}: {text}", request.target, response.status);
+        ensure!(matches!(response.status, 200 | 201 | 204), "{} answers {}: {text}", request.target, response.status);
         Ok(text)
     }
 
