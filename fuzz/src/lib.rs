@@ -47,15 +47,26 @@ mod packet_invariants;
 mod peer_conversation;
 #[path = "../../crates/peer-wire/tests/streams/invariants.rs"]
 mod peer_invariants;
+#[path = "../../crates/http-server/src/preface.rs"]
+mod preface;
+#[path = "../../crates/http-server/src/prefixed.rs"]
+mod prefixed;
+#[path = "../../crates/http-server/src/proxy_header.rs"]
+mod proxy_header;
+#[path = "../../crates/http-server/src/proxy_header_invariants.rs"]
+mod proxy_header_invariants;
 #[path = "../../crates/tracker-http/tests/queries/invariants.rs"]
 mod query_invariants;
 #[path = "../../crates/http-server/src/shared.rs"]
 mod shared;
 #[path = "../../crates/http-server/src/timed_stream.rs"]
 mod timed_stream;
+#[path = "../../crates/http-server/src/tls.rs"]
+mod tls;
 #[path = "../../crates/tracker-core/tests/model/mod.rs"]
 mod tracker_model;
 
+mod clients;
 mod conversation;
 mod dashboard_access;
 mod forwarded_headers;
@@ -91,6 +102,11 @@ pub fn request_head(input: &[u8]) {
     head_invariants::request_head(input);
 }
 
+/// A header of the PROXY protocol is recognised exactly at its end, and what is none stays refused.
+pub fn proxy_header(input: &[u8]) {
+    proxy_header_invariants::proxy_header(input);
+}
+
 /// For any sequence of operations the tracker agrees with the model, and shards with a single tracker.
 pub fn tracker_ops(input: &[u8]) {
     tracker_model::trial::tracker_ops(input);
@@ -114,6 +130,11 @@ pub fn magnet_link(input: &[u8]) {
 /// Only trusted proxies are believed, and they name at most one client.
 pub fn forwarded(input: &[u8]) {
     forwarded_headers::forwarded(input);
+}
+
+/// Rules about which clients are served are read as they are written.
+pub fn client_rules(input: &[u8]) {
+    clients::client_rules(input);
 }
 
 /// A list of info-hashes can be written and read again, or its wrong line is named.
