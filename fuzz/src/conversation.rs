@@ -9,9 +9,10 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 use crate::config::ServerConfig;
-use crate::connection::{ConnectionState, Progress, handle_connection};
+use crate::connection::{ConnectionState, Progress};
 use crate::handler::{Connection, Handler};
 use crate::head::RequestHead;
+use crate::layers::handle_connection;
 use crate::shared::Shared;
 
 /// Bytes of a conversation; more are left out.

@@ -33,6 +33,8 @@ mod head;
 mod head_invariants;
 #[path = "../../crates/http-server/src/hyper_connection.rs"]
 mod hyper_connection;
+#[path = "../../crates/http-server/src/layers.rs"]
+mod layers;
 #[path = "../../crates/tracker-monitor/src/names/lines.rs"]
 mod lines;
 #[path = "../../crates/torrent-library/src/list_file.rs"]
@@ -59,6 +61,8 @@ mod proxy_header_invariants;
 mod query_invariants;
 #[path = "../../crates/http-server/src/shared.rs"]
 mod shared;
+#[path = "../../crates/http-server/src/stage.rs"]
+mod stage;
 #[path = "../../crates/http-server/src/timed_stream.rs"]
 mod timed_stream;
 #[path = "../../crates/http-server/src/tls.rs"]

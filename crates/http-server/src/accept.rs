@@ -15,8 +15,9 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::connection::{ConnectionState, Progress, handle_connection};
+use crate::connection::{ConnectionState, Progress};
 use crate::handler::Connection;
+use crate::layers::handle_connection;
 use crate::shared::Shared;
 
 #[cfg(any(not(target_os = "linux"), portable))]

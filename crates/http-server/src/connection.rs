@@ -6,38 +6,33 @@
 //! connection to hyper, with all bytes from that request on; hyper has it from then to its end.
 //!
 //! The first round is done by the thread that accepted the connection ([`Progress::at_once`]), without a task or a timer. Only
-//! what has to wait becomes a task ([`handle_connection`]), and only then takes a permit. Buffers are the thread's, not the
+//! what has to wait becomes a task ([`handle_connection`](crate::layers::handle_connection)), and only then takes a permit. Buffers are the thread's, not the
 //! connection's: between requests a connection holds none.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::future::poll_fn;
-use std::io::{self, Cursor};
+use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use hyper::service::service_fn;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tower::Service;
 
 use crate::config::LEAST_MAX_HEAD_BYTES;
 use crate::connection_limit::ConnectionLimitError;
 use crate::eviction::{HeldPermit, Waiting};
-use crate::foreign::ForeignProtocol;
 use crate::handler::Connection;
 use crate::head::{Head, RequestHead, Version};
 use crate::hyper_connection::{ConnectionError, serve_connection};
-use crate::preface::{Opened, Preface, PrefaceError};
 use crate::prefixed::Prefixed;
-use crate::proxy_header::{ProxyHeader, ProxyHeaderError};
 use crate::shared::Shared;
+use crate::stage::{Layer, Stage};
 use crate::timed_stream::TimedStream;
 
 /// Bytes of answers that may wait to be written: requests that were sent ahead beyond that are hyper's.
@@ -255,163 +250,11 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     }
 }
 
-/// What may come before requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// A header of the PROXY protocol, or TLS.
-    Beginning,
-    /// TLS.
-    AfterHeader,
-    /// Nothing.
-    WithinTls,
-}
-
-/// What comes before requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    ProxyHeader,
-    Tls,
-}
-
-impl Stage {
-    /// What a connection begins with that sent these bytes, which are no request that is answered here.
-    fn layer(self, bytes: &[u8], state: &ConnectionState, shared: &Shared) -> Option<Layer> {
-        if state.answers > 0 || bytes.is_empty() {
-            return None;
-        }
-        let is_header = || !matches!(ProxyHeader::parse(bytes), Err(ProxyHeaderError::Missing));
-        if self == Self::Beginning && is_header() && shared.handler.sends_proxy_header(state.connection.remote().ip()) {
-            return Some(Layer::ProxyHeader);
-        }
-        let is_tls = || ForeignProtocol::of(bytes) == Some(ForeignProtocol::Tls);
-        (self != Self::WithinTls && shared.config.tls.is_some() && is_tls()).then_some(Layer::Tls)
-    }
-}
-
-/// Serves a connection from where it is until the client or the server ends it, or its permit is taken away. A panic ends its
-/// task, and nothing else.
-///
-/// What comes before requests is taken off when bytes have come that are none. After the header of a proxy the connection is
-/// its client's, with a permit of the client's own.
-pub(crate) async fn handle_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    mut progress: Progress,
-    mut state: ConnectionState,
-    mut waiting: Waiting,
-    shared: Arc<Shared>,
-    stopped: watch::Receiver<()>,
-) {
-    let (mut stream, mut stage) = (Prefixed::new(stream, Vec::new()), Stage::Beginning);
-    loop {
-        let mut timed = TimedStream::new(stream, shared.timeouts, waiting.clone());
-        let served = {
-            // Pinned here, since a future that is passed on by value is there twice.
-            let stopped = stopped.clone();
-            let work = pin!(serve_requests(&mut timed, progress, &mut state, stage, &waiting, &shared, stopped));
-            unless_evicted(&waiting, work).await
-        };
-        let Some(Some((layer, mut read))) = ended(&state, served) else { return };
-        let (inner, unread) = timed.into_inner().into_parts();
-        read.extend(unread);
-        let preface = Preface::with_read(inner, read);
-        // Few connections have one of these, so that the others do not keep room for them.
-        if layer == Layer::Tls {
-            return Box::pin(serve_within_tls(preface, state, waiting, shared, stopped)).await;
-        }
-        let after = Box::pin(read_proxy_header(preface, &mut state, waiting, &shared, stopped.clone())).await;
-        let Some((rest, of_client)) = after else { return };
-        (stream, waiting) = (rest, of_client);
-        (progress, stage) = (Progress::none(), Stage::AfterHeader);
-    }
-}
-
-/// Reads the header of a trusted proxy, and makes the connection that of the client in it, with a permit of its own.
-async fn read_proxy_header<S: AsyncRead + AsyncWrite + Unpin>(
-    mut preface: Preface<S>,
-    state: &mut ConnectionState,
-    waiting: Waiting,
-    shared: &Shared,
-    stopped: watch::Receiver<()>,
-) -> Option<(Prefixed<S>, Waiting)> {
-    let header = preface.proxy_header(shared.config.head_timeout);
-    let header = unless_stopped(stopped, unless_evicted(&waiting, header)).await;
-    let proxy = state.connection.remote().ip();
-    if let Some(Err(PrefaceError::Header(error))) = header {
-        shared.handler.on_malformed_request();
-        shared.foreign_connections.log_unreadable_header(proxy, error);
-        return None;
-    }
-    let Some(client) = ended(state, header)?.and_then(|header| header.client(proxy)) else {
-        return Some((preface.into_prefixed(), waiting));
-    };
-    *state = ConnectionState::new(Connection::new(client, state.connection.local()));
-    let waiting = state.acquire_permit_or_evict(shared)?;
-    Some((preface.into_prefixed(), waiting))
-}
-
-/// Begins TLS and serves the requests within it.
-async fn serve_within_tls(
-    preface: Preface<impl AsyncRead + AsyncWrite + Unpin>,
-    mut state: ConnectionState,
-    waiting: Waiting,
-    shared: Arc<Shared>,
-    stopped: watch::Receiver<()>,
-) {
-    let opened = preface.open(shared.config.tls.as_ref(), shared.config.head_timeout);
-    let opened = unless_stopped(stopped.clone(), unless_evicted(&waiting, opened)).await;
-    if let Some(Err(error)) = &opened
-        && error.is_refused_certificate()
-    {
-        shared.foreign_connections.log_refused_certificate(state.connection.remote().ip());
-    }
-    let Some(Opened::Tls(stream)) = ended(&state, opened) else { return };
-    let mut timed = TimedStream::new(stream, shared.timeouts, waiting.clone());
-    let (none, stage) = (Progress::none(), Stage::WithinTls);
-    let served = serve_requests(&mut timed, none, &mut state, stage, &waiting, &shared, stopped);
-    let served = unless_evicted(&waiting, served).await;
-    if ended(&state, served).is_some() {
-        // The client is told that it has all.
-        _ = timeout(shared.config.write_timeout, timed.into_inner().shutdown()).await;
-    }
-}
-
-/// `None` if the connection's permit is taken away first.
-async fn unless_evicted<T>(waiting: &Waiting, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        done = work => Some(done),
-        () = waiting.evicted() => None,
-    }
-}
-
-/// `None` if the server is to stop first.
-async fn unless_stopped<T>(mut stopped: watch::Receiver<()>, work: impl Future<Output = Option<T>>) -> Option<T> {
-    tokio::select! {
-        done = work => done,
-        _ = stopped.changed() => None,
-    }
-}
-
-/// What was done on a connection, unless that ended it.
-fn ended<T>(state: &ConnectionState, done: Option<Result<T, impl Display>>) -> Option<T> {
-    let remote = state.connection.remote();
-    match done {
-        Some(Ok(done)) => Some(done),
-        Some(Err(error)) => {
-            tracing::debug!(%remote, %error, "connection ended");
-            None
-        }
-        None => {
-            tracing::debug!(%remote, "connection closed for a new one, or at the end of the server");
-            None
-        }
-    }
-}
-
 /// Each turn of the loop writes what the socket has not taken, and then waits for more bytes or the end of the server. At the
 /// end of the server a connection between requests is closed at once; one whose request is coming in is answered first. The
 /// loop ends when the connection does, at a request that is hyper's, or at what comes before requests: that is returned with all
 /// bytes that were read.
-async fn serve_requests(
+pub(crate) async fn serve_requests(
     stream: &mut TimedStream<impl AsyncRead + AsyncWrite + Unpin>,
     progress: Progress,
     state: &mut ConnectionState,
@@ -454,7 +297,7 @@ async fn serve_requests(
             Progress { unsent, is_flushed, outcome } = turn.await?;
         }
     };
-    if let Some(layer) = stage.layer(&passed, state, shared) {
+    if let Some(layer) = stage.layer(&passed, state.answers == 0, state.connection, shared) {
         return Ok(Some((layer, passed)));
     }
     if stopping {
@@ -534,8 +377,7 @@ async fn pass_to_hyper(
             Ok::<_, Infallible>(response)
         }
     });
-    let (reader, writer) = tokio::io::split(stream);
-    let stream = tokio::io::join(Cursor::new(read).chain(reader), writer);
+    let stream = Prefixed::new(stream, read);
     serve_connection(&shared.http, stream, service, stopped).await.inspect_err(|error| {
         if error.source.is_parse() {
             shared.handler.on_malformed_request();

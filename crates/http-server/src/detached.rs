@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::prefixed::Prefixed;
+
 /// No body is asked for.
 const IDLE: u8 = 0;
 /// hyper has asked for the body, after it wrote the head into its buffer.
@@ -31,9 +33,8 @@ pub struct DetachedBody {
 /// A connection from which [bodies can be detached](crate::serve_until_detached).
 #[derive(Debug)]
 pub struct Detachable<S> {
-    stream: S,
-    /// What was read of the next request already.
-    unread: Bytes,
+    /// With what was read of the next request already.
+    stream: Prefixed<S>,
     turn: Turn,
 }
 
@@ -51,7 +52,7 @@ impl Turn {
 impl<S> Detachable<S> {
     /// A connection of which `unread` was read already.
     pub fn new(stream: S, unread: Bytes) -> Self {
-        Self { stream, unread, turn: Turn::default() }
+        Self { stream: Prefixed::new(stream, unread), turn: Turn::default() }
     }
 
     /// Makes bodies for answers over this connection, each of so many bytes, which must be at least one.
@@ -62,7 +63,7 @@ impl<S> Detachable<S> {
 
     /// The stream, and what was read of it and not used.
     pub fn into_parts(self) -> (S, Bytes) {
-        (self.stream, self.unread)
+        self.stream.into_parts()
     }
 
     pub(crate) fn turn(&self) -> Turn {
@@ -71,7 +72,7 @@ impl<S> Detachable<S> {
 
     /// Takes back what hyper has read, before another one goes on.
     pub(crate) fn detach(&mut self, unread: Bytes) {
-        self.unread = unread;
+        self.stream.put_back(unread);
         self.turn.0.store(IDLE, Ordering::Relaxed);
     }
 }
@@ -94,12 +95,7 @@ impl Body for DetachedBody {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Detachable<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let len = self.unread.len().min(buf.remaining());
-        buf.put_slice(&self.unread.split_to(len));
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -26,6 +26,7 @@ mod head;
 mod head_invariants;
 mod host;
 mod hyper_connection;
+mod layers;
 mod listen;
 mod preface;
 mod prefixed;
@@ -34,6 +35,7 @@ mod proxy_header;
 mod proxy_header_invariants;
 mod server;
 mod shared;
+mod stage;
 #[cfg(test)]
 mod test_tls;
 mod timed_stream;

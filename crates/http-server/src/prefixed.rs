@@ -4,42 +4,39 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream of which some bytes were read already: they are read again first.
 #[derive(Debug)]
 pub struct Prefixed<S> {
     stream: S,
-    unread: Vec<u8>,
-    /// Bytes of them that were read again.
-    read: usize,
+    unread: Bytes,
 }
 
 impl<S> Prefixed<S> {
-    pub(crate) const fn new(stream: S, unread: Vec<u8>) -> Self {
-        Self { stream, unread, read: 0 }
+    pub(crate) fn new(stream: S, unread: impl Into<Bytes>) -> Self {
+        Self { stream, unread: unread.into() }
+    }
+
+    /// Has these bytes, which were read last, read again.
+    pub(crate) fn put_back(&mut self, unread: Bytes) {
+        self.unread = unread;
     }
 
     /// The stream, and what is still to be read again.
-    pub(crate) fn into_parts(mut self) -> (S, Vec<u8>) {
-        self.unread.drain(..self.read);
+    pub(crate) fn into_parts(self) -> (S, Bytes) {
         (self.stream, self.unread)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let unread = &this.unread[this.read..];
-        if unread.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
-        let len = unread.len().min(buf.remaining());
-        buf.put_slice(&unread[..len]);
-        this.read += len;
-        if this.read == this.unread.len() {
-            (this.unread, this.read) = (Vec::new(), 0);
-        }
+        let len = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread.split_to(len));
         Poll::Ready(Ok(()))
     }
 }
@@ -83,7 +80,7 @@ mod tests {
         stream.read_exact(&mut part).await.unwrap();
         assert_eq!(&part, b"som");
         let (rest, unread) = stream.into_parts();
-        assert_eq!(unread, b"e");
+        assert_eq!(&unread[..], b"e");
         let mut all = String::new();
         Prefixed::new(rest, unread).read_to_string(&mut all).await.unwrap();
         assert_eq!(all, "e and more");
