@@ -3,13 +3,11 @@
 mod error;
 mod rule;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use torrent_library::{Due, Stamp, WatchedFile, replace_file};
+use torrent_library::{Due, ReadFileError, Stamp, WatchedFile, read_file, replace_file};
 use tracker_core::ClientPolicy;
 
 pub use error::{ChangeClientListError, ReadClientListError};
@@ -51,6 +49,13 @@ struct Inner {
 struct Known {
     rules: Vec<ClientRule>,
     watched: WatchedFile,
+}
+
+impl Known {
+    /// The text of the file with this stamp. It need not be there before the first rule, with which it is made.
+    fn read(&self, path: &Path, stamp: Option<Stamp>) -> Result<Text, ReadClientListError> {
+        if stamp.is_none() && self.rules.is_empty() { Ok(Text::default()) } else { Text::read(path) }
+    }
 }
 
 impl ClientList {
@@ -162,9 +167,7 @@ impl ClientList {
     ) -> Result<(), ChangeClientListError> {
         let mut known = self.known();
         let mut text = match &self.0.path {
-            // It is made with the first rule.
-            Some(path) if known.rules.is_empty() && Stamp::of(path).is_none() => Text::default(),
-            Some(path) => Text::read(path)?,
+            Some(path) => known.read(path, Stamp::of(path))?,
             None => Text::of(&known.rules),
         };
         change(&mut text)?;
@@ -189,7 +192,7 @@ impl ClientList {
         let mut known = self.known();
         let stamp = Stamp::of(path);
         let Some(due) = known.watched.look(stamp) else { return Ok(()) };
-        let read = if stamp.is_none() && known.rules.is_empty() { Ok(Text::default()) } else { Text::read(path) };
+        let read = known.read(path, stamp);
         // It may work the next time, without a change of the file.
         known.watched.set_retry(matches!(read, Err(ReadClientListError::Read { .. })));
         let rules = match read {
@@ -229,18 +232,10 @@ struct Text(Vec<(String, Option<ClientRule>)>);
 impl Text {
     /// The text in a file.
     fn read(path: &Path) -> Result<Self, ReadClientListError> {
-        let cannot_read = |source| ReadClientListError::Read { path: path.to_owned(), source };
-        match fs::metadata(path) {
-            // Opening a named pipe may block forever.
-            Ok(metadata) if !metadata.is_file() => return Err(cannot_read(io::Error::other("it is not a file"))),
-            _ => {}
-        }
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(cannot_read)?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(ReadClientListError::TooLong { path: path.to_owned() });
-        }
+        let bytes = read_file(path, MAX_BYTES).map_err(|error| match error {
+            ReadFileError::TooLong => ReadClientListError::TooLong { path: path.to_owned() },
+            error => ReadClientListError::Read { path: path.to_owned(), source: error.into() },
+        })?;
         // What is not UTF-8 can only be in a note, or is an error.
         let text = String::from_utf8_lossy(&bytes);
         let text = Self::parse(&text);
@@ -295,6 +290,8 @@ impl std::fmt::Display for Text {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn rule(text: &str) -> ClientRule {

@@ -22,6 +22,7 @@ mod lists;
 mod natural;
 mod open_beneath;
 mod piece_reader;
+mod read_file;
 mod replace_file;
 mod share;
 mod shared_folder;
@@ -41,6 +42,7 @@ pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveErr
 pub use lists::{ListError, PolicyUpdates, TorrentLists};
 pub use natural::natural_key;
 pub use piece_reader::{OtherFilesError, PieceReader, ReadError};
+pub use read_file::{ReadFileError, read_file};
 pub use replace_file::{is_temporary, replace_file, replace_secret_file};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{

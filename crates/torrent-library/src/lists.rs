@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::error::Error as _;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +16,7 @@ use tracker_core::{InfoHash, Shards, TorrentPolicy};
 use crate::folder::base_name;
 use crate::library::Library;
 use crate::list_file::parse;
+use crate::read_file::{ReadFileError, read_file};
 use crate::stamp::{Due, Stamp, WatchedFile};
 
 /// The maximum size of a list, in bytes: a million and a half info-hashes.
@@ -261,22 +261,18 @@ impl List {
 }
 
 fn read(path: &Path) -> Result<BTreeSet<InfoHash>, ListError> {
-    let cannot_read = |source| ListError::Read { path: path.to_owned(), source };
-    // Opening a named pipe may block forever.
-    if !fs::metadata(path).map_err(cannot_read)?.is_file() {
-        return Err(ListError::NotAFile { path: path.to_owned() });
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(cannot_read)?;
-    file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
-    if bytes.len() as u64 > MAX_LIST_BYTES {
-        return Err(ListError::TooLong { path: path.to_owned(), limit: MAX_LIST_BYTES });
-    }
+    let path_of = || path.to_owned();
+    let bytes = read_file(path, MAX_LIST_BYTES).map_err(|error| match error {
+        ReadFileError::NotAFile => ListError::NotAFile { path: path_of() },
+        ReadFileError::TooLong => ListError::TooLong { path: path_of(), limit: MAX_LIST_BYTES },
+        ReadFileError::System(source) => ListError::Read { path: path_of(), source },
+    })?;
     parse(&bytes).map_err(|(line, found)| ListError::NotAnInfoHash { path: path.to_owned(), line, found })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::time::SystemTime;
 
     use super::*;

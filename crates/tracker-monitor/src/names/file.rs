@@ -1,10 +1,9 @@
 //! The file with the names of computers.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use torrent_library::{Stamp, WatchedFile};
+use torrent_library::{ReadFileError, Stamp, WatchedFile, read_file};
 
 use super::lines::{BadLine, Listed, parse};
 
@@ -80,16 +79,10 @@ fn base_name(path: &Path) -> String {
 }
 
 fn read(path: &Path) -> Result<Listed, NamesFileError> {
-    let cannot_read = |source| NamesFileError::Read { path: path.to_owned(), source };
-    // Opening a named pipe may block forever.
-    if !fs::metadata(path).map_err(cannot_read)?.is_file() {
-        return Err(cannot_read(io::Error::other("it is not a file")));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot_read)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(NamesFileError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
-    }
+    let bytes = read_file(path, MAX_BYTES).map_err(|error| match error {
+        ReadFileError::TooLong => NamesFileError::TooLarge { path: path.to_owned(), limit: MAX_BYTES },
+        error => NamesFileError::Read { path: path.to_owned(), source: error.into() },
+    })?;
     let (names, bad) = parse(&bytes);
     let file = base_name(path);
     for BadLine { line, reason } in bad.iter().take(MAX_REPORTED) {
@@ -107,6 +100,7 @@ fn read(path: &Path) -> Result<Listed, NamesFileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::time::{Duration, SystemTime};
 
     use super::*;
