@@ -417,7 +417,9 @@ impl Dashboard {
         wall.zero(self.config().clock.now(), SystemTime::now())
     }
 
-    /// All routes: pages, API, metrics; with the [base path](DashboardConfig::base_path) and without it. Every request must carry the address it came from, as
+    /// All routes: pages, API, metrics; with the [base path](DashboardConfig::base_path) and without it.
+    ///
+    /// Every request must carry the address it came from, as
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
         let routes = Router::new().merge(pages::router()).merge(api::router()).merge(transfer::router());

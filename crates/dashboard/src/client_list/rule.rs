@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use tracker_core::{ParsePeerIdPrefixError, PeerIdPrefix};
+use utoipa::ToSchema;
 
 /// Whether the clients of a rule are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ClientVerdict)]
 pub enum Verdict {
-    /// They are, and clients that no such rule names are not.
+    /// They are, and of their kind (addresses, or peer ids) only those that such a rule names.
     Allow,
     /// They are not, whatever other rules say.
     Deny,

@@ -230,7 +230,7 @@ fn over_tls(dashboard: &Dashboard, remote: SocketAddr, request: &Request, host: 
         return None;
     }
     if speaks_for_others(request.headers()) {
-        // The browser may be at the proxy over TLS already, and would be led there for ever.
+        // If the browser speaks TLS to the proxy already, a redirect would lead it back here each time.
         let why =
             "this page is served over https: let the proxy connect by https, or start the tracker without --tls-cert";
         return Some(Problem::new(StatusCode::BAD_REQUEST, why).into_response());
@@ -240,7 +240,7 @@ fn over_tls(dashboard: &Dashboard, remote: SocketAddr, request: &Request, host: 
         return Some(Problem::new(StatusCode::BAD_REQUEST, "this page is served over https").into_response());
     };
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
-    // Not for ever: a browser would go on to do so when the page is plain HTTP again.
+    // Temporary, since browsers keep permanent ones even after the certificate is removed.
     Some(Redirect::temporary(&format!("https://{host}{}", dashboard.path(uri))).into_response())
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::Dashboard;
 use super::problem::Problem;
-use crate::client_list::{ChangeClientListError, ClientList, ClientRule};
+use crate::client_list::{ChangeClientListError, ClientList, ClientRule, ParseRuleError, Verdict};
 
 impl Dashboard {
     /// The list of clients, if there is one.
@@ -38,6 +38,11 @@ impl Dashboard {
     }
 }
 
+/// The rule that somebody has written.
+pub(super) fn parse_rule(verdict: Verdict, clients: &str, note: &str) -> Result<ClientRule, Problem> {
+    Ok(ClientRule::new(verdict, clients.trim().parse()?, note)?)
+}
+
 /// Who has an address that is not served does not see the page either.
 fn shuts_out(sender: IpAddr) -> Problem {
     let why = format!(
@@ -50,6 +55,12 @@ fn shuts_out(sender: IpAddr) -> Problem {
 /// Logs what an operator has done. Without the rule: everybody who may look sees the log.
 fn log_change(done: &str) {
     tracing::info!(event = "client_rules_changed", "an operator has {done} a rule about who may use the tracker");
+}
+
+impl From<ParseRuleError> for Problem {
+    fn from(error: ParseRuleError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
 }
 
 impl From<ChangeClientListError> for Problem {

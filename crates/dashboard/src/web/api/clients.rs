@@ -9,6 +9,7 @@ use super::extract::{Json, Query};
 use crate::client_list::{ClientRule, Verdict};
 use crate::web::Dashboard;
 use crate::web::client::Client;
+use crate::web::client_rules::parse_rule;
 use crate::web::problem::Problem;
 use crate::web::role::Operator;
 
@@ -25,7 +26,7 @@ pub(super) struct ClientRuleList {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ClientRule)]
 pub(super) struct ClientRuleDto {
-    verdict: ClientVerdict,
+    verdict: Verdict,
     /// An address, a network such as `10.1.0.0/16`, or the beginning of the peer ids, such as `-qB`. Bytes of it that are no visible
     /// ASCII characters, and `\` and `#`, are `\x` and two hexadecimal digits.
     clients: String,
@@ -34,35 +35,9 @@ pub(super) struct ClientRuleDto {
     note: Option<String>,
 }
 
-/// Whether the clients of a rule are served.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ClientVerdict {
-    /// They are, and of their kind (addresses, or peer ids) only those that such a rule names.
-    Allow,
-    /// They are not, whatever other rules say.
-    Deny,
-}
-
-impl From<ClientVerdict> for Verdict {
-    fn from(verdict: ClientVerdict) -> Self {
-        match verdict {
-            ClientVerdict::Allow => Self::Allow,
-            ClientVerdict::Deny => Self::Deny,
-        }
-    }
-}
-
 impl From<&ClientRule> for ClientRuleDto {
     fn from(rule: &ClientRule) -> Self {
-        Self {
-            verdict: match rule.verdict {
-                Verdict::Allow => ClientVerdict::Allow,
-                Verdict::Deny => ClientVerdict::Deny,
-            },
-            clients: rule.clients.to_string(),
-            note: rule.note.clone(),
-        }
+        Self { verdict: rule.verdict, clients: rule.clients.to_string(), note: rule.note.clone() }
     }
 }
 
@@ -105,7 +80,7 @@ pub(super) async fn add(
     sender: Client,
     Json(rule): Json<ClientRuleDto>,
 ) -> Result<StatusCode, Problem> {
-    let rule = parse(rule.verdict, &rule.clients, rule.note.as_deref().unwrap_or_default())?;
+    let rule = parse_rule(rule.verdict, &rule.clients, rule.note.as_deref().unwrap_or_default())?;
     let add = move |dashboard: &Dashboard| dashboard.add_client_rule(rule, sender.address);
     dashboard.run(add).await?.map(|()| StatusCode::CREATED)
 }
@@ -114,7 +89,7 @@ pub(super) async fn add(
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct RuleParams {
     #[param(inline)]
-    verdict: ClientVerdict,
+    verdict: Verdict,
     /// As it is listed.
     clients: String,
 }
@@ -141,12 +116,7 @@ pub(super) async fn remove(
     sender: Client,
     Query(params): Query<RuleParams>,
 ) -> Result<StatusCode, Problem> {
-    let rule = parse(params.verdict, &params.clients, "")?;
+    let rule = parse_rule(params.verdict, &params.clients, "")?;
     let remove = move |dashboard: &Dashboard| dashboard.remove_client_rule(&rule, sender.address);
     dashboard.run(remove).await?.map(|()| StatusCode::NO_CONTENT)
-}
-
-fn parse(verdict: ClientVerdict, clients: &str, note: &str) -> Result<ClientRule, Problem> {
-    let rule = clients.trim().parse().and_then(|clients| ClientRule::new(verdict.into(), clients, note));
-    rule.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
 }

@@ -2,13 +2,13 @@
 
 use axum::Form;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use crate::client_list::{ClientRule, Clients, Verdict};
 use crate::web::Dashboard;
 use crate::web::client::Client;
+use crate::web::client_rules::parse_rule;
 use crate::web::problem::Problem;
 use crate::web::role::{Operator, Role};
 use crate::web::shell::render_blocking;
@@ -93,11 +93,7 @@ pub(super) async fn change(
 }
 
 fn act(dashboard: &Dashboard, sender: Client, form: &RuleForm) -> Result<(), Problem> {
-    let rule = form.verdict.parse().and_then(|verdict| {
-        let clients = form.clients.trim().parse()?;
-        ClientRule::new(verdict, clients, &form.note)
-    });
-    let rule = rule.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    let rule = parse_rule(form.verdict.parse()?, &form.clients, &form.note)?;
     match form.action {
         RuleAction::Add => dashboard.add_client_rule(rule, sender.address),
         RuleAction::Remove => dashboard.remove_client_rule(&rule, sender.address),
