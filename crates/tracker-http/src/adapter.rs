@@ -147,8 +147,8 @@ impl Adapter {
     }
 
     /// Answers an announce that came from `remote` to our address `local`, with the query as it stands after the first `?`
-    /// of the request target. `user_key` is the key of a [user](tracker_core::Users) in its path, which [`user_key`](crate::user_key) finds. The answer is a bencoded dictionary,
-    /// always; a refusal is one with `failure reason`.
+    /// of the request target. `user_key` is the key of a [user](tracker_core::Users) in its path, which
+    /// [`user_key`](crate::user_key) finds. The answer is a bencoded dictionary, always; a refusal is one with `failure reason`.
     pub fn announce(&self, remote: IpAddr, local: IpAddr, user_key: Option<UserKey>, query: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
         self.announce_into(remote, local, user_key, query, &mut answer);

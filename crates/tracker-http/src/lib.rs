@@ -36,7 +36,8 @@
 //! # What it does not do
 //!
 //! No HTTP/2: no client needs it. TLS 1.2 and 1.3 are spoken with a [certificate](HttpConfig::tls), on the same port, and by a
-//! reverse proxy in front that is named in [`HttpConfig::trusted_proxies`]. No `tracker id`: some clients send it back unescaped. No `Date`: no client looks at it.
+//! reverse proxy in front that is named in [`HttpConfig::trusted_proxies`]. No `tracker id`: some clients send it back unescaped. No
+//! `Date`: no client looks at it.
 //!
 //! The query of an announce or a scrape may hold every byte raw that a request line can hold: all but a space, control
 //! characters and DEL (0x7f), which are answered with 400. That is so for plain GETs. Requests with a body or with the

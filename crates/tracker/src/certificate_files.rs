@@ -9,7 +9,7 @@ use std::time::Duration;
 use torrent_library::{Due, Stamp, WatchedFile};
 use tracker_http::{Tls, TlsError};
 
-use crate::keeper_thread::{KeeperThread, chain};
+use crate::keeper_thread::{KeeperThread, chain_without_folders};
 
 /// The maximum size of each file, in bytes. A certificate with those that signed it has some thousand.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -100,11 +100,7 @@ impl CertificateFiles {
             Err(_) if !due.contains(&Some(Due::Changed)) => {}
             Ok(()) => tracing::info!("the certificate was read again: browsers that come now are shown the new one"),
             Err(error) => {
-                // Viewers see the log: not where the files lie.
-                let text = [&self.certificate, &self.key].into_iter().fold(chain(&error), |text, path| {
-                    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                    text.replace(&*path.to_string_lossy(), &name)
-                });
+                let text = chain_without_folders(&error, &[&self.certificate, &self.key]);
                 tracing::warn!(event = "certificate_unusable", "{text}; the previous certificate stays in use");
             }
         }

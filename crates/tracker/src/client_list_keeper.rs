@@ -1,16 +1,15 @@
 //! Tells the tracker which clients it serves, as the list of clients says.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use dashboard::{ClientList, ReadClientListError};
+use dashboard::ClientList;
 use tracker_core::Shards;
 
-use crate::keeper_thread::{Finish, KeeperThread, chain};
+use crate::keeper_thread::{Finish, KeeperThread, chain_without_folders};
 
 /// How often it is looked whether the list has changed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -31,7 +30,8 @@ fn follow(list: &ClientList, shards: &Shards, ended: &Receiver<Finish>) {
     let mut known = None;
     loop {
         if let Err(error) = list.refresh() {
-            tracing::error!("{}; the last valid version stays in force", shown(&error));
+            let error = chain_without_folders(&error, &[error.path()]);
+            tracing::error!("{error}; the last valid version stays in force");
         }
         let changes = list.changes();
         if known.replace(changes) != Some(changes) {
@@ -50,10 +50,4 @@ fn set(list: &ClientList, shards: &Shards) {
     }
     tracing::info!(rules = list.rules().len(), "the list of clients has changed");
     shards.set_clients_with_pauses(policy, || thread::sleep(PAUSE));
-}
-
-/// Viewers see the log: not where the list lies.
-fn shown(error: &ReadClientListError) -> String {
-    let (path, name) = (error.path(), error.path().file_name().map_or_else(|| Path::new(""), Path::new));
-    chain(error).replacen(&*path.to_string_lossy(), &name.to_string_lossy(), 1)
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -51,4 +52,12 @@ impl Drop for KeeperThread {
 pub(crate) fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// An error and its causes, with the names of these files in place of their paths: viewers see the log, but not where files lie.
+pub(crate) fn chain_without_folders(error: &dyn Error, files: &[&Path]) -> String {
+    files.iter().fold(chain(error), |text, file| {
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+        text.replace(&*file.to_string_lossy(), &name)
+    })
 }

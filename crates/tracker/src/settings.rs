@@ -85,8 +85,8 @@ pub(crate) struct Settings {
 
     /// Trust the Forwarded, X-Forwarded-For and X-Real-IP headers of proxies in this network; repeatable
     ///
-    /// And, on all ports, the PROXY protocol, version 2, of proxies that send it. Name every reverse proxy in front of the tracker, above all one on this machine: without this, all its clients count as
-    /// this machine.
+    /// And, on all ports, the PROXY protocol, version 2, of proxies that send it. Name every reverse proxy in front of
+    /// the tracker, above all one on this machine: without this, all its clients count as this machine.
     #[arg(long, help_heading = "Clients", value_name = "CIDR")]
     #[serde(with = "texts")]
     pub(crate) trusted_proxy: Vec<Network>,
