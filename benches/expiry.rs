@@ -1,6 +1,7 @@
 //! The cost of expiring silent peers and of taking swarms out and in, and how long announces wait meanwhile: each call holds one lock.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant as StdInstant, SystemTime};
 
@@ -8,7 +9,7 @@ use benches::{Embedder, SHARDS, name_of, request, shards};
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tracker_core::{Config, Instant, Memory, Peers, Shards, SwarmImage, Walk};
+use tracker_core::{ClientPolicy, Config, Instant, Memory, Peers, Shards, SwarmImage, Walk};
 use tracker_store::Store;
 
 const PEERS: u32 = 1_000_000;
@@ -69,6 +70,35 @@ fn grow(c: &mut Criterion) {
         };
         longest_and_all(c, &format!("grow to 262,144/{}", name_of(memory)), SWARM, |b, of| {
             b.iter_custom(|iters| (0..iters).map(|_| of(&announces())).sum());
+        });
+    }
+}
+
+/// A change of the rules about clients, with as many as a list may have, which deny an eighth of the peers, or none.
+fn change_rules(c: &mut Criterion) {
+    const SWARM: u32 = 1 << 18;
+    const RULES: u32 = 250;
+    let rules = |first: u32| {
+        let networks = (first..first + RULES).map(|number| format!("10.{}.{}.0/24", number / 256, number % 256));
+        let denied_networks = networks.map(|network| network.parse().expect("a network")).collect();
+        Arc::new(ClientPolicy { denied_networks, ..ClientPolicy::default() })
+    };
+    // `request` has its addresses in these, and in none of those.
+    for (name, first) in [("some", 0), ("none", 1 << 15)] {
+        let rules = rules(first);
+        let calls = || {
+            let config = Config::default().with(|config| config.max_peers_per_swarm = SWARM as usize);
+            let mut embedder = Embedder::new(config);
+            (0..SWARM).for_each(|peer| _ = embedder.announce(Instant::ZERO, &request(0, peer)));
+            let start = StdInstant::now();
+            embedder.tracker.set_clients(Arc::clone(&rules));
+            let first = start.elapsed();
+            let mut calls = calls_until_done(&mut embedder, Instant::ZERO);
+            calls.push(first);
+            calls
+        };
+        longest_and_all(c, &format!("250 rules about 262,144 peers, of which they deny {name}"), SWARM, |b, of| {
+            b.iter_custom(|iters| (0..iters).map(|_| of(&calls())).sum());
         });
     }
 }
@@ -237,5 +267,5 @@ fn calls_until_done(embedder: &mut Embedder, now: Instant) -> Vec<Duration> {
     calls
 }
 
-criterion_group!(benches, expire, refresh, grow, announce_beside, next_expiry);
+criterion_group!(benches, expire, refresh, grow, change_rules, announce_beside, next_expiry);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! The peers of one family in a swarm, in packed arrays.
 
 use std::net::IpAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use smallvec::SmallVec;
 use thin_vec::ThinVec;
@@ -45,6 +45,18 @@ pub(crate) struct Pool<E> {
 struct Extras {
     index: Option<Index>,
     sweep: Option<Sweep>,
+    check: Option<Check>,
+}
+
+impl Extras {
+    /// Returns `true` if a check was interrupted at one of these positions.
+    fn has_left(&self, positions: RangeInclusive<usize>) -> bool {
+        self.check.as_ref().is_some_and(|check| positions.contains(&check.left))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.index.is_none() && self.sweep.is_none() && self.check.is_none()
+    }
 }
 
 /// The class of an entry: whether it downloads, and who can dial it. First come peers that everybody can dial, as far as is known,
@@ -122,6 +134,22 @@ pub(crate) struct Sweep {
 impl Sweep {
     fn see(&mut self, due: Instant) {
         self.next = Some(self.next.map_or(due, |next| next.min(due)));
+    }
+}
+
+/// A look at all entries for those that are not served any more, in the same order, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// The number of entries, from the beginning, that are left to check.
+    left: usize,
+    /// Peers that went from there to behind it meanwhile, and so are left to check, too: at most seven for each peer that came. They
+    /// are the first that are checked when it goes on.
+    moved: Vec<Member>,
+}
+
+impl Check {
+    pub(crate) fn is_whole(&self) -> bool {
+        self.left == 0 && self.moved.is_empty()
     }
 }
 
@@ -374,6 +402,33 @@ impl<E: Entry> Pool<E> {
         }
     }
 
+    /// Resumes an interrupted check, or starts one.
+    pub(crate) fn resume_check(&mut self) -> Check {
+        let interrupted = self.extras.as_mut().and_then(|extras| extras.check.take());
+        self.extras.take_if(|extras| extras.is_empty());
+        let check = interrupted.unwrap_or_else(|| Check { left: self.len(), moved: Vec::new() });
+        // More than were left to check may have gone since.
+        Check { left: check.left.min(self.len()), ..check }
+    }
+
+    /// Checks peers until `budget` is used up. `see` returns what a peer costs.
+    ///
+    /// It goes from the last position to the first, as [`sweep`](Self::sweep) does, and so misses none but those that `swap` notes.
+    pub(crate) fn check(&self, check: &mut Check, budget: &mut usize, mut see: impl FnMut(&Member) -> usize) {
+        while *budget > 0 && !check.is_whole() {
+            let member = check.moved.pop().unwrap_or_else(|| {
+                check.left -= 1;
+                self.member(check.left)
+            });
+            *budget = budget.saturating_sub(see(&member));
+        }
+    }
+
+    /// Keeps a check that is to be resumed.
+    pub(crate) fn interrupt_check(&mut self, check: Check) {
+        self.extras.get_or_insert_default().check = Some(check);
+    }
+
     /// Gives memory back where most of it is unused: a class has gone home.
     pub(crate) fn shrink(&mut self, rules: &Rules) {
         let wanted = 2 * self.len();
@@ -394,7 +449,7 @@ impl<E: Entry> Pool<E> {
             self.marks &= !OF_SEVERAL_NETWORKS;
         }
         self.fit_index(rules);
-        self.extras.take_if(|extras| extras.index.is_none() && extras.sweep.is_none());
+        self.extras.take_if(|extras| extras.is_empty());
     }
 
     /// The time at which a peer is due, if it is not due yet.
@@ -418,6 +473,10 @@ impl<E: Entry> Pool<E> {
             // The sweep will not come to the one that goes up, so it is looked at now.
             sweep.see(self.due(rules, a).unwrap_or(sweep.began));
             self.interrupt_sweep(sweep);
+        }
+        if self.extras.as_ref().is_some_and(|extras| extras.has_left(a + 1..=b)) {
+            let member = self.member(a);
+            self.extras.iter_mut().flat_map(|extras| &mut extras.check).for_each(|check| check.moved.push(member));
         }
         self.entries.swap(a, b);
         if !self.details.is_empty() {
@@ -471,7 +530,7 @@ fn step(len: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
@@ -612,6 +671,56 @@ mod tests {
             all.into_iter().for_each(|place| trial.stop(place));
             trial.pool.shrink(&trial.rules);
             assert!(trial.pool.extras.is_none());
+        }
+    }
+
+    /// A check that is interrupted by announces sees all peers that were there when it began and still are.
+    #[test]
+    fn no_peer_is_left_unchecked() {
+        for memory in [Memory::Full, Memory::Lean] {
+            let mut rng = StdRng::seed_from_u64(3);
+            let mut trial = Trial::new(memory);
+            for round in 0..40 {
+                (0..200).for_each(|_| trial.announce(place(&mut rng), rng.random_range(0..2)));
+                let mut unseen: BTreeSet<Place> = trial.known.keys().copied().collect();
+                loop {
+                    let mut check = trial.pool.resume_check();
+                    let mut budget = rng.random_range(0..60);
+                    trial.pool.check(&mut check, &mut budget, |member| {
+                        let IpAddr::V4(ip) = member.ip else { panic!("{member:?}") };
+                        unseen.remove(&(ip, member.port));
+                        1
+                    });
+                    if check.is_whole() {
+                        break;
+                    }
+                    trial.pool.interrupt_check(check);
+                    let leaving = if rng.random_range(0..20) == 0 { trial.known.len() / 2 } else { 5 };
+                    for _ in 0..rng.random_range(0..=leaving) {
+                        let known = trial.known.keys().nth(rng.random_range(0..trial.known.len().max(1)));
+                        if let Some(place) = known.copied() {
+                            trial.stop(place);
+                            // If it comes again, it is new.
+                            unseen.remove(&place);
+                        }
+                    }
+                    for _ in 0..rng.random_range(0..20) {
+                        let place = place(&mut rng);
+                        match rng.random_range(0..4) {
+                            0 => {
+                                trial.stop(place);
+                                unseen.remove(&place);
+                            }
+                            1 => trial.find_out(place, any_reachability(&mut rng)),
+                            _ => trial.announce(place, rng.random_range(0..2)),
+                        }
+                    }
+                }
+                assert_eq!(unseen.first(), None, "in round {round}, of {} peers", trial.known.len());
+                trial.check();
+                trial.pool.shrink(&trial.rules);
+                assert_eq!(trial.pool.extras.is_some(), trial.pool.index().is_some(), "{} peers", trial.known.len());
+            }
         }
     }
 

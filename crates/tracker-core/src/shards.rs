@@ -349,7 +349,12 @@ impl Shards {
 
     /// Returns `true` if requests from this address are taken, by [`Config::access`] and [`Config::clients`] as they are now.
     pub fn admits(&self, address: IpAddr) -> bool {
-        self.access().admits(address) && self.clients().admits_address(address)
+        self.is_in_access(address) && self.clients().admits_address(address)
+    }
+
+    /// Returns `true` if [`Config::access`] as it is now admits this address, whatever [`Config::clients`] says.
+    pub fn is_in_access(&self, address: IpAddr) -> bool {
+        self.access().admits(address)
     }
 
     /// [`Config::clients`] as it is now.

@@ -1364,6 +1364,44 @@ fn peers_whose_clients_are_not_served_any_more_leave() {
     }
 }
 
+/// However large the swarm is, one call looks at few of its peers: the last ones first. What comes and goes meanwhile changes nothing.
+#[test]
+fn one_call_looks_at_a_batch_of_the_peers_of_a_large_swarm() {
+    for memory in [Memory::Full, Memory::Lean] {
+        let mut embedder =
+            Embedder::new(Config::default().with(|config| (config.memory, config.expire_batch) = (memory, 1)));
+        let address = |peer: u32| format!("10.77.{}.{}:6881", peer / 200, 1 + peer % 200);
+        (0..1000).for_each(|peer| _ = embedder.announce(&client(&address(peer))));
+        let denied = ["10.77.0.1/32", "10.77.2.0/29"].map(|network| network.parse().unwrap());
+        embedder.tracker.set_clients(ClientPolicy { denied_networks: denied.into(), ..ClientPolicy::default() });
+        assert_eq!(embedder.tracker.totals().peers(), 1000, "{memory:?}: the first calls do not come to them");
+        let mut calls = 0;
+        while embedder.tracker.next_expiry() <= Some(Instant::ZERO) {
+            calls += 1;
+            // One that is new at the end of another class, so that others move.
+            embedder.announce(&seed(client(&address(1000 + calls))));
+            embedder.tracker.expire(Instant::ZERO);
+        }
+        assert!((50..100).contains(&calls), "{memory:?}: {calls} calls");
+        assert_eq!(embedder.tracker.totals().peers(), u64::from(1000 - 8 + calls), "{memory:?}");
+        // A change in the middle begins anew.
+        embedder.tracker.set_clients(ClientPolicy::default());
+        embedder.tracker.set_clients(ClientPolicy {
+            denied_networks: vec!["10.77.3.0/24".parse().unwrap()],
+            ..ClientPolicy::default()
+        });
+        embedder.tracker.expire(Instant::ZERO);
+        embedder.tracker.set_clients(ClientPolicy {
+            denied_networks: vec!["10.0.0.0/8".parse().unwrap()],
+            ..ClientPolicy::default()
+        });
+        while embedder.tracker.next_expiry() <= Some(Instant::ZERO) && embedder.tracker.totals().peers() > 0 {
+            embedder.tracker.expire(Instant::ZERO);
+        }
+        assert_eq!(embedder.tracker.totals().peers(), 0, "{memory:?}");
+    }
+}
+
 #[test]
 fn torrents_that_are_not_served_any_more_are_dropped() {
     let mut embedder = embedder();
