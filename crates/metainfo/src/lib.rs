@@ -65,4 +65,4 @@ pub use pieces::Pieces;
 pub use sanitize::portable_name;
 pub use verify::{FileReport, FileStatus, Report, Verify, VerifyError};
 pub use walk::{PlannedFile, SkipReason, SkippedFile};
-pub use write::{Existing, folder_of, write_file, write_secret_file};
+pub use write::{Existing, folder_of, rewrite_file, write_file, write_secret_file};

@@ -1,10 +1,13 @@
 //! Writing files so that nobody sees a part of one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, PersistError};
+
+/// The maximum number of symbolic links that are followed, as on Linux.
+const MAX_LINKS: usize = 40;
 
 /// What happens to a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +42,75 @@ pub fn write_secret_file(path: &Path, bytes: &[u8], temporary: &str) -> io::Resu
     write(path, bytes, Existing::Replace, temporary, 0o600)
 }
 
+/// Writes a file that people edit, too, in place of the one that may be there, atomically as [`write_file`] does. A symbolic link is
+/// followed. On Unix the file keeps its permissions, and its owner and group as far as this process may give files away; a group that
+/// is lost has none of its permissions any more. Access control lists (POSIX ACLs) are lost.
+///
+/// Just before the file is replaced, `is_current` says whether it still is what `bytes` were made of. If not, it is left alone, and
+/// this returns `false`.
+///
+/// # Errors
+/// Returns the error of the operating system. The file is as it was before, then.
+pub fn rewrite_file(path: &Path, bytes: &[u8], temporary: &str, is_current: impl FnOnce() -> bool) -> io::Result<bool> {
+    let path = &followed(path)?;
+    let existing = fs::metadata(path).ok();
+    let file = replacement(path, existing.is_some(), bytes, temporary)?;
+    if let Some(existing) = existing {
+        keep_attributes(file.as_file(), &existing)?;
+    }
+    // Otherwise the name may survive a power failure without the bytes.
+    synced(file.as_file().sync_all())?;
+    if !is_current() {
+        return Ok(false);
+    }
+    file.persist(path)?;
+    sync(folder_of(path));
+    Ok(true)
+}
+
+/// A file with these bytes that is to get the name `path`. If there is such a file, only the owner may read the new one until it has
+/// the permissions of the old one, which may be private.
+fn replacement(path: &Path, exists: bool, bytes: &[u8], temporary: &str) -> io::Result<NamedTempFile> {
+    temporary_file(folder_of(path), bytes, temporary, if exists { 0o600 } else { 0o666 })
+}
+
+/// What a path leads to by symbolic links, which need not be there.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            // A target that is not absolute begins in the folder of the link.
+            Ok(target) => path = folder_of(&path).join(target),
+            // It is no link, or nothing.
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other(format!("more than {MAX_LINKS} symbolic links follow each other")))
+}
+
+/// Gives a new file the owner, group and permissions of the one that it is to replace.
+#[cfg(unix)]
+fn keep_attributes(file: &File, existing: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    const GROUP: u32 = 0o070;
+    let owns = |group: u32| file.metadata().is_ok_and(|metadata| metadata.gid() == group);
+    // Only root gives files away; others may choose among their own groups.
+    _ = fchown(file, Some(existing.uid()), Some(existing.gid())).or_else(|_| fchown(file, None, Some(existing.gid())));
+    let mode = existing.mode() & 0o777;
+    // What the group could do must not be what another group can.
+    let mode = if owns(existing.gid()) { mode } else { mode & !GROUP };
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn keep_attributes(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
 /// `mode` are the permissions on Unix, from which the umask takes some away.
 fn write(path: &Path, bytes: &[u8], existing: Existing, temporary: &str, mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(temporary);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
-    #[cfg(not(unix))]
-    let _ = mode;
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    let file = temporary_file(folder, bytes, temporary, mode)?;
     // Otherwise the name may survive a power failure without the bytes.
     synced(file.as_file().sync_all())?;
     match existing {
@@ -60,6 +121,19 @@ fn write(path: &Path, bytes: &[u8], existing: Existing, temporary: &str, mode: u
     }
     sync(folder);
     Ok(())
+}
+
+/// A file with these bytes, which is removed when it is dropped.
+fn temporary_file(folder: &Path, bytes: &[u8], temporary: &str, mode: u32) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(temporary);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 /// The folder that the file at `path` is in: `.` for a name alone.
@@ -158,6 +232,53 @@ mod tests {
                 assert_eq!(names(folder.path()), ["a.torrent"]);
             }
         }
+    }
+
+    #[test]
+    fn a_file_is_rewritten_only_if_it_is_current() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        assert!(rewrite_file(&path, b"first", ".new-", || true).unwrap());
+        assert!(!rewrite_file(&path, b"second", ".new-", || false).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_rewritten_keeps_its_links_and_permissions() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (link, chain) = (folder.path().join("link"), folder.path().join("chain"));
+        let target = folder.path().join("real/a.txt");
+        fs::create_dir(folder.path().join("real")).unwrap();
+        symlink("real/a.txt", &link).unwrap();
+        symlink("link", &chain).unwrap();
+        // At first it leads to nothing.
+        assert!(rewrite_file(&chain, b"first", ".new-", || true).unwrap());
+        assert_eq!(fs::read(&target).unwrap(), b"first");
+        let before = fs::metadata(&target).unwrap();
+        for mode in [0o600, 0o640, 0o666] {
+            fs::set_permissions(&target, fs::Permissions::from_mode(mode)).unwrap();
+            let new = replacement(&target, true, b"second", ".new-").unwrap();
+            assert_eq!(new.as_file().metadata().unwrap().mode() & 0o777, 0o600, "before it has the permissions");
+            drop(new);
+            let is_current = || {
+                let entries = fs::read_dir(folder.path().join("real")).unwrap().map(Result::unwrap);
+                let new: Vec<_> = entries.filter(|entry| entry.file_name() != "a.txt").collect();
+                let [new] = &*new else { panic!("{new:?}") };
+                assert_eq!(new.metadata().unwrap().mode() & 0o777, mode);
+                true
+            };
+            assert!(rewrite_file(&chain, b"second", ".new-", is_current).unwrap());
+            let after = fs::metadata(&target).unwrap();
+            assert_eq!((after.mode() & 0o777, after.uid(), after.gid()), (mode, before.uid(), before.gid()));
+        }
+        assert_eq!(fs::read(&target).unwrap(), b"second");
+        assert!(link.is_symlink() && chain.is_symlink());
+
+        symlink("round", folder.path().join("round")).unwrap();
+        assert!(rewrite_file(&folder.path().join("round"), b"third", ".new-", || true).is_err());
     }
 
     #[test]

@@ -349,15 +349,16 @@ mod tests {
         let log = crate::library::tests::log_of(|| {
             let limits = Limits { torrents: 1, ..Limits::default() };
             let mut folder = Folder::open(path.clone(), limits).unwrap();
-            fs::write(path.join("broken.torrent"), "oops").unwrap();
-            fs::write(path.join("one more.torrent"), "oops").unwrap();
+            fs::write(path.join("broken one.torrent"), "oops").unwrap();
             (0..3).for_each(|_| _ = folder.look());
+            fs::write(path.join("one more.torrent"), "oops").unwrap();
+            folder.look();
             fs::remove_dir_all(&path).unwrap();
             folder.look();
         });
         for text in [
             "made the folder of torrents \"torrents\"",
-            "\"one more.torrent\" is passed over",
+            "\"broken one.torrent\" is passed over",
             "more than 1",
             "cannot read",
         ] {

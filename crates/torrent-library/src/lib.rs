@@ -39,11 +39,11 @@ pub use contents::{ContentKey, Contents, Damage, ParseContentKeyError};
 pub use digest::{Digest, Digests};
 pub use known::{KnownFile, KnownTorrent, KnownTorrents, TorrentUrls, displayable};
 pub use library::{Library, LibraryConfig, LibraryError, RegisterError, RemoveError};
-pub use lists::{ListError, PolicyUpdates, TorrentLists};
+pub use lists::{ListError, ListProblems, PolicyUpdates, TorrentLists};
 pub use natural::natural_key;
 pub use piece_reader::{OtherFilesError, PieceReader, ReadError};
 pub use read_file::{ReadFileError, read_file};
-pub use replace_file::{is_temporary, replace_file, replace_secret_file};
+pub use replace_file::{is_temporary, replace_file, replace_secret_file, rewrite_file};
 pub use share::{Listing, ListingEntry, Share, ShareError};
 pub use shared_folder::{
     HashProgress, ItemState, PassedOver, PassedOverReason, SharedFolder, SharedFolderConfig, SharedItem, SharedItems,

@@ -335,6 +335,9 @@ pub(crate) mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        // Other tests log from the same places in the code meanwhile, whose state all threads share: a thread without a subscriber
+        // that is the first at such a place would switch it off for all.
+        _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         tracing::subscriber::with_default(subscriber, action);
         let text = lines.0.lock().unwrap().clone();
         String::from_utf8(text).unwrap()

@@ -38,6 +38,7 @@ pub struct TorrentLists {
     listed: TorrentPolicy,
     /// If it is there, its torrents and those of the allow list are served, and no others.
     known: Option<Library>,
+    problems: ListProblems,
 }
 
 /// Keeps the policy of shards up to date until it is dropped: see [`TorrentLists::watch`].
@@ -48,6 +49,18 @@ pub struct PolicyUpdates {
     _library: JoinSet<()>,
     /// The thread that follows the lists ends when this is dropped.
     _lists: Sender<Infallible>,
+    problems: ListProblems,
+}
+
+/// What is wrong with the lists as they are now. Cheap to clone; all clones are of the same lists.
+#[derive(Debug, Clone, Default)]
+pub struct ListProblems(Arc<Mutex<Problems>>);
+
+/// What is wrong with each list.
+#[derive(Debug, Default)]
+struct Problems {
+    allow: Option<Arc<ListError>>,
+    deny: Option<Arc<ListError>>,
 }
 
 /// A file of info-hashes.
@@ -107,6 +120,37 @@ impl ListError {
     }
 }
 
+impl PolicyUpdates {
+    /// What is wrong with the lists, now and later.
+    pub fn problems(&self) -> &ListProblems {
+        &self.problems
+    }
+}
+
+impl ListProblems {
+    /// Why the allow list cannot be used as it is now, so that its last valid version is in force.
+    pub fn allow(&self) -> Option<Arc<ListError>> {
+        self.lock().allow.clone()
+    }
+
+    /// The deny list's error, if it cannot be used.
+    pub fn deny(&self) -> Option<Arc<ListError>> {
+        self.lock().deny.clone()
+    }
+
+    fn set_allow(&self, problem: Option<Arc<ListError>>) {
+        self.lock().allow = problem;
+    }
+
+    fn set_deny(&self, problem: Option<Arc<ListError>>) {
+        self.lock().deny = problem;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Problems> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl TorrentLists {
     /// Reads the lists that there are. `known` has the torrents that are served besides those of the allow list.
     ///
@@ -114,7 +158,8 @@ impl TorrentLists {
     ///
     /// Returns [`ListError`] if a list cannot be read, or is not a list of info-hashes.
     pub fn read(allow: Option<PathBuf>, deny: Option<PathBuf>, known: Option<Library>) -> Result<Self, ListError> {
-        let mut lists = Self { allow: None, deny: None, listed: TorrentPolicy::default(), known };
+        let (listed, problems) = Default::default();
+        let mut lists = Self { allow: None, deny: None, listed, known, problems };
         if let Some(path) = allow {
             let (list, info_hashes) = List::read(path)?;
             lists.allow = Some(list);
@@ -147,6 +192,7 @@ impl TorrentLists {
     /// Returns an error if the thread cannot be started.
     pub fn watch(self, shards: &Arc<Shards>) -> io::Result<PolicyUpdates> {
         let (has_lists, known) = (self.allow.is_some() || self.deny.is_some(), self.known.clone());
+        let problems = self.problems.clone();
         // Locked until the shards have the policy, so that the last change is the one that counts.
         let lists = Arc::new(Mutex::new(self));
         let mut tasks = JoinSet::new();
@@ -175,7 +221,7 @@ impl TorrentLists {
             };
             thread::Builder::new().name("lists".into()).spawn(watch)?;
         }
-        Ok(PolicyUpdates { _library: tasks, _lists: stop })
+        Ok(PolicyUpdates { _library: tasks, _lists: stop, problems })
     }
 
     fn look_and_update(&mut self, shards: &Shards) {
@@ -194,22 +240,32 @@ impl TorrentLists {
     }
 
     /// Looks at the files. Returns whether the policy has changed, and the errors of lists that cannot be used.
-    fn look(&mut self) -> (bool, Vec<ListError>) {
+    fn look(&mut self) -> (bool, Vec<Arc<ListError>>) {
         let (mut changed, mut errors) = (false, Vec::new());
         match self.allow.as_mut().and_then(List::changed) {
             Some(Ok(info_hashes)) => {
+                self.problems.set_allow(None);
                 self.listed.allowed = Some(info_hashes);
                 changed = true;
             }
-            Some(Err(error)) => errors.push(error),
+            Some(Err(error)) => {
+                let error = Arc::new(error);
+                self.problems.set_allow(Some(Arc::clone(&error)));
+                errors.push(error);
+            }
             None => {}
         }
         match self.deny.as_mut().and_then(List::changed) {
             Some(Ok(info_hashes)) => {
+                self.problems.set_deny(None);
                 self.listed.denied = info_hashes;
                 changed = true;
             }
-            Some(Err(error)) => errors.push(error),
+            Some(Err(error)) => {
+                let error = Arc::new(error);
+                self.problems.set_deny(Some(Arc::clone(&error)));
+                errors.push(error);
+            }
             None => {}
         }
         (changed, errors)
@@ -406,8 +462,15 @@ mod tests {
         fs::write(&allow, "oops").unwrap();
         fs::write(&deny, TWO).unwrap();
         let (changed, errors) = (0..3).map(|_| lists.look()).find(|look| look.0).unwrap();
-        assert!(changed && matches!(&*errors, [ListError::NotAnInfoHash { line: 1, .. }]), "{errors:?}");
+        let [error] = &*errors else { panic!("{errors:?}") };
+        assert!(changed && matches!(**error, ListError::NotAnInfoHash { line: 1, .. }), "{error:?}");
         assert_eq!(lists.policy(), TorrentPolicy { allowed: Some(set(&[ONE])), denied: set(&[TWO]) });
+        let problems = lists.problems.clone();
+        assert!(matches!(problems.allow().as_deref(), Some(ListError::NotAnInfoHash { line: 1, .. })));
+        assert!(problems.deny().is_none());
+        fs::write(&allow, format!("{TWO}\n")).unwrap();
+        assert!((0..3).any(|_| lists.look().0));
+        assert!(problems.allow().is_none());
     }
 
     #[test]

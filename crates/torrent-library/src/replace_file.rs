@@ -31,3 +31,13 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn replace_secret_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_secret_file(path, bytes, TEMPORARY)
 }
+
+/// Writes a file that people edit, too, in place of the one that may be there, atomically, if it `is_current` still, as
+/// [`metainfo::rewrite_file`] does. Returns whether it was.
+///
+/// # Errors
+///
+/// Returns the error of the operating system. The file is as it was before, then.
+pub fn rewrite_file(path: &Path, bytes: &[u8], is_current: impl FnOnce() -> bool) -> io::Result<bool> {
+    metainfo::rewrite_file(path, bytes, TEMPORARY, is_current)
+}

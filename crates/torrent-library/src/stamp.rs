@@ -112,7 +112,7 @@ impl WatchedFile {
     }
 
     /// Returns `true` if the file is as it was when it was read.
-    pub(super) fn is_unchanged(&self, now: Option<Stamp>) -> bool {
+    pub fn is_unchanged(&self, now: Option<Stamp>) -> bool {
         now == self.read
     }
 }

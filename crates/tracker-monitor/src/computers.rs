@@ -344,6 +344,11 @@ impl Computers {
         lesson.sample(listed.as_deref(), own, *round, now);
     }
 
+    /// Why the [names file](ComputersConfig::names_file) cannot be read as it is now, so that its last names stay.
+    pub fn names_problem(&self) -> Option<String> {
+        self.0.names.problem()
+    }
+
     /// Looks at the current lesson.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Look<'_>) -> T) -> T {
         let listed = self.0.names.listed();

@@ -385,6 +385,7 @@ mod tests {
     use tracker_host::Clock;
 
     use super::*;
+    use crate::tests::with_subscriber;
     use crate::{LogBuffer, LogFilter};
 
     #[derive(Clone, Default)]
@@ -409,9 +410,7 @@ mod tests {
         let writer = buffer.clone();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || {
-            Log::new(Arc::clone(shards).into(), computers()).take_events(&listener, 0)
-        });
+        with_subscriber(subscriber, || Log::new(Arc::clone(shards).into(), computers()).take_events(&listener, 0));
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -529,9 +528,7 @@ mod tests {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || {
-            Log::new(Arc::clone(&shards).into(), computers()).take_events(&listener, 0)
-        });
+        with_subscriber(subscriber, || Log::new(Arc::clone(&shards).into(), computers()).take_events(&listener, 0));
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains(r#"client=-\\\"\x1b\x00[2J "#), "{text}");
         assert!(!text.contains('\x1b'));
@@ -542,7 +539,7 @@ mod tests {
         let start = Instant::now();
         let mut logger = EventLogger::default();
         let buffer = LogBuffer::new();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+        with_subscriber(tracing_subscriber::registry().with(buffer.layer()), || {
             // As on a full disk, where each warning is dropped, too.
             for second in 0..=30 {
                 logger.log_dropped(0, 5 + second, start + Duration::from_secs(second));
@@ -622,7 +619,7 @@ mod tests {
         announce(&shards, 6881, 0, Some(AnnounceEvent::Stopped));
         events.pump();
         let buffer = LogBuffer::new();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+        with_subscriber(tracing_subscriber::registry().with(buffer.layer()), || {
             let mut log = Log::new(Arc::clone(&shards).into(), computers());
             log.take_events(&listener, 0);
             log.take_events(&listener, 3);

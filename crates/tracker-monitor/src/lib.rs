@@ -35,7 +35,7 @@ pub use lessons::Lessons;
 pub use list::{Order, Page, PageQuery};
 pub use log_buffer::{LogBuffer, LogEntry, LogFilter};
 pub use metrics::{MetricsFormat, ProcessMetrics};
-pub use names::{ComputerName, NameSource, NamesFileError, SetNameError};
+pub use names::{ComputerName, NameSource, NamesFileError, SetNameError, check_names_file};
 pub use observer::{
     Completion, DownloadCounts, Failures, FigureSource, Observer, OwnPeerStatus, PeerRow, PeerSort, PeerStatus,
     PeerStuckReason, ReachabilityCounts, Status, StuckCounts, StuckReason, TorrentRow, TorrentSort,
@@ -58,6 +58,16 @@ pub fn rounded(figure: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing::Subscriber;
+
+    /// Does `work` with a subscriber to what it logs.
+    ///
+    /// Other tests log from the same places in the code meanwhile, whose state all threads share: somebody listens to them from the
+    /// beginning, since a thread without a subscriber that is the first at such a place would switch it off for all.
+    pub(crate) fn with_subscriber<T>(subscriber: impl Subscriber + Send + Sync, work: impl FnOnce() -> T) -> T {
+        _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        tracing::subscriber::with_default(subscriber, work)
+    }
 
     #[test]
     fn figures_are_rounded() {

@@ -7,6 +7,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use tracker_host::{OpenFiles, PartHealth, unix_seconds};
+
 use crate::{Observer, OwnPeerStatus, Status, TransferTotals, rounded};
 
 /// A text format of metrics.
@@ -29,7 +31,7 @@ impl MetricsFormat {
 }
 
 /// The metrics that the observer does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessMetrics {
     /// The time at which the program was started, in Unix seconds.
@@ -38,12 +40,16 @@ pub struct ProcessMetrics {
     pub is_running: bool,
     /// The number of viewers that follow the dashboard's stream of events.
     pub viewers: u64,
+    /// The files that the program has open, where that is known.
+    pub open_files: Option<OpenFiles>,
+    /// The health of its parts.
+    pub health: Vec<PartHealth>,
 }
 
 impl ProcessMetrics {
     /// Those of a program that was started at this time, in Unix seconds, and serves clients.
     pub const fn new(started: u64) -> Self {
-        Self { started, is_running: true, viewers: 0 }
+        Self { started, is_running: true, viewers: 0, open_files: None, health: Vec::new() }
     }
 }
 
@@ -83,6 +89,30 @@ impl Collector for Metrics {
         sheet.gauge("process_start_time", "When the program was started", Some(&Unit::Seconds), started)?;
         let is_running = f64::from(u8::from(process.is_running));
         sheet.gauge("tracker_running", "Whether clients are served", None, is_running)?;
+        if let Some(OpenFiles { open, limit, .. }) = process.open_files {
+            sheet.gauge("process_open_fds", "Files and connections that the program has open", None, open as f64)?;
+            sheet.gauge("process_max_fds", "Files and connections that it may have open", None, limit as f64)?;
+        }
+        let healthy: Vec<_> =
+            process.health.iter().map(|part| (part.name, u64::from(part.problem.is_none()))).collect();
+        if !healthy.is_empty() {
+            sheet.gauges(
+                "tracker_healthy",
+                "Whether a part of the tracker works; what is wrong says /health?verbose",
+                "part",
+                &healthy,
+            )?;
+        }
+        let saved = process.health.iter().filter_map(|part| Some((part.name, unix_seconds(part.saved?))));
+        let saved: Vec<_> = saved.collect();
+        if !saved.is_empty() {
+            sheet.gauges(
+                "tracker_last_saved_timestamp_seconds",
+                "When a part of the tracker was last written to the disk, or when the tracker started",
+                "part",
+                &saved,
+            )?;
+        }
 
         sheet.gauge("tracker_torrents", "Torrents with a swarm", None, totals.swarms as f64)?;
         let known = observer.known_torrents() as f64;

@@ -18,7 +18,7 @@ use torrent_library::{displayable, replace_file};
 use tracker_host::host_name;
 
 use file::NamesFile;
-pub use file::NamesFileError;
+pub use file::{NamesFileError, check_names_file};
 pub(crate) use lines::Listed;
 use lines::{MAX_NAME_LEN, MAX_NAMES};
 
@@ -80,6 +80,8 @@ pub(crate) struct Names {
     /// Where the given names are saved. Locked while they are, so that they are saved in the order in which they were given.
     file: Mutex<Option<PathBuf>>,
     listed: Arc<Mutex<Option<Arc<Listed>>>>,
+    /// Why the names file cannot be read as it is now.
+    problem: Arc<Mutex<Option<String>>>,
     /// The thread that follows the file ends when this is dropped.
     _following: Option<Sender<Infallible>>,
 }
@@ -94,22 +96,30 @@ impl Names {
         let (given, saved) = (given.as_deref().map(read_given).unwrap_or_default(), Mutex::new(given));
         let given = Mutex::new(given);
         let Some(path) = file else {
-            return Ok(Self { given, file: saved, listed: Arc::default(), _following: None });
+            let (listed, problem) = Default::default();
+            return Ok(Self { given, file: saved, listed, problem, _following: None });
         };
         let (mut file, names) = NamesFile::read(path)?;
         let listed = Arc::new(Mutex::new(Some(Arc::new(names))));
         let (stop, stopped) = mpsc::channel();
-        let of_thread = Arc::clone(&listed);
+        let problem = Arc::default();
+        let (of_thread, problem_of_thread) = (Arc::clone(&listed), Arc::clone(&problem));
         let follow = move || {
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 if let Some(names) = file.changed() {
                     tracing::info!(computers = names.len(), "names of computers read again");
                     *lock(&of_thread) = Some(Arc::new(names));
                 }
+                *lock(&problem_of_thread) = file.problem().map(Into::into);
             }
         };
         thread::Builder::new().name("names".into()).spawn(follow).map_err(NamesFileError::Thread)?;
-        Ok(Self { given, file: saved, listed, _following: Some(stop) })
+        Ok(Self { given, file: saved, listed, problem, _following: Some(stop) })
+    }
+
+    /// Why the names file cannot be read as it is now, so that the last names stay.
+    pub(crate) fn problem(&self) -> Option<String> {
+        lock(&self.problem).clone()
     }
 
     /// The names in the names file, if there is one with names.

@@ -45,8 +45,9 @@ pub enum PassedOverReason {
 }
 
 impl PassedOverReason {
-    /// The reason to pass over a file or folder by its name alone.
-    pub(super) fn of_name(name: &str) -> Option<Self> {
+    /// The reason to pass over a file or folder by its name alone, where it lies directly in the share folder. Below that, a
+    /// .torrent file is shared.
+    pub fn of_name(name: &str) -> Option<Self> {
         // Windows does not distinguish case.
         let lower = name.to_lowercase();
         match SkipReason::of_name(name) {

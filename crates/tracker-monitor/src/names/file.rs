@@ -38,31 +38,50 @@ pub enum NamesFileError {
     Thread(#[source] io::Error),
 }
 
+/// Checks that the file can be read, as the start does. Lines that are not an address and a name are left out.
+///
+/// # Errors
+///
+/// Returns [`NamesFileError`] if it cannot be read, or is too large.
+pub fn check_names_file(path: &Path) -> Result<(), NamesFileError> {
+    read(path).map(drop)
+}
+
 /// A file with lines of an address and a name, that is read again when it has changed.
 #[derive(Debug)]
 pub(super) struct NamesFile {
     path: PathBuf,
     watched: WatchedFile,
+    problem: Option<String>,
 }
 
 impl NamesFile {
     pub(super) fn read(path: PathBuf) -> Result<(Self, Listed), NamesFileError> {
         let watched = WatchedFile::read(Stamp::of(&path));
         let names = read(&path)?;
-        Ok((Self { path, watched }, names))
+        Ok((Self { path, watched, problem: None }, names))
     }
 
     /// The names, if the file has changed and settled. While it cannot be read, the last ones stay.
     pub(super) fn changed(&mut self) -> Option<Listed> {
         self.watched.look(Stamp::of(&self.path))?;
         match read(&self.path) {
-            Ok(names) => Some(names),
+            Ok(names) => {
+                self.problem = None;
+                Some(names)
+            }
             Err(error) => {
-                let file = base_name(&self.path);
-                tracing::warn!(%file, "the names file cannot be read any more; the last names stay: {}", reason(&error));
+                let (file, reason) = (base_name(&self.path), reason(&error));
+                tracing::warn!(%file, "the names file cannot be read any more; the last names stay: {reason}");
+                self.problem = Some(format!("{file} cannot be read any more; the last names stay: {reason}"));
                 None
             }
         }
+    }
+
+    /// Why it could not be read the last time, without its folder.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
     }
 }
 
@@ -122,7 +141,9 @@ mod tests {
         File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
         assert!(file.changed().is_none() && file.changed().is_some());
         fs::remove_file(&path).unwrap();
+        assert_eq!(file.problem(), None);
         assert!(file.changed().is_none() && file.changed().is_none(), "the last names stay");
+        assert!(file.problem().unwrap().starts_with("names.csv cannot be read any more"), "{:?}", file.problem());
         assert!(matches!(NamesFile::read(path), Err(NamesFileError::Read { .. })));
         assert!(matches!(NamesFile::read(folder.path().to_owned()), Err(NamesFileError::Read { .. })));
     }

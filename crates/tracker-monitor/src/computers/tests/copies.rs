@@ -1,6 +1,7 @@
 //! Who has what.
 
 use super::*;
+use crate::tests::with_subscriber;
 
 #[test]
 fn a_client_has_it_when_it_says_so_also_after_it_has_left() {
@@ -134,12 +135,9 @@ fn people_read_sentences() {
     fs::write(&names, "10.0.0.1,lab-01\n10.0.0.2,lab-02\n10.0.0.3,lab-03\n").unwrap();
     let room = Classroom::with(|config| config.names_file = Some(names));
     let film = room.content("film.mp4", 1000);
-    // Other tests log the same meanwhile, from places in the code whose state is shared by all threads: somebody listens to them
-    // from the beginning, so that none is switched off when the subscriber is made.
-    _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     room.send(TWO, &room.content("notes.pdf", 10), 0, 10);
     let buffer = LogBuffer::new();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+    with_subscriber(tracing_subscriber::registry().with(buffer.layer()), || {
         room.send(ONE, &film, 0, 400);
         room.send(ONE, &film, 400, 1000);
         room.send(ONE, &film, 0, 1000);

@@ -3,6 +3,7 @@
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
+use crate::tests::with_subscriber;
 use crate::{LogBuffer, LogFilter, MetricsFormat, Reachability, ReachabilityReason, SeenTorrent};
 
 fn at(ip: [u8; 4]) -> SocketAddr {
@@ -244,7 +245,7 @@ fn the_log_tells_each_thing_once_until_it_changes() {
     network.pass(1);
     let mut told = 0;
     let mut lines = |network: &mut Network| {
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+        with_subscriber(tracing_subscriber::registry().with(buffer.layer()), || {
             (0..3).for_each(|_| network.pass(1));
         });
         let lines: Vec<_> = buffer.entries(&LogFilter::default(), told, 100);
@@ -287,7 +288,7 @@ fn the_log_names_a_few_of_many_pairs() {
     }
     let pairs = ips.iter().enumerate().flat_map(|(index, a)| ips[index + 1..].iter().map(|b| (at(*a), at(*b))));
     sightings.state().pairs = pairs.collect();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+    with_subscriber(tracing_subscriber::registry().with(buffer.layer()), || {
         (0..3).for_each(|_| network.pass(1));
     });
     let lines = buffer.entries(&LogFilter::default(), 0, 100);

@@ -3,6 +3,7 @@
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
+use crate::tests::with_subscriber;
 use crate::{LogBuffer, LogFilter};
 
 #[test]
@@ -86,7 +87,7 @@ fn the_log_has_the_reason_that_the_page_has() {
         )
         .with_left(0),
     );
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(buffer.layer()), || {
+    with_subscriber(tracing_subscriber::registry().with(buffer.layer()), || {
         for _ in 0..3 {
             network.announce(&request(ONE, 0, 9000));
             network.pass(61);
