@@ -5,7 +5,9 @@
 //!
 //! - [`Clock`] is the time of all adapters of one tracker, and [`expire_swarms`] drops the peers that fell silent;
 //! - [`Addresses`] are those by which other machines reach this one, [`host_names()`] are what they may call it, and
-//!   [`NetworkChanges`] says when to look again, and [`link_speed()`] is that of a link;
+//!   [`NetworkChanges`] says when to look again, [`link_speed()`] is that of a link, and [`addresses_of`]
+//!   finds hosts, also in a static binary;
+//! - [`MdnsService`] takes a name in `.local` by multicast DNS;
 //! - [`bind()`] takes the ports of a server, the same way for every protocol, [`BindError`] says which program has one that
 //!   cannot be taken, and [`LogThrottle`] keeps a server's log short;
 //! - [`run_threads`] runs the workers of a server until one fails, [`Refusals`] counts and logs the requests that it refused,
@@ -15,6 +17,7 @@
 //! - [`Pages`] says where people find the page that is beside a server for clients, and [`user_key()`] finds the key of a user in a
 //!   tracker URL;
 //! - [`Events`] hands the core's events to several listeners;
+//! - [`Health`] knows what is wrong with which part of a tracker, and [`OpenFiles`] how near the limit of the system is;
 //! - [`Service`] takes ports, serves them, and can be stopped and started again; [`WallClock`] gives the time of day at a moment
 //!   of the tracker's clock.
 //!
@@ -51,11 +54,18 @@ mod clock;
 mod events;
 mod expiry;
 mod gateways;
+mod health;
 mod host_names;
 mod interface;
 mod link_speed;
 mod log_throttle;
+mod mdns_name;
+mod mdns_service;
+// The one place that tells a static binary with glibc from others.
+#[cfg_attr(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"), path = "names_without_nss.rs")]
+mod names;
 mod network_changes;
+mod open_files;
 mod pages;
 mod refusals;
 mod reverse_names;
@@ -74,10 +84,15 @@ pub use claimed_addresses::ClaimedAddresses;
 pub use clock::Clock;
 pub use events::{EventListener, Events};
 pub use expiry::expire_swarms;
+pub use health::{Health, HealthPart, HealthReport, PartHealth};
 pub use host_names::host_names;
 pub use link_speed::link_speed;
 pub use log_throttle::LogThrottle;
+pub use mdns_name::{MdnsName, ParseMdnsNameError};
+pub use mdns_service::{MdnsError, MdnsService};
+pub use names::{HAS_SYSTEM_RESOLVER, addresses_of};
 pub use network_changes::NetworkChanges;
+pub use open_files::OpenFiles;
 pub use pages::Pages;
 pub use refusals::Refusals;
 pub use reverse_names::host_name;

@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Debug};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::names::name_of;
 
 /// The maximum number of addresses whose names are remembered: more than there are machines in most networks. Each takes about
 /// 150 bytes.
@@ -39,13 +41,8 @@ const MAX_LEN: usize = 253;
 /// some name server says, so that it may be shown, but decides nothing; it has only letters, digits, hyphens, underscores and
 /// dots.
 pub fn host_name(address: IpAddr) -> Option<Arc<str>> {
-    static NAMES: LazyLock<ReverseNames> = LazyLock::new(|| ReverseNames::new(look_up));
+    static NAMES: LazyLock<ReverseNames> = LazyLock::new(|| ReverseNames::new(name_of));
     NAMES.name(address, Instant::now())
-}
-
-fn look_up(address: IpAddr) -> Option<String> {
-    // Without a name it is the address as text, which is no name either.
-    dns_lookup::getnameinfo(&SocketAddr::new(address, 0), 0).ok().map(|(name, _)| name)
 }
 
 /// Names that are looked up by a function which may block.
@@ -310,7 +307,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_name_or_not() {
-        let name = look_up(Ipv4Addr::LOCALHOST.into()).and_then(|name| displayable(&name));
+        let name = name_of(Ipv4Addr::LOCALHOST.into()).and_then(|name| displayable(&name));
         assert!(name.is_none_or(|name| !name.is_empty()));
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,10 +39,8 @@ pub struct UploadLimit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Bytes per second.
-    rate: NonZeroU64,
-    /// Bytes of one grant, at most.
-    quantum: u64,
+    /// Bytes per second, never 0.
+    rate: AtomicU64,
     queue: Mutex<Queue>,
 }
 
@@ -89,9 +88,13 @@ struct Waiting {
 impl UploadLimit {
     /// A limit of so many bytes per second.
     pub fn new(rate: NonZeroU64) -> Self {
-        let in_period = u128::from(rate.get()) * PERIOD.as_millis() / 1000;
-        let quantum = u64::try_from(in_period).unwrap_or(u64::MAX).clamp(QUANTUM.0, QUANTUM.1);
-        Self(Arc::new(Inner { rate, quantum, queue: Mutex::default() }))
+        Self(Arc::new(Inner { rate: rate.get().into(), queue: Mutex::default() }))
+    }
+
+    /// Changes the limit, of all clones. What was granted before is still paid for at the rate of then, which takes 20 ms, or the
+    /// time for 1 KiB at a rate of less than 50 KiB per second.
+    pub fn set_rate(&self, rate: NonZeroU64) {
+        self.0.rate.store(rate.get(), Ordering::Relaxed);
     }
 
     /// Waits for the turn of a transfer to this address, and returns the number of bytes that it may send: from 1 to `want`,
@@ -106,7 +109,7 @@ impl UploadLimit {
             if of_address.is_empty() {
                 turns.push_back(address);
             }
-            of_address.push_back(Waiting { bytes: want.min(self.0.quantum), grant });
+            of_address.push_back(Waiting { bytes: want.min(self.quantum()), grant });
         }
         loop {
             self.serve();
@@ -162,9 +165,19 @@ impl UploadLimit {
         }
         let now = Instant::now();
         let earliest = now.checked_sub(BURST).unwrap_or(now);
-        let cost = u128::from(granted) * 1_000_000_000 / u128::from(self.0.rate.get());
+        let cost = u128::from(granted) * 1_000_000_000 / u128::from(self.rate());
         let cost = Duration::from_nanos(u64::try_from(cost).unwrap_or(u64::MAX));
         *paid = Some(paid.unwrap_or(now).max(earliest) + cost);
+    }
+
+    fn rate(&self) -> u64 {
+        self.0.rate.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of one grant, at most.
+    fn quantum(&self) -> u64 {
+        let in_period = u128::from(self.rate()) * PERIOD.as_millis() / 1000;
+        u64::try_from(in_period).unwrap_or(u64::MAX).clamp(QUANTUM.0, QUANTUM.1)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -175,7 +188,6 @@ impl UploadLimit {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     use tokio::runtime;
     use tokio::task::{JoinSet, yield_now};
@@ -217,7 +229,7 @@ mod tests {
             tasks.shutdown().await;
             let many: u64 = many.iter().map(|taken| taken.load(Ordering::Relaxed)).sum();
             let one = one.load(Ordering::Relaxed);
-            let (expected, quantum) = (rate * seconds, limit.0.quantum);
+            let (expected, quantum) = (rate * seconds, limit.quantum());
             let most = expected + expected / 20 + 2 * quantum;
             assert!((expected * 9 / 10..=most).contains(&(many + one)), "{rate}: {many} and {one}");
             assert!(many.abs_diff(one) <= 2 * quantum, "{rate}: {many} and {one}");
@@ -242,6 +254,22 @@ mod tests {
             rest -= limit.take(address("10.0.0.2"), rest).await;
         }
         assert!((0.9..1.1).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_changed_holds_for_who_waits_too() {
+        let limit = limit_of(10_000);
+        let mut tasks = JoinSet::new();
+        let taken = spawn_taker(&mut tasks, &limit, address("10.0.0.2"));
+        for rate in [10_000, 1_000_000, 20_000] {
+            limit.set_rate(rate.try_into().unwrap());
+            // What was granted at the rate before.
+            sleep(Duration::from_secs(1)).await;
+            let before = taken.load(Ordering::Relaxed);
+            sleep(Duration::from_secs(10)).await;
+            let taken = taken.load(Ordering::Relaxed) - before;
+            assert!((rate * 9..=rate * 11).contains(&taken), "{rate}: {taken}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
