@@ -27,6 +27,8 @@ mod foreign;
 mod forwarded;
 #[path = "../../crates/http-server/src/handler.rs"]
 mod handler;
+#[path = "../../crates/http-server/src/handshakes.rs"]
+mod handshakes;
 #[path = "../../crates/http-server/src/head.rs"]
 mod head;
 #[path = "../../crates/http-server/src/head_invariants.rs"]

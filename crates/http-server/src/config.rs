@@ -38,8 +38,9 @@ pub struct ServerConfig {
     pub max_head_bytes: usize,
     /// Headers of a request, at least [`LEAST_MAX_HEADERS`]. Default: 64.
     pub max_headers: usize,
-    /// The certificate for clients that speak TLS, on the same port as those that do not. What they begin with has to arrive within
-    /// [`head_timeout`](Self::head_timeout), and then the first request again. Default: none.
+    /// The certificate for clients that speak TLS, on the same port as those that do not. TLS must come about within
+    /// [`head_timeout`](Self::head_timeout), of which the handshake has 5 s when its turn has come; then the first request has that
+    /// time again. How many handshakes may be in progress says [`Handshakes`](crate::Handshakes). Default: none.
     pub tls: Option<Tls>,
 }
 

@@ -28,9 +28,9 @@ pub struct ConnectionLimit {
     hasher: RandomState,
 }
 
-/// A holder of connections, whose number is limited.
+/// A holder of connections or handshakes, whose number is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
+pub(crate) enum Holder {
     Address(AddressGroup),
     /// A /64 as a whole, by its first address.
     Network(Ipv6Addr),

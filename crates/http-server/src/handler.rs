@@ -60,7 +60,8 @@ pub trait Handler: Debug + Send + Sync + 'static {
         _ = (requests, took);
     }
 
-    /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy.
+    /// Returns `true` for an address with no connection limit of its own, such as that of a reverse proxy. Its TLS handshakes are not
+    /// limited either.
     fn is_exempt(&self, address: IpAddr) -> bool;
 
     /// Returns `true` for the address of a proxy that may begin its connections with a header of the PROXY protocol, version 2: it

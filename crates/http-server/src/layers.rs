@@ -87,7 +87,10 @@ async fn serve_within_tls(
     shared: Arc<Shared>,
     stopped: watch::Receiver<()>,
 ) {
-    let opened = preface.open(shared.config.tls.as_ref(), shared.config.head_timeout);
+    let remote = state.connection.remote().ip();
+    let is_exempt = remote.is_loopback() || shared.handler.is_exempt(remote);
+    let counted = (!is_exempt).then(|| shared.handler.group(&state.connection));
+    let opened = preface.open(shared.config.tls.as_ref(), &shared.handshakes, counted, shared.config.head_timeout);
     let opened = unless_stopped(stopped.clone(), unless_evicted(&waiting, opened)).await;
     if let Some(Err(error)) = &opened
         && error.is_refused_certificate()

@@ -21,6 +21,7 @@ mod detached;
 mod eviction;
 mod foreign;
 mod handler;
+mod handshakes;
 mod head;
 #[cfg(test)]
 mod head_invariants;
@@ -50,6 +51,7 @@ pub use connection_limit::{ConnectionLimit, ConnectionLimitError, ConnectionPerm
 pub use detached::{Detachable, DetachedBody};
 pub use foreign::{ForeignConnections, ForeignProtocol};
 pub use handler::{Connection, Handler};
+pub use handshakes::Handshakes;
 pub use head::{RequestHead, Version};
 pub use host::{Host, HostError};
 pub use hyper_connection::{ConnectionError, serve_connection, serve_until_detached};

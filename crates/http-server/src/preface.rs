@@ -7,11 +7,13 @@ use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+use tracker_host::AddressGroup;
 
 use crate::foreign::ForeignProtocol;
+use crate::handshakes::Handshakes;
 use crate::prefixed::Prefixed;
 use crate::proxy_header::{ProxyHeader, ProxyHeaderError};
-use crate::tls::Tls;
+use crate::tls::{HandshakeError, Tls};
 
 /// Bytes that are read at once: those of a header without fields, and of most first messages of TLS.
 const READ: usize = 1 << 10;
@@ -119,25 +121,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Preface<S> {
         }
     }
 
-    /// Begins TLS, if it is served and the client speaks it.
+    /// Begins TLS, if it is served and the client speaks it, and when it is the client's turn among these handshakes. `counted` is
+    /// what the client's address counts as there; `None` for an exempt address.
     ///
     /// # Errors
     ///
-    /// Returns [`PrefaceError`] if nothing comes within `limit`, or TLS does not come about in that time.
-    pub async fn open(self, tls: Option<&Tls>, limit: Duration) -> Result<Opened<S>, PrefaceError> {
+    /// Returns [`PrefaceError`] if nothing comes within `limit`, or TLS does not come about in that time. Without the wait for its
+    /// turn, a handshake has 5 s of it.
+    pub async fn open(
+        self,
+        tls: Option<&Tls>,
+        handshakes: &Handshakes,
+        counted: Option<AddressGroup>,
+        limit: Duration,
+    ) -> Result<Opened<S>, PrefaceError> {
         let Some(tls) = tls else { return Ok(Opened::Plain(self.stream, self.read)) };
-        timeout(limit, self.try_open(tls)).await.map_err(|_| PrefaceError::TimedOut { limit })?
+        timeout(limit, self.try_open(tls, handshakes, counted)).await.map_err(|_| PrefaceError::TimedOut { limit })?
     }
 
-    async fn try_open(mut self, tls: &Tls) -> Result<Opened<S>, PrefaceError> {
+    async fn try_open(
+        mut self,
+        tls: &Tls,
+        handshakes: &Handshakes,
+        counted: Option<AddressGroup>,
+    ) -> Result<Opened<S>, PrefaceError> {
         if self.read.is_empty() {
             self.read_more().await?;
         }
         if ForeignProtocol::of(&self.read) != Some(ForeignProtocol::Tls) {
             return Ok(Opened::Plain(self.stream, self.read));
         }
-        let stream = tls.accept(self.into_prefixed()).await.map_err(|source| PrefaceError::Handshake { source })?;
-        Ok(Opened::Tls(Box::new(stream)))
+        let _permit = match counted {
+            Some(group) => Some(handshakes.permit(group).await),
+            None => None,
+        };
+        match tls.accept(self.into_prefixed()).await {
+            Ok(stream) => Ok(Opened::Tls(Box::new(stream))),
+            Err(HandshakeError::TimedOut { limit }) => Err(PrefaceError::TimedOut { limit }),
+            Err(HandshakeError::Failed(source)) => Err(PrefaceError::Handshake { source }),
+        }
     }
 
     async fn read_more(&mut self) -> Result<usize, PrefaceError> {
@@ -148,18 +170,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Preface<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::handshakes::{HANDSHAKE_TIMEOUT, MAX_HANDSHAKES_PER_ADDRESS};
     use crate::test_tls::{Certificate, client};
 
     const LIMIT: Duration = Duration::from_secs(10);
     const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x09\x0a\0\0\x01\x1f\x90\x1b\x39";
 
+    fn group(host: u8) -> AddressGroup {
+        AddressGroup::of([10, 0, 0, host].into(), [10, 0, 0, 254].into())
+    }
+
     fn pair() -> (Preface<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(1 << 14);
         (Preface::new(ours), theirs)
+    }
+
+    /// Opens it at a server of its own.
+    async fn open(
+        preface: Preface<DuplexStream>,
+        tls: Option<&Tls>,
+        group: AddressGroup,
+    ) -> Result<Opened<DuplexStream>, PrefaceError> {
+        preface.open(tls, &Handshakes::default(), Some(group), LIMIT).await
     }
 
     #[tokio::test]
@@ -174,7 +212,9 @@ mod tests {
         };
         let (header, ()) = tokio::join!(preface.proxy_header(LIMIT), send);
         assert_eq!(header.unwrap().unwrap().addresses.unwrap().0.to_string(), "10.0.0.9:8080");
-        let Opened::Plain(mut stream, mut read) = preface.open(None, LIMIT).await.unwrap() else { panic!("no TLS") };
+        let Opened::Plain(mut stream, mut read) = open(preface, None, group(1)).await.unwrap() else {
+            panic!("no TLS")
+        };
         drop(theirs);
         stream.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, b"GET /");
@@ -188,7 +228,7 @@ mod tests {
             drop(theirs);
             assert_eq!(preface.proxy_header(LIMIT).await.unwrap(), None);
             let tls = Certificate::draw().tls();
-            let Opened::Plain(mut stream, mut read) = preface.open(Some(&tls), LIMIT).await.unwrap() else {
+            let Opened::Plain(mut stream, mut read) = open(preface, Some(&tls), group(1)).await.unwrap() else {
                 panic!("no TLS")
             };
             stream.read_to_end(&mut read).await.unwrap();
@@ -211,7 +251,7 @@ mod tests {
         };
         let serve = async {
             assert!(preface.proxy_header(LIMIT).await.unwrap().is_some());
-            let Opened::Tls(mut stream) = preface.open(Some(&tls), LIMIT).await.unwrap() else { panic!("plain") };
+            let Opened::Tls(mut stream) = open(preface, Some(&tls), group(1)).await.unwrap() else { panic!("plain") };
             let mut text = String::new();
             stream.read_to_string(&mut text).await.unwrap();
             text
@@ -239,9 +279,45 @@ mod tests {
                     sleep(Duration::from_secs(1)).await;
                 }
             };
-            let (error, ()) = tokio::join!(preface.open(Some(&tls), LIMIT), drip);
+            let (error, ()) = tokio::join!(open(preface, Some(&tls), group(1)), drip);
             let error = error.unwrap_err();
             assert!(!matches!(error, PrefaceError::Read { .. }), "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_that_never_end_keep_nobody_else_out() {
+        let certificate = Certificate::draw();
+        let tls = certificate.tls();
+        let ends: Vec<_> = (0..=MAX_HANDSHAKES_PER_ADDRESS).map(|_| pair()).collect();
+        let (prefaces, mut theirs): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+        for stream in &mut theirs {
+            stream.write_all(b"\x16\x03\x01\x02\0").await.unwrap();
+        }
+        let (since, handshakes) = (Instant::now(), Arc::new(Handshakes::default()));
+        let open = |(number, preface): (usize, Preface<_>)| {
+            let (tls, handshakes) = (tls.clone(), Arc::clone(&handshakes));
+            async move {
+                let error = preface.open(Some(&tls), &handshakes, Some(group(1)), LIMIT).await.unwrap_err();
+                assert!(matches!(error, PrefaceError::TimedOut { .. }), "{error}");
+                // The last one had to wait for its turn.
+                let turns = if number < MAX_HANDSHAKES_PER_ADDRESS { 1 } else { 2 };
+                assert!(since.elapsed() >= turns * HANDSHAKE_TIMEOUT, "{number}: {:?}", since.elapsed());
+            }
+        };
+        let stuck: Vec<_> = prefaces.into_iter().enumerate().map(|one| tokio::spawn(open(one))).collect();
+        tokio::task::yield_now().await;
+        let other_server = Handshakes::default();
+        for (handshakes, counted) in
+            [(&*handshakes, Some(group(2))), (&*handshakes, None), (&other_server, Some(group(1)))]
+        {
+            let (preface, theirs) = pair();
+            let served = preface.open(Some(&tls), handshakes, counted, LIMIT);
+            let (opened, met) = tokio::join!(served, client(&certificate, theirs));
+            assert!(opened.is_ok() && met.is_ok() && since.elapsed() < HANDSHAKE_TIMEOUT, "{counted:?}");
+        }
+        for task in stuck {
+            task.await.unwrap();
         }
     }
 
@@ -249,7 +325,7 @@ mod tests {
     async fn a_client_says_that_it_does_not_accept_the_certificate() {
         let (tls, other) = (Certificate::draw().tls(), Certificate::draw());
         let (preface, theirs) = pair();
-        let (opened, refused) = tokio::join!(preface.open(Some(&tls), LIMIT), client(&other, theirs));
+        let (opened, refused) = tokio::join!(open(preface, Some(&tls), group(1)), client(&other, theirs));
         let error = opened.unwrap_err();
         assert!(refused.is_err() && error.is_refused_certificate(), "{error}");
     }
@@ -259,7 +335,7 @@ mod tests {
         let tls = Certificate::draw().tls();
         let (preface, mut theirs) = pair();
         theirs.write_all(b"\x16\x03\x01\0\x05garbage and more").await.unwrap();
-        let error = preface.open(Some(&tls), LIMIT).await.unwrap_err();
+        let error = open(preface, Some(&tls), group(1)).await.unwrap_err();
         assert!(matches!(error, PrefaceError::Handshake { .. }) && !error.is_refused_certificate(), "{error}");
     }
 }

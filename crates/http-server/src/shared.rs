@@ -12,6 +12,7 @@ use crate::connection_limit::ConnectionLimit;
 use crate::eviction::OpenConnections;
 use crate::foreign::ForeignConnections;
 use crate::handler::Handler;
+use crate::handshakes::Handshakes;
 use crate::timed_stream::Timeouts;
 
 /// The parts that all workers have in common.
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) open_connections: Arc<OpenConnections>,
     pub(crate) accept_errors: AcceptErrors,
     pub(crate) foreign_connections: ForeignConnections,
+    pub(crate) handshakes: Handshakes,
     pub(crate) config: ServerConfig,
 }
 
@@ -59,6 +61,7 @@ impl Shared {
             open_connections: Arc::new(OpenConnections::new()),
             accept_errors: AcceptErrors::new(config.name),
             foreign_connections: ForeignConnections::new(config.name),
+            handshakes: Handshakes::default(),
             config,
         }
     }
