@@ -71,6 +71,8 @@ struct Inner {
 struct Known {
     stamp: Option<Stamp>,
     contents: Contents,
+    /// Why the file cannot be read as it is now.
+    problem: Option<Arc<ReadAccountsError>>,
 }
 
 impl Accounts {
@@ -261,6 +263,7 @@ impl Accounts {
         // Not under the lock, which others must not wait for: the disk may be slow.
         let stamp = Stamp::of(&self.0.file);
         if stamp == self.known().stamp {
+            self.known().problem = None;
             return;
         }
         match Known::read(&self.0.file) {
@@ -269,8 +272,14 @@ impl Accounts {
                 if UNREADABLE.allows().is_some() {
                     tracing::warn!(error = %error, "the accounts stay as they were: {error}");
                 }
+                self.known().problem = Some(Arc::new(error));
             }
         }
+    }
+
+    /// Why the file could not be read when it was last looked at, so that the accounts are those of before.
+    pub fn problem(&self) -> Option<Arc<ReadAccountsError>> {
+        self.known().problem.clone()
     }
 
     /// Changes the accounts as they are in the file now.
@@ -325,7 +334,7 @@ impl Known {
     fn read(file: &Path) -> Result<Self, ReadAccountsError> {
         // Before it is read: a change that comes between is seen at the next look.
         let stamp = Stamp::of(file);
-        Ok(Self { stamp, contents: file::read(file)? })
+        Ok(Self { stamp, contents: file::read(file)?, problem: None })
     }
 }
 

@@ -11,6 +11,7 @@ mod drawn_passwords;
 mod files;
 mod format;
 mod handed_out;
+mod health;
 mod page_addresses;
 mod pages;
 mod plot;
@@ -51,7 +52,7 @@ use tracker_host::{Clock, unix_seconds};
 use http_server::BasePath;
 use torrent_library::{Contents, Digests, Library, SharedFolder, TorrentJobs};
 use tracker_host::WallClock;
-use tracker_host::{Addresses, Service, ServiceState, StartTime, UploadLimit};
+use tracker_host::{Addresses, Health, Service, ServiceState, StartTime, UploadLimit};
 use tracker_monitor::{LogBuffer, Observer};
 
 use crate::accounts::Accounts;
@@ -61,6 +62,7 @@ use access::{Attempts, Sessions, Token};
 use api::stream::Streams;
 pub use base_path::conflicts_with_page;
 use drawn_passwords::DrawnPasswords;
+use health::HealthChecker;
 use page_addresses::PageAddresses;
 use problem::Problem;
 use public::{FolderOrders, OffersCache};
@@ -140,6 +142,8 @@ pub struct DashboardConfig {
     /// Networks with proxies whose headers of the PROXY protocol, version 2, the [server](Server) believes: the client in such a
     /// header is the sender of the requests. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// The health of the tracker's parts, for monitoring. Default: nothing is known of any part.
+    pub health: Health,
 }
 
 impl DashboardConfig {
@@ -178,6 +182,7 @@ impl DashboardConfig {
             upload_limit: None,
             tls: None,
             trusted_proxies: Vec::new(),
+            health: Health::default(),
         }
     }
 
@@ -224,6 +229,8 @@ pub(crate) struct Inner {
     /// `true` once a request came from another machine, while this one had the address that it has now.
     reached_from_outside: AtomicBool,
     workload: Workload,
+    /// Looks at the health of the tracker.
+    health_checker: HealthChecker,
     transfers: Transfers,
     streams: Streams,
     /// What viewers are offered.
@@ -262,6 +269,7 @@ impl Dashboard {
             started: Mutex::new(StartTime::now()),
             wall: Mutex::new(wall),
             workload: Workload::new(),
+            health_checker: HealthChecker::default(),
             streams: Streams::default(),
             offers: OffersCache::default(),
             folder_orders: FolderOrders::default(),
@@ -422,14 +430,18 @@ impl Dashboard {
     /// Every request must carry the address it came from, as
     /// [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
-        let routes = Router::new().merge(pages::router()).merge(api::router()).merge(transfer::router());
-        let routes = routes.merge(wrong_port::router());
-        let routes = routes.layer(middleware::from_fn(in_time));
+        let routes = routes().layer(middleware::from_fn(in_time));
         let routes = routes.layer(middleware::from_fn_with_state(self.clone(), pages::readable_errors));
         let routes = base_path::layered(access::guarded(routes, self), self);
         let routes = routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).with_state(self.clone());
         self.base_path().routes(routes)
     }
+}
+
+/// All routes, without the checks before them.
+fn routes() -> Router<Dashboard> {
+    let routes = Router::new().merge(pages::router()).merge(api::router()).merge(transfer::router());
+    routes.merge(wrong_port::router())
 }
 
 /// Ends requests that take too long.

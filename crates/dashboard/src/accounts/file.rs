@@ -46,6 +46,15 @@ pub enum ReadAccountsError {
     },
 }
 
+impl ReadAccountsError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { file, .. } | Self::Damaged { file, .. } | Self::Newer { file, .. } => file,
+        }
+    }
+}
+
 /// What is in the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Contents {

@@ -1,6 +1,7 @@
 //! What can go wrong with the list of clients.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::{ClientRule, MAX_BYTES, MAX_RULES, ParseRuleError};
@@ -24,14 +25,14 @@ pub enum ReadClientListError {
         path: PathBuf,
     },
     /// A line is not a rule.
-    #[error("{}:{line}: {source}", path.display())]
+    #[error("{}:{line}: {reason}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The number of the line, from 1.
         line: usize,
         /// What is wrong with it.
-        source: ParseRuleError,
+        reason: ParseRuleError,
     },
     /// There are too many rules.
     #[error("{}: a list of clients has at most {MAX_RULES} rules, since each announce is compared with all of them", path.display())]
@@ -46,6 +47,24 @@ impl ReadClientListError {
     pub fn path(&self) -> &Path {
         match self {
             Self::Read { path, .. } | Self::TooLong { path } | Self::Line { path, .. } | Self::TooMany { path } => path,
+        }
+    }
+
+    /// The number of the line that is no rule, from 1.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Line { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with the file, without its path.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Read { source, .. } => format!("it cannot be read: {source}"),
+            Self::TooLong { .. } => format!("it has more than {MAX_BYTES} bytes"),
+            Self::Line { reason, .. } => reason.to_string(),
+            Self::TooMany { .. } => format!("it has more than {MAX_RULES} rules"),
         }
     }
 }
@@ -69,9 +88,24 @@ pub enum ChangeClientListError {
     /// There are too many rules.
     #[error("there are {MAX_RULES} rules already, and no more can be added")]
     TooMany,
+    /// Who changes it would not be served any more.
+    #[error(
+        "this would shut out the computer that you are at, {sender}: do it on the tracker's own machine, or in the file of rules, if that \
+         is what you want"
+    )]
+    ShutsOut {
+        /// The address.
+        sender: IpAddr,
+    },
     /// The file cannot be used as it is now. It is not changed, so that nothing of it is lost.
     #[error(transparent)]
     Read(#[from] ReadClientListError),
+    /// Somebody else changes the file all the time.
+    #[error("another program is changing the list of clients {}: try again", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be written.
     #[error("cannot write the list of clients {}: {source}", path.display())]
     Write {

@@ -66,8 +66,8 @@ pub(super) const SIGN_OUT: &str = "/logout";
 /// The id of the note about a wrong token, which every page has: the style sheet shows it where a URL's fragment names it.
 const WRONG_TOKEN_NOTE: &str = "wrong-token";
 
-/// What monitoring asks for.
-const METRICS: &str = "/metrics";
+/// The paths that monitoring asks for.
+const MONITORING: [&str; 2] = ["/health", "/metrics"];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -151,6 +151,10 @@ enum Admitted {
 
 fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result<Admitted, Problem> {
     let config = &dashboard.0.config;
+    if !config.shards.clients().admits_address(remote.ip()) {
+        // The operator meant it: no advice on how to get in.
+        return Err(Problem::forbidden(format!("the operator does not let address {} use this tracker", remote.ip())));
+    }
     if !config.shards.admits(remote.ip()) {
         return Err(Problem::forbidden(format!(
             "the tracker does not serve your address {}; the operator can allow it with --allow",
@@ -222,7 +226,7 @@ fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result
 fn over_tls(dashboard: &Dashboard, remote: SocketAddr, request: &Request, host: Option<Host<'_>>) -> Option<Response> {
     let path = request.uri().path();
     let CameThrough { tls, proxy } = CameThrough::of(request.extensions());
-    let is_of_program = || path == METRICS || path.starts_with("/api/");
+    let is_of_program = || MONITORING.contains(&path) || path.starts_with("/api/");
     let is_plain = transfer::is_for_clients(request.uri())
         || wrong_port::is_for_clients(path)
         || (is_of_program() && !proxy && is_at_this_machine(remote, request.headers(), host));
@@ -386,7 +390,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use tower::ServiceExt;
-    use tracker_core::{Access, Config, Instant, Shards};
+    use tracker_core::{Access, ClientPolicy, Config, Instant, Shards};
     use tracker_host::{Clock, Events};
 
     use super::*;
@@ -412,7 +416,10 @@ mod tests {
     }
 
     fn dashboard_of(access: Access, token_always: bool) -> Dashboard {
-        let config = Config::default().with(|config| config.access = access);
+        dashboard_with(Config::default().with(|config| config.access = access), token_always)
+    }
+
+    fn dashboard_with(config: Config, token_always: bool) -> Dashboard {
         let shards = Arc::new(Shards::new(config, NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap());
         let clock = Clock::fixed(Instant::ZERO);
         let library = Library::open(LibraryConfig::default()).unwrap();
@@ -469,6 +476,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_in_local_is_admitted_while_the_page_has_it() {
+        let dashboard = dashboard(Access::default());
+        let status = async |host: &str| answer(&dashboard, LAN, look(host)).await.status;
+        let statuses = async || [status("tracker.local:6970").await, status("Tracker-2.local.").await];
+        assert_eq!(statuses().await, [StatusCode::FORBIDDEN; 2]);
+        dashboard.set_host_names(vec!["lab-pc".into(), "tracker.local".into()]);
+        assert_eq!(statuses().await, [StatusCode::OK, StatusCode::FORBIDDEN]);
+        dashboard.set_host_names(vec!["lab-pc".into(), "tracker-2.local".into()]);
+        assert_eq!(statuses().await, [StatusCode::FORBIDDEN, StatusCode::OK]);
+    }
+
+    #[tokio::test]
     async fn looking_is_for_those_who_may_use_the_tracker() {
         let dashboard = dashboard(Access::default());
         for remote in [LAN, LOOPBACK, "fd77::9", "::ffff:10.0.0.1"] {
@@ -483,6 +502,26 @@ mod tests {
         }
         let everybody = self::dashboard(Access::All);
         assert_eq!(answer(&everybody, "203.0.113.9", look("192.168.1.5:6970")).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn who_is_denied_by_a_rule_gets_no_advice() {
+        let clients = ClientPolicy {
+            allowed_networks: vec!["192.168.0.0/16".parse().unwrap(), "203.0.113.0/24".parse().unwrap()],
+            denied_networks: vec!["192.168.1.9/32".parse().unwrap()],
+            ..ClientPolicy::default()
+        };
+        let dashboard = dashboard_with(Config::default().with(|config| config.clients = Arc::new(clients)), false);
+        for (remote, words) in [
+            ("192.168.1.9", "the operator does not let address 192.168.1.9 use this tracker"),
+            ("10.0.0.1", "the operator does not let address 10.0.0.1 use this tracker"),
+            // `--allow` keeps it out even though a rule allows it.
+            ("203.0.113.9", "the operator can allow it with --allow"),
+        ] {
+            let refused = answer(&dashboard, remote, look("192.168.1.5:6970")).await;
+            assert_refused(&refused, words);
+            assert_eq!(refused.text.contains("--allow"), words.contains("--allow"), "{}", refused.text);
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod clients;
 mod computers;
 pub(super) mod extract;
 mod files;
+mod health;
 mod history;
 mod lessons;
 mod log;
@@ -129,7 +130,10 @@ fn routes() -> OpenApiRouter<Dashboard> {
         .routes(routes!(log::log_ndjson))
         .routes(routes!(stream::events))
         .routes(routes!(description));
-    OpenApiRouter::with_openapi(Description::openapi()).nest(ROOT, api).routes(routes!(metrics::metrics))
+    OpenApiRouter::with_openapi(Description::openapi())
+        .nest(ROOT, api)
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(health::health))
 }
 
 /// A long list as JSON, made off the event loop. It takes a permit if it is large.

@@ -125,6 +125,19 @@ mod tests {
         }
     }
 
+    /// axum names the paths of a router only in its debug text.
+    #[test]
+    fn no_route_is_forgotten() {
+        let routes = format!("{:?}", crate::web::routes());
+        let paths = routes.split('"').filter_map(|text| text.strip_prefix('/'));
+        let segments = paths.map(|path| path.split('/').next().unwrap_or_default());
+        let segments = segments.filter(|first| !first.is_empty() && !first.starts_with("{*__private"));
+        let mut segments: Vec<_> = segments.collect();
+        segments.sort_unstable();
+        segments.dedup();
+        assert_eq!(segments, FIRST_SEGMENTS);
+    }
+
     #[test]
     fn a_base_path_is_not_called_like_a_page() {
         for (path, expected) in

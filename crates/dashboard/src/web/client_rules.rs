@@ -15,24 +15,16 @@ impl Dashboard {
         self.config().client_list.as_ref().ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, why))
     }
 
-    /// Adds a rule, unless that would shut out the sender of the request.
-    pub(super) fn add_client_rule(&self, rule: ClientRule, sender: IpAddr) -> Result<(), Problem> {
-        let list = self.client_list()?;
-        if !list.policy_with(&rule).admits_address(sender) {
-            return Err(shuts_out(sender));
-        }
-        list.add(rule)?;
+    /// Adds a rule, unless that would shut out the sender of the request, who would not see the page any more either.
+    pub(super) fn add_client_rule(&self, rule: &ClientRule, sender: IpAddr) -> Result<(), Problem> {
+        self.client_list()?.add(rule, Some(sender))?;
         log_change("added");
         Ok(())
     }
 
     /// Removes a rule, unless that would shut out the sender of the request.
     pub(super) fn remove_client_rule(&self, rule: &ClientRule, sender: IpAddr) -> Result<(), Problem> {
-        let list = self.client_list()?;
-        if !list.policy_without(rule).admits_address(sender) {
-            return Err(shuts_out(sender));
-        }
-        list.remove(rule)?;
+        self.client_list()?.remove(rule, Some(sender))?;
         log_change("removed");
         Ok(())
     }
@@ -41,15 +33,6 @@ impl Dashboard {
 /// The rule that somebody has written.
 pub(super) fn parse_rule(verdict: Verdict, clients: &str, note: &str) -> Result<ClientRule, Problem> {
     Ok(ClientRule::new(verdict, clients.trim().parse()?, note)?)
-}
-
-/// Who has an address that is not served does not see the page either.
-fn shuts_out(sender: IpAddr) -> Problem {
-    let why = format!(
-        "this would shut out the computer that you are at, {sender}: do it on the tracker's own machine, or in the file of \
-         rules, if that is what you want"
-    );
-    Problem::new(StatusCode::CONFLICT, why)
 }
 
 /// Logs what an operator has done. Without the rule: everybody who may look sees the log.
@@ -66,7 +49,10 @@ impl From<ParseRuleError> for Problem {
 impl From<ChangeClientListError> for Problem {
     fn from(error: ChangeClientListError) -> Self {
         let status = match error {
-            ChangeClientListError::Exists { .. } | ChangeClientListError::TooMany => StatusCode::CONFLICT,
+            ChangeClientListError::Exists { .. }
+            | ChangeClientListError::TooMany
+            | ChangeClientListError::Busy { .. }
+            | ChangeClientListError::ShutsOut { .. } => StatusCode::CONFLICT,
             ChangeClientListError::Unknown { .. } => StatusCode::NOT_FOUND,
             ChangeClientListError::Read(_) | ChangeClientListError::Write { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -19,8 +19,8 @@ use axum::http::{Request, Version};
 use axum::response::Response;
 use futures_util::StreamExt;
 use http_server::{
-    AcceptErrors, ConnectionLimit, ConnectionPermit, Detachable, ForeignConnections, Opened, Preface, PrefaceError,
-    Tls, WriteTimeout, serve_connection, serve_until_detached,
+    AcceptErrors, ConnectionLimit, ConnectionPermit, Detachable, ForeignConnections, Handshakes, Opened, Preface,
+    PrefaceError, Tls, WriteTimeout, serve_connection, serve_until_detached,
 };
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -43,13 +43,17 @@ use super::transfer::{Handover, send_file};
 /// Connections that wait to be accepted, per address.
 const BACKLOG: i32 = 256;
 
+/// How often it is looked whether the rules still admit the address of an open connection.
+const ADMISSION_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Serves a [`Dashboard`] over HTTP/1.1, on the Tokio runtime that [`run`](Self::run) is called in. One thread is enough.
 ///
 /// It serves up to 1024 connections, and 64 from one address (as an [`AddressGroup`](tracker_host::AddressGroup) counts): a
 /// browser opens up to six, and several machines may stand behind one address. 64 are kept for this machine, which may have as
 /// many as there are. What is more is closed unanswered. The head of a request may have 16 KiB and 100 lines, and must be there
-/// 30 s after the connection was opened or the last answer was sent. What comes before, a header of the PROXY protocol and the
-/// handshake of TLS, has 30 s each. An answer, or what there is of it, must be taken in 30 s.
+/// 30 s after the connection was opened or the last answer was sent. What comes before, a header of the PROXY protocol and TLS,
+/// has 30 s each. Of these, the handshake of TLS has 5 s when its turn has come; how many may be in progress says [`Handshakes`].
+/// An answer, or what there is of it, must be taken in 30 s.
 ///
 /// ```no_run
 /// use dashboard::{Dashboard, Server};
@@ -184,6 +188,7 @@ struct Shared {
     connections: Arc<ConnectionLimit>,
     accept_errors: AcceptErrors,
     foreign_connections: ForeignConnections,
+    handshakes: Handshakes,
     limits: Limits,
     preface: PrefaceConfig,
 }
@@ -205,6 +210,7 @@ impl Shared {
             connections: Arc::new(connections),
             accept_errors: AcceptErrors::new("dashboard"),
             foreign_connections: ForeignConnections::new("dashboard"),
+            handshakes: Handshakes::default(),
             limits,
             preface,
         }
@@ -212,9 +218,13 @@ impl Shared {
 
     /// A permit for a connection, if the limits allow one more.
     fn permit(&self, ends: Ends) -> Option<ConnectionPermit> {
-        let client = Client::new(&self.shards, ends.remote.ip(), ends.local.map(|local| local.ip()));
+        let client = self.client(ends);
         let permit = self.connections.acquire(client.group, client.is_this_machine);
         permit.map_err(|error| self.accept_errors.log_refused(ends.remote.ip(), error)).ok()
+    }
+
+    fn client(&self, ends: Ends) -> Client {
+        Client::new(&self.shards, ends.remote.ip(), ends.local.map(|local| local.ip()))
     }
 
     /// Returns `true` for a proxy whose header of the PROXY protocol is believed. The address must be canonical.
@@ -256,8 +266,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
     }
 }
 
-/// Returns `true` for this machine, which has a reserve of connections and no limit of its own: a proxy may bring many clients
-/// from there, and the operator must always get in. The address must be canonical.
+/// Returns `true` for this machine, which has a reserve of connections and no limit of its own, and whose TLS handshakes are not
+/// limited: a proxy may bring many clients from there, and the operator must always get in. The address must be canonical.
 pub(super) fn is_this_machine(address: IpAddr) -> bool {
     address.is_loopback()
 }
@@ -283,7 +293,7 @@ async fn begin(
     let (is_proxy, tls, limits) = (shared.trusts(ends.remote.ip()), shared.preface.tls.as_ref(), shared.limits);
     let stream = WriteTimeout::new(stream, limits.write);
     if !is_proxy && tls.is_none() {
-        serve(stream, Bytes::new(), ends, shared, stopped).await;
+        while_admitted(ends, shared, serve(stream, Bytes::new(), ends, shared, stopped)).await;
         return;
     }
     let signal = stopped.clone();
@@ -299,7 +309,9 @@ async fn begin(
                 permit = of_client;
             }
         }
-        let opened = preface.open(tls, limits.head).await?;
+        let client = shared.client(ends);
+        let counted = (!client.is_this_machine).then_some(client.group);
+        let opened = preface.open(tls, &shared.handshakes, counted, limits.head).await?;
         Ok(Some((opened, permit)))
     });
     let opened = tokio::select! {
@@ -307,14 +319,38 @@ async fn begin(
         _ = stopped.changed() => return,
     };
     match opened {
-        Ok(Some((Opened::Plain(stream, read), _permit))) => serve(stream, read.into(), ends, shared, signal).await,
+        Ok(Some((Opened::Plain(stream, read), _permit))) => {
+            while_admitted(ends, shared, serve(stream, read.into(), ends, shared, signal)).await;
+        }
         Ok(Some((Opened::Tls(stream), _permit))) => {
             ends.came_through.tls = true;
-            Box::pin(serve_tls(stream, ends, shared, signal)).await;
+            Box::pin(while_admitted(ends, shared, serve_tls(stream, ends, shared, signal))).await;
         }
         Ok(None) => {}
         Err(PrefaceError::Header(error)) => shared.foreign_connections.log_unreadable_header(ends.remote.ip(), error),
         Err(error) => tracing::debug!(remote = %ends.remote, %error, "connection ended"),
+    }
+}
+
+/// Serves a connection until the rules deny the address of its client, which they admitted: then downloads and event streams are cut
+/// off. An address that they never admitted is told so by the routes. [`Config::access`](tracker_core::Config::access) does not count:
+/// it follows the networks of this machine, and an interface may be gone for a moment.
+async fn while_admitted(ends: Ends, shared: &Shared, served: impl Future<Output = ()>) {
+    let is_admitted = || shared.shards.clients().admits_address(ends.remote.ip());
+    let until_denied = async {
+        let mut was_admitted = is_admitted();
+        loop {
+            sleep(ADMISSION_CHECK_INTERVAL).await;
+            let is_admitted = is_admitted();
+            if was_admitted && !is_admitted {
+                break;
+            }
+            was_admitted = is_admitted;
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = until_denied => tracing::debug!(remote = %ends.remote, "connection closed, since its address is not served any more"),
     }
 }
 
@@ -446,7 +482,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::{Notify, oneshot};
     use tokio::task::JoinHandle;
-    use tracker_core::{Config, Shards};
+    use tracker_core::{Access, ClientPolicy, Config, NetworkConfig, Shards};
 
     use super::*;
 
@@ -660,6 +696,48 @@ mod tests {
         read_until(&mut stream, "first").await;
         server.stop().await;
         assert!(rest(&mut stream).await.ends_with("0\r\n\r\n"), "it ends as an answer does");
+    }
+
+    #[tokio::test]
+    async fn connections_of_an_address_that_is_denied_end() {
+        let events = async || {
+            Sse::new(stream::iter([Ok::<_, Infallible>(Event::default().data("first"))]).chain(stream::pending()))
+        };
+        let shards = Shards::new(Config::default(), NonZeroUsize::MIN, &mut StdRng::seed_from_u64(1)).unwrap();
+        let shards = Arc::new(shards);
+        let router = Router::new().route("/", get(events));
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut server = Server::bind_router(&[address], router, Arc::clone(&shards).into(), limits()).unwrap();
+        server.preface.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        let address = server.local_addrs()[0];
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(server.run(async { _ = stopped.await }));
+        let follow = async |host: u8| {
+            let mut header = HEADER.to_vec();
+            header[19] = host;
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&header).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: dashboard\r\n\r\n").await.unwrap();
+            read_until(&mut stream, "first").await;
+            stream
+        };
+        let mut other = follow(8).await;
+        // As when an interface is gone for a moment.
+        let mut network = NetworkConfig::from(shards.config());
+        network.access = Access::Networks(Vec::new());
+        shards.set_network(&network).unwrap();
+        // One after the other, so that those of the other address were looked at between them.
+        for host in [7, 9] {
+            let mut denied = follow(host).await;
+            let denied_networks = vec![IpNet::from(IpAddr::from([10, 0, 0, host]))];
+            shards.set_clients_with_pauses(ClientPolicy { denied_networks, ..ClientPolicy::default() }, || {});
+            rest(&mut denied).await;
+            // Who comes now is answered by the routes.
+            follow(host).await;
+        }
+        drop(stop);
+        assert!(rest(&mut other).await.ends_with("0\r\n\r\n"), "others go on until the server ends");
+        in_time(ended).await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -88,7 +88,7 @@ async fn a_program_changes_rules() {
     let shown = fixture.send(OPERATOR, Method::GET, path, Body::empty()).await.json();
     assert_eq!(
         shown,
-        serde_json::json!({"rules": [{"verdict": "deny", "clients": "-XL", "note": "leeches"}], "kept": true})
+        serde_json::json!({"rules": [{"verdict": "deny", "clients": "-XL", "note": "leeches"}], "kept": true, "error": null})
     );
     let delete = async |query| fixture.send(OPERATOR, Method::DELETE, &format!("{path}?{query}"), Body::empty()).await;
     assert_eq!(delete("verdict=allow&clients=-XL").await.status, StatusCode::NOT_FOUND);
@@ -99,7 +99,7 @@ async fn a_program_changes_rules() {
 #[tokio::test]
 async fn rules_are_for_operators() {
     let (_folder, fixture, list) = with_list();
-    list.add("deny -XL".parse().unwrap()).unwrap();
+    list.add(&"deny -XL".parse().unwrap(), None).unwrap();
     for (method, path) in [
         (Method::GET, "/api/v1/clients"),
         (Method::DELETE, "/api/v1/clients?verdict=deny&clients=-XL"),
@@ -145,12 +145,29 @@ async fn an_operator_does_not_shut_out_the_own_computer() {
 
 #[tokio::test]
 async fn a_file_with_a_mistake_is_not_changed() {
-    let (folder, fixture, _) = with_list();
+    let (folder, fixture, list) = with_list();
     let file = folder.path().join("clients.txt");
+    fs::write(&file, "deny -XL\n").unwrap();
+    (0..2).for_each(|_| list.refresh().unwrap());
     fs::write(&file, "deny -XL\nnobody else\n").unwrap();
     let refused = post(&fixture, OPERATOR, "/api/v1/clients", JSON, r#"{"verdict":"deny","clients":"-UT"}"#).await;
     assert!(
         refused.problem(StatusCode::INTERNAL_SERVER_ERROR).contains("clients.txt:2: a rule begins with allow or deny")
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "deny -XL\nnobody else\n");
+
+    // The page and programs are told of it.
+    list.refresh().unwrap();
+    list.refresh().unwrap_err();
+    let page = async || fixture.send(OPERATOR, Method::GET, "/manage/tracker", Body::empty()).await;
+    let shown = page().await;
+    assert!(shown.text().contains("clients.txt</code>, line 2: a rule begins with allow or deny"), "{}", shown.text());
+    assert!(shown.text().contains("stays in force") && shown.text().contains("deny <code>-XL</code>"));
+    let told = async || fixture.send(OPERATOR, Method::GET, "/api/v1/clients", Body::empty()).await.json();
+    let first_answer = told().await;
+    assert_eq!((&first_answer["rules"][0]["clients"], &first_answer["error"]["line"]), (&"-XL".into(), &2.into()));
+    fs::write(&file, "deny -XL\n# nobody else\n").unwrap();
+    (0..2).for_each(|_| list.refresh().unwrap());
+    assert!(!page().await.text().contains("stays in force"));
+    assert_eq!(told().await["error"], serde_json::Value::Null);
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, OPERATOR, VIEWER};
 
 /// All there is. A route that is not here is not documented, either: only what is documented gets into the router.
-const ROUTES: [(&str, &[Method]); 36] = [
+const ROUTES: [(&str, &[Method]); 37] = [
     ("/api/v1/clients", &[Method::GET, Method::POST, Method::DELETE]),
     ("/api/v1/computers", &[Method::GET]),
     ("/api/v1/computers/{address}/name", &[Method::POST]),
@@ -45,6 +45,7 @@ const ROUTES: [(&str, &[Method]); 36] = [
     ("/api/v1/users/{id}", &[Method::PATCH, Method::DELETE]),
     ("/api/v1/users/{id}/key", &[Method::POST]),
     ("/api/v1/users/{id}/password", &[Method::POST]),
+    ("/health", &[Method::GET]),
     ("/metrics", &[Method::GET]),
     ("/", &[]),
 ];

@@ -1,14 +1,18 @@
 //! The metrics, and the board that shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tracker_core::{AnnounceEvent, InfoHash};
+use tracker_host::Health;
 
-use crate::support::{Answer, Fixture, VIEWER, announce, request};
+use crate::support::{Answer, FakeSightings, Fixture, VIEWER, announce, request};
 
 /// Metrics by name and labels, as they stand.
 type Metrics = BTreeMap<String, f64>;
@@ -52,6 +56,10 @@ async fn metrics_are_those_of_the_tracker() {
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let mut metrics = parse(answer.text());
     let started = metrics.remove("process_start_time_seconds").unwrap();
+    if cfg!(target_os = "linux") {
+        let [open, limit] = ["process_open_fds", "process_max_fds"].map(|name| metrics.remove(name).unwrap());
+        assert!(open > 3.0 && open < limit, "{open} of {limit}");
+    }
     let status = fixture.get("/api/v1/status").await.json();
     assert_eq!(Some(started), status["started"].as_f64());
     let expected = [
@@ -138,6 +146,9 @@ async fn open_metrics_for_those_who_ask() {
     assert!(text.ends_with("\n# EOF\n"), "{text}");
 }
 
+/// Metrics that nobody needs to see: the number of a lesson says nothing.
+const NOT_ON_THE_BOARD: [&str; 1] = ["tracker_lesson"];
+
 /// The possible metrics of an expression: names that are not labels, functions or keywords.
 fn names(expression: &str) -> impl Iterator<Item = &str> {
     let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
@@ -147,8 +158,12 @@ fn names(expression: &str) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
-async fn the_board_shows_metrics_that_there_are() {
-    let metrics = parse(Fixture::new().get("/metrics").await.text());
+async fn the_board_shows_the_metrics_that_there_are() {
+    // With an own peer, which has metrics, too.
+    let health = Health::default();
+    health.reported("snapshot").saved();
+    let fixture = Fixture::seeing_with(&FakeSightings::default(), |config| config.health = health);
+    let metrics = parse(fixture.get("/metrics").await.text());
     let there: BTreeSet<_> = metrics.keys().map(|series| series.split('{').next().unwrap()).collect();
     let board: Value = serde_json::from_str(include_str!("../../../../docs/grafana-dashboard.json")).unwrap();
     let mut shown = BTreeSet::new();
@@ -164,11 +179,120 @@ async fn the_board_shows_metrics_that_there_are() {
         }
     }
     assert_eq!(shown.difference(&there).collect::<Vec<_>>(), Vec::<&&str>::new());
-    // All that somebody may want to see.
-    assert_eq!(
-        there.difference(&shown).collect::<Vec<_>>(),
-        [&"tracker_dashboard_viewers", &"tracker_dropped_events_total", &"tracker_lesson"]
-    );
+    let left_out: Vec<_> = there.difference(&shown).copied().collect();
+    assert_eq!(left_out, NOT_ON_THE_BOARD);
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), panels.len());
+}
+
+#[tokio::test]
+async fn health_says_what_is_wrong() {
+    let health = Health::default();
+    let fixture = Fixture::with(|config| config.health = health.clone());
+    // What was looked at a moment ago is told again.
+    let until = async |target: &str, status: StatusCode, text: &str| {
+        let answer = fixture.get_until(target, |answer| answer.text() == text).await;
+        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(answer.status, status);
+    };
+    until("/health?verbose", StatusCode::OK, "healthy\n").await;
+    let snapshot = health.reported("snapshot");
+    let is_served = Arc::new(AtomicBool::new(true));
+    let of_check = Arc::clone(&is_served);
+    health
+        .watch_vital("clients", move || (!of_check.load(Ordering::Relaxed)).then(|| "stopped on the dashboard".into()));
+    snapshot.saved();
+    until("/health?verbose", StatusCode::OK, "[+]snapshot ok\n[+]clients ok\nhealthy\n").await;
+    let metrics = parse(fixture.get("/metrics").await.text());
+    assert_eq!(metrics["tracker_healthy{part=\"snapshot\"}"], 1.0);
+    assert!(metrics["tracker_last_saved_timestamp_seconds{part=\"snapshot\"}"] > 1.7e9);
+    assert!(!metrics.contains_key("tracker_last_saved_timestamp_seconds{part=\"clients\"}"));
+
+    snapshot.failed("cannot write the file:\nno space left");
+    let degraded = "[-]snapshot: cannot write the file: no space left\n[+]clients ok\ndegraded\n";
+    until("/health?x=1&verbose=true", StatusCode::OK, degraded).await;
+    until("/health", StatusCode::OK, "ok\n").await;
+    assert_eq!(parse(fixture.get("/metrics").await.text())["tracker_healthy{part=\"snapshot\"}"], 0.0);
+
+    is_served.store(false, Ordering::Relaxed);
+    until("/health", StatusCode::SERVICE_UNAVAILABLE, "unhealthy\n").await;
+    let answer = fixture.get("/health?verbose").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.text().ends_with("[-]clients: stopped on the dashboard\nunhealthy\n"), "{}", answer.text());
+}
+
+/// A check that hangs until what is returned is dropped, and counts how often it is called.
+fn hanging() -> (impl Fn() -> Option<String> + Send + Sync + 'static, mpsc::Sender<()>, Arc<AtomicUsize>) {
+    let (release, released) = mpsc::channel();
+    let (released, calls) = (Mutex::new(released), Arc::new(AtomicUsize::new(0)));
+    let of_check = Arc::clone(&calls);
+    let check = move || {
+        of_check.fetch_add(1, Ordering::Relaxed);
+        // An error says that it is to be released.
+        _ = released.lock().unwrap().recv();
+        None
+    };
+    (check, release, calls)
+}
+
+#[tokio::test]
+async fn a_part_that_hangs_is_named_and_hides_no_other() {
+    let health = Health::default();
+    let fixture = Fixture::with(|config| config.health = health.clone());
+    let (check, release, calls) = hanging();
+    health.watch("share", check);
+    health.watch_vital("clients", || None);
+    let degraded = "[-]share: did not answer within 5 s\n[+]clients ok\ndegraded\n";
+    let answer = fixture.get("/health?verbose").await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::OK, degraded));
+    let metrics = parse(fixture.get("/metrics").await.text());
+    assert_eq!(metrics["tracker_healthy{part=\"share\"}"], 0.0);
+    assert_eq!(metrics["tracker_healthy{part=\"clients\"}"], 1.0);
+    // A look at all parts that comes after the first one does not look at it again.
+    health.reported("snapshot");
+    let answer = fixture.get_until("/health?verbose", |answer| answer.text().contains("snapshot")).await;
+    assert!(answer.text().starts_with("[-]share: did not answer within 5 s\n"), "{}", answer.text());
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    drop(release);
+    let healthy = "[+]share ok\n[+]clients ok\n[+]snapshot ok\nhealthy\n";
+    fixture.get_until("/health?verbose", |answer| answer.text() == healthy).await;
+
+    let (check, release, _) = hanging();
+    health.watch_vital("swarms", check);
+    let answer = fixture.get_until("/health?verbose", |answer| answer.status != StatusCode::OK).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.text().ends_with("[-]swarms: did not answer within 5 s\nunhealthy\n"), "{}", answer.text());
+    drop(release);
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_share_one_look_at_the_parts() {
+    let health = Health::default();
+    let fixture = Fixture::with(|config| config.health = health.clone());
+    let (check, release, calls) = hanging();
+    health.watch_vital("clients", check);
+    let release = async {
+        let has_begun = async {
+            while calls.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), has_begun).await.expect("it is looked at");
+        drop(release);
+    };
+    let ask = || fixture.get("/health?verbose");
+    let (first, second, third, fourth, ()) = tokio::join!(ask(), ask(), ask(), ask(), release);
+    for answer in [first, second, third, fourth] {
+        assert_eq!((answer.status, answer.text()), (StatusCode::OK, "[+]clients ok\nhealthy\n"));
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_check_that_panics_is_one_that_fails() {
+    let health = Health::default();
+    let fixture = Fixture::with(|config| config.health = health.clone());
+    health.watch("share", || panic!("the test wants it"));
+    let answer = fixture.get("/health?verbose").await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::OK, "[-]share: looking at it failed\ndegraded\n"));
 }

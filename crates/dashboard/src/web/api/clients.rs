@@ -20,6 +20,16 @@ pub(super) struct ClientRuleList {
     rules: Vec<ClientRuleDto>,
     /// `false` if they are forgotten when the program ends.
     kept: bool,
+    /// Why the file cannot be used as it is now, if it cannot. The rules are those of its last valid version then, which stay in force.
+    error: Option<ClientRuleListError>,
+}
+
+/// What is wrong with the file of rules.
+#[derive(Debug, Serialize, ToSchema)]
+struct ClientRuleListError {
+    /// The number of the line that is no rule, from 1, if it is that.
+    line: Option<usize>,
+    reason: String,
 }
 
 /// A rule about which clients are served.
@@ -56,7 +66,8 @@ impl From<&ClientRule> for ClientRuleDto {
 pub(super) async fn rules(State(dashboard): State<Dashboard>, _: Operator) -> Result<Json<ClientRuleList>, Problem> {
     let list = dashboard.client_list()?;
     let rules = list.rules().iter().map(ClientRuleDto::from).collect();
-    Ok(Json(ClientRuleList { rules, kept: list.is_kept() }))
+    let error = list.problem().map(|error| ClientRuleListError { line: error.line(), reason: error.reason() });
+    Ok(Json(ClientRuleList { rules, kept: list.is_kept(), error }))
 }
 
 /// Adds a rule. Clients that are not served any more leave their swarms within a second. Operators only.
@@ -81,7 +92,7 @@ pub(super) async fn add(
     Json(rule): Json<ClientRuleDto>,
 ) -> Result<StatusCode, Problem> {
     let rule = parse_rule(rule.verdict, &rule.clients, rule.note.as_deref().unwrap_or_default())?;
-    let add = move |dashboard: &Dashboard| dashboard.add_client_rule(rule, sender.address);
+    let add = move |dashboard: &Dashboard| dashboard.add_client_rule(&rule, sender.address);
     dashboard.run(add).await?.map(|()| StatusCode::CREATED)
 }
 

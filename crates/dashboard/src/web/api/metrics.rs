@@ -27,6 +27,8 @@ pub(super) async fn metrics(
     let mut process = ProcessMetrics::new(dashboard.started());
     process.is_running = matches!(dashboard.config().service.state(), ServiceState::Running { .. });
     process.viewers = dashboard.0.streams.viewers() as u64;
+    let looked = dashboard.look_at_health().await;
+    (process.health, process.open_files) = (looked.parts, looked.open_files);
     let metrics = dashboard
         .config()
         .observer

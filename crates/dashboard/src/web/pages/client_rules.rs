@@ -1,11 +1,13 @@
 //! The rules about which clients are served, on the page *Tracker*.
 
+use std::sync::Arc;
+
 use axum::Form;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use crate::client_list::{ClientRule, Clients, Verdict};
+use crate::client_list::{ClientRule, Clients, ReadClientListError, Verdict};
 use crate::web::Dashboard;
 use crate::web::client::Client;
 use crate::web::client_rules::parse_rule;
@@ -23,6 +25,8 @@ pub(super) struct RulesView {
     pub(super) rows: Vec<RuleRow>,
     /// `false` if they are forgotten when the program ends.
     pub(super) is_kept: bool,
+    /// Why the file cannot be used as it is now.
+    pub(super) error: Option<Arc<ReadClientListError>>,
 }
 
 /// A rule, for the page.
@@ -37,7 +41,8 @@ impl RulesView {
     /// The rules, for operators.
     pub(super) fn new(dashboard: &Dashboard, role: Role) -> Option<Self> {
         let list = dashboard.client_list().ok().filter(|_| role == Role::Operator)?;
-        Some(Self { rows: list.rules().into_iter().map(RuleRow::new).collect(), is_kept: list.is_kept() })
+        let rows = list.rules().into_iter().map(RuleRow::new).collect();
+        Some(Self { rows, is_kept: list.is_kept(), error: list.problem() })
     }
 }
 
@@ -95,7 +100,7 @@ pub(super) async fn change(
 fn act(dashboard: &Dashboard, sender: Client, form: &RuleForm) -> Result<(), Problem> {
     let rule = parse_rule(form.verdict.parse()?, &form.clients, &form.note)?;
     match form.action {
-        RuleAction::Add => dashboard.add_client_rule(rule, sender.address),
+        RuleAction::Add => dashboard.add_client_rule(&rule, sender.address),
         RuleAction::Remove => dashboard.remove_client_rule(&rule, sender.address),
     }
 }
