@@ -44,6 +44,7 @@ impl Target {
         let Some(port) = url.port_or_known_default() else {
             bail!("{text} has no port; write udp://HOST:PORT");
         };
+        #[expect(clippy::disallowed_methods, reason = "this program is not built statically")]
         let mut addresses = (host, port).to_socket_addrs().with_context(|| format!("cannot find the host {host}"))?;
         let address = addresses.next().with_context(|| format!("the host {host} has no address"))?;
         Ok(Self { address, protocol, url: text.to_owned() })

@@ -14,7 +14,9 @@ use dashboard::{BasePath, Viewers};
 #[cfg(doc)]
 use torrent_library::SharedFolder;
 use tracker_core::Config;
-use tracker_host::all_addresses;
+#[cfg(doc)]
+use tracker_host::MdnsService;
+use tracker_host::{MdnsName, all_addresses};
 use tracker_http::HttpConfig;
 #[cfg(doc)]
 use tracker_monitor::ComputersConfig;
@@ -65,6 +67,7 @@ pub struct Builder {
     dashboard: bool,
     dashboard_listen: Vec<SocketAddr>,
     host_names: Vec<String>,
+    mdns: Option<MdnsName>,
     base_path: BasePath,
     /// The files of the certificate and of its key.
     tls: Option<(PathBuf, PathBuf)>,
@@ -111,6 +114,7 @@ impl Builder {
             dashboard: true,
             dashboard_listen: all_addresses(DASHBOARD_PORT).to_vec(),
             host_names: Vec::new(),
+            mdns: None,
             base_path: BasePath::default(),
             tls: None,
             token_always: false,
@@ -278,6 +282,15 @@ impl Builder {
     /// replace those in the configuration of HTTP.
     pub fn host_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.host_names = names.into_iter().collect();
+        self
+    }
+
+    /// Takes this name for the dashboard on the LAN, so that browsers find it at `http://tracker.local:6970/`, say, where their system
+    /// resolves such names, and announces it to programs that list what is there: see [`MdnsService`]. If another machine has the name,
+    /// it takes `tracker-2.local`, and so on. Not for a dashboard that other machines do not reach over IPv4. The dashboard
+    /// [answers](Self::host_names) to the name that is taken. Announce URLs have addresses all the same. Default: none.
+    pub fn mdns(mut self, name: impl Into<Option<MdnsName>>) -> Self {
+        self.mdns = name.into();
         self
     }
 

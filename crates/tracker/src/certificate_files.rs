@@ -7,6 +7,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use torrent_library::{Due, Stamp, WatchedFile};
+use tracker_host::HealthReport;
 use tracker_http::{Tls, TlsError};
 
 use crate::keeper_thread::{KeeperThread, chain_without_folders};
@@ -58,6 +59,15 @@ pub enum CertificateFileError {
     },
 }
 
+/// Checks that these files are a certificate and its key, as the start does.
+///
+/// # Errors
+///
+/// Returns [`CertificateFileError`] if they are not, or cannot be read.
+pub fn check_certificate(certificate: &Path, key: &Path) -> Result<(), CertificateFileError> {
+    CertificateFiles::open(certificate.to_owned(), key.to_owned()).map(drop)
+}
+
 impl CertificateFiles {
     /// Reads the files.
     pub(crate) fn open(certificate: PathBuf, key: PathBuf) -> Result<Self, CertificateFileError> {
@@ -77,15 +87,15 @@ impl CertificateFiles {
     }
 
     /// Reads the files again when they change, until the thread ends.
-    pub(crate) fn watch(mut self) -> io::Result<KeeperThread> {
+    pub(crate) fn watch(mut self, health: HealthReport) -> io::Result<KeeperThread> {
         KeeperThread::spawn("certificate", move |ended| {
             while matches!(ended.recv_timeout(PERIOD), Err(RecvTimeoutError::Timeout)) {
-                self.look();
+                self.look(&health);
             }
         })
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, health: &HealthReport) {
         let [certificate, key] = &mut self.watched;
         // Both, since both may have changed.
         let due = [certificate.look(Stamp::of(&self.certificate)), key.look(Stamp::of(&self.key))];
@@ -95,6 +105,13 @@ impl CertificateFiles {
         let read = self.read_again();
         let retry = matches!(read, Err(CertificateFileError::Read { .. }));
         self.watched.iter_mut().for_each(|file| file.set_retry(retry));
+        match &read {
+            Ok(()) => health.clear(),
+            Err(error) => {
+                let text = chain_without_folders(error, &[&self.certificate, &self.key]);
+                health.failed(format!("{text}; the previous certificate stays in use"));
+            }
+        }
         match read {
             // That was said before.
             Err(_) if !due.contains(&Some(Due::Changed)) => {}

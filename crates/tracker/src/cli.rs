@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::archive::{Backup, Restore};
+use crate::check::Check;
 use crate::operators::Operators;
 use crate::report::Report;
 use crate::settings::Settings;
@@ -35,15 +36,17 @@ use crate::users::Users;
 ///
 /// The tracker follows the addresses of the machine: when they change, so do the announce URLs.
 ///
-/// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP if the log goes to a terminal; otherwise SIGHUP changes nothing. The
-/// exit code is 2 if the tracker could not start, and 1 if it failed later or got a second signal while it stopped. If the
-/// servers for clients fail and there is a dashboard, the program goes on and the dashboard shows the error.
+/// Ctrl-C and SIGTERM stop the tracker, and so does SIGHUP if the log goes to a terminal; otherwise SIGHUP reads the settings file
+/// again: --allow, --host-name, --log-level and --upload-limit change at once, and the log names what needs a restart. The exit code
+/// is 2 if the tracker could not start, and 1 if it failed later or got a second signal while it stopped. If the servers for clients
+/// fail and there is a dashboard, the program goes on and the dashboard shows the error.
 #[derive(Debug, Args)]
 #[command(version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     /// Share this folder, as --share does
     ///
-    /// As the first argument, `report`, `backup`, `restore`, `operators`, `users` and `generate` are commands: for a folder with such a name write ./report.
+    /// As the first argument, `check`, `report`, `backup`, `restore`, `operators`, `users` and `generate` are commands: for a folder
+    /// with such a name write ./report.
     pub(crate) folder: Option<PathBuf>,
 
     /// Read settings from this TOML file; --print-config prints an example
@@ -76,6 +79,13 @@ pub(crate) struct Cli {
 /// What the program does instead of running the tracker.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Action {
+    /// Say in plain words what is right and what is wrong with a set-up
+    ///
+    /// Checks ports, addresses, firewall, clock, folders and limits of this machine for a tracker with these settings: write the
+    /// same flags as for the tracker itself, which `tracker --help` lists. It may run meanwhile. Run the check with the account of
+    /// the tracker, since another one may read other files; root sees more of the firewall. The exit code is 1 if something keeps
+    /// the tracker from working.
+    Check(Check),
     Report(Report),
     Backup(Backup),
     Restore(Restore),
@@ -148,19 +158,28 @@ impl Cli {
 
     /// The settings: a flag takes precedence over the environment, that over the file, and that over the default.
     pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = self.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
-        settings.update_from_arg_matches(&self.matches)?;
-        if let Some(folder) = &self.folder {
-            let has_flag = self.matches.value_source("share") == Some(ValueSource::CommandLine);
-            ensure!(!has_flag, "two folders to share: write {} or --share, not both", folder.display());
-            settings.share = Some(folder.clone());
-        }
-        settings.checked()
+        settings(self.config.as_deref(), self.folder.as_ref(), &self.matches)
     }
 
     fn command() -> Command {
         Self::augment_args(Settings::arguments(Command::new("tracker")))
     }
+}
+
+/// The settings of a file, of the flags and the environment, and of the folder that is named without a flag.
+pub(crate) fn settings(
+    config: Option<&Path>,
+    folder: Option<&PathBuf>,
+    matches: &ArgMatches,
+) -> anyhow::Result<Settings> {
+    let mut settings = config.map(Settings::read).transpose()?.unwrap_or_default();
+    settings.update_from_arg_matches(matches)?;
+    if let Some(folder) = folder {
+        let has_flag = matches.value_source("share") == Some(ValueSource::CommandLine);
+        ensure!(!has_flag, "two folders to share: write {} or --share, not both", folder.display());
+        settings.share = Some(folder.clone());
+    }
+    settings.checked()
 }
 
 #[cfg(test)]

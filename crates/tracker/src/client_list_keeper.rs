@@ -30,7 +30,7 @@ fn follow(list: &ClientList, shards: &Shards, ended: &Receiver<Finish>) {
     let mut known = None;
     loop {
         if let Err(error) = list.refresh() {
-            let error = chain_without_folders(&error, &[error.path()]);
+            let error = chain_without_folders(&*error, &[error.path()]);
             tracing::error!("{error}; the last valid version stays in force");
         }
         let changes = list.changes();

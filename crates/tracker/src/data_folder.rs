@@ -92,6 +92,20 @@ impl DataFolder {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Returns `true` if a tracker uses the folder with this path now. Changes nothing there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the operating system if the file that is locked cannot be read.
+    pub fn is_in_use(path: &Path) -> io::Result<bool> {
+        match File::open(path.join(LOCK)) {
+            // For a moment it is locked, if it is not in use. Shared, so that others who ask are not taken for a tracker.
+            Ok(file) => Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -148,9 +162,9 @@ impl DataFolder {
         path.join(OPERATORS)
     }
 
-    /// The file with the rules about which clients are served.
-    pub(crate) fn clients(&self) -> PathBuf {
-        self.path.join(CLIENTS)
+    /// The file with the rules about which clients are served, in the data folder with this path.
+    pub fn clients_in(path: &Path) -> PathBuf {
+        path.join(CLIENTS)
     }
 
     /// The file that keeps who is signed in on the dashboard.
@@ -270,12 +284,14 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         }
+        assert!(DataFolder::is_in_use(&path).unwrap());
         let error = DataFolder::open(&path).unwrap_err().to_string();
         assert!(error.contains("another tracker") && error.contains(path.to_str().unwrap()), "{error}");
         if cfg!(unix) {
             assert!(error.contains(&format!("(process {})", process::id())), "{error}");
         }
         drop(data);
+        assert!(!DataFolder::is_in_use(&path).unwrap() && !DataFolder::is_in_use(folder.path()).unwrap());
         DataFolder::open(&path).unwrap();
     }
 

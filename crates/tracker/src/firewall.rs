@@ -6,9 +6,11 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::settings::Settings;
-use tracker::{DashboardUrls, Protocol};
+use tracker::{DashboardUrls, MdnsName, Protocol};
 use tracker_host::Addresses;
+
+use crate::settings::Settings;
+use crate::text::{in_shell, list};
 
 /// Instructions for these ports of these protocols.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Firewall {
     peer: BTreeSet<u16>,
     /// The URL of the page for everybody.
     page: Option<String>,
+    /// The name that the page takes on the LAN.
+    name: Option<String>,
 }
 
 impl Firewall {
@@ -33,12 +37,14 @@ impl Firewall {
         let is_opened = |listen: &SocketAddr| listen.port() != 0 && !listen.ip().is_loopback();
         let dashboard: Vec<_> = dashboard.filter(is_opened).collect();
         let urls = DashboardUrls::of_machine(&dashboard, machine, |_| String::new());
+        let name = settings.mdns.0.as_ref().filter(|_| !dashboard.is_empty());
         Self {
             ports: clients.filter(is_opened).map(|listen| listen.port()).collect(),
             protocols: Protocol::served(settings.udp),
             dashboard: dashboard.iter().map(SocketAddr::port).collect(),
             peer: peer.filter(is_opened).map(|listen| listen.port()).collect(),
             page: urls.viewers().first().cloned(),
+            name: name.map(MdnsName::in_local),
         }
     }
 
@@ -47,7 +53,7 @@ impl Firewall {
         let defaults = Settings::default();
         let mut command = String::from("tracker --firewall");
         if settings.listen != defaults.listen {
-            command += &format!(" --listen {}", in_shell(&settings.listen));
+            command += &format!(" --listen {}", value(&settings.listen));
         }
         if !settings.udp {
             command += " --udp=false";
@@ -55,37 +61,34 @@ impl Firewall {
         if !settings.dashboard {
             command += " --dashboard=false";
         } else if settings.dashboard_listen != defaults.dashboard_listen {
-            command += &format!(" --dashboard-listen {}", in_shell(&settings.dashboard_listen));
+            command += &format!(" --dashboard-listen {}", value(&settings.dashboard_listen));
         }
         if !settings.has_peer() {
             command += " --peer=false";
         } else if settings.peer_listen != defaults.peer_listen {
-            command += &format!(" --peer-listen {}", in_shell(&settings.peer_listen));
+            command += &format!(" --peer-listen {}", value(&settings.peer_listen));
         }
         command
     }
 
-    /// A line for each port and transport.
-    fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, &str) -> String) -> fmt::Result {
+    /// Each port with its transport, `tcp` or `udp`: those for clients, of the dashboard and of the own peer.
+    pub(crate) fn ports(&self) -> Vec<(u16, &'static str)> {
         let transports = self.protocols.iter().map(|protocol| protocol.transport());
         let clients = self.ports.iter().flat_map(|&port| transports.clone().map(move |transport| (port, transport)));
         let dashboard = self.dashboard.iter().map(|&port| (port, Protocol::Http.transport()));
         let peer = self.peer.iter().flat_map(|&port| ["tcp", "udp"].map(|transport| (port, transport)));
-        for (port, transport) in clients.chain(dashboard).chain(peer) {
-            writeln!(f, "    {}", line(port, transport))?;
-        }
-        Ok(())
+        clients.chain(dashboard).chain(peer).collect()
+    }
+
+    /// A line for each port and transport.
+    fn each(&self, f: &mut fmt::Formatter<'_>, line: impl Fn(u16, &str) -> String) -> fmt::Result {
+        self.ports().into_iter().try_for_each(|(port, transport)| writeln!(f, "    {}", line(port, transport)))
     }
 }
 
-/// The addresses as the value of a flag, in quotes that every shell knows: some have a use of their own for brackets.
-fn in_shell(addresses: &[impl Display]) -> String {
-    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    format!("\"{}\"", addresses.join(","))
-}
-
-fn list(ports: &BTreeSet<u16>) -> String {
-    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+/// The addresses as the value of a flag. Some shells have a use of their own for brackets.
+fn value(addresses: &[impl Display]) -> String {
+    in_shell(&addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
 impl Display for Firewall {
@@ -112,6 +115,12 @@ impl Display for Firewall {
                 f,
                 "Clients to which nobody can connect reach the tracker's own peer on TCP port {ports}. Many try UDP first, and \
                  lose some seconds where that is not answered."
+            )?;
+        }
+        if let Some(name) = &self.name {
+            writeln!(
+                f,
+                "Who looks for {name} asks on UDP port 5353. ufw lets that in unasked; elsewhere, open it if the name is not found."
             )?;
         }
         writeln!(
@@ -172,6 +181,19 @@ mod tests {
     fn firewall(flags: &[&str]) -> String {
         let cli = Cli::parse([&["tracker"], flags].concat()).unwrap();
         Firewall::new(&cli.settings().unwrap(), &machine()).to_string()
+    }
+
+    #[test]
+    fn the_port_for_the_name_is_named_where_one_is_taken() {
+        for (flags, is_named) in [
+            (&[][..], true),
+            (&["--mdns="], false),
+            (&["--dashboard=false"], false),
+            (&["--dashboard-listen", "127.0.0.1:6970"], false),
+        ] {
+            let text = firewall(flags);
+            assert_eq!(text.contains("tracker.local asks on UDP port 5353"), is_named, "{flags:?}: {text}");
+        }
     }
 
     fn text(listen: &[&str], udp: bool) -> String {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
+use tokio::sync::watch;
 use tracker_core::{Config, NetworkConfig, Shards};
 use tracker_host::{Addresses, NetworkChanges, Service, host_names, link_speed};
 use tracker_monitor::Computers;
@@ -11,6 +12,22 @@ use tracker_monitor::Computers;
 use crate::allow::Allow;
 use crate::client_service::ClientPorts;
 use crate::page::Page;
+use crate::page_name::PageName;
+
+/// The settings that together with the network say who is served, and under which names. They can be changed while the tracker runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NetworkSettings {
+    pub(crate) allow: Vec<Allow>,
+    pub(crate) host_names: Vec<String>,
+}
+
+/// The settings that were asked for last, once they have been looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AppliedSettings {
+    pub(crate) settings: NetworkSettings,
+    /// `false` if they cannot be used together with the addresses of the machine. It is tried again when those change.
+    pub(crate) are_in_force: bool,
+}
 
 /// Keeps the parts of a tracker up to date with the addresses and names of its machine.
 #[derive(Debug)]
@@ -19,10 +36,12 @@ pub(crate) struct Follower {
     pub(crate) addresses: Addresses,
     /// The names that the parts have.
     pub(crate) names: Vec<String>,
-    /// The setting.
+    /// The setting that the parts have.
     pub(crate) allow: Vec<Allow>,
-    /// The setting.
-    pub(crate) host_names: Vec<String>,
+    /// The settings, which may change.
+    pub(crate) settings: watch::Receiver<NetworkSettings>,
+    /// Says what has become of the settings.
+    pub(crate) applied: watch::Sender<AppliedSettings>,
     pub(crate) shards: Arc<Shards>,
     pub(crate) clients: Service,
     pub(crate) ports: Arc<ClientPorts>,
@@ -31,6 +50,10 @@ pub(crate) struct Follower {
     /// It ends with the tracker, not with this.
     pub(crate) own_peer: Option<Weak<tracker_peer::Service>>,
     pub(crate) page: Option<Page>,
+    /// The name that the page takes.
+    pub(crate) page_name: Option<PageName>,
+    /// `false` while the name is being taken.
+    pub(crate) is_named: watch::Sender<bool>,
 }
 
 impl Follower {
@@ -39,12 +62,39 @@ impl Follower {
         let mut changes = NetworkChanges::new();
         loop {
             self.look();
-            changes.next().await;
+            tokio::select! {
+                () = changes.next() => {}
+                // Not once they cannot change any more.
+                Ok(()) = self.settings.changed() => {}
+                Some(()) = next_name(&mut self.page_name) => {}
+            }
         }
     }
 
     fn look(&mut self) {
-        let names = machine_names(&self.host_names);
+        let settings = self.settings.borrow_and_update().clone();
+        let addresses = Addresses::find().unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot list the addresses of this machine");
+            self.addresses.clone()
+        });
+        let is_new = addresses != self.addresses || settings.allow != self.allow;
+        let are_in_force = !is_new || self.move_to(addresses, &settings.allow);
+        if let Some(page_name) = &mut self.page_name {
+            page_name.set_addresses(&self.addresses);
+        }
+        self.set_names(machine_names(&settings.host_names));
+        // Also if it was started with earlier addresses just now.
+        self.clients.set_announce_urls(self.ports.announce_urls().all().collect());
+        self.applied.send_replace(AppliedSettings { settings, are_in_force });
+    }
+
+    /// Goes on with these names, and the one that the page has taken.
+    fn set_names(&mut self, mut names: Vec<String>) {
+        let taken = self.page_name.as_ref().and_then(PageName::taken);
+        names.extend(taken.map(ToOwned::to_owned));
+        if let Some(page) = &mut self.page {
+            page.set_name(taken);
+        }
         if names != self.names {
             self.http.set_host_names(names.clone());
             if let Some(page) = &self.page {
@@ -52,26 +102,26 @@ impl Follower {
             }
             self.names = names;
         }
-        match Addresses::find() {
-            Ok(addresses) if addresses != self.addresses => self.move_to(addresses),
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "cannot list the addresses of this machine"),
-        }
-        // Also if it was started with earlier addresses just now.
-        self.clients.set_announce_urls(self.ports.announce_urls().all().collect());
+        // After the URLs.
+        self.is_named.send_replace(!self.page_name.as_ref().is_some_and(PageName::is_pending));
     }
 
-    fn move_to(&mut self, addresses: Addresses) {
-        if let Err(error) = self.shards.set_network(&network_config(&self.allow, &addresses)) {
-            tracing::error!(%error, "the new addresses of this machine cannot be used");
-            return;
+    /// Returns `false`, and changes nothing, if they cannot be used. Then it is tried again with the next look.
+    fn move_to(&mut self, addresses: Addresses, allow: &[Allow]) -> bool {
+        if let Err(error) = self.shards.set_network(&network_config(allow, &addresses)) {
+            tracing::error!(
+                %error,
+                "the new addresses of this machine, or the clients that `allow` names, cannot be used; those before stay in force"
+            );
+            return false;
         }
+        allow.clone_into(&mut self.allow);
         self.ports.set_addresses(addresses.clone());
         set_network(&self.computers, &addresses);
         if let Some(own_peer) = self.own_peer.as_ref().and_then(Weak::upgrade) {
-            own_peer.set_network(&addresses, Allow::access(&self.allow, &addresses));
+            own_peer.set_network(&addresses, Allow::access(allow, &addresses));
         }
-        if let Some(page) = &self.page {
+        if let Some(page) = &mut self.page {
             page.set_addresses(addresses.clone());
         }
         let (before, now) = (list(self.addresses.for_urls()), list(addresses.for_urls()));
@@ -87,7 +137,14 @@ impl Follower {
             );
         }
         self.addresses = addresses;
+        true
     }
+}
+
+/// Waits until the page has another name; `None` if it takes none.
+async fn next_name(page_name: &mut Option<PageName>) -> Option<()> {
+    page_name.as_mut()?.changed().await;
+    Some(())
 }
 
 /// The part of the core's configuration that depends on the machine's addresses.

@@ -54,9 +54,21 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// Why writing failed, without paths: viewers see it. Errors of the system may have the path of a temporary file in them.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let of_system = causes.find_map(|cause| cause.downcast_ref::<io::Error>());
+    of_system.map_or_else(|| "see the log".to_owned(), |error| error.kind().to_string())
+}
+
 /// An error and its causes, with the names of these files in place of their paths: viewers see the log, but not where files lie.
 pub(crate) fn chain_without_folders(error: &dyn Error, files: &[&Path]) -> String {
-    files.iter().fold(chain(error), |text, file| {
+    without_folders(chain(error), files)
+}
+
+/// A text with the names of these files in place of their paths.
+pub(crate) fn without_folders(text: String, files: &[&Path]) -> String {
+    files.iter().fold(text, |text, file| {
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
         text.replace(&*file.to_string_lossy(), &name)
     })

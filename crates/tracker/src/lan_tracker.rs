@@ -10,13 +10,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use torrent_library::{PolicyUpdates, SharedFolder};
 use tracker_core::Shards;
-use tracker_host::{Events, Service, ServiceState};
+use tracker_host::{Events, Service, ServiceState, UploadLimit};
 use tracker_monitor::{EventLog, Observer};
 
 use crate::builder::Builder;
 use crate::client_service::ClientPorts;
 use crate::data_folder::DataFolder;
 use crate::error::RunError;
+use crate::follower::{AppliedSettings, NetworkSettings};
+use crate::handle::TrackerHandle;
 use crate::keeper_thread::KeeperThread;
 use crate::protocol::Listening;
 use crate::urls::{AnnounceUrls, DashboardUrls};
@@ -41,7 +43,12 @@ pub struct LanTracker {
     pub(crate) listening: Listening,
     pub(crate) ports: Arc<ClientPorts>,
     pub(crate) dashboard_urls: Option<watch::Receiver<DashboardUrls>>,
+    /// `false` while the name of the dashboard is being taken.
+    pub(crate) named: watch::Receiver<bool>,
     pub(crate) shared_folder: Option<SharedFolder>,
+    pub(crate) network_settings: watch::Sender<NetworkSettings>,
+    pub(crate) applied_settings: watch::Receiver<AppliedSettings>,
+    pub(crate) upload_limit: Option<UploadLimit>,
     /// The task that says where the page moves to, and that nobody reaches it. It is aborted when this is dropped.
     pub(crate) reach: JoinSet<()>,
     /// Keeps the swarms, if there is a data folder. Without a last snapshot when this is dropped.
@@ -108,6 +115,17 @@ impl LanTracker {
         self.dashboard_urls.as_ref().map(|urls| urls.borrow().clone())
     }
 
+    /// Waits until the [name](Builder::mdns) of the dashboard is taken, or cannot be, and returns its [URLs](Self::dashboard_urls). It
+    /// takes about a second, or three in several networks; without a name, no time. The future may outlive the tracker.
+    pub fn named_dashboard_urls(&self) -> impl Future<Output = Option<DashboardUrls>> + Send + use<> {
+        let (urls, mut named) = (self.dashboard_urls.clone(), self.named.clone());
+        async move {
+            // An error says that the tracker has ended.
+            _ = named.wait_for(|named| *named).await;
+            urls.map(|urls| urls.borrow().clone())
+        }
+    }
+
     /// The folder that is shared, if there is one.
     pub fn shared_folder(&self) -> Option<&SharedFolder> {
         self.shared_folder.as_ref()
@@ -116,6 +134,11 @@ impl LanTracker {
     /// The addresses that are listened on for clients.
     pub fn listening(&self) -> &Listening {
         &self.listening
+    }
+
+    /// A handle for the time in which [`run`](Self::run) has the tracker.
+    pub fn handle(&self) -> TrackerHandle {
+        TrackerHandle::new(self)
     }
 
     /// The swarms.

@@ -1,5 +1,6 @@
 //! The log: where it goes, and its format.
 
+use std::fmt::Debug;
 use std::io::{self, Write, stderr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -18,6 +19,7 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracker::PAGE_LOG;
 use tracker_monitor::LogBuffer;
@@ -45,12 +47,30 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 pub(crate) struct Log {
     writer: Option<WorkerGuard>,
     dropped: DroppedLines,
+    filter: LevelFilterHandle,
+}
+
+/// Changes the lines that are written.
+struct LevelFilterHandle(Box<dyn Fn(Targets) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Debug for LevelFilterHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LevelFilterHandle")
+    }
 }
 
 impl Log {
     /// The count of the lines that were dropped so far.
     pub(crate) fn dropped(&self) -> DroppedLines {
         self.dropped.clone()
+    }
+
+    /// Writes the lines of another level from now on.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only SIGHUP changes it"))]
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        if let Err(error) = (self.filter.0)(levels(level)) {
+            tracing::warn!(%error, "the log level stays as it was");
+        }
     }
 }
 
@@ -116,7 +136,7 @@ pub(crate) fn start(
     log_buffer: Option<&LogBuffer>,
     progress: MultiProgress,
 ) -> Log {
-    let levels = levels(level);
+    let (levels, filter) = reload::Layer::new(levels(level));
     let log_buffer = log_buffer.map(|log_buffer| log_buffer.layer().with_filter(of_log_buffer()));
     let unwritten = Arc::default();
     let (lines, writer) = NonBlockingBuilder::default()
@@ -124,7 +144,8 @@ pub(crate) fn start(
         .lossy(true)
         .thread_name("log")
         .finish(CountingWriter { writer: stderr(), unwritten: Arc::clone(&unwritten), progress });
-    let log = Log { writer: Some(writer), dropped: DroppedLines { waiting: lines.error_counter(), unwritten } };
+    let filter = LevelFilterHandle(Box::new(move |levels| filter.reload(levels)));
+    let log = Log { writer: Some(writer), dropped: DroppedLines { waiting: lines.error_counter(), unwritten }, filter };
     let registry = tracing_subscriber::registry().with(log_buffer);
     let lines = fmt::layer().with_writer(lines);
     match format {
@@ -170,7 +191,7 @@ struct EventFields {
 }
 
 impl Visit for EventFields {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "event" => self.has_name = true,
             "message" => self.sentence = Some(format!("{value:?}")),

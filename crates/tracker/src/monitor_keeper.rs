@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tracker_host::LogThrottle;
+use tracker_host::{HealthReport, LogThrottle};
 use tracker_monitor::{Observer, SavedLessons, SavedMonitor};
 
 use crate::json_file::{JsonFile, WriteJsonError};
-use crate::keeper_thread::{Finish, KeeperThread, chain};
+use crate::keeper_thread::{Finish, KeeperThread, cause, chain};
 use crate::kept_path::{LESSONS, MONITOR};
 
 /// The time until it is saved for the first time, and between two times later on: twice as long each time.
@@ -52,6 +52,7 @@ struct Keeper {
     due: Instant,
     interval: Duration,
     has_failed: bool,
+    health: HealthReport,
 }
 
 impl Remembered {
@@ -66,7 +67,9 @@ impl Remembered {
 
 /// Saves in these files from now on what the observer knows: once a minute, when a lesson begins, soon after a computer has got a file,
 /// and when the thread ends.
-pub(crate) fn start(files: MonitorFiles, observer: Observer) -> io::Result<KeeperThread> {
+pub(crate) fn start(files: MonitorFiles, observer: Observer, health: HealthReport) -> io::Result<KeeperThread> {
+    // The disk has all that there is. If the first attempt to write hangs, this gets old.
+    health.saved();
     let keeper = Keeper {
         files,
         observer,
@@ -74,6 +77,7 @@ pub(crate) fn start(files: MonitorFiles, observer: Observer) -> io::Result<Keepe
         due: Instant::now() + FIRST_INTERVAL,
         interval: FIRST_INTERVAL,
         has_failed: false,
+        health,
     };
     KeeperThread::spawn("monitor-keeper", move |ended| keeper.run(ended))
 }
@@ -103,12 +107,14 @@ impl Keeper {
     fn save(&mut self) {
         match self.write() {
             Ok(()) => {
+                self.health.saved();
                 if std::mem::take(&mut self.has_failed) {
                     tracing::info!("history and lessons are kept again");
                 }
             }
             Err(error) => {
                 self.has_failed = true;
+                self.health.failed(format!("history and lessons cannot be written to the disk: {}", cause(&error)));
                 if FAILURES.allows().is_some() {
                     tracing::warn!(
                         error = %chain(&error),

@@ -9,8 +9,13 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use tracker::DASHBOARD_PORT;
+use tracker_host::HAS_SYSTEM_RESOLVER;
+use ureq::config::Config;
 use ureq::http::{Response, StatusCode};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Error};
+
+use crate::static_resolver::StaticResolver;
 
 /// The environment variable with the token.
 const TOKEN: &str = "TRACKER_TOKEN";
@@ -79,7 +84,7 @@ impl Report {
 
     fn ask(&self) -> anyhow::Result<Response<Body>> {
         let url = self.base().with_context(|| format!(
-                "write --url as http://HOST:PORT, not {:?}; a tracker with a certificate answers so on its own machine only",
+                "write --url as http://HOST:PORT, with the base path if there is one, not {:?}; a tracker with a certificate answers so on its own machine only",
                 self.url
             ))?;
         let lesson = self.lesson.map_or(CURRENT, NonZeroU32::get);
@@ -95,7 +100,7 @@ impl Report {
             .proxy(None)
             .timeout_global(Some(TIMEOUT))
             .user_agent(concat!("tracker/", env!("CARGO_PKG_VERSION")));
-        let mut request = Agent::from(config.build()).get(format!("{url}/api/v1/lessons/{lesson}?format={format}"));
+        let mut request = agent(config.build()).get(format!("{url}/api/v1/lessons/{lesson}?format={format}"));
         if let Some(token) = env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
@@ -110,11 +115,14 @@ impl Report {
         })
     }
 
-    /// The URL without what follows the address: the one that the tracker prints has a path, and may have a token.
+    /// The URL up to the base path of the tracker, if it has one. The one that the tracker prints has a slash at its end and may have a
+    /// token; with that, a browser is led to `/manage`.
     fn base(&self) -> Option<&str> {
-        let host = self.url.strip_prefix("http://")?;
-        let host = host.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
-        self.url.get(.."http://".len() + host.len())
+        let rest = self.url.strip_prefix("http://")?;
+        let rest = rest.split(['?', '#']).next().filter(|rest| !rest.is_empty() && !rest.starts_with('/'))?;
+        let rest = rest.trim_end_matches('/');
+        let rest = rest.strip_suffix("/manage").unwrap_or(rest).trim_end_matches('/');
+        self.url.get(.."http://".len() + rest.len())
     }
 
     fn refusal(&self, status: StatusCode, message: &str) -> anyhow::Error {
@@ -141,6 +149,13 @@ impl Report {
     }
 }
 
+fn agent(config: Config) -> Agent {
+    match HAS_SYSTEM_RESOLVER {
+        true => config.new_agent(),
+        false => Agent::with_parts(config, DefaultConnector::new(), StaticResolver),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +170,13 @@ mod tests {
             ("http://[fd77::1]:6970/", Some("http://[fd77::1]:6970")),
             ("http://lab-pc:6970/?token=secret", Some("http://lab-pc:6970")),
             ("http://lab-pc?token=secret", Some("http://lab-pc")),
+            ("http://lab-pc:6970/manage", Some("http://lab-pc:6970")),
+            ("http://example.org/tracker", Some("http://example.org/tracker")),
+            ("http://example.org/lab/tracker/", Some("http://example.org/lab/tracker")),
+            ("http://example.org/tracker//?token=a/b", Some("http://example.org/tracker")),
+            ("http://example.org/tracker/manage/#x", Some("http://example.org/tracker")),
+            ("http://?token=a", None),
+            ("http:///tracker", None),
             ("https://lab-pc:6970", None),
             ("lab-pc:6970", None),
             ("http://", None),

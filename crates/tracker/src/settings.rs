@@ -27,6 +27,7 @@ use crate::base_path::BasePathSetting;
 use crate::byte_rate::ByteRate;
 use crate::host_name::HostName;
 use crate::listen_address::ListenAddress;
+use crate::mdns_setting::MdnsSetting;
 
 pub(crate) use log::{LogFormat, LogLevel};
 use viewers::ViewersSetting;
@@ -56,7 +57,7 @@ pub(crate) struct Settings {
     pub(crate) udp: bool,
 
     /// Number of threads for each address, for HTTP and as many for UDP [default: one per core]
-    #[arg(long, help_heading = "Clients", value_name = "COUNT")]
+    #[arg(long, help_heading = "Clients", value_name = "COUNT", hide_short_help = true)]
     threads: Option<NonZeroUsize>,
 
     /// Serve these clients: lan, all, or a network such as 10.1.0.0/16; repeatable
@@ -176,6 +177,15 @@ pub(crate) struct Settings {
     #[serde(with = "texts")]
     #[default(listen::all())]
     pub(crate) dashboard_listen: Vec<ListenAddress<DASHBOARD_PORT>>,
+
+    /// Take the name NAME.local (none: --mdns=)
+    ///
+    /// Browsers on the LAN open http://NAME.local:6970 where their system resolves such names, and programs that list what is on the LAN
+    /// show it. It is announced by multicast DNS with the IPv4 addresses of this machine, if others reach the dashboard by them. If
+    /// another machine has the name, this one is NAME-2.local. Announce URLs have addresses all the same.
+    #[arg(long, help_heading = "Dashboard", value_name = "NAME")]
+    #[default(_code = "MdnsSetting(\"tracker\".parse().ok())")]
+    pub(crate) mdns: MdnsSetting,
 
     /// Serve the dashboard and announces under this path too, such as /tracker, for a reverse proxy that offers them there
     ///
@@ -460,6 +470,7 @@ impl Settings {
             .dashboard(self.dashboard)
             .dashboard_listen(self.dashboard_listen.iter().map(|listen| listen.0))
             .host_names(self.host_name.iter().map(|name| name.0.clone()))
+            .mdns(self.mdns.0.clone())
             .base_path(self.base_path.as_ref().map(|path| path.0.clone()).unwrap_or_default())
             .token_always(self.dashboard_token_always)
             .viewers(self.viewers.into())
@@ -482,7 +493,7 @@ impl Settings {
     }
 
     /// Returns `true` if the log has a line for each event.
-    fn logs_events(&self) -> bool {
+    pub(crate) fn logs_events(&self) -> bool {
         LevelFilter::from(self.log_level) >= LevelFilter::INFO
     }
 

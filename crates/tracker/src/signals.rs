@@ -1,4 +1,4 @@
-//! The signals that stop the program.
+//! The signals that the program handles.
 
 use std::io;
 #[cfg(unix)]
@@ -8,12 +8,22 @@ use std::mem;
 
 use tokio::signal;
 
-/// Ctrl-C on every system, and SIGTERM on Unix. From [`new`](Self::new) on they no longer end the program by themselves.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// The end of the program.
+    Stop,
+    /// Reading the settings again.
+    #[cfg(unix)]
+    Reload,
+}
+
+/// Ctrl-C on every system, and SIGTERM on Unix, stop the program. From [`new`](Self::new) on they no longer end it by themselves.
 ///
 /// SIGHUP stops the program, too, if the log goes to a terminal: it means that the terminal was closed. Otherwise it is the
-/// usual request to read the configuration again.
+/// usual request to read the settings again.
 #[derive(Debug)]
-pub(crate) struct StopSignals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: signal::unix::Signal,
     #[cfg(unix)]
@@ -27,7 +37,7 @@ pub(crate) struct StopSignals {
 }
 
 #[cfg(unix)]
-impl StopSignals {
+impl Signals {
     /// Must be called within a runtime.
     pub(crate) fn new() -> io::Result<Self> {
         use signal::unix::{SignalKind, signal};
@@ -40,34 +50,28 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next signal that stops the program.
-    pub(crate) async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                _ = self.hang_up.recv() => {}
-            }
-            // Once: the system and the shell both send it when a terminal is closed.
-            if mem::take(&mut self.hang_up_stops) {
-                return;
-            }
-            tracing::info!(
-                "SIGHUP: lists of torrents are re-read on change anyway; restart the tracker to change other settings"
-            );
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.interrupt.recv() => return Request::Stop,
+            _ = self.terminate.recv() => return Request::Stop,
+            _ = self.hang_up.recv() => {}
         }
+        // Once: the system and the shell both send it when a terminal is closed.
+        if mem::take(&mut self.hang_up_stops) { Request::Stop } else { Request::Reload }
     }
 }
 
 #[cfg(windows)]
-impl StopSignals {
+impl Signals {
     /// Must be called within a runtime.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { ctrl_c: signal::windows::ctrl_c()? })
     }
 
-    /// Waits for the next signal that stops the program.
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> Request {
         self.ctrl_c.recv().await;
+        Request::Stop
     }
 }

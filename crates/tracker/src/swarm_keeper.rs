@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tracker_core::{EventKind, InfoHash, Shards, Walk};
-use tracker_host::{Clock, EventListener, Events, LogThrottle};
+use tracker_host::{Clock, EventListener, Events, HealthReport, LogThrottle};
 use tracker_store::{Recovered, SnapshotError, Store};
 
-use crate::keeper_thread::{Finish, KeeperThread, chain};
+use crate::keeper_thread::{Finish, KeeperThread, cause, chain};
 use crate::kept_path::USERS;
 
 /// The time until the first snapshot, when most peers are new, and between two later on: twice as long each time.
@@ -51,20 +51,33 @@ struct Keeper {
     interval: Duration,
     /// Events that the core has dropped so far.
     dropped: u64,
+    /// `true` from the first failure until nothing fails any more.
     has_failed: bool,
+    /// The problem of the last snapshot. An append that succeeds does not solve it.
+    snapshot_problem: Option<String>,
+    health: HealthReport,
 }
 
 /// Takes in what the folder has of the tracker before. The swarms are kept from now on, until the thread ends with a last snapshot. If
 /// that is not possible, a line in the log says so, and the tracker serves without.
-pub(crate) fn start(folder: &Path, shards: &Arc<Shards>, clock: Clock, events: &Events) -> io::Result<KeeperThread> {
+pub(crate) fn start(
+    folder: &Path,
+    shards: &Arc<Shards>,
+    clock: Clock,
+    events: &Events,
+    health: HealthReport,
+) -> io::Result<KeeperThread> {
     let (store, recovered) = match Store::open(folder) {
         Ok(opened) => opened,
         Err(error) => {
+            health.failed(format!("the swarms are not kept until the tracker is started again: {}", cause(&error)));
             tracing::warn!(error = %chain(&error), "the swarms are not kept: after a restart clients must announce again");
             return Ok(KeeperThread::none());
         }
     };
     restore(folder, recovered, shards, clock);
+    // The disk has all that there is. If the first snapshot hangs, this gets old.
+    health.saved();
     let keeper = Keeper {
         store,
         shards: Arc::clone(shards),
@@ -76,6 +89,8 @@ pub(crate) fn start(folder: &Path, shards: &Arc<Shards>, clock: Clock, events: &
         interval: FIRST_INTERVAL,
         dropped: 0,
         has_failed: false,
+        snapshot_problem: None,
+        health,
     };
     KeeperThread::spawn("swarm-keeper", move |ended| keeper.run(ended))
 }
@@ -141,9 +156,11 @@ impl Keeper {
         match self.write_snapshot() {
             Ok(()) => {
                 self.completed.clear();
+                self.snapshot_problem = None;
+                self.health.saved();
                 self.succeeded();
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.snapshot_problem = Some(self.failed(&error)),
         }
     }
 
@@ -165,16 +182,26 @@ impl Keeper {
     }
 
     fn succeeded(&mut self) {
-        if std::mem::take(&mut self.has_failed) {
-            tracing::info!("the swarms are kept again");
+        match &self.snapshot_problem {
+            Some(problem) => self.health.failed(problem),
+            None => {
+                self.health.clear();
+                if std::mem::take(&mut self.has_failed) {
+                    tracing::info!("the swarms are kept again");
+                }
+            }
         }
     }
 
-    fn failed(&mut self, error: &dyn Error) {
+    /// Reports the error, and returns it as a problem.
+    fn failed(&mut self, error: &(dyn Error + 'static)) -> String {
         self.has_failed = true;
+        let problem = format!("the swarms cannot be written to the disk: {}", cause(error));
+        self.health.failed(&problem);
         if FAILURES.allows().is_some() {
             tracing::warn!(error = %chain(error), "cannot keep the swarms for the next start; the tracker serves on, and tries again");
         }
+        problem
     }
 }
 

@@ -1,6 +1,6 @@
 //! The URLs of the tracker and of its dashboard.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dashboard::BasePath;
 use tracker_host::Addresses;
@@ -82,6 +82,7 @@ impl ProtocolUrls {
 pub struct DashboardUrls {
     operator: Vec<String>,
     viewers: Vec<String>,
+    named: Option<String>,
     local: Option<String>,
     is_limited: bool,
 }
@@ -96,15 +97,22 @@ impl DashboardUrls {
         Self {
             operator: addresses.first().copied().into_iter().chain(loopback).map(url).collect(),
             viewers: addresses.iter().map(page).collect(),
+            named: None,
             local: loopback.as_ref().map(page),
             is_limited: machine.lan.is_empty() && addresses.iter().any(is_limited_one),
         }
     }
 
+    /// These URLs, and one by this name and port, such as `tracker.local:6970`.
+    #[must_use]
+    pub fn with_name(self, name: Option<String>) -> Self {
+        Self { named: name.map(|name| format!("http://{name}/")), ..self }
+    }
+
     /// These URLs, with the path under which a reverse proxy offers the dashboard in those without the token.
     #[must_use]
     pub fn with_base_path(mut self, base_path: &BasePath) -> Self {
-        for url in self.viewers.iter_mut().chain(&mut self.local) {
+        for url in self.viewers.iter_mut().chain(&mut self.named).chain(&mut self.local) {
             *url = format!("{}{base_path}/", url.trim_end_matches('/'));
         }
         self
@@ -114,7 +122,7 @@ impl DashboardUrls {
     #[must_use]
     pub fn with_code(mut self, code: Option<&str>) -> Self {
         if let Some(code) = code {
-            self.viewers.iter_mut().for_each(|url| *url = format!("{url}?code={code}"));
+            self.viewers.iter_mut().chain(&mut self.named).for_each(|url| *url = format!("{url}?code={code}"));
         }
         self
     }
@@ -123,7 +131,8 @@ impl DashboardUrls {
     #[must_use]
     pub fn with_tls(mut self, has_tls: bool) -> Self {
         if has_tls {
-            for url in self.operator.iter_mut().chain(&mut self.viewers).chain(&mut self.local) {
+            let Self { operator, viewers, named, local, .. } = &mut self;
+            for url in operator.iter_mut().chain(viewers).chain(named).chain(local) {
                 if let Some(rest) = url.strip_prefix("http://") {
                     *url = format!("https://{rest}");
                 }
@@ -141,6 +150,12 @@ impl DashboardUrls {
     /// first.
     pub fn viewers(&self) -> &[String] {
         &self.viewers
+    }
+
+    /// The URL without the token by the [name](crate::Builder::mdns) that the page has on the LAN, if it has one: for everybody
+    /// else whose system resolves such names.
+    pub fn named(&self) -> Option<&str> {
+        self.named.as_deref()
     }
 
     /// The URL without the token, for browsers on this machine, if the dashboard listens on loopback.
@@ -185,6 +200,21 @@ fn on_lan(listening: &[SocketAddr], lan: &[IpAddr]) -> Vec<SocketAddr> {
         }
     }
     distinct
+}
+
+/// The port at which other machines reach a server that listens on these addresses over IPv4, and the machine's addresses with that
+/// port, sorted; `None` if there are none.
+pub(crate) fn ipv4_on_lan(listening: &[SocketAddr], machine: &Addresses) -> Option<(u16, Vec<Ipv4Addr>)> {
+    let addresses = on_lan(listening, machine.for_urls());
+    // IPv4 comes first.
+    let port = addresses.first().filter(|address| address.is_ipv4())?.port();
+    let of_port = addresses.iter().filter_map(|address| match address {
+        SocketAddr::V4(v4) if v4.port() == port => Some(*v4.ip()),
+        _ => None,
+    });
+    let mut addresses: Vec<_> = of_port.collect();
+    addresses.sort();
+    Some((port, addresses))
 }
 
 /// The address by which this machine itself reaches such a server.
@@ -355,8 +385,28 @@ mod tests {
         assert_eq!(with_tls.viewers(), texts(&["https://192.168.1.5:80/?code=4711"]));
         assert_eq!(with_tls.local(), Some("https://127.0.0.1:80/"));
         assert!(with_tls.operator().iter().all(|url| url.starts_with("https://")), "{:?}", with_tls.operator());
+        let named =
+            DashboardUrls::of_machine(&listening, &machine, token).with_name(Some("tracker.local:80".to_owned()));
+        assert_eq!(named.named(), Some("http://tracker.local:80/"));
+        let named = named.with_base_path(&"/a".parse().unwrap()).with_code(Some("4711")).with_tls(true);
+        assert_eq!(named.named(), Some("https://tracker.local:80/a/?code=4711"));
         let only_lan = DashboardUrls::of_machine(&parse(&["192.168.1.5:80"]), &Addresses::default(), |_| String::new());
         assert_eq!((only_lan.viewers(), only_lan.local()), (&*texts(&["http://192.168.1.5:80/"]), None));
+    }
+
+    #[test]
+    fn a_name_leads_to_the_ipv4_addresses_of_one_port() {
+        let machine = Addresses { lan: parse(&["192.168.1.5", "10.77.0.1", "fd77::1"]), ..Addresses::default() };
+        for (listening, expected) in [
+            (&["0.0.0.0:80", "[::]:80"][..], Some((80, &["10.77.0.1", "192.168.1.5"][..]))),
+            (&["[::]:80", "10.77.0.1:81"], Some((81, &["10.77.0.1"]))),
+            (&["10.77.0.1:81", "0.0.0.0:80"], Some((81, &["10.77.0.1"]))),
+            (&["[::]:80"], None),
+            (&["127.0.0.1:80"], None),
+        ] {
+            let expected = expected.map(|(port, addresses)| (port, parse(addresses)));
+            assert_eq!(ipv4_on_lan(&parse(listening), &machine), expected, "{listening:?}");
+        }
     }
 
     fn texts(texts: &[&str]) -> Vec<String> {

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 use dashboard::Accounts;
 use serde::{Deserialize, Serialize};
 use tracker_core::{Shards, UserId, UserTotals, Users};
-use tracker_host::{Clock, LogThrottle, WallClock, unix_seconds};
+use tracker_host::{Clock, HealthReport, LogThrottle, WallClock, unix_seconds};
 use tracker_monitor::ParseSavedError;
 
 #[cfg(doc)]
 use crate::Builder;
 use crate::json_file::JsonFile;
-use crate::keeper_thread::{Finish, KeeperThread, chain};
+use crate::keeper_thread::{Finish, KeeperThread, cause, chain};
 use crate::kept_path::USERS;
 
 /// How often it is looked whether the accounts have changed.
@@ -97,10 +97,17 @@ struct Keeper {
     saved: SavedUsers,
     due: Instant,
     has_failed: bool,
+    health: HealthReport,
 }
 
 /// Takes in what users have done before, and tells the tracker from now on who they are, within half a second of each change.
-pub(crate) fn start(folder: &Path, accounts: Accounts, shards: &Arc<Shards>, clock: Clock) -> io::Result<KeeperThread> {
+pub(crate) fn start(
+    folder: &Path,
+    accounts: Accounts,
+    shards: &Arc<Shards>,
+    clock: Clock,
+    health: HealthReport,
+) -> io::Result<KeeperThread> {
     let (file, saved) = SavedUsers::open(folder);
     let mut keeper = Keeper {
         accounts,
@@ -112,6 +119,7 @@ pub(crate) fn start(folder: &Path, accounts: Accounts, shards: &Arc<Shards>, clo
         saved,
         due: Instant::now() + SAVE_INTERVAL,
         has_failed: false,
+        health,
     };
     keeper.follow();
     // From now on the folder is one of a tracker for users.
@@ -189,6 +197,7 @@ impl Keeper {
         }
         match self.file.write(&users.to_json()) {
             Ok(()) => {
+                self.health.clear();
                 self.saved = users;
                 if std::mem::take(&mut self.has_failed) {
                     tracing::info!("what users have done is kept again");
@@ -196,6 +205,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.has_failed = true;
+                self.health.failed(format!("what users have done cannot be written to the disk: {}", cause(&error)));
                 if FAILURES.allows().is_some() {
                     tracing::warn!(
                         error = %chain(&error),

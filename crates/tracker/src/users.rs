@@ -12,6 +12,7 @@ use tracker_host::unix_seconds;
 
 use crate::archive::Place;
 use crate::operators::{accounts, add, change, reset};
+use crate::text::size;
 
 /// Make and change the users of a tracker that runs with --users
 ///
@@ -178,28 +179,4 @@ fn line(account: &Account, done: SavedUser, now: u64) -> String {
         line += &limit.map(|limit| format!("  {what} at most {limit}")).unwrap_or_default();
     }
     line + "\n"
-}
-
-/// Bytes with a unit: `1.5 MiB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let Some(power) = bytes.checked_ilog2().map(|log| log / 10).filter(|power| *power > 0) else {
-        return format!("{bytes} bytes");
-    };
-    let place = (power as usize).min(UNITS.len());
-    format!("{:.1} {}", bytes as f64 / 1024_f64.powi(place as i32), UNITS[place - 1])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_their_unit() {
-        for (bytes, text) in
-            [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (1 << 60, "1024.0 PiB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
-    }
 }

@@ -61,6 +61,9 @@ impl Display for Welcome<'_> {
                     self.operator(f, dashboard)?;
                     if let [url, ..] = dashboard.viewers() {
                         writeln!(f, "Everybody else can view it at {url}")?;
+                        if let Some(named) = dashboard.named() {
+                            writeln!(f, "or, where the system resolves the name, at {named}")?;
+                        }
                     }
                     writeln!(f)?;
                 }
@@ -110,6 +113,9 @@ impl Welcome<'_> {
             return writeln!(f, "\n    {best}\n");
         }
         writeln!(f, "Open this on the other computers and phones to get the files in {share}:\n\n    {best}\n")?;
+        if let Some(named) = dashboard.named() {
+            writeln!(f, "or, where the system resolves the name, {named}\n")?;
+        }
         if let Some(code) = self.terminal.qr_code(best) {
             writeln!(f, "{code}")?;
         }
@@ -301,6 +307,32 @@ mod tests {
         assert!(order.is_sorted(), "{text}");
         assert!(!shared(&all, &machine, Terminal::None).contains('█'));
         assert!(shared(&all, &machine, Terminal::Plain).contains('█'));
+    }
+
+    #[test]
+    fn the_name_of_the_page_is_below_its_address() {
+        let listening: SocketAddr = "0.0.0.0:6970".parse().unwrap();
+        let dashboard = DashboardUrls::of_machine(&[listening], &machine(&["192.168.1.5"]), |_| String::new());
+        let dashboard = dashboard.with_name(Some("tracker.local:6970".to_owned()));
+        let urls = AnnounceUrls::of_machine(&[(Protocol::Http, vec![listening])], &machine(&["192.168.1.5"]));
+        for share in [Some(Path::new("/home/me/Lessons")), None] {
+            let welcome = Welcome {
+                dashboard: Some(&dashboard),
+                share,
+                is_empty: false,
+                urls: &urls,
+                loopback_only: false,
+                refused: Vec::new(),
+                users: false,
+                allow: &[],
+                firewall: String::new(),
+                terminal: Terminal::None,
+            };
+            let text = welcome.to_string();
+            let order = ["http://192.168.1.5:6970/", "http://tracker.local:6970/", "/announce"];
+            assert!(order.map(|part| text.find(part).unwrap()).is_sorted(), "{text}");
+            assert_eq!(text.matches(".local").count(), 1, "{text}");
+        }
     }
 
     #[test]

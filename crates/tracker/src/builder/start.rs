@@ -4,12 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use dashboard::{Accounts, ClientList, Dashboard, DashboardConfig, Viewers};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use torrent_library::{
     Contents, Digests, Library, LibraryConfig, Share, SharedFolder, SharedFolderConfig, TorrentJobs, TorrentLists,
 };
 use tracker_core::{Config, Memory, Shards};
-use tracker_host::{Addresses, Clock, Events, Service, UploadLimit, expire_swarms};
+use tracker_host::{Addresses, Clock, Events, Health, Service, UploadLimit, expire_swarms};
 use tracker_monitor::{Computers, ComputersConfig, EventLog, MAX_PENDING_EVENTS, Observer};
 use tracker_peer::{Announces, Seeding, ServiceConfig};
 
@@ -19,14 +20,15 @@ use crate::certificate_files::CertificateFiles;
 use crate::client_service::ClientPorts;
 use crate::data_folder::DataFolder;
 use crate::error::StartError;
-use crate::follower::{Follower, machine_names, network_config, set_network};
+use crate::follower::{AppliedSettings, Follower, NetworkSettings, machine_names, network_config, set_network};
 use crate::lan_tracker::{EventSinks, LanTracker};
 use crate::monitor_keeper::{self, Remembered};
 use crate::own_peer::{self, OwnPeerView};
 use crate::page::Page;
+use crate::page_name::PageName;
 use crate::reach;
 use crate::share_folder;
-use crate::{client_list_keeper, swarm_keeper, user_keeper};
+use crate::{client_list_keeper, health, swarm_keeper, user_keeper};
 
 /// The number of shards for each thread, so that threads seldom meet at one shard, and work that grows with the torrents of a
 /// shard stays small.
@@ -53,7 +55,7 @@ impl Builder {
         let lists = TorrentLists::read(self.allow_list.clone(), self.deny_list.clone(), known)?;
         let client_list = match (&self.client_list, data) {
             (Some(file), _) => ClientList::open(file)?,
-            (None, Some(data)) => ClientList::open_or_empty(data.clients())?,
+            (None, Some(data)) => ClientList::open_or_empty(DataFolder::clients_in(data.path()))?,
             (None, None) => ClientList::in_memory(),
         };
         let config = self.config(&addresses, &lists, &client_list);
@@ -64,11 +66,15 @@ impl Builder {
         let shards = if self.has_peer() { shards.with_listener(Arc::clone(&announces) as _) } else { shards };
         let shards = Arc::new(shards);
 
+        let parts = Health::default();
         let names = machine_names(&self.host_names);
         let certificate =
             self.tls.clone().map(|(certificate, key)| CertificateFiles::open(certificate, key)).transpose()?;
         let tls = certificate.as_ref().map(CertificateFiles::tls).or(self.http.tls.as_ref()).cloned();
-        let certificate = certificate.map(CertificateFiles::watch).transpose().map_err(StartError::Thread)?;
+        let certificate = certificate
+            .map(|files| files.watch(parts.reported("certificate")))
+            .transpose()
+            .map_err(StartError::Thread)?;
         let http = self.http.clone().with(|config| {
             config.host_names.clone_from(&names);
             config.base_path.clone_from(&self.base_path);
@@ -81,12 +87,13 @@ impl Builder {
         let answer_times = answer_times.cloned().collect();
         let ports = Arc::new(ClientPorts::new(self.listen.clone(), http.clone(), udp, addresses.clone()));
         let clients = Service::new(Arc::clone(&ports));
+        health::watch_servers(&parts, &shards, &clients, &ports, self.udp.is_some());
 
         let has_events = self.has_events();
         let events = has_events.then(|| Events::start(Arc::clone(&shards))).transpose().map_err(StartError::Thread)?;
         let keeper = events.as_ref().zip(data).map(|(events, data)| {
             // Before anybody asks.
-            swarm_keeper::start(data.path(), &shards, clock, events)
+            swarm_keeper::start(data.path(), &shards, clock, events, parts.reported("snapshot"))
         });
         let keeper = keeper.transpose().map_err(StartError::Thread)?;
         let upload_limit = self.upload_limit.map(UploadLimit::new);
@@ -110,6 +117,11 @@ impl Builder {
             own_peer::start(config, view)
         });
         let (own_peer, sightings) = own_peer.transpose()?.unzip();
+        if let Some(Err(why)) = own_peer.as_deref().map(own_peer::listening) {
+            parts.reported("own_peer").failed(why);
+        } else if own_peer.is_some() {
+            parts.reported("own_peer");
+        }
         // Without a dashboard nobody sees it, and it stays as it is.
         let remembered = data.filter(|_| self.dashboard).map(|data| Remembered::read(data.path())).unwrap_or_default();
         let computers = ComputersConfig::new(clock, library.clone()).with(|config| {
@@ -130,16 +142,24 @@ impl Builder {
         let observer = observer.map(|events| Observer::start(events, computers.clone(), ports.failures()));
         let observer = observer.transpose().map_err(StartError::Thread)?;
         let monitor_keeper = observer.as_ref().zip(data);
-        let monitor_keeper =
-            monitor_keeper.map(|(observer, _)| monitor_keeper::start(remembered.files, observer.clone()));
+        let monitor_keeper = monitor_keeper
+            .map(|(observer, _)| monitor_keeper::start(remembered.files, observer.clone(), parts.reported("history")));
         let monitor_keeper = monitor_keeper.transpose().map_err(StartError::Thread)?;
+        if let Some(share) = &share {
+            health::watch_share(&parts, share.clone());
+        }
         let shared_folder = share.map(|share| self.follow(share, &library, &contents)).transpose()?;
-        let accounts = data.filter(|_| self.dashboard || self.users).and_then(|data| self.accounts(data));
+        let with_accounts = data.filter(|_| self.dashboard || self.users);
+        let accounts = with_accounts.and_then(|data| self.accounts(data));
+        if with_accounts.is_some() {
+            health::watch_accounts(&parts, accounts.clone());
+        }
         if self.users && accounts.is_none() {
             return Err(StartError::NoUsers);
         }
         let user_keeper = data.zip(accounts.clone()).filter(|_| self.users);
-        let user_keeper = user_keeper.map(|(data, accounts)| user_keeper::start(data.path(), accounts, &shards, clock));
+        let user_keeper = user_keeper
+            .map(|(data, accounts)| user_keeper::start(data.path(), accounts, &shards, clock, parts.reported("users")));
         let user_keeper = user_keeper.transpose().map_err(StartError::Thread)?;
         let page = observer.as_ref().map(|observer| {
             let (shards, observer, log) = (Arc::clone(&shards).into(), observer.clone(), self.log.clone());
@@ -150,6 +170,7 @@ impl Builder {
                 config.client_list = Some(client_list.clone());
                 config.sessions_file = data.map(DataFolder::sessions);
                 config.tls = tls;
+                config.health = parts.clone();
             });
             self.page(config, shared_folder.clone(), upload_limit.clone(), &names)
         });
@@ -160,8 +181,15 @@ impl Builder {
         }
         let sinks = EventSinks { events, log, observer };
 
+        let of_health = client_list.clone();
         let client_list = client_list_keeper::start(client_list, Arc::clone(&shards)).map_err(StartError::Thread)?;
         let watching = lists.watch(&shards).map_err(StartError::Thread)?;
+        let (has_allow, has_deny) = (self.allow_list.is_some(), self.deny_list.is_some());
+        health::watch_lists(&parts, has_allow, has_deny, watching.problems(), of_health);
+        if self.names.is_some() {
+            health::watch_names(&parts, computers.clone());
+        }
+        health::watch_open_files(&parts);
         let mut expiry = JoinSet::new();
         expiry.spawn(expire_swarms(Arc::clone(&shards), clock));
         clients.start().await?;
@@ -173,11 +201,18 @@ impl Builder {
         if let Some(page) = &page {
             reach.spawn(reach::watch(page.dashboard().clone(), page.urls(), self.firewall_advice));
         }
+        let settings = NetworkSettings { allow: self.allow.clone(), host_names: self.host_names };
+        let applied = AppliedSettings { settings: settings.clone(), are_in_force: true };
+        let (applied, applied_settings) = watch::channel(applied);
+        let (network_settings, settings) = watch::channel(settings);
+        let page_name = self.mdns.zip(page.as_ref()).map(|(name, page)| PageName::new(name, page.listening().to_vec()));
+        let (is_named, named) = watch::channel(page_name.is_none());
         let follower = Follower {
             addresses,
             names,
             allow: self.allow,
-            host_names: self.host_names,
+            settings,
+            applied,
             shards: Arc::clone(&shards),
             clients: clients.clone(),
             ports: Arc::clone(&ports),
@@ -185,6 +220,8 @@ impl Builder {
             computers,
             own_peer: own_peer.as_ref().map(Arc::downgrade),
             page,
+            page_name,
+            is_named,
         };
         let mut following = JoinSet::new();
         following.spawn(follower.run());
@@ -200,7 +237,11 @@ impl Builder {
             listening,
             ports,
             dashboard_urls,
+            named,
             shared_folder,
+            network_settings,
+            applied_settings,
+            upload_limit,
             reach,
             keeper,
             monitor_keeper,

@@ -1,6 +1,8 @@
 //! Settings as a file.
 
 use std::any::TypeId;
+#[cfg(unix)]
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -36,6 +38,14 @@ impl Settings {
             *path = folder.join(&path);
         }
         Ok(settings)
+    }
+
+    /// The settings of which these have another value than `before`, as they are written in a file. Sorted.
+    #[cfg(unix)]
+    pub(crate) fn changed(&self, before: &Self) -> anyhow::Result<BTreeSet<String>> {
+        let [before, after] = [Table::try_from(before)?, Table::try_from(self)?];
+        let is_changed = |key: &&String| before.get(*key) != after.get(*key);
+        Ok(before.keys().chain(after.keys()).filter(is_changed).cloned().collect())
     }
 
     /// The settings as a file that [`Settings::read`] takes. The comments are the help texts of the flags. What is computed and

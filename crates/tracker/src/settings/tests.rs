@@ -140,6 +140,8 @@ fn printed_settings_can_be_fed_back() {
         flags(&["--viewers", "login"]),
         flags(&["--code", "4711"]),
         flags(&["--base-path", "/lab/tracker"]),
+        flags(&["--mdns", "lab-2"]),
+        flags(&["--mdns="]),
         flags(&["--data", "none", "--names", lists[0].to_str().unwrap()]),
         flags(&["--data", folder.to_str().unwrap()]),
         flags(&["--allow-list", lists[0].to_str().unwrap(), "--deny-list", lists[1].to_str().unwrap()]),
@@ -315,10 +317,39 @@ fn who_may_look_and_how_must_fit() {
 }
 
 #[test]
+fn the_page_takes_a_name_unless_it_is_empty() {
+    let name = |settings: Settings| settings.mdns.to_string();
+    assert_eq!(name(Settings::default()), "tracker");
+    assert_eq!(name(flags(&["--mdns", "Lab-2"])), "lab-2");
+    assert_eq!(name(flags(&["--mdns="])), "");
+    let (_folder, path) = file("mdns = ''\n");
+    assert_eq!(name(Settings::read(&path).unwrap()), "");
+    let (_folder, path) = file("mdns = 'tracker.local'\n");
+    let error = Settings::read(&path).unwrap_err().to_string();
+    assert!(error.contains("without .local"), "{error}");
+}
+
+#[test]
 fn the_tracker_seeds_unless_that_or_its_peer_is_switched_off() {
     assert!(Settings::default().seeds());
     for without in ["--seed=false", "--peer=false", "--lean"] {
         assert!(!flags(&[without]).seeds(), "{without}");
     }
     assert_eq!(flags(&["--upload-slots", "3"]).upload_slots, NonZeroUsize::new(3));
+}
+
+#[cfg(unix)]
+#[test]
+fn settings_that_differ_are_named_as_they_are_written() {
+    let changed =
+        |before: &[&str], after: &[&str]| flags(after).changed(&flags(before)).unwrap().into_iter().collect::<Vec<_>>();
+    for (before, after, expected) in [
+        (&[][..], &[][..], &[][..]),
+        (&["--allow", "lan"], &[], &[]),
+        (&["--allow", "lan"], &["--allow", "all"], &["allow"]),
+        (&["--upload-limit", "1M"], &[], &["upload-limit"]),
+        (&[], &["--upload-limit", "1M", "--udp=false", "--data", "none"], &["data", "udp", "upload-limit"]),
+    ] {
+        assert_eq!(changed(before, after), expected, "{before:?} {after:?}");
+    }
 }

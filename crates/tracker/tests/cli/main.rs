@@ -2,14 +2,18 @@
 
 mod backup;
 mod base_path;
+mod check;
 mod client;
 mod client_list;
 mod dashboard;
 mod folders;
+mod health;
 mod operators;
 mod own_peer;
 mod report;
 mod running;
+#[cfg(unix)]
+mod service;
 mod shared;
 mod sharing;
 mod tls;
@@ -314,10 +318,10 @@ fn a_log_that_nobody_reads_does_not_block_the_end() {
 }
 
 #[test]
-fn sighup_changes_nothing() {
+fn sighup_changes_nothing_if_nothing_has_changed() {
     let mut tracker = Tracker::start_json(&[]);
     tracker.signal("HUP");
-    tracker.log.wait_for(|line| line.contains("SIGHUP"));
+    tracker.log.wait_for(|line| line.contains("SIGHUP: no setting has changed"));
     assert!(get(tracker.address, "/health").ends_with("ok\n"));
     assert!(tracker.stop("TERM").success());
 }
@@ -481,6 +485,7 @@ fn settings_that_cannot_be_used_end_it_with_2_and_advice() {
         (&["--listen", "0.0.0.0:7001", "--peer-listen", "127.0.0.1:7001"], "--peer=false"),
         (&["--peer-address", "203.0.113.77"], "203.0.113.77 is not an address of this machine's networks: name one of"),
         (&["--host-name", "http://lab-pc"], "write a name such as"),
+        (&["--mdns", "tracker.local"], "write a name such as tracker, without .local"),
         (&["--torrents", &path("unknown.toml")], "cannot read the folder of torrents"),
         (&["--data", &path("unknown.toml")], "cannot use the data folder"),
         (&["--upload-limit", "0"], "number of bytes per second above 0"),

@@ -51,6 +51,24 @@ fn the_report_of_each_lesson_is_printed_in_each_format() {
     assert!(error.starts_with("error: ") && error.contains("no such lesson"), "{error}");
 }
 
+/// A proxy may know the tracker under its path only.
+#[test]
+fn the_path_of_the_url_is_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 1000];
+        let read = stream.read(&mut head).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").unwrap();
+        String::from_utf8_lossy(&head[..read]).into_owned()
+    });
+    let output = tracker().args(["report", "--url", &format!("http://{proxy}/tracker/")]).output().unwrap();
+    assert_eq!(succeeded(output), "hello");
+    let head = asked.join().unwrap();
+    assert!(head.starts_with("GET /tracker/api/v1/lessons/0?format=text "), "{head}");
+}
+
 #[test]
 fn the_report_says_how_long_the_tracker_took_to_answer() {
     let observed = observed(&[]);

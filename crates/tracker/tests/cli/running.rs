@@ -18,7 +18,7 @@ pub(crate) fn tracker() -> Command {
 
 /// A program without the settings of this environment. There is neither a dashboard nor a data folder unless a flag asks for
 /// it, and the tracker's own peer listens on a free port, since many trackers run at the same time, and none may write into the
-/// home folder.
+/// home folder, or take a name on the network.
 pub(crate) fn without_settings(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -27,7 +27,7 @@ pub(crate) fn without_settings(program: &str) -> Command {
         }
     }
     command.env("TRACKER_DASHBOARD", "false").env("TRACKER_DATA", "none").env_remove("STATE_DIRECTORY");
-    command.env("TRACKER_PEER_LISTEN", "127.0.0.1:0");
+    command.env("TRACKER_PEER_LISTEN", "127.0.0.1:0").env("TRACKER_MDNS", "");
     command
 }
 

@@ -21,27 +21,27 @@ use crate::running::{PATIENCE, Tracker, wait_until};
 use crate::{INFO_HASH, error_of};
 
 /// A certificate for 127.0.0.1 that signs itself, and its key, as PEM.
-struct Certificate {
+pub(crate) struct Certificate {
     chain: String,
     key: String,
 }
 
 impl Certificate {
-    fn draw() -> Self {
+    pub(crate) fn draw() -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         Self { chain: cert.pem(), key: signing_key.serialize_pem() }
     }
 }
 
 /// The files of a certificate.
-struct Files {
+pub(crate) struct Files {
     _folder: TempDir,
     certificate: PathBuf,
     key: PathBuf,
 }
 
 impl Files {
-    fn of(certificate: &Certificate) -> Self {
+    pub(crate) fn of(certificate: &Certificate) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [path, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
         let files = Self { _folder: folder, certificate: path, key };
@@ -54,7 +54,7 @@ impl Files {
         fs::write(&self.key, &certificate.key).unwrap();
     }
 
-    fn flags(&self) -> [&str; 4] {
+    pub(crate) fn flags(&self) -> [&str; 4] {
         ["--tls-cert", self.certificate.to_str().unwrap(), "--tls-key", self.key.to_str().unwrap()]
     }
 }

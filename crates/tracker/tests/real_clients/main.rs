@@ -27,6 +27,7 @@ mod matrix;
 mod moves;
 mod networks;
 mod own_peer;
+mod page_name;
 mod reasons;
 mod remembers;
 mod report;

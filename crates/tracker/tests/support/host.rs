@@ -49,6 +49,8 @@ impl Host {
             .env("TMPDIR", std::env::temp_dir())
             .env("HOME", &self.folder)
             .env("LANG", "C.UTF-8")
+            // Unless a flag asks for a name.
+            .env("TRACKER_MDNS", "")
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log can be shared"))
