@@ -163,7 +163,7 @@ pub enum ParseRuleError {
     Clients,
     /// It is neither an address nor a network, and no beginning of a peer id either.
     #[error(
-        "{found:?} is neither an address nor a network: write one such as 10.1.2.3 or 10.1.0.0/16, and no name of a computer"
+        "{found:?} is neither an address nor a network: write one such as 10.1.2.3 or 10.1.0.0/16, and no host name"
     )]
     Network {
         /// The text, shortened.
@@ -193,11 +193,10 @@ fn canonical(network: IpNet) -> IpNet {
     }
 }
 
-/// Returns `true` for what was probably meant to be an address, a network or the name of a computer, and is no address or network. A
-/// peer id that looks so is written with an escape.
+/// Returns `true` for what was probably meant to be an address, a network or a host name, and is none. A peer id with such a character
+/// is written with an escape.
 fn looks_like_network(text: &str) -> bool {
-    let has_word = matches!(text.as_bytes(), [a, b, c, ..] if a.is_ascii_alphabetic() && b.is_ascii_lowercase() && c.is_ascii_lowercase());
-    has_word || text.bytes().any(|byte| matches!(byte, b'.' | b':' | b'/' | b'*'))
+    text.bytes().any(|byte| matches!(byte, b'.' | b':' | b'/' | b'*'))
 }
 
 /// The beginning of a text: enough to find the place.
