@@ -1,5 +1,11 @@
 //! The peers of one family in a swarm, in packed arrays.
 
+mod check;
+mod sweep;
+
+pub(crate) use check::Check;
+use sweep::Sweep;
+
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 
@@ -117,39 +123,6 @@ impl Ends {
 
     fn set(&mut self, class: usize, end: usize) {
         [self.0[class][0], self.0[class][1], self.0[class][2], _] = (end as u32).to_le_bytes();
-    }
-}
-
-/// A look at all entries for those that are due, from the last to the first, as far as it has come. So the entry which takes
-/// a removed one's place was looked at already.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sweep {
-    pub(crate) began: Instant,
-    /// The number of entries, from the beginning, that are left to check.
-    pub(crate) left: usize,
-    /// The time at which the first of the others is due.
-    pub(crate) next: Option<Instant>,
-}
-
-impl Sweep {
-    fn see(&mut self, due: Instant) {
-        self.next = Some(self.next.map_or(due, |next| next.min(due)));
-    }
-}
-
-/// A look at all entries for those that are not served any more, in the same order, as far as it has come.
-#[derive(Debug)]
-pub(crate) struct Check {
-    /// The number of entries, from the beginning, that are left to check.
-    left: usize,
-    /// Peers that went from there to behind it meanwhile, and so are left to check, too: at most seven for each peer that came. They
-    /// are the first that are checked when it goes on.
-    moved: Vec<Member>,
-}
-
-impl Check {
-    pub(crate) fn is_whole(&self) -> bool {
-        self.left == 0 && self.moved.is_empty()
     }
 }
 
@@ -358,75 +331,6 @@ impl<E: Entry> Pool<E> {
             self.details[position] = detail;
         }
         position
-    }
-
-    /// Resumes an interrupted sweep, or starts one.
-    pub(crate) fn resume_sweep(&mut self, rules: &Rules) -> Sweep {
-        let interrupted = self.extras.as_mut().and_then(|extras| extras.sweep.take());
-        let sweep = interrupted.unwrap_or(Sweep { began: rules.now, left: self.len(), next: None });
-        // More than were left to look at may have gone since.
-        Sweep { left: sweep.left.min(self.len()), ..sweep }
-    }
-
-    /// Removes peers that are due. Looks at `budget` peers at most, and takes those it looks at from it.
-    ///
-    /// It goes from the last position to the first, so that what a removal puts in the hole comes from behind and was looked at
-    /// already. Announces between two batches swap entries, too: one that is swapped from before the sweep's position to behind
-    /// it would be missed, so that `swap` looks at it then.
-    pub(crate) fn sweep(
-        &mut self,
-        rules: &Rules,
-        sweep: &mut Sweep,
-        budget: &mut usize,
-        mut expired: impl FnMut(&Member),
-    ) {
-        while sweep.left > 0 && *budget > 0 {
-            *budget -= 1;
-            sweep.left -= 1;
-            match self.due(rules, sweep.left) {
-                None => expired(&self.remove(rules, sweep.left)),
-                Some(due) => sweep.see(due),
-            }
-        }
-    }
-
-    /// Keeps a sweep that is to be resumed.
-    pub(crate) fn interrupt_sweep(&mut self, sweep: Sweep) {
-        self.extras.get_or_insert_default().sweep = Some(sweep);
-    }
-
-    /// Takes in that a peer came which may be due sooner than one that announces. An interrupted sweep may have passed its position.
-    pub(crate) fn see_due(&mut self, due: Instant) {
-        if let Some(sweep) = self.extras.as_mut().and_then(|extras| extras.sweep.as_mut()) {
-            sweep.see(due);
-        }
-    }
-
-    /// Resumes an interrupted check, or starts one.
-    pub(crate) fn resume_check(&mut self) -> Check {
-        let interrupted = self.extras.as_mut().and_then(|extras| extras.check.take());
-        self.extras.take_if(|extras| extras.is_empty());
-        let check = interrupted.unwrap_or_else(|| Check { left: self.len(), moved: Vec::new() });
-        // More than were left to check may have gone since.
-        Check { left: check.left.min(self.len()), ..check }
-    }
-
-    /// Checks peers until `budget` is used up. `see` returns what a peer costs.
-    ///
-    /// It goes from the last position to the first, as [`sweep`](Self::sweep) does, and so misses none but those that `swap` notes.
-    pub(crate) fn check(&self, check: &mut Check, budget: &mut usize, mut see: impl FnMut(&Member) -> usize) {
-        while *budget > 0 && !check.is_whole() {
-            let member = check.moved.pop().unwrap_or_else(|| {
-                check.left -= 1;
-                self.member(check.left)
-            });
-            *budget = budget.saturating_sub(see(&member));
-        }
-    }
-
-    /// Keeps a check that is to be resumed.
-    pub(crate) fn interrupt_check(&mut self, check: Check) {
-        self.extras.get_or_insert_default().check = Some(check);
     }
 
     /// Gives memory back where most of it is unused: a class has gone home.

@@ -1,5 +1,6 @@
 //! The peers of one torrent.
 
+mod check;
 mod view;
 
 pub use view::SwarmView;
@@ -9,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::detail::Detail;
 use crate::entry::{Download, EntryV4, EntryV6};
 use crate::peer::{Identity, Member};
-use crate::pool::{Check, MOST_OF_ONE_ADDRESS, Pool};
+use crate::pool::{MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
 use crate::{InfoHash, Instant, Memory, PeerId, PeerKey, PeerState, Reachability, SwarmCounts, address};
 
@@ -350,32 +351,6 @@ impl Swarm {
         let latest = v4.began + rules.lifetimes.shortest();
         let next = [v4.next, v6.and_then(|v6| v6.next)].into_iter().flatten().fold(latest, Instant::min);
         Expired::Wholly { next: Some(next) }
-    }
-
-    /// Goes on with a look at all peers, or begins one, until `budget` is used up. `see` returns what a peer costs. Returns `true` if all
-    /// were seen that were here when it began, and still are.
-    pub(crate) fn check(&mut self, budget: &mut usize, mut see: impl FnMut(&Member) -> usize) -> bool {
-        let mut v4 = self.v4.resume_check();
-        self.v4.check(&mut v4, budget, &mut see);
-        let mut v6 = None;
-        if let Some(pool) = &mut self.v6 {
-            let check = v6.insert(pool.resume_check());
-            pool.check(check, budget, &mut see);
-        }
-        let is_whole = v4.is_whole() && v6.as_ref().is_none_or(Check::is_whole);
-        if !is_whole {
-            self.v4.interrupt_check(v4);
-            if let (Some(pool), Some(v6)) = (&mut self.v6, v6) {
-                pool.interrupt_check(v6);
-            }
-        }
-        is_whole
-    }
-
-    /// Has the next [`check`](Self::check) begin anew.
-    pub(crate) fn forget_check(&mut self) {
-        drop(self.v4.resume_check());
-        self.v6.iter_mut().for_each(|v6| drop(v6.resume_check()));
     }
 
     /// Replaces what is known of the peer in `slot` by `member`, which is the same peer.

@@ -48,7 +48,8 @@ impl Tracker {
         self.unchecked.is_some()
     }
 
-    /// Looks at a batch of the swarms that were not checked since other torrents or clients are served. Returns `true` if there are no more.
+    /// Looks at a batch of the swarms that were not checked since other torrents or clients are served. Returns `true` if there are no
+    /// more.
     pub(crate) fn drop_batch_of_unserved(&mut self) -> bool {
         let mut budget = self.config.expire_batch;
         self.drop_unserved(&mut budget)

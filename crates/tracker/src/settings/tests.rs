@@ -4,6 +4,8 @@ use std::fs;
 
 use clap::Command;
 use tempfile::TempDir;
+use tracker_core::Memory;
+use tracker_udp::UdpConfig;
 
 use super::*;
 use crate::cli::Cli;
