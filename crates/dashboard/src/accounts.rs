@@ -262,9 +262,12 @@ impl Accounts {
     pub fn refresh(&self) {
         // Not under the lock, which others must not wait for: the disk may be slow.
         let stamp = Stamp::of(&self.0.file);
-        if stamp == self.known().stamp {
-            self.known().problem = None;
-            return;
+        {
+            let mut known = self.known();
+            if stamp == known.stamp {
+                known.problem = None;
+                return;
+            }
         }
         match Known::read(&self.0.file) {
             Ok(read) => self.know(read),

@@ -427,8 +427,7 @@ impl Dashboard {
 
     /// All routes: pages, API, metrics; with the [base path](DashboardConfig::base_path) and without it.
     ///
-    /// Every request must carry the address it came from, as
-    /// [`ConnectInfo`](axum::extract::ConnectInfo).
+    /// Every request must carry the address it came from, as [`ConnectInfo`](axum::extract::ConnectInfo).
     pub fn router(&self) -> Router {
         let routes = routes().layer(middleware::from_fn(in_time));
         let routes = routes.layer(middleware::from_fn_with_state(self.clone(), pages::readable_errors));

@@ -6,8 +6,8 @@
 //! connection to hyper, with all bytes from that request on; hyper has it from then to its end.
 //!
 //! The first round is done by the thread that accepted the connection ([`Progress::at_once`]), without a task or a timer. Only
-//! what has to wait becomes a task ([`handle_connection`](crate::layers::handle_connection)), and only then takes a permit. Buffers are the thread's, not the
-//! connection's: between requests a connection holds none.
+//! what has to wait becomes a task ([`handle_connection`](crate::layers::handle_connection)), and only then takes a permit. Buffers
+//! are the thread's, not the connection's: between requests a connection holds none.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

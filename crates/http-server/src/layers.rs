@@ -95,7 +95,7 @@ async fn serve_within_tls(
     if let Some(Err(error)) = &opened
         && error.is_refused_certificate()
     {
-        shared.foreign_connections.log_refused_certificate(state.connection.remote().ip());
+        shared.foreign_connections.log_refused_certificate(remote);
     }
     let Some(Opened::Tls(stream)) = ended(&state, opened) else { return };
     let mut timed = TimedStream::new(stream, shared.timeouts, waiting.clone());

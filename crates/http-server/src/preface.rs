@@ -10,10 +10,10 @@ use tokio_rustls::server::TlsStream;
 use tracker_host::AddressGroup;
 
 use crate::foreign::ForeignProtocol;
-use crate::handshakes::Handshakes;
+use crate::handshakes::{HANDSHAKE_TIMEOUT, Handshakes};
 use crate::prefixed::Prefixed;
 use crate::proxy_header::{ProxyHeader, ProxyHeaderError};
-use crate::tls::{HandshakeError, Tls};
+use crate::tls::Tls;
 
 /// Bytes that are read at once: those of a header without fields, and of most first messages of TLS.
 const READ: usize = 1 << 10;
@@ -155,11 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Preface<S> {
             Some(group) => Some(handshakes.permit(group).await),
             None => None,
         };
-        match tls.accept(self.into_prefixed()).await {
-            Ok(stream) => Ok(Opened::Tls(Box::new(stream))),
-            Err(HandshakeError::TimedOut { limit }) => Err(PrefaceError::TimedOut { limit }),
-            Err(HandshakeError::Failed(source)) => Err(PrefaceError::Handshake { source }),
-        }
+        let handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(self.into_prefixed())).await;
+        let stream = handshake.map_err(|_| PrefaceError::TimedOut { limit: HANDSHAKE_TIMEOUT })?;
+        Ok(Opened::Tls(Box::new(stream.map_err(|source| PrefaceError::Handshake { source })?)))
     }
 
     async fn read_more(&mut self) -> Result<usize, PrefaceError> {
@@ -176,7 +174,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::handshakes::{HANDSHAKE_TIMEOUT, MAX_HANDSHAKES_PER_ADDRESS};
+    use crate::handshakes::MAX_HANDSHAKES_PER_ADDRESS;
     use crate::test_tls::{Certificate, client};
 
     const LIMIT: Duration = Duration::from_secs(10);

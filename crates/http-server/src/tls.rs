@@ -3,18 +3,15 @@
 use std::fmt::{self, Debug};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{InconsistentKeys, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::handshakes::HANDSHAKE_TIMEOUT;
 use crate::prefixed::Prefixed;
 
 /// The protocol inside, as [ALPN](https://www.rfc-editor.org/rfc/rfc7301) names it.
@@ -26,13 +23,6 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 /// progress says [`Handshakes`](crate::Handshakes).
 #[derive(Clone)]
 pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
-
-/// Why TLS does not come about.
-#[derive(Debug)]
-pub(crate) enum HandshakeError {
-    TimedOut { limit: Duration },
-    Failed(io::Error),
-}
 
 /// Why a certificate and a key cannot be used. None of the texts has a part of the key in it.
 #[derive(Debug, thiserror::Error)]
@@ -87,14 +77,13 @@ impl Tls {
         Ok(())
     }
 
-    /// Begins TLS on a connection.
-    pub(crate) async fn accept<S>(&self, stream: Prefixed<S>) -> Result<TlsStream<Prefixed<S>>, HandshakeError>
+    /// Begins TLS on a connection. How long the client takes, the caller limits.
+    pub(crate) async fn accept<S>(&self, stream: Prefixed<S>) -> io::Result<TlsStream<Prefixed<S>>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        let handshake = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await;
-        handshake.map_err(|_| HandshakeError::TimedOut { limit: HANDSHAKE_TIMEOUT })?.map_err(HandshakeError::Failed)
+        TlsAcceptor::from(config).accept(stream).await
     }
 }
 
@@ -200,8 +189,7 @@ mod tests {
         let meet = async |trusted: &Certificate| {
             let (ours, theirs) = duplex(1 << 14);
             let serve = async {
-                let stream = tls.accept(Prefixed::new(ours, Vec::new())).await;
-                let mut stream = stream.map_err(|error| io::Error::other(format!("{error:?}")))?;
+                let mut stream = tls.accept(Prefixed::new(ours, Vec::new())).await?;
                 stream.write_all(b"hello").await?;
                 stream.shutdown().await
             };

@@ -138,14 +138,6 @@ impl ListProblems {
         self.lock().deny.clone()
     }
 
-    fn set_allow(&self, problem: Option<Arc<ListError>>) {
-        self.lock().allow = problem;
-    }
-
-    fn set_deny(&self, problem: Option<Arc<ListError>>) {
-        self.lock().deny = problem;
-    }
-
     fn lock(&self) -> MutexGuard<'_, Problems> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,31 +234,20 @@ impl TorrentLists {
     /// Looks at the files. Returns whether the policy has changed, and the errors of lists that cannot be used.
     fn look(&mut self) -> (bool, Vec<Arc<ListError>>) {
         let (mut changed, mut errors) = (false, Vec::new());
-        match self.allow.as_mut().and_then(List::changed) {
-            Some(Ok(info_hashes)) => {
-                self.problems.set_allow(None);
-                self.listed.allowed = Some(info_hashes);
-                changed = true;
+        let changed_list = |list: &mut Option<List>| list.as_mut()?.changed().map(|read| read.map_err(Arc::new));
+        if let Some(read) = changed_list(&mut self.allow) {
+            self.problems.lock().allow = read.as_ref().err().cloned();
+            match read {
+                Ok(info_hashes) => (self.listed.allowed, changed) = (Some(info_hashes), true),
+                Err(error) => errors.push(error),
             }
-            Some(Err(error)) => {
-                let error = Arc::new(error);
-                self.problems.set_allow(Some(Arc::clone(&error)));
-                errors.push(error);
-            }
-            None => {}
         }
-        match self.deny.as_mut().and_then(List::changed) {
-            Some(Ok(info_hashes)) => {
-                self.problems.set_deny(None);
-                self.listed.denied = info_hashes;
-                changed = true;
+        if let Some(read) = changed_list(&mut self.deny) {
+            self.problems.lock().deny = read.as_ref().err().cloned();
+            match read {
+                Ok(info_hashes) => (self.listed.denied, changed) = (info_hashes, true),
+                Err(error) => errors.push(error),
             }
-            Some(Err(error)) => {
-                let error = Arc::new(error);
-                self.problems.set_deny(Some(Arc::clone(&error)));
-                errors.push(error);
-            }
-            None => {}
         }
         (changed, errors)
     }

@@ -17,8 +17,8 @@ const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 535
 /// What is announced: a page for browsers.
 const SERVICE_TYPE: &str = "_http._tcp.local.";
 
-/// The time from a name being free in one network until it is known to be free in all: a conflict is told once the next name has been
-/// probed, which takes as long as a name that is free, and up to 250 ms before it.
+/// The time from a name being free in one network until it is known to be free in all: the responder reports a conflict once it has
+/// probed the next name, which takes as long as a name that is free, and up to 250 ms before it.
 const OTHER_NETWORKS: Duration = Duration::from_millis(1500);
 
 /// The maximum number of names that are tried: a machine that claims every one must not keep others busy.

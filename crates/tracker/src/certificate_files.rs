@@ -105,20 +105,19 @@ impl CertificateFiles {
         let read = self.read_again();
         let retry = matches!(read, Err(CertificateFileError::Read { .. }));
         self.watched.iter_mut().for_each(|file| file.set_retry(retry));
-        match &read {
-            Ok(()) => health.clear(),
-            Err(error) => {
-                let text = chain_without_folders(error, &[&self.certificate, &self.key]);
-                health.failed(format!("{text}; the previous certificate stays in use"));
-            }
-        }
         match read {
-            // That was said before.
-            Err(_) if !due.contains(&Some(Due::Changed)) => {}
-            Ok(()) => tracing::info!("the certificate was read again: browsers that come now are shown the new one"),
+            Ok(()) => {
+                health.clear();
+                tracing::info!("the certificate was read again: browsers that come now are shown the new one");
+            }
             Err(error) => {
                 let text = chain_without_folders(&error, &[&self.certificate, &self.key]);
-                tracing::warn!(event = "certificate_unusable", "{text}; the previous certificate stays in use");
+                let problem = format!("{text}; the previous certificate stays in use");
+                // Otherwise that was said before.
+                if due.contains(&Some(Due::Changed)) {
+                    tracing::warn!(event = "certificate_unusable", "{problem}");
+                }
+                health.failed(problem);
             }
         }
     }

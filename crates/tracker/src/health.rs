@@ -4,7 +4,9 @@
 
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +138,7 @@ fn look_at_udp(ports: &ClientPorts) -> Option<String> {
     (!answers()).then(|| format!("no answer from {address} within {:?}", TIMEOUT * DATAGRAMS as u32))
 }
 
-fn ask_for_connection_id(address: SocketAddr) -> std::io::Result<()> {
+fn ask_for_connection_id(address: SocketAddr) -> io::Result<()> {
     let here = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(here, 0))?;
     socket.connect(address)?;
@@ -148,7 +150,7 @@ fn ask_for_connection_id(address: SocketAddr) -> std::io::Result<()> {
 }
 
 /// The problem of a list that cannot be used, without its folder.
-fn list_problem(error: &dyn Error, path: &std::path::Path) -> String {
+fn list_problem(error: &dyn Error, path: &Path) -> String {
     format!("{}; the last valid version stays in force", chain_without_folders(error, &[path]))
 }
 

@@ -9,6 +9,7 @@ use crate::cli::Cli;
 use crate::log::Log;
 use crate::service_manager;
 use crate::settings::Settings;
+use crate::text::list;
 
 /// Reads the settings again, and changes what can be changed in the tracker that runs: `allow`, `host-name`, `log-level`, and
 /// `upload-limit` if there was one and still is. Of all others it says that they need a restart. So does a log level that lets lines of
@@ -48,10 +49,10 @@ impl<'a> Reload<'a> {
             in_force.retain(|key| *key != "allow");
         }
         if !in_force.is_empty() {
-            tracing::info!("SIGHUP: the settings were read again; in force now: {}", list(&in_force));
+            tracing::info!("SIGHUP: the settings were read again; in force now: {}", quoted(&in_force));
         }
         if !restart.is_empty() {
-            tracing::warn!("SIGHUP: these settings have changed, and need a restart: {}", list(&restart));
+            tracing::warn!("SIGHUP: these settings have changed, and need a restart: {}", quoted(&restart));
         }
         if changed.is_empty() {
             tracing::info!(
@@ -92,6 +93,6 @@ impl<'a> Reload<'a> {
     }
 }
 
-fn list(keys: &BTreeSet<&String>) -> String {
-    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+fn quoted(keys: &BTreeSet<&String>) -> String {
+    list(keys.iter().map(|key| format!("`{key}`")))
 }

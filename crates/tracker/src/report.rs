@@ -84,7 +84,8 @@ impl Report {
 
     fn ask(&self) -> anyhow::Result<Response<Body>> {
         let url = self.base().with_context(|| format!(
-                "write --url as http://HOST:PORT, with the base path if there is one, not {:?}; a tracker with a certificate answers so on its own machine only",
+                "write --url as http://HOST:PORT, with the base path if there is one, not {:?}; a tracker with a certificate answers so \
+                 on its own machine only",
                 self.url
             ))?;
         let lesson = self.lesson.map_or(CURRENT, NonZeroU32::get);

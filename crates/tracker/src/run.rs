@@ -190,8 +190,8 @@ fn open_data(data: Data, is_shared: bool) -> anyhow::Result<Option<DataFolder>> 
 }
 
 /// Waits for a signal that stops the tracker, and reads the settings again at each one that asks for it. After that, another one
-/// that stops ends the program at once. The service manager gets no more of the `reports` then: it is not told that clients are not
-/// served any more, nor does it wait for the watchdog.
+/// that stops ends the program at once. The service manager gets no more of the `reports` then: it gets no report that clients
+/// are not served any more, nor does it wait for the watchdog.
 async fn stop(mut signals: Signals, mut reload: impl AsyncFnMut(), reports: JoinSet<()>) {
     while signals.next().await != Request::Stop {
         reload().await;

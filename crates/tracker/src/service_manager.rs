@@ -1,4 +1,4 @@
-//! What the service manager is told, such as systemd with `Type=notify`: see
+//! Reports to the service manager, such as systemd with `Type=notify`: see
 //! [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 //!
 //! Without `$NOTIFY_SOCKET`, and on other systems than Unix, nothing is sent.

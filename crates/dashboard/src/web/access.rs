@@ -151,15 +151,13 @@ enum Admitted {
 
 fn admit(dashboard: &Dashboard, remote: SocketAddr, request: &Request) -> Result<Admitted, Problem> {
     let config = &dashboard.0.config;
-    if !config.shards.clients().admits_address(remote.ip()) {
-        // The operator meant it: no advice on how to get in.
-        return Err(Problem::forbidden(format!("the operator does not let address {} use this tracker", remote.ip())));
-    }
     if !config.shards.admits(remote.ip()) {
-        return Err(Problem::forbidden(format!(
-            "the tracker does not serve your address {}; the operator can allow it with --allow",
-            remote.ip()
-        )));
+        let remote = remote.ip();
+        return Err(Problem::forbidden(match config.shards.clients().admits_address(remote) {
+            true => format!("the tracker does not serve your address {remote}; the operator can allow it with --allow"),
+            // The operator meant it: no advice on how to get in.
+            false => format!("the operator does not let address {remote} use this tracker"),
+        }));
     }
     dashboard.look_at_accounts();
     let host = Host::of(request).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the request is for no host"))?;

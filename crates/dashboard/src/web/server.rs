@@ -333,8 +333,8 @@ async fn begin(
 }
 
 /// Serves a connection until the rules deny the address of its client, which they admitted: then downloads and event streams are cut
-/// off. An address that they never admitted is told so by the routes. [`Config::access`](tracker_core::Config::access) does not count:
-/// it follows the networks of this machine, and an interface may be gone for a moment.
+/// off. The routes refuse an address that they never admitted. [`Config::access`](tracker_core::Config::access) does not count: it
+/// follows the networks of this machine, and an interface may be gone for a moment.
 async fn while_admitted(ends: Ends, shared: &Shared, served: impl Future<Output = ()>) {
     let is_admitted = || shared.shards.clients().admits_address(ends.remote.ip());
     let until_denied = async {

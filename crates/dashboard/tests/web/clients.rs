@@ -156,18 +156,18 @@ async fn a_file_with_a_mistake_is_not_changed() {
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "deny -XL\nnobody else\n");
 
-    // The page and programs are told of it.
+    // The page and the API show it.
     list.refresh().unwrap();
     list.refresh().unwrap_err();
     let page = async || fixture.send(OPERATOR, Method::GET, "/manage/tracker", Body::empty()).await;
     let shown = page().await;
     assert!(shown.text().contains("clients.txt</code>, line 2: a rule begins with allow or deny"), "{}", shown.text());
     assert!(shown.text().contains("stays in force") && shown.text().contains("deny <code>-XL</code>"));
-    let told = async || fixture.send(OPERATOR, Method::GET, "/api/v1/clients", Body::empty()).await.json();
-    let first_answer = told().await;
+    let listed = async || fixture.send(OPERATOR, Method::GET, "/api/v1/clients", Body::empty()).await.json();
+    let first_answer = listed().await;
     assert_eq!((&first_answer["rules"][0]["clients"], &first_answer["error"]["line"]), (&"-XL".into(), &2.into()));
     fs::write(&file, "deny -XL\n# nobody else\n").unwrap();
     (0..2).for_each(|_| list.refresh().unwrap());
     assert!(!page().await.text().contains("stays in force"));
-    assert_eq!(told().await["error"], serde_json::Value::Null);
+    assert_eq!(listed().await["error"], serde_json::Value::Null);
 }

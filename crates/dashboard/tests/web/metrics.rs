@@ -189,7 +189,7 @@ async fn the_board_shows_the_metrics_that_there_are() {
 async fn health_says_what_is_wrong() {
     let health = Health::default();
     let fixture = Fixture::with(|config| config.health = health.clone());
-    // What was looked at a moment ago is told again.
+    // The result of a look is given out again for a moment.
     let until = async |target: &str, status: StatusCode, text: &str| {
         let answer = fixture.get_until(target, |answer| answer.text() == text).await;
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");

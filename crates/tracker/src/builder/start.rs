@@ -117,10 +117,11 @@ impl Builder {
             own_peer::start(config, view)
         });
         let (own_peer, sightings) = own_peer.transpose()?.unzip();
-        if let Some(Err(why)) = own_peer.as_deref().map(own_peer::listening) {
-            parts.reported("own_peer").failed(why);
-        } else if own_peer.is_some() {
-            parts.reported("own_peer");
+        if let Some(service) = &own_peer {
+            let part = parts.reported("own_peer");
+            if let Err(why) = own_peer::listening(service) {
+                part.failed(why);
+            }
         }
         // Without a dashboard nobody sees it, and it stays as it is.
         let remembered = data.filter(|_| self.dashboard).map(|data| Remembered::read(data.path())).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The files and folders that settings name.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use dashboard::ClientList;
 use torrent_library::TorrentLists;
 use tracker::{DataFolder, check_certificate};
@@ -19,25 +19,18 @@ const CHECK: &str = "files";
 
 /// Says which of them cannot be used, and one line for all that can.
 pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
-    let list_of_torrents = |file: &Path| TorrentLists::read(Some(file.to_owned()), None, None).map(drop);
+    let torrents = |file: &Path| anyhow::Ok(TorrentLists::read(Some(file.to_owned()), None, None).map(drop)?);
+    let clients = |file: PathBuf| anyhow::Ok(ClientList::open(file).map(drop)?);
     let certificate = settings.tls_cert.as_deref().zip(settings.tls_key.as_deref());
     // Without the setting it is in the data folder, and need not be there.
     let default_clients = || settings.data().path().map(DataFolder::clients_in).filter(|file| file.exists());
-    let clients = settings.client_list.clone().or_else(default_clients);
+    let client_list = settings.client_list.clone().or_else(default_clients);
     let used = [
-        settings
-            .allow_list
-            .as_deref()
-            .map(|file| ("`allow-list`", list_of_torrents(file).map_err(|error| anyhow!(error)))),
-        settings
-            .deny_list
-            .as_deref()
-            .map(|file| ("`deny-list`", list_of_torrents(file).map_err(|error| anyhow!(error)))),
-        clients.map(|file| ("`client-list`", ClientList::open(file).map(drop).map_err(|error| anyhow!(error)))),
-        settings.names.as_deref().map(|file| ("`names`", check_names_file(file).map_err(|error| anyhow!(error)))),
-        certificate.map(|(certificate, key)| {
-            ("`tls-cert` and `tls-key`", check_certificate(certificate, key).map_err(|error| anyhow!(error)))
-        }),
+        settings.allow_list.as_deref().map(|file| ("`allow-list`", torrents(file))),
+        settings.deny_list.as_deref().map(|file| ("`deny-list`", torrents(file))),
+        client_list.map(|file| ("`client-list`", clients(file))),
+        settings.names.as_deref().map(|file| ("`names`", check_names_file(file).map_err(Into::into))),
+        certificate.map(|(file, key)| ("`tls-cert` and `tls-key`", check_certificate(file, key).map_err(Into::into))),
         settings.torrents.as_deref().map(|folder| ("`torrents`", can_be_read(folder))),
     ];
     let mut good = Vec::new();

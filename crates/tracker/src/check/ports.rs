@@ -29,7 +29,7 @@ const MAX_ANSWER_BYTES: u64 = 4096;
 /// The path at which a tracker answers its clients' port for people, and the beginning of that answer.
 const OF_CLIENTS: (&str, &str) = ("/", "This is a BitTorrent tracker. Its announce path is ");
 
-/// A path that is for another port, where the dashboard tells clients so: whoever may view it, and over HTTP as over HTTPS.
+/// A path of another port, for which the dashboard has an answer of its own: whoever may view it, and over HTTP as over HTTPS.
 const OF_DASHBOARD: (&str, &str) = ("/announce", "this is the port of the tracker's page");
 
 /// The ports of all servers of a tracker.
