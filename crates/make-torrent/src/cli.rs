@@ -176,7 +176,7 @@ pub(crate) struct CreateArgs {
     /// Piece length, such as 18 (for 2^18 bytes), 262144, 256KiB or 4MiB
     ///
     /// A power of two from 16 KiB to 128 MiB: as its exponent from 14 to 27, in bytes, or with a unit. The default makes 1024 to
-    /// 2047 pieces of 16 KiB to 16 MiB.
+    /// 2047 pieces of 64 KiB to 16 MiB, fewer and shorter ones below 64 MiB, and more above 32 GiB.
     #[arg(short = 'l', long, help_heading = "Contents of the .torrent file", value_name = "LENGTH", value_parser = piece_length)]
     pub(crate) piece_length: Option<PieceLength>,
 

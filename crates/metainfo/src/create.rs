@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use bencode::Limits;
+use sha1_lanes::Engine;
 
 use crate::info::Layout;
 use crate::keys::Keys;
@@ -65,6 +66,7 @@ pub struct Create {
     name: Option<String>,
     piece_length: Option<PieceLength>,
     threads: Option<NonZeroUsize>,
+    engine: Option<Engine>,
     walk: WalkOptions,
     private: bool,
     source: Option<String>,
@@ -80,6 +82,7 @@ impl Create {
             name: None,
             piece_length: None,
             threads: None,
+            engine: None,
             walk: WalkOptions::default(),
             private: false,
             source: None,
@@ -202,10 +205,16 @@ impl Create {
 
     /// The number of threads that hash, at most 256; the default is one for each core.
     ///
-    /// Each thread reads its own part of the files. A single thread reads strictly in order, which is
-    /// fastest from a hard disk.
+    /// Each thread reads its own part of the files. A single thread reads them from the first to the last, which is fastest
+    /// from a hard disk.
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// The engine that hashes the pieces; [`Engine::fastest`] by default. The torrent is the same with each.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
         self
     }
 
@@ -261,6 +270,7 @@ impl Create {
             total_length,
             piece_length,
             threads: self.threads.unwrap_or_else(hash::default_threads),
+            engine: self.engine.unwrap_or_else(Engine::fastest),
             private: self.private,
             source: self.source,
             keys,
@@ -320,6 +330,7 @@ mod tests {
             warnings: Vec::new(),
             piece_length: PieceLength::MAX,
             threads: NonZeroUsize::MIN,
+            engine: Engine::fastest(),
             private: true,
             source: Some("source".to_owned()),
             keys: Keys::default(),

@@ -1,20 +1,29 @@
 //! The SHA-1 pipeline that creating and verifying share: content in, one digest per piece out, on
 //! all cores.
 //!
-//! Every worker takes the next run of pieces, reads it through its own file handle in chunks that
-//! stay in its core's cache, and hashes each chunk at once. No thread reads on behalf of others, so
-//! that no byte crosses from core to core. Memory: [`CHUNK`] bytes per worker, and 20 bytes per
-//! piece of what stands finished in the channel.
+//! Every worker takes the next run of pieces, and hashes up to [`Engine::lanes`] of them side by side. It
+//! reads a part of each through its own file handles, hashes these parts while they are in its core's
+//! cache, and goes on to the next ones. No thread reads on behalf of others, so that no byte crosses
+//! from core to core. Memory: [`worker::BUFFER`] bytes per worker, however long the pieces are, and the
+//! outcomes of at most four runs per worker in the channel.
+//!
+//! The parts of pieces that are hashed side by side are far apart in a file, and a hard disk must not seek
+//! for each of them. So where reading is slow, Linux is asked to read these pieces ahead, in their order;
+//! on other systems pieces are then hashed one after the other.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+mod content;
+mod open_files;
+mod worker;
+
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use sha1::{Digest, Sha1};
+use sha1_lanes::Engine;
+
+pub(crate) use content::{Content, ReadFailure, Source};
+use worker::Worker;
 
 /// The progress of hashing, in bytes of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,80 +38,23 @@ pub struct Progress {
 /// The maximum number of threads that hash, also if more are requested.
 pub(crate) const MAX_THREADS: usize = 256;
 
-/// The bytes of one read: large enough that the cost of the system call is negligible, small enough
-/// for a core's own cache.
-const CHUNK: usize = 128 << 10;
+/// The maximum number of files that all workers together have open, half of macOS's default limit for a process. More
+/// workers than this have one each.
+const MAX_OPEN_FILES: usize = 128;
 
 /// The minimum bytes that a worker takes at a time: small pieces are taken together, so that reads
 /// stay long and messages few.
 const RUN_BYTES: u64 = 1 << 20;
 
-/// A torrent's content: the bytes that are cut into pieces.
-#[derive(Debug)]
-pub(crate) struct Content {
-    /// In order, without gaps, none of them empty.
-    segments: Vec<Segment>,
-    piece_length: u64,
-    total: u64,
-}
-
-#[derive(Debug)]
-struct Segment {
-    offset: u64,
-    length: u64,
-    file: usize,
-    source: Source,
-}
-
-/// The source of a file's bytes.
-#[derive(Debug)]
-pub(crate) enum Source {
-    Path(PathBuf),
-    /// A pad file of [BEP 47](https://www.bittorrent.org/beps/bep_0047.html).
-    Zeros,
-    /// Not there: the pieces that touch it fail.
-    Absent,
-}
-
-impl Content {
-    /// The content made of `files`, in this order. Failures name a file by its number in it.
-    pub(crate) fn new(piece_length: u64, files: impl IntoIterator<Item = (u64, Source)>) -> Self {
-        assert!(piece_length > 0, "a piece has a length");
-        let mut segments = Vec::new();
-        let mut total = 0;
-        for (file, (length, source)) in files.into_iter().enumerate() {
-            if length > 0 {
-                segments.push(Segment { offset: total, length, file, source });
-                total += length;
-            }
-        }
-        Self { segments, piece_length, total }
-    }
-
-    pub(crate) fn piece_count(&self) -> usize {
-        usize::try_from(self.total.div_ceil(self.piece_length)).expect("limited by the callers to 2^21 pieces")
-    }
-}
-
 /// The result of hashing a piece.
 pub(crate) type Outcome = Result<[u8; 20], ReadFailure>;
 
-/// A piece could not be read.
-#[derive(Debug)]
-pub(crate) struct ReadFailure {
-    /// The number of the file in the content.
-    pub(crate) file: usize,
-    /// `None` if the file is [`Source::Absent`]; [`io::ErrorKind::UnexpectedEof`] if it is shorter
-    /// than it should be.
-    pub(crate) error: Option<io::Error>,
-}
-
-/// Pieces that follow one another, hashed by one worker.
+/// Consecutive pieces that one worker has hashed; without outcomes, progress in pieces that are not finished yet.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) first: usize,
     pub(crate) outcomes: Vec<Outcome>,
-    /// The number of bytes of content they cover.
+    /// The bytes of content hashed since the worker's previous run.
     pub(crate) bytes: u64,
 }
 
@@ -118,13 +70,19 @@ pub(crate) fn default_threads() -> NonZeroUsize {
 /// it.
 pub(crate) fn hash_pieces<E>(
     content: &Content,
+    engine: Engine,
     threads: NonZeroUsize,
     cancel: &AtomicBool,
     mut sink: impl FnMut(Run) -> Result<(), E>,
 ) -> Result<(), E> {
-    let run_pieces = usize::try_from(RUN_BYTES / content.piece_length).map_or(1, |n| n.max(1));
-    let runs = content.piece_count().div_ceil(run_pieces);
-    let workers = threads.get().min(MAX_THREADS).min(runs);
+    let pieces = content.piece_count();
+    let threads = threads.get().min(MAX_THREADS);
+    // Full lanes, unless other workers would have nothing to do.
+    let full =
+        usize::try_from(RUN_BYTES / content.piece_length).map_or(1, |n| n.max(1)).next_multiple_of(engine.lanes());
+    let run_pieces = full.min(pieces.div_ceil(threads)).max(1);
+    let runs = pieces.div_ceil(run_pieces);
+    let workers = threads.min(runs);
     let next_run = AtomicUsize::new(0);
     let (send, receive) = mpsc::sync_channel(4 * workers);
 
@@ -132,15 +90,14 @@ pub(crate) fn hash_pieces<E>(
         for _ in 0..workers {
             let (send, next_run) = (send.clone(), &next_run);
             scope.spawn(move || {
-                let mut worker = Worker::new(content, cancel);
+                let mut worker = Worker::new(content, engine, cancel, (MAX_OPEN_FILES / workers).max(1));
                 loop {
                     let run = next_run.fetch_add(1, Ordering::Relaxed);
                     if run >= runs {
                         return;
                     }
-                    let Some(done) = worker.run(run * run_pieces, run_pieces) else { return };
                     // The receiver is gone when the sink has failed: the work is no longer needed.
-                    if send.send(done).is_err() {
+                    if worker.run(run * run_pieces, run_pieces, |done| send.send(done).ok()).is_none() {
                         return;
                     }
                 }
@@ -153,100 +110,30 @@ pub(crate) fn hash_pieces<E>(
     })
 }
 
-struct Worker<'c> {
-    content: &'c Content,
-    cancel: &'c AtomicBool,
-    buffer: Vec<u8>,
-    open: Option<OpenFile>,
-}
-
-/// The file read last, where the next piece most often begins.
-struct OpenFile {
-    segment: usize,
-    handle: File,
-    position: u64,
-}
-
-impl<'c> Worker<'c> {
-    fn new(content: &'c Content, cancel: &'c AtomicBool) -> Self {
-        let chunk = usize::try_from(content.piece_length).map_or(CHUNK, |length| length.min(CHUNK));
-        Self { content, cancel, buffer: vec![0; chunk], open: None }
-    }
-
-    /// `None` when cancelled.
-    fn run(&mut self, first: usize, pieces: usize) -> Option<Run> {
-        let end = (first + pieces).min(self.content.piece_count());
-        let mut outcomes = Vec::with_capacity(end - first);
-        let mut bytes = 0;
-        for piece in first..end {
-            let start = piece as u64 * self.content.piece_length;
-            let length = self.content.piece_length.min(self.content.total - start);
-            outcomes.push(self.piece(start, length)?);
-            bytes += length;
-        }
-        Some(Run { first, outcomes, bytes })
-    }
-
-    fn piece(&mut self, start: u64, length: u64) -> Option<Outcome> {
-        let segments = &self.content.segments;
-        let end = start + length;
-        let mut hasher = Sha1::new();
-        let first = segments.partition_point(|segment| segment.offset + segment.length <= start);
-        for (number, segment) in segments.iter().enumerate().skip(first).take_while(|(_, s)| s.offset < end) {
-            let mut from = start.max(segment.offset) - segment.offset;
-            let to = end.min(segment.offset + segment.length) - segment.offset;
-            while from < to {
-                if self.cancel.load(Ordering::Relaxed) {
-                    return None;
-                }
-                let chunk = usize::try_from(to - from).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
-                if let Err(error) = self.fill(number, from, chunk) {
-                    return Some(Err(ReadFailure { file: segment.file, error }));
-                }
-                hasher.update(&self.buffer[..chunk]);
-                from += chunk as u64;
-            }
-        }
-        Some(Ok(hasher.finalize().into()))
-    }
-
-    /// Reads `length` bytes at `from` of a segment to the start of the buffer.
-    fn fill(&mut self, number: usize, from: u64, length: usize) -> Result<(), Option<io::Error>> {
-        let buffer = &mut self.buffer[..length];
-        let path = match &self.content.segments[number].source {
-            Source::Path(path) => path,
-            Source::Zeros => {
-                buffer.fill(0);
-                return Ok(());
-            }
-            Source::Absent => return Err(None),
-        };
-        let mut open = match self.open.take() {
-            Some(open) if open.segment == number => open,
-            _ => OpenFile { segment: number, handle: File::open(path)?, position: 0 },
-        };
-        if open.position != from {
-            open.handle.seek(SeekFrom::Start(from))?;
-        }
-        open.handle.read_exact(buffer)?;
-        open.position = from + length as u64;
-        self.open = Some(open);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::fs;
+    use std::{fs, io};
 
+    use sha1::{Digest, Sha1};
+
+    use super::worker::{BUFFER, CHUNK, READ_AHEAD};
     use super::*;
 
+    /// One per path of this CPU.
+    fn engines() -> impl Iterator<Item = Engine> {
+        sha1_lanes::Path::ALL.into_iter().filter_map(|path| Engine::with_path(path).ok())
+    }
+
     fn digests(content: &Content, threads: usize) -> Vec<Outcome> {
+        digests_by(Engine::fastest(), content, threads)
+    }
+
+    fn digests_by(engine: Engine, content: &Content, threads: usize) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = (0..content.piece_count()).map(|_| None).collect();
         let mut bytes = 0;
         let threads = NonZeroUsize::new(threads).unwrap();
-        hash_pieces(content, threads, &AtomicBool::new(false), |run| {
+        hash_pieces(content, engine, threads, &AtomicBool::new(false), |run| {
             bytes += run.bytes;
             for (i, outcome) in run.outcomes.into_iter().enumerate() {
                 assert!(outcomes[run.first + i].replace(outcome).is_none(), "hashed twice");
@@ -273,13 +160,14 @@ mod tests {
             whole.extend_from_slice(&bytes);
             paths.push(path);
         }
-        for piece_length in [100, 16_384, 20_000, 1 << 20, 16 << 20] {
+        for piece_length in [100, 16_384, 20_000, 100_000, 1 << 20, 16 << 20] {
             let expected: Vec<[u8; 20]> = whole.chunks(piece_length).map(|piece| Sha1::digest(piece).into()).collect();
-            for threads in [1, 3, 1000] {
+            for (engine, threads) in engines().flat_map(|engine| [1, 3, 1000].map(|threads| (engine, threads))) {
                 let files = lengths.iter().zip(&paths).map(|(&length, path)| (length, Source::Path(path.clone())));
                 let content = Content::new(piece_length as u64, files);
-                let got: Vec<[u8; 20]> = digests(&content, threads).into_iter().map(Result::unwrap).collect();
-                assert!(got == expected, "{piece_length} with {threads}");
+                let got = digests_by(engine, &content, threads);
+                let got: Vec<[u8; 20]> = got.into_iter().map(Result::unwrap).collect();
+                assert!(got == expected, "{piece_length} with {threads} by {engine:?}");
             }
         }
     }
@@ -313,17 +201,81 @@ mod tests {
         assert_eq!(outcomes[5].as_ref().unwrap()[..], Sha1::digest([0; 50])[..]);
     }
 
+    /// A piece that fails in its middle, beside others that are longer than what is read at once.
+    #[test]
+    fn failures_spare_pieces_that_are_hashed_side_by_side() {
+        const PIECE: usize = CHUNK + 100;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, short) = (folder.path().join("whole"), folder.path().join("short"));
+        fs::write(&whole, vec![1; 10 * PIECE]).unwrap();
+        fs::write(&short, vec![2; PIECE + CHUNK]).unwrap();
+        let expected = [1, 2].map(|byte| Sha1::digest(vec![byte; PIECE]).into());
+        for engine in engines() {
+            let files = [(10 * PIECE, &whole), (2 * PIECE, &short), (10 * PIECE, &whole)];
+            let files = files.map(|(length, path)| (length as u64, Source::Path(path.clone())));
+            let content = Content::new(PIECE as u64, files);
+            let outcomes = digests_by(engine, &content, 1);
+            let failure = outcomes[11].as_ref().unwrap_err();
+            assert_eq!(failure.file, 1);
+            assert_eq!(failure.error.as_ref().map(io::Error::kind), Some(io::ErrorKind::UnexpectedEof));
+            for (number, outcome) in outcomes.iter().enumerate().filter(|(number, _)| *number != 11) {
+                assert_eq!(outcome.as_ref().ok(), Some(&expected[usize::from(number == 10)]), "{engine:?}, {number}");
+            }
+        }
+    }
+
+    /// Pieces that are read ahead in several steps, the last of them short, and one across two files.
+    #[test]
+    fn pieces_longer_than_one_read_ahead() {
+        let folder = tempfile::tempdir().unwrap();
+        let piece_length = READ_AHEAD as usize + CHUNK + 100;
+        let whole: Vec<u8> = (0..3 * piece_length as u32 + 1000).map(|n| (n * 31 + n / 251) as u8).collect();
+        let (first, second) = whole.split_at(2 * piece_length - 5);
+        let files = [("first", first), ("second", second)].map(|(name, bytes)| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            (bytes.len() as u64, path)
+        });
+        let expected: Vec<[u8; 20]> = whole.chunks(piece_length).map(|piece| Sha1::digest(piece).into()).collect();
+        for engine in engines() {
+            let files = files.iter().map(|(length, path)| (*length, Source::Path(path.clone())));
+            let got = digests_by(engine, &Content::new(piece_length as u64, files), 1);
+            let got: Vec<[u8; 20]> = got.into_iter().map(Result::unwrap).collect();
+            assert!(got == expected, "{engine:?}");
+        }
+    }
+
+    /// Progress does not wait for the outcomes of all pieces that are hashed side by side.
+    #[test]
+    fn progress_comes_at_least_once_a_piece() {
+        const PIECE: u64 = 3 << 20;
+
+        for engine in engines() {
+            let content = Content::new(PIECE, [(5 * PIECE + 7, Source::Zeros)]);
+            let (mut bytes, mut outcomes) = (0, 0);
+            hash_pieces(&content, engine, NonZeroUsize::MIN, &AtomicBool::new(false), |run| {
+                assert!(run.bytes > 0 && run.bytes <= PIECE + BUFFER as u64, "{} bytes by {engine:?}", run.bytes);
+                bytes += run.bytes;
+                outcomes += run.outcomes.len();
+                Ok::<_, Infallible>(())
+            })
+            .unwrap();
+            assert_eq!((bytes, outcomes), (5 * PIECE + 7, 6));
+        }
+    }
+
     #[test]
     fn a_failing_sink_and_the_flag_stop_the_workers() {
         // 2^41 bytes would take minutes.
         let content = Content::new(1 << 20, [(1 << 41, Source::Zeros)]);
         let threads = NonZeroUsize::new(4).unwrap();
-        let result = hash_pieces(&content, threads, &AtomicBool::new(false), |_| Err("enough"));
+        let result = hash_pieces(&content, Engine::fastest(), threads, &AtomicBool::new(false), |_| Err("enough"));
         assert_eq!(result, Err("enough"));
 
         let cancel = AtomicBool::new(false);
         let mut runs = 0_usize;
-        let result = hash_pieces(&content, threads, &cancel, |_| {
+        let result = hash_pieces(&content, Engine::fastest(), threads, &cancel, |_| {
             runs += 1;
             cancel.store(true, Ordering::Relaxed);
             Ok::<_, Infallible>(())

@@ -31,22 +31,25 @@ impl PieceLength {
     /// 16 MiB: [`for_total`](Self::for_total) goes above it only to stay within
     /// [`MAX_PIECES`](Self::MAX_PIECES).
     pub const AUTO_MAX: Self = Self(16 << 20);
+    /// 64 KiB: shorter pieces only where there would be fewer than 256.
+    const SMALL: Self = Self(64 << 10);
     /// The maximum number of pieces in a new torrent: 9.6 MB of digests, because libtorrent by default refuses a
     /// .torrent of more than 10 MB.
     pub const MAX_PIECES: u64 = 480_000;
 
     /// The piece length for content of `total` bytes: the power of two nearest below `total /
-    /// 1024`, so that there are 1024 to 2047 pieces, but at least 16 KiB and at most 16 MiB. More
-    /// than that (to 128 MiB) only where there would be more than [`MAX_PIECES`](Self::MAX_PIECES)
-    /// pieces otherwise.
+    /// 1024`, so that there are 1024 to 2047 pieces, but at most 16 MiB. More than that (to 128 MiB)
+    /// only where there would be more than [`MAX_PIECES`](Self::MAX_PIECES) pieces otherwise. Content
+    /// of less than 64 MiB has pieces of 64 KiB, if there are at least 256, or else shorter ones, down to
+    /// 16 KiB: clients with few upload slots share longer pieces sooner, unless there are very few.
     ///
     /// A piece is the unit that a client fetches again if it was damaged, and shares once it is
     /// complete; on a LAN a thousand pieces are fine enough for both, and the .torrent stays below
     /// 40 kB up to 32 GiB.
     pub fn for_total(total: u64) -> Self {
-        let exponent = total.max(1).ilog2().saturating_sub(10);
-        let min = Self::MIN.0.ilog2();
-        let mut length = Self(1 << exponent.clamp(min, Self::AUTO_MAX.0.ilog2()));
+        let log2 = total.max(1).ilog2();
+        let exponent = log2.saturating_sub(10).max(log2.saturating_sub(8).min(Self::SMALL.0.ilog2()));
+        let mut length = Self(1 << exponent.clamp(Self::MIN.0.ilog2(), Self::AUTO_MAX.0.ilog2()));
         while length.pieces(total) > Self::MAX_PIECES && length < Self::MAX {
             length.0 *= 2;
         }
@@ -144,10 +147,11 @@ mod tests {
         for (total, expected) in [
             (0, 16 * KIB),
             (1, 16 * KIB),
-            (16 * MIB, 16 * KIB),
-            (32 * MIB - 1, 16 * KIB),
-            (32 * MIB, 32 * KIB),
-            (64 * MIB, 64 * KIB),
+            (8 * MIB - 1, 16 * KIB),
+            (8 * MIB, 32 * KIB),
+            (16 * MIB, 64 * KIB),
+            (128 * MIB - 1, 64 * KIB),
+            (128 * MIB, 128 * KIB),
             (700 * MIB, 512 * KIB),
             (GIB, MIB),
             (8 * GIB, 8 * MIB),
@@ -163,8 +167,8 @@ mod tests {
 
     /// The rule in the compatibility notes: `2^round(log2(size) - 10.5)`, clamped.
     #[test]
-    fn rule_is_the_rounded_logarithm() {
-        for total in (1..2000u64).map(|n| n * 7_654_321) {
+    fn from_64_mib_on_the_rule_is_the_rounded_logarithm() {
+        for total in (9..2000u64).map(|n| n * 7_654_321) {
             let exponent = ((total as f64).log2() - 10.5).round().clamp(14.0, 24.0) as u32;
             assert_eq!(PieceLength::for_total(total).bytes(), 1 << exponent, "{total}");
         }

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{self, AtomicBool};
 
+use sha1_lanes::Engine;
 use thiserror::Error;
 
 use crate::hash::{self, Content, Progress, ReadFailure, Source};
@@ -47,6 +48,7 @@ pub struct Verify<'m> {
     info: &'m Info,
     path: PathBuf,
     threads: NonZeroUsize,
+    engine: Option<Engine>,
 }
 
 impl<'m> Verify<'m> {
@@ -56,7 +58,7 @@ impl<'m> Verify<'m> {
     /// torrent's name. If both are possible, the folder with more files of the right length is used. For a torrent of a folder
     /// it may also be a file of it, if exactly one has this name; the others are missing then.
     pub fn new(metainfo: &'m Metainfo, path: impl Into<PathBuf>) -> Self {
-        Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads() }
+        Self { info: metainfo.info(), path: path.into(), threads: hash::default_threads(), engine: None }
     }
 
     /// The number of threads that hash, at most 256; the default is one for each core.
@@ -64,6 +66,12 @@ impl<'m> Verify<'m> {
     /// See [`Create::threads`](crate::Create::threads).
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// The engine that hashes the pieces; [`Engine::fastest`] by default. The report is the same with each.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
         self
     }
 
@@ -84,7 +92,8 @@ impl<'m> Verify<'m> {
         let mut report = Report { files: Vec::new(), bad_pieces: Vec::new(), unchecked_pieces: Vec::new() };
         let total = self.info.total_length();
         let mut hashed = 0;
-        let result: Result<(), Infallible> = hash::hash_pieces(&content, self.threads, cancel, |run| {
+        let engine = self.engine.unwrap_or_else(Engine::fastest);
+        let result: Result<(), Infallible> = hash::hash_pieces(&content, engine, self.threads, cancel, |run| {
             for (number, outcome) in (run.first..).zip(run.outcomes) {
                 // At most 2^21 pieces are read.
                 let piece = number as u32;

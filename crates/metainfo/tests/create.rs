@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use metainfo::{Create, CreateError, CreateWarning, Created, Hazard, Metainfo, Pattern, PieceLength, Plan, SkipReason};
+use metainfo::{
+    Create, CreateError, CreateWarning, Created, Hazard, Metainfo, Pattern, PieceLength, Plan, SkipReason, Verify,
+};
+use sha1_lanes::Engine;
 use tempfile::TempDir;
 
 /// A folder `share` with files of the given contents.
@@ -659,4 +662,19 @@ fn an_empty_file_that_grows_is_noticed() {
     fs::write(root.join("empty"), b"b").unwrap();
     let error = hash(&plan).unwrap_err();
     assert!(matches!(error, CreateError::LengthChanged { planned: 0, found: 1, .. }), "{error}");
+}
+
+/// Pieces longer than one read, more than any engine hashes at once, and a shorter one at the end.
+#[test]
+fn every_engine_makes_the_same_torrent() {
+    let content: Vec<u8> = (0..20 * (256 << 10) + 1000_u32).map(|n| (n * 31 + n / 251) as u8).collect();
+    let (_temp, root) = share(&[("large", &content), ("small", b"hello")]);
+    let create = || Create::new(&root).piece_length(PieceLength::try_from(256 << 10).unwrap());
+    let expected = made(create());
+    let metainfo = Metainfo::parse(&expected).unwrap();
+    for engine in sha1_lanes::Path::ALL.into_iter().filter_map(|path| Engine::with_path(path).ok()) {
+        assert!(made(create().engine(engine)) == expected, "{engine:?}");
+        let report = Verify::new(&metainfo, &root).engine(engine).run(&AtomicBool::new(false), |_| ()).unwrap();
+        assert!(report.is_complete(), "{engine:?}");
+    }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sha1_lanes::Engine;
+
 use crate::hash::{self, Content, Progress, ReadFailure, Source};
 use crate::info::Layout;
 use crate::keys::{Keys, encoded};
@@ -22,6 +24,7 @@ pub struct Plan {
     pub(super) total_length: u64,
     pub(super) piece_length: PieceLength,
     pub(super) threads: NonZeroUsize,
+    pub(super) engine: Engine,
     pub(super) private: bool,
     pub(super) source: Option<String>,
     pub(super) keys: Keys,
@@ -68,7 +71,7 @@ impl Plan {
     /// `progress` is called on this thread, about once for each MiB or piece, whichever is more.
     /// Once `cancel` is `true`, hashing stops with [`CreateError::Cancelled`].
     ///
-    /// Takes 128 KiB of memory for each thread and 20 bytes for each piece.
+    /// Takes about 600 KiB of memory for each thread, however long the pieces are, and 20 bytes for each piece.
     ///
     /// # Errors
     /// Returns a [`CreateError`] if a file cannot be read, or has changed since [`Create::plan`](crate::Create::plan): the
@@ -80,7 +83,7 @@ impl Plan {
         );
         let mut pieces = vec![0; 20 * content.piece_count()];
         let mut hashed = 0;
-        hash::hash_pieces(&content, self.threads, cancel, |run| {
+        hash::hash_pieces(&content, self.engine, self.threads, cancel, |run| {
             let digests = pieces[20 * run.first..].chunks_exact_mut(20);
             for (digest, outcome) in digests.zip(run.outcomes) {
                 let bytes = outcome.map_err(|failure| self.read_error(failure))?;
