@@ -31,7 +31,7 @@ KINDS = {
 _NEARLY = 0.9
 """Progress from which on a client is asked more often."""
 _SELDOM = 0.5
-"""Seconds between two questions until then: they take time of the processors that are needed."""
+"""Seconds between two questions until then, at most: they take time of the processors that are needed."""
 
 
 def main() -> None:
@@ -43,11 +43,18 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     client.add(data)
+    began = time.monotonic()
     while (progress := client.progress()) < 1:
-        time.sleep(client.OFTEN if progress >= _NEARLY else _SELDOM)
+        time.sleep(_pause(progress, time.monotonic() - began, client.OFTEN))
     print("complete", flush=True)
     while True:
         time.sleep(60)
+
+
+def _pause(progress: float, took: float, often: float) -> float:
+    """Seconds until the next question: half of what is left until the download is nearly complete, if it goes on as before."""
+    left = took * (_NEARLY - progress) / progress if progress > 0 else _SELDOM
+    return min(max(left / 2, often), _SELDOM)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ class Aria2:
     OFTEN = 0.1
     """Seconds between two questions for the progress of a download that is nearly complete."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tcp_only: bool = False) -> None:
+        """It speaks TCP only, whatever is asked for."""
         # Without DHT and local discovery; by default it stops seeding when it has given as much as it got.
         off = ["--enable-dht=false", "--bt-enable-lpd=false", "--seed-ratio=0", "--show-console-readout=false"]
         program = start(["aria2c", "--no-conf", "--enable-rpc", f"--dir={folder}", *off])

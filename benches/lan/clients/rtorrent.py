@@ -24,7 +24,8 @@ class RTorrent:
     OFTEN = 0.1
     """Seconds between two questions for the progress of a download that is nearly complete."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tcp_only: bool = False) -> None:
+        """It speaks TCP only, whatever is asked for."""
         session = Path("session").resolve()
         session.mkdir()
         self._api = str(Path("rtorrent.socket").resolve())

@@ -20,7 +20,7 @@ class Transmission:
     OFTEN = 0.1
     """Seconds between two questions for the progress of a download that is nearly complete."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tcp_only: bool = False) -> None:
         config = Path("transmission")
         config.mkdir()
         settings = {
@@ -29,6 +29,7 @@ class Transmission:
             "lpd-enabled": False,
             "port-forwarding-enabled": False,
             "rpc-bind-address": "127.0.0.1",
+            "utp-enabled": not tcp_only,
         }
         (config / "settings.json").write_text(json.dumps(settings))
         program = start(["transmission-daemon", "--foreground", "--config-dir", str(config)])

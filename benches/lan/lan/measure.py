@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import floor, log2
 from pathlib import Path
 from statistics import median
+from threading import Timer
 
 from .install import PYTHON
 from .network import Host, Lan, lan
@@ -29,6 +30,8 @@ _TRIES = 3
 _HEADS = 1.046
 """Bytes on the wire for each byte of the file: the heads of Ethernet, IP and TCP."""
 _NAME = "lecture.bin"
+_SLOWER = 10
+"""How many times slower the link of a slow leecher is."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,20 @@ class Setup:
     """Mbit/s of each link, either way."""
     size: int
     """Bytes of the file."""
+    arrivals: float = 0
+    """Seconds over which the leechers arrive, one after the other at equal distances; 0 if all arrive together."""
+    slow: int = 0
+    """How many of them are behind a link of a tenth of the rate. The others are judged, and the run ends with them."""
+
+    def manner(self) -> str:
+        """What is special about it, for people."""
+        arrivals = f", arriving over {self.arrivals:g} s" if self.arrivals else ""
+        slow = f", {self.slow} of them at {self.mbit / _SLOWER:g} Mbit/s" if self.slow else ""
+        return arrivals + slow
+
+    def leecher_mbit(self) -> list[float]:
+        """The rate of each leecher's link. The last ones are the slow ones."""
+        return [self.mbit] * (self.leechers - self.slow) + [self.mbit / _SLOWER] * self.slow
 
     @property
     def link_time(self) -> float:
@@ -62,18 +79,43 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """A leecher that is judged."""
+
+    program: str
+    began: float
+    """Seconds after the first one."""
+    took: float
+    """Seconds from then until it had the file."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """What one run measured."""
 
-    seconds: list[float]
-    """When each leecher had the file, earliest first."""
-    by_program: dict[str, float]
-    """When the last leecher with each program had it."""
+    arrivals: list[Arrival]
+    """The leechers that are judged, as they had the file."""
     sent: int
     """Bytes that left the source's host meanwhile."""
     busy: float
     """The share of the time for which the busiest processor was in use. Near one, it was the limit and not the links."""
     piece_length: int | None
+
+    def first(self) -> float:
+        """What the fastest leecher took, in seconds."""
+        return min(arrival.took for arrival in self.arrivals)
+
+    def last(self) -> float:
+        """What the slowest one took."""
+        return max(arrival.took for arrival in self.arrivals)
+
+    def of(self, program: str) -> list[float]:
+        """What those with this program took, shortest first."""
+        return sorted(arrival.took for arrival in self.arrivals if arrival.program == program)
+
+    def complete(self) -> list[float]:
+        """When each had it, in seconds after the first one arrived."""
+        return sorted(arrival.began + arrival.took for arrival in self.arrivals)
 
 
 @dataclass
@@ -89,12 +131,12 @@ class Cell:
     """How busy the busiest processor was in each run that is void."""
 
     def last(self) -> float | None:
-        """When the last leecher had the file, as a multiple of the nominal link time of one copy: the median."""
-        return self._median(lambda sample: sample.seconds[-1] / self.setup.link_time)
+        """What the slowest leecher took, as a multiple of the nominal link time of one copy: the median."""
+        return self._median(lambda sample: sample.last() / self.setup.link_time)
 
     def last_of(self, program: str) -> float | None:
         """The same for the leechers with this program."""
-        return self._median(lambda sample: sample.by_program[program] / self.setup.link_time)
+        return self._median(lambda sample: sample.of(program)[-1] / self.setup.link_time)
 
     def copies(self) -> float | None:
         """The bytes that the source sent, as a multiple of the file's size: the median."""
@@ -108,13 +150,14 @@ class Cell:
     def name(self) -> str:
         """For people who look at the measurement."""
         setup = self.setup
-        return f"{self.source.key} to {setup.leechers} {self.client} at {setup.mbit:g} Mbit/s, {setup.size / 1e6:g} MB"
+        name = f"{self.source.key} to {setup.leechers} {self.client} at {setup.mbit:g} Mbit/s, {setup.size / 1e6:g} MB"
+        return name + setup.manner()
 
     def _median(self, figure: Callable[[Sample], float]) -> float | None:
         return median(map(figure, self.samples)) if self.samples else None
 
 
-def measure_round(cells: list[Cell], settings: Settings, number: int) -> None:
+def measure_round(cells: list[Cell], settings: Settings, number: int) -> Iterator[Cell]:
     """Runs each row once. They take turns: each round, of which the first is 1, begins with another one."""
     turn = (number - 1) % len(cells)
     for cell in cells[turn:] + cells[:turn]:
@@ -123,6 +166,7 @@ def measure_round(cells: list[Cell], settings: Settings, number: int) -> None:
         except SourceError as error:
             cell.failures.append(str(error))
             _say(f"round {number}: {cell.name()}: {error}")
+        yield cell
 
 
 def _measure(cell: Cell, settings: Settings, number: int) -> None:
@@ -131,7 +175,7 @@ def _measure(cell: Cell, settings: Settings, number: int) -> None:
         sample = _run(cell, settings.programs)
         is_void = sample.busy > settings.busy
         _say(
-            f"round {number}: {cell.name()}: last {sample.seconds[-1] / cell.setup.link_time:.2f}, "
+            f"round {number}: {cell.name()}: last {sample.last() / cell.setup.link_time:.2f}, "
             f"copies {sample.sent / cell.setup.size:.2f}, a processor {sample.busy:.0%} busy{', void' if is_void else ''}"
         )
         if not is_void:
@@ -148,12 +192,14 @@ def _run(cell: Cell, programs: Programs) -> Sample:
         file = folder / "share" / _NAME
         file.parent.mkdir()
         file.write_bytes(os.urandom(cell.setup.size))
-        with lan(cell.setup.leechers, cell.setup.mbit, folder) as network, Started(network.source, programs, file) as started:
+        setup = cell.setup
+        with lan(setup.mbit, setup.leecher_mbit(), folder) as network, Started(network.source, programs, file) as started:
             return _download(cell, cell.source.offer(started), network, file)
 
 
 def _download(cell: Cell, offer: Offer, network: Lan, file: Path) -> Sample:
-    programs = MIXED if cell.client == "mixed" else [cell.client]
+    setup = cell.setup
+    programs = MIXED.get(cell.client, [cell.client])
     # A BitTorrent client goes on seeding, and all of them end with the run.
     with ExitStack() as stack:
         leechers = [
@@ -162,21 +208,21 @@ def _download(cell: Cell, offer: Offer, network: Lan, file: Path) -> Sample:
         ]
         _lines(leechers, "ready", _READY)
         sent, busy, began = network.source.sent(), _processor_seconds(), time.monotonic()
-        for leecher in leechers:
-            leecher.go()
+        for number, leecher in enumerate(leechers):
+            timer = Timer(setup.arrivals * number / setup.leechers, leecher.go)
+            stack.callback(timer.cancel)
+            timer.start()
+        judged = leechers[: setup.leechers - setup.slow]
         # Plain HTTP takes one copy's link time for each leecher; anything needs some time to begin.
-        _lines(leechers, "complete", 60 + 4 * len(leechers) * cell.setup.link_time)
+        _lines(judged, "complete", 60 + setup.arrivals + 4 * len(leechers) * setup.link_time)
         took = time.monotonic() - began
         sent = network.source.sent() - sent
         busiest = max(after - before for before, after in zip(busy, _processor_seconds(), strict=True)) / took
         digest = _sha256(file)
-        for leecher in leechers:
+        for leecher in judged:
             leecher.check(digest)
-    by_program: dict[str, float] = {}
-    for leecher in leechers:
-        by_program[leecher.program] = max(by_program.get(leecher.program, 0.0), leecher.complete - began)
-    seconds = sorted(leecher.complete - began for leecher in leechers)
-    return Sample(seconds, by_program, sent, busiest, offer.piece_length)
+    arrivals = [Arrival(leecher.program, leecher.began - began, leecher.complete - leecher.began) for leecher in judged]
+    return Sample(sorted(arrivals, key=lambda arrival: arrival.began + arrival.took), sent, busiest, offer.piece_length)
 
 
 class _Leecher:
@@ -185,6 +231,7 @@ class _Leecher:
     def __init__(self, program: str, host: Host, offer: Offer) -> None:
         self.program = program
         self.host = host
+        self.began = 0.0
         self.complete = 0.0
         if program == "curl":
             # Waits for the line that lets it go, as the others do.
@@ -209,6 +256,7 @@ class _Leecher:
     def go(self) -> None:
         """Lets it begin."""
         assert self._process.stdin
+        self.began = time.monotonic()
         self._process.stdin.write(b"\n")
         self._process.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""A network of its own: a host for the source and one for each leecher, on a switch, each behind a link of the same rate."""
+"""A network of its own: a host for the source and one for each leecher, on a switch, each behind a link of its own."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Lan:
 
 
 @contextmanager
-def lan(leechers: int, mbit: float, folder: Path) -> Iterator[Lan]:
-    """Makes the network, and removes it with all that runs there."""
+def lan(source_mbit: float, leechers_mbit: list[float], folder: Path) -> Iterator[Lan]:
+    """Makes the network with links of these rates, and removes it with all that runs there."""
     name = f"lan-bench-{os.getpid()}"
     _remove(name)
     try:
@@ -59,7 +59,8 @@ def lan(leechers: int, mbit: float, folder: Path) -> Iterator[Lan]:
         _ip("netns", "add", switch)
         _ip("-n", switch, "link", "add", "bridge0", "type", "bridge")
         _ip("-n", switch, "link", "set", "bridge0", "up")
-        hosts = [_host(name, switch, number, mbit, folder) for number in range(leechers + 1)]
+        rates = [source_mbit, *leechers_mbit]
+        hosts = [_host(name, switch, number, mbit, folder) for number, mbit in enumerate(rates)]
         yield Lan(hosts[0], hosts[1:])
     finally:
         _remove(name)

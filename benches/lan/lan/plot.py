@@ -12,11 +12,20 @@ _COLOURS = {
     "nginx-web-seed": "#6d737c",
     "web-seed": "#2a6fb0",
     "seed": "#d08a2e",
+    "opentracker": "#c2452d",
     "qbittorrent-seed": "#a3562e",
     "tracker": "#1a7f37",
     "tracker-alone": "#6fbf73",
     "tracker-and-nginx": "#8c6bb1",
 }
+_PANELS = {
+    "curl": "",
+    "libtorrent": "",
+    "libtorrent-tcp": " with libtorrent, TCP only",
+    "mixed": " with mixed clients",
+    "mixed-tcp": " with mixed clients, TCP only",
+}
+"""Whose downloads are drawn, and together."""
 _WIDTH = 860
 _PANEL = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 330, 40, 46
@@ -25,14 +34,14 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 330, 40, 46
 def svg(cells: list[Cell]) -> str:
     """A panel for each network and file: a step for each machine, and the multiples of one copy's link time below.
 
-    Only what libtorrent and curl download, so that the ways to give a file away are what is compared.
+    Only what mixed clients download, and libtorrent beside curl, so that the ways to give a file away are what is compared.
     """
-    shown = [cell for cell in cells if cell.samples and cell.client in ("libtorrent", "curl")]
-    setups = list(dict.fromkeys(cell.setup for cell in shown))
-    panels = [
-        _panel(setup, [cell for cell in shown if cell.setup == setup], _PANEL * number) for number, setup in enumerate(setups)
-    ]
-    height = _PANEL * len(setups)
+    groups: dict[tuple[Setup, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.samples and cell.client in _PANELS:
+            groups.setdefault((cell.setup, _PANELS[cell.client]), []).append(cell)
+    panels = [_panel(setup, to, shown, _PANEL * number) for number, ((setup, to), shown) in enumerate(groups.items())]
+    height = _PANEL * len(panels)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
@@ -44,19 +53,21 @@ def svg(cells: list[Cell]) -> str:
     )
 
 
-def _panel(setup: Setup, cells: list[Cell], top: int) -> str:
-    shown = [(cell, [second / setup.link_time for second in _middle(cell).seconds]) for cell in cells]
+def _panel(setup: Setup, to: str, cells: list[Cell], top: int) -> str:
+    shown = [(cell, [second / setup.link_time for second in _middle(cell).complete()]) for cell in cells]
     most = 1.05 * max((times[-1] for _, times in shown), default=1.0)
     across = (_WIDTH - _LEFT - _RIGHT) / most
-    down = (_PANEL - _TOP - _BOTTOM) / setup.leechers
+    judged = setup.leechers - setup.slow
+    down = (_PANEL - _TOP - _BOTTOM) / judged
     bottom = top + _PANEL - _BOTTOM
+    title = f"{setup.size / 1e6:g} MB to {setup.leechers} machines{to}, {setup.mbit:g} Mbit/s each{setup.manner()}"
     lines = [
-        _text(_LEFT, top + 22, f"{setup.size / 1e6:g} MB to {setup.leechers} machines, {setup.mbit:g} Mbit/s each", "font-weight='600'"),
-        _text(_LEFT - 8, top + _TOP + 8, str(setup.leechers), "text-anchor='end' fill='#59636e'"),
+        _text(_LEFT, top + 22, title, "font-weight='600'"),
+        _text(_LEFT - 8, top + _TOP + 8, str(judged), "text-anchor='end' fill='#59636e'"),
         _text(_LEFT - 8, bottom, "0", "text-anchor='end' fill='#59636e'"),
         _text(_LEFT, bottom + 36, "time, as a multiple of the link time of one copy", "fill='#59636e'"),
     ]
-    for multiple in range(int(most) + 1):
+    for multiple in range(0, int(most) + 1, 1 + int(most) // 12):
         x = _LEFT + multiple * across
         lines.append(f"<line x1='{x:.1f}' y1='{top + _TOP}' x2='{x:.1f}' y2='{bottom}' stroke='#e4e6ea'/>")
         lines.append(_text(x, bottom + 18, str(multiple), "text-anchor='middle' fill='#59636e'"))
@@ -75,7 +86,7 @@ def _panel(setup: Setup, cells: list[Cell], top: int) -> str:
 
 def _middle(cell: Cell) -> Sample:
     """The run whose last machine came in the middle."""
-    return sorted(cell.samples, key=lambda sample: sample.seconds[-1])[len(cell.samples) // 2]
+    return sorted(cell.samples, key=Sample.last)[len(cell.samples) // 2]
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

@@ -43,10 +43,13 @@ http {{
 }}
 """
 
-Client = Literal["curl", "libtorrent", "libtorrent-tcp", "qbittorrent", "qbittorrent-tcp", "mixed"]
-"""What the leechers run; "mixed" is as many of each of MIXED."""
+Client = Literal["curl", "libtorrent", "libtorrent-tcp", "qbittorrent", "qbittorrent-tcp", "mixed", "mixed-tcp"]
+"""What the leechers run; "mixed" and "mixed-tcp" are as many of each of MIXED."""
 
-MIXED = ["libtorrent", "aria2", "transmission", "qbittorrent", "rtorrent"]
+MIXED: dict[Client, list[str]] = {
+    "mixed": ["libtorrent", "aria2", "transmission", "qbittorrent", "rtorrent"],
+    "mixed-tcp": ["libtorrent-tcp", "aria2-tcp", "transmission-tcp", "qbittorrent-tcp", "rtorrent-tcp"],
+}
 
 CLIENT_NAMES: dict[Client, str] = {
     "curl": "curl",
@@ -55,6 +58,7 @@ CLIENT_NAMES: dict[Client, str] = {
     "qbittorrent": "qBittorrent",
     "qbittorrent-tcp": "qBittorrent, TCP only",
     "mixed": "as many each of libtorrent, aria2, Transmission, qBittorrent and rTorrent",
+    "mixed-tcp": "as many each of libtorrent, aria2, Transmission, qBittorrent and rTorrent, TCP only",
 }
 
 
@@ -64,9 +68,11 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Programs:
-    """Where our own programs are, and the piece length of torrents that make-torrent makes, if it is not to choose."""
+    """Where programs are, and the piece length of torrents that make-torrent makes, if it is not to choose."""
 
     release: Path
+    peers: Path
+    """What benches/peers/install has installed."""
     piece_length: str | None
 
 
@@ -133,11 +139,31 @@ class Started:
         return f"http://{self.host.address}:{port}/{path}"
 
     def torrent(self, *more: str) -> Offer:
-        """Has our make-torrent describe the file for clients of our tracker, which is started, too."""
+        """Starts our tracker, and has our make-torrent describe the file for its clients."""
         tracker = [str(self.programs.release / "tracker"), "--listen", f"0.0.0.0:{_TRACKER_PORT}", "--dashboard=false"]
         self.start([*tracker, "--data", "none", "--log-level", "warn"])
         self.wait_for(self.url(_TRACKER_PORT, "health"))
-        path = self.host.folder / "made.torrent"
+        return self._make_torrent(self.host.folder / "made.torrent", *more)
+
+    def opentracker_torrent(self) -> Offer:
+        """The same with opentracker. Debian's build serves a list of torrents only, in its folder, which is its root."""
+        offer = self._make_torrent(self.host.folder / "made.torrent")
+        info_hash = self._show(Path(offer.location))["info_hash"]
+        folder = self.host.folder / "opentracker"
+        folder.mkdir()
+        (folder / "torrents").write_text(f"{info_hash}\n")
+        configuration = folder / "opentracker.conf"
+        configuration.write_text(f"listen.tcp_udp {self.host.address}:{_TRACKER_PORT}\naccess.whitelist /torrents\n")
+        installed = self.programs.peers / "opentracker/usr"
+        command = [str(installed / "bin/opentracker"), "-u", "nobody", "-d", str(folder), "-f", str(configuration)]
+        if not Path(command[0]).exists():
+            raise SourceError(f"{command[0]} is missing: benches/peers/install installs it")
+        self.start(["env", f"LD_LIBRARY_PATH={installed / 'lib'}", *command])
+        escaped = "".join(f"%{info_hash[at : at + 2]}" for at in range(0, len(info_hash), 2))
+        self.wait_for(self.url(_TRACKER_PORT, f"scrape?info_hash={escaped}"))
+        return offer
+
+    def _make_torrent(self, path: Path, *more: str) -> Offer:
         command = [str(self.programs.release / "make-torrent"), "--announce", self.url(_TRACKER_PORT, "announce")]
         if self.programs.piece_length:
             command += ["--piece-length", self.programs.piece_length]
@@ -146,8 +172,11 @@ class Started:
 
     def piece_length_of(self, torrent: Path) -> int:
         """The bytes of a piece."""
+        return self._show(torrent)["piece_length"]
+
+    def _show(self, torrent: Path) -> dict:
         show = [str(self.programs.release / "make-torrent"), "show", "--json", str(torrent)]
-        return json.loads(subprocess.run(show, check=True, capture_output=True).stdout)["piece_length"]
+        return json.loads(subprocess.run(show, check=True, capture_output=True).stdout)
 
     def nginx(self) -> str:
         """Starts nginx, and gives the URL of the file."""
@@ -184,9 +213,8 @@ class Started:
         torrent.write_bytes(_with_web_seeds((self.host.folder / "ours.torrent").read_bytes(), web_seeds))
         return Offer(str(torrent), offer.piece_length)
 
-    def seed(self, kind: str) -> Offer:
-        """Has a client on the host seed the file."""
-        offer = self.torrent()
+    def seed(self, kind: str, offer: Offer) -> Offer:
+        """Has a client on the host seed the file that is offered."""
         command = [PYTHON, str(CLIENTS), kind, offer.location, str(self.file.parent)]
         seed = self.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert seed.stdin and seed.stdout
@@ -251,7 +279,7 @@ def _our_page(started: Started) -> Offer:
     return Offer(started.url(_PAGE_PORT, f"download/{started.ours()}"))
 
 
-_ALL: tuple[Client, ...] = ("libtorrent", "libtorrent-tcp", "qbittorrent", "qbittorrent-tcp", "mixed")
+_ALL: tuple[Client, ...] = ("libtorrent", "libtorrent-tcp", "qbittorrent", "qbittorrent-tcp", "mixed", "mixed-tcp")
 _LIBTORRENT: tuple[Client, ...] = ("libtorrent",)
 
 SOURCES = [
@@ -259,12 +287,25 @@ SOURCES = [
     Source("page", "plain HTTP by the tracker, no BitTorrent", "ours", _our_page, ("curl",)),
     Source("nginx-web-seed", "web seed by nginx", "other", _nginx_web_seed, _LIBTORRENT),
     Source("web-seed", "web seed by the tracker", "ours", lambda started: started.page_torrent("--seed=false"), _LIBTORRENT),
-    Source("seed", "a libtorrent seed on the tracker's machine", "other", lambda started: started.seed("libtorrent"), _ALL),
+    Source(
+        "seed",
+        "a libtorrent seed on the tracker's machine",
+        "other",
+        lambda started: started.seed("libtorrent", started.torrent()),
+        _ALL,
+    ),
+    Source(
+        "opentracker",
+        "opentracker with a libtorrent seed",
+        "other",
+        lambda started: started.seed("libtorrent", started.opentracker_torrent()),
+        _ALL,
+    ),
     Source(
         "qbittorrent-seed",
         "a qBittorrent seed on the tracker's machine",
         "other",
-        lambda started: started.seed("qbittorrent"),
+        lambda started: started.seed("qbittorrent", started.torrent()),
         ("libtorrent", "qbittorrent", "qbittorrent-tcp"),
     ),
     Source("tracker", "the tracker", "ours", Started.page_torrent, _ALL),
@@ -274,6 +315,6 @@ SOURCES = [
         "the tracker and a web seed by nginx",
         "ours",
         lambda started: started.own_torrent(started.nginx()),
-        ("libtorrent", "mixed"),
+        ("libtorrent", "mixed", "mixed-tcp"),
     ),
 ]

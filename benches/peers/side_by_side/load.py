@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ SEED = 1
 
 TIMEOUT = 120.0
 """Seconds that one run may take."""
+
+SETTLE_TIME = 3.0
+"""Seconds after which memory is looked at again."""
+SETTLED = 0.005
+"""The share that it changes by in this time when it stands still."""
+SETTLE_TIMEOUT = 30.0
+"""Seconds after which it is taken as it is."""
 
 
 class LoadError(Exception):
@@ -49,13 +57,23 @@ def write_info_hashes(load: Load, program: Path, file: Path) -> None:
 
 def run(row: Row, port: int, pid: int, program: Path, on_cores: str, directory: Path) -> Sample:
     """Puts the row's load on the tracker with that port and process id, and reads what was measured."""
+    tracker = TRACKERS[row.tracker]
+    claims = ["--seeds-to-seeds"] if tracker.seeds_to_seeds else []
+    start = ["taskset", "--cpu-list", on_cores, str(program)]
+    fill = fill_of(row)
+    if fill is not None:
+        _simulate_swarm([*start, _url(fill, port), *flags(fill), *claims, "--quiet"])
     written = directory / "simulate-swarm.json"
-    command = ["taskset", "--cpu-list", on_cores, str(program), _url(row.load, port), *flags(row.load)]
-    command += ["--pid", str(pid), "--json", str(written), "--quiet"]
-    if TRACKERS[row.tracker].seeds_to_seeds:
-        command.append("--seeds-to-seeds")
-    _simulate_swarm(command)
-    return _sample(json.loads(written.read_text()), row.load)
+    measured = ["--pid", str(pid), "--json", str(written), "--quiet"]
+    _simulate_swarm([*start, _url(row.load, port), *flags(row.load), *claims, *measured])
+    sample = _sample(json.loads(written.read_text()), row.load)
+    return sample if row.load.seconds else _with_settled_memory(sample, pid)
+
+
+def fill_of(row: Row) -> Load | None:
+    """The load that fills the row's tracker beforehand, over another protocol, if there is one."""
+    is_filled = row.load.fill_over is not None and TRACKERS[row.tracker].kind != "reference"
+    return row.load.fill() if is_filled else None
 
 
 def _url(load: Load, port: int) -> str:
@@ -69,19 +87,26 @@ def flags(load: Load) -> list[str]:
         "--peers": load.peers,
         "--torrents": load.torrents,
         "--zipf": load.zipf,
-        "--leaving": load.leaving_percent,
         "--numwant": load.numwant,
         "--concurrency": load.concurrency,
         "--scrapes": load.scrapes_percent,
         "--connection": "keep-alive" if load.keep_alive else "new",
         "--spread": "even" if load.torrents == load.peers else "zipf",
     }
+    if load.returning_percent is None:
+        settings["--leaving"] = load.leaving_percent
+    else:
+        settings |= {"--completed": load.returning_percent, "--stopped": load.returning_percent}
     if load.rate is not None:
         settings["--rate"] = load.rate
+    if load.sources is not None:
+        settings["--sources"] = load.sources
     if load.seconds:
         settings["--duration"] = f"{load.seconds * 1000:.0f}ms"
+    # Whether or not there was somebody to fill.
+    skips = [] if load.fill_over is None else ["--skip-fill"]
     parts = [str(part) for setting in settings.items() for part in setting]
-    return parts if load.seconds else [*parts, "--fill-only"]
+    return [*parts, *skips] if load.seconds else [*parts, "--fill-only"]
 
 
 def _simulate_swarm(command: list[str]) -> None:
@@ -116,6 +141,31 @@ def _sample(report: dict[str, Any], load: Load) -> Sample:
         violations=phase["violations_total"],
         violations_by_kind=phase["violations"],
     )
+
+
+def _with_settled_memory(sample: Sample, pid: int) -> Sample:
+    """The figures of a fill, with the memory as it is once it stands still: some of it comes and goes after the answers."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    latest = _resident(pid)
+    while time.monotonic() < deadline:
+        time.sleep(SETTLE_TIME)
+        before, latest = latest, _resident(pid)
+        if abs(latest - before) < before * SETTLED:
+            break
+    if sample.rss_mib_before is None or latest == 0:
+        return sample
+    growth = latest - sample.rss_mib_before
+    return replace(sample, rss_mib_after=latest, rss_bytes_per_peer=growth * 2**20 / sample.requests)
+
+
+def _resident(pid: int) -> float:
+    """The resident memory of a process, in MiB; 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(found[0]) / 1024 if found else 0.0
 
 
 def _mib(size: float | None) -> float | None:

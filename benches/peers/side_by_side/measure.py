@@ -66,10 +66,10 @@ def _run(row: Row, settings: Settings) -> Sample:
         directory.chmod(0o755)
         info_hashes = directory / "info-hashes"
         load.write_info_hashes(row.load, settings.simulate_swarm, info_hashes)
-        place = Place(settings.installed, directory, free_port(), row.cores, info_hashes)
-        tracker_on, load_on = cores(row.cores, 0), cores(row.cores, 2 - row.cores)
-        with running(tracker, place, row.load.protocol, tracker_on) as pid:
-            return load.run(row, place.port, pid, settings.simulate_swarm, load_on, directory)
+        place = Place(settings.installed, directory, free_port(), row.threads, info_hashes)
+        first = load.fill_of(row) or row.load
+        with running(tracker, place, first.protocol, cores(1, 0)) as pid:
+            return load.run(row, place.port, pid, settings.simulate_swarm, cores(1, 1), directory)
 
 
 def _say(line: str) -> None:

@@ -11,7 +11,6 @@ _UNITS: dict[Figure, str] = {
     "cpu_us_per_request": "CPU µs per request, less is better",
     "rss_bytes_per_peer": "bytes of memory, less is better",
     "latency_p99_us": "99th percentile of the latency in µs, less is better",
-    "requests_per_second": "requests per second, more is better",
 }
 _COLOURS = {"ours": "#2a6fb0", "peer": "#8a8f98", "reference": "#d3d6db"}
 

@@ -61,8 +61,7 @@ class Outcome:
         ]
         if not peers:
             return None
-        best = max if figure == "requests_per_second" else min
-        return best(peers)[2]
+        return min(peers)[2]
 
     def ratio_to_best_peer(self, result: Result) -> float | None:
         """How many times the best comparable peer's figure it is."""
@@ -83,4 +82,4 @@ class Outcome:
 
 def _comparable(row: Row, other: Row) -> bool:
     """Peers of the memory scenarios are filled in the way that is fastest for them, which makes no difference there."""
-    return row.load.seconds == 0 or (row.load.protocol == other.load.protocol and row.cores == other.cores)
+    return row.load.seconds == 0 or row.load.protocol == other.load.protocol

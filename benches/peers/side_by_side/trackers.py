@@ -76,7 +76,7 @@ def _ours(*flags: str) -> Callable[[Place], Start]:
         listen = f"0.0.0.0:{place.port},[::]:{place.port}"
         ports = ["--listen", listen, "--dashboard-listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]
         program = str(place.installed.release / "tracker")
-        return Start([program, *ports, "--data", "none", *flags])
+        return Start([program, *ports, "--threads", str(place.threads), "--data", "none", *flags])
 
     return start
 

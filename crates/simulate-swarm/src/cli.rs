@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 
 use crate::address::{LOOPBACK_SOURCES, PORTS, Sources};
 use crate::target::{Protocol, Target};
+use crate::traffic::Churn;
 
 /// Simulates many BitTorrent peers against a tracker, checks every answer, and measures.
 ///
@@ -76,6 +77,17 @@ pub(crate) struct Cli {
     #[arg(long, help_heading = "Peers and torrents", value_name = "PERCENT", default_value_t = Percent(5.0))]
     pub(crate) leaving: Percent,
 
+    /// Share of steady announces that report completion (with --stopped; replaces --leaving)
+    #[arg(long, help_heading = "Peers and torrents", value_name = "PERCENT", conflicts_with = "leaving")]
+    pub(crate) completed: Option<Percent>,
+
+    /// Share of steady announces by which a peer stops, to come back soon (with --completed; replaces --leaving)
+    ///
+    /// It comes back under the same address and port, so that the tracker knows the same peers all the time, and as a leecher. While
+    /// there are more seeders than --seeders says, it is seeders that stop.
+    #[arg(long, help_heading = "Peers and torrents", value_name = "PERCENT", conflicts_with = "leaving")]
+    pub(crate) stopped: Option<Percent>,
+
     /// Number of peers that an announce asks for
     #[arg(long, help_heading = "Peers and torrents", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(..=1000))]
     pub(crate) numwant: u32,
@@ -91,7 +103,8 @@ pub(crate) struct Cli {
     /// As many as there are peers (distinct), one, or a number that they share, each with a port of its own. More than one needs
     /// a tracker on 127.x.y.z. Trackers may limit the peers of one address. Over UDP each address needs a connect every minute,
     /// so that with more addresses than announces per minute there are as many connects as announces. With --connection
-    /// keep-alive each connection is one address, and the default is --concurrency.
+    /// keep-alive each connection is one address, and the default is --concurrency; with --skip-fill there may be more addresses, of
+    /// which only the first have a connection and announce.
     #[arg(long, help_heading = "Peers and torrents", value_name = "distinct|one|N")]
     pub(crate) sources: Option<SourceCount>,
 
@@ -296,7 +309,21 @@ impl Cli {
             self.scrape_hashes,
             self.scrape_hashes
         );
+        let [completed, stopped] = [self.completed, self.stopped].map(|share| share.map_or(0.0, |share| share.0));
+        ensure!(
+            completed + stopped <= 100.0,
+            "{completed} % of the announces cannot be completed and {stopped} % stopped: give at most 100 % together"
+        );
         Ok(())
+    }
+
+    /// How peers come and go.
+    pub(crate) fn churn(&self) -> Churn {
+        let share = |percent: Option<Percent>| percent.map_or(0.0, Percent::share);
+        match (self.completed, self.stopped) {
+            (None, None) => Churn::Replaced { leaving: self.leaving.share() },
+            (completed, stopped) => Churn::Returning { completed: share(completed), stopped: share(stopped) },
+        }
     }
 
     /// Checks that the options fit the tracker.
@@ -323,9 +350,11 @@ impl Cli {
                     None if keeps => concurrency,
                     None | Some(SourceCount::Distinct) if !keeps => LOOPBACK_SOURCES,
                     Some(SourceCount::Shared(count)) if !keeps || count == 1 || count == concurrency => count,
+                    // The peers without a connection have been filled in otherwise.
+                    Some(SourceCount::Shared(count)) if self.skip_fill && count > concurrency => count,
                     _ => bail!(
                         "with --connection keep-alive each connection is one address: leave out --sources, or give \
-                         --sources one or --sources {concurrency}"
+                         --sources one or --sources {concurrency}, or, with --skip-fill, more"
                     ),
                 };
                 Sources::loopback(count, tracker)
@@ -387,6 +416,9 @@ mod tests {
         assert_eq!(sources(&[UDP, "--sources", "256"]).unwrap(), 256);
         assert_eq!(sources(&[HTTP]).unwrap(), LOOPBACK_SOURCES);
         assert_eq!(sources(&[HTTP, "--connection", "keep-alive"]).unwrap(), 32);
+        let more = [HTTP, "--connection", "keep-alive", "--sources", "256", "--skip-fill"];
+        assert_eq!(sources(&more).unwrap(), 256);
+        assert!(sources(&more[..5]).is_err());
         assert_eq!(sources(&["udp://[::1]:6969"]).unwrap(), 1);
         for (arguments, advice) in [
             (&["udp://[::1]:6969", "--sources", "distinct"][..], "leave out --sources"),
@@ -396,6 +428,18 @@ mod tests {
             let error = sources(arguments).unwrap_err().to_string();
             assert!(error.contains(advice), "{error}");
         }
+    }
+
+    #[test]
+    fn shares_of_those_that_leave_fit_together() {
+        let parse =
+            |arguments: &[&str]| Cli::try_parse_from([&["simulate-swarm", "udp://127.0.0.1:6969"], arguments].concat());
+        let churn = |arguments| parse(arguments).unwrap().churn();
+        assert!(matches!(churn(&[]), Churn::Replaced { leaving: 0.05 }));
+        let Churn::Returning { completed: 0.1, stopped: 0.0 } = churn(&["--completed", "10"]) else { panic!() };
+        assert!(parse(&["--completed", "10", "--leaving", "5"]).is_err());
+        let error = parse(&["--completed", "60", "--stopped", "41"]).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains("60 %") && error.contains("41 %"), "{error}");
     }
 
     #[test]

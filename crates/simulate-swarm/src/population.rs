@@ -189,10 +189,18 @@ impl Population {
         self.peers[number] = Peer { torrent, ..absent };
     }
 
+    /// Records that the peer of a place has stopped, and comes back in a role.
+    pub(crate) fn goes_away(&mut self, index: u32, is_seed: bool) {
+        let place = self.place_mut(index);
+        *place = Place { presence: Presence::Absent, is_seed, is_busy: false, ..*place };
+    }
+
     /// Records an announce that is sent and brings the peer of a place into a role.
     pub(crate) fn enters(&mut self, index: u32) {
-        let Place { torrent, is_seed, .. } = *self.place(index);
+        let Place { number, torrent, is_seed, .. } = *self.place(index);
         self.tally(torrent, Role::of(is_seed)).entered += 1;
+        let peer = &mut self.peers[number as usize];
+        (peer.seed_since, peer.gone_since) = (NEVER, NEVER);
         self.place_mut(index).presence = Presence::Unsure;
     }
 

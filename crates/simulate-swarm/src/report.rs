@@ -36,7 +36,10 @@ pub(crate) struct Settings {
     pub(crate) spread: &'static str,
     pub(crate) zipf: f64,
     pub(crate) seeders_percent: f64,
-    pub(crate) leaving_percent: f64,
+    /// Null with --completed or --stopped.
+    pub(crate) leaving_percent: Option<f64>,
+    pub(crate) completed_percent: Option<f64>,
+    pub(crate) stopped_percent: Option<f64>,
     pub(crate) scrapes_percent: f64,
     pub(crate) scrape_hashes: u32,
     pub(crate) numwant: u32,

@@ -29,7 +29,7 @@ use crate::record::{Record, Sample};
 use crate::report::{PhaseReport, Report, Settings, Spent};
 use crate::summary::Summary;
 use crate::target::{Protocol, Target};
-use crate::traffic::{Mix, Phase, Traffic, info_hashes};
+use crate::traffic::{Churn, Mix, Phase, Traffic, info_hashes};
 use crate::udp::UdpClient;
 
 /// The duration without --duration and --announces.
@@ -123,7 +123,7 @@ fn play(cli: &Cli, target: &Target, sources: crate::address::Sources, popularity
     let population = Population::draw(cli.peers, cli.torrents, popularity, cli.seeders.share(), sources, &mut rng);
     let mix = Mix {
         seeders: cli.seeders.share(),
-        leaving: cli.leaving.share(),
+        churn: cli.churn(),
         scrapes: cli.scrapes.share(),
         scrape_hashes: cli.scrape_hashes,
         numwant: cli.numwant,
@@ -234,7 +234,9 @@ fn settings(cli: &Cli, target: &Target, sources: u32) -> Settings {
         spread: if cli.spread == Spread::Even { "even" } else { "zipf" },
         zipf: cli.zipf,
         seeders_percent: cli.seeders.0,
-        leaving_percent: cli.leaving.0,
+        leaving_percent: matches!(cli.churn(), Churn::Replaced { .. }).then_some(cli.leaving.0),
+        completed_percent: cli.completed.map(|share| share.0),
+        stopped_percent: cli.stopped.map(|share| share.0),
         scrapes_percent: cli.scrapes.0,
         scrape_hashes: cli.scrape_hashes,
         numwant: cli.numwant,

@@ -13,15 +13,24 @@ use crate::population::{Population, Presence, Role};
 pub(crate) struct Mix {
     /// Share of seeders among the peers.
     pub(crate) seeders: f64,
-    /// Share of the announces by which a peer completes or leaves. A quarter complete, half stop, and the rest vanish without
-    /// an announce; the tracker only sees the new peer that takes the place.
-    pub(crate) leaving: f64,
+    pub(crate) churn: Churn,
     /// Share of scrapes among the requests.
     pub(crate) scrapes: f64,
     /// The number of torrents in a scrape.
     pub(crate) scrape_hashes: u32,
     /// The number of peers that an announce asks for.
     pub(crate) numwant: u32,
+}
+
+/// How peers come and go in the steady phase. Shares are of its announces, from 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Churn {
+    /// By `leaving` of the announces a peer completes or leaves: a quarter complete, half stop, and the rest vanish without an
+    /// announce; the tracker only sees the new peer that takes the place.
+    Replaced { leaving: f64 },
+    /// Those that stop come back soon, as leechers under the same address; so the tracker knows the same peers all the time.
+    /// While there are more seeders than there should be, it is seeders that stop.
+    Returning { completed: f64, stopped: f64 },
 }
 
 /// A phase of a run.
@@ -129,19 +138,57 @@ impl Traffic {
         if self.mix.scrapes > 0.0 && self.rng.random_bool(self.mix.scrapes) {
             return self.scrape(group).map_or(Turn::Over, Turn::Ask);
         }
-        if let Some(index) = self.groups[group as usize].arrivals.pop_front() {
-            return Turn::Ask(self.announce(index, Event::Started));
-        }
-        let Some(index) = self.pick(group, |traffic, index| !traffic.population.place(index).is_busy) else {
-            return Turn::Busy;
+        let announce = match self.mix.churn {
+            Churn::Replaced { leaving } => self.next_of_replaced(group, leaving),
+            Churn::Returning { completed, stopped } => self.next_of_returning(group, completed, stopped),
         };
-        let is_leaving = self.mix.leaving > 0.0 && self.rng.random_bool(self.mix.leaving);
+        announce.map_or(Turn::Busy, |(index, event)| Turn::Ask(self.announce(index, event)))
+    }
+
+    /// Draws a place and its event, where new peers take the places of those that leave. `None` if all are busy.
+    fn next_of_replaced(&mut self, group: u32, leaving: f64) -> Option<(u32, Event)> {
+        if let Some(index) = self.groups[group as usize].arrivals.pop_front() {
+            return Some((index, Event::Started));
+        }
+        let index = self.pick(group, |traffic, index| !traffic.population.place(index).is_busy)?;
+        let is_leaving = leaving > 0.0 && self.rng.random_bool(leaving);
         let event = match self.population.place(index).presence {
             Presence::Absent => Event::Started,
             _ if is_leaving => self.leave(index),
             _ => Event::None,
         };
-        Turn::Ask(self.announce(index, event))
+        Some((index, event))
+    }
+
+    /// Draws a place and its event, where peers that stop come back. `None` if all are busy.
+    fn next_of_returning(&mut self, group: u32, completed: f64, stopped: f64) -> Option<(u32, Event)> {
+        let drawn = self.rng.random::<f64>();
+        let (role, event) = if drawn < completed {
+            (Some(Role::Leecher), Event::Completed)
+        } else if drawn < completed + stopped {
+            let has_too_many = f64::from(self.seeders) > self.wanted_seeders();
+            (has_too_many.then_some(Role::Seeder), Event::Stopped)
+        } else {
+            (None, Event::None)
+        };
+        if event != Event::None
+            && let Some(index) = self.pick(group, |traffic, index| traffic.is_there(index, role))
+        {
+            return Some((index, event));
+        }
+        if let Some(index) = self.groups[group as usize].arrivals.pop_front() {
+            return Some((index, Event::Started));
+        }
+        let index = self.pick(group, |traffic, index| !traffic.population.place(index).is_busy)?;
+        let is_absent = self.population.place(index).presence == Presence::Absent;
+        Some((index, if is_absent { Event::Started } else { Event::None }))
+    }
+
+    /// Returns `true` if the peer of a place has announced, can announce again, and has this role, if one is given.
+    fn is_there(&self, index: u32, role: Option<Role>) -> bool {
+        let place = self.population.place(index);
+        let has_role = role.is_none_or(|role| role == Role::of(place.is_seed));
+        has_role && !place.is_busy && place.presence != Presence::Absent
     }
 
     /// Draws how the peer of a place leaves its role.
@@ -224,7 +271,7 @@ impl Traffic {
             }
             Event::Stopped => {
                 self.population.is_gone(index);
-                self.expect_newcomer(index);
+                self.expect_arrival(index);
             }
         }
     }
@@ -233,22 +280,39 @@ impl Traffic {
     pub(crate) fn failed(&mut self, announce: &Announce) {
         self.population.place_mut(announce.place).is_busy = false;
         if announce.event == Event::Stopped {
-            self.expect_newcomer(announce.place);
+            self.expect_arrival(announce.place);
         }
     }
 
-    fn expect_newcomer(&mut self, index: u32) {
-        self.replace(index);
+    /// Has somebody arrive at a place whose peer has stopped.
+    fn expect_arrival(&mut self, index: u32) {
+        match self.mix.churn {
+            Churn::Replaced { .. } => self.replace(index),
+            Churn::Returning { .. } => {
+                let is_seed = self.draw_role(index);
+                self.population.goes_away(index, is_seed);
+            }
+        }
         let group = index as usize % self.groups.len();
         self.groups[group].arrivals.push_back(index);
     }
 
-    /// Puts a new peer into a place: a leecher, unless there are too few seeders.
+    /// Puts a new peer into a place.
     fn replace(&mut self, index: u32) {
-        self.seeders -= u32::from(self.population.place(index).is_seed);
-        let is_seed = f64::from(self.seeders) < self.mix.seeders * f64::from(self.population.places());
-        self.seeders += u32::from(is_seed);
+        let is_seed = self.draw_role(index);
         self.population.replace(index, is_seed, self.groups.len() > 1);
+    }
+
+    /// The role of the next peer in a place: leecher, unless there are too few seeders.
+    fn draw_role(&mut self, index: u32) -> bool {
+        self.seeders -= u32::from(self.population.place(index).is_seed);
+        let is_seed = f64::from(self.seeders) < self.wanted_seeders();
+        self.seeders += u32::from(is_seed);
+        is_seed
+    }
+
+    fn wanted_seeders(&self) -> f64 {
+        self.mix.seeders * f64::from(self.population.places())
     }
 }
 
@@ -260,7 +324,8 @@ mod tests {
     use crate::address::Sources;
     use crate::popularity::Popularity;
 
-    const MIX: Mix = Mix { seeders: 0.25, leaving: 0.2, scrapes: 0.1, scrape_hashes: 3, numwant: 50 };
+    const MIX: Mix =
+        Mix { seeders: 0.25, churn: Churn::Replaced { leaving: 0.2 }, scrapes: 0.1, scrape_hashes: 3, numwant: 50 };
 
     fn traffic(groups: u32) -> Traffic {
         let mut rng = StdRng::seed_from_u64(3);
@@ -326,6 +391,37 @@ mod tests {
             let seeders = (0..200).filter(|&index| traffic.population.place(index).is_seed).count();
             assert_eq!(seeders, traffic.seeders as usize);
             assert!((40..90).contains(&seeders), "{seeders}");
+        }
+    }
+
+    #[test]
+    fn peers_that_stop_come_back() {
+        for groups in [1, 7] {
+            let mut traffic = traffic(groups);
+            traffic.mix =
+                Mix { churn: Churn::Returning { completed: 0.05, stopped: 0.1 }, scrapes: 0.0, ..traffic.mix };
+            let mut known: std::collections::BTreeSet<_> = fill(&mut traffic).into_iter().collect();
+            let mut events = [0_u32; 4];
+            for turn in 0..20_000 {
+                let Turn::Ask(ask) = traffic.next(turn % groups) else { panic!("nothing is in flight") };
+                let Kind::Announce(announce) = ask.kind else { panic!("there are no scrapes") };
+                match announce.event {
+                    Event::Stopped => assert!(known.remove(&ask.number)),
+                    Event::Started => assert!(known.insert(ask.number)),
+                    Event::None | Event::Completed => assert!(known.contains(&ask.number)),
+                }
+                // Others may stop before one comes back, but seldom many.
+                assert!(ask.number < 200 && known.len() > 180, "{}", known.len());
+                events[announce.event as usize] += 1;
+                traffic.answered(&announce);
+            }
+            let [none, completed, started, stopped] = events;
+            assert!((14_600..15_400).contains(&none), "{none}");
+            assert!((850..1150).contains(&completed) && (1800..2200).contains(&stopped), "{completed} {stopped}");
+            assert_eq!(known.len(), 200 + started as usize - stopped as usize);
+            let seeders = (0..200).filter(|&index| traffic.population.place(index).is_seed).count();
+            assert_eq!(seeders, traffic.seeders as usize);
+            assert!((45..60).contains(&seeders), "{seeders}");
         }
     }
 

@@ -221,6 +221,27 @@ fn connections_that_the_tracker_closes_are_opened_again() {
 }
 
 #[test]
+fn only_peers_with_a_connection_announce_if_there_are_more_addresses() {
+    let tracker = HttpTracker::start("127.0.0.1:0", Fault::None);
+    let fill = simulate(&tracker.url(), &["--peers", "90", "--torrents", "3", "--sources", "30", "--fill-only"]);
+    assert_eq!((fill.code, fill.number("/fill/requests")), (Some(0), 90.0), "{fill:?}");
+    let kept = ["--connection", "keep-alive", "--concurrency", "4", "--sources", "30", "--skip-fill"];
+    let steady = simulate(&tracker.url(), &[&ARGUMENTS[..], &kept].concat());
+    assert_eq!((steady.violations(), steady.code), (vec![], Some(0)), "{steady:?}");
+    assert_eq!([steady.number("/steady/announces"), steady.number("/steady/connects")], [600.0, 4.0], "{steady:?}");
+}
+
+#[test]
+fn peers_that_stop_come_back_without_a_connect() {
+    let arguments = ["--peers", "90", "--torrents", "3", "--announces", "600", "--completed", "10", "--stopped", "10"];
+    let tracker = UdpTracker::start("127.0.0.1:0", Fault::None);
+    let udp = simulate(&tracker.url(), &arguments);
+    assert_right(&udp);
+    assert_eq!(udp.number("/steady/connects"), 0.0, "{udp:?}");
+    assert_right(&simulate(&HttpTracker::start("127.0.0.1:0", Fault::None).url(), &arguments));
+}
+
+#[test]
 fn a_run_can_continue_an_earlier_one() {
     let tracker = UdpTracker::start("127.0.0.1:0", Fault::None);
     let fill = simulate(&tracker.url(), &["--peers", "90", "--torrents", "3", "--fill-only"]);
