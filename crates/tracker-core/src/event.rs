@@ -56,6 +56,9 @@ pub enum EventKind {
     },
 }
 
+/// Events for which a queue keeps memory after a burst.
+const USUAL_EVENTS: usize = 256;
+
 /// A bounded queue of events.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue {
@@ -88,6 +91,7 @@ impl EventQueue {
 
     pub(crate) fn drain_into(&mut self, events: &mut Vec<Event>) {
         events.extend(self.pending.drain(..));
+        self.pending.shrink_to(USUAL_EVENTS);
     }
 
     /// Events dropped because nobody took them in time.

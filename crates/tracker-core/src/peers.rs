@@ -125,9 +125,8 @@ impl Peers {
 
 /// Methods for the selection of peers.
 impl Peers {
-    /// Starts to draw from so many candidates, so many times. Makes room for so many more wanted, and so many to be put back.
-    pub(crate) fn start(&mut self, candidates: usize, draws: usize, wanted: usize, others: usize) {
-        self.sample.start(candidates, draws);
+    /// Makes room for so many more that are wanted of so many candidates, and so many to be put back.
+    pub(crate) fn start(&mut self, candidates: usize, wanted: usize, others: usize) {
         self.others.clear();
         self.crowded_networks = 0;
         self.v4.reserve(wanted.min(candidates));
@@ -140,9 +139,14 @@ impl Peers {
         self.crowd.reserve(peers);
     }
 
-    /// Starts to draw from other candidates, so many times, with what was put back kept.
-    pub(crate) fn start_again(&mut self, candidates: usize, draws: usize) {
+    /// Starts to draw from so many candidates, so many times.
+    pub(crate) fn draw_from(&mut self, candidates: usize, draws: usize) {
         self.sample.start(candidates, draws);
+    }
+
+    /// Starts to draw from so many candidates, so many times, neighbours together.
+    pub(crate) fn draw_runs_from(&mut self, candidates: usize, draws: usize, rng: &mut impl Rng) {
+        self.sample.start_in_runs(candidates, draws, rng);
     }
 
     /// The number of a candidate that was not drawn before.

@@ -268,7 +268,9 @@ impl<E: Entry> Pool<E> {
             self.details.push(detail);
         }
         if let Some(index) = self.extras.as_mut().and_then(|extras| extras.index.as_mut()) {
-            index.insert(hash::<E>(rules, ip), self.entries.len() - 1);
+            let entries = &self.entries;
+            let hash_of = |position: usize| hash::<E>(rules, entries[position].ip());
+            index.insert(hash::<E>(rules, ip), entries.len() - 1, hash_of);
         }
         let mut hole = self.entries.len() - 1;
         for later in (class..Ends::COUNT).rev() {
@@ -396,9 +398,7 @@ impl<E: Entry> Pool<E> {
     fn fit_index(&mut self, rules: &Rules) {
         let fits = match self.index() {
             None => self.len() <= INDEX_ABOVE,
-            Some(index) => {
-                self.len() >= INDEX_ABOVE / 2 && !index.is_full(self.len()) && index.slots() <= 4 * self.len()
-            }
+            Some(index) => self.len() >= INDEX_ABOVE / 2 && index.slots() <= 4 * self.len(),
         };
         if fits {
             return;

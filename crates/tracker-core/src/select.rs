@@ -17,6 +17,10 @@ use crate::{AnnounceRequest, Config, Families, Memory, PeerEntry, PeerId, PeerSt
 /// The number of peers considered per peer wanted, where some are preferred to others or cannot be handed out.
 const DRAWS_PER_WANTED: usize = 8;
 
+/// Neighbours are drawn together from this many candidates for each peer that is missing, or from more. Fewer are near one another
+/// anyway.
+const RUNS_FROM: usize = 16;
+
 /// The number of peers of crowded networks, or as many as are wanted, after which the rest is drawn from others only.
 const ENOUGH_OF_NETWORK: usize = 64;
 
@@ -139,7 +143,8 @@ impl<'c> Selection<'c> {
     /// Adds peers of this reach and use, until there are as many as wanted.
     ///
     /// The candidates of both families are numbered in one row: for each family those of its first range, then those of its
-    /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred. Peers for whose address or
+    /// second. Numbers are drawn from the whole row, so that neither family nor range is preferred: each by itself, or neighbours
+    /// together where there are many and each goes into the answer as it stands. Peers for whose address or
     /// network there are enough are kept for the end. When many of these were kept because of their network, the rest is drawn
     /// from IPv4, and then from IPv6 outside of that network, so that few such peers are found among thousands of addresses.
     fn draw(&self, reach: Reach, useful: Useful, rng: &mut impl Rng, swarm: &Swarm, peers: &mut Peers) {
@@ -165,29 +170,48 @@ impl<'c> Selection<'c> {
             [(Families::V4, swarm.v4().is_crowded()), (Families::V6, v6.is_some_and(Pool::is_crowded))].map(
                 |(family, is_crowded)| is_plain && !is_crowded && [Families::Both, family].contains(&self.families),
             );
-        let criteria = Criteria { useful, preference, most_of_network, is_plain: plain_v4, is_second_time: false };
+        let criteria = Criteria { useful, preference, most_of_network, is_plain: false, is_second_time: false };
         let position = |number: usize, first: &Range<usize>, more: &Range<usize>| {
             if number < first.len() { first.start + number } else { more.start + number - first.len() }
         };
 
-        peers.start(candidates, draws, missing, if preference.is_some() { draws } else { 0 });
+        peers.start(candidates, missing, if preference.is_some() { draws } else { 0 });
         // Those of crowded addresses, or of crowded networks only.
         peers.expect_crowd(if is_crowded || preference.is_some() { draws.max(enough) } else { enough });
+        let take = |number: usize, is_second_time: bool, peers: &mut Peers| {
+            if number < useful_v4 {
+                let criteria = Criteria { is_plain: plain_v4 && !is_second_time, is_second_time, ..criteria };
+                self.take(criteria, swarm.v4(), position(number, &first_v4, &more_v4), peers);
+            } else if let Some(v6) = v6 {
+                // Fewer than that of all networks cannot be too many of one network, so that nothing is counted before.
+                let is_plain = plain_v6 && !is_second_time && peers.v6().len() < most_of_network;
+                let criteria = Criteria { is_plain, is_second_time, ..criteria };
+                self.take(criteria, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
+            }
+        };
+        // A limit on networks that is reached within a run would make the peers at its beginning likelier.
+        let are_plain_v6 = useful_v4 == candidates || (plain_v6 && most_of_network == usize::MAX);
+        let is_in_runs = (useful_v4 == 0 || plain_v4) && are_plain_v6 && candidates >= RUNS_FROM * missing;
+        if is_in_runs {
+            // No more than are missing: another run in the place of one that cannot be handed out, such as the asker, would make its
+            // neighbours likelier than others.
+            peers.draw_runs_from(candidates, missing, rng);
+            while let Some(number) = peers.draw(rng) {
+                take(number, false, peers);
+            }
+        }
+        if peers.len() < self.wanted {
+            peers.draw_from(candidates, draws);
+        }
         while peers.len() < self.wanted
             && peers.crowded_networks() < enough
             && let Some(number) = peers.draw(rng)
         {
-            if number < useful_v4 {
-                self.take(criteria, swarm.v4(), position(number, &first_v4, &more_v4), peers);
-            } else if let Some(v6) = v6 {
-                // Fewer than that of all networks cannot be too many of one network, so that nothing is counted before.
-                let criteria = Criteria { is_plain: plain_v6 && peers.v6().len() < most_of_network, ..criteria };
-                self.take(criteria, v6, position(number - useful_v4, &first_v6, &more_v6), peers);
-            }
+            take(number, is_in_runs, peers);
         }
         let are_others_left = peers.crowded_networks() >= enough || draws < candidates;
         if peers.len() < self.wanted && peers.crowded_networks() > 0 && are_others_left {
-            peers.start_again(useful_v4, draws);
+            peers.draw_from(useful_v4, draws);
             self.draw_again(criteria, rng, swarm.v4(), |number| position(number, &first_v4, &more_v4), peers);
             if let Some(v6) = v6 {
                 let candidates = first_v6.len() + more_v6.len();

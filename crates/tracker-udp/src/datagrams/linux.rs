@@ -1,4 +1,4 @@
-//! Datagrams in batches: all that have come with one system call, each with the address that it came to.
+//! Datagrams in batches: all that have come with one system call, each with the address that it came to where there may be several.
 //!
 //! A round of [`Datagrams::serve`] waits for the first datagram and takes what else is there by then. Each is answered into one
 //! buffer of bytes; where its answer stands, from which address it leaves and to whom it goes are kept beside it. Then the
@@ -29,6 +29,8 @@ const BATCH: usize = 32;
 
 /// The buffers of a thread that serves a socket.
 pub(crate) struct Datagrams {
+    /// Our address, if the socket is bound to one: then no datagram has to carry it.
+    local: Option<IpAddr>,
     requests: Box<[[u8; MAX_REQUEST_BYTES]; BATCH]>,
     received: MultiHeaders<SockaddrStorage>,
     to_send: MultiHeaders<SockaddrStorage>,
@@ -52,24 +54,27 @@ impl fmt::Debug for Datagrams {
     }
 }
 
-/// Makes the system report the address that each datagram came to. IPv4 answers are never fragmented: with 200 peers they
-/// have 1,248 bytes with their headers, which is less than any link takes that is fit for IPv6, and what cannot be a
+/// Makes the system report the address that each datagram came to, if there may be several. IPv4 answers are never fragmented: with
+/// 200 peers they have 1,248 bytes with their headers, which is less than any link takes that is fit for IPv6, and what cannot be a
 /// fragment needs no identification, whose making is a thirtieth of what an announce costs. What routers say about the path
 /// is ignored: else a forged "fragmentation needed" would keep answers from being sent.
 pub(crate) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    match address {
-        SocketAddr::V4(_) => {
-            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
-            set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE)?;
-        }
-        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+    if address.is_ipv4() {
+        set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE)?;
+    }
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
+        IpAddr::V6(ip) if ip.is_unspecified() => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        _ => {}
     }
     Ok(())
 }
 
 impl Datagrams {
     pub(crate) fn new(socket: &UdpSocket) -> io::Result<Self> {
+        let local = socket.local_addr()?.ip();
         Ok(Self {
+            local: (!local.is_unspecified()).then_some(local),
             requests: Box::new([[0; MAX_REQUEST_BYTES]; BATCH]),
             received: headers(socket)?,
             to_send: headers(socket)?,
@@ -98,7 +103,7 @@ impl Datagrams {
         let received = recvmmsg(socket.as_raw_fd(), &mut self.received, &mut buffers, MsgFlags::MSG_WAITFORONE, None)?;
         let mut is_complete = true;
         for message in received {
-            let (Some((remote, to)), Some(local)) = (remote(&message), local(&message)) else {
+            let (Some((remote, to)), Some(local)) = (remote(&message), self.local.or_else(|| local(&message))) else {
                 is_complete = false;
                 continue;
             };
@@ -128,42 +133,45 @@ impl Datagrams {
             let slices: [_; BATCH] = array::from_fn(|at| {
                 [IoSlice::new(run.get(at).map_or(&[], |answer| &self.bytes[answer.bytes.clone()]))]
             });
-            send_from(socket, run[0].local, &slices[..run.len()], to, &mut self.to_send);
+            let source = if self.local.is_none() { Some(run[0].local) } else { None };
+            send_from(socket, source, &slices[..run.len()], to, &mut self.to_send);
         }
     }
 }
 
-/// For a batch, each with room for the address of ours, of the family's own size: all that is received or sent with it.
+/// For a batch, each with room for the address of ours, of the family's own size, if it is received and sent.
 fn headers(socket: &UdpSocket) -> io::Result<MultiHeaders<SockaddrStorage>> {
-    let room = match socket.local_addr()? {
-        SocketAddr::V4(_) => cmsg_space!(in_pktinfo),
-        SocketAddr::V6(_) => cmsg_space!(in6_pktinfo),
+    let room = match socket.local_addr()?.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified().then(|| cmsg_space!(in_pktinfo)),
+        IpAddr::V6(ip) => ip.is_unspecified().then(|| cmsg_space!(in6_pktinfo)),
     };
-    Ok(MultiHeaders::preallocate(BATCH, Some(room)))
+    Ok(MultiHeaders::preallocate(BATCH, room))
 }
 
-/// Sends without waiting: an answer that the system does not take is lost, as it might be on its way; the client asks again.
+/// Sends without waiting, from `local` unless the socket is bound to one address. An answer that the system does not take is lost,
+/// as it might be on its way; the client asks again.
 fn send_from(
     socket: &UdpSocket,
-    local: IpAddr,
+    local: Option<IpAddr>,
     mut slices: &[[IoSlice<'_>; 1]],
     mut to: &[Option<SockaddrStorage>],
     headers: &mut MultiHeaders<SockaddrStorage>,
 ) {
     let (v4, v6);
     let source = match local {
-        IpAddr::V4(ip) => {
+        None => None,
+        Some(IpAddr::V4(ip)) => {
             let s_addr = u32::from_ne_bytes(ip.octets());
             v4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: in_addr { s_addr }, ipi_addr: in_addr { s_addr: 0 } };
-            ControlMessage::Ipv4PacketInfo(&v4)
+            Some(ControlMessage::Ipv4PacketInfo(&v4))
         }
-        IpAddr::V6(ip) => {
+        Some(IpAddr::V6(ip)) => {
             v6 = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
-            ControlMessage::Ipv6PacketInfo(&v6)
+            Some(ControlMessage::Ipv6PacketInfo(&v6))
         }
     };
     while !slices.is_empty() {
-        let sent = match sendmmsg(socket.as_raw_fd(), headers, slices, to, [source], MsgFlags::MSG_DONTWAIT) {
+        let sent = match sendmmsg(socket.as_raw_fd(), headers, slices, to, source.as_slice(), MsgFlags::MSG_DONTWAIT) {
             Ok(sent) => sent.count(),
             Err(Errno::EINTR) => 0,
             // It is about the first one.
@@ -195,14 +203,37 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_datagram_without_its_address_costs_no_other() {
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    /// A server on this address, and a client of it.
+    fn sockets(server: &str) -> (UdpSocket, UdpSocket) {
+        let server = UdpSocket::bind(server).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         for socket in [&server, &client] {
             socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         }
-        client.connect(server.local_addr().unwrap()).unwrap();
+        client.connect(("127.0.0.1", server.local_addr().unwrap().port())).unwrap();
+        (server, client)
+    }
+
+    #[test]
+    fn a_socket_bound_to_one_address_answers_from_it() {
+        let (server, client) = sockets("127.0.0.1:0");
+        let mut datagrams = Datagrams::new(&server).unwrap();
+        for round in [b"1", b"2"] {
+            client.send(round).unwrap();
+            let answer = |_, local, datagram: &[u8], out: &mut Vec<u8>| {
+                assert_eq!(local, IpAddr::from([127, 0, 0, 1]));
+                out.extend_from_slice(datagram);
+            };
+            datagrams.serve(&server, answer).unwrap();
+            let mut answer = [0; 10];
+            assert_eq!(client.recv(&mut answer).unwrap(), 1);
+            assert_eq!(&answer[..1], round);
+        }
+    }
+
+    #[test]
+    fn a_datagram_without_its_address_costs_no_other() {
+        let (server, client) = sockets("0.0.0.0:0");
         let mut datagrams = Datagrams::new(&server).unwrap();
         let mut serve = |datagram: &[u8]| {
             client.send(datagram).unwrap();
