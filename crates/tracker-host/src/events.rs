@@ -8,10 +8,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tracker_core::{Event, Shards, ShardsView};
+use tracker_core::{Event, EventKind, Shards, ShardsView};
 
 /// The interval at which the core's events are fetched: the longest time until a listener is woken up for an event.
-const PERIOD: Duration = Duration::from_millis(200);
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// The interval while there are many events, so that no queue gets long: a burst of 100,000 in a second comes in parts of 1,000.
+const BUSY_PERIOD: Duration = Duration::from_millis(10);
+
+/// Events in one fetch that are many.
+const MANY_EVENTS: usize = 250;
 
 /// Events for which memory is kept after a burst.
 const USUAL_EVENTS: usize = 1000;
@@ -64,6 +70,8 @@ struct Pump {
 #[derive(Debug)]
 struct Queue {
     capacity: usize,
+    /// Returns `true` for the kinds of events that the listener wants.
+    is_wanted: fn(&EventKind) -> bool,
     state: Mutex<QueueState>,
     /// Notified when there are events, and when a wait is to end.
     changed: Condvar,
@@ -114,14 +122,19 @@ impl Events {
 
     /// A new listener that can be `capacity` events behind.
     pub fn listen(&self, capacity: usize) -> EventListener {
-        let queue = Arc::new(Queue { capacity, state: Mutex::default(), changed: Condvar::new() });
+        self.listen_to(capacity, |_| true)
+    }
+
+    /// A new listener that can be `capacity` events behind, and gets only those for which `is_wanted` returns `true`.
+    pub fn listen_to(&self, capacity: usize, is_wanted: fn(&EventKind) -> bool) -> EventListener {
+        let queue = Arc::new(Queue { capacity, is_wanted, state: Mutex::default(), changed: Condvar::new() });
         lock(&self.0.pump.queues).push(Arc::downgrade(&queue));
         EventListener { queue, _events: self.clone() }
     }
 
     /// Hands the events so far to all listeners.
     pub fn pump(&self) {
-        self.0.pump.pump(&mut Vec::new());
+        _ = self.0.pump.pump(&mut Vec::new());
     }
 
     /// Hands the events so far to all listeners, and ends the thread. Listeners keep what they have not taken yet.
@@ -136,39 +149,53 @@ impl Events {
 
 impl Pump {
     fn run(&self, stopped: &Receiver<Infallible>) {
-        let mut events = Vec::new();
+        let (mut events, mut period) = (Vec::new(), PERIOD);
         loop {
-            let is_last = match stopped.recv_timeout(PERIOD) {
+            let is_last = match stopped.recv_timeout(period) {
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => true,
                 Ok(never) => match never {},
             };
-            self.pump(&mut events);
+            period = period_after(self.pump(&mut events));
             if is_last {
                 return;
             }
         }
     }
 
-    fn pump(&self, events: &mut Vec<Event>) {
+    /// Returns how many events there were.
+    fn pump(&self, events: &mut Vec<Event>) -> usize {
         self.shards.poll_events(events);
+        let count = events.len();
         if !events.is_empty() {
             lock(&self.queues).retain(|queue| queue.upgrade().map(|queue| queue.push(events)).is_some());
         }
         events.clear();
         events.shrink_to(USUAL_EVENTS);
+        count
     }
 }
 
+/// The time until the next fetch, after one of this many events.
+fn period_after(events: usize) -> Duration {
+    if events >= MANY_EVENTS { BUSY_PERIOD } else { PERIOD }
+}
+
 impl Queue {
-    /// Appends the events. Room is made for them first, so that the queue never grows beyond its capacity.
+    /// Appends the wanted events. Room is made for them first, so that the queue never grows beyond its capacity.
     fn push(&self, events: &[Event]) {
+        let is_wanted = |event: &&Event| (self.is_wanted)(&event.kind);
+        let count = events.iter().filter(is_wanted).count();
+        if count == 0 {
+            return;
+        }
+        let skipped = count.saturating_sub(self.capacity);
         let mut state = lock(&self.state);
-        let (skipped, events) = events.split_at(events.len().saturating_sub(self.capacity));
-        let surplus = (state.events.len() + events.len()).saturating_sub(self.capacity);
+        let surplus = (state.events.len() + count - skipped).saturating_sub(self.capacity);
         state.events.drain(..surplus);
-        state.events.extend(events.iter().cloned());
-        state.lost += (skipped.len() + surplus) as u64;
+        state.events.reserve(count - skipped);
+        state.events.extend(events.iter().filter(is_wanted).skip(skipped).cloned());
+        state.lost += (skipped + surplus) as u64;
         self.changed.notify_all();
     }
 }
@@ -267,6 +294,27 @@ mod tests {
         assert_eq!(kept.last().unwrap().info_hash, InfoHash::new([4; 20]));
         assert_eq!((kept.len(), take(&slow)), (3, (0, 0)));
         assert_eq!(take(&other), (10, 0));
+    }
+
+    #[test]
+    fn a_listener_gets_only_the_events_that_it_wants() {
+        let shards = shards();
+        let events = Events::without_thread(Arc::clone(&shards));
+        let joined = events.listen_to(3, |kind| matches!(kind, EventKind::PeerJoined(_)));
+        let left = events.listen_to(3, |kind| matches!(kind, EventKind::PeerLeft(_)));
+        (0..5).for_each(|torrent| announce(&shards, torrent));
+        events.pump();
+        let mut kept = Vec::new();
+        assert_eq!(joined.take(&mut kept), 2, "those that are not wanted take no room");
+        assert!(kept.iter().all(|event| matches!(event.kind, EventKind::PeerJoined(_))), "{kept:?}");
+        assert_eq!((kept.len(), take(&left)), (3, (0, 0)));
+    }
+
+    #[test]
+    fn many_events_are_fetched_in_small_parts() {
+        assert_eq!(period_after(0), PERIOD);
+        assert_eq!(period_after(MANY_EVENTS - 1), PERIOD);
+        assert_eq!(period_after(MANY_EVENTS), BUSY_PERIOD);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(crate) use reachability::ReachabilityLog;
 ///
 /// Each is 184 bytes, so that a full queue takes 24 MB. In the worst burst the core's queue, the list on its way to the
 /// listeners, and for the log and the observer each a queue and the list that was taken from it are full at once: 145 MB, and up
-/// to 290 MB with the room into which they grow. All but the core's give it back when they were emptied.
+/// to 290 MB with the room into which they grow. All give it back once they are empty. While there are many, they are fetched a hundred
+/// times a second, so that queues are that long only if a listener is held up.
 pub const MAX_PENDING_EVENTS: usize = 1 << 17;
 
 /// The target of the lines that tell of peers. There is one for each that comes or goes.

@@ -58,7 +58,7 @@ pub(crate) use tests::Watching;
 /// Watches a tracker on a thread of its own. Cheap to clone; all clones are one. The thread ends when the last one is dropped.
 ///
 /// It costs the tracker almost nothing, however many viewers there are: a regular announce creates no event. Instead, the
-/// observer sweeps over all peers, at most once a second and at most 50,000 peers a second, and keeps the figures of the last two
+/// observer sweeps over all peers, at most once a second and at most 10,000 peers a second, and keeps the figures of the last two
 /// announces of each. Peers usually announce at most once a minute, so that no announce is missed. No shard is locked for longer
 /// than about a tenth of a millisecond.
 #[derive(Debug, Clone)]
@@ -127,9 +127,10 @@ impl Observer {
     /// takes about 200 bytes. Those beyond are shown without.
     pub const MAX_RECORDED_TORRENTS: usize = 1 << 16;
 
-    /// Peers, in all torrents, for which rates are shown: as many as may be in one swarm. Each takes 100 to 200 bytes. Those
-    /// beyond are shown without.
-    pub const MAX_RECORDED_PEERS: usize = 1 << 18;
+    /// Peers, in all torrents, for which rates are shown: more than a LAN has. Each takes 150 to 300 bytes, more than the tracker
+    /// itself needs for it, so that a large tracker would be mostly records. Those beyond are shown
+    /// without, and are not found stuck while others have the whole file.
+    pub const MAX_RECORDED_PEERS: usize = 1 << 14;
 
     /// Starts to watch, and to tell `computers` what it sees. `failures` counts the requests so far that
     /// [`Totals::refused_announces`] does not count.

@@ -26,8 +26,8 @@ pub trait PeerSightings: Debug + Send + Sync {
     /// A peer is told apart by its address and, where there is one, its peer id: what was seen of another client that had the
     /// address before does not count.
     ///
-    /// The observer calls it once a second for each slice of a swarm, for at most 50,000 peers a second in all, and of swarms of
-    /// one peer each as often. It holds no lock meanwhile.
+    /// The observer calls it for each slice of a swarm in each sweep: once a second, and less often where there are thousands of peers.
+    /// It holds no lock meanwhile.
     fn look(&self, info_hash: &InfoHash, peers: &[Peer], seen: &mut Vec<Option<SeenPeer>>);
 
     /// The connections between the peers of a swarm, as they told of them by peer exchange
@@ -37,13 +37,13 @@ pub trait PeerSightings: Debug + Send + Sync {
     /// Pairs of peers of a swarm neither of which can connect to the other, and of which at least one does not have everything:
     /// each pair once, at most a hundred. The addresses are those under which the tracker keeps the peers.
     ///
-    /// Called once a second for each swarm with two or more peers that [cannot be reached](Reachability::No).
+    /// Called in each sweep for each swarm with two or more peers that [cannot be reached](Reachability::No).
     fn unreachable_pairs(&self, info_hash: &InfoHash) -> Vec<(SocketAddr, SocketAddr)>;
 
     /// What a peer told of a torrent of which only the info-hash was known
     /// ([BEP 9](https://www.bittorrent.org/beps/bep_0009.html)), checked against it; `None` if nothing is known of it.
     ///
-    /// Called once a second for each swarm of an unknown torrent of whose peers something was seen.
+    /// Called in each sweep for each swarm of an unknown torrent of whose peers something was seen.
     fn torrent(&self, info_hash: &InfoHash) -> Option<SeenTorrent>;
 
     /// What the tracker's own peer has sent of a torrent, and whether it seeds it. Called once a second for each torrent that is

@@ -82,7 +82,8 @@ pub(crate) fn start(
         store,
         shards: Arc::clone(shards),
         clock,
-        listener: events.listen(MAX_PENDING_EVENTS),
+        // All else is in the snapshots.
+        listener: events.listen_to(MAX_PENDING_EVENTS, |kind| matches!(kind, EventKind::PeerCompleted(_))),
         completed: BTreeSet::new(),
         next_append: Instant::now(),
         next_snapshot: Instant::now() + FIRST_INTERVAL,

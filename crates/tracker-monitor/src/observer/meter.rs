@@ -18,6 +18,11 @@ impl Meter {
         Self { totals, failures }
     }
 
+    /// The number of peers and swarms at the last reading.
+    pub(super) fn size(&self) -> usize {
+        usize::try_from(self.totals.peers() + self.totals.swarms).unwrap_or(usize::MAX)
+    }
+
     /// The current counts, and the rates since the last reading; zero if no time has passed.
     pub(super) fn read(&mut self, totals: Totals, failures: u64, passed: Duration, download_rate: f64) -> Sample {
         let before = std::mem::replace(self, Self::new(totals, failures));

@@ -16,7 +16,7 @@ use super::sums::{ReachabilityCounts, Sums};
 use super::{DownloadCounts, StuckCounts};
 use crate::{Computers, PeerSightings, SeenPeer, SeenTorrent};
 
-/// Steps of a [`Walk`] that are taken while a shard is locked: a tenth of a millisecond.
+/// Steps of a [`Walk`] that are taken at most while a shard is locked, which copies as many peers: a tenth of a millisecond.
 pub(super) const STRIDE: usize = 1000;
 
 /// The state of a sweep over all peers.
@@ -112,7 +112,7 @@ impl Sweep {
             peers.clear();
             seen.clear();
             parts.clear();
-            let is_more = shards.walk(walk, STRIDE, |slice| {
+            let is_more = shards.walk(walk, steps.min(STRIDE), |slice| {
                 let start = peers.len();
                 if has_details || known.is_second(&slice.info_hash) {
                     peers.extend(slice.swarm.peers_at(slice.peers.clone()));

@@ -29,6 +29,9 @@ use super::*;
 use crate::sightings::fake::FakeSightings;
 use crate::{ComputersConfig, Order, PeerSightings};
 
+/// Steps of a sweep over all that these tests have.
+const WHOLE_SWEEP: usize = 10_000;
+
 /// What watches a tracker, for tests of what it tells others.
 pub(crate) struct Watching(Watcher);
 
@@ -43,7 +46,7 @@ impl Watching {
 
     pub(crate) fn look(&mut self, listener: &EventListener, now: Instant) {
         self.take_events(listener);
-        self.0.look(now);
+        self.0.look(now, WHOLE_SWEEP);
     }
 }
 
@@ -103,7 +106,7 @@ impl Network {
     fn look(&mut self) {
         self.events.pump();
         self.watcher.take_events(&self.listener);
-        self.watcher.look(self.now);
+        self.watcher.look(self.now, WHOLE_SWEEP);
     }
 
     fn peers(&self, info_hash: &InfoHash, query: &PageQuery<PeerSort>) -> Page<PeerRow> {
