@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tracker_core::{AnnounceListener, InfoHash};
 
 use crate::swarm_sockets::SwarmSockets;
@@ -34,8 +35,9 @@ struct Arrivals {
 }
 
 impl Announces {
-    /// Waits until there are addresses to [take](Self::take).
-    pub(crate) async fn has_come(&self) {
+    /// Waits until this time, and until there are addresses to [take](Self::take). Announces wake nobody up before that time.
+    pub(crate) async fn have_come_by(&self, earliest: Instant) {
+        sleep_until(earliest).await;
         self.has_come.notified().await;
     }
 
@@ -91,6 +93,8 @@ impl AnnounceListener for Announces {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SWARM: InfoHash = InfoHash::new([1; 20]);
@@ -106,7 +110,7 @@ mod tests {
         announces.collect(true);
         announces.peer_came(&SWARM, address(1001), None);
         announces.peer_came(&SWARM, address(1002), Some(address(1001)));
-        announces.has_come().await;
+        announces.have_come_by(Instant::now()).await;
         let mut taken = VecDeque::new();
         assert!(announces.take(&mut taken));
         assert_eq!(taken, [1001, 1001, 1002].map(|port| (SWARM, address(port))));
@@ -116,6 +120,19 @@ mod tests {
         taken.clear();
         assert!(announces.take(&mut taken));
         assert!(taken.is_empty());
+    }
+
+    #[tokio::test]
+    async fn newcomers_wake_nobody_up_before_the_time() {
+        let announces = Announces::default();
+        announces.collect(true);
+        announces.peer_came(&SWARM, address(1000), None);
+        let earliest = Instant::now() + Duration::from_millis(20);
+        announces.have_come_by(earliest).await;
+        assert!(Instant::now() >= earliest);
+        let mut taken = VecDeque::new();
+        assert!(announces.take(&mut taken));
+        assert_eq!(taken.len(), 1);
     }
 
     #[test]

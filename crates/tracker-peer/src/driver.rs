@@ -35,6 +35,10 @@ use crate::{TorrentFacts, Torrents};
 /// How often the tracker's events are looked at. Newcomers are told of at once; this is about those that leave.
 const EVENTS_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The shortest time between two wake-ups for newcomers: each is a system call of the thread that announces, and takes the core
+/// from it if there is one only. The first newcomer is told of at once.
+const NEWCOMERS_INTERVAL: Duration = Duration::from_millis(20);
+
 /// How often torrents that are not known are looked up again.
 const FACTS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -134,13 +138,16 @@ impl Driver {
         self.context.announces.collect(true);
         // Those that were there before.
         self.look_at_all();
+        let mut next_newcomers = Instant::now();
         loop {
             self.take_newcomers();
             self.act();
             let timeout = self.planner().poll_timeout().map(|at| self.context.start + at);
             tokio::select! {
                 _ = &mut stop => return,
-                () = self.context.announces.has_come() => {}
+                () = self.context.announces.have_come_by(next_newcomers) => {
+                    next_newcomers = Instant::now() + NEWCOMERS_INTERVAL;
+                }
                 Some(report) = self.reports.recv() => self.take_reports(report),
                 _ = events.tick() => {
                     self.take_events();

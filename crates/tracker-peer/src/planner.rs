@@ -45,7 +45,7 @@ const CONNECTIONS: usize = 2000;
 
 /// Peers that are known at a time, of at most 1 KiB each but for their neighbours. Of those that announce when there are as many
 /// nothing is known.
-pub(crate) const PEERS: usize = 20_000;
+pub(crate) const PEERS: usize = 5_000;
 
 /// Neighbours of all peers together, of about 100 bytes each: as many as those can have that are connected.
 const NEIGHBOURS: usize = CONNECTIONS * Neighbours::MOST;
@@ -95,7 +95,7 @@ const PAIRS_LOOKED_AT: usize = 20_000;
 ///
 /// # Limits
 ///
-/// 2,000 connections, of them 200 in one swarm; 200 attempts to connect in a second, 50 at once and one to each address; 20,000 peers
+/// 2,000 connections, of them 200 in one swarm; 100 attempts to connect in a second, 50 at once and one to each address; 5,000 peers
 /// in all. Where there are more peers than connections, a random sample of them has one, and each newcomer for its first minute.
 ///
 /// Four info dictionaries are fetched at the same time, one in a swarm, and each for a minute at most; the other swarms wait for
@@ -106,7 +106,8 @@ pub struct Planner {
     now: Duration,
     network: Network,
     swarms: BTreeMap<InfoHash, Swarm>,
-    peers: BTreeMap<PeerNumber, Peer>,
+    /// Each in a box: the map's nodes are half empty, since numbers only grow.
+    peers: BTreeMap<PeerNumber, Box<Peer>>,
     /// The number of the neighbours of all peers.
     neighbours: usize,
     /// The last number given to a peer, a connection or an attempt.
@@ -219,6 +220,17 @@ impl Planner {
         }
         self.learn(&info_hash, torrent);
         self.dispatch();
+    }
+
+    /// Skips a peer that announced when there is no [`room`](Self::room) for it. Returns `false` if there
+    /// is room, or one at this address is known already: then tell of it by [`handle_announce`](Self::handle_announce) or
+    /// [`handle_left`](Self::handle_left).
+    pub fn pass_over(&mut self, info_hash: &InfoHash, address: SocketAddr) -> bool {
+        if self.peers.len() < PEERS || self.number_of(info_hash, address).is_some() {
+            return false;
+        }
+        self.has_missed_peers_here |= self.network.location_of(address.ip()).is_on_this_machine();
+        true
     }
 
     /// The peer that was kept under this address left the swarm, or was silent for too long.
@@ -347,7 +359,7 @@ impl Planner {
     pub fn edges(&self, now: Duration, info_hash: &InfoHash) -> Vec<Edge> {
         let now = now.max(self.now);
         let peers = self.swarms.get(info_hash).into_iter().flat_map(|swarm| swarm.peers.values());
-        let edges = peers.map(|number| &self.peers[number]).flat_map(|peer| {
+        let edges = peers.map(|number| &*self.peers[number]).flat_map(|peer| {
             peer.neighbours.iter(now, self.connected_at(peer)).map(|(to, flags)| Edge {
                 from: peer.announced.address,
                 to,
@@ -364,7 +376,7 @@ impl Planner {
         let now = now.max(self.now);
         let peers = self.swarms.get(info_hash).into_iter().flat_map(|swarm| swarm.peers.values());
         let is_unreachable = |peer: &&Peer| matches!(peer.verdict(now).1, Some(Reason::Refused | Reason::NoAnswer));
-        let unreachable: Vec<_> = peers.map(|number| &self.peers[number]).filter(is_unreachable).collect();
+        let unreachable: Vec<_> = peers.map(|number| &*self.peers[number]).filter(is_unreachable).collect();
         let are_connected = |a: &Peer, b: &Peer| a.neighbours.has(now, self.connected_at(a), b.announced.address);
         let pairs = unreachable.iter().enumerate().flat_map(|(index, &one)| {
             let others = &unreachable[index + 1..];
@@ -414,7 +426,7 @@ impl Planner {
         let number = PeerNumber(self.next_number());
         let peer = Peer::new(self.now, info_hash, announced, location, rank);
         let is_dialable = peer.is_dialable(&self.network);
-        self.peers.insert(number, peer);
+        self.peers.insert(number, Box::new(peer));
         self.endpoints.insert(address);
         let swarm = self.swarms.entry(info_hash).or_insert_with(|| Swarm::new(Torrent::Unknown));
         swarm.peers.insert(address, number);

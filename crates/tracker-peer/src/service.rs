@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracker_core::{Access, InfoHash, OwnPeer, PeerId, Reachability, Shards};
+use tracker_core::{Access, EventKind, InfoHash, OwnPeer, PeerId, Reachability, Shards};
 use tracker_host::{Addresses, BindError, EventListener, Events};
 
 use crate::announces::Announces;
@@ -281,7 +281,9 @@ impl fmt::Debug for Sightings {
 }
 
 fn listener(events: &Events) -> EventListener {
-    events.listen(MAX_PENDING_EVENTS)
+    // Of newcomers it hears by `Announces`.
+    let is_news = |kind: &EventKind| !matches!(kind, EventKind::SwarmCreated | EventKind::PeerJoined(_));
+    events.listen_to(MAX_PENDING_EVENTS, is_news)
 }
 
 /// Another one at each start, so that nobody takes it for a peer that was there before.

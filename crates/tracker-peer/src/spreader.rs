@@ -42,6 +42,9 @@ pub const MAX_WAITING: usize = 128;
 /// The time after which a peer that neither requests nor takes anything is not counted on.
 const STALL: Duration = Duration::from_secs(5);
 
+/// The same for a peer that has not asked for anything since it was connected.
+const START_STALL: Duration = Duration::from_secs(1);
+
 /// The time after which a peer is not counted on for a piece of which nothing was requested and nothing left.
 const PROMISE: Duration = Duration::from_secs(20);
 
@@ -66,7 +69,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// to a peer that leaves or stalls is available less, and is given next; and at the end those are given that are rarest.
 ///
 /// A peer is told of some pieces ahead, of 1 MiB: of less if it is slow, of more if it is very fast, and always of two pieces at
-/// least. Nothing waits until a piece was seen at somebody else's, as super-seeding by the book does
+/// least. Until it has asked for something it is told of 128 KiB: some clients take 10 s for that. Nothing waits until a piece was
+/// seen at somebody else's, as super-seeding by the book does
 /// ([BEP 16](https://www.bittorrent.org/beps/bep_0016.html)): then the link would be idle at times. Of pieces that nobody has, a
 /// peer is told of no more than its share, so that all peers get the last of them at the same time. Of pieces that somebody has,
 /// all peers together are told of as much as one alone would be: they can also get these from each other, but do not while they
@@ -75,7 +79,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A peer that is ahead of the one furthest behind by more than 2 MiB, or what all get in 0.4 s if that is more, is told of nothing
 /// until that has caught up: it is served by others, and the one behind by none. If the link is then not as full as before, those
 /// behind are slow, and nobody is held back for 5 s, or up to 60 s if that happens again and again. One that gets nothing from others
-/// for 3 s meanwhile, since it cannot reach them for example, is not held back for 30 s.
+/// for 3 s meanwhile, since it cannot reach them for example, is not held back for 30 s. A peer that is held back and has
+/// everything it was told of is offered one more piece, which it must wait for: rTorrent requests nothing for 10 to 30 s of a peer that had nothing
+/// for it, and Transmission for up to 10 s.
 ///
 /// Requests are served in the order in which they came. Everybody is unchoked who lacks something, so that the link is full if it
 /// can be, or as many as [`set_slots`](Self::set_slots) says. What was not revealed to a peer is not served: requests for it are
@@ -96,7 +102,7 @@ pub struct Spreader<C> {
     rng: StdRng,
     copies: Copies,
     receivers: BTreeMap<C, Receiver>,
-    /// Receivers that are unchoked and lack something.
+    /// Receivers that are unchoked, lack something, and have begun to ask for it.
     takers: u64,
     slots: Slots<C>,
     balance: Balance,
@@ -168,6 +174,9 @@ impl<C: Copy + Ord> Spreader<C> {
     /// what makes them interested.
     pub fn handle_interested(&mut self, now: Duration, connection: C, is_interested: bool) {
         self.advance(now);
+        if is_interested {
+            self.begin(connection);
+        }
         let Some(receiver) = self.receivers.get_mut(&connection) else { return };
         if is_interested {
             receiver.is_stalled = false;
@@ -206,6 +215,7 @@ impl<C: Copy + Ord> Spreader<C> {
         if let Some(promise) = receiver.promises.get_mut(&block.piece) {
             promise.touched = self.now;
         }
+        self.begin(connection);
         self.reveal(connection);
         self.serve(connection);
     }
@@ -304,6 +314,17 @@ impl<C: Copy + Ord> Spreader<C> {
         self.receivers.get_mut(&connection).expect("the caller has looked whether it is connected")
     }
 
+    /// The peer has asked for something.
+    fn begin(&mut self, connection: C) {
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        let was_taker = receiver.is_taker();
+        receiver.has_begun = true;
+        if receiver.is_taker() && !was_taker {
+            self.takers += 1;
+            self.balance.look_soon();
+        }
+    }
+
     fn learn(&mut self, connection: C, bitfield: &[u8]) {
         let Some(receiver) = self.receivers.get(&connection) else { return };
         for piece in receiver.has.new_in(bitfield) {
@@ -371,6 +392,7 @@ impl<C: Copy + Ord> Spreader<C> {
         let receiver = self.receiver(connection);
         let was_taker = receiver.is_taker();
         receiver.standing = if receiver.lacks == 0 { Standing::Outside } else { Standing::Waiting };
+        receiver.is_kept_waiting = false;
         self.takers -= u64::from(was_taker);
         self.actions.push_back(Action::Choke { connection });
         self.drop_waiting(connection, |_| true);
@@ -391,8 +413,13 @@ impl<C: Copy + Ord> Spreader<C> {
     fn look_at_promises(&mut self, connection: C) {
         let now = self.now;
         let receiver = self.receiver(connection);
+        if receiver.is_kept_waiting {
+            // It is this side that lets the peer wait.
+            receiver.active_at = now;
+        }
         let is_expected = receiver.has_in_flight() || !receiver.promises.is_empty();
-        receiver.is_stalled |= is_expected && receiver.active_at + STALL <= now;
+        let stall = if receiver.has_begun { STALL } else { START_STALL };
+        receiver.is_stalled |= is_expected && receiver.active_at + stall <= now;
         let is_stalled = receiver.is_stalled;
         self.break_promises(connection, |_, promise| is_stalled || promise.touched + PROMISE <= now);
     }
@@ -445,41 +472,76 @@ impl<C: Copy + Ord> Spreader<C> {
         let Some(receiver) = self.receivers.get_mut(&connection) else { return };
         if self.balance.is_ahead(receiver.bytes(self.layout)) && receiver.may_be_held_back(self.now) {
             if receiver.is_taker() {
+                self.keep_waiting(connection);
                 self.look_soon();
             }
             return;
         }
-        let rate = receiver.meter.per_second(self.now);
-        while receiver.is_taker() && receiver.may_be_told && !receiver.is_stalled {
-            let pool = u64::from(self.copies.without()) * u64::from(self.layout.piece_length());
-            let window = Window::new(rate, pool, self.takers, self.balance.within().clamp(1, self.takers));
-            let (count, promised) = (receiver.promises.len(), receiver.promised);
-            let has_room = |length: u64, window: u64| window::has_room(window, count, promised + length);
-            // Before the search: nearly always there is no room.
-            if !has_room(1, if pool > 0 { window.first_copies } else { window.later_copies }) {
-                break;
-            }
-            let Some(piece) = self.copies.rarest(&mut self.rng, [&receiver.has, &receiver.revealed]) else {
-                receiver.may_be_told = false;
-                break;
-            };
-            let length = u64::from(self.layout.length_of(piece));
-            let is_first = self.copies.of(piece) == 0;
-            if !has_room(length, if is_first { window.first_copies } else { window.later_copies }) {
-                break;
-            }
-            if receiver.promises.is_empty() {
-                receiver.active_at = self.now;
-            }
-            receiver.promises.insert(piece, Promise { sent: 0, touched: self.now });
-            receiver.promised += length;
-            receiver.revealed.insert(piece);
-            self.copies.add(piece);
-            self.actions.push_back(Action::Reveal { connection, piece });
+        let was_kept_waiting = std::mem::take(&mut receiver.is_kept_waiting);
+        while let Some(piece) = self.next_to_tell(connection) {
+            self.promise(connection, piece);
         }
+        let receiver = &self.receivers[&connection];
         if !receiver.promises.is_empty() || receiver.has_in_flight() {
             self.look_soon();
         }
+        if was_kept_waiting {
+            self.serve(connection);
+        }
+    }
+
+    /// The next piece that a peer may be told of now.
+    fn next_to_tell(&mut self, connection: C) -> Option<u32> {
+        let receiver = self.receivers.get_mut(&connection)?;
+        if !receiver.may_take() || !receiver.may_be_told || receiver.is_stalled {
+            return None;
+        }
+        let pool = u64::from(self.copies.without()) * u64::from(self.layout.piece_length());
+        let window = if receiver.has_begun {
+            let rate = receiver.meter.per_second(self.now);
+            Window::new(rate, pool, self.takers, self.balance.within().clamp(1, self.takers))
+        } else {
+            Window::FIRST
+        };
+        let (count, promised) = (receiver.promises.len(), receiver.promised);
+        let has_room = |length: u64, window: u64| window::has_room(window, count, promised + length);
+        // Before the search: nearly always there is no room.
+        if !has_room(1, if pool > 0 { window.first_copies } else { window.later_copies }) {
+            return None;
+        }
+        let Some(piece) = self.copies.rarest(&mut self.rng, [&receiver.has, &receiver.revealed]) else {
+            receiver.may_be_told = false;
+            return None;
+        };
+        let length = u64::from(self.layout.length_of(piece));
+        let is_first = self.copies.of(piece) == 0;
+        has_room(length, if is_first { window.first_copies } else { window.later_copies }).then_some(piece)
+    }
+
+    /// Lets one that is held back go on wanting something: tells it of a piece that it will not be served yet. Of one that others have,
+    /// too, since nobody else is given it meanwhile.
+    fn keep_waiting(&mut self, connection: C) {
+        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
+        if !receiver.promises.is_empty() || receiver.is_stalled {
+            return;
+        }
+        let Some(piece) = self.copies.commonest([&receiver.has, &receiver.revealed]) else { return };
+        receiver.is_kept_waiting = true;
+        self.promise(connection, piece);
+    }
+
+    /// Tells a peer of a piece that it is to get from here.
+    fn promise(&mut self, connection: C, piece: u32) {
+        let (now, length) = (self.now, u64::from(self.layout.length_of(piece)));
+        let receiver = self.receiver(connection);
+        if receiver.promises.is_empty() {
+            receiver.active_at = now;
+        }
+        receiver.promises.insert(piece, Promise { sent: 0, touched: now });
+        receiver.promised += length;
+        receiver.revealed.insert(piece);
+        self.copies.add(piece);
+        self.actions.push_back(Action::Reveal { connection, piece });
     }
 
     /// Drops requests that wait.
@@ -500,7 +562,8 @@ impl<C: Copy + Ord> Spreader<C> {
     /// Serves a peer what it waits for, as far as it may be read ahead.
     fn serve(&mut self, connection: C) {
         let Some(receiver) = self.receivers.get_mut(&connection) else { return };
-        while receiver.is_ready(self.now)
+        while !receiver.is_kept_waiting
+            && receiver.is_ready(self.now)
             && let Some(block) = receiver.serve_next()
         {
             self.actions.push_back(Action::Serve { connection, block });

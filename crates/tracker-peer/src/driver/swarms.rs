@@ -13,6 +13,9 @@ use crate::planner::{Announced, PEERS};
 /// The shortest time between two looks at all swarms, which take some hundredths of a second when there are many peers.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Newcomers for which memory is kept after a burst.
+const USUAL_NEWCOMERS: usize = 100;
+
 /// Swarms that are listed at once, for which a shard is locked for a fraction of a millisecond.
 const SWARMS_AT_ONCE: usize = 1000;
 
@@ -21,8 +24,13 @@ impl Driver {
         let mut newcomers = std::mem::take(&mut self.newcomers);
         self.is_behind |= !self.context.announces.take(&mut newcomers);
         for (info_hash, address) in newcomers.drain(..) {
-            self.look_at(info_hash, address);
+            // With a million peers there is room for few, and this is all that the others cost.
+            if !self.planner().pass_over(&info_hash, address) {
+                self.look_at(info_hash, address);
+            }
         }
+        // Another burst is as large, but a large one is rare.
+        newcomers.shrink_to(USUAL_NEWCOMERS);
         self.newcomers = newcomers;
     }
 
@@ -33,10 +41,9 @@ impl Driver {
         for event in events {
             let info_hash = event.info_hash;
             match event.kind {
-                EventKind::PeerJoined(peer)
-                | EventKind::PeerCompleted(peer)
-                | EventKind::PeerLeft(peer)
-                | EventKind::PeerExpired(peer) => self.look_at(info_hash, peer.address),
+                EventKind::PeerCompleted(peer) | EventKind::PeerLeft(peer) | EventKind::PeerExpired(peer) => {
+                    self.look_at(info_hash, peer.address)
+                }
                 EventKind::PeerUpdated { peer, moved_from } => {
                     moved_from.into_iter().chain([peer.address]).for_each(|address| self.look_at(info_hash, address));
                 }

@@ -113,7 +113,7 @@ impl Planner {
     /// The peers of a swarm that are the same client as one of them, which is among them.
     pub(super) fn client_of(&self, peer: &Peer) -> impl Iterator<Item = &Peer> {
         let with_its_id = self.swarms[&peer.info_hash].peers_with_id(peer.announced.peer_id);
-        with_its_id.map(|other| &self.peers[&other]).filter(|other| other.is_same_client(peer))
+        with_its_id.map(|other| &*self.peers[&other]).filter(|other| other.is_same_client(peer))
     }
 
     /// When the connection to a peer was established, if there is one.

@@ -9,9 +9,9 @@ use super::peer::PeerNumber;
 /// Attempts that are under way at the same time. A silent address takes 3 s, so that 17 of them are got through each second.
 pub(super) const ATTEMPTS_AT_ONCE: usize = 50;
 
-/// The time that each attempt uses up of the rate: 200 a second, so that an address that many peers announced does not cost more
+/// The time that each attempt uses up of the rate: 100 a second, so that an address that many peers announced does not cost more
 /// than a few percent of a core.
-const TIME_PER_ATTEMPT: Duration = Duration::from_millis(5);
+const TIME_PER_ATTEMPT: Duration = Duration::from_millis(10);
 
 /// Attempts that can begin at once after a pause: as many as can be under way.
 const BURST: u32 = ATTEMPTS_AT_ONCE as u32;

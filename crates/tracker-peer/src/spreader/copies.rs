@@ -66,6 +66,15 @@ impl Copies {
         })
     }
 
+    /// One of the most available pieces that are in neither set, if somebody has it.
+    pub(super) fn commonest(&self, except: [&Bits; 2]) -> Option<u32> {
+        let filled = self.levels.iter().zip(&self.sizes).skip(1).rev().filter(|&(_, &size)| size > 0);
+        filled.map(|(level, _)| level).find_map(|level| {
+            let candidates = |index| level.word(index) & !except[0].word(index) & !except[1].word(index);
+            (0..level.word_count()).find_map(|index| ones(index, candidates(index)).next())
+        })
+    }
+
     fn change(&mut self, piece: u32, copies: u8) {
         let before = std::mem::replace(&mut self.counts[piece as usize], copies);
         let (before, after) = (level(before), level(copies));
@@ -107,6 +116,19 @@ mod tests {
         }
         assert_eq!(order.len(), 200);
         assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn the_commonest_piece_that_is_not_excepted_is_found() {
+        let mut copies = Copies::new(200);
+        copies.add(7);
+        (0..3).for_each(|_| copies.add(150));
+        let (mut has, none) = (Bits::new(200), Bits::new(200));
+        assert_eq!(copies.commonest([&has, &none]), Some(150));
+        has.insert(150);
+        assert_eq!(copies.commonest([&none, &has]), Some(7));
+        (0..200).for_each(|piece| _ = has.insert(piece));
+        assert_eq!(copies.commonest([&has, &none]), None);
     }
 
     #[test]

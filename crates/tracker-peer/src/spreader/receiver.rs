@@ -35,7 +35,12 @@ pub(super) struct Receiver {
     pub(super) promises: BTreeMap<u32, Promise>,
     /// The bytes of the promised pieces.
     pub(super) promised: u64,
+    /// It is held back, was told of a piece so that it goes on wanting something, and is not served that yet.
+    pub(super) is_kept_waiting: bool,
     pub(super) standing: Standing,
+    /// It has said that it wants something, or has requested something. Until then it is not counted on: some clients decide only
+    /// once in ten seconds of whom they want something.
+    pub(super) has_begun: bool,
     /// What it requested and is not served yet, the oldest first.
     pub(super) waiting: VecDeque<Block>,
     /// What is served and has not left yet, the oldest first.
@@ -85,7 +90,9 @@ impl Receiver {
             may_be_told: true,
             promises: BTreeMap::new(),
             promised: 0,
+            is_kept_waiting: false,
             standing: Standing::Outside,
+            has_begun: false,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
@@ -99,8 +106,13 @@ impl Receiver {
     }
 
     /// Returns `true` if it lacks something and may request it.
-    pub(super) fn is_taker(&self) -> bool {
+    pub(super) fn may_take(&self) -> bool {
         self.standing == Standing::Unchoked && self.lacks > 0
+    }
+
+    /// Returns `true` if it [may take](Self::may_take) something and is expected to.
+    pub(super) fn is_taker(&self) -> bool {
+        self.has_begun && self.may_take()
     }
 
     /// Returns `true` if it may be held back, since others give it something.

@@ -37,6 +37,9 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The window of a peer that has not asked for anything yet: enough for the time until its first requests come.
+    pub(super) const FIRST: Self = Self { first_copies: 128 * 1024, later_copies: 0 };
+
     /// The window of a peer that takes so many bytes per second (0 if that is not known) while nobody has so many bytes, and so
     /// many peers lack something, itself among them, and `sharers` of these are given something now.
     pub(super) fn new(rate: u64, pool: u64, takers: u64, sharers: u64) -> Self {

@@ -47,8 +47,14 @@ impl Lab {
         self.actions().into_iter().filter_map(block).collect()
     }
 
-    /// A peer with the fast extension and without pieces.
+    /// A peer with the fast extension and without pieces, which wants something at once.
     fn join(&mut self, connection: u32) {
+        self.join_hesitantly(connection);
+        self.spreader.handle_interested(self.now, connection, true);
+    }
+
+    /// One that does not say that it wants something.
+    fn join_hesitantly(&mut self, connection: u32) {
         self.spreader.handle_joined(self.now, connection, true, None);
     }
 
@@ -192,26 +198,114 @@ fn one_that_is_far_ahead_and_gets_nothing_from_others_is_not_forgotten() {
     lab.join(1);
     (50..90).for_each(|piece| lab.spreader.handle_have(lab.now, 1, piece));
     lab.join(2);
-    let is_told = |lab: &mut Lab| {
-        // It gets what it was told of, and nothing else; the other one goes on.
-        let told = lab.actions().into_iter().filter_map(|action| match action {
-            Action::Reveal { connection, piece } => Some((connection, piece)),
-            _ => None,
-        });
-        let told: Vec<_> = told.collect();
-        told.iter().for_each(|&(connection, piece)| lab.spreader.handle_have(lab.now, connection, piece));
-        told.iter().any(|&(connection, _)| connection == 1)
+    // Each requests what it is told of, and gets what it is served.
+    let is_served = |lab: &mut Lab| {
+        let mut is_served = false;
+        loop {
+            let actions = lab.actions();
+            if actions.is_empty() {
+                return is_served;
+            }
+            for action in actions {
+                match action {
+                    Action::Reveal { connection, piece } => {
+                        for begin in [0, 128 * KIB] {
+                            lab.request(connection, Block { piece, begin, length: 128 * KIB });
+                        }
+                    }
+                    Action::Serve { connection, block } => {
+                        is_served |= connection == 1;
+                        lab.sent(connection, block.length);
+                    }
+                    _ => {}
+                }
+            }
+        }
     };
-    while is_told(&mut lab) {}
-    // As clients say that have all that they were told of.
-    lab.spreader.handle_interested(lab.now, 1, false);
+    lab.wait(Duration::from_millis(100));
+    while is_served(&mut lab) {}
     for piece in 0..4 {
         lab.spreader.handle_have(lab.now, 2, piece);
         lab.wait(Duration::from_millis(700));
-        assert!(!is_told(&mut lab), "{piece}");
+        assert!(!is_served(&mut lab), "{piece}");
     }
     lab.wait(Duration::from_secs(2));
-    assert!(is_told(&mut lab));
+    assert!(is_served(&mut lab));
+}
+
+#[test]
+fn one_that_asks_for_nothing_is_told_of_little_until_it_does() {
+    let mut lab = Lab::new(1000, 16);
+    lab.join_hesitantly(1);
+    let told = lab.revealed();
+    assert_eq!(told.len(), 8, "128 KiB");
+    lab.wait(Duration::from_secs(9));
+    assert_eq!(lab.actions(), []);
+    lab.request(1, whole(told[0], 16 * KIB));
+    assert_eq!(lab.revealed().len(), 64);
+}
+
+#[test]
+fn one_that_asks_for_nothing_does_not_keep_pieces_from_the_others() {
+    let mut lab = Lab::new(6, 512);
+    lab.join_hesitantly(1);
+    assert_eq!(lab.revealed().len(), 2);
+    lab.wait(Duration::from_secs(2));
+    let told = [2, 3, 4].map(|peer| {
+        lab.join(peer);
+        lab.revealed()
+    });
+    assert_eq!(set(&told.concat()).len(), 6);
+}
+
+#[test]
+fn nobody_is_held_back_for_one_that_asks_for_nothing() {
+    let mut lab = Lab::new(100, 256);
+    lab.join_hesitantly(1);
+    lab.actions();
+    lab.join(2);
+    let mut count = 0;
+    loop {
+        let told = lab.revealed();
+        if told.is_empty() {
+            break;
+        }
+        count += told.len();
+        told.into_iter().for_each(|piece| lab.give(2, piece));
+        lab.wait(Duration::from_millis(200));
+    }
+    assert_eq!(count, 100);
+}
+
+#[test]
+fn one_that_is_held_back_goes_on_wanting_something_and_waits_for_it() {
+    let mut lab = Lab::new(100, 256);
+    lab.join(1);
+    lab.join(2);
+    let told = lab.actions();
+    let told = |peer| {
+        let piece = move |action: &Action<u32>| match *action {
+            Action::Reveal { connection, piece } if connection == peer => Some(piece),
+            _ => None,
+        };
+        told.iter().filter_map(piece).collect::<Vec<_>>()
+    };
+    let (first, second) = (told(1), told(2));
+    // It gets much from others, and all that it was told of.
+    let from_others = (0..100).filter(|piece| !first.contains(piece) && !second.contains(piece)).take(40);
+    from_others.for_each(|piece| lab.spreader.handle_have(lab.now, 1, piece));
+    lab.wait(Duration::from_millis(200));
+    first.iter().for_each(|&piece| lab.give(1, piece));
+    let kept: Vec<_> = lab.revealed();
+    let [kept] = kept[..] else { panic!("{kept:?}") };
+    assert!(second.contains(&kept), "one that is given to somebody else");
+    lab.request(1, whole(kept, 16 * KIB));
+    lab.wait(Duration::from_millis(500));
+    assert_eq!(lab.served(), []);
+    // The other one has caught up.
+    (0..100).filter(|piece| *piece != kept).take(40).for_each(|piece| lab.spreader.handle_have(lab.now, 2, piece));
+    lab.wait(Duration::from_secs(1));
+    assert_eq!(lab.served(), [(1, whole(kept, 16 * KIB))]);
 }
 
 #[test]
