@@ -12,6 +12,7 @@ mod copies;
 mod layout;
 mod meter;
 mod receiver;
+mod revealing;
 mod slots;
 mod window;
 
@@ -27,7 +28,6 @@ use self::balance::Balance;
 use self::copies::Copies;
 use self::receiver::{Promise, Receiver, Standing};
 use self::slots::Slots;
-use self::window::Window;
 pub use action::Action;
 pub use layout::{Layout, LayoutError, MAX_BLOCK_BYTES, MAX_PIECES};
 
@@ -69,8 +69,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// to a peer that leaves or stalls is available less, and is given next; and at the end those are given that are rarest.
 ///
 /// A peer is told of some pieces ahead, of 1 MiB: of less if it is slow, of more if it is very fast, and always of two pieces at
-/// least. Until it has asked for something it is told of 128 KiB: some clients take 10 s for that. Nothing waits until a piece was
-/// seen at somebody else's, as super-seeding by the book does
+/// least. Until it has asked for something, only 128 KiB are revealed to it: some clients take 10 s for that. Nothing waits
+/// until a piece was seen at somebody else's, as super-seeding by the book does
 /// ([BEP 16](https://www.bittorrent.org/beps/bep_0016.html)): then the link would be idle at times. Of pieces that nobody has, a
 /// peer is told of no more than its share, so that all peers get the last of them at the same time. Of pieces that somebody has,
 /// all peers together are told of as much as one alone would be: they can also get these from each other, but do not while they
@@ -79,9 +79,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A peer that is ahead of the one furthest behind by more than 2 MiB, or what all get in 0.4 s if that is more, is told of nothing
 /// until that has caught up: it is served by others, and the one behind by none. If the link is then not as full as before, those
 /// behind are slow, and nobody is held back for 5 s, or up to 60 s if that happens again and again. One that gets nothing from others
-/// for 3 s meanwhile, since it cannot reach them for example, is not held back for 30 s. A peer that is held back and has
-/// everything it was told of is offered one more piece, which it must wait for: rTorrent requests nothing for 10 to 30 s of a peer that had nothing
-/// for it, and Transmission for up to 10 s.
+/// for 3 s meanwhile, since it cannot reach them for example, is not held back for 30 s. To a peer that is held back and has
+/// everything that was revealed to it one more piece is revealed, which it must wait for: rTorrent requests nothing for 10 to 30 s of
+/// a peer that had nothing for it, and Transmission for up to 10 s.
 ///
 /// Requests are served in the order in which they came. Everybody is unchoked who lacks something, so that the link is full if it
 /// can be, or as many as [`set_slots`](Self::set_slots) says. What was not revealed to a peer is not served: requests for it are
@@ -440,108 +440,6 @@ impl<C: Copy + Ord> Spreader<C> {
             }
             !is_broken
         });
-    }
-
-    fn reveal_to_all(&mut self) {
-        for connection in self.connections() {
-            self.reveal(connection);
-        }
-    }
-
-    /// Tells a peer of as many pieces as it may be told of now, and others, too, if they were held back until now.
-    fn reveal(&mut self, connection: C) {
-        if self.look_at_balance() {
-            self.connections().into_iter().for_each(|other| self.tell(other));
-        } else {
-            self.tell(connection);
-        }
-    }
-
-    /// Looks who is ahead of the others, if it is time. Returns `true` if nobody is held back any more.
-    fn look_at_balance(&mut self) -> bool {
-        if !self.balance.is_due(self.now) {
-            return false;
-        }
-        let layout = self.layout;
-        let takers = self.receivers.values().filter(|receiver| receiver.is_taker() && !receiver.is_stalled);
-        self.balance.look(self.now, takers.map(|receiver| receiver.bytes(layout)))
-    }
-
-    /// Tells one peer of what it may be told of, unless it is held back.
-    fn tell(&mut self, connection: C) {
-        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
-        if self.balance.is_ahead(receiver.bytes(self.layout)) && receiver.may_be_held_back(self.now) {
-            if receiver.is_taker() {
-                self.keep_waiting(connection);
-                self.look_soon();
-            }
-            return;
-        }
-        let was_kept_waiting = std::mem::take(&mut receiver.is_kept_waiting);
-        while let Some(piece) = self.next_to_tell(connection) {
-            self.promise(connection, piece);
-        }
-        let receiver = &self.receivers[&connection];
-        if !receiver.promises.is_empty() || receiver.has_in_flight() {
-            self.look_soon();
-        }
-        if was_kept_waiting {
-            self.serve(connection);
-        }
-    }
-
-    /// The next piece that a peer may be told of now.
-    fn next_to_tell(&mut self, connection: C) -> Option<u32> {
-        let receiver = self.receivers.get_mut(&connection)?;
-        if !receiver.may_take() || !receiver.may_be_told || receiver.is_stalled {
-            return None;
-        }
-        let pool = u64::from(self.copies.without()) * u64::from(self.layout.piece_length());
-        let window = if receiver.has_begun {
-            let rate = receiver.meter.per_second(self.now);
-            Window::new(rate, pool, self.takers, self.balance.within().clamp(1, self.takers))
-        } else {
-            Window::FIRST
-        };
-        let (count, promised) = (receiver.promises.len(), receiver.promised);
-        let has_room = |length: u64, window: u64| window::has_room(window, count, promised + length);
-        // Before the search: nearly always there is no room.
-        if !has_room(1, if pool > 0 { window.first_copies } else { window.later_copies }) {
-            return None;
-        }
-        let Some(piece) = self.copies.rarest(&mut self.rng, [&receiver.has, &receiver.revealed]) else {
-            receiver.may_be_told = false;
-            return None;
-        };
-        let length = u64::from(self.layout.length_of(piece));
-        let is_first = self.copies.of(piece) == 0;
-        has_room(length, if is_first { window.first_copies } else { window.later_copies }).then_some(piece)
-    }
-
-    /// Lets one that is held back go on wanting something: tells it of a piece that it will not be served yet. Of one that others have,
-    /// too, since nobody else is given it meanwhile.
-    fn keep_waiting(&mut self, connection: C) {
-        let Some(receiver) = self.receivers.get_mut(&connection) else { return };
-        if !receiver.promises.is_empty() || receiver.is_stalled {
-            return;
-        }
-        let Some(piece) = self.copies.commonest([&receiver.has, &receiver.revealed]) else { return };
-        receiver.is_kept_waiting = true;
-        self.promise(connection, piece);
-    }
-
-    /// Tells a peer of a piece that it is to get from here.
-    fn promise(&mut self, connection: C, piece: u32) {
-        let (now, length) = (self.now, u64::from(self.layout.length_of(piece)));
-        let receiver = self.receiver(connection);
-        if receiver.promises.is_empty() {
-            receiver.active_at = now;
-        }
-        receiver.promises.insert(piece, Promise { sent: 0, touched: now });
-        receiver.promised += length;
-        receiver.revealed.insert(piece);
-        self.copies.add(piece);
-        self.actions.push_back(Action::Reveal { connection, piece });
     }
 
     /// Drops requests that wait.

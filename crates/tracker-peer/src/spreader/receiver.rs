@@ -35,7 +35,7 @@ pub(super) struct Receiver {
     pub(super) promises: BTreeMap<u32, Promise>,
     /// The bytes of the promised pieces.
     pub(super) promised: u64,
-    /// It is held back, was told of a piece so that it goes on wanting something, and is not served that yet.
+    /// It is held back; a piece was revealed to it so that it goes on wanting something, and is not served yet.
     pub(super) is_kept_waiting: bool,
     pub(super) standing: Standing,
     /// It has said that it wants something, or has requested something. Until then it is not counted on: some clients decide only

@@ -198,7 +198,7 @@ fn one_that_is_far_ahead_and_gets_nothing_from_others_is_not_forgotten() {
     lab.join(1);
     (50..90).for_each(|piece| lab.spreader.handle_have(lab.now, 1, piece));
     lab.join(2);
-    // Each requests what it is told of, and gets what it is served.
+    // Each requests what is revealed to it, and gets what it is served.
     let is_served = |lab: &mut Lab| {
         let mut is_served = false;
         loop {
@@ -291,7 +291,7 @@ fn one_that_is_held_back_goes_on_wanting_something_and_waits_for_it() {
         told.iter().filter_map(piece).collect::<Vec<_>>()
     };
     let (first, second) = (told(1), told(2));
-    // It gets much from others, and all that it was told of.
+    // It gets much from others, and all that was revealed to it.
     let from_others = (0..100).filter(|piece| !first.contains(piece) && !second.contains(piece)).take(40);
     from_others.for_each(|piece| lab.spreader.handle_have(lab.now, 1, piece));
     lab.wait(Duration::from_millis(200));
