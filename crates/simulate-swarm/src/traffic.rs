@@ -303,7 +303,7 @@ impl Traffic {
         self.population.replace(index, is_seed, self.groups.len() > 1);
     }
 
-    /// The role of the next peer in a place: leecher, unless there are too few seeders.
+    /// Draws the role of the next peer in a place. Returns `true` for a seeder: if there are too few.
     fn draw_role(&mut self, index: u32) -> bool {
         self.seeders -= u32::from(self.population.place(index).is_seed);
         let is_seed = f64::from(self.seeders) < self.wanted_seeders();

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 
 use crate::address::{self, AddressBits, Asker, Place};
 use crate::address_group::OwnNetworks;
-use crate::entry::{DigestOrExpiry, Download, Entry, EntryV4, EntryV6};
+use crate::entry::{DigestOrExpiry, Download, Entry, EntryV6};
 use crate::peer::digest;
 use crate::pool::{Class, MOST_OF_ONE_ADDRESS, Pool};
 use crate::rules::Rules;
@@ -212,7 +212,11 @@ impl<'c> Selection<'c> {
         let are_others_left = peers.crowded_networks() >= enough || draws < candidates;
         if peers.len() < self.wanted && peers.crowded_networks() > 0 && are_others_left {
             peers.draw_from(useful_v4, draws);
-            self.draw_again(criteria, rng, swarm.v4(), |number| position(number, &first_v4, &more_v4), peers);
+            while peers.len() < self.wanted
+                && let Some(number) = peers.draw(rng)
+            {
+                take(number, true, peers);
+            }
             if let Some(v6) = v6 {
                 let candidates = first_v6.len() + more_v6.len();
                 let position = |number| position(number, &first_v6, &more_v6);
@@ -228,23 +232,6 @@ impl<'c> Selection<'c> {
             } else {
                 peers.put_back_crowd(peer);
             }
-        }
-    }
-
-    /// Adds peers of IPv4, some of which may have been drawn before.
-    #[cold]
-    fn draw_again(
-        &self,
-        criteria: Criteria,
-        rng: &mut impl Rng,
-        v4: &Pool<EntryV4>,
-        position: impl Fn(usize) -> usize,
-        peers: &mut Peers,
-    ) {
-        while peers.len() < self.wanted
-            && let Some(number) = peers.draw(rng)
-        {
-            self.take_with_care(Criteria { is_second_time: true, ..criteria }, v4, position(number), peers);
         }
     }
 

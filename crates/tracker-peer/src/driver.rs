@@ -36,7 +36,7 @@ use crate::{TorrentFacts, Torrents};
 const EVENTS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The shortest time between two wake-ups for newcomers: each is a system call of the thread that announces, and takes the core
-/// from it if there is one only. The first newcomer is told of at once.
+/// from it if there is one only. The first newcomer after a pause causes one at once.
 const NEWCOMERS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often torrents that are not known are looked up again.

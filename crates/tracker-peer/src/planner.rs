@@ -418,11 +418,10 @@ impl Planner {
 
     fn insert(&mut self, rank: Rank, info_hash: InfoHash, announced: Announced) {
         let address = announced.address;
-        let location = self.network.location_of(address.ip());
-        if self.peers.len() >= PEERS {
-            self.has_missed_peers_here |= location.is_on_this_machine();
+        if self.pass_over(&info_hash, address) {
             return;
         }
+        let location = self.network.location_of(address.ip());
         let number = PeerNumber(self.next_number());
         let peer = Peer::new(self.now, info_hash, announced, location, rank);
         let is_dialable = peer.is_dialable(&self.network);

@@ -44,8 +44,7 @@ impl Singles {
     }
 
     /// The next number, until as many were drawn as requested at the start.
-    // It is a quarter of an announce, and called at two places, of which one is hardly ever come by.
-    #[inline(always)]
+    #[inline]
     pub(super) fn draw(&mut self, rng: &mut impl Rng) -> Option<usize> {
         self.draws = self.draws.checked_sub(1)?;
         if self.are_few {

@@ -1,7 +1,6 @@
 //! The thread that watches the tracker.
 
 use std::fmt::{self, Debug};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as StdInstant, SystemTime};
@@ -24,9 +23,10 @@ const FEW: usize = 250;
 /// Parts of a sweep of more, so that it takes about 5 s.
 const PARTS: usize = 500;
 
-/// Steps of a part when there are more than [`FEW`]: 65 to 260 µs, for which announces wait if there is one core. A million
+/// Least and most steps of a part when there are more than [`FEW`]: 65 to 260 µs, for which announces wait if there is one core. A million
 /// peers are seen in 100 s, much less than the interval between their announces.
-const STEPS: RangeInclusive<usize> = 25..=100;
+const LEAST_STEPS: usize = 25;
+const MOST_STEPS: usize = 100;
 
 /// The longest wait while there is nothing to do.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -170,7 +170,7 @@ impl Watcher {
 
 /// Steps of one part of a sweep over so many peers and swarms.
 fn steps(size: usize) -> usize {
-    if size <= FEW { STRIDE } else { (size / PARTS).clamp(*STEPS.start(), *STEPS.end()) }
+    if size <= FEW { STRIDE } else { (size / PARTS).clamp(LEAST_STEPS, MOST_STEPS) }
 }
 
 impl Debug for Watcher {
